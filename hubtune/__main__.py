@@ -1,0 +1,5 @@
+"""Runs the command line as `python -m hubtune`."""
+
+from hubtune.cli.main import main
+
+main()

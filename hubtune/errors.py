@@ -1,0 +1,176 @@
+"""Every error that hubtune raises on purpose: one base class, one exit code each.
+
+A message says what went wrong and why; the hint says what to do next. `cli` is the only place that prints them; an
+exception that is not a `HubtuneError` is a bug and keeps its traceback.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+
+class HubtuneError(Exception):
+    """Base of all expected failures.
+
+    Args:
+        message: What went wrong and why, in words for someone who has never seen the code.
+        hint: What to do next, usually a command.
+        details: Further lines, one per finding, where there are several.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str | None = None, details: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.details = tuple(details)
+
+
+class ConfigError(HubtuneError):
+    """The config, an override or an argument cannot be used as written."""
+
+    exit_code = 2
+
+
+class MissingExtraError(HubtuneError):
+    """A command needs packages that an extra of hubtune installs."""
+
+    exit_code = 3
+
+
+class DiskFullError(HubtuneError):
+    """There is not enough room on a disk."""
+
+    exit_code = 4
+
+
+class RecordError(HubtuneError):
+    """A run directory lacks a record, or its records do not belong together."""
+
+    exit_code = 5
+
+
+class CheckError(HubtuneError):
+    """One or more checks before a run failed; the details name each."""
+
+    exit_code = 6
+
+
+class HubError(HubtuneError):
+    """The Hub answered with an error that no subclass describes."""
+
+    exit_code = 10
+
+
+class HubUnreachableError(HubError):
+    """No Hub answers at the endpoint."""
+
+    exit_code = 11
+
+
+class MissingTokenError(HubError):
+    """The Hub wants a token and there is none."""
+
+    exit_code = 12
+
+
+class InvalidTokenError(HubError):
+    """The Hub does not accept the token."""
+
+    exit_code = 13
+
+
+class PermissionDeniedError(HubError):
+    """The token is good, and lacks the right to do this."""
+
+    exit_code = 14
+
+
+class RepoNotFoundError(HubError):
+    """A repository does not exist, or is private to others."""
+
+    exit_code = 15
+
+
+class RevisionNotFoundError(HubError):
+    """A repository has no such branch, tag or commit."""
+
+    exit_code = 16
+
+
+class GatedRepoError(HubError):
+    """A repository asks its readers to accept conditions first."""
+
+    exit_code = 17
+
+
+class LockError(HubtuneError):
+    """`hubtune.lock` is missing or does not match the config, and only the lock may be used."""
+
+    exit_code = 18
+
+
+class DataError(HubtuneError):
+    """A data set cannot be read or used."""
+
+    exit_code = 20
+
+
+class SplitNotFoundError(DataError):
+    """A data set has no such split."""
+
+    exit_code = 21
+
+
+class EmptySplitError(DataError):
+    """A split has no rows that can be used."""
+
+    exit_code = 22
+
+
+class ColumnNotFoundError(DataError):
+    """A template names a field that is not a column of the data set."""
+
+    exit_code = 23
+
+
+class ModelError(HubtuneError):
+    """A base model cannot be used."""
+
+    exit_code = 30
+
+
+class NoSafetensorsError(ModelError):
+    """A base model has no weights in the safetensors format."""
+
+    exit_code = 31
+
+
+class TrainingError(HubtuneError):
+    """Training did not give a usable model."""
+
+    exit_code = 32
+
+
+class CardError(HubtuneError):
+    """The model card is incomplete or not valid."""
+
+    exit_code = 40
+
+
+class TagExistsError(HubError):
+    """The tag is taken by another commit; a tag is never moved."""
+
+    exit_code = 50
+
+
+class PublishConflictError(HubError):
+    """Somebody else changed the repository while a release was on its way."""
+
+    exit_code = 51
+
+
+class ReadBackError(HubError):
+    """What the Hub holds after publishing differs from what was sent."""
+
+    exit_code = 52
