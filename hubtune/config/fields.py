@@ -1,0 +1,90 @@
+"""Checked field types of the config: repository ids, version tags, templates, commits."""
+
+import re
+import string
+from typing import Annotated
+
+from packaging.version import InvalidVersion, Version
+from pydantic import AfterValidator
+
+# The Hub's own rule, as documented for `huggingface_hub.utils.validate_repo_id`.
+_ID_PART = re.compile(r"^[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9_])?$", re.ASCII)
+_TAG = re.compile(r"^v\d+\.\d+\.\d+(?:[-.]?(?:a|b|rc|alpha|beta|dev|post)\.?\d+)?$")
+_COMMIT = re.compile(r"^[0-9a-f]{40}$")
+
+
+def check_repo_id(value: str) -> str:
+    """Returns `value` if it is a Hub repository id (`name` or `namespace/name`), else raises ValueError."""
+    parts = value.split("/")
+    well_formed = len(parts) in (1, 2) and all(_ID_PART.match(part) for part in parts)
+    if not well_formed or "--" in value or ".." in value or value.endswith(".git") or len(value) > 96:
+        raise ValueError(
+            f"{value!r} is not a repository id; write namespace/name with letters, digits, '-', '_' and '.', "
+            "such as org/quotes-lora (a local path cannot be used here)"
+        )
+    return value
+
+
+def check_target_repo_id(value: str) -> str:
+    """Like `check_repo_id`, and demands the namespace: a release has to name its owner."""
+    if "/" not in check_repo_id(value):
+        raise ValueError(f"{value!r} has no namespace; write it as namespace/name, such as org/{value}")
+    return value
+
+
+def check_tag(value: str) -> str:
+    """Returns `value` if it is a version tag such as v1.0.0 or v2.1.0-rc1, else raises ValueError."""
+    try:
+        Version(value)
+    except InvalidVersion:
+        well_formed = False
+    else:
+        well_formed = bool(_TAG.match(value))
+    if not well_formed:
+        raise ValueError(f"{value!r} is not a version; write v, then major.minor.patch, such as v1.0.0 or v1.1.0-rc1")
+    return value
+
+
+def is_commit(value: str) -> bool:
+    """Whether `value` is a full commit id: 40 hexadecimal digits in lower case."""
+    return bool(_COMMIT.match(value))
+
+
+def check_template(value: str) -> str:
+    """Returns `value` if it is a row template with at least one `{column}` field, else raises ValueError."""
+    if not template_columns(value):
+        raise ValueError(
+            f'{value!r} names no column; write a column in braces, such as "Quote by {{author}}: {{quote}}"'
+        )
+    return value
+
+
+def template_columns(template: str) -> tuple[str, ...]:
+    """Returns the columns that `template` names, in order of first use.
+
+    Raises:
+        ValueError: The braces do not match, or a field is anything but a plain column name (an attribute, an index or
+            a conversion could reach into Python objects).
+    """
+    columns: list[str] = []
+    for _, field, spec, conversion in string.Formatter().parse(template):
+        if field is None:
+            continue
+        if not field or spec or conversion or any(character in field for character in ".[]!:"):
+            raise ValueError(f"the field {{{field}}} of the template is not a plain column name")
+        if field not in columns:
+            columns.append(field)
+    return tuple(columns)
+
+
+def _check_revision(value: str) -> str:
+    if not value.strip() or value != value.strip() or any(character in value for character in " ~^:?*[\\"):
+        raise ValueError(f"{value!r} is not a branch, tag, refs/pr/N or commit")
+    return value
+
+
+RepoId = Annotated[str, AfterValidator(check_repo_id)]
+TargetRepoId = Annotated[str, AfterValidator(check_target_repo_id)]
+Tag = Annotated[str, AfterValidator(check_tag)]
+Revision = Annotated[str, AfterValidator(_check_revision)]
+Template = Annotated[str, AfterValidator(check_template)]

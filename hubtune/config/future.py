@@ -1,0 +1,29 @@
+"""Config that hubtune's documentation announces and this version cannot do yet.
+
+Such a field is refused with that reason, which differs from a misspelt key.
+"""
+
+FUTURE_KEYS = frozenset(
+    {
+        "base.adapter",
+        "base.tokenizer",
+        "card.accept_license",
+        "data.loss_on",
+        "data.path",
+        "data.weight",
+        "evaluate.canaries",
+        "publish.branch",
+        "publish.policy",
+        "train.checkpoint_steps",
+        "train.last_blocks",
+        "train.packing",
+    }
+)
+
+FUTURE_VALUES: dict[str, frozenset[str]] = {
+    "data.format": frozenset({"prompt_completion", "instruction", "chat", "classification"}),
+    "publish.artifact": frozenset({"merged"}),
+    "train.batch_size": frozenset({"auto"}),
+    "train.method": frozenset({"qlora", "full", "freeze"}),
+    "train.precision": frozenset({"fp16"}),
+}

@@ -1,0 +1,191 @@
+"""Loads a config: YAML, then `key=value` overrides, then validation, with all that is wrong reported at once."""
+
+import difflib
+import hashlib
+import json
+import re
+import typing
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from hubtune.config import yamldoc
+from hubtune.config.future import FUTURE_KEYS, FUTURE_VALUES
+from hubtune.config.schema import TuneConfig
+from hubtune.config.yamldoc import Mapping, Problem, Value
+from hubtune.errors import ConfigError
+
+DEFAULT_CONFIG = Path("hubtune.yaml")
+_SEGMENT = re.compile(r"^(?P<key>[^\[\]]+)(?P<indexes>(?:\[\d+\])*)$")
+_NOT_YET = "hubtune does not do this yet; take it out (README.md lists what is planned)"
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> TuneConfig:
+    """Loads and validates the config at `path`.
+
+    Args:
+        path: A YAML file.
+        overrides: `key=value` texts such as `train.epochs=3` or `data[0].split=test`; they win over the file.
+
+    Raises:
+        ConfigError: The file is missing or not readable, or there are faults; the details name every one.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(
+            f"There is no config file {path}.",
+            hint="Write one (README.md shows an example), or give the path of yours: hubtune run PATH",
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The config file {path} cannot be read: {error}.") from error
+    return parse_config(text, overrides, source=str(path))
+
+
+def parse_config(text: str, overrides: Sequence[str] = (), *, source: str = "config") -> TuneConfig:
+    """Validates a config given as YAML text; see `load_config`."""
+    mapping, problems = yamldoc.parse(text)
+    problems += _apply_overrides(mapping, overrides)
+    config: TuneConfig | None = None
+    if mapping or not problems:
+        try:
+            config = TuneConfig.model_validate(mapping)
+        except ValidationError as error:
+            problems += _explain(error)
+    if problems or config is None:
+        count = "1 thing" if len(problems) == 1 else f"{len(problems)} things"
+        raise ConfigError(
+            f"{source} cannot be used: {count} to correct.",
+            details=[str(problem) for problem in problems],
+            hint="`hubtune check` tells, before any training, whether the rest is in order too.",
+        )
+    return config
+
+
+def dump_config(config: TuneConfig) -> str:
+    """Returns the config with every default written out, as YAML that `parse_config` reads back to the same."""
+    return yaml.safe_dump(config.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True)
+
+
+def training_digest(config: TuneConfig) -> str:
+    """Returns the sha256 of the sections that decide what is trained and measured.
+
+    The card's and the release's sections are left out, so that a text on the card can be mended without training again.
+    """
+    sections = config.model_dump(mode="json", include={"base", "data", "train", "evaluate"})
+    return hashlib.sha256(json.dumps(sections, sort_keys=True).encode()).hexdigest()
+
+
+def _apply_overrides(mapping: Mapping, overrides: Iterable[str]) -> list[Problem]:
+    problems: list[Problem] = []
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals or not key:
+            problems.append(Problem("", f"the override {override!r} is not key=value, such as train.epochs=3"))
+        elif not _set(mapping, key.strip(), yamldoc.parse_scalar(value)):
+            problems.append(Problem(key, "the override names a place that the config does not have"))
+    return problems
+
+
+def _set(mapping: Mapping, dotted: str, value: Value) -> bool:
+    """Sets `a.b[0].c`; missing mappings are made, missing list items are not. Returns whether the place exists."""
+    steps: list[str | int] = []
+    for segment in dotted.split("."):
+        match = _SEGMENT.match(segment)
+        if match is None:
+            return False
+        steps.append(match["key"])
+        steps.extend(int(index) for index in re.findall(r"\d+", match["indexes"]))
+    place: Value = mapping
+    for step, following in zip(steps, [*steps[1:], None], strict=True):
+        if isinstance(place, dict) and isinstance(step, str):
+            if following is None:
+                place[step] = value
+                return True
+            if place.get(step) is None:
+                place[step] = {}
+            place = place[step]
+        elif isinstance(place, list) and isinstance(step, int) and step < len(place):
+            if following is None:
+                place[step] = value
+                return True
+            place = place[step]
+        else:
+            return False
+    return False
+
+
+def _explain(error: ValidationError) -> list[Problem]:
+    problems: list[Problem] = []
+    for fault in error.errors(include_url=False):
+        # The members of a union and a validator's kind are part of pydantic's location, not of the key path.
+        *above, last = fault["loc"] or ("",)
+        keys = [part for part in above if isinstance(part, int) or _is_key(part)]
+        if fault["type"] == "extra_forbidden" or isinstance(last, int) or _is_key(last):
+            keys.append(last)
+        path = re.sub(r"\.(\d+)", r"[\1]", ".".join(str(part) for part in keys))
+        general = re.sub(r"\[\d+\]", "", path)
+        given = fault["input"]
+        if fault["type"] == "extra_forbidden":
+            text = _NOT_YET if general in FUTURE_KEYS else _unknown_key(general)
+        elif isinstance(given, str) and given in FUTURE_VALUES.get(general, ()):
+            text = f"{given!r}: {_NOT_YET}"
+        elif fault["type"] == "missing":
+            text = "this key is missing"
+        else:
+            text = fault["msg"].removeprefix("Value error, ")
+            text = text[0].lower() + text[1:]
+            if isinstance(given, str | int | float | bool) and repr(given) not in text:
+                text += f" (it is {given!r})"
+        problem = Problem(path, text)
+        if problem.path not in {earlier.path for earlier in problems} or fault["type"] == "extra_forbidden":
+            problems.append(problem)
+    return problems
+
+
+def _is_key(part: str) -> bool:
+    return part.isidentifier()
+
+
+def _unknown_key(dotted: str) -> str:
+    section, _, key = dotted.rpartition(".")
+    known = _keys_of(section)
+    close = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+    if not close:
+        elsewhere = [full for full in _all_keys(TuneConfig) if full.rpartition(".")[2] == key]
+        close = elsewhere[:1]
+    if close:
+        return f"there is no such key; did you mean `{close[0]}`?"
+    return f"there is no such key; here are: {', '.join(sorted(known))}"
+
+
+def _keys_of(section: str) -> list[str]:
+    model: type[BaseModel] = TuneConfig
+    for name in filter(None, section.split(".")):
+        if name not in model.model_fields:
+            return []
+        inner = _model_in(model.model_fields[name].annotation)
+        if inner is None:
+            return []
+        model = inner
+    return list(model.model_fields)
+
+
+def _all_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
+    keys = []
+    for name, field in model.model_fields.items():
+        inner = _model_in(field.annotation)
+        keys += _all_keys(inner, f"{prefix}{name}.") if inner else [f"{prefix}{name}"]
+    return keys
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in typing.get_args(annotation):
+        inner = _model_in(argument)
+        if inner is not None:
+            return inner
+    return None

@@ -1,0 +1,121 @@
+"""The config of a run: closed, frozen models of what `hubtune.yaml` may say, with the defaults.
+
+Reasons for the defaults: LoRA on all linear layers with a rate about ten times that of full fine-tuning follows
+"LoRA Without Regret" (Schulman et al., 2025); alpha 32 is that report's constant scaling.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from hubtune.config.fields import RepoId, Revision, Tag, TargetRepoId, Template
+
+Statement = Annotated[str, Field(min_length=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BaseModelConfig(_Section):
+    """The base model to fine-tune."""
+
+    repo: RepoId
+    revision: Revision = "main"
+
+
+class DataConfig(_Section):
+    """One data set, and how a row of it becomes text: exactly one of `template` and `text`."""
+
+    repo: RepoId
+    revision: Revision = "main"
+    name: str | None = None
+    split: Annotated[str, Field(min_length=1)] = "train"
+    format: Literal["template", "text"] | None = None
+    template: Template | None = None
+    text: str | None = None
+
+    @model_validator(mode="after")
+    def _one_format(self) -> Self:
+        if (self.template is None) == (self.text is None):
+            raise ValueError(
+                'say how a row becomes text with one of `template` (such as "{quote}") and `text` (a column\'s name)'
+            )
+        if self.format is not None and self.format != self.row_format:
+            raise ValueError(f"format is {self.format!r}, and the row is described by `{self.row_format}`")
+        return self
+
+    @property
+    def row_format(self) -> Literal["template", "text"]:
+        """The format in use, inferred from the field that is set."""
+        return "text" if self.template is None else "template"
+
+    @property
+    def row_template(self) -> str:
+        """The row as a template; a text column is the template of that column alone."""
+        return self.template if self.template is not None else "{" + str(self.text) + "}"
+
+
+class LoraConfig(_Section):
+    """Low-rank adaptation (Hu et al., 2021)."""
+
+    r: Annotated[int, Field(ge=1)] = 16
+    alpha: Annotated[float, Field(gt=0)] = 32
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    target_modules: list[str] | Literal["all-linear"] = "all-linear"
+
+
+class TrainConfig(_Section):
+    """How the base model is fine-tuned."""
+
+    method: Literal["lora"] = "lora"
+    lora: LoraConfig = LoraConfig()
+    epochs: Annotated[float, Field(gt=0)] = 1
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2.0e-4
+    batch_size: Annotated[int, Field(ge=1)] = 8
+    max_length: Annotated[int, Field(ge=8)] = 512
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
+
+
+class EvaluateConfig(_Section):
+    """What is measured, and on which held-out rows."""
+
+    holdout: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    metrics: list[Literal["perplexity"]] | Literal["all"] = ["perplexity"]
+    batch_size: Annotated[int, Field(ge=1)] = 8
+    max_items: Annotated[int, Field(ge=1)] | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
+
+
+class CardConfig(_Section):
+    """What the author states; what is left out stands on the card as not assessed."""
+
+    license: Annotated[str, Field(min_length=1)] = "auto"
+    intended_use: Statement | None = None
+    misuse: Statement | None = None
+    consent: Statement | None = None
+    safeguards: Statement | None = None
+    ethics: Statement | None = None
+    bias: Statement | None = None
+
+
+class PublishConfig(_Section):
+    """Where the release goes, and what it is called."""
+
+    repo: TargetRepoId | None = None
+    artifact: Literal["adapter"] = "adapter"
+    tag: Tag = "v1.0.0"
+    private: bool = False
+    message: Annotated[str, Field(min_length=1)] | None = None
+
+
+class TuneConfig(_Section):
+    """A whole run, from pinned inputs to a tagged release."""
+
+    base: BaseModelConfig
+    data: Annotated[list[DataConfig], Field(min_length=1)]
+    train: TrainConfig = TrainConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+    card: CardConfig = CardConfig()
+    publish: PublishConfig = PublishConfig()

@@ -1,0 +1,92 @@
+"""The form of every record: a frozen, closed document, read with all checks and written as one atomic step."""
+
+import contextlib
+import errno
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from hubtune.errors import DiskFullError, RecordError
+
+
+class Record(BaseModel):
+    """A document that crosses a file boundary; an unknown or missing key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def to_json(self) -> str:
+        """Returns the record as indented JSON that ends with a newline; equal records give equal bytes."""
+        return self.model_dump_json(indent=2) + "\n"
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Reads a record.
+
+        Raises:
+            RecordError: The file is missing, or is not such a record.
+        """
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            raise RecordError(f"{path} does not exist.") from None
+        except ValidationError as error:
+            faults = [
+                f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
+                for fault in error.errors(include_url=False, include_input=False)
+            ]
+            raise RecordError(
+                f"{path} is not a record that this version of hubtune can read.",
+                details=faults,
+                hint="It was changed by hand or written by another version; run its stage again.",
+            ) from error
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Writes a file so that a reader, or a crash at any moment, sees the old one or the new one, never half.
+
+    Raises:
+        DiskFullError: There is no room; the old file, if any, is unchanged.
+    """
+    with disk_errors(path.parent):
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(path)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                Path(temporary).unlink()
+            raise
+
+
+@contextlib.contextmanager
+def disk_errors(folder: Path) -> Iterator[None]:
+    """Turns "no space left" and "quota exceeded" of the operating system into a DiskFullError that names `folder`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFullError(
+                f"The disk that holds {folder} is full.",
+                hint="Free some space, then run the same command with --resume: finished stages are kept.",
+            ) from error
+        raise
+
+
+def sha256_file(path: Path) -> str:
+    """Returns the sha256 of a file, in hexadecimal, read piece by piece."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_bytes(data: bytes) -> str:
+    """Returns the sha256 of `data`, in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()

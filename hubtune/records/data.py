@@ -1,0 +1,43 @@
+"""The data record: which rows were used, which were dropped and why, and how they were split."""
+
+from hubtune.records.base import Record
+from hubtune.records.pins import Commit
+
+
+class SourceRecord(Record):
+    """One data set as it was read.
+
+    Attributes:
+        rows: Rows of the split. It equals the kept rows and all the dropped ones.
+        dropped: Number of rows left out, by reason.
+        fingerprint: sha256 over the kept rows' texts in order, so that a later stage knows that it reads the same.
+    """
+
+    repo: str
+    commit: Commit
+    name: str | None
+    split: str
+    format: str
+    template: str
+    rows: int
+    kept: int
+    dropped: dict[str, int]
+    fingerprint: str
+
+
+class SplitRecord(Record):
+    """The rows of the training or the held-out part, and their tokens, end-of-sequence tokens included."""
+
+    rows: int
+    tokens: int
+    truncated: int
+
+
+class DataRecord(Record):
+    """What the data stage did. `upstream` holds the digests of the config's sections and of the pins it was made from."""
+
+    upstream: dict[str, str]
+    sources: list[SourceRecord]
+    train: SplitRecord
+    held_out: SplitRecord
+    split_method: str

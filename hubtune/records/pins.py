@@ -1,0 +1,41 @@
+"""Pins: which commit each input's revision meant. `pins.json` of a run and `hubtune.lock` have this shape."""
+
+from typing import Annotated, Literal
+
+from pydantic import StringConstraints
+
+from hubtune.records.base import Record
+
+Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
+RepoType = Literal["model", "dataset"]
+
+
+class Pin(Record):
+    """One repository at one commit.
+
+    Attributes:
+        repo: The repository's id on the Hub.
+        type: Whether it is a model or a data set.
+        requested: The revision that the config asks for: a branch, a tag, refs/pr/N or a commit.
+        commit: The commit that `requested` meant when it was pinned.
+        license: The licence that the repository's card states at that commit; null where it states none.
+        gated: Whether readers have to accept conditions first, and how that is granted.
+    """
+
+    repo: str
+    type: RepoType
+    requested: str
+    commit: Commit
+    license: str | list[str] | None = None
+    gated: Literal[False, "auto", "manual"] = False
+
+
+class PinSet(Record):
+    """Every input of a run; the tokenizer is the base model's, from the same commit."""
+
+    base: Pin
+    data: list[Pin]
+
+    def all(self) -> list[Pin]:
+        """Returns the pins, the base model's first."""
+        return [self.base, *self.data]

@@ -1,0 +1,43 @@
+"""The release record, which a run keeps, and the manifest, which is published with the release."""
+
+from hubtune.records.base import Record
+from hubtune.records.pins import Commit, PinSet
+from hubtune.records.training import EnvironmentRecord
+
+
+class ReleaseRecord(Record):
+    """What the publish stage did: `files` maps each path in the repository to the sha256 of its content."""
+
+    repo: str
+    commit: Commit
+    tag: str
+    artifact: str
+    url: str
+    files: dict[str, str]
+    run_dir: str
+
+
+class Manifest(Record):
+    """`hubtune.json` in a published repository: what the release holds and what it was made from.
+
+    A manifest cannot name its own commit, nor hold its own digest; `files` has every other file that hubtune wrote.
+
+    Attributes:
+        format: Version of this document's shape.
+        hubtune: Version of hubtune that published.
+        files: Path in the repository to sha256.
+        config: sha256 of the run's whole config, defaults written out.
+        records: Name of each record to the sha256 of its file.
+        environment: Where the training ran.
+    """
+
+    format: int = 1
+    hubtune: str
+    repo: str
+    tag: str
+    artifact: str
+    pins: PinSet
+    files: dict[str, str]
+    config: str
+    records: dict[str, str]
+    environment: EnvironmentRecord

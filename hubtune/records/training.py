@@ -1,0 +1,46 @@
+"""The training record: method, losses, files and environment of one fine-tune."""
+
+from hubtune.records.base import Record
+
+
+class EnvironmentRecord(Record):
+    """Where a stage ran: the versions that decide the numbers, and the device."""
+
+    python: str
+    platform: str
+    device: str
+    packages: dict[str, str]
+
+
+class TrainingRecord(Record):
+    """What the train stage did.
+
+    Attributes:
+        upstream: Digests of the config's sections, of the pins and of the data record.
+        precision: What the base model's weights were held in, `bf16` or `fp32`; trainable weights are always fp32.
+        target_modules: The names of the layers that carry an adapter.
+        tokens: Tokens that carried loss, over all epochs.
+        first_loss: Mean loss of the first logged steps, in nats per token.
+        final_loss: Mean loss of the last logged steps, in nats per token.
+        seconds: Wall time of the training loop.
+        files: The adapter's files: name to sha256.
+    """
+
+    upstream: dict[str, str]
+    method: str
+    precision: str
+    target_modules: list[str]
+    trainable_parameters: int
+    total_parameters: int
+    epochs: float
+    steps: int
+    batch_size: int
+    learning_rate: float
+    seed: int
+    tokens: int
+    first_loss: float
+    final_loss: float
+    started: str
+    seconds: float
+    files: dict[str, str]
+    environment: EnvironmentRecord
