@@ -34,7 +34,7 @@ class SplitRecord(Record):
 
 
 class DataRecord(Record):
-    """What the data stage did. `upstream` holds the digests of the config's sections and of the pins it was made from."""
+    """What the data stage did; `upstream` holds the digests of the config's sections and of the pins it used."""
 
     upstream: dict[str, str]
     sources: list[SourceRecord]
