@@ -1,0 +1,1 @@
+"""The model card of a release: rendered from the run's records, and checked before anything is uploaded."""

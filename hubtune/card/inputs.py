@@ -1,0 +1,47 @@
+"""All that a card is made from. What is not in here cannot stand on the card."""
+
+from dataclasses import dataclass, field
+
+from hubtune.config.schema import TuneConfig
+from hubtune.records.data import DataRecord
+from hubtune.records.evaluation import EvaluationRecord
+from hubtune.records.pins import PinSet
+from hubtune.records.training import TrainingRecord
+
+# The Hub's pages show as many digits of a commit; the card's Provenance has them all.
+SHORT_COMMIT = 7
+
+
+@dataclass(frozen=True)
+class ReleaseTarget:
+    """Where the adapter is published.
+
+    Attributes:
+        repo: The repository, such as org/quotes-lora.
+        tag: The version tag, such as v1.0.0.
+    """
+
+    repo: str
+    tag: str
+
+
+@dataclass(frozen=True)
+class CardInputs:
+    """The run's records, and what is known of the release.
+
+    Attributes:
+        target: Where the release goes; None while nothing says where.
+        version: Version of hubtune that renders the card.
+        languages: Language codes that the data sets' cards state. Entries that are not codes are left out of the card.
+        prompt: The prompt of the usage example; None for one that is derived from the first data set's template.
+    """
+
+    config: TuneConfig
+    pins: PinSet
+    data: DataRecord
+    training: TrainingRecord
+    evaluation: EvaluationRecord
+    target: ReleaseTarget | None
+    version: str
+    languages: list[str] = field(default_factory=list)
+    prompt: str | None = None

@@ -1,0 +1,152 @@
+"""The card's front matter: a closed model, so that a misspelt key or a value of the wrong kind cannot be published.
+
+The keys are those that https://huggingface.co/docs/hub/model-cards documents.
+"""
+
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+
+from hubtune.card.inputs import CardInputs
+from hubtune.card.licenses import choose_license, unknown_license
+from hubtune.config.fields import RepoId
+from hubtune.records.data import SourceRecord
+from hubtune.records.evaluation import Measure
+from hubtune.records.pins import Commit
+
+_LANGUAGE = re.compile(r"^(?:[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})*|code|multilingual)$")
+_METRIC_NAMES = {"perplexity": "Perplexity on held-out rows"}
+
+
+def _check_license(value: str) -> str:
+    fault = unknown_license(value)
+    if fault is not None:
+        raise ValueError(fault)
+    return value
+
+
+def _check_language(value: str) -> str:
+    if not _LANGUAGE.match(value):
+        raise ValueError(f"{value!r} is not a language code, such as en or pt-BR")
+    return value
+
+
+NonEmpty = Annotated[str, Field(min_length=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Task(_Part):
+    """What the model was measured at."""
+
+    type: Literal["text-generation"] = "text-generation"
+    name: NonEmpty = "Text generation"
+
+
+class ResultDataset(_Part):
+    """What a result was measured on; `split` and `revision` where one data set alone was."""
+
+    type: RepoId
+    name: NonEmpty
+    config: NonEmpty | None = None
+    split: NonEmpty | None = None
+    revision: Commit | None = None
+
+    @model_validator(mode="after")
+    def _pinned_split(self) -> Self:
+        if (self.split is None) != (self.revision is None):
+            raise ValueError("split and revision go together: a split is of one revision")
+        return self
+
+
+class Metric(_Part):
+    """One value of the published model."""
+
+    type: NonEmpty
+    value: FiniteFloat
+    name: NonEmpty
+
+
+class Result(_Part):
+    """Metrics of one task on one data set."""
+
+    task: Task
+    dataset: ResultDataset
+    metrics: Annotated[list[Metric], Field(min_length=1)]
+
+
+class ModelIndexEntry(_Part):
+    """The results of one model."""
+
+    name: NonEmpty
+    results: Annotated[list[Result], Field(min_length=1)]
+
+
+class CardMetadata(_Part):
+    """The whole front matter, in the order in which it is written. What is None is left out."""
+
+    language: Annotated[list[Annotated[str, AfterValidator(_check_language)]], Field(min_length=1)] | None = None
+    license: Annotated[str, AfterValidator(_check_license)]
+    license_name: NonEmpty | None = None
+    license_link: NonEmpty | None = None
+    library_name: Literal["peft"] = "peft"
+    pipeline_tag: Literal["text-generation"] = "text-generation"
+    base_model: RepoId
+    base_model_relation: Literal["adapter"] = "adapter"
+    datasets: Annotated[list[RepoId], Field(min_length=1)]
+    tags: list[NonEmpty]
+    model_index: list[ModelIndexEntry] | None = Field(default=None, alias="model-index", min_length=1)
+
+
+def build_metadata(inputs: CardInputs) -> CardMetadata:
+    """Builds the front matter from the run's records.
+
+    Raises:
+        CardError: `card.license` is not an identifier of the Hub.
+        pydantic.ValidationError: A record holds what the Hub's metadata cannot, such as a path for a repository.
+    """
+    languages = list(dict.fromkeys(code for code in inputs.languages if _LANGUAGE.match(code)))
+    results = [
+        Result(
+            task=Task(),
+            dataset=_dataset(inputs.data.sources, measure),
+            metrics=[
+                Metric(type=measure.name, value=measure.tuned, name=_METRIC_NAMES.get(measure.name, measure.name))
+            ],
+        )
+        for measure in inputs.evaluation.measures
+        if measure.status == "measured" and measure.tuned is not None
+    ]
+    return CardMetadata(
+        language=languages or None,
+        license=choose_license(inputs.config, inputs.pins).id,
+        base_model=inputs.pins.base.repo,
+        datasets=list(dict.fromkeys(pin.repo for pin in inputs.pins.data)),
+        tags=["hubtune", inputs.training.method],
+        model_index=[ModelIndexEntry(name=card_title(inputs), results=results)] if results else None,
+    )
+
+
+def card_title(inputs: CardInputs) -> str:
+    """Returns the model's name: the repository's without its owner, or one made from the base model's."""
+    if inputs.target is not None:
+        return inputs.target.repo.rpartition("/")[2]
+    return f"{inputs.pins.base.repo.rpartition('/')[2]}-lora"
+
+
+def _dataset(sources: list[SourceRecord], measure: Measure) -> ResultDataset:
+    """Names what was measured on.
+
+    The Hub's format has one revision for a result. Where rows of several data sets were measured together, one
+    revision would claim too much, so that the name lists them all instead.
+    """
+    first = sources[0]
+    rows = f"{measure.n:,} {measure.split} rows"
+    if len(sources) == 1:
+        name = f"{first.repo}, {rows} of {first.split}"
+        return ResultDataset(type=first.repo, name=name, config=first.name, split=first.split, revision=first.commit)
+    parts = [f"{source.repo} ({source.split}, revision {source.commit})" for source in sources]
+    return ResultDataset(type=first.repo, name=f"{rows} of {' + '.join(parts)}")

@@ -1,0 +1,70 @@
+"""Finds text that somebody meant to replace. A card says something or says that it is not known; it has no blanks."""
+
+import re
+
+from hubtune.card.markdown import without_code
+from hubtune.config.schema import CardConfig, TuneConfig
+from hubtune.errors import CardError
+
+# Upper case alone: "todo" is a word of Spanish and Portuguese, and part of many names.
+_WORDS = re.compile(r"(?<![\w-])(?:TODO|TBD|TBC|FIXME)(?![\w-])")
+_PHRASES = re.compile(
+    r"\[?\bmore information needed\b\]?|\blorem ipsum\b|\bto be (?:determined|written|filled in)\b"
+    r"|\{\{.*?\}\}|\{%.*?%\}|(?<![\w-])your[-_](?:user-?name|name|org|organi[sz]ation|model|repo)(?![\w-])"
+    r"|\[(?:insert|your|fill in|add)\b[^\]\n]*\](?!\()",
+    re.IGNORECASE | re.DOTALL,
+)
+_FILL_IN = re.compile(r"<([A-Za-z][\w -]{0,60})>")
+_ID = re.compile(r"(?:^|/)(?:your[-_][\w.-]+|username)(?:$|/)", re.IGNORECASE)
+_HTML_TAGS = frozenset(
+    {
+        *("a", "abbr", "audio", "b", "blockquote", "body", "br", "button", "center", "cite", "code", "col", "dd"),
+        *("del", "details", "div", "dl", "dt", "em", "embed", "font", "footer", "form", "frame", "h1", "h2", "h3"),
+        *("h4", "h5", "h6", "head", "header", "hr", "html", "i", "iframe", "img", "input", "ins", "kbd", "li"),
+        *("link", "main", "map", "mark", "math", "meta", "nav", "noscript", "object", "ol", "p", "param"),
+        *("picture", "pre", "q", "s", "samp", "script", "section", "select", "small", "source", "span", "strike"),
+        *("strong", "style", "sub", "summary", "sup", "svg", "table", "tbody", "td", "template", "textarea"),
+        *("tfoot", "th", "thead", "title", "tr", "track", "tt", "u", "ul", "var", "video", "wbr"),
+    }
+)
+
+
+def find_placeholders(markdown: str) -> list[str]:
+    """Returns the placeholders in Markdown text, each once; code is not looked into, since it may quote anything."""
+    prose = without_code(markdown).replace("\\", "").replace("&lt;", "<").replace("&gt;", ">")
+    found = [match[0] for pattern in (_WORDS, _PHRASES) for match in pattern.finditer(prose)]
+    # A tag of HTML is a fault of another kind, and is shown as text.
+    found += [match[0] for match in _FILL_IN.finditer(prose) if match[1].lower() not in _HTML_TAGS]
+    return list(dict.fromkeys(" ".join(placeholder.split()) for placeholder in found))
+
+
+def is_placeholder_id(repo: str) -> bool:
+    """Whether a repository id is a documentation's example, such as your-username/my-model."""
+    return bool(_ID.search(repo))
+
+
+def check_statements(config: TuneConfig, repo: str | None = None) -> None:
+    """Checks the author's statements and the repository's name, so that a blank is found before training.
+
+    Args:
+        config: The run's config.
+        repo: The repository of the release, where it is not the config's.
+
+    Raises:
+        CardError: There are placeholders; the details name the key of each.
+    """
+    faults = [
+        f"card.{key} holds the placeholder {placeholder!r}"
+        for key in CardConfig.model_fields
+        if key != "license"
+        for placeholder in find_placeholders(getattr(config.card, key) or "")
+    ]
+    target = repo or config.publish.repo
+    if target is not None and is_placeholder_id(target):
+        faults.append(f"publish.repo is {target!r}, an example's name")
+    if faults:
+        raise CardError(
+            "The card cannot be made: what the config says about it is unfinished.",
+            details=faults,
+            hint="Write what you know, or take the key out: the card then says that it was not assessed.",
+        )

@@ -1,0 +1,125 @@
+"""What the adapter was trained on, and how."""
+
+from dataclasses import dataclass
+
+from hubtune.card.inputs import CardInputs
+from hubtune.card.numbers import duration, measure, moment, percent, plain, thousands
+from hubtune.card.sections.names import method_name, precision_name
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """Rows that were left out for one reason."""
+
+    reason: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """One data set as it was read."""
+
+    repo: str
+    configuration: str | None
+    split: str
+    rows: int
+    kept: int
+    template: str
+    dropped: list[Dropped]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Context of `sections/training_data.md.j2`."""
+
+    sets: list[DataSet]
+    train_rows: int
+    train_tokens: int
+    train_truncated: int
+    held_out_rows: int
+    held_out_tokens: int
+    held_out_truncated: int
+    held_out_asked: float
+    max_items: int | None
+    max_length: int
+    split_method: str
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A row of the table of settings."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True)
+class TrainingProcedure:
+    """Context of `sections/training_procedure.md.j2`."""
+
+    method: str
+    settings: list[Setting]
+    outcome: list[Setting]
+    target_modules: list[str]
+
+
+def training_data(inputs: CardInputs) -> TrainingData:
+    """Builds the context of the section on data."""
+    data, config = inputs.data, inputs.config
+    return TrainingData(
+        sets=[
+            DataSet(
+                repo=source.repo,
+                configuration=source.name,
+                split=source.split,
+                rows=source.rows,
+                kept=source.kept,
+                template=source.template,
+                dropped=[Dropped(reason, rows) for reason, rows in source.dropped.items() if rows],
+            )
+            for source in data.sources
+        ],
+        train_rows=data.train.rows,
+        train_tokens=data.train.tokens,
+        train_truncated=data.train.truncated,
+        held_out_rows=data.held_out.rows,
+        held_out_tokens=data.held_out.tokens,
+        held_out_truncated=data.held_out.truncated,
+        held_out_asked=config.evaluate.holdout,
+        max_items=config.evaluate.max_items,
+        max_length=config.train.max_length,
+        split_method=data.split_method,
+    )
+
+
+def training_procedure(inputs: CardInputs) -> TrainingProcedure:
+    """Builds the context of the section on training."""
+    training, train = inputs.training, inputs.config.train
+    share = training.trainable_parameters / training.total_parameters
+    return TrainingProcedure(
+        method=method_name(training.method),
+        settings=[
+            Setting("Rank (r)", thousands(train.lora.r)),
+            Setting("Alpha", plain(train.lora.alpha)),
+            Setting("Dropout", plain(train.lora.dropout)),
+            Setting("Learning rate", plain(training.learning_rate)),
+            Setting("Epochs", plain(training.epochs)),
+            Setting("Batch size", thousands(training.batch_size)),
+            Setting("Longest row", f"{thousands(train.max_length)} tokens"),
+            Setting("Precision of the base weights", precision_name(training.precision)),
+            Setting("Precision of the adapter weights", "float32"),
+            Setting("Seed", str(training.seed)),
+        ],
+        outcome=[
+            Setting("Optimiser steps", thousands(training.steps)),
+            Setting("Trained parameters", f"{thousands(training.trainable_parameters)} ({percent(share)} of all)"),
+            Setting("All parameters", thousands(training.total_parameters)),
+            Setting("Tokens that carried loss", thousands(training.tokens)),
+            Setting("Loss at the start", f"{measure(training.first_loss)} nats per token"),
+            Setting("Loss at the end", f"{measure(training.final_loss)} nats per token"),
+            Setting("Started", moment(training.started)),
+            Setting("Time", duration(training.seconds)),
+            Setting("Device", training.environment.device),
+        ],
+        target_modules=training.target_modules,
+    )

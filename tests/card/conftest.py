@@ -1,0 +1,210 @@
+"""A whole run's records with fixed digests and dates, and the means to change one thing about it."""
+
+from dataclasses import replace
+
+import pytest
+
+from hubtune.card.inputs import CardInputs, ReleaseTarget
+from hubtune.config.load import parse_config
+from hubtune.records.data import DataRecord, SourceRecord, SplitRecord
+from hubtune.records.evaluation import EvaluationRecord, Measure
+from hubtune.records.pins import Pin, PinSet
+from hubtune.records.training import EnvironmentRecord, TrainingRecord
+
+BASE_COMMIT = "6dcaa7a952f72f9298047fd5137cd6e4f05f41da"
+DATA_COMMIT = "3e24f6ff5b2b0a5d9a1c2e8f7d6c5b4a39281706"
+
+CONFIG = """
+base: {repo: openai-community/gpt2-medium}
+data:
+  - repo: Abirate/english_quotes
+    template: "Quote by {author}: {quote}"
+train:
+  lora: {r: 8, alpha: 32, dropout: 0.05}
+card:
+  intended_use: Writing prompts and style demonstrations.
+  misuse: |
+    Do not present the output as a *real* quotation.
+
+    - No attribution to living people.
+    - Not a source for `"quotes"` in print.
+  bias: Most quoted authors are men who wrote in English.
+publish: {repo: org/quotes-lora}
+"""
+
+_ENVIRONMENT = EnvironmentRecord(
+    python="3.11.9",
+    platform="Linux-6.8-x86_64",
+    device="NVIDIA L4 (CUDA 12.8)",
+    packages={"torch": "2.9.1", "transformers": "5.20.0", "peft": "0.21.0", "datasets": "5.1.0", "hubtune": "0.1.0"},
+)
+
+
+def make_inputs(config: str = CONFIG, overrides: tuple[str, ...] = ()) -> CardInputs:
+    """Returns the inputs of the golden card."""
+    return CardInputs(
+        config=parse_config(config, overrides),
+        pins=PinSet(
+            base=Pin(
+                repo="openai-community/gpt2-medium", type="model", requested="main", commit=BASE_COMMIT, license="mit"
+            ),
+            data=[
+                Pin(
+                    repo="Abirate/english_quotes",
+                    type="dataset",
+                    requested="main",
+                    commit=DATA_COMMIT,
+                    license="cc-by-4.0",
+                )
+            ],
+        ),
+        data=DataRecord(
+            upstream={"config": "11" * 32, "pins.json": "22" * 32},
+            sources=[
+                SourceRecord(
+                    repo="Abirate/english_quotes",
+                    commit=DATA_COMMIT,
+                    name=None,
+                    split="train",
+                    format="template",
+                    template="Quote by {author}: {quote}",
+                    rows=2508,
+                    kept=2506,
+                    dropped={"a field is null": 2, "a field is blank": 0},
+                    fingerprint="33" * 32,
+                )
+            ],
+            train=SplitRecord(rows=2255, tokens=98_765, truncated=3),
+            held_out=SplitRecord(rows=251, tokens=10_987, truncated=0),
+            split_method="sha256 of the seed and the row's text, folded to its letters and digits",
+        ),
+        training=TrainingRecord(
+            upstream={"config": "11" * 32, "pins.json": "22" * 32, "data.json": "44" * 32},
+            method="lora",
+            precision="bf16",
+            target_modules=["c_attn", "c_fc", "c_proj"],
+            trainable_parameters=3_145_728,
+            total_parameters=357_968_896,
+            epochs=1,
+            steps=282,
+            batch_size=8,
+            learning_rate=2e-4,
+            seed=42,
+            tokens=96_510,
+            first_loss=4.0132,
+            final_loss=3.2471,
+            started="2026-01-31T12:00:00+00:00",
+            seconds=127.4,
+            files={"adapter_model.safetensors": "55" * 32, "adapter_config.json": "66" * 32},
+            environment=_ENVIRONMENT,
+        ),
+        evaluation=EvaluationRecord(
+            upstream={"training.json": "77" * 32},
+            measures=[
+                Measure(
+                    name="perplexity",
+                    split="held-out",
+                    n=251,
+                    tokens=10_736,
+                    base=38.2113,
+                    tuned=27.4035,
+                    interval=(-12.0931, -9.6027),
+                    interval_method="paired bootstrap over rows, 2000 resamples, 95 % percentile interval",
+                    status="measured",
+                )
+            ],
+            precision="bf16",
+            batch_size=8,
+            max_items=None,
+            seed=42,
+            environment=_ENVIRONMENT,
+        ),
+        target=ReleaseTarget("org/quotes-lora", "v1.0.0"),
+        version="0.1.0",
+        languages=["en"],
+        prompt="Quote by the lighthouse keeper:",
+    )
+
+
+@pytest.fixture
+def inputs() -> CardInputs:
+    """A published adapter with statements on some subjects."""
+    return make_inputs()
+
+
+@pytest.fixture
+def bare(inputs: CardInputs) -> CardInputs:
+    """An unpublished adapter of a base without a licence, whose author says nothing, with too few rows to measure."""
+    few = Measure(
+        name="perplexity",
+        split="held-out",
+        n=3,
+        tokens=115,
+        base=41.5071,
+        tuned=33.9204,
+        interval=None,
+        status="insufficient data",
+        detail="3 rows are held out; 20 are the least for an interval",
+    )
+    config = "base: {repo: openai-community/gpt2-medium}\ndata: [{repo: Abirate/english_quotes, text: quote}]\n"
+    source = inputs.data.sources[0].model_copy(
+        update={"template": "{quote}", "format": "text", "rows": 31, "kept": 31, "dropped": {}}
+    )
+    return replace(
+        inputs,
+        config=parse_config(config),
+        pins=PinSet(
+            base=inputs.pins.base.model_copy(update={"license": None}),
+            data=[inputs.pins.data[0].model_copy(update={"license": None})],
+        ),
+        data=inputs.data.model_copy(
+            update={
+                "sources": [source],
+                "train": SplitRecord(rows=28, tokens=1_120, truncated=0),
+                "held_out": SplitRecord(rows=3, tokens=118, truncated=0),
+            }
+        ),
+        evaluation=inputs.evaluation.model_copy(update={"measures": [few]}),
+        target=None,
+        languages=[],
+        prompt=None,
+    )
+
+
+@pytest.fixture
+def two_sets(inputs: CardInputs) -> CardInputs:
+    """An adapter trained on two data sets, one with a named configuration and licence terms of its own."""
+    pin = Pin(
+        repo="org/proverbs",
+        type="dataset",
+        requested="v2",
+        commit="0f" * 20,
+        license=["cc-by-sa-4.0", "my-terms"],
+    )
+    source = SourceRecord(
+        repo=pin.repo,
+        commit=pin.commit,
+        name="nb",
+        split="validation",
+        format="template",
+        template="{proverb} | {meaning}",
+        rows=1200,
+        kept=1180,
+        dropped={"a field is null": 12, "a field is blank": 8},
+        fingerprint="88" * 32,
+    )
+    return replace(
+        inputs,
+        pins=inputs.pins.model_copy(update={"data": [*inputs.pins.data, pin]}),
+        data=inputs.data.model_copy(
+            update={
+                "sources": [*inputs.data.sources, source],
+                "train": SplitRecord(rows=3317, tokens=141_230, truncated=3),
+                "held_out": SplitRecord(rows=369, tokens=15_870, truncated=0),
+            }
+        ),
+        evaluation=inputs.evaluation.model_copy(
+            update={"measures": [inputs.evaluation.measures[0].model_copy(update={"n": 369, "tokens": 15_501})]}
+        ),
+        languages=["en", "no"],
+    )

@@ -1,0 +1,163 @@
+"""Whole cards, compared as whole files: UPDATE_GOLDEN=1 writes them anew, and the diff is reviewed like code."""
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hubtune.card.inputs import CardInputs, ReleaseTarget
+from hubtune.card.render import render_card
+from hubtune.errors import CardError
+from hubtune.records.evaluation import Measure
+from hubtune.resources import templates_dir
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "cards"
+
+
+def compare(name: str, card: str) -> None:
+    path = GOLDEN / name
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.write_text(card, encoding="utf-8")
+    assert card == path.read_text(encoding="utf-8")
+
+
+def with_measure(inputs: CardInputs, **changes: object) -> CardInputs:
+    measure = Measure.model_validate({**inputs.evaluation.measures[0].model_dump(), **changes})
+    return replace(inputs, evaluation=inputs.evaluation.model_copy(update={"measures": [measure]}))
+
+
+def section(card: str, title: str) -> str:
+    return card.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def test_a_published_adapter_has_the_golden_card(inputs: CardInputs) -> None:
+    compare("quotes-lora.md", render_card(inputs))
+
+
+def test_an_unpublished_adapter_of_silent_author_and_base_has_the_golden_card(bare: CardInputs) -> None:
+    compare("unpublished.md", render_card(bare))
+
+
+def test_two_data_sets_are_all_named_in_the_golden_card(two_sets: CardInputs) -> None:
+    compare("two-data-sets.md", render_card(two_sets))
+
+
+def test_equal_inputs_give_equal_bytes(inputs: CardInputs) -> None:
+    assert render_card(inputs) == render_card(replace(inputs))
+
+
+def test_the_layout_has_no_doubled_blank_lines_and_no_trailing_space(
+    inputs: CardInputs, bare: CardInputs, two_sets: CardInputs
+) -> None:
+    for card in map(render_card, (inputs, bare, two_sets)):
+        assert "\n\n\n" not in card
+        assert all(line == line.rstrip() and not line.startswith(" |") for line in card.split("\n"))
+        assert card.endswith(".\n")
+
+
+def test_a_rise_is_called_a_rise(inputs: CardInputs) -> None:
+    text = section(render_card(with_measure(inputs, base=20.0, tuned=25.0, interval=(4.0, 6.0))), "Evaluation")
+    assert "rose from 20.00 to 25.00 (+25.0 %)" in text
+    assert "worse than the base model" in text
+
+
+def test_values_that_show_the_same_did_not_change(inputs: CardInputs) -> None:
+    text = section(render_card(with_measure(inputs, base=20.001, tuned=20.002, interval=(-0.1, 0.1))), "Evaluation")
+    assert "did not change: it is 20.00" in text
+    assert "includes zero" in text
+
+
+def test_an_interval_without_zero_is_not_called_inconclusive(inputs: CardInputs) -> None:
+    assert "includes zero" not in render_card(inputs)
+
+
+def test_a_missing_base_value_is_said(inputs: CardInputs) -> None:
+    card = render_card(with_measure(inputs, base=None, interval=None))
+    assert "| Perplexity | not measured | 27.40 | \N{EN DASH} | 251 | 10,736 |" in card
+    assert "The base model alone was not measured." in card
+
+
+def test_too_few_rows_give_values_and_no_claim(bare: CardInputs) -> None:
+    card = render_card(bare)
+    assert "| Perplexity | insufficient data; Evaluation says why |" in card
+    assert "| Perplexity | 41.51 | 33.92 |" in card
+    assert " fell " not in card
+    assert "model-index" not in card
+
+
+def test_a_failed_measure_says_why_and_leaves_the_metadata(inputs: CardInputs) -> None:
+    card = render_card(with_measure(inputs, tuned=None, interval=None, status="failed", detail="out of memory"))
+    assert "Perplexity: failed (out of memory)." in card
+    assert "model-index" not in card
+
+
+def test_without_any_measure_evaluation_is_not_assessed(inputs: CardInputs) -> None:
+    none = replace(inputs, evaluation=inputs.evaluation.model_copy(update={"measures": []}))
+    assert "Not assessed: no measure was run." in section(render_card(none), "Evaluation")
+
+
+def test_a_gated_base_is_said_before_the_program(inputs: CardInputs) -> None:
+    pins = inputs.pins.model_copy(update={"base": inputs.pins.base.model_copy(update={"gated": "manual"})})
+    text = section(render_card(replace(inputs, pins=pins)), "How to use")
+    assert "is gated: accept its conditions" in text.split("```")[0]
+
+
+def test_an_evaluation_elsewhere_has_its_own_row_and_versions(inputs: CardInputs) -> None:
+    elsewhere = inputs.evaluation.environment.model_copy(update={"device": "cpu", "packages": {"torch": "2.9.2"}})
+    evaluation = inputs.evaluation.model_copy(update={"environment": elsewhere})
+    text = section(render_card(replace(inputs, evaluation=evaluation)), "Provenance")
+    assert "| Evaluation | cpu |" in text
+    assert "| torch | 2.9.1 (evaluation: 2.9.2) |" in text
+
+
+def test_a_sample_of_the_held_out_rows_is_said(inputs: CardInputs) -> None:
+    config = inputs.config.model_copy(
+        update={"evaluate": inputs.config.evaluate.model_copy(update={"max_items": 1200})}
+    )
+    assert "of which at most 1,200 are measured" in render_card(replace(inputs, config=config))
+
+
+def test_an_undefined_name_in_a_template_is_an_error_that_names_both(inputs: CardInputs, tmp_path: Path) -> None:
+    shutil.copytree(templates_dir(), tmp_path / "own")
+    (tmp_path / "own" / "sections" / "making.md.j2").write_text("By {{ autor }}.")
+    with pytest.raises(CardError, match=r"making\.md\.j2.*'autor' is undefined"):
+        render_card(inputs, tmp_path / "own")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{% if %}", r"making\.md\.j2, line 1"),
+        ("{{ ''.__class__.__mro__ }}", "unsafe"),
+        ("{{ none }}", "not there"),
+        ("{% include 'gone.j2' %}", r"gone\.j2 is missing"),
+    ],
+)
+def test_a_faulty_template_is_an_error(inputs: CardInputs, tmp_path: Path, text: str, message: str) -> None:
+    shutil.copytree(templates_dir(), tmp_path / "own")
+    (tmp_path / "own" / "sections" / "making.md.j2").write_text(text)
+    with pytest.raises(CardError, match=message):
+        render_card(inputs, tmp_path / "own")
+
+
+def test_a_template_that_leaves_a_section_out_is_an_error(inputs: CardInputs, tmp_path: Path) -> None:
+    shutil.copytree(templates_dir(), tmp_path / "own")
+    (tmp_path / "own" / "sections" / "bias.md.j2").write_text("")
+    with pytest.raises(CardError) as caught:
+        render_card(inputs, tmp_path / "own")
+    assert caught.value.details == ("section Bias: empty",)
+
+
+def test_a_template_sees_its_own_section_alone(inputs: CardInputs, tmp_path: Path) -> None:
+    shutil.copytree(templates_dir(), tmp_path / "own")
+    (tmp_path / "own" / "sections" / "making.md.j2").write_text("{{ snippet }}")
+    with pytest.raises(CardError, match="undefined"):
+        render_card(inputs, tmp_path / "own")
+
+
+def test_the_release_on_the_card_is_the_target_and_not_the_config(inputs: CardInputs) -> None:
+    card = render_card(replace(inputs, target=ReleaseTarget("lab/other-lora", "v2.0.0")))
+    assert "lab/other-lora" in card
+    assert "org/quotes-lora" not in card
