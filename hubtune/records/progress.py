@@ -1,7 +1,7 @@
 """How a stage tells what it is doing, without knowing whether a terminal, a log or nobody listens."""
 
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Literal, Protocol
 
 
 class Task(Protocol):
@@ -20,5 +20,7 @@ class Progress(Protocol):
     def warn(self, message: str) -> None:
         """Tells the user one thing to look at; the run goes on."""
 
-    def task(self, label: str, total: int) -> AbstractContextManager[Task]:
+    def task(
+        self, label: str, total: int, *, unit: Literal["steps", "bytes"] = "steps"
+    ) -> AbstractContextManager[Task]:
         """Starts a long step of `total` parts; it ends when the context does."""

@@ -1,0 +1,125 @@
+"""The data stage: pinned data sets become the examples to train on and to measure on, and a record of how.
+
+The same config, pins and tokenizer give the same examples, so later stages prepare them again and compare the
+fingerprints instead of storing the rows a second time.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hubtune.config.schema import TuneConfig
+from hubtune.data.rows import read_rows
+from hubtune.data.split import METHOD, held_out_mask
+from hubtune.data.texts import render_rows
+from hubtune.data.tokens import Example, encode
+from hubtune.errors import EmptySplitError, RecordError
+from hubtune.records.data import DataRecord, SourceRecord, SplitRecord
+from hubtune.records.pins import PinSet
+from hubtune.records.progress import Progress
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The examples of a run, and where they came from."""
+
+    train: list[Example]
+    held_out: list[Example]
+    sources: list[SourceRecord]
+
+    def record(self, upstream: dict[str, str]) -> DataRecord:
+        """Returns the data record."""
+        return DataRecord(
+            upstream=upstream,
+            sources=self.sources,
+            train=_count(self.train),
+            held_out=_count(self.held_out),
+            split_method=METHOD,
+        )
+
+    def check(self, record: DataRecord) -> None:
+        """Refuses examples that are not the ones the record tells of.
+
+        Raises:
+            RecordError: The rows or their tokens differ.
+        """
+        if self.record(record.upstream) != record:
+            raise RecordError(
+                "The data differs from what data.json recorded, though config and pins are the same; "
+                "another version of a library may read or tokenise it differently.",
+                hint="Start a new run: hubtune run",
+            )
+
+
+def prepare(
+    config: TuneConfig,
+    pins: PinSet,
+    folders: Sequence[Path],
+    tokenizer: "PreTrainedTokenizerBase",
+    progress: Progress,
+) -> Prepared:
+    """Reads, renders, splits and encodes all data sets of a run.
+
+    Args:
+        config: The run's config.
+        pins: The run's pins.
+        folders: The snapshot's folder of each data set, in the config's order.
+        tokenizer: The base model's tokenizer.
+        progress: Told of each data set.
+
+    Raises:
+        DataError: A data set cannot be used; the subclass and the message say why.
+    """
+    texts: list[str] = []
+    sources: list[SourceRecord] = []
+    with progress.task("Reading the data", len(config.data)) as task:
+        for entry, pin, folder in zip(config.data, pins.data, folders, strict=True):
+            rendered = render_rows(read_rows(folder, entry), entry.row_template)
+            if not rendered.kept:
+                raise EmptySplitError(
+                    f"No row of {entry.repo} ({entry.split}) can be used: "
+                    + ", ".join(f"{count} times {reason}" for reason, count in rendered.dropped.items()),
+                    hint="Look at the columns that the template names.",
+                )
+            texts += rendered.kept
+            sources.append(
+                SourceRecord(
+                    repo=pin.repo,
+                    commit=pin.commit,
+                    name=entry.name,
+                    split=entry.split,
+                    format=entry.row_format,
+                    template=entry.row_template,
+                    rows=rendered.rows,
+                    kept=len(rendered.kept),
+                    dropped=rendered.dropped,
+                    fingerprint=rendered.fingerprint,
+                )
+            )
+            task.advance(note=f"{pin.repo}: {len(rendered.kept)} of {rendered.rows} rows kept")
+    mask = held_out_mask(texts, config.evaluate.holdout, config.evaluate.seed)
+    if not any(mask):
+        raise EmptySplitError(
+            "All rows have the same text, so none can be held out to measure on.",
+            hint="Use a data set with more than one distinct row.",
+        )
+    held_out = [text for text, held in zip(texts, mask, strict=True) if held]
+    train = [text for text, held in zip(texts, mask, strict=True) if not held]
+    limit = config.evaluate.max_items
+    if limit is not None and limit < len(held_out):
+        held_out = random.Random(config.evaluate.seed).sample(held_out, limit)  # noqa: S311 - a sample, not a secret
+    length = config.train.max_length
+    return Prepared(encode(train, tokenizer, length), encode(held_out, tokenizer, length), sources)
+
+
+def _count(examples: Sequence[Example]) -> SplitRecord:
+    return SplitRecord(
+        rows=len(examples),
+        tokens=sum(len(example.input_ids) for example in examples),
+        truncated=sum(example.truncated for example in examples),
+    )

@@ -1,0 +1,39 @@
+"""Draws the held-out rows by a hash of each row's content.
+
+Equal rows (but for case, punctuation and spacing) fall on the same side, so training never sees a duplicate of a
+held-out row, and rows added later do not move the others.
+"""
+
+import hashlib
+import unicodedata
+from collections.abc import Sequence
+
+_PLACES = 2**48
+METHOD = "sha256 of the seed and the row's text, folded to its letters and digits"
+
+
+def fold(text: str) -> str:
+    """Returns the text's words in lower case, without punctuation: what two duplicates have in common."""
+    letters = (
+        character if character.isalnum() else " " for character in unicodedata.normalize("NFKC", text).casefold()
+    )
+    return " ".join("".join(letters).split())
+
+
+def held_out_mask(texts: Sequence[str], share: float, seed: int) -> list[bool]:
+    """Tells for each text whether it is held out.
+
+    About `share` of the distinct texts are. Where none would be, the one with the lowest hash is, so that a small data
+    set has something to be measured on; where all would be, the one with the highest is not.
+    """
+    places = [_place(fold(text), seed) for text in texts]
+    distinct = sorted(set(places))
+    if len(distinct) < 2:
+        return [False] * len(texts)
+    threshold = min(max(int(share * _PLACES), distinct[0] + 1), distinct[-1])
+    return [place < threshold for place in places]
+
+
+def _place(folded: str, seed: int) -> int:
+    digest = hashlib.sha256(f"{seed}\0{folded}".encode()).digest()
+    return int.from_bytes(digest[:6])

@@ -1,0 +1,90 @@
+"""Reads of the Hub that name a repository: what a revision means, and who is asking."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from huggingface_hub import HfApi, constants
+
+from hubtune.hub.translate import hub_errors
+from hubtune.records.pins import RepoType
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A repository at one commit, as the Hub describes it.
+
+    Attributes:
+        commit: 40 hexadecimal digits.
+        license: What the card's front matter states; None where it states nothing.
+        files: Path of each file to its size in bytes (0 where the Hub does not tell).
+    """
+
+    commit: str
+    license: str | list[str] | None
+    gated: Literal[False, "auto", "manual"]
+    files: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who a token belongs to, and what it may do in general."""
+
+    name: str
+    orgs: frozenset[str]
+    role: str
+
+    def may_write_to(self, namespace: str) -> bool:
+        """Whether a write to `namespace` is not ruled out: fine-grained tokens are only known when they are used."""
+        return self.role != "read" and namespace.lower() in {self.name.lower(), *(org.lower() for org in self.orgs)}
+
+
+def resolve(repo: str, repo_type: RepoType, revision: str) -> Resolved:
+    """Asks the Hub which commit `revision` means, and what the repository states there.
+
+    Raises:
+        HubError: One of its subclasses says why not (no such repository or revision, gated, not reachable).
+    """
+    with hub_errors(repo, revision):
+        read = HfApi().model_info if repo_type == "model" else HfApi().dataset_info
+        info = read(repo, revision=revision, files_metadata=True)
+    license_id = info.card_data.get("license") if info.card_data else None
+    return Resolved(
+        commit=str(info.sha),
+        license=license_id if isinstance(license_id, str | list) and license_id else None,
+        gated=info.gated if info.gated in ("auto", "manual") else False,
+        files={sibling.rfilename: sibling.size or 0 for sibling in info.siblings or []},
+    )
+
+
+def whoami() -> Identity:
+    """Asks the Hub who the token belongs to.
+
+    Raises:
+        MissingTokenError: There is no token.
+        InvalidTokenError: The Hub does not accept it.
+    """
+    with hub_errors():
+        answer = HfApi().whoami()
+    token = (answer.get("auth") or {}).get("accessToken") or {}
+    return Identity(
+        name=str(answer["name"]),
+        orgs=frozenset(str(org["name"]) for org in answer.get("orgs", [])),
+        role=str(token.get("role", "")),
+    )
+
+
+def find_tag(repo: str, tag: str) -> str | None:
+    """Returns the commit that `tag` is on in a model repository, or None where there is no such tag.
+
+    Raises:
+        RepoNotFoundError: There is no such repository.
+    """
+    with hub_errors(repo):
+        refs = HfApi().list_repo_refs(repo)
+    return next((ref.target_commit for ref in refs.tags if ref.name == tag), None)
+
+
+def repo_url(repo: str, revision: str, repo_type: RepoType = "model") -> str:
+    """Returns the address of a repository's page at a revision, on the Hub that is in use."""
+    prefix = "datasets/" if repo_type == "dataset" else ""
+    return f"{constants.ENDPOINT}/{prefix}{repo}/tree/{revision}"

@@ -1,0 +1,130 @@
+"""Fetches a pinned repository into the local cache, checks every byte of it, and finds it there again offline."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import HfApi, constants, snapshot_download
+from huggingface_hub.errors import LocalEntryNotFoundError
+from huggingface_hub.hf_api import RepoFile
+from huggingface_hub.utils._paths import filter_repo_objects
+from huggingface_hub.utils.tqdm import tqdm
+
+from hubtune.errors import HubError, RecordError
+from hubtune.hub.translate import hub_errors
+from hubtune.records.base import disk_errors, sha256_file
+from hubtune.records.pins import Pin, RepoType
+
+# All that loading a model needs, and no code and no pickle. Of a data set, everything.
+_PATTERNS: dict[RepoType, list[str] | None] = {
+    "model": [
+        "*.safetensors",
+        "*.safetensors.index.json",
+        "*.json",
+        "*.jinja",
+        "*.model",
+        "merges.txt",
+        "vocab.txt",
+        "README.md",
+        "LICENSE*",
+        "NOTICE*",
+    ],
+    "dataset": None,
+}
+
+
+def download_size(repo_type: RepoType, files: Mapping[str, int]) -> int:
+    """Returns how many bytes `fetch` brings at most, given each file's size; less where some are in the cache."""
+    return sum(files[path] for path in filter_repo_objects(files, allow_patterns=_PATTERNS[repo_type]))
+
+
+def fetch(pin: Pin, on_bytes: Callable[[int], None] = lambda _: None) -> Path:
+    """Downloads the files of `pin` by its commit, and checks their digests.
+
+    Args:
+        pin: What to fetch.
+        on_bytes: Called with the number of bytes that have come since the last call, from any thread.
+
+    Returns:
+        The snapshot's folder in the Hub client's cache.
+
+    Raises:
+        HubError: The files cannot be had, or what arrived is not what the repository says that it holds.
+        DiskFullError: There is no room for them.
+    """
+    with disk_errors(Path(constants.HF_HUB_CACHE)), hub_errors(pin.repo, pin.commit):
+        folder = Path(
+            snapshot_download(
+                pin.repo,
+                repo_type=pin.type,
+                revision=pin.commit,
+                allow_patterns=_PATTERNS[pin.type],
+                tqdm_class=_bar_that_tells(on_bytes),
+            )
+        )
+    _check_digests(pin, folder)
+    return folder
+
+
+def cached(pin: Pin) -> Path:
+    """Returns the folder of a snapshot that `fetch` made before, without any request.
+
+    Raises:
+        RecordError: It is not in the cache any more.
+    """
+    try:
+        folder = snapshot_download(
+            pin.repo,
+            repo_type=pin.type,
+            revision=pin.commit,
+            local_files_only=True,
+            allow_patterns=_PATTERNS[pin.type],
+        )
+    except LocalEntryNotFoundError as error:
+        raise RecordError(
+            f"The pinned files of {pin.repo} at {pin.commit} are not in the local cache any more.",
+            hint="Fetch them again: hubtune pin",
+        ) from error
+    return Path(folder)
+
+
+def _bar_that_tells(on_bytes: Callable[[int], None]) -> type[tqdm]:
+    class Bar(tqdm):
+        """Draws nothing: the client's own count of arrived bytes is passed on."""
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            self._counts_bytes = kwargs.get("name") == "huggingface_hub.snapshot_download"
+            super().__init__(*args, **{**kwargs, "disable": True})  # type: ignore[no-untyped-call]
+
+        def update(self, n: float | None = 1) -> None:
+            if self._counts_bytes and n:
+                on_bytes(int(n))
+
+    return Bar
+
+
+def _check_digests(pin: Pin, folder: Path) -> None:
+    # The client compares a download's size alone, so wrong bytes of the right length would pass.
+    with hub_errors(pin.repo, pin.commit):
+        entries = list(HfApi().list_repo_tree(pin.repo, recursive=True, repo_type=pin.type, revision=pin.commit))
+    for entry in entries:
+        path = folder / entry.path
+        if not isinstance(entry, RepoFile) or not path.is_file():
+            continue
+        right = _git_blob_id(path) == entry.blob_id if entry.lfs is None else sha256_file(path) == entry.lfs.sha256
+        if not right:
+            raise HubError(
+                f"{entry.path} of {pin.repo} at {pin.commit} was damaged on its way: its digest is not the Hub's.",
+                hint=f"Delete {path.resolve()} and run the command again.",
+            )
+
+
+def _git_blob_id(path: Path) -> str:
+    content = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+def cache_folder() -> Path:
+    """Returns the folder that snapshots are fetched into (HF_HUB_CACHE, HF_HOME)."""
+    return Path(constants.HF_HUB_CACHE)

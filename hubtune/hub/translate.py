@@ -1,0 +1,114 @@
+"""Turns what `huggingface_hub` raises into hubtune's errors, with what to do next and no token in the text."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx2
+from huggingface_hub import constants, get_token
+from huggingface_hub.errors import (
+    GatedRepoError as ClientGatedRepoError,
+)
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    LocalTokenNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+)
+from huggingface_hub.errors import RevisionNotFoundError as ClientRevisionNotFoundError
+
+from hubtune.errors import (
+    GatedRepoError,
+    HubError,
+    HubUnreachableError,
+    InvalidTokenError,
+    MissingTokenError,
+    PermissionDeniedError,
+    RepoNotFoundError,
+    RevisionNotFoundError,
+)
+
+_TOKEN = re.compile(r"hf_[A-Za-z0-9]{4,}|Bearer\s+\S+")
+_LOGIN = "Log in with `hf auth login`, or set HF_TOKEN to a token from https://huggingface.co/settings/tokens"
+
+
+@contextmanager
+def hub_errors(repo: str = "", revision: str = "") -> Iterator[None]:
+    """Runs a piece of work that talks to the Hub; its errors come out as a `HubError` about `repo` and `revision`."""
+    try:
+        yield
+    except (
+        HfHubHTTPError,
+        LocalTokenNotFoundError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+        httpx2.HTTPError,
+    ) as error:
+        raise explain(error, repo, revision) from error
+
+
+def explain(error: Exception, repo: str = "", revision: str = "") -> HubError:
+    """Returns the hubtune error for an error of the Hub client."""
+    if isinstance(error, LocalTokenNotFoundError):
+        return MissingTokenError("The Hub wants to know who you are, and there is no token.", hint=_LOGIN)
+    if isinstance(error, LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
+        # The client wraps the failed request in "not in the cache"; the request is what the user has to know of.
+        return explain(error.__cause__, repo, revision)
+    if isinstance(error, HfHubHTTPError):
+        return _explain_answer(error, repo, revision)
+    if isinstance(error, OfflineModeIsEnabled | LocalEntryNotFoundError):
+        return HubUnreachableError(
+            f"{repo or 'The repository'} is not in the local cache, and the Hub may not be asked (HF_HUB_OFFLINE).",
+            hint="Unset HF_HUB_OFFLINE, or run once with access to the Hub.",
+        )
+    return HubUnreachableError(
+        f"No Hub answers at {constants.ENDPOINT}: {mask(str(error)) or type(error).__name__}.",
+        hint="Check the network and HF_ENDPOINT. To work without the public Hub: hubtune run --hub FOLDER",
+    )
+
+
+def mask(text: str) -> str:
+    """Returns `text` with every token in it, whatever its form, replaced."""
+    token = get_token()
+    if token:
+        text = text.replace(token, "[token]")
+    return _TOKEN.sub("[token]", text)
+
+
+def _explain_answer(error: HfHubHTTPError, repo: str, revision: str) -> HubError:
+    status = error.response.status_code
+    said = mask(error.server_message or str(error).splitlines()[0])
+    if "Invalid credentials" in said or "Invalid user token" in str(error):
+        return InvalidTokenError(f"The Hub at {constants.ENDPOINT} does not accept the token.", hint=_LOGIN)
+    if isinstance(error, ClientGatedRepoError):
+        if get_token() is None:
+            return GatedRepoError(f"{repo} is gated, and there is no token.", hint=_LOGIN)
+        return GatedRepoError(
+            f"{repo} is gated, and your account has not been granted access.",
+            hint=f"Accept its conditions at {constants.ENDPOINT}/{repo}, then run the command again.",
+        )
+    if isinstance(error, ClientRevisionNotFoundError):
+        return RevisionNotFoundError(
+            f"{repo} has no revision {revision!r}.",
+            hint=f"See which branches and tags it has: {constants.ENDPOINT}/{repo}/tree/main",
+        )
+    if isinstance(error, RepositoryNotFoundError):
+        unknown = "" if get_token() else " (there is no token: if it is private, log in with `hf auth login`)"
+        return RepoNotFoundError(
+            f"There is no repository {repo} at {constants.ENDPOINT}, or it is private to others{unknown}.",
+            hint="Check the id, and whether it is a data set or a model.",
+        )
+    if status == 401:
+        return MissingTokenError(f"The Hub wants to know who you are: {said}", hint=_LOGIN)
+    if status == 403:
+        return PermissionDeniedError(
+            f"The token may not do this{f' to {repo}' if repo else ''}: {said}",
+            hint="Use a token with the role `write`, of an account that may write there.",
+        )
+    if status == 429:
+        return HubError(f"The Hub asks for a pause (too many requests): {said}", hint="Wait a while, then try again.")
+    return HubError(
+        f"The Hub answered with {status}{f' about {repo}' if repo else ''}: {said}",
+        hint="Try again; if it stays, see https://status.huggingface.co",
+    )

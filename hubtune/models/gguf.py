@@ -1,0 +1,65 @@
+"""Makes an ordinary model folder (safetensors and a tokenizer) of a GGUF file, by dequantising it."""
+
+import json
+from pathlib import Path
+
+from hubtune.errors import ModelError
+
+
+def convert_gguf(source: Path, target: Path) -> str:
+    """Writes the weights of `source`, dequantised to bf16, and its tokenizer into the folder `target`.
+
+    Returns:
+        The name of the file's main quantisation, such as Q4_1.
+
+    Raises:
+        ModelError: The file is not a GGUF file of an architecture that transformers can convert.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    quantisation = main_quantisation(source)
+    folder, name = str(source.parent), source.name
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            folder,
+            gguf_file=name,
+            quantization_config=GgufConfig(gguf_file=name, dequantize=True),
+            dtype=torch.bfloat16,
+            local_files_only=True,
+        )
+        tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name, local_files_only=True)
+    except (OSError, ValueError, KeyError, RuntimeError, NotImplementedError) as error:
+        raise ModelError(f"{source} cannot be converted: {error}") from error
+    # The name inside the file is its maker's own, and would be taken for where the model came from.
+    model.config.name_or_path = ""
+    model.save_pretrained(target)
+    tokenizer.save_pretrained(target)
+    _drop_loading_options(target / "tokenizer_config.json")
+    return quantisation
+
+
+def main_quantisation(source: Path) -> str:
+    """Returns the quantisation that most tensors of a GGUF file have.
+
+    Raises:
+        ModelError: It is not a GGUF file.
+    """
+    from collections import Counter
+
+    from gguf import GGUFReader
+
+    try:
+        tensors = GGUFReader(source).tensors
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{source} is not a GGUF file: {error}") from error
+    kinds = Counter(tensor.tensor_type.name for tensor in tensors if len(tensor.shape) > 1)
+    return str(kinds.most_common(1)[0][0]) if kinds else "F32"
+
+
+def _drop_loading_options(config: Path) -> None:
+    # transformers writes how the tokenizer was loaded here into the file that everybody loads it with.
+    values = json.loads(config.read_text(encoding="utf-8"))
+    for key in ("is_local", "local_files_only"):
+        values.pop(key, None)
+    config.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

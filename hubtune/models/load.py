@@ -1,0 +1,91 @@
+"""Loads tokenizers, base models and adapters from local folders: no network, no remote code, no pickle."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hubtune.errors import ModelError
+from hubtune.models.precision import dtype_of
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+def load_tokenizer(folder: Path, name: str) -> "PreTrainedTokenizerBase":
+    """Loads the tokenizer of a base model.
+
+    Args:
+        folder: The base model's snapshot.
+        name: The base model's id, for messages.
+
+    Raises:
+        ModelError: There is none that can be used, or it has no EOS token.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(
+            f"The tokenizer of {name} cannot be loaded: {_first_line(error)}",
+            hint="The repository has to hold it, best as tokenizer.json with tokenizer_config.json.",
+        ) from error
+    if tokenizer.eos_token_id is None:
+        raise ModelError(
+            f"The tokenizer of {name} has no EOS token, so a tuned model could not learn where to stop.",
+            hint="Choose a base model whose tokenizer_config.json names an `eos_token`.",
+        )
+    return tokenizer
+
+
+def pad_id(tokenizer: "PreTrainedTokenizerBase") -> int:
+    """Returns the id to pad batches with: the tokenizer's own, else that of EOS, which masks by position allow."""
+    return int(tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id)
+
+
+def load_base(folder: Path, name: str, precision: str) -> "PreTrainedModel":
+    """Loads a causal language model.
+
+    Args:
+        folder: Its snapshot.
+        name: Its id, for messages.
+        precision: `bf16` or `fp32`.
+
+    Raises:
+        ModelError: It cannot be loaded as a causal language model without remote code.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=dtype_of(precision),
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ModelError(
+            f"{name} cannot be loaded as a causal language model: {_first_line(error)}",
+            hint="Choose a base model that transformers knows by itself; code from a repository is never run.",
+        ) from error
+    return model.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def load_adapter(base: "PreTrainedModel", folder: Path) -> "PeftModel":
+    """Puts the adapter in `folder` on `base`, for use and not for training.
+
+    Raises:
+        ModelError: It cannot be loaded, or does not fit the base model.
+    """
+    from peft import PeftModel
+
+    try:
+        return PeftModel.from_pretrained(base, str(folder), local_files_only=True)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ModelError(f"The adapter in {folder} cannot be loaded: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,43 @@
+"""Chooses the number format that a base model's weights are held in."""
+
+from typing import TYPE_CHECKING, Literal
+
+from hubtune.errors import ModelError
+
+if TYPE_CHECKING:
+    import torch
+
+Precision = Literal["bf16", "fp32"]
+
+
+def choose_precision(asked: Literal["auto", "bf16", "fp32"]) -> Precision:
+    """Returns the precision to use on this machine; `auto` is bf16 where the hardware computes in it, else fp32.
+
+    Raises:
+        ModelError: bf16 was asked for and this machine lacks it.
+    """
+    if asked == "fp32":
+        return "fp32"
+    if _has_bf16():
+        return "bf16"
+    if asked == "bf16":
+        raise ModelError("This machine does not compute in bf16.", hint="Set `train.precision` to auto or fp32.")
+    return "fp32"
+
+
+def dtype_of(precision: str) -> "torch.dtype":
+    """Returns torch's type for a precision."""
+    import torch
+
+    return torch.bfloat16 if precision == "bf16" else torch.float32
+
+
+def _has_bf16() -> bool:
+    import torch
+
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if torch.backends.mps.is_available():
+        return False
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16", "arm_bf16"))

@@ -1,0 +1,26 @@
+"""What a base model has to hold so that it can be loaded without running anyone's code."""
+
+from collections.abc import Iterable
+from fnmatch import fnmatch
+
+from hubtune.errors import NoSafetensorsError
+
+
+def check_safetensors(repo: str, commit: str, files: Iterable[str]) -> None:
+    """Refuses a base model that has no weights in the safetensors format.
+
+    Raises:
+        NoSafetensorsError: There are none; other formats can run code when they are loaded.
+    """
+    names = list(files)
+    if any(fnmatch(name, "*.safetensors") for name in names):
+        return
+    others = sorted(
+        name for name in names if name.endswith((".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".gguf"))
+    )
+    found = f" (it has {', '.join(others[:3])})" if others else ""
+    raise NoSafetensorsError(
+        f"{repo} at {commit} has no weights in the safetensors format{found}; other formats are not loaded, "
+        "since reading them can run code.",
+        hint="Choose a base model or a revision with safetensors; a GGUF file can be converted: hubtune hub import",
+    )

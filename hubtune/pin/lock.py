@@ -1,0 +1,62 @@
+"""`hubtune.lock`: the pins that a team shares, beside the config."""
+
+from pathlib import Path
+
+from hubtune.config.schema import BaseModelConfig, DataConfig, TuneConfig
+from hubtune.errors import LockError
+from hubtune.records.base import write_atomic
+from hubtune.records.pins import Pin, PinSet
+
+
+def lock_file(config_file: Path) -> Path:
+    """Returns the lock's place for a config's."""
+    return config_file.parent / "hubtune.lock"
+
+
+def read_lock(path: Path) -> PinSet | None:
+    """Reads the lock; None where there is none.
+
+    Raises:
+        RecordError: The file is not a lock.
+    """
+    return PinSet.read(path) if path.is_file() else None
+
+
+def write_lock(path: Path, pins: PinSet) -> None:
+    """Writes the lock, unless it says just that already."""
+    text = pins.to_json()
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        write_atomic(path, text)
+
+
+def locked_pin(lock: PinSet | None, entry: BaseModelConfig | DataConfig) -> Pin | None:
+    """Returns the lock's pin for an entry of the config: the same repository, type and requested revision."""
+    if lock is None:
+        return None
+    candidates = [lock.base] if isinstance(entry, BaseModelConfig) else lock.data
+    wanted = (entry.repo.lower(), entry.revision)
+    return next((pin for pin in candidates if (pin.repo.lower(), pin.requested) == wanted), None)
+
+
+def require_lock(lock: PinSet | None, config: TuneConfig, path: Path) -> None:
+    """Refuses to go on where the lock does not cover the config exactly.
+
+    Raises:
+        LockError: The lock is missing, lacks an entry, or has one that the config does not.
+    """
+    if lock is None:
+        raise LockError(f"--locked was asked for, and there is no {path}.", hint="Write it: hubtune pin")
+    entries: list[BaseModelConfig | DataConfig] = [config.base, *config.data]
+    missing = [f"{entry.repo} at {entry.revision}: not in the lock" for entry in entries if not locked_pin(lock, entry)]
+    wanted = {(entry.repo.lower(), entry.revision) for entry in entries}
+    extra = [
+        f"{pin.repo} at {pin.requested}: in the lock, not in the config"
+        for pin in lock.all()
+        if (pin.repo.lower(), pin.requested) not in wanted
+    ]
+    if missing or extra:
+        raise LockError(
+            f"--locked was asked for, and {path} does not match the config.",
+            details=missing + extra,
+            hint="Bring the lock up to date: hubtune pin",
+        )

@@ -1,0 +1,67 @@
+"""The pin stage: each input's revision becomes a commit, and the files of that commit are fetched and checked."""
+
+from dataclasses import dataclass
+
+from hubtune.config.schema import BaseModelConfig, DataConfig, TuneConfig
+from hubtune.hub.read import resolve
+from hubtune.hub.snapshot import download_size, fetch
+from hubtune.pin.files import check_safetensors
+from hubtune.pin.lock import locked_pin
+from hubtune.records.pins import Pin, PinSet, RepoType
+from hubtune.records.progress import Progress
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """The pins of a run's inputs, and how many bytes it takes at most to fetch them all."""
+
+    pins: PinSet
+    size: int
+
+
+def resolve_pins(config: TuneConfig, lock: PinSet | None, progress: Progress) -> Resolution:
+    """Returns a pin for each input; entries that the lock holds are taken from it, the others asked of the Hub.
+
+    Raises:
+        HubError: An input does not exist or cannot be read.
+        NoSafetensorsError: The base model has no weights in the safetensors format.
+    """
+    base, size = resolve_pin(config.base, lock, progress)
+    data = []
+    for entry in config.data:
+        pin, more = resolve_pin(entry, lock, progress)
+        data.append(pin)
+        size += more
+    return Resolution(PinSet(base=base, data=data), size)
+
+
+def fetch_snapshots(resolution: Resolution, progress: Progress) -> None:
+    """Fetches every pinned input by its commit; `hubtune.hub.snapshot.cached` finds them again.
+
+    Raises:
+        HubError: One cannot be had, or came damaged.
+        DiskFullError: There is no room.
+    """
+    with progress.task("Fetching the pinned inputs", resolution.size, unit="bytes") as task:
+        for pin in resolution.pins.all():
+            fetch(pin, lambda count, name=pin.repo: task.advance(count, note=name))  # type: ignore[misc]
+
+
+def resolve_pin(entry: BaseModelConfig | DataConfig, lock: PinSet | None, progress: Progress) -> tuple[Pin, int]:
+    """Returns the pin of one input, and how many bytes it takes at most to fetch it; see `resolve_pins`."""
+    repo_type: RepoType = "model" if isinstance(entry, BaseModelConfig) else "dataset"
+    locked = locked_pin(lock, entry)
+    found = resolve(entry.repo, repo_type, locked.commit if locked else entry.revision)
+    if repo_type == "model":
+        check_safetensors(entry.repo, found.commit, found.files)
+    if locked is None and lock is not None:
+        progress.say(f"{entry.repo} at {entry.revision} is not in hubtune.lock: pinned to {found.commit}")
+    pin = locked or Pin(
+        repo=entry.repo,
+        type=repo_type,
+        requested=entry.revision,
+        commit=found.commit,
+        license=found.license,
+        gated=found.gated,
+    )
+    return pin, download_size(repo_type, found.files)

@@ -1,0 +1,57 @@
+"""Saves a trained adapter so that the run directory holds all of it or none of it."""
+
+import errno
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hubtune.records.base import disk_errors, sha256_file
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+_FILES = ("adapter_config.json", "adapter_model.safetensors")
+
+
+def save_adapter(model: "PeftModel", target: Path) -> dict[str, str]:
+    """Saves the adapter beside `target`, then renames it into place.
+
+    Returns:
+        The name of each file and its sha256.
+
+    Raises:
+        DiskFullError: There is no room; what was at `target` is unchanged.
+    """
+    with disk_errors(target.parent):
+        unfinished = Path(tempfile.mkdtemp(dir=target.parent, prefix=".adapter-"))
+        try:
+            _write(model, unfinished)
+            if target.exists():
+                shutil.rmtree(target)
+            unfinished.rename(target)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+    return {name: sha256_file(target / name) for name in _FILES}
+
+
+def _write(model: "PeftModel", folder: Path) -> None:
+    from safetensors import SafetensorError
+
+    try:
+        # Else peft asks the Hub for the base's config, at main, to see whether embeddings were resized.
+        model.save_pretrained(str(folder), save_embedding_layers=False)
+    except SafetensorError as error:
+        # safetensors has one exception for everything; the operating system's number is only in its text.
+        if f"os error {errno.ENOSPC}" in str(error):
+            raise OSError(errno.ENOSPC, str(error)) from error
+        raise
+    for path in list(folder.iterdir()):
+        if path.name not in _FILES:
+            path.unlink()
+    for name in _FILES:
+        (folder / name).chmod(0o644)
+        with (folder / name).open("rb") as file:
+            os.fsync(file.fileno())
+    folder.chmod(0o755)
