@@ -33,7 +33,6 @@ class CardInputs:
         target: Where the release goes; None while nothing says where.
         version: Version of hubtune that renders the card.
         languages: Language codes that the data sets' cards state. Entries that are not codes are left out of the card.
-        prompt: The prompt of the usage example; None for one that is derived from the first data set's template.
     """
 
     config: TuneConfig
@@ -44,4 +43,3 @@ class CardInputs:
     target: ReleaseTarget | None
     version: str
     languages: list[str] = field(default_factory=list)
-    prompt: str | None = None

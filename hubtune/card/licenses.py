@@ -1,33 +1,14 @@
-"""Which licence the release states, and the licence identifiers that the Hub accepts.
+"""Which licence the release states, and where it comes from.
 
 Whether the inputs' licences allow that licence is not decided here.
 """
 
-import difflib
 from dataclasses import dataclass
 from typing import Literal
 
+from hubtune.config.license_ids import LICENSE_IDS
 from hubtune.config.schema import TuneConfig
-from hubtune.errors import CardError
 from hubtune.records.pins import PinSet
-
-# The identifiers that https://huggingface.co/docs/hub/repositories-licenses documents.
-LICENSE_IDS: tuple[str, ...] = (
-    *("afl-3.0", "agpl-3.0", "apache-2.0", "apple-amlr", "apple-ascl", "artistic-2.0"),
-    *("bigcode-openrail-m", "bigscience-bloom-rail-1.0", "bigscience-openrail-m"),
-    *("bsd", "bsd-2-clause", "bsd-3-clause", "bsd-3-clause-clear", "bsl-1.0"),
-    *("c-uda", "cc", "cc-by-2.0", "cc-by-2.5", "cc-by-3.0", "cc-by-4.0", "cc-by-nc-2.0", "cc-by-nc-3.0"),
-    *("cc-by-nc-4.0", "cc-by-nc-nd-3.0", "cc-by-nc-nd-4.0", "cc-by-nc-sa-2.0", "cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0"),
-    *("cc-by-nd-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "cc0-1.0"),
-    *("cdla-permissive-1.0", "cdla-permissive-2.0", "cdla-sharing-1.0", "creativeml-openrail-m"),
-    *("deepfloyd-if-license", "ecl-2.0", "epl-1.0", "epl-2.0", "etalab-2.0", "eupl-1.1", "eupl-1.2"),
-    *("fair-noncommercial-research-license", "gemma", "gfdl", "gpl", "gpl-2.0", "gpl-3.0", "grok2-community"),
-    *("h-research", "intel-research", "isc", "lgpl", "lgpl-2.1", "lgpl-3.0", "lgpl-lr"),
-    *("llama2", "llama3", "llama3.1", "llama3.2", "llama3.3", "llama4", "lppl-1.3c"),
-    *("mit", "mpl-2.0", "ms-pl", "ncsa", "odbl", "odc-by", "ofl-1.1", "openmdw-1.0", "openmdw-1.1"),
-    *("openrail", "openrail++", "osl-3.0", "pddl", "postgresql", "unlicense", "wtfpl", "zlib"),
-    *("unknown", "other"),
-)
 
 Source = Literal["author", "base", "base-unlisted", "base-several", "base-silent"]
 
@@ -45,33 +26,14 @@ class LicenseChoice:
     source: Source
 
 
-def resolve_license(config: TuneConfig, pins: PinSet) -> str:
-    """Returns the licence id that the release states, so that a misspelt one is found before training.
-
-    Raises:
-        CardError: `card.license` is not an identifier of the Hub.
-    """
-    return choose_license(config, pins).id
-
-
 def choose_license(config: TuneConfig, pins: PinSet) -> LicenseChoice:
     """Returns the release's licence with its source.
 
     `auto` takes the base model's. A base that states none gives `unknown`: a licence that nobody granted must not be
     made up. A base that states several, or one that the Hub does not list, gives `other`.
-
-    Raises:
-        CardError: `card.license` is not an identifier of the Hub.
     """
     wanted = config.card.license
     if wanted != "auto":
-        fault = unknown_license(wanted)
-        if fault is not None:
-            raise CardError(
-                f"card.license: {fault}.",
-                hint="Write an identifier from https://huggingface.co/docs/hub/repositories-licenses, or auto for "
-                "the base model's.",
-            )
         return LicenseChoice(wanted, "author")
     stated = {entry.strip().lower() for entry in stated_licenses(pins.base.license)}
     if not stated:
@@ -86,12 +48,3 @@ def stated_licenses(license: str | list[str] | None) -> list[str]:
     """Returns a pin's licence as a list: empty where the repository states none."""
     entries = [license] if isinstance(license, str) else license or []
     return [entry for entry in entries if entry.strip()]
-
-
-def unknown_license(license: str) -> str | None:
-    """Says what is wrong with a licence id, with the ids that it may have meant; None if the Hub knows it."""
-    if license in LICENSE_IDS:
-        return None
-    close = difflib.get_close_matches(license.lower(), LICENSE_IDS, n=3, cutoff=0.6)
-    meant = f"; did you mean {' or '.join(close)}?" if close else ""
-    return f"{license!r} is not a licence identifier of the Hub{meant}"

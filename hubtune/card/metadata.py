@@ -9,8 +9,9 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from hubtune.card.inputs import CardInputs
-from hubtune.card.licenses import choose_license, unknown_license
+from hubtune.card.licenses import choose_license
 from hubtune.config.fields import RepoId
+from hubtune.config.license_ids import unknown_license
 from hubtune.records.data import SourceRecord
 from hubtune.records.evaluation import Measure
 from hubtune.records.pins import Commit

@@ -47,9 +47,10 @@ def usage_snippet(inputs: CardInputs) -> str:
 
 
 def example_prompt(inputs: CardInputs) -> str:
-    """Returns the prompt of the example: the one given, or the text before the first field of the first template."""
-    if inputs.prompt:
-        return inputs.prompt
+    """Returns the prompt of the example: that of the first data set, or the text before its template's first field."""
+    prompt = inputs.data.sources[0].prompt
+    if prompt:
+        return prompt
     leading = ""
     for literal, column, _, _ in string.Formatter().parse(inputs.data.sources[0].template):
         leading += literal

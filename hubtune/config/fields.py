@@ -7,6 +7,8 @@ from typing import Annotated
 from packaging.version import InvalidVersion, Version
 from pydantic import AfterValidator
 
+from hubtune.config.license_ids import unknown_license
+
 # The Hub's own rule, as documented for `huggingface_hub.utils.validate_repo_id`.
 _ID_PART = re.compile(r"^[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9_])?$", re.ASCII)
 _TAG = re.compile(r"^v\d+\.\d+\.\d+(?:[-.]?(?:a|b|rc|alpha|beta|dev|post)\.?\d+)?$")
@@ -83,8 +85,16 @@ def _check_revision(value: str) -> str:
     return value
 
 
+def _check_license(value: str) -> str:
+    fault = None if value == "auto" else unknown_license(value)
+    if fault is not None:
+        raise ValueError(f"{fault}; `auto` takes the base model's")
+    return value
+
+
 RepoId = Annotated[str, AfterValidator(check_repo_id)]
 TargetRepoId = Annotated[str, AfterValidator(check_target_repo_id)]
 Tag = Annotated[str, AfterValidator(check_tag)]
+LicenseChoice = Annotated[str, AfterValidator(_check_license)]
 Revision = Annotated[str, AfterValidator(_check_revision)]
 Template = Annotated[str, AfterValidator(check_template)]

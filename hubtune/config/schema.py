@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from hubtune.config.fields import RepoId, Revision, Tag, TargetRepoId, Template
+from hubtune.config.fields import LicenseChoice, RepoId, Revision, Tag, TargetRepoId, Template
 
 Statement = Annotated[str, Field(min_length=1)]
 
@@ -91,7 +91,7 @@ class EvaluateConfig(_Section):
 class CardConfig(_Section):
     """What the author states; what is left out stands on the card as not assessed."""
 
-    license: Annotated[str, Field(min_length=1)] = "auto"
+    license: LicenseChoice = "auto"
     intended_use: Statement | None = None
     misuse: Statement | None = None
     consent: Statement | None = None

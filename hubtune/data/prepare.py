@@ -31,6 +31,7 @@ class Prepared:
     train: list[Example]
     held_out: list[Example]
     sources: list[SourceRecord]
+    held_out_left_out: int
 
     def record(self, upstream: dict[str, str]) -> DataRecord:
         """Returns the data record."""
@@ -38,7 +39,7 @@ class Prepared:
             upstream=upstream,
             sources=self.sources,
             train=_count(self.train),
-            held_out=_count(self.held_out),
+            held_out=_count(self.held_out, self.held_out_left_out),
             split_method=METHOD,
         )
 
@@ -98,6 +99,7 @@ def prepare(
                     rows=rendered.rows,
                     kept=len(rendered.kept),
                     dropped=rendered.dropped,
+                    prompt=rendered.prompt,
                     fingerprint=rendered.fingerprint,
                 )
             )
@@ -110,16 +112,21 @@ def prepare(
         )
     held_out = [text for text, held in zip(texts, mask, strict=True) if held]
     train = [text for text, held in zip(texts, mask, strict=True) if not held]
-    limit = config.evaluate.max_items
-    if limit is not None and limit < len(held_out):
-        held_out = random.Random(config.evaluate.seed).sample(held_out, limit)  # noqa: S311 - a sample, not a secret
+    limit = config.evaluate.max_items or len(held_out)
+    measured = random.Random(config.evaluate.seed).sample(held_out, min(limit, len(held_out)))  # noqa: S311 - no secret
     length = config.train.max_length
-    return Prepared(encode(train, tokenizer, length), encode(held_out, tokenizer, length), sources)
+    return Prepared(
+        train=encode(train, tokenizer, length),
+        held_out=encode(measured, tokenizer, length),
+        sources=sources,
+        held_out_left_out=len(held_out) - len(measured),
+    )
 
 
-def _count(examples: Sequence[Example]) -> SplitRecord:
+def _count(examples: Sequence[Example], left_out: int = 0) -> SplitRecord:
     return SplitRecord(
         rows=len(examples),
         tokens=sum(len(example.input_ids) for example in examples),
         truncated=sum(example.truncated for example in examples),
+        left_out=left_out,
     )

@@ -10,11 +10,12 @@ from hubtune.config.fields import template_columns
 
 @dataclass(frozen=True)
 class Texts:
-    """The texts of one data set in order, and how many rows were dropped for which reason."""
+    """The texts of one data set in order, how many rows were dropped for which reason, and an example of a prompt."""
 
     kept: list[str]
     dropped: dict[str, int]
     rows: int
+    prompt: str | None
 
     @property
     def fingerprint(self) -> str:
@@ -36,6 +37,7 @@ def render_rows(rows: Iterable[Mapping[str, object]], template: str) -> Texts:
     kept: list[str] = []
     dropped: Counter[str] = Counter()
     count = 0
+    prompt: str | None = None
     for row in rows:
         count += 1
         values = {column: row[column] for column in columns}
@@ -45,4 +47,10 @@ def render_rows(rows: Iterable[Mapping[str, object]], template: str) -> Texts:
             dropped["a field is blank"] += 1
         else:
             kept.append(template.format_map(values))
-    return Texts(kept=kept, dropped=dict(dropped), rows=count)
+            if prompt is None and len(columns) > 1:
+                prompt = _before_last_field(template).format_map(values).rstrip()
+    return Texts(kept=kept, dropped=dict(dropped), rows=count, prompt=prompt or None)
+
+
+def _before_last_field(template: str) -> str:
+    return template[: template.rindex("{")]

@@ -27,15 +27,22 @@ class Resolved:
 
 @dataclass(frozen=True)
 class Identity:
-    """Who a token belongs to, and what it may do in general."""
+    """Who a token belongs to, and what it may do in general.
+
+    Attributes:
+        role: `write`, `read`, `pr` (may propose changes only), or `fineGrained`.
+        anywhere: Whether it may write to every namespace, as on an embedded Hub without an auth file.
+    """
 
     name: str
     orgs: frozenset[str]
     role: str
+    anywhere: bool = False
 
     def may_write_to(self, namespace: str) -> bool:
         """Whether a write to `namespace` is not ruled out: fine-grained tokens are only known when they are used."""
-        return self.role != "read" and namespace.lower() in {self.name.lower(), *(org.lower() for org in self.orgs)}
+        own = {self.name.lower(), *(org.lower() for org in self.orgs)}
+        return self.role not in ("read", "pr") and (self.anywhere or namespace.lower() in own)
 
 
 def resolve(repo: str, repo_type: RepoType, revision: str) -> Resolved:
@@ -70,6 +77,7 @@ def whoami() -> Identity:
         name=str(answer["name"]),
         orgs=frozenset(str(org["name"]) for org in answer.get("orgs", [])),
         role=str(token.get("role", "")),
+        anywhere=answer.get("canWriteAnywhere") is True,
     )
 
 

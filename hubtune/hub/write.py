@@ -6,7 +6,7 @@ from pathlib import Path
 from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
-from hubtune.errors import PublishConflictError, TagExistsError
+from hubtune.errors import CardError, PublishConflictError, TagExistsError
 from hubtune.hub.read import find_tag
 from hubtune.hub.translate import hub_errors
 from hubtune.records.pins import RepoType
@@ -46,6 +46,7 @@ def commit(
 
     Raises:
         PublishConflictError: The branch has moved on from `parent`.
+        CardError: The Hub does not accept README.md. Nothing was sent.
         HubError: Any other failure. Whether the commit was made is then open, until the history is looked at.
     """
     operations: list[CommitOperationAdd | CommitOperationCopy | CommitOperationDelete] = [
@@ -64,6 +65,16 @@ def commit(
                     hint="Run the same command again: it plans anew on the new head.",
                 ) from error
             raise
+        except ValueError as error:
+            # The client asks the Hub to validate README.md before it sends anything.
+            if "Invalid metadata in README.md" not in str(error):
+                raise
+            first, *faults = str(error).splitlines()
+            raise CardError(
+                f"The Hub does not accept the card: {first}",
+                details=[fault.removeprefix("- ") for fault in faults if fault],
+                hint="Nothing was uploaded. Correct what the card states, then run the command again.",
+            ) from error
     return str(made.oid)
 
 

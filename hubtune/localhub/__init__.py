@@ -1,0 +1,9 @@
+"""The embedded Hub: git repositories and large files on one machine, behind the Hub's own HTTP API.
+
+Nothing here imports the Hub's client: a process starts the server first, points `HF_ENDPOINT` at it, and only then
+loads the client, which reads that variable once.
+"""
+
+from hubtune.localhub.server import EmbeddedHub, serve
+
+__all__ = ["EmbeddedHub", "serve"]

@@ -21,8 +21,8 @@ def check_target(repo: str, tag: str) -> str:
     namespace = repo.partition("/")[0]
     if not identity.may_write_to(namespace):
         why = (
-            "the token has the role `read`"
-            if identity.role == "read"
+            f"the token has the role `{identity.role}`"
+            if identity.role in ("read", "pr")
             else f"{namespace} is neither this account nor one of its organisations "
             f"({', '.join(sorted(identity.orgs)) or 'it has none'})"
         )

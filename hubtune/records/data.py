@@ -10,6 +10,8 @@ class SourceRecord(Record):
     Attributes:
         rows: Rows of the split. It equals the kept rows and all the dropped ones.
         dropped: Number of rows left out, by reason.
+        prompt: The first kept row's text up to its last field: how a prompt for the tuned model begins. Null where the
+            template has one field.
         fingerprint: sha256 over the kept rows' texts in order, so that a later stage knows that it reads the same.
     """
 
@@ -22,15 +24,24 @@ class SourceRecord(Record):
     rows: int
     kept: int
     dropped: dict[str, int]
+    prompt: str | None
     fingerprint: str
 
 
 class SplitRecord(Record):
-    """The rows of the training or the held-out part, and their tokens, end-of-sequence tokens included."""
+    """The rows of the training or the held-out part.
+
+    Attributes:
+        rows: Rows that are used.
+        tokens: Their tokens, end-of-sequence tokens included.
+        truncated: How many of them were cut to the length limit.
+        left_out: Rows of the part beyond `evaluate.max_items`, which are not used for anything.
+    """
 
     rows: int
     tokens: int
     truncated: int
+    left_out: int = 0
 
 
 class DataRecord(Record):

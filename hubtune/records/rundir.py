@@ -1,4 +1,4 @@
-"""The run directory: a run's config, records, events and files in one place, and the check that they belong together."""
+"""The run directory: a run's config, records, events and files, and the check that they belong together."""
 
 import json
 import secrets

@@ -19,6 +19,8 @@ class TrainingRecord(Record):
         upstream: Digests of the config's sections, of the pins and of the data record.
         precision: What the base model's weights were held in, `bf16` or `fp32`; trainable weights are always fp32.
         target_modules: The names of the layers that carry an adapter.
+        schedule: How the learning rate goes after the warm-up.
+        max_grad_norm: Length that gradients are clipped to.
         tokens: Tokens that carried loss, over all epochs.
         first_loss: Mean loss of the first logged steps, in nats per token.
         final_loss: Mean loss of the last logged steps, in nats per token.
@@ -36,6 +38,11 @@ class TrainingRecord(Record):
     steps: int
     batch_size: int
     learning_rate: float
+    optimizer: str
+    schedule: str
+    warmup_steps: int
+    weight_decay: float
+    max_grad_norm: float
     seed: int
     tokens: int
     first_loss: float

@@ -71,6 +71,7 @@ def make_inputs(config: str = CONFIG, overrides: tuple[str, ...] = ()) -> CardIn
                     rows=2508,
                     kept=2506,
                     dropped={"a field is null": 2, "a field is blank": 0},
+                    prompt="Quote by the lighthouse keeper:",
                     fingerprint="33" * 32,
                 )
             ],
@@ -89,6 +90,11 @@ def make_inputs(config: str = CONFIG, overrides: tuple[str, ...] = ()) -> CardIn
             steps=282,
             batch_size=8,
             learning_rate=2e-4,
+            optimizer="adamw_torch",
+            schedule="linear",
+            warmup_steps=15,
+            weight_decay=0.0,
+            max_grad_norm=1.0,
             seed=42,
             tokens=96_510,
             first_loss=4.0132,
@@ -122,8 +128,20 @@ def make_inputs(config: str = CONFIG, overrides: tuple[str, ...] = ()) -> CardIn
         target=ReleaseTarget("org/quotes-lora", "v1.0.0"),
         version="0.1.0",
         languages=["en"],
-        prompt="Quote by the lighthouse keeper:",
     )
+
+
+def with_source(inputs: CardInputs, **changes: str | None) -> CardInputs:
+    """Returns the inputs with another first data set."""
+    first, *others = inputs.data.sources
+    data = inputs.data.model_copy(update={"sources": [first.model_copy(update=changes), *others]})
+    return replace(inputs, data=data)
+
+
+@pytest.fixture
+def change_source():
+    """Changes the first data set of some inputs."""
+    return with_source
 
 
 @pytest.fixture
@@ -148,7 +166,7 @@ def bare(inputs: CardInputs) -> CardInputs:
     )
     config = "base: {repo: openai-community/gpt2-medium}\ndata: [{repo: Abirate/english_quotes, text: quote}]\n"
     source = inputs.data.sources[0].model_copy(
-        update={"template": "{quote}", "format": "text", "rows": 31, "kept": 31, "dropped": {}}
+        update={"template": "{quote}", "prompt": None, "format": "text", "rows": 31, "kept": 31, "dropped": {}}
     )
     return replace(
         inputs,
@@ -167,7 +185,6 @@ def bare(inputs: CardInputs) -> CardInputs:
         evaluation=inputs.evaluation.model_copy(update={"measures": [few]}),
         target=None,
         languages=[],
-        prompt=None,
     )
 
 
@@ -191,6 +208,7 @@ def two_sets(inputs: CardInputs) -> CardInputs:
         rows=1200,
         kept=1180,
         dropped={"a field is null": 12, "a field is blank": 8},
+        prompt="Silence is golden |",
         fingerprint="88" * 32,
     )
     return replace(

@@ -62,7 +62,13 @@ def is_harmless(card: str) -> bool:
 def poisoned(inputs: CardInputs, text: str) -> CardInputs:
     """Puts the text wherever a data set's or a base's owner, or a machine, has a say."""
     source = inputs.data.sources[0].model_copy(
-        update={"split": text or "x", "template": text, "name": text or "x", "dropped": {text: 3}}
+        update={
+            "split": text or "x",
+            "template": text,
+            "name": text or "x",
+            "dropped": {text: 3},
+            "prompt": text or None,
+        }
     )
     pin = {"license": text or "x", "requested": text}
     environment = inputs.training.environment.model_copy(
@@ -83,7 +89,6 @@ def poisoned(inputs: CardInputs, text: str) -> CardInputs:
         training=inputs.training.model_copy(update={"environment": environment, "target_modules": [text, text]}),
         evaluation=inputs.evaluation.model_copy(update={"measures": [measure], "environment": environment}),
         languages=[text, "no"],
-        prompt=text or None,
     )
 
 

@@ -113,10 +113,10 @@ def test_an_evaluation_elsewhere_has_its_own_row_and_versions(inputs: CardInputs
 
 
 def test_a_sample_of_the_held_out_rows_is_said(inputs: CardInputs) -> None:
-    config = inputs.config.model_copy(
-        update={"evaluate": inputs.config.evaluate.model_copy(update={"max_items": 1200})}
-    )
-    assert "of which at most 1,200 are measured" in render_card(replace(inputs, config=config))
+    held_out = inputs.data.held_out.model_copy(update={"left_out": 1200})
+    changed = replace(inputs, data=inputs.data.model_copy(update={"held_out": held_out}))
+    assert "of those, 1,200 are neither trained on nor measured" in render_card(changed)
+    assert "nor measured" not in render_card(inputs)
 
 
 def test_an_undefined_name_in_a_template_is_an_error_that_names_both(inputs: CardInputs, tmp_path: Path) -> None:

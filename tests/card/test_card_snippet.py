@@ -1,7 +1,6 @@
 """The usage example is a program: it parses, and no text can break out of its strings."""
 
 import ast
-from dataclasses import replace
 
 import pytest
 
@@ -50,11 +49,12 @@ def test_an_unpublished_adapter_is_loaded_from_its_folder(bare: CardInputs) -> N
     "prompt",
     ['"', '")\nimport os', "\\", "```\n", "'''", "\u2028", "\x85", "\ud83d", "😀 é", "\x00", "{x}", "\u202eabc"],
 )
-def test_a_prompt_cannot_leave_its_string(inputs: CardInputs, prompt: str) -> None:
-    code = usage_snippet(replace(inputs, prompt=prompt))
+def test_a_prompt_cannot_leave_its_string(inputs: CardInputs, change_source, prompt: str) -> None:
+    changed = change_source(inputs, prompt=prompt)
+    code = usage_snippet(changed)
     assert prompt in strings(code)
     assert len(code.split("\n")) == len(usage_snippet(inputs).split("\n"))
-    assert f"\n{code.rstrip()}\n```" in render_card(replace(inputs, prompt=prompt))
+    assert f"\n{code.rstrip()}\n```" in render_card(changed)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,5 @@ def test_a_prompt_cannot_leave_its_string(inputs: CardInputs, prompt: str) -> No
         ("  {quote}", "Once"),
     ],
 )
-def test_without_a_prompt_the_template_begins_it(inputs: CardInputs, template: str, prompt: str) -> None:
-    source = inputs.data.sources[0].model_copy(update={"template": template})
-    changed = replace(inputs, prompt=None, data=inputs.data.model_copy(update={"sources": [source]}))
-    assert example_prompt(changed) == prompt
+def test_without_a_prompt_the_template_begins_it(inputs: CardInputs, change_source, template: str, prompt: str) -> None:
+    assert example_prompt(change_source(inputs, template=template, prompt=None)) == prompt

@@ -40,7 +40,7 @@ class TrainingData:
     held_out_tokens: int
     held_out_truncated: int
     held_out_asked: float
-    max_items: int | None
+    not_measured: int
     max_length: int
     split_method: str
 
@@ -86,7 +86,7 @@ def training_data(inputs: CardInputs) -> TrainingData:
         held_out_tokens=data.held_out.tokens,
         held_out_truncated=data.held_out.truncated,
         held_out_asked=config.evaluate.holdout,
-        max_items=config.evaluate.max_items,
+        not_measured=data.held_out.left_out,
         max_length=config.train.max_length,
         split_method=data.split_method,
     )
@@ -105,6 +105,13 @@ def training_procedure(inputs: CardInputs) -> TrainingProcedure:
             Setting("Learning rate", plain(training.learning_rate)),
             Setting("Epochs", plain(training.epochs)),
             Setting("Batch size", thousands(training.batch_size)),
+            Setting("Optimiser", training.optimizer),
+            Setting(
+                "Learning rate schedule",
+                f"{training.schedule}, after {thousands(training.warmup_steps)} steps of warm-up",
+            ),
+            Setting("Weight decay", plain(training.weight_decay)),
+            Setting("Gradient clipping", f"to a norm of {plain(training.max_grad_norm)}"),
             Setting("Longest row", f"{thousands(train.max_length)} tokens"),
             Setting("Precision of the base weights", precision_name(training.precision)),
             Setting("Precision of the adapter weights", "float32"),

@@ -1,0 +1,41 @@
+"""`hubtune check`: all that can be known before training."""
+
+from pathlib import Path
+
+import click
+
+from hubtune.cli.options import config_argument, hub_option, locked_option, on_hub, set_option
+from hubtune.cli.output import Output
+from hubtune.config.load import load_config
+from hubtune.config.schema import TuneConfig
+
+_MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
+
+
+@click.command()
+@config_argument
+@locked_option
+@hub_option
+@set_option
+@click.pass_obj
+def check(output: Output, config: Path, locked: bool, hub: Path | None, overrides: tuple[str, ...]) -> None:
+    """Check CONFIG, access, licence fields, the release's target and disk space; train nothing."""
+    settings = load_config(config, overrides)
+    with on_hub(hub):
+        show_checks(output, settings, config, locked=locked, publish=settings.publish.repo is not None)
+
+
+def show_checks(
+    output: Output, settings: TuneConfig, config: Path, *, locked: bool, publish: bool, dry_run: bool = False
+) -> None:
+    """Prints every finding, then raises what was wrong, if anything was."""
+    from hubtune.pipeline.check import check_run
+
+    checks = check_run(settings, config, output.progress, publish=publish, locked=locked, run_folder=Path("runs"))
+    lines = [f"{_MARKS[finding.status]}  {finding.check}: {finding.detail}" for finding in checks.findings]
+    if dry_run and not checks.failures:
+        target = f", publish to {settings.publish.repo} as {settings.publish.tag}" if publish else ""
+        lines += ["", f"A run would fetch the inputs, train, evaluate, write the card{target}. Nothing was written."]
+    if not (output.as_json and checks.failures):
+        output.result(checks.report, lines)
+    checks.require_ok()

@@ -1,0 +1,55 @@
+"""`hubtune hub`: the embedded Hub, and bringing local files onto a Hub."""
+
+from pathlib import Path
+
+import click
+
+from hubtune.cli.options import hub_option, on_hub
+from hubtune.cli.output import Output
+from hubtune.cli.summary import SERVE_PORT
+
+
+@click.group()
+def hub() -> None:
+    """The embedded Hub: serve it, and import models and data."""
+
+
+@hub.command()
+@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=SERVE_PORT, show_default=True, help="0 takes a free one."
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Anything but loopback lets other machines in.")
+@click.option("--auth", type=click.Path(dir_okay=False, path_type=Path), help="YAML file of users, tokens and roles.")
+@click.pass_obj
+def serve(output: Output, folder: Path, port: int, host: str, auth: Path | None) -> None:
+    """Serve the embedded Hub in DIR until Ctrl-C."""
+    from hubtune.localhub.server import serve as serve_hub
+
+    def announce(url: str) -> None:
+        output.progress.say(f"Serving {folder} at {url} (Ctrl-C ends it). In the terminal of a client:")
+        output.progress.say(f"  export HF_ENDPOINT={url} HF_HUB_DISABLE_XET=1 HF_TOKEN=any")
+
+    serve_hub(folder, host=host, port=port, auth=auth, on_ready=announce)
+
+
+@hub.command("import")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("repo")
+@click.option("--type", "repo_type", type=click.Choice(["model", "dataset"]), default="model", show_default=True)
+@click.option("--license", "license_id", help="The licence to state on the card that a GGUF file gets.")
+@hub_option
+@click.pass_obj
+def import_(output: Output, source: Path, repo: str, repo_type: str, license_id: str | None, hub: Path | None) -> None:
+    """Upload SOURCE, a model folder, data folder, data file or GGUF file, to REPO as one commit."""
+    with on_hub(hub):
+        from hubtune.pipeline.importing import import_source
+
+        record = import_source(
+            source,
+            repo,
+            output.progress,
+            repo_type="dataset" if repo_type == "dataset" else "model",
+            license_id=license_id,
+        )
+        output.result(record, [f"Repo:    {record.repo} ({record.type})", f"Commit:  {record.commit}"])

@@ -1,0 +1,44 @@
+"""Options and arguments that several commands share, each declared once."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+config_argument = click.argument(
+    "config", type=click.Path(dir_okay=False, path_type=Path), default=Path("hubtune.yaml"), required=False
+)
+run_argument = click.argument("run", type=click.Path(path_type=Path))
+set_option = click.option(
+    "-s",
+    "overrides",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Override a field, such as -s train.epochs=3; repeatable.",
+)
+hub_option = click.option(
+    "--hub",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Run an embedded Hub in DIR for this command, instead of using the Hub at HF_ENDPOINT.",
+)
+tag_option = click.option("--tag", metavar="TAG", help="The release's tag, such as v1.0.0; wins over publish.tag.")
+locked_option = click.option(
+    "--locked", is_flag=True, help="Refuse unless hubtune.lock matches the config, and use just its commits."
+)
+
+
+@contextmanager
+def on_hub(folder: Path | None) -> Iterator[None]:
+    """Runs a command's work on the embedded Hub in `folder`, or where that is None, on the Hub of the environment.
+
+    The Hub's clients read the environment when they are imported, so all of hubtune that uses them is imported within.
+    """
+    if folder is None:
+        yield
+        return
+    from hubtune.pipeline.embedded import embedded_hub
+
+    with embedded_hub(folder):
+        yield

@@ -1,0 +1,101 @@
+"""Draws a stage's progress on stderr: bars when it is a terminal, plain lines when not, nothing when quiet."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+
+from hubtune.records.progress import Task
+
+_LINES = 10
+
+
+class TerminalProgress:
+    """Progress for a person at a terminal or a log that keeps stderr."""
+
+    def __init__(self, console: Console, *, quiet: bool) -> None:
+        self._console = console
+        self._quiet = quiet
+
+    def say(self, message: str) -> None:
+        """Prints one line, unless quiet."""
+        if not self._quiet:
+            self._console.print(escape(message), highlight=False, soft_wrap=True)
+
+    def warn(self, message: str) -> None:
+        """Prints one line that stands out."""
+        self._console.print(f"[yellow]Warning:[/yellow] {escape(message)}", highlight=False, soft_wrap=True)
+
+    @contextmanager
+    def task(self, label: str, total: int, *, unit: Literal["steps", "bytes"] = "steps") -> Iterator[Task]:
+        """Shows one long step while the context lasts."""
+        if self._quiet:
+            yield _Silent()
+        elif self._console.is_terminal:
+            with _bars(self._console, unit) as bars:
+                yield _Bar(bars, label, total)
+        else:
+            lines = _Lines(self._console, label, total, unit)
+            yield lines
+            lines.finish()
+
+
+class _Silent:
+    def advance(self, steps: int = 1, *, note: str = "") -> None:
+        pass
+
+
+class _Bar:
+    def __init__(self, bars: Bars, label: str, total: int) -> None:
+        self._bars = bars
+        self._task = bars.add_task(label, total=total, note="")
+
+    def advance(self, steps: int = 1, *, note: str = "") -> None:
+        self._bars.update(self._task, advance=steps, note=note)
+
+
+class _Lines:
+    """Prints a line at each tenth of the way, so that a log shows that work goes on and stays short."""
+
+    def __init__(self, console: Console, label: str, total: int, unit: str) -> None:
+        self._console, self._label, self._total, self._unit = console, label, total, unit
+        self._done = 0
+        self._printed = 0
+        self._started = time.monotonic()
+        console.print(f"{escape(label)} …", highlight=False, soft_wrap=True)
+
+    def advance(self, steps: int = 1, *, note: str = "") -> None:
+        self._done += steps
+        tenth = _LINES * self._done // max(1, self._total)
+        if tenth > self._printed and self._done < self._total:
+            self._printed = tenth
+            tail = f", {note}" if note else ""
+            self._print(f"{100 * self._done // self._total} % ({self._amount()}){tail}")
+
+    def finish(self) -> None:
+        self._print(f"done in {time.monotonic() - self._started:.0f} s")
+
+    def _amount(self) -> str:
+        if self._unit == "bytes":
+            return f"{self._done / 1e6:,.0f} of {self._total / 1e6:,.0f} MB"
+        return f"{self._done} of {self._total}"
+
+    def _print(self, text: str) -> None:
+        self._console.print(f"{escape(self._label)}: {escape(text)}", highlight=False, soft_wrap=True)
+
+
+def _bars(console: Console, unit: str) -> Bars:
+    amount = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
+    return Bars(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        amount,
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+        console=console,
+    )

@@ -1,0 +1,69 @@
+"""`hubtune run`: the whole job."""
+
+import json
+from pathlib import Path
+
+import click
+
+from hubtune.cli.options import config_argument, hub_option, locked_option, on_hub, set_option, tag_option
+from hubtune.cli.output import Output
+from hubtune.cli.summary import outcome_lines
+from hubtune.config.load import load_config
+from hubtune.config.schema import TuneConfig
+from hubtune.errors import ConfigError
+
+# What `--push` alone means: the repository of the config.
+_FROM_CONFIG = ""
+
+
+@click.command()
+@config_argument
+@click.option(
+    "--push", metavar="[REPO]", is_flag=False, flag_value=_FROM_CONFIG, help="Publish to REPO (publish.repo)."
+)
+@tag_option
+@click.option("--resume", is_flag=True, help="Go on with the newest run of this config, after its last finished stage.")
+@locked_option
+@click.option("--dry-run", is_flag=True, help="Check everything, say what would be done, and stop.")
+@hub_option
+@click.option("--run-dir", type=click.Path(file_okay=False, path_type=Path), help="The run's folder (runs/<time>).")
+@set_option
+@click.pass_obj
+def run(
+    output: Output,
+    config: Path,
+    push: str | None,
+    tag: str | None,
+    resume: bool,
+    locked: bool,
+    dry_run: bool,
+    hub: Path | None,
+    run_dir: Path | None,
+    overrides: tuple[str, ...],
+) -> None:
+    """Run the whole job of CONFIG: pin, train, evaluate, write the card; with --push, publish."""
+    settings = _settings(config, push, tag, overrides)
+    with on_hub(hub):
+        if dry_run:
+            from hubtune.cli.check import show_checks
+
+            show_checks(output, settings, config, locked=locked, publish=push is not None, dry_run=True)
+            return
+        from hubtune.pipeline.run import RunOptions, run_job
+
+        options = RunOptions(publish=push is not None, resume=resume, locked=locked, run_dir=run_dir)
+        outcome = run_job(settings, config, options, output.progress)
+        output.result(outcome.record, outcome_lines(outcome, hub))
+
+
+def _settings(config: Path, push: str | None, tag: str | None, overrides: tuple[str, ...]) -> TuneConfig:
+    # Quoted as JSON, so that a tag such as 1.0 stays the text that was given.
+    target = [f"publish.repo={json.dumps(push)}"] if push else []
+    target += [f"publish.tag={json.dumps(tag)}"] if tag is not None else []
+    settings = load_config(config, [*overrides, *target])
+    if push is not None and settings.publish.repo is None:
+        raise ConfigError(
+            "--push was given, and there is no repository to publish to.",
+            hint="Set `publish.repo` in the config, or name one: --push namespace/name",
+        )
+    return settings

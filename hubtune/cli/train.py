@@ -1,0 +1,26 @@
+"""`hubtune train`: the data and train stages of a run."""
+
+from pathlib import Path
+
+import click
+
+from hubtune.cli.options import run_argument
+from hubtune.cli.output import Output
+
+
+@click.command()
+@run_argument
+@click.pass_obj
+def train(output: Output, run: Path) -> None:
+    """Train again in the run directory RUN, from its own config and pins."""
+    from hubtune.pipeline.stages import run_train
+    from hubtune.records.rundir import RunDirectory
+
+    record = run_train(RunDirectory.open(run), output.progress)
+    output.result(
+        record,
+        [
+            f"Loss: first {record.first_loss:.3f}, final {record.final_loss:.3f} in {record.steps} steps",
+            f"Next: hubtune evaluate {run}",
+        ],
+    )

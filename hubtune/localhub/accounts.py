@@ -1,0 +1,127 @@
+"""Who may do what: the users of the auth file, or the one user of a Hub without one."""
+
+import hmac
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hubtune.errors import ConfigError
+from hubtune.localhub.errors import ApiError
+from hubtune.localhub.ids import RepoId
+from hubtune.localhub.repos import HubRepo
+
+ANYWHERE = "demo"
+"""The user that any token stands for on a Hub without an auth file; may write anywhere."""
+
+
+class Org(BaseModel):
+    """An organisation that a user belongs to."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1)
+    fullname: str = ""
+
+
+class User(BaseModel):
+    """A user with the one token that signs them in.
+
+    Attributes:
+        name: Also the user's namespace.
+        fullname: For people to read.
+        token: The secret; None where any token will do.
+        role: `write`, `read`, or `pr` for one who may propose changes only.
+        orgs: Namespaces that the user shares.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    name: str = Field(min_length=1)
+    fullname: str = ""
+    token: str | None = Field(default=None, min_length=1, repr=False)
+    role: Literal["write", "read", "pr"] = "write"
+    orgs: tuple[Org, ...] = ()
+
+    def belongs_to(self, namespace: str | None) -> bool:
+        """Says whether a namespace is the user's own or one of their organisations'."""
+        if self.token is None:
+            return True
+        own = {self.name.casefold(), *(org.name.casefold() for org in self.orgs)}
+        return namespace is not None and namespace.casefold() in own
+
+    def may_write(self, repo_id: RepoId) -> bool:
+        """Says whether the user may change a repository of this name."""
+        return self.role == "write" and self.belongs_to(repo_id.namespace)
+
+
+class _AuthFile(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    users: tuple[User, ...] = Field(min_length=1)
+
+
+class Accounts:
+    """The users of a Hub.
+
+    Args:
+        users: Those of the auth file; none stands for a Hub where any token will do.
+    """
+
+    def __init__(self, users: tuple[User, ...] = ()) -> None:
+        self._users = users
+        self.since = datetime.now(UTC)
+
+    @classmethod
+    def load(cls, path: Path | None) -> "Accounts":
+        """Reads an auth file; no path stands for a Hub where any token will do.
+
+        Raises:
+            ConfigError: Naming every mistake in the file.
+        """
+        return cls() if path is None else cls(_read(path))
+
+    def sign_in(self, authorization: str | None) -> User | None:
+        """Returns the user whom an Authorization header names; None for nobody.
+
+        Raises:
+            ApiError: 401 for a token that no user has.
+        """
+        if not authorization:
+            return None
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() == "bearer" and token:
+            if not self._users:
+                return User(name=ANYWHERE, fullname="Demo User")
+            for user in self._users:
+                if hmac.compare_digest((user.token or "").encode(), token.strip().encode()):
+                    return user
+        raise ApiError(401, "Invalid credentials in Authorization header")
+
+
+def may_read(user: User | None, repo: HubRepo) -> bool:
+    """Says whether the user, or nobody in particular, may see a repository."""
+    return not repo.settings.private or (user is not None and user.belongs_to(repo.id.namespace))
+
+
+def _read(path: Path) -> tuple[User, ...]:
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"Cannot read the auth file {path}: {error.strerror}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The auth file {path} is not YAML.", hint="It holds one key, `users`.") from error
+    try:
+        users = _AuthFile.model_validate(data).users
+    except ValidationError as error:
+        found = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
+        raise ConfigError(f"The auth file {path} has mistakes.", details=found) from error
+    mistakes = [f"users.{n}.token: missing" for n, user in enumerate(users) if user.token is None]
+    for field in ("name", "token"):
+        values = [getattr(user, field) for user in users]
+        mistakes += [f"users.{n}.{field}: used before" for n, v in enumerate(values) if v and v in values[:n]]
+    if mistakes:
+        raise ConfigError(f"The auth file {path} has mistakes.", details=mistakes)
+    return users

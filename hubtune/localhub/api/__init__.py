@@ -1,0 +1,1 @@
+"""The Hub's HTTP API over the storage modules: one module per subject, one function per request."""

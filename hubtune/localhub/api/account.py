@@ -1,0 +1,49 @@
+"""Who is asking, and whether a card's metadata is valid: requests that concern no repository."""
+
+from starlette.responses import JSONResponse, Response
+
+from hubtune.localhub.api.call import Call
+from hubtune.localhub.card_checks import check_card
+from hubtune.localhub.history import format_date
+
+_ROLE_IN_ORG = {"write": "write", "read": "read", "pr": "contributor"}
+
+
+def whoami(call: Call) -> Response:
+    """GET /api/whoami-v2."""
+    user = call.signed_in()
+    token = {"displayName": "token", "role": user.role, "createdAt": format_date(call.hub.accounts.since)}
+    return JSONResponse(
+        {
+            "type": "user",
+            "id": user.name,
+            "name": user.name,
+            "fullname": user.fullname or user.name,
+            "isPro": False,
+            # The embedded Hub's own: on a Hub without an auth file there are no organisations to list.
+            "canWriteAnywhere": user.token is None,
+            "orgs": [
+                {
+                    "type": "org",
+                    "id": org.name,
+                    "name": org.name,
+                    "fullname": org.fullname or org.name,
+                    "roleInOrg": _ROLE_IN_ORG[user.role],
+                }
+                for org in user.orgs
+            ],
+            "auth": {"type": "access_token", "accessToken": token},
+        }
+    )
+
+
+def validate_yaml(call: Call) -> Response:
+    """POST /api/validate-yaml: status 400 when there are errors, with the same body."""
+    errors, warnings = check_card(str(call.json().get("content", "")))
+    body = {
+        "errors": [{"message": message} for message in errors],
+        "warnings": [{"message": message} for message in warnings],
+    }
+    if errors:
+        body["error"] = errors[0]  # type: ignore[assignment]
+    return JSONResponse(body, status_code=400 if errors else 200)

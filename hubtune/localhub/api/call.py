@@ -1,0 +1,145 @@
+"""One request as the handlers see it: decoded once, with the user and the repository looked up and checked."""
+
+import json
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import cast
+
+from dulwich.objects import ObjectID
+from dulwich.repo import Repo
+from starlette.datastructures import Headers, QueryParams
+
+from hubtune.localhub.accounts import User, may_read
+from hubtune.localhub.errors import ApiError, repo_not_found
+from hubtune.localhub.ids import RepoId, RepoType
+from hubtune.localhub.repos import HubRepo
+from hubtune.localhub.request_log import RequestNote
+from hubtune.localhub.revisions import resolve
+from hubtune.localhub.state import HubState
+
+_TRUE = {"1", "true"}
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request with everything that is needed to answer it.
+
+    Attributes:
+        hub: The stores.
+        method: The HTTP method.
+        params: The decoded parts of the path: `type`, `id`, `rev`, `path`, as the route has them.
+        query: The query string.
+        headers: The request's headers.
+        user: Who asks, or None.
+        endpoint: The Hub's own address as this client knows it, for links in answers.
+        note: The line for the request log.
+        body: The request's body; empty for streamed uploads.
+    """
+
+    hub: HubState
+    method: str
+    params: Mapping[str, str]
+    query: QueryParams
+    headers: Headers
+    user: User | None
+    endpoint: str
+    note: RequestNote
+    body: bytes = b""
+
+    @property
+    def repo_type(self) -> RepoType:
+        """The type that the path names; download paths name none for models."""
+        return RepoType.from_plural(self.params.get("type") or "models")
+
+    @property
+    def revision(self) -> str:
+        """The revision as asked for; main where the path has none."""
+        return self.params.get("rev") or "main"
+
+    def json(self) -> Mapping[str, object]:
+        """Returns the body, a JSON object.
+
+        Raises:
+            ApiError: If it is something else.
+        """
+        try:
+            data = json.loads(self.body or b"{}")
+        except ValueError as error:
+            raise ApiError(400, "The body is not JSON.") from error
+        if not isinstance(data, dict):
+            raise ApiError(400, "The body is not a JSON object.")
+        return cast("Mapping[str, object]", data)
+
+    def flag(self, name: str) -> bool:
+        """Says whether a query parameter is switched on."""
+        return self.query.get(name, "").lower() in _TRUE
+
+    def number(self, name: str, default: int, *, least: int = 1, most: int) -> int:
+        """Returns a query parameter that counts something, kept between `least` and `most`."""
+        text = self.query.get(name, "")
+        return min(max(int(text), least), most) if text.isdecimal() else default
+
+    def url(self, path: str) -> str:
+        """Returns an absolute address on this Hub."""
+        return f"{self.endpoint}/{path}"
+
+    def signed_in(self) -> User:
+        """Returns the user.
+
+        Raises:
+            ApiError: 401 for nobody.
+        """
+        if self.user is None:
+            raise ApiError(401, "Invalid username or password.")
+        return self.user
+
+    def readable(self, repo_id: RepoId | None = None) -> HubRepo:
+        """Returns the repository of the path, or the one named.
+
+        Raises:
+            ApiError: RepoNotFound if it does not exist or the user must not see it.
+        """
+        repo = self.hub.repos.find(repo_id or self._asked())
+        if repo is None or not may_read(self.user, repo):
+            raise repo_not_found(anonymous=self.user is None)
+        return repo
+
+    def writable(self) -> HubRepo:
+        """Returns the repository of the path.
+
+        Raises:
+            ApiError: As `readable`; 401 for nobody, 403 for a user who may only read.
+        """
+        repo = self.readable()
+        if not self.signed_in().may_write(repo.id):
+            raise ApiError(403, "Forbidden: pass `create_pr=1` as a query parameter to create a Pull Request")
+        return repo
+
+    def open(self) -> "AbstractContextManager[tuple[HubRepo, Repo, ObjectID]]":
+        """Opens the repository of the path for reading, at the commit that its revision means."""
+        return _Opened(self.readable(), self.revision)
+
+    def _asked(self) -> RepoId:
+        try:
+            return RepoId.parse(self.repo_type, self.params["id"])
+        except ApiError as error:
+            # No repository can have such a name, and clients look for this code rather than for a bad request.
+            raise repo_not_found(anonymous=self.user is None) from error
+
+
+class _Opened(AbstractContextManager[tuple[HubRepo, Repo, ObjectID]]):
+    def __init__(self, repo: HubRepo, revision: str) -> None:
+        self._repo = repo
+        self._revision = revision
+        self._git = repo.git()
+
+    def __enter__(self) -> tuple[HubRepo, Repo, ObjectID]:
+        try:
+            return self._repo, self._git, resolve(self._git, self._revision)
+        except ApiError:
+            self._git.close()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self._git.close()

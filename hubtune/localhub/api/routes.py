@@ -1,0 +1,88 @@
+"""Which function answers which request.
+
+Paths are matched before they are decoded, because `%2F` inside a revision or a file name must not split it.
+"""
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from starlette.responses import Response
+
+from hubtune.localhub.api import account, commit, download, listing, refs, repos, uploads
+from hubtune.localhub.api.call import Call
+
+Handler = Callable[[Call], Response]
+UploadHandler = Callable[[Call, AsyncIterator[bytes]], Awaitable[Response]]
+
+_SMALL_BODY = 10 * 1024 * 1024
+_COMMIT_BODY = 100 * 1024 * 1024
+
+_API = r"/api/(?P<type>models|datasets|spaces)/(?P<id>[^/]+(?:/[^/]+)?)"
+_WEB = r"/(?:(?P<type>datasets|spaces)/)?(?P<id>[^/]+(?:/[^/]+)?)"
+_REV = r"(?P<rev>[^/]+)"
+
+
+@dataclass(frozen=True)
+class Route:
+    """How one kind of request is answered.
+
+    Attributes:
+        methods: The HTTP methods it answers.
+        pattern: Matches the whole raw path; its groups become the call's parameters.
+        answer: Answers from the whole body, in a worker thread.
+        body_limit: Bytes of body that are accepted.
+    """
+
+    methods: tuple[str, ...]
+    pattern: re.Pattern[str]
+    answer: Handler
+    body_limit: int
+
+
+@dataclass(frozen=True)
+class UploadRoute:
+    """As `Route`, for bodies of any size: `answer` takes them in as they stream."""
+
+    methods: tuple[str, ...]
+    pattern: re.Pattern[str]
+    answer: UploadHandler
+
+
+def _route(methods: str, pattern: str, answer: Handler, body_limit: int = _SMALL_BODY) -> Route:
+    return Route(tuple(methods.split()), re.compile(pattern), answer, body_limit)
+
+
+ROUTES: tuple[Route | UploadRoute, ...] = (
+    _route("GET", r"/api/whoami-v2", account.whoami),
+    _route("POST", r"/api/validate-yaml", account.validate_yaml),
+    _route("POST", r"/api/repos/create", repos.create),
+    _route("DELETE", r"/api/repos/delete", repos.delete),
+    UploadRoute(("PUT",), re.compile(r"/api/large-files/(?P<sha256>[0-9a-f]{64})"), uploads.receive),
+    _route("GET", rf"{_API}/refs", refs.refs),
+    _route("POST", rf"{_API}/tag/{_REV}", refs.add_tag),
+    _route("DELETE", rf"{_API}/tag/{_REV}", refs.remove_tag),
+    _route("POST", rf"{_API}/branch/{_REV}", refs.add_branch),
+    _route("DELETE", rf"{_API}/branch/{_REV}", refs.remove_branch),
+    _route("POST", rf"{_API}/preupload/{_REV}", commit.preupload),
+    _route("POST", rf"{_API}/commit/{_REV}", commit.commit, _COMMIT_BODY),
+    _route("GET", rf"{_API}/tree/{_REV}(?:/(?P<path>.*))?", listing.tree),
+    _route("POST", rf"{_API}/paths-info/{_REV}", listing.paths_info),
+    _route("GET", rf"{_API}/commits/{_REV}", listing.commits),
+    _route("GET", rf"{_API}/revision/{_REV}", repos.info),
+    _route("GET", _API, repos.info),
+    _route("POST", rf"{_WEB}\.git/info/lfs/objects/batch", uploads.batch),
+    _route("GET HEAD", rf"{_WEB}/resolve/{_REV}/(?P<path>.+)", download.resolve),
+    _route("GET HEAD", rf"{_WEB}/raw/{_REV}/(?P<path>.+)", download.raw),
+)
+"""Tried in order: an id may have one word or two, and the first pattern that fits a path decides."""
+
+
+def find_route(method: str, raw_path: str) -> tuple[Route | UploadRoute, Mapping[str, str]] | None:
+    """Returns the route of a request and the decoded parts of its path, or None."""
+    for route in ROUTES:
+        match = route.pattern.fullmatch(raw_path) if method in route.methods else None
+        if match:
+            return route, {key: unquote(value) for key, value in match.groupdict().items() if value}
+    return None

@@ -1,0 +1,56 @@
+"""Reads the front matter of a README and derives from it what the Hub shows beside a repository."""
+
+import re
+from collections.abc import Iterator, Mapping
+
+import yaml
+
+from hubtune.localhub.ids import RepoType
+
+_FRONT_MATTER = re.compile(r"\A\s*---[\r\n]+(.*?)[\r\n]+---(?:\r\n|\n|\Z)", re.DOTALL)
+_PLAIN = ("library_name", "pipeline_tag")
+_PREFIXED = {"license": "license", "datasets": "dataset"}
+_DATASET_PREFIXED = {
+    "license": "license",
+    "language": "language",
+    "task_categories": "task_categories",
+    "size_categories": "size_categories",
+}
+
+
+def front_matter(text: str) -> Mapping[str, object] | None:
+    """Returns the metadata of a card, or None where it has none.
+
+    Raises:
+        yaml.YAMLError: If the front matter is not a YAML mapping.
+    """
+    match = _FRONT_MATTER.match(text)
+    if match is None:
+        return None
+    data = yaml.safe_load(match[1])
+    if data is None:
+        return None
+    if not isinstance(data, dict):
+        raise yaml.YAMLError("the front matter is not a mapping")
+    return data
+
+
+def card_tags(type_: RepoType, card: Mapping[str, object]) -> list[str]:
+    """Returns the tags under which the Hub files a repository with this card."""
+    prefixed = _DATASET_PREFIXED if type_ is RepoType.DATASET else _PREFIXED
+    plain = ("tags",) if type_ is RepoType.DATASET else (*_PLAIN, "tags", "language")
+    tags = [value for key in plain for value in _values(card, key)]
+    tags += [f"{prefix}:{value}" for key, prefix in prefixed.items() for value in _values(card, key)]
+    relation = card.get("base_model_relation")
+    for base in _values(card, "base_model"):
+        tags.append(f"base_model:{base}")
+        if isinstance(relation, str):
+            tags.append(f"base_model:{relation}:{base}")
+    return list(dict.fromkeys(tags))
+
+
+def _values(card: Mapping[str, object], key: str) -> Iterator[str]:
+    value = card.get(key)
+    for item in value if isinstance(value, list) else [value]:
+        if isinstance(item, str):
+            yield item

@@ -1,0 +1,151 @@
+"""What a commit changes: the operations of a commit request, read from its lines and applied to a tree."""
+
+import base64
+import binascii
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from hubtune.localhub.errors import ApiError
+
+
+@dataclass(frozen=True)
+class AddFile:
+    """Puts an ordinary file at a path."""
+
+    path: str
+    content: bytes
+
+
+@dataclass(frozen=True)
+class AddLargeFile:
+    """Puts a stored large file at a path."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class DeleteFile:
+    """Removes one file."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class DeleteFolder:
+    """Removes all files below a folder."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class CopyFile:
+    """Puts a file of the same repository at a second path.
+
+    Attributes:
+        path: Where the copy goes.
+        source: The path to copy from.
+        revision: Where to read the source, or None for the commit's parent.
+    """
+
+    path: str
+    source: str
+    revision: str | None
+
+
+Change = AddFile | AddLargeFile | DeleteFile | DeleteFolder | CopyFile
+
+
+@dataclass(frozen=True)
+class CommitRequest:
+    """A commit that a client asks for.
+
+    Attributes:
+        summary: First line of the message.
+        description: The rest of the message.
+        parent: The commit, or the start of one, that the branch must still be at; None accepts any.
+        changes: The operations, in order.
+    """
+
+    summary: str
+    description: str
+    parent: str | None
+    changes: tuple[Change, ...]
+
+    @property
+    def message(self) -> str:
+        """The message as git stores it."""
+        return f"{self.summary}\n\n{self.description}" if self.description else self.summary
+
+
+def read_commit_request(body: bytes) -> CommitRequest:
+    """Reads the newline-delimited JSON of a commit request: a header, then one operation a line.
+
+    Raises:
+        ApiError: If a line cannot be understood.
+    """
+    header: Mapping[str, object] | None = None
+    changes: list[Change] = []
+    for key, value in _lines(body):
+        if key == "header":
+            header = value
+        else:
+            changes.append(_read_change(key, value))
+    if header is None or not _text(header, "summary"):
+        raise ApiError(400, "A commit needs a header with a summary.")
+    parent = header.get("parentCommit")
+    return CommitRequest(
+        summary=_text(header, "summary"),
+        description=str(header.get("description") or ""),
+        parent=str(parent) if parent else None,
+        changes=tuple(changes),
+    )
+
+
+def _lines(body: bytes) -> Iterator[tuple[str, Mapping[str, object]]]:
+    for number, line in enumerate(body.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            item = json.loads(line)
+        except ValueError as error:
+            raise ApiError(400, f"Line {number} of the commit is not JSON.") from error
+        value = item.get("value") if isinstance(item, dict) else None
+        if not isinstance(value, dict):
+            raise ApiError(400, f"Line {number} of the commit has no key and value.")
+        yield str(item.get("key")), cast("Mapping[str, object]", value)
+
+
+def _read_change(key: str, value: Mapping[str, object]) -> Change:
+    path = _text(value, "path")
+    if key == "file":
+        return AddFile(path, _content(value))
+    if key == "lfsFile":
+        return AddLargeFile(path, _text(value, "oid"))
+    if key == "deletedFile":
+        return DeleteFile(path)
+    if key == "deletedFolder":
+        return DeleteFolder(path.removesuffix("/"))
+    if key == "copyFile":
+        revision = value.get("srcRevision")
+        return CopyFile(path, _text(value, "srcPath"), str(revision) if revision else None)
+    raise ApiError(400, f"Unknown operation in the commit: {key}")
+
+
+def _content(value: Mapping[str, object]) -> bytes:
+    content = _text(value, "content")
+    if value.get("encoding") != "base64":
+        return content.encode()
+    try:
+        return base64.b64decode(content, validate=True)
+    except binascii.Error as error:
+        raise ApiError(400, f"The content of {value.get('path')} is not base64.") from error
+
+
+def _text(value: Mapping[str, object], field: str) -> str:
+    found = value.get(field)
+    if not isinstance(found, str):
+        raise ApiError(400, f"An operation in the commit lacks `{field}`.")
+    return found

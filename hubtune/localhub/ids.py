@@ -1,0 +1,82 @@
+"""How repositories are named: their type, namespace and name, and the URLs that follow from them."""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from hubtune.localhub.errors import ApiError
+
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")
+
+
+class RepoType(StrEnum):
+    """The kinds of repositories that the Hub keeps apart."""
+
+    MODEL = "model"
+    DATASET = "dataset"
+    SPACE = "space"
+
+    @property
+    def plural(self) -> str:
+        """The word in API paths and in the storage folder."""
+        return f"{self.value}s"
+
+    @property
+    def url_prefix(self) -> str:
+        """What stands in front of the id in web and download paths; models have none."""
+        return "" if self is RepoType.MODEL else f"{self.plural}/"
+
+    @classmethod
+    def from_plural(cls, word: str) -> "RepoType":
+        """Returns the type that an API path names."""
+        return cls(word.removesuffix("s"))
+
+
+@dataclass(frozen=True)
+class RepoId:
+    """A repository's type and full name. Namespace and name compare without regard to case.
+
+    Attributes:
+        type: Model, dataset or space.
+        namespace: The user or organisation, or None for an id of one word.
+        name: The name within the namespace.
+    """
+
+    type: RepoType
+    namespace: str | None
+    name: str
+
+    def __str__(self) -> str:
+        return self.name if self.namespace is None else f"{self.namespace}/{self.name}"
+
+    @property
+    def url_path(self) -> str:
+        """The path of the repository's page, without a leading slash."""
+        return f"{self.type.url_prefix}{self}"
+
+    @property
+    def key(self) -> str:
+        """The same text for every spelling of the same repository."""
+        return f"{self.type.plural}/{self}".casefold()
+
+    @classmethod
+    def parse(cls, type_: RepoType, text: str) -> "RepoId":
+        """Reads `namespace/name` or `name`.
+
+        Raises:
+            ApiError: If a part is not a name that the Hub allows.
+        """
+        namespace, slash, name = text.rpartition("/")
+        for part in (namespace, name) if slash else (name,):
+            check_name(part)
+        return cls(type_, namespace if slash else None, name)
+
+
+def check_name(name: str) -> None:
+    """Refuses a namespace or repository name that the Hub would refuse, or that could leave the storage folder.
+
+    Raises:
+        ApiError: With status 400.
+    """
+    if not _NAME.fullmatch(name) or "--" in name or ".." in name or name.endswith((".git", ".ipynb")):
+        raise ApiError(400, f"Invalid repo name: {name}")

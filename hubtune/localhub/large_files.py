@@ -1,0 +1,106 @@
+"""The store of large files: each kept once, under the sha256 of its content.
+
+A file enters the store only when complete and checked. Until then it is a temporary file, so whatever has a name here
+can be served without looking again.
+"""
+
+import hashlib
+import os
+import re
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from hubtune.localhub.disk import sync_folder
+from hubtune.localhub.errors import ApiError
+from hubtune.localhub.pointers import Pointer
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class LargeFileStore:
+    """Content-addressed files below `objects/`, spread over two levels of folders.
+
+    Args:
+        root: The store's folder.
+        incoming: Where unfinished uploads live; on the same file system as `root`.
+    """
+
+    def __init__(self, root: Path, incoming: Path) -> None:
+        self._root = root
+        self._incoming = incoming
+        root.mkdir(parents=True, exist_ok=True)
+        incoming.mkdir(parents=True, exist_ok=True)
+
+    def path(self, sha256: str) -> Path:
+        """Returns where the content with this digest is, or would be."""
+        if not _SHA256.fullmatch(sha256):
+            raise ApiError(400, f"Not a sha256: {sha256}")
+        return self._root / sha256[:2] / sha256[2:4] / sha256
+
+    def size(self, sha256: str) -> int | None:
+        """Returns the size of the content in bytes, or None where the store lacks it."""
+        try:
+            return self.path(sha256).stat().st_size
+        except FileNotFoundError:
+            return None
+
+    def holds(self, pointer: Pointer) -> bool:
+        """Says whether the pointer's content is here."""
+        return self.size(pointer.sha256) == pointer.size
+
+    def receive(self, pointer: Pointer) -> "IncomingFile":
+        """Returns a writer for the pointer's content, to be used in a `with` statement."""
+        return IncomingFile(pointer, self.path(pointer.sha256), self._incoming)
+
+
+class IncomingFile:
+    """A large file on its way in; hashed as it is written, so that memory stays flat.
+
+    Leaving the `with` block without `keep` discards what was written.
+    """
+
+    def __init__(self, pointer: Pointer, target: Path, incoming: Path) -> None:
+        self._pointer = pointer
+        self._target = target
+        self._digest = hashlib.sha256()
+        self._size = 0
+        self._file = tempfile.NamedTemporaryFile(dir=incoming, delete=False)  # noqa: SIM115 - closed in __exit__
+
+    def __enter__(self) -> Self:
+        return self
+
+    def write(self, chunk: bytes) -> None:
+        """Appends a chunk.
+
+        Raises:
+            ApiError: If there is now more than was announced.
+        """
+        self._size += len(chunk)
+        if self._size > self._pointer.size:
+            raise ApiError(400, f"The upload is longer than the {self._pointer.size} bytes that were announced.")
+        self._digest.update(chunk)
+        self._file.write(chunk)
+
+    def keep(self) -> None:
+        """Moves the complete content into the store.
+
+        Raises:
+            ApiError: If size or digest differ from what was announced.
+        """
+        if self._size != self._pointer.size:
+            raise ApiError(400, f"The upload has {self._size} bytes; {self._pointer.size} bytes were announced.")
+        if self._digest.hexdigest() != self._pointer.sha256:
+            raise ApiError(400, f"The upload's sha256 is not {self._pointer.sha256}.")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._target.parent.mkdir(parents=True, exist_ok=True)
+        Path(self._file.name).replace(self._target)
+        sync_folder(self._target.parent)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+        Path(self._file.name).unlink(missing_ok=True)

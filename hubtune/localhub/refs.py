@@ -1,0 +1,131 @@
+"""Branches and tags: listing, making and removing them. They are git's own refs."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dulwich.objects import Commit, ObjectID, Tag
+from dulwich.refs import Ref, check_ref_format
+from dulwich.repo import Repo
+
+from hubtune.localhub.commits import identity
+from hubtune.localhub.errors import ApiError
+from hubtune.localhub.revisions import MAIN, branch_ref, peel, read_ref, tag_ref
+
+
+@dataclass(frozen=True)
+class RefInfo:
+    """A ref as clients list it.
+
+    Attributes:
+        name: Its short name.
+        ref: Its full name.
+        commit: The commit it means, also for an annotated tag.
+    """
+
+    name: str
+    ref: str
+    commit: str
+
+
+def list_refs(git: Repo, base: str) -> Iterator[RefInfo]:
+    """Yields the refs below `refs/heads`, `refs/tags` or another base, by name."""
+    for name, sha in sorted(git.refs.as_dict(Ref(base.encode())).items()):
+        short = name.decode()
+        yield RefInfo(short, f"{base}/{short}", peel(git, sha).decode())
+
+
+def create_branch(git: Repo, name: str, commit: ObjectID, *, overwrite: bool) -> None:
+    """Makes a branch at a commit.
+
+    Raises:
+        ApiError: 409 if it exists and `overwrite` is false, 400 if the name cannot be a branch's.
+    """
+    ref = check_branch_name(name)
+    if overwrite and read_ref(git, ref) is not None:
+        git.refs[ref] = commit
+        return
+    _add(git, ref, commit, taken=f"Reference {ref.decode()} already exists")
+
+
+def check_branch_name(name: str) -> Ref:
+    """Returns the ref of a branch that is to be made.
+
+    Raises:
+        ApiError: 400 if the name cannot be a branch's.
+    """
+    ref = branch_ref(name)
+    if name.startswith("refs/") or not check_ref_format(ref):
+        raise ApiError(400, f"Invalid reference for a branch: {name}")
+    return ref
+
+
+def delete_branch(git: Repo, name: str) -> None:
+    """Removes a branch; its commits stay readable by their digests.
+
+    Raises:
+        ApiError: 403 for main, 404 if there is no such branch.
+    """
+    ref = branch_ref(name)
+    if ref == MAIN:
+        raise ApiError(403, "Cannot delete refs/heads/main")
+    _remove(git, ref)
+
+
+def create_tag(git: Repo, name: str, commit: ObjectID, *, message: str | None, tagger: str) -> None:
+    """Makes a tag: annotated where there is a message, else a plain ref. A tag is never moved.
+
+    Raises:
+        ApiError: 409 if the tag exists, wherever it points; 400 if the name cannot be a tag's.
+    """
+    ref = tag_ref(name)
+    if name.startswith("refs/") or not check_ref_format(ref):
+        raise ApiError(400, f"Invalid reference for a tag: {name}")
+    _refuse_conflict(git, ref, taken="Tag reference exists already")
+    target = commit
+    if message:
+        tag = _annotated(name, commit, message, tagger)
+        git.object_store.add_object(tag)
+        target = tag.id
+    _add(git, ref, target, taken="Tag reference exists already")
+
+
+def delete_tag(git: Repo, name: str) -> None:
+    """Removes a tag.
+
+    Raises:
+        ApiError: 404 if there is no such tag.
+    """
+    _remove(git, tag_ref(name))
+
+
+def _annotated(name: str, commit: ObjectID, message: str, tagger: str) -> Tag:
+    tag = Tag()
+    tag.name = name.encode()
+    tag.object = (Commit, commit)
+    tag.tagger = identity(tagger)
+    tag.tag_time = int(time.time())
+    tag.tag_timezone = 0
+    tag.message = message.encode(errors="replace")
+    return tag
+
+
+def _add(git: Repo, ref: Ref, target: ObjectID, *, taken: str) -> None:
+    _refuse_conflict(git, ref, taken=taken)
+    if not git.refs.add_if_new(ref, target):
+        raise ApiError(409, taken)
+
+
+def _refuse_conflict(git: Repo, ref: Ref, *, taken: str) -> None:
+    for other in git.refs.allkeys():
+        if other == ref:
+            raise ApiError(409, taken)
+        # A ref is a file: it cannot stand where another needs a folder.
+        if other.startswith(ref + b"/") or ref.startswith(other + b"/"):
+            raise ApiError(409, f"Reference {ref.decode()} conflicts with {other.decode()}")
+
+
+def _remove(git: Repo, ref: Ref) -> None:
+    if read_ref(git, ref) is None:
+        raise ApiError(404, f"Reference does not exist: {ref.decode()}", code="RevisionNotFound")
+    git.refs.remove_if_equals(ref, None)

@@ -1,0 +1,163 @@
+"""The repositories on disk: bare git repositories below `repos/`, each with its settings beside git's own files.
+
+Folders keep the spelling that a repository was created with, for people who look at them with git; look-ups do not
+regard case.
+"""
+
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from dulwich.errors import NotGitRepository
+from dulwich.repo import Repo
+from pydantic import BaseModel, ConfigDict
+
+from hubtune.localhub.commits import FIRST_COMMIT, commit
+from hubtune.localhub.disk import sync_folder, write_durably
+from hubtune.localhub.errors import repo_not_found
+from hubtune.localhub.ids import RepoId, RepoType
+from hubtune.localhub.large_files import LargeFileStore
+from hubtune.localhub.revisions import MAIN
+
+_SETTINGS = "hub.json"
+
+
+class RepoSettings(BaseModel):
+    """What the Hub knows of a repository beyond its git content.
+
+    Attributes:
+        private: Whether only members of the namespace see it.
+        gated: Whether readers must accept conditions first, and who grants access.
+        created: When it was created.
+        sdk: What a space runs on.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    private: bool = False
+    gated: Literal[False, "auto", "manual"] = False
+    created: datetime
+    sdk: str | None = None
+
+
+@dataclass(frozen=True)
+class HubRepo:
+    """A repository that exists.
+
+    Attributes:
+        id: Its name as it was created.
+        path: The bare git repository.
+        settings: Its settings at the time of the look-up.
+    """
+
+    id: RepoId
+    path: Path
+    settings: RepoSettings
+
+    def git(self) -> Repo:
+        """Opens the git repository, for use in a `with` statement.
+
+        Each request opens its own: dulwich's objects are not made for several threads.
+        """
+        try:
+            return Repo(str(self.path), bare=True)
+        except NotGitRepository as error:
+            # Deleted since the look-up.
+            raise repo_not_found(anonymous=False) from error
+
+
+class RepoStore:
+    """All repositories of an embedded Hub.
+
+    Args:
+        root: Folder that holds `models/`, `datasets/` and `spaces/`.
+        scratch: Where repositories are put together and taken apart; on the same file system.
+        large_files: The store that commits refer to.
+    """
+
+    def __init__(self, root: Path, scratch: Path, large_files: LargeFileStore) -> None:
+        self._root = root
+        self._scratch = scratch
+        self._large_files = large_files
+        self._names = threading.Lock()
+        self._locks: dict[str, threading.Lock] = {}
+        for type_ in RepoType:
+            (root / type_.plural).mkdir(parents=True, exist_ok=True)
+        scratch.mkdir(parents=True, exist_ok=True)
+
+    def find(self, repo_id: RepoId) -> HubRepo | None:
+        """Returns the repository with this id, in whatever spelling, or None."""
+        folder: Path | None = self._root / repo_id.type.plural
+        namespace = None
+        if repo_id.namespace is not None and folder is not None:
+            folder = _child(folder, repo_id.namespace)
+            namespace = folder.name if folder else None
+        path = _child(folder, f"{repo_id.name}.git") if folder else None
+        if path is None:
+            return None
+        settings = RepoSettings.model_validate_json((path / _SETTINGS).read_bytes())
+        return HubRepo(RepoId(repo_id.type, namespace, path.name.removesuffix(".git")), path, settings)
+
+    def list(self, type_: RepoType) -> Iterator[HubRepo]:
+        """Yields every repository of a type, by path."""
+        folder = self._root / type_.plural
+        for path in sorted([*folder.glob("*.git"), *folder.glob("*/*.git")]):
+            found = self.find(RepoId.parse(type_, path.relative_to(folder).as_posix().removesuffix(".git")))
+            if found is not None:
+                yield found
+
+    def create(self, repo_id: RepoId, *, author: str, private: bool = False, sdk: str | None = None) -> HubRepo | None:
+        """Makes a repository with its first commit; it appears complete or not at all.
+
+        Returns:
+            The new repository, or None where the name is taken.
+        """
+        settings = RepoSettings(private=private, created=datetime.now(UTC), sdk=sdk)
+        with self._names:
+            if self.find(repo_id) is not None:
+                return None
+            parent = self._root / repo_id.type.plural
+            if repo_id.namespace is not None:
+                parent = _child(parent, repo_id.namespace) or parent / repo_id.namespace
+            parent.mkdir(exist_ok=True)
+            draft = Path(tempfile.mkdtemp(dir=self._scratch))
+            draft.chmod(0o755)
+            self._fill(draft, settings, author)
+            draft.rename(parent / f"{repo_id.name}.git")
+            sync_folder(parent)
+        return self.find(repo_id)
+
+    def delete(self, repo: HubRepo) -> None:
+        """Removes a repository; its large files stay, as others may share them."""
+        with self._names, self.lock(repo):
+            grave = Path(tempfile.mkdtemp(dir=self._scratch))
+            repo.path.rename(grave / repo.path.name)
+        shutil.rmtree(grave)
+
+    def lock(self, repo: HubRepo) -> AbstractContextManager[bool]:
+        """Returns the lock that whoever changes the repository must hold."""
+        return self._locks.setdefault(repo.id.key, threading.Lock())
+
+    def _fill(self, draft: Path, settings: RepoSettings, author: str) -> None:
+        with Repo.init_bare(str(draft), default_branch=b"main") as git:
+            config = git.get_config()
+            config.set((b"core",), b"fsyncObjectFiles", True)
+            config.write_to_path()
+        write_durably(draft / _SETTINGS, settings.model_dump_json(indent=2).encode())
+        with Repo(str(draft), bare=True) as git:
+            commit(git, MAIN, FIRST_COMMIT, author=author, large_files=self._large_files)
+
+
+def _child(folder: Path, name: str) -> Path | None:
+    exact = folder / name
+    if exact.is_dir():
+        return exact
+    if not folder.is_dir():
+        return None
+    return next((child for child in folder.iterdir() if child.name.casefold() == name.casefold()), None)

@@ -1,0 +1,78 @@
+"""From what a client calls a revision to a commit: a branch, a tag, a full ref, a commit or the start of one."""
+
+import re
+from collections.abc import Iterator
+
+from dulwich.object_store import peel_sha
+from dulwich.objects import Commit, ObjectID
+from dulwich.refs import Ref, check_ref_format
+from dulwich.repo import Repo
+
+from hubtune.localhub.errors import revision_not_found
+
+MAIN = Ref(b"refs/heads/main")
+_HEX = re.compile(r"[0-9a-fA-F]{7,40}")
+
+
+def branch_ref(name: str) -> Ref:
+    """Returns the full ref of a branch."""
+    return Ref(b"refs/heads/" + name.encode(errors="replace"))
+
+
+def tag_ref(name: str) -> Ref:
+    """Returns the full ref of a tag."""
+    return Ref(b"refs/tags/" + name.encode(errors="replace"))
+
+
+def resolve(git: Repo, revision: str) -> ObjectID:
+    """Returns the commit that a revision means. A branch wins over a tag, and both win over a commit's digits.
+
+    Raises:
+        ApiError: RevisionNotFound.
+    """
+    for ref in _candidates(revision):
+        value = read_ref(git, ref)
+        if value is not None:
+            return peel(git, value)
+    if _HEX.fullmatch(revision):
+        prefix = revision.lower().encode()
+        matches = [sha for sha in git.object_store.iter_prefix(prefix) if isinstance(git[sha], Commit)]
+        if len(matches) == 1:
+            return matches[0]
+    raise revision_not_found(revision)
+
+
+def resolve_branch(git: Repo, revision: str) -> tuple[Ref, ObjectID]:
+    """Returns the branch that a commit to this revision would move, and where it is now.
+
+    Raises:
+        ApiError: RevisionNotFound if there is no such branch; tags and commits cannot be moved.
+    """
+    for ref in _candidates(revision):
+        if ref.startswith((b"refs/heads/", b"refs/pr/")):
+            value = read_ref(git, ref)
+            if value is not None:
+                return ref, value
+    raise revision_not_found(revision)
+
+
+def read_ref(git: Repo, ref: Ref) -> ObjectID | None:
+    """Returns the object that a ref names, or None where there is none or it is no valid name."""
+    if not check_ref_format(ref):
+        return None
+    try:
+        return git.refs[ref]
+    except KeyError:
+        return None
+
+
+def peel(git: Repo, sha: ObjectID) -> ObjectID:
+    """Returns the commit behind an annotated tag; a commit is returned as it is."""
+    return peel_sha(git.object_store, sha)[1].id
+
+
+def _candidates(revision: str) -> Iterator[Ref]:
+    if revision.startswith("refs/"):
+        yield Ref(revision.encode(errors="replace"))
+    yield branch_ref(revision)
+    yield tag_ref(revision)

@@ -1,0 +1,136 @@
+"""Applies a commit's changes to the files of its parent and builds the new git trees."""
+
+from dataclasses import dataclass, field
+from stat import S_IFDIR, S_IFREG
+
+from dulwich.objects import Blob, ObjectID, ShaFile, Tree
+from dulwich.repo import Repo
+
+from hubtune.localhub.attributes import LargePatterns, mark_large
+from hubtune.localhub.changes import AddFile, AddLargeFile, Change, CopyFile, DeleteFile, DeleteFolder
+from hubtune.localhub.errors import ApiError, entry_not_found
+from hubtune.localhub.large_files import LargeFileStore
+from hubtune.localhub.paths import check_path
+from hubtune.localhub.pointers import Pointer
+from hubtune.localhub.revisions import resolve
+from hubtune.localhub.trees import find_entry, tree_of
+
+_FILE_MODE = S_IFREG | 0o644
+_ATTRIBUTES = b".gitattributes"
+
+
+@dataclass
+class _Folder:
+    files: dict[bytes, tuple[int, ObjectID]] = field(default_factory=dict)
+    folders: dict[bytes, "_Folder"] = field(default_factory=dict)
+
+
+class TreeEdit:
+    """The files of a commit in the making.
+
+    Args:
+        git: The repository; only read from.
+        parent: The commit to start from, or None to start empty.
+        large_files: Where the content of large files must already be.
+    """
+
+    def __init__(self, git: Repo, parent: ObjectID | None, large_files: LargeFileStore) -> None:
+        self._git = git
+        self._parent = parent
+        self._large_files = large_files
+        self._files: dict[bytes, tuple[int, ObjectID]] = {}
+        self._new: dict[ObjectID, ShaFile] = {}
+        self._large_paths: list[str] = []
+        if parent is not None:
+            for entry in git.object_store.iter_tree_contents(tree_of(git, parent)):
+                if entry.path is not None and entry.mode is not None and entry.sha is not None:
+                    self._files[entry.path] = (entry.mode, entry.sha)
+
+    def apply(self, change: Change) -> None:
+        """Makes one change.
+
+        Raises:
+            ApiError: If the path is not allowed, or what the change names does not exist.
+        """
+        match change:
+            case AddFile(path, content):
+                self._check_pointer(path, content)
+                self._put(check_path(path), content)
+            case AddLargeFile(path, sha256):
+                size = self._large_files.size(sha256)
+                if size is None:
+                    raise ApiError(400, f"The content of {path} was not uploaded: no object {sha256}.")
+                self._put(check_path(path), Pointer(sha256, size).encode())
+                self._large_paths.append(path)
+            case DeleteFile(path):
+                if self._files.pop(check_path(path), None) is None:
+                    raise entry_not_found(f"A file with this name doesn't exist: {path}")
+            case DeleteFolder(path):
+                prefix = check_path(path) + b"/"
+                doomed = [name for name in self._files if name.startswith(prefix)]
+                if not doomed:
+                    raise entry_not_found(f"A folder with this name doesn't exist: {path}")
+                for name in doomed:
+                    del self._files[name]
+            case CopyFile(path, source, revision):
+                self._files[check_path(path)] = (_FILE_MODE, self._source(source, revision))
+
+    def build(self) -> tuple[ObjectID, list[ShaFile]]:
+        """Returns the root tree and every object that the repository lacks.
+
+        Raises:
+            ApiError: If a path is a file and a folder at once.
+        """
+        self._mark_large_paths()
+        root = _Folder()
+        for path, entry in self._files.items():
+            *parents, name = path.split(b"/")
+            folder = root
+            for parent in parents:
+                folder = folder.folders.setdefault(parent, _Folder())
+            folder.files[name] = entry
+        tree = self._build_folder(root)
+        store = self._git.object_store
+        return tree, [item for sha, item in self._new.items() if sha not in store]
+
+    def _build_folder(self, folder: _Folder) -> ObjectID:
+        tree = Tree()
+        for name, (mode, sha) in folder.files.items():
+            if name in folder.folders:
+                raise ApiError(400, f"{name.decode(errors='replace')} cannot be a file and a folder at once.")
+            tree.add(name, mode, sha)
+        for name, inner in folder.folders.items():
+            tree.add(name, S_IFDIR, self._build_folder(inner))
+        self._new[tree.id] = tree
+        return tree.id
+
+    def _put(self, path: bytes, content: bytes) -> None:
+        blob = Blob.from_string(content)
+        self._new[blob.id] = blob
+        self._files[path] = (_FILE_MODE, blob.id)
+
+    def _source(self, path: str, revision: str | None) -> ObjectID:
+        commit = resolve(self._git, revision) if revision else self._parent
+        entry = find_entry(self._git, commit, path) if commit else None
+        if entry is None or entry.is_folder:
+            raise entry_not_found(f"A file with this name doesn't exist: {path}")
+        return ObjectID(entry.oid.encode())
+
+    def _check_pointer(self, path: str, content: bytes) -> None:
+        pointer = Pointer.decode(content)
+        if pointer is not None and not self._large_files.holds(pointer):
+            raise ApiError(400, f"{path} is a pointer to a large file that was not uploaded.")
+
+    def _mark_large_paths(self) -> None:
+        if not self._large_paths:
+            return
+        entry = self._files.get(_ATTRIBUTES)
+        content = self._read(entry[1]) if entry else b""
+        patterns = LargePatterns(content)
+        unmarked = [path for path in dict.fromkeys(self._large_paths) if not patterns.match(path)]
+        if unmarked:
+            self._put(_ATTRIBUTES, mark_large(content, unmarked))
+
+    def _read(self, sha: ObjectID) -> bytes:
+        blob = self._new[sha] if sha in self._new else self._git[sha]
+        return blob.as_raw_string()

@@ -1,0 +1,170 @@
+"""Everything that can be known before training, all at once: access, files, licence fields, the tag, disk space."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from hubtune.card.licenses import choose_license
+from hubtune.card.placeholders import check_statements
+from hubtune.config.schema import BaseModelConfig, DataConfig, TuneConfig
+from hubtune.errors import CheckError, DiskFullError, HubtuneError
+from hubtune.hub.snapshot import cache_folder
+from hubtune.pin.lock import lock_file, read_lock, require_lock
+from hubtune.pin.pinning import Resolution, resolve_pin
+from hubtune.publish.preflight import check_target
+from hubtune.records.base import Record
+from hubtune.records.pins import Pin, PinSet
+from hubtune.records.progress import Progress
+
+T = TypeVar("T")
+# Room for the records, the events and an adapter of ordinary size.
+_RUN_BYTES = 200_000_000
+
+
+class Finding(Record):
+    """One thing that was looked at, and what was seen."""
+
+    check: str
+    status: Literal["ok", "warning", "error"]
+    detail: str
+
+
+class CheckReport(Record):
+    """All that `hubtune check` found."""
+
+    findings: list[Finding]
+
+
+@dataclass
+class Checks:
+    """What was looked at so far; a fault does not stop the looking."""
+
+    findings: list[Finding] = field(default_factory=list)
+    failures: list[HubtuneError] = field(default_factory=list)
+    resolution: Resolution | None = None
+
+    @property
+    def report(self) -> CheckReport:
+        """The findings as a record."""
+        return CheckReport(findings=self.findings)
+
+    def require_ok(self) -> None:
+        """Raises the fault itself where there is one, and where there are more, one error that names each.
+
+        Raises:
+            HubtuneError: The one fault.
+            CheckError: The faults.
+        """
+        if len(self.failures) == 1:
+            raise self.failures[0]
+        if self.failures:
+            raise CheckError(
+                f"{len(self.failures)} checks failed; nothing was started.",
+                details=[
+                    f"{finding.check}: {finding.detail}" for finding in self.findings if finding.status == "error"
+                ],
+            )
+
+    def attempt(self, check: str, work: Callable[[], T], detail: Callable[[T], str]) -> T | None:
+        """Does one check and notes the outcome; returns what it gave, or None where it failed."""
+        try:
+            result = work()
+        except HubtuneError as error:
+            self.failures.append(error)
+            lines = [error.message, *error.details, *([error.hint] if error.hint else [])]
+            self.findings.append(Finding(check=check, status="error", detail=" ".join(lines)))
+            return None
+        self.findings.append(Finding(check=check, status="ok", detail=detail(result)))
+        return result
+
+    def warn(self, check: str, detail: str) -> None:
+        """Notes something to look at."""
+        self.findings.append(Finding(check=check, status="warning", detail=detail))
+
+
+def check_run(
+    config: TuneConfig, config_file: Path, progress: Progress, *, publish: bool, locked: bool = False, run_folder: Path
+) -> Checks:
+    """Looks at everything that a run needs; writes nothing.
+
+    The target of the release comes first: once inputs are being pinned, no request may name a branch or a tag.
+
+    Args:
+        config: The config, which has been validated.
+        config_file: Its file; the lock is beside it.
+        progress: Told what is being looked at.
+        publish: Whether the release's target is checked too.
+        locked: Whether the lock has to match the config.
+        run_folder: Where the run will be written.
+    """
+    checks = Checks()
+    entries: list[BaseModelConfig | DataConfig] = [config.base, *config.data]
+    with progress.task("Checking", len(entries) + 3) as task:
+        repo, tag = config.publish.repo, config.publish.tag
+        if publish and repo is not None:
+            checks.attempt(
+                "publish",
+                lambda: check_target(repo, tag),
+                lambda account: f"{account} may publish to {repo}, and {tag} is free",
+            )
+        task.advance(note="target")
+        checks.attempt("card", lambda: check_statements(config), lambda _: "what the config states is complete")
+        lock_path = lock_file(config_file)
+        lock = None
+        if lock_path.is_file() or locked:
+            lock = checks.attempt("lock", lambda: read_lock(lock_path), lambda _: str(lock_path))
+            if locked:
+                checks.attempt("lock", lambda: require_lock(lock, config, lock_path), lambda _: "it matches the config")
+        found: list[tuple[Pin, int]] = []
+        for entry in entries:
+            pinned = _check_input(checks, entry, lock, progress)
+            found += [pinned] if pinned else []
+            task.advance(note=entry.repo)
+        size = sum(bytes_ for _, bytes_ in found)
+        if len(found) == len(entries):
+            pins = PinSet(base=found[0][0], data=[pin for pin, _ in found[1:]])
+            checks.resolution = Resolution(pins, size)
+            checks.attempt(
+                "license",
+                lambda: choose_license(config, pins),
+                lambda chosen: f"the release's card will state {chosen.id}",
+            )
+        task.advance(note="licence")
+        checks.attempt(
+            "disk",
+            lambda: _check_disk(size, run_folder),
+            lambda _: f"there is room for {size / 1e6:,.0f} MB of inputs and for the run",
+        )
+        task.advance(note="disk")
+    return checks
+
+
+def _check_input(
+    checks: Checks, entry: BaseModelConfig | DataConfig, lock: PinSet | None, progress: Progress
+) -> tuple[Pin, int] | None:
+    name = f"{'base' if isinstance(entry, BaseModelConfig) else 'data'} {entry.repo}"
+    pinned = checks.attempt(
+        name, lambda: resolve_pin(entry, lock, progress), lambda found: f"{found[0].requested} is {found[0].commit}"
+    )
+    if pinned is not None and not pinned[0].license:
+        checks.warn(name, "its card states no licence; the release's card will say so")
+    return pinned
+
+
+def _check_disk(size: int, run_folder: Path) -> None:
+    for folder, needed, setting in (
+        (cache_folder(), size, "move the cache with HF_HOME"),
+        (run_folder, _RUN_BYTES, "put the run elsewhere with --run-dir"),
+    ):
+        free = shutil.disk_usage(_existing(folder.absolute())).free
+        if free < needed:
+            raise DiskFullError(
+                f"The disk that holds {folder} has {free / 1e6:,.0f} MB free, and {needed / 1e6:,.0f} MB are needed.",
+                hint=f"Free some space, or {setting}.",
+            )
+
+
+def _existing(folder: Path) -> Path:
+    return next(parent for parent in (folder, *folder.parents) if parent.exists())

@@ -1,0 +1,151 @@
+"""The whole job: check, pin, data, train, evaluate, card, and with a target, publish."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hubtune.card.inputs import CardInputs
+from hubtune.card.snippet import usage_snippet
+from hubtune.config.load import training_digest
+from hubtune.config.schema import TuneConfig
+from hubtune.errors import HubtuneError, RecordError
+from hubtune.pin.lock import lock_file, write_lock
+from hubtune.pin.pinning import Resolution, fetch_snapshots
+from hubtune.pipeline.check import check_run
+from hubtune.pipeline.extras import require_train
+from hubtune.pipeline.stages import run_card, run_evaluate, run_publish, run_train
+from hubtune.records.base import Record
+from hubtune.records.evaluation import EvaluationRecord
+from hubtune.records.pins import PinSet
+from hubtune.records.progress import Progress
+from hubtune.records.release import ReleaseRecord
+from hubtune.records.rundir import RunDirectory
+from hubtune.records.training import TrainingRecord
+
+
+class RunRecord(Record):
+    """What a run without a release made: where it is, its pins, and what was measured."""
+
+    run_dir: str
+    card: str
+    pins: PinSet
+    training: TrainingRecord
+    evaluation: EvaluationRecord
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run made; `release` is None where nothing was published."""
+
+    run: RunDirectory
+    inputs: CardInputs
+    release: ReleaseRecord | None
+
+    @property
+    def record(self) -> ReleaseRecord | RunRecord:
+        """The release's record where there is one, else the run's."""
+        if self.release is not None:
+            return self.release
+        return RunRecord(
+            run_dir=str(self.run.path),
+            card=str(self.run.card_file),
+            pins=self.inputs.pins,
+            training=self.inputs.training,
+            evaluation=self.inputs.evaluation,
+        )
+
+    @property
+    def snippet(self) -> str:
+        """The Python code that loads what was made."""
+        return usage_snippet(self.inputs)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run is done, beside its config.
+
+    Attributes:
+        publish: Whether the run ends with a release.
+        resume: Whether to go on with the newest run of the same config, or the one in `run_dir`.
+        locked: Whether `hubtune.lock` has to match the config.
+        run_dir: The run directory; None for a new one below `runs_folder`.
+        runs_folder: Where runs are kept.
+    """
+
+    publish: bool = False
+    resume: bool = False
+    locked: bool = False
+    run_dir: Path | None = None
+    runs_folder: Path = Path("runs")
+
+
+def run_job(config: TuneConfig, config_file: Path, options: RunOptions, progress: Progress) -> Outcome:
+    """Runs the job; everything that can be known before training is checked first.
+
+    Raises:
+        HubtuneError: A stage failed. Finished stages are kept for `resume`.
+    """
+    require_train("A run")
+    run = _find_run(config, options) if options.resume else None
+    if run is None:
+        checks = check_run(
+            config,
+            config_file,
+            progress,
+            publish=options.publish,
+            locked=options.locked,
+            run_folder=options.run_dir or options.runs_folder,
+        )
+        checks.require_ok()
+        assert checks.resolution is not None, "all checks passed, so every input was resolved"
+        for finding in checks.findings:
+            if finding.status == "warning":
+                progress.warn(f"{finding.check}: {finding.detail}")
+        run = _pin(config, config_file, checks.resolution, options, progress)
+    else:
+        progress.say(f"Going on with {run.path}")
+        run.write_config(config)
+    if not (run.has(TrainingRecord) and run.adapter_dir.is_dir()):
+        run_train(run, progress)
+    if not run.has(EvaluationRecord):
+        run_evaluate(run, progress)
+    inputs = run_card(run)
+    release = run_publish(run, progress) if options.publish else None
+    return Outcome(run=run, inputs=inputs, release=release)
+
+
+def _pin(
+    config: TuneConfig, config_file: Path, resolution: Resolution, options: RunOptions, progress: Progress
+) -> RunDirectory:
+    fetch_snapshots(resolution, progress)
+    write_lock(lock_file(config_file), resolution.pins)
+    run = RunDirectory.create(config, path=options.run_dir, parent=options.runs_folder)
+    run.write(resolution.pins)
+    progress.say(f"Run directory: {run.path}")
+    return run
+
+
+def _find_run(config: TuneConfig, options: RunOptions) -> RunDirectory | None:
+    """Returns the run to go on with: the given one, else the newest that was started with the same training config.
+
+    Raises:
+        RecordError: The given one was started with another.
+    """
+    if options.run_dir is not None:
+        if not options.run_dir.exists():
+            return None
+        run = RunDirectory.open(options.run_dir)
+        if training_digest(run.config()) != training_digest(config):
+            raise RecordError(
+                f"{run.path} was started with another base, data, train or evaluate section than the config has now.",
+                hint="Start a new run: leave --resume out, and give another --run-dir.",
+            )
+        return run if run.has(PinSet) else None
+    for folder in sorted(options.runs_folder.glob("*/config.yaml"), reverse=True):
+        run = RunDirectory(folder.parent)
+        try:
+            same = training_digest(run.config()) == training_digest(config)
+        except HubtuneError:
+            continue
+        if same and run.has(PinSet):
+            return run
+    return None

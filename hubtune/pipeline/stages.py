@@ -1,0 +1,179 @@
+"""One stage of a run directory each: reads the records it needs, does the stage, writes the record it makes."""
+
+import json
+from typing import TYPE_CHECKING
+
+from hubtune import __version__
+from hubtune.card.check import check_card
+from hubtune.card.inputs import CardInputs, ReleaseTarget
+from hubtune.card.render import render_card
+from hubtune.config.load import dump_config, parse_config
+from hubtune.config.schema import TuneConfig
+from hubtune.errors import ConfigError
+from hubtune.hub.cards import languages_of
+from hubtune.hub.read import repo_url
+from hubtune.hub.snapshot import cached
+from hubtune.pipeline.extras import require_train
+from hubtune.publish.plan import plan_release
+from hubtune.publish.push import push
+from hubtune.records.base import write_atomic
+from hubtune.records.data import DataRecord
+from hubtune.records.evaluation import EvaluationRecord
+from hubtune.records.pins import PinSet
+from hubtune.records.progress import Progress
+from hubtune.records.release import ReleaseRecord
+from hubtune.records.rundir import RunDirectory
+from hubtune.records.training import TrainingRecord
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from hubtune.data.prepare import Prepared
+
+
+def run_data(run: RunDirectory, progress: Progress) -> "Prepared":
+    """Reads and splits the pinned data and writes data.json; what it says already has to be what is found again.
+
+    Raises:
+        DataError: A data set cannot be used.
+        RecordError: The pins are missing, or the data is not what was recorded.
+    """
+    from hubtune.data.prepare import prepare
+
+    config, pins = run.config(), run.read(PinSet)
+    prepared = prepare(config, pins, [cached(pin) for pin in pins.data], _tokenizer(pins), progress)
+    if run.has(DataRecord):
+        prepared.check(run.read(DataRecord))
+    else:
+        record = prepared.record(run.digests("config", "pins.json"))
+        run.write(record)
+        progress.say(
+            f"{record.train.rows:,} rows to train on ({record.train.tokens:,} tokens), "
+            f"{record.held_out.rows:,} held out to measure on"
+        )
+    return prepared
+
+
+def run_train(run: RunDirectory, progress: Progress) -> TrainingRecord:
+    """Trains on the run's data and writes the adapter and training.json.
+
+    Raises:
+        HubtuneError: As `run_data`; and the model cannot be loaded, the run diverged, the disk is full.
+    """
+    require_train("Training")
+    from hubtune.train.training import train
+
+    prepared = run_data(run, progress)
+    config, pins = run.config(), run.read(PinSet)
+    record = train(run, config, pins.base, cached(pins.base), _tokenizer(pins), prepared.train, progress)
+    run.write(record)
+    return record
+
+
+def run_evaluate(run: RunDirectory, progress: Progress) -> EvaluationRecord:
+    """Measures base and tuned model on the held-out rows and writes evaluation.json.
+
+    Raises:
+        HubtuneError: As `run_data`; and the training record is missing, or a model cannot be loaded.
+    """
+    require_train("Evaluation")
+    from hubtune.evaluate.evaluation import evaluate
+
+    training = run.read(TrainingRecord)
+    prepared = run_data(run, progress)
+    config, pins = run.config(), run.read(PinSet)
+    record = evaluate(run, config, cached(pins.base), _tokenizer(pins), training, prepared.held_out, progress)
+    run.write(record)
+    return record
+
+
+def run_card(run: RunDirectory) -> CardInputs:
+    """Renders and checks the model card and writes README.md.
+
+    Returns:
+        What the card was made from.
+
+    Raises:
+        CardError: The card is incomplete or holds a placeholder.
+        RecordError: A record is missing.
+    """
+    config, pins = run.config(), run.read(PinSet)
+    target = ReleaseTarget(config.publish.repo, config.publish.tag) if config.publish.repo else None
+    inputs = CardInputs(
+        config=config,
+        pins=pins,
+        data=run.read(DataRecord),
+        training=run.read(TrainingRecord),
+        evaluation=run.read(EvaluationRecord),
+        target=target,
+        version=__version__,
+        languages=_languages(pins),
+    )
+    text = render_card(inputs)
+    check_card(text)
+    write_atomic(run.card_file, text)
+    return inputs
+
+
+def run_publish(
+    run: RunDirectory, progress: Progress, *, repo: str | None = None, tag: str | None = None
+) -> ReleaseRecord:
+    """Publishes the run as one commit with a tag, and writes release.json.
+
+    Args:
+        run: A run with all records.
+        progress: Told of each step.
+        repo: Overrides the config's `publish.repo`; the card is rendered anew with it.
+        tag: Overrides the config's `publish.tag`, likewise.
+
+    Raises:
+        HubtuneError: See `hubtune.publish.push.push`. Nothing was published.
+    """
+    config = with_target(run.config(), repo, tag)
+    if config.publish.repo is None:
+        raise ConfigError(
+            "The config names no repository to publish to.",
+            hint="Set `publish.repo` in config.yaml of the run, or give it: --push namespace/name",
+        )
+    if config != run.config():
+        run.write_config(config)
+    run_card(run)
+    pins = run.read(PinSet)
+    plan = plan_release(run, config, config.publish.repo, cached(pins.base))
+    commit = push(plan, progress)
+    record = ReleaseRecord(
+        repo=plan.repo,
+        commit=commit,
+        tag=plan.tag,
+        artifact=plan.artifact,
+        url=repo_url(plan.repo, plan.tag),
+        files=plan.digests,
+        run_dir=str(run.path),
+    )
+    run.write(record)
+    run.event("publish", event="release", repo=record.repo, tag=record.tag, commit=record.commit)
+    return record
+
+
+def with_target(config: TuneConfig, repo: str | None, tag: str | None) -> TuneConfig:
+    """Returns the config with another repository or tag to publish to.
+
+    Raises:
+        ConfigError: The repository's id is malformed, or the tag is not a version.
+    """
+    given = {"publish.repo": repo, "publish.tag": tag}
+    overrides = [f"{key}={json.dumps(value)}" for key, value in given.items() if value is not None]
+    return parse_config(dump_config(config), overrides, source="The release's target")
+
+
+def _tokenizer(pins: PinSet) -> "PreTrainedTokenizerBase":
+    from hubtune.models.load import load_tokenizer
+
+    return load_tokenizer(cached(pins.base), pins.base.repo)
+
+
+def _languages(pins: PinSet) -> list[str]:
+    found: list[str] = []
+    for pin in pins.data:
+        found += [language for language in languages_of(cached(pin)) if language not in found]
+    return found

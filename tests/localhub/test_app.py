@@ -1,0 +1,35 @@
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/api/models/org/model", 200),
+        ("GET", "/api/models/org/none", 404),
+        ("GET", "/no/such/page/at/all", 404),
+        ("POST", "/api/models/org/model/commit/main", 400),
+        ("PATCH", "/api/models/org/model", 404),
+    ],
+)
+def test_every_answer_echoes_the_request_id(raw, model, method, path, status):
+    answer = raw(method, path, X_Request_Id="abc-123")
+    assert (answer.status, answer.headers["x-request-id"]) == (status, "abc-123")
+    assert raw(method, path).headers["x-request-id"]
+
+
+def test_a_bug_answers_500_with_the_request_id_and_is_logged(raw, root, requests, model):
+    (root / "repos/models/org/model.git/hub.json").write_text("{}")
+    answer = raw("GET", "/api/models/org/model", X_Request_Id="abc")
+    assert (answer.status, answer.headers["x-request-id"]) == (500, "abc")
+    assert requests()[-1]["status"] == 500
+
+
+def test_a_body_that_is_not_an_object_is_a_bad_request(raw, model):
+    for body in (b"[]", b"{", b"\xff"):
+        assert raw("POST", f"/api/models/{model}/tag/main", body).status == 400
+
+
+def test_an_error_message_with_special_characters_is_readable_in_the_body(raw, model):
+    answer = raw("GET", f"/api/models/{model}/revision/%C3%BC%0Ax")
+    assert answer.json["error"] == "Invalid rev id: ü\nx"
+    assert answer.headers["x-error-message"] == "Invalid rev id: ??x"

@@ -1,0 +1,100 @@
+import pytest
+from huggingface_hub import ModelCard
+
+from hubtune.localhub.card_checks import check_card
+from hubtune.localhub.cards import card_tags, front_matter
+from hubtune.localhub.ids import RepoType
+
+CARD = """---
+license: mit
+base_model: org/base
+base_model_relation: adapter
+library_name: peft
+pipeline_tag: text-generation
+datasets: [org/data]
+language: [en, de]
+tags: [lora]
+---
+# Card
+"""
+
+
+def test_the_info_shows_what_the_card_says(api, model):
+    api.upload_file(path_or_fileobj=CARD.encode(), path_in_repo="README.md", repo_id=model)
+    info = api.model_info(model)
+    assert set(info.tags) == {
+        "peft", "text-generation", "lora", "en", "de", "license:mit", "dataset:org/data", "base_model:org/base",
+        "base_model:adapter:org/base",
+    }  # fmt: skip
+    assert (info.pipeline_tag, info.library_name, info.card_data.license) == ("text-generation", "peft", "mit")
+
+
+def test_a_dataset_is_filed_under_prefixed_tags():
+    card = {"license": "mit", "language": "en", "task_categories": ["text-generation"], "tags": ["quotes"]}
+    tags = card_tags(RepoType.DATASET, card)
+    assert tags == ["quotes", "license:mit", "language:en", "task_categories:text-generation"]
+
+
+def test_the_card_is_read_at_the_revision(api, model):
+    old = api.model_info(model).sha
+    api.upload_file(path_or_fileobj=CARD.encode(), path_in_repo="README.md", repo_id=model)
+    assert api.model_info(model, revision=old).card_data is None
+
+
+def test_the_client_loads_a_card(api, model, monkeypatch, tmp_path):
+    api.upload_file(path_or_fileobj=CARD.encode(), path_in_repo="README.md", repo_id=model)
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", api.endpoint)
+    monkeypatch.setattr(
+        "huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE",
+        api.endpoint + "/{repo_id}/resolve/{revision}/{filename}",
+    )
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    assert ModelCard.load(model).data.to_dict()["base_model"] == "org/base"
+
+
+@pytest.mark.parametrize(
+    ("metadata", "error"),
+    [
+        ("license: [", "Invalid YAML metadata"),
+        ("- a list", "Invalid YAML metadata"),
+        ("license: mti", '"license" must be one of ['),
+        ("license: [mit, 3]", '"license" must be one of ['),
+        ("base_model: a b", '"base_model" with value "a b" is not valid'),
+        ("base_model: [a/b, 7]", '"base_model" with value "7" is not valid'),
+        ("model-index: {}", '"model-index" must be an array'),
+        ("model-index: [{name: m}]", '"model-index[0].results" must be an array'),
+    ],
+)
+def test_bad_metadata_is_an_error(metadata, error):
+    errors, warnings = check_card(f"---\n{metadata}\n---\ntext")
+    assert (len(errors), warnings) == (1, [])
+    assert errors[0].startswith(error)
+
+
+@pytest.mark.parametrize("config", ["config:", "config: 3"])
+def test_a_config_that_is_stated_must_be_text(config):
+    index = f"model-index:\n- name: m\n  results:\n  - dataset:\n      name: d\n      {config}\n"
+    assert check_card(f"---\n{index}---\n")[0] == ['"model-index[0].results[0].dataset.config" must be a string']
+
+
+def test_a_result_need_not_name_a_config():
+    index = "model-index:\n- name: m\n  results:\n  - dataset:\n      name: d\n"
+    assert check_card(f"---\n{index}---\n")[0] == []
+
+
+@pytest.mark.parametrize("text", ["", "# No metadata", "---\n\n---\n", "---\n{}\n---\n"])
+def test_a_card_without_metadata_gets_a_warning(text):
+    errors, warnings = check_card(text)
+    assert (errors, len(warnings)) == ([], 1)
+
+
+def test_a_good_card_passes():
+    assert check_card(CARD) == ([], [])
+    assert front_matter(CARD)["license"] == "mit"
+
+
+def test_the_client_refuses_to_commit_a_bad_card(api, model):
+    with pytest.raises(ValueError, match='"license" must be one of'):
+        api.upload_file(path_or_fileobj=b"---\nlicense: x\n---\n", path_in_repo="README.md", repo_id=model)
+    with pytest.warns(UserWarning, match="empty or missing yaml metadata"):
+        api.upload_file(path_or_fileobj=b"plain", path_in_repo="README.md", repo_id=model)

@@ -1,0 +1,119 @@
+import pytest
+from huggingface_hub.errors import BadRequestError, HfHubHTTPError, RevisionNotFoundError
+
+
+@pytest.fixture
+def commits(api, model):
+    api.upload_file(path_or_fileobj=b"1", path_in_repo="a", repo_id=model)
+    return [commit.commit_id for commit in reversed(api.list_repo_commits(model))]
+
+
+@pytest.mark.parametrize("message", [None, "The first release"])
+def test_a_tag_names_its_commit_with_or_without_a_message(api, model, commits, message):
+    api.create_tag(model, tag="v1.0", revision=commits[0], tag_message=message)
+    refs = api.list_repo_refs(model)
+    assert [(tag.name, tag.ref, tag.target_commit) for tag in refs.tags] == [("v1.0", "refs/tags/v1.0", commits[0])]
+    assert api.model_info(model, revision="v1.0").sha == commits[0]
+
+
+def test_a_tag_is_never_moved(api, model, commits):
+    api.create_tag(model, tag="v1", revision=commits[0])
+    with pytest.raises(HfHubHTTPError, match="Tag reference exists already") as caught:
+        api.create_tag(model, tag="v1", revision=commits[1])
+    assert caught.value.response.status_code == 409
+    api.create_tag(model, tag="v1", revision=commits[1], exist_ok=True)
+    assert api.model_info(model, revision="v1").sha == commits[0]
+
+
+def test_a_deleted_tag_is_gone_and_can_be_made_anew(api, model, commits):
+    api.create_tag(model, tag="v1", revision=commits[0])
+    api.delete_tag(model, tag="v1")
+    with pytest.raises(RevisionNotFoundError):
+        api.model_info(model, revision="v1")
+    with pytest.raises(RevisionNotFoundError):
+        api.delete_tag(model, tag="v1")
+    api.create_tag(model, tag="v1", revision=commits[1])
+
+
+def test_tagging_a_missing_revision_is_revision_not_found(api, model):
+    with pytest.raises(RevisionNotFoundError, match="Invalid rev id"):
+        api.create_tag(model, tag="v1", revision="none")
+
+
+@pytest.mark.parametrize("name", ["a b", "a..b", "a.lock", "x~1", "refs/tags/x", ""])
+def test_names_that_git_refuses_are_bad_requests(api, model, name):
+    with pytest.raises(BadRequestError):
+        api.create_tag(model, tag=name)
+
+
+def test_a_branch_starts_where_it_is_told(api, model, commits):
+    api.create_branch(model, branch="feature/x", revision=commits[0])
+    branches = {ref.name: ref.target_commit for ref in api.list_repo_refs(model).branches}
+    assert branches == {"feature/x": commits[0], "main": commits[1]}
+
+
+@pytest.mark.parametrize("name", ["main", "other"])
+def test_an_existing_branch_is_a_conflict(api, model, name):
+    api.create_branch(model, branch="other")
+    with pytest.raises(HfHubHTTPError, match=f"Reference refs/heads/{name} already exists") as caught:
+        api.create_branch(model, branch=name)
+    assert caught.value.response.status_code == 409
+    api.create_branch(model, branch=name, exist_ok=True)
+
+
+def test_a_branch_can_be_overwritten_or_start_empty(api, raw, model, commits):
+    path = f"/api/models/{model}/branch"
+    assert raw("POST", f"{path}/b", b"{}").status == 200
+    body = f'{{"startingPoint": "{commits[0]}", "overwrite": true}}'.encode()
+    assert raw("POST", f"{path}/b", body).status == 200
+    assert api.model_info(model, revision="b").sha == commits[0]
+    assert raw("POST", f"{path}/empty", b'{"emptyBranch": true}').status == 200
+    assert api.list_repo_files(model, revision="empty") == [".gitattributes"]
+
+
+def test_main_cannot_be_deleted_and_other_branches_can(api, model):
+    api.create_branch(model, branch="other")
+    api.delete_branch(model, branch="other")
+    assert [ref.name for ref in api.list_repo_refs(model).branches] == ["main"]
+    with pytest.raises(HfHubHTTPError, match="Cannot delete refs/heads/main"):
+        api.delete_branch(model, branch="main")
+    with pytest.raises(HfHubHTTPError, match="Reference does not exist"):
+        api.delete_branch(model, branch="other")
+
+
+@pytest.mark.parametrize("name", ["refs/pr/1", "refs/x/y", "a b"])
+def test_a_branch_name_must_be_one(api, model, name):
+    with pytest.raises(BadRequestError, match="Invalid reference for a branch"):
+        api.create_branch(model, branch=name)
+
+
+def test_a_ref_cannot_stand_where_another_needs_a_folder(api, model):
+    api.create_branch(model, branch="a/b")
+    for name in ("a", "a/b/c"):
+        with pytest.raises(HfHubHTTPError) as caught:
+            api.create_branch(model, branch=name)
+        assert caught.value.response.status_code == 409
+
+
+def test_pull_requests_are_listed_when_asked_for(api, model):
+    assert api.list_repo_refs(model, include_pull_requests=True).pull_requests == []
+    assert api.list_repo_refs(model).pull_requests is None
+
+
+def test_every_form_of_a_revision_is_understood(api, model, commits):
+    api.create_tag(model, tag="v1", revision=commits[0], tag_message="m")
+    forms = {"main": 1, "refs/heads/main": 1, "v1": 0, "refs/tags/v1": 0, commits[0]: 0, commits[1][:7]: 1}
+    for revision, index in forms.items():
+        assert api.model_info(model, revision=revision).sha == commits[index]
+
+
+@pytest.mark.parametrize("revision", ["none", "refs/pr/1", "0" * 40, "abc", "a b", "a..b", "%"])
+def test_an_unknown_revision_is_named_in_the_answer(api, model, revision):
+    with pytest.raises(RevisionNotFoundError) as caught:
+        api.model_info(model, revision=revision)
+    assert caught.value.response.headers["X-Error-Message"] == f"Invalid rev id: {revision}"
+
+
+def test_six_digits_of_a_commit_are_not_a_revision(api, model, commits):
+    with pytest.raises(RevisionNotFoundError):
+        api.model_info(model, revision=commits[0][:6])

@@ -1,0 +1,53 @@
+import pytest
+from huggingface_hub import CommitOperationAdd, snapshot_download
+from huggingface_hub.errors import RepositoryNotFoundError
+
+
+def test_each_request_is_one_line_with_its_repo_and_revision(api, requests):
+    api.create_repo("org/data", repo_type="dataset")
+    api.create_branch("org/data", branch="dev/1", repo_type="dataset")
+    commit = api.create_commit(
+        "org/data",
+        [CommitOperationAdd("a.bin", b"\0" * 100)],
+        commit_message="m",
+        repo_type="dataset",
+        revision="dev/1",
+    ).oid
+    api.create_tag("org/data", tag="v1", revision=commit, repo_type="dataset")
+    lines = {(line["method"], line["path"].partition("?")[0]): line for line in requests()}
+    for line in lines.values():
+        assert list(line) == ["time", "method", "path", "repo", "type", "revision", "status"]
+    create = lines["POST", "/api/repos/create"]
+    assert (create["repo"], create["type"], create["revision"]) == ("org/data", "dataset", None)
+    expected = {
+        ("POST", "/api/datasets/org/data/branch/dev%2F1"): "dev/1",
+        ("POST", "/api/datasets/org/data/preupload/dev%2F1"): "dev/1",
+        ("POST", "/datasets/org/data.git/info/lfs/objects/batch"): "dev/1",
+        ("POST", "/api/datasets/org/data/commit/dev%2F1"): "dev/1",
+        ("POST", f"/api/datasets/org/data/tag/{commit}"): commit,
+    }
+    for key, revision in expected.items():
+        line = lines[key]
+        assert (line["repo"], line["type"], line["revision"], line["status"]) == (
+            "org/data",
+            "dataset",
+            revision,
+            200,
+        )
+
+
+def test_a_download_by_commit_asks_for_nothing_but_that_commit(api, model, requests, tmp_path):
+    commit = api.upload_file(path_or_fileobj=b"x", path_in_repo="a", repo_id=model).oid
+    before = len(requests())
+    snapshot_download(model, revision=commit, endpoint=api.endpoint, cache_dir=tmp_path)
+    assert {line["revision"] for line in requests()[before:]} == {commit}
+
+
+def test_failures_are_logged_with_their_status_and_no_token(api, raw, root, requests):
+    with pytest.raises(RepositoryNotFoundError):
+        api.model_info("org/none", token="hf_very_secret")
+    raw("GET", "/nothing/to/see?x=%20y")
+    missing, unknown = requests()[-2:]
+    assert (missing["repo"], missing["status"]) == ("org/none", 404)
+    assert (unknown["path"], unknown["repo"], unknown["status"]) == ("/nothing/to/see?x=%20y", None, 404)
+    assert "secret" not in (root / "requests.jsonl").read_text()

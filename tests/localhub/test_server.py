@@ -1,0 +1,104 @@
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+from huggingface_hub import CommitOperationAdd, HfApi
+
+from hubtune.errors import HubError
+from hubtune.localhub import EmbeddedHub
+
+SERVE = """
+import sys
+from pathlib import Path
+from hubtune.localhub import serve
+serve(Path(sys.argv[1]), host="127.0.0.1", port=0, auth=None, on_ready=lambda url: print(url, flush=True))
+print("ended", flush=True)
+"""
+
+
+def test_a_restart_keeps_everything(root):
+    with EmbeddedHub(root) as hub:
+        api = HfApi(endpoint=hub.url, token="t")
+        api.create_repo("org/model", private=True)
+        operations = [CommitOperationAdd("w.bin", b"\1" * 999), CommitOperationAdd("a.txt", b"a")]
+        commit = api.create_commit("org/model", operations, commit_message="m").oid
+        api.create_tag("org/model", tag="v1")
+        before = api.model_info("org/model", files_metadata=True)
+    with EmbeddedHub(root) as hub:
+        api = HfApi(endpoint=hub.url, token="t")
+        after = api.model_info("org/model", revision="v1", files_metadata=True)
+        assert after.sha == commit
+        assert after.private is True
+        assert after.siblings == before.siblings
+        assert after.created_at == before.created_at
+
+
+def test_one_folder_is_served_once_at_a_time(hub, root):
+    with pytest.raises(HubError, match="already being served"):
+        EmbeddedHub(root).start()
+    hub.stop()
+    with EmbeddedHub(root):
+        pass
+
+
+def test_a_taken_port_is_named(root):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(HubError, match=f"port {port}") as caught:
+            EmbeddedHub(root, port=port).start()
+    assert "--port" in caught.value.hint
+    with EmbeddedHub(root, port=port) as hub:
+        assert hub.url == f"http://127.0.0.1:{port}"
+
+
+def test_stopping_is_prompt_and_can_be_repeated(root):
+    hub = EmbeddedHub(root)
+    hub.start()
+    HfApi(endpoint=hub.url, token="t").create_repo("org/model")
+    began = time.monotonic()
+    hub.stop()
+    hub.stop()
+    assert time.monotonic() - began < 2
+
+
+def test_what_an_earlier_run_left_unfinished_is_cleared_away(root):
+    (root / "tmp").mkdir(parents=True)
+    (root / "tmp/half").write_text("x")
+    with EmbeddedHub(root):
+        assert list((root / "tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serving_in_the_foreground_ends_cleanly_on_a_signal(root, number):
+    with subprocess.Popen([sys.executable, "-c", SERVE, str(root)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("http://127.0.0.1:")
+        process.send_signal(number)
+        assert process.stdout.read() == "ended\n"
+        assert process.wait(10) == 0
+
+
+def test_starting_a_hub_does_not_import_the_client():
+    code = "import sys, hubtune.localhub; print('huggingface_hub' in sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert shown.stdout.strip() == "False"
+
+
+def test_a_process_can_import_the_client_after_the_server_has_started(root):
+    code = """
+import os, sys
+from pathlib import Path
+from hubtune.localhub import EmbeddedHub
+with EmbeddedHub(Path(sys.argv[1])) as hub:
+    os.environ["HF_ENDPOINT"] = hub.url
+    from huggingface_hub import HfApi
+    print(HfApi(token="t").create_repo("org/model") == hub.url + "/org/model")
+"""
+    shown = subprocess.run(
+        [sys.executable, "-c", code, str(root)], check=True, capture_output=True, text=True, env=dict(os.environ)
+    )
+    assert shown.stdout.strip() == "True"
