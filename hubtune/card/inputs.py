@@ -1,6 +1,6 @@
 """All that a card is made from. What is not in here cannot stand on the card."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from hubtune.config.schema import TuneConfig
 from hubtune.records.data import DataRecord
@@ -32,7 +32,6 @@ class CardInputs:
     Attributes:
         target: Where the release goes; None while nothing says where.
         version: Version of hubtune that renders the card.
-        languages: Language codes that the data sets' cards state. Entries that are not codes are left out of the card.
     """
 
     config: TuneConfig
@@ -42,4 +41,3 @@ class CardInputs:
     evaluation: EvaluationRecord
     target: ReleaseTarget | None
     version: str
-    languages: list[str] = field(default_factory=list)

@@ -109,7 +109,9 @@ def build_metadata(inputs: CardInputs) -> CardMetadata:
         CardError: `card.license` is not an identifier of the Hub.
         pydantic.ValidationError: A record holds what the Hub's metadata cannot, such as a path for a repository.
     """
-    languages = list(dict.fromkeys(code for code in inputs.languages if _LANGUAGE.match(code)))
+    stated = (code for source in inputs.data.sources for code in source.languages)
+    # Cards state all sorts of things as a language; what is not a code is left out.
+    languages = list(dict.fromkeys(code for code in stated if _LANGUAGE.match(code)))
     results = [
         Result(
             task=Task(),

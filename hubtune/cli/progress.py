@@ -13,6 +13,8 @@ from rich.progress import Progress as Bars
 from hubtune.records.progress import Task
 
 _LINES = 10
+# Lines closer together than this tell a reader of a log nothing.
+_SECONDS_BETWEEN = 1.0
 
 
 class TerminalProgress:
@@ -60,20 +62,21 @@ class _Bar:
 
 
 class _Lines:
-    """Prints a line at each tenth of the way, so that a log shows that work goes on and stays short."""
+    """Prints a line at a tenth of the way, so that a log shows that work goes on and stays short."""
 
     def __init__(self, console: Console, label: str, total: int, unit: str) -> None:
         self._console, self._label, self._total, self._unit = console, label, total, unit
         self._done = 0
         self._printed = 0
-        self._started = time.monotonic()
+        self._started = self._last = time.monotonic()
         console.print(f"{escape(label)} …", highlight=False, soft_wrap=True)
 
     def advance(self, steps: int = 1, *, note: str = "") -> None:
         self._done += steps
         tenth = _LINES * self._done // max(1, self._total)
-        if tenth > self._printed and self._done < self._total:
-            self._printed = tenth
+        now = time.monotonic()
+        if tenth > self._printed and self._done < self._total and now - self._last > _SECONDS_BETWEEN:
+            self._printed, self._last = tenth, now
             tail = f", {note}" if note else ""
             self._print(f"{100 * self._done // self._total} % ({self._amount()}){tail}")
 

@@ -16,6 +16,7 @@ from hubtune.data.split import METHOD, held_out_mask
 from hubtune.data.texts import render_rows
 from hubtune.data.tokens import Example, encode
 from hubtune.errors import EmptySplitError, RecordError
+from hubtune.hub.cards import languages_of
 from hubtune.records.data import DataRecord, SourceRecord, SplitRecord
 from hubtune.records.pins import PinSet
 from hubtune.records.progress import Progress
@@ -99,6 +100,7 @@ def prepare(
                     rows=rendered.rows,
                     kept=len(rendered.kept),
                     dropped=rendered.dropped,
+                    languages=languages_of(folder),
                     prompt=rendered.prompt,
                     fingerprint=rendered.fingerprint,
                 )

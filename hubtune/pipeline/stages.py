@@ -10,7 +10,6 @@ from hubtune.card.render import render_card
 from hubtune.config.load import dump_config, parse_config
 from hubtune.config.schema import TuneConfig
 from hubtune.errors import ConfigError
-from hubtune.hub.cards import languages_of
 from hubtune.hub.read import repo_url
 from hubtune.hub.snapshot import cached
 from hubtune.pipeline.extras import require_train
@@ -107,7 +106,6 @@ def run_card(run: RunDirectory) -> CardInputs:
         evaluation=run.read(EvaluationRecord),
         target=target,
         version=__version__,
-        languages=_languages(pins),
     )
     text = render_card(inputs)
     check_card(text)
@@ -170,10 +168,3 @@ def _tokenizer(pins: PinSet) -> "PreTrainedTokenizerBase":
     from hubtune.models.load import load_tokenizer
 
     return load_tokenizer(cached(pins.base), pins.base.repo)
-
-
-def _languages(pins: PinSet) -> list[str]:
-    found: list[str] = []
-    for pin in pins.data:
-        found += [language for language in languages_of(cached(pin)) if language not in found]
-    return found

@@ -10,6 +10,7 @@ class SourceRecord(Record):
     Attributes:
         rows: Rows of the split. It equals the kept rows and all the dropped ones.
         dropped: Number of rows left out, by reason.
+        languages: Language codes that the data set's card states, as it states them.
         prompt: The first kept row's text up to its last field: how a prompt for the tuned model begins. Null where the
             template has one field.
         fingerprint: sha256 over the kept rows' texts in order, so that a later stage knows that it reads the same.
@@ -24,6 +25,7 @@ class SourceRecord(Record):
     rows: int
     kept: int
     dropped: dict[str, int]
+    languages: list[str]
     prompt: str | None
     fingerprint: str
 

@@ -71,6 +71,7 @@ def make_inputs(config: str = CONFIG, overrides: tuple[str, ...] = ()) -> CardIn
                     rows=2508,
                     kept=2506,
                     dropped={"a field is null": 2, "a field is blank": 0},
+                    languages=["en"],
                     prompt="Quote by the lighthouse keeper:",
                     fingerprint="33" * 32,
                 )
@@ -127,11 +128,10 @@ def make_inputs(config: str = CONFIG, overrides: tuple[str, ...] = ()) -> CardIn
         ),
         target=ReleaseTarget("org/quotes-lora", "v1.0.0"),
         version="0.1.0",
-        languages=["en"],
     )
 
 
-def with_source(inputs: CardInputs, **changes: str | None) -> CardInputs:
+def with_source(inputs: CardInputs, **changes: object) -> CardInputs:
     """Returns the inputs with another first data set."""
     first, *others = inputs.data.sources
     data = inputs.data.model_copy(update={"sources": [first.model_copy(update=changes), *others]})
@@ -166,7 +166,15 @@ def bare(inputs: CardInputs) -> CardInputs:
     )
     config = "base: {repo: openai-community/gpt2-medium}\ndata: [{repo: Abirate/english_quotes, text: quote}]\n"
     source = inputs.data.sources[0].model_copy(
-        update={"template": "{quote}", "prompt": None, "format": "text", "rows": 31, "kept": 31, "dropped": {}}
+        update={
+            "template": "{quote}",
+            "prompt": None,
+            "languages": [],
+            "format": "text",
+            "rows": 31,
+            "kept": 31,
+            "dropped": {},
+        }
     )
     return replace(
         inputs,
@@ -184,7 +192,6 @@ def bare(inputs: CardInputs) -> CardInputs:
         ),
         evaluation=inputs.evaluation.model_copy(update={"measures": [few]}),
         target=None,
-        languages=[],
     )
 
 
@@ -208,6 +215,7 @@ def two_sets(inputs: CardInputs) -> CardInputs:
         rows=1200,
         kept=1180,
         dropped={"a field is null": 12, "a field is blank": 8},
+        languages=["no"],
         prompt="Silence is golden |",
         fingerprint="88" * 32,
     )
@@ -224,5 +232,4 @@ def two_sets(inputs: CardInputs) -> CardInputs:
         evaluation=inputs.evaluation.model_copy(
             update={"measures": [inputs.evaluation.measures[0].model_copy(update={"n": 369, "tokens": 15_501})]}
         ),
-        languages=["en", "no"],
     )

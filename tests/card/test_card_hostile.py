@@ -68,6 +68,7 @@ def poisoned(inputs: CardInputs, text: str) -> CardInputs:
             "name": text or "x",
             "dropped": {text: 3},
             "prompt": text or None,
+            "languages": [text, "no"],
         }
     )
     pin = {"license": text or "x", "requested": text}
@@ -88,7 +89,6 @@ def poisoned(inputs: CardInputs, text: str) -> CardInputs:
         data=inputs.data.model_copy(update={"sources": [source], "split_method": text}),
         training=inputs.training.model_copy(update={"environment": environment, "target_modules": [text, text]}),
         evaluation=inputs.evaluation.model_copy(update={"measures": [measure], "environment": environment}),
-        languages=[text, "no"],
     )
 
 

