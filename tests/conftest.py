@@ -2,6 +2,10 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 
 # Before anything imports huggingface_hub, which reads its environment once.
 _HOME = tempfile.mkdtemp(prefix="hubtune-tests-")
@@ -11,8 +15,51 @@ os.environ.update(
         "HF_ENDPOINT": "http://127.0.0.1:9",
         "HF_HUB_DISABLE_XET": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         "TOKENIZERS_PARALLELISM": "false",
     }
 )
 for _name in ("HF_TOKEN", "HF_HUB_CACHE", "HF_HUB_OFFLINE"):
     os.environ.pop(_name, None)
+
+from tests.listener import Listener
+from tests.served_hub import ServedHub, serve
+from tests.tiny_models import make_gpt2, make_llama
+
+
+@pytest.fixture
+def listener() -> Listener:
+    """A progress that keeps what it is told."""
+    return Listener()
+
+
+@pytest.fixture(scope="session")
+def gpt2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny GPT-2; for reading only."""
+    return make_gpt2(tmp_path_factory.mktemp("gpt2"))
+
+
+@pytest.fixture(scope="session")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny Llama; for reading only."""
+    return make_llama(tmp_path_factory.mktemp("llama"))
+
+
+@pytest.fixture(params=["gpt2", "llama"])
+def tiny_model(request: pytest.FixtureRequest) -> Path:
+    """Each tiny model in turn; for reading only."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedHub]:
+    """An embedded Hub that takes any token, and the client of this process pointed to it."""
+    with serve(tmp_path / "hub", tmp_path / "cache", monkeypatch) as hub:
+        yield hub
+
+
+@pytest.fixture
+def guarded_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedHub]:
+    """The same with accounts: see `tests.served_hub.USERS`."""
+    with serve(tmp_path / "hub", tmp_path / "cache", monkeypatch, guarded=True) as hub:
+        yield hub

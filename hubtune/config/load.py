@@ -70,12 +70,22 @@ def dump_config(config: TuneConfig) -> str:
 
 
 def training_digest(config: TuneConfig) -> str:
-    """Returns the sha256 of the sections that decide what is trained and measured.
+    """Returns the sha256 of what decides the training: the inputs, how to train, and which rows are held out.
 
-    The card's and the release's sections are left out, so that a text on the card can be mended without training again.
+    The card and the release are left out, so that a text on the card can be mended without training again; so is how
+    the held-out rows are measured.
     """
-    sections = config.model_dump(mode="json", include={"base", "data", "train", "evaluate"})
-    return hashlib.sha256(json.dumps(sections, sort_keys=True).encode()).hexdigest()
+    values = config.model_dump(mode="json", include={"base", "data", "train"})
+    return _digest({**values, "held_out": config.evaluate.model_dump(include={"holdout", "seed", "max_items"})})
+
+
+def evaluation_digest(config: TuneConfig) -> str:
+    """Returns the sha256 of how the models are measured."""
+    return _digest(config.evaluate.model_dump(mode="json"))
+
+
+def _digest(values: dict[str, object]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def _apply_overrides(mapping: Mapping, overrides: Iterable[str]) -> list[Problem]:

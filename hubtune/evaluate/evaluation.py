@@ -60,7 +60,7 @@ def evaluate(
     )
     run.event("evaluate", event="measure", name=measure.name, base=measure.base, tuned=measure.tuned, n=measure.n)
     return EvaluationRecord(
-        upstream=run.digests("config", "data.json", "training.json"),
+        upstream=run.digests("config", "evaluate", "data.json", "training.json"),
         measures=[measure],
         precision=training.precision,
         batch_size=settings.batch_size,

@@ -51,13 +51,15 @@ class Checks:
         return CheckReport(findings=self.findings)
 
     def require_ok(self) -> None:
-        """Raises the fault itself where there is one, and where there are more, one error that names each.
+        """Raises the fault itself where there is one, and where there are several, one error that names each.
+
+        A Hub that cannot be reached, or a token that is refused, fails every check with the same words: that is one.
 
         Raises:
             HubtuneError: The one fault.
             CheckError: The faults.
         """
-        if len(self.failures) == 1:
+        if len({(type(failure), failure.message) for failure in self.failures}) == 1:
             raise self.failures[0]
         if self.failures:
             raise CheckError(

@@ -2,11 +2,12 @@
 
 import json
 import secrets
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from hubtune.config.load import dump_config, load_config, training_digest
+from hubtune.config.load import dump_config, evaluation_digest, load_config, training_digest
 from hubtune.config.schema import TuneConfig
 from hubtune.errors import RecordError
 from hubtune.records.base import Record, disk_errors, sha256_file, write_atomic
@@ -26,6 +27,9 @@ _FILES: dict[type[Record], tuple[str, str]] = {
     EvaluationRecord: ("evaluation.json", "hubtune evaluate"),
     ReleaseRecord: ("release.json", "hubtune publish"),
 }
+
+# Parts of the config that a record can be made from.
+_SECTIONS: dict[str, Callable[[TuneConfig], str]] = {"config": training_digest, "evaluate": evaluation_digest}
 
 
 class RunDirectory:
@@ -130,15 +134,15 @@ class RunDirectory:
         return record
 
     def digests(self, *names: str) -> dict[str, str]:
-        """Returns the sha256 of each named upstream; `config` is that of the sections that decide the training.
+        """Returns the sha256 of each named upstream: a file, or `config` or `evaluate`, the sections of the config.
 
         A record that is missing has the digest of nothing, the empty text.
         """
         found = {}
         for name in names:
             path = self.path / name
-            if name == "config":
-                found[name] = training_digest(self.config())
+            if name in _SECTIONS:
+                found[name] = _SECTIONS[name](self.config())
             else:
                 found[name] = sha256_file(path) if path.is_file() else ""
         return found
