@@ -3,8 +3,10 @@
 So a reader sees the branch before or after a commit, never between, and of two writers on one parent one is refused.
 """
 
+import os
 import time
 from collections.abc import Iterable
+from pathlib import Path
 
 from dulwich.objects import Commit, ObjectID, ShaFile
 from dulwich.refs import Ref
@@ -12,8 +14,10 @@ from dulwich.repo import Repo
 
 from hubtune.localhub.attributes import NEW_REPO_ATTRIBUTES
 from hubtune.localhub.changes import AddFile, CommitRequest
+from hubtune.localhub.disk import sync_folder
 from hubtune.localhub.errors import StaleParentError
 from hubtune.localhub.large_files import LargeFileStore
+from hubtune.localhub.ref_writes import swap_ref
 from hubtune.localhub.revisions import read_ref
 from hubtune.localhub.tree_edits import TreeEdit
 
@@ -48,8 +52,7 @@ def commit(git: Repo, ref: Ref, request: CommitRequest, *, author: str, large_fi
     tree, objects = edit.build()
     new = _new_commit(tree, head, request.message, author)
     _store(git, [*objects, new])
-    moved = git.refs.add_if_new(ref, new.id) if head is None else git.refs.set_if_equals(ref, head, new.id)
-    if not moved:
+    if not swap_ref(git, ref, head, new.id):
         raise StaleParentError
     return new.id
 
@@ -73,9 +76,15 @@ def _new_commit(tree: ObjectID, parent: ObjectID | None, message: str, author: s
 
 def _store(git: Repo, objects: Iterable[ShaFile]) -> None:
     items = list(objects)
+    folder = Path(os.fsdecode(git.object_store.path))
     # As git does it: many objects make one pack, which is one flush to disk instead of one each.
     if len(items) >= _PACK_FROM:
         git.object_store.add_objects([(item, None) for item in items])
+        changed = {folder / "pack"}
     else:
         for item in items:
             git.object_store.add_object(item)
+        changed = {folder / item.id[:2].decode() for item in items}
+    # Each object was flushed as it was written; its name was not, and the branch must not survive where that is lost.
+    for path in (*sorted(changed), folder):
+        sync_folder(path)

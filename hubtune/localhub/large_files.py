@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from hubtune.localhub.disk import sync_folder
+from hubtune.localhub.disk import make_folder, sync_folder
 from hubtune.localhub.errors import ApiError
 from hubtune.localhub.pointers import Pointer
 
@@ -52,7 +52,7 @@ class LargeFileStore:
 
     def receive(self, pointer: Pointer) -> "IncomingFile":
         """Returns a writer for the pointer's content, to be used in a `with` statement."""
-        return IncomingFile(pointer, self.path(pointer.sha256), self._incoming)
+        return IncomingFile(pointer, self.path(pointer.sha256), self._root, self._incoming)
 
 
 class IncomingFile:
@@ -61,9 +61,10 @@ class IncomingFile:
     Leaving the `with` block without `keep` discards what was written.
     """
 
-    def __init__(self, pointer: Pointer, target: Path, incoming: Path) -> None:
+    def __init__(self, pointer: Pointer, target: Path, root: Path, incoming: Path) -> None:
         self._pointer = pointer
         self._target = target
+        self._root = root
         self._digest = hashlib.sha256()
         self._size = 0
         self._file = tempfile.NamedTemporaryFile(dir=incoming, delete=False)  # noqa: SIM115 - closed in __exit__
@@ -95,7 +96,7 @@ class IncomingFile:
             raise ApiError(400, f"The upload's sha256 is not {self._pointer.sha256}.")
         self._file.flush()
         os.fsync(self._file.fileno())
-        self._target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self._target.parent, below=self._root)
         Path(self._file.name).replace(self._target)
         sync_folder(self._target.parent)
 

@@ -9,7 +9,8 @@ from dulwich.refs import Ref, check_ref_format
 from dulwich.repo import Repo
 
 from hubtune.localhub.commits import identity
-from hubtune.localhub.errors import ApiError
+from hubtune.localhub.errors import ApiError, StaleParentError
+from hubtune.localhub.ref_writes import remove_ref, swap_ref
 from hubtune.localhub.revisions import MAIN, branch_ref, peel, read_ref, tag_ref
 
 
@@ -42,8 +43,10 @@ def create_branch(git: Repo, name: str, commit: ObjectID, *, overwrite: bool) ->
         ApiError: 409 if it exists and `overwrite` is false, 400 if the name cannot be a branch's.
     """
     ref = check_branch_name(name)
-    if overwrite and read_ref(git, ref) is not None:
-        git.refs[ref] = commit
+    old = read_ref(git, ref)
+    if overwrite and old is not None:
+        if not swap_ref(git, ref, old, commit):
+            raise StaleParentError
         return
     _add(git, ref, commit, taken=f"Reference {ref.decode()} already exists")
 
@@ -112,7 +115,7 @@ def _annotated(name: str, commit: ObjectID, message: str, tagger: str) -> Tag:
 
 def _add(git: Repo, ref: Ref, target: ObjectID, *, taken: str) -> None:
     _refuse_conflict(git, ref, taken=taken)
-    if not git.refs.add_if_new(ref, target):
+    if not swap_ref(git, ref, None, target):
         raise ApiError(409, taken)
 
 
@@ -128,4 +131,4 @@ def _refuse_conflict(git: Repo, ref: Ref, *, taken: str) -> None:
 def _remove(git: Repo, ref: Ref) -> None:
     if read_ref(git, ref) is None:
         raise ApiError(404, f"Reference does not exist: {ref.decode()}", code="RevisionNotFound")
-    git.refs.remove_if_equals(ref, None)
+    remove_ref(git, ref)

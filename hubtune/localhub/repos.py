@@ -19,7 +19,7 @@ from dulwich.repo import Repo
 from pydantic import BaseModel, ConfigDict
 
 from hubtune.localhub.commits import FIRST_COMMIT, commit
-from hubtune.localhub.disk import sync_folder, write_durably
+from hubtune.localhub.disk import sync_folder, sync_tree, write_durably
 from hubtune.localhub.errors import repo_not_found
 from hubtune.localhub.ids import RepoId, RepoType
 from hubtune.localhub.large_files import LargeFileStore
@@ -126,9 +126,11 @@ class RepoStore:
             if repo_id.namespace is not None:
                 parent = _child(parent, repo_id.namespace) or parent / repo_id.namespace
             parent.mkdir(exist_ok=True)
+            sync_folder(parent.parent)
             draft = Path(tempfile.mkdtemp(dir=self._scratch))
             draft.chmod(0o755)
             self._fill(draft, settings, author)
+            sync_tree(draft)
             draft.rename(parent / f"{repo_id.name}.git")
             sync_folder(parent)
         return self.find(repo_id)
@@ -138,6 +140,7 @@ class RepoStore:
         with self._names, self.lock(repo):
             grave = Path(tempfile.mkdtemp(dir=self._scratch))
             repo.path.rename(grave / repo.path.name)
+            sync_folder(repo.path.parent)
         shutil.rmtree(grave)
 
     def lock(self, repo: HubRepo) -> AbstractContextManager[bool]:

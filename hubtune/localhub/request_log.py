@@ -22,6 +22,7 @@ class RequestNote:
         repo: The repository's id as asked for, or None.
         type: `model`, `dataset`, `space`, or None.
         revision: The revision as asked for, decoded, or None.
+        fault: The fault that struck the request; the line has this key only where one did.
     """
 
     method: str
@@ -29,6 +30,7 @@ class RequestNote:
     repo: str | None = None
     type: str | None = None
     revision: str | None = None
+    fault: str | None = None
 
 
 class RequestLog:
@@ -46,6 +48,9 @@ class RequestLog:
     def write(self, note: RequestNote, status: int) -> None:
         """Writes the line of an answered request, in one piece."""
         line = {"time": datetime.now(UTC).isoformat(), **asdict(note), "status": status}
+        fault = line.pop("fault")
+        if fault is not None:
+            line["fault"] = fault
         with self._lock:
             os.write(self._file, json.dumps(line).encode() + b"\n")
 

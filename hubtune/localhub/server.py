@@ -1,12 +1,11 @@
 """Runs the embedded Hub: in a thread of this process, or in the foreground until it is told to end."""
 
-import fcntl
 import logging
 import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -17,6 +16,10 @@ import uvicorn
 from hubtune.errors import HubError
 from hubtune.localhub.accounts import Accounts
 from hubtune.localhub.api.app import HubApp
+from hubtune.localhub.api.connection import HEAD_LIMIT, Patience, protocol_with
+from hubtune.localhub.api.guard import Guard
+from hubtune.localhub.faults import FaultPlan, Faults
+from hubtune.localhub.hub_folder import take_folder
 from hubtune.localhub.state import HubState
 
 _PATIENCE = 10.0
@@ -30,17 +33,33 @@ class EmbeddedHub:
         host: The address to listen on; anything but loopback opens the Hub to other machines.
         port: The port, or 0 for any free one.
         auth: The auth file; without one any token is the user `demo`, who may write anywhere.
+        allow_hosts: Names under which clients may address the Hub, besides `host` and those of loopback.
+        faults: What is to go wrong; rules can be added while the Hub runs.
+        patience: How long a client may keep the Hub waiting.
 
     Raises:
         ConfigError: From `start`, for a bad auth file.
-        HubError: From `start`, if the folder is already served or the port is taken.
+        HubError: From `start`, if the folder is not a Hub's or already served, or the port is taken.
     """
 
-    def __init__(self, root: Path, *, host: str = "127.0.0.1", port: int = 0, auth: Path | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        auth: Path | None = None,
+        allow_hosts: Sequence[str] = (),
+        faults: Faults | None = None,
+        patience: Patience | None = None,
+    ) -> None:
         self._root = root
         self._host = host
         self._port = port
         self._auth = auth
+        self._guard = Guard(host, allow_hosts)
+        self._faults = faults or Faults()
+        self._patience = patience or Patience()
         self._cleanup = ExitStack()
         self._url: str | None = None
 
@@ -55,13 +74,15 @@ class EmbeddedHub:
         """Starts serving, and returns once requests are accepted."""
         accounts = Accounts.load(self._auth)
         with ExitStack() as stack:
-            _take_folder(self._root, stack)
+            folder = stack.enter_context(take_folder(self._root, make=True))
             listener = stack.enter_context(_listen(self._host, self._port))
-            hub = HubState.open(self._root, accounts)
+            hub = HubState.open(folder, accounts)
             stack.callback(hub.log.close)
-            _serve_in_thread(hub, listener, stack)
+            app = HubApp(hub, self._guard, self._faults, self._patience)
+            _serve_in_thread(app, self._patience, listener, stack)
             address = f"[{self._host}]" if ":" in self._host else self._host
             self._url = f"http://{address}:{listener.getsockname()[1]}"
+            folder.announce(self._url)
             self._cleanup = stack.pop_all()
 
     def stop(self) -> None:
@@ -78,7 +99,16 @@ class EmbeddedHub:
         self.stop()
 
 
-def serve(root: Path, *, host: str, port: int, auth: Path | None, on_ready: Callable[[str], None]) -> None:
+def serve(
+    root: Path,
+    *,
+    host: str,
+    port: int,
+    auth: Path | None,
+    on_ready: Callable[[str], None],
+    allow_hosts: Sequence[str] = (),
+    faults: Path | None = None,
+) -> None:
     """Serves a folder until Ctrl-C or SIGTERM; to be called from the main thread.
 
     Args:
@@ -87,11 +117,14 @@ def serve(root: Path, *, host: str, port: int, auth: Path | None, on_ready: Call
         port: The port, or 0 for any free one.
         auth: The auth file, or None.
         on_ready: Called with the Hub's address once it accepts requests.
+        allow_hosts: Names under which clients may address the Hub, besides `host` and those of loopback.
+        faults: A fault plan, or None.
 
     Raises:
-        ConfigError: For a bad auth file.
-        HubError: If the folder is already served or the port is taken.
+        ConfigError: For a bad auth file or fault plan.
+        HubError: If the folder is not a Hub's or already served, or the port is taken.
     """
+    plan = None if faults is None else FaultPlan.load(faults)
     ended = threading.Event()
 
     def end(_signal: int, _frame: FrameType | None) -> None:
@@ -99,24 +132,12 @@ def serve(root: Path, *, host: str, port: int, auth: Path | None, on_ready: Call
 
     previous = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with EmbeddedHub(root, host=host, port=port, auth=auth) as hub:
+        with EmbeddedHub(root, host=host, port=port, auth=auth, allow_hosts=allow_hosts, faults=Faults(plan)) as hub:
             on_ready(hub.url)
             ended.wait()
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-def _take_folder(root: Path, stack: ExitStack) -> None:
-    root.mkdir(parents=True, exist_ok=True)
-    lock = stack.enter_context((root / "lock").open("w"))
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise HubError(
-            f"The folder {root} is already being served.",
-            hint="Use the Hub that is running, or end it first.",
-        ) from error
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -139,10 +160,13 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _serve_in_thread(hub: HubState, listener: socket.socket, stack: ExitStack) -> None:
+def _serve_in_thread(app: HubApp, patience: Patience, listener: socket.socket, stack: ExitStack) -> None:
     config = uvicorn.Config(
-        HubApp(hub),
+        app,
         loop="asyncio",
+        http=protocol_with(patience),
+        h11_max_incomplete_event_size=HEAD_LIMIT,
+        timeout_keep_alive=round(patience.idle),
         lifespan="off",
         ws="none",
         log_config=None,

@@ -1,11 +1,10 @@
 """Everything that the parts of a running Hub share."""
 
 import secrets
-import shutil
 from dataclasses import dataclass
-from pathlib import Path
 
 from hubtune.localhub.accounts import Accounts
+from hubtune.localhub.hub_folder import HubFolder, clear_leftovers
 from hubtune.localhub.large_files import LargeFileStore
 from hubtune.localhub.repos import RepoStore
 from hubtune.localhub.request_log import RequestLog
@@ -30,16 +29,15 @@ class HubState:
     upload_key: bytes
 
     @classmethod
-    def open(cls, root: Path, accounts: Accounts) -> "HubState":
+    def open(cls, folder: HubFolder, accounts: Accounts) -> "HubState":
         """Opens the Hub in a folder, which is filled in where it is new."""
-        scratch = root / "tmp"
-        # What an earlier run did not finish; nobody else uses the folder now.
-        shutil.rmtree(scratch, ignore_errors=True)
-        large_files = LargeFileStore(root / "objects", scratch)
+        # Nobody else uses the folder now.
+        clear_leftovers(folder)
+        large_files = LargeFileStore(folder.objects, folder.scratch)
         return cls(
-            repos=RepoStore(root / "repos", scratch, large_files),
+            repos=RepoStore(folder.repos, folder.scratch, large_files),
             large_files=large_files,
             accounts=accounts,
-            log=RequestLog(root / "requests.jsonl"),
+            log=RequestLog(folder.requests),
             upload_key=secrets.token_bytes(32),
         )

@@ -66,7 +66,8 @@ def test_stopping_is_prompt_and_can_be_repeated(root):
 
 
 def test_what_an_earlier_run_left_unfinished_is_cleared_away(root):
-    (root / "tmp").mkdir(parents=True)
+    with EmbeddedHub(root):
+        pass
     (root / "tmp/half").write_text("x")
     with EmbeddedHub(root):
         assert list((root / "tmp").iterdir()) == []

@@ -1,7 +1,9 @@
 """The ASGI application: takes a request in, has it answered, and turns failures into the Hub's error answers."""
 
+import errno
 import re
 import uuid
+from collections.abc import Mapping
 
 import anyio.to_thread
 from starlette.datastructures import MutableHeaders
@@ -11,13 +13,21 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from hubtune.localhub.api.call import Call
+from hubtune.localhub.api.connection import HubProtocol, Patience, connection_of, patient_receive, patient_send
+from hubtune.localhub.api.faulting import DroppedError, distort, strike
+from hubtune.localhub.api.guard import Guard
 from hubtune.localhub.api.routes import Route, UploadRoute, find_route
 from hubtune.localhub.errors import ApiError
+from hubtune.localhub.faults import FAULT_HEADER, Fault, Faults
 from hubtune.localhub.ids import RepoType
 from hubtune.localhub.request_log import RequestNote
 from hubtune.localhub.state import HubState
 
 _CLIENT_GONE = 499
+_NO_ANSWER = 444
+"""As nginx logs a connection that it closed without an answer."""
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class HubApp:
@@ -25,45 +35,119 @@ class HubApp:
 
     Args:
         hub: The stores to serve from.
+        guard: Which requests may come in at all.
+        faults: What is to go wrong.
+        patience: How long a client may take.
     """
 
-    def __init__(self, hub: HubState) -> None:
+    def __init__(self, hub: HubState, guard: Guard, faults: Faults, patience: Patience) -> None:
         self._hub = hub
+        self._guard = guard
+        self._faults = faults
+        self._patience = patience
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
-        query = scope["query_string"].decode("latin-1")
-        note = RequestNote(request.method, f"{_raw_path(scope)}?{query}" if query else _raw_path(scope))
-        request_id = request.headers.get("x-request-id") or str(uuid.uuid4())
-
-        async def send_and_log(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["X-Request-Id"] = request_id
-                self._hub.log.write(note, message["status"])
-            await send(message)
+        exchange = _Exchange(self._hub, scope, patient_send(send, self._patience, connection_of(scope).drop))
 
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
             try:
-                response = await _answer(self._hub, Request(scope, receive), note)
+                response = await self._answer(Request(scope, patient_receive(receive, self._patience)), exchange)
             except ApiError as error:
                 response = _error(error)
+            except DroppedError:
+                exchange.log(_NO_ANSWER)
+                exchange.connection.drop()
+                return
+            except ClientDisconnect:
+                exchange.log(_CLIENT_GONE)
+                return
+            if exchange.fault is not None:
+                send = distort(exchange.fault, send, exchange.connection)
             await response(scope, receive, send)
 
+        await ServerErrorMiddleware(answer)(scope, receive, exchange.send)
+
+    async def _answer(self, request: Request, exchange: "_Exchange") -> Response:
+        """Has a request answered, or something go wrong in its place.
+
+        Raises:
+            ApiError: The answer is an error.
+            DroppedError: There is to be no answer.
+        """
+        self._guard.check(request.method, request.headers)
+        found = find_route(request.method, _raw_path(request.scope))
+        if found is not None:
+            _describe(exchange.note, found[1])
+        fault = self._faults.meet(request.method, _raw_path(request.scope), request.headers.get(FAULT_HEADER))
+        if fault is None:
+            return await _work(self._hub, request, found, exchange.note)
+        exchange.meet(fault)
+        if fault.when == "before":
+            await strike(fault)
         try:
-            await ServerErrorMiddleware(answer)(scope, receive, send_and_log)
-        except ClientDisconnect:
-            self._hub.log.write(note, _CLIENT_GONE)
+            response = await _work(self._hub, request, found, exchange.note)
+        except ApiError as error:
+            response = _error(error)
+        if fault.when == "after":
+            await _strike_after(fault, response, exchange)
+        return response
 
 
-async def _answer(hub: HubState, request: Request, note: RequestNote) -> Response:
-    found = find_route(request.method, _raw_path(request.scope))
-    if found is None:
-        raise ApiError(404, "Sorry, we can't find the page you are looking for.")
-    route, params = found
+class _Exchange:
+    """A request and its answer: what is sent passes through here, so that it is logged once."""
+
+    def __init__(self, hub: HubState, scope: Scope, send: Send) -> None:
+        self._hub = hub
+        self._send = send
+        self._logged = False
+        self._request_id = Request(scope).headers.get("x-request-id") or str(uuid.uuid4())
+        query = scope["query_string"].decode("latin-1")
+        path = _raw_path(scope)
+        self.note = RequestNote(scope["method"], f"{path}?{query}" if query else path)
+        self.connection: HubProtocol = connection_of(scope)
+        self.fault: Fault | None = None
+
+    def meet(self, fault: Fault) -> None:
+        """Remembers the fault that strikes the request."""
+        self.fault = fault
+        self.note.fault = fault.label
+
+    async def send(self, message: Message) -> None:
+        """Sends a part of the answer."""
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message)["X-Request-Id"] = self._request_id
+            self.log(message["status"])
+        await self._send(message)
+
+    def log(self, status: int) -> None:
+        """Writes the request's line, unless it is written."""
+        if not self._logged:
+            self._logged = True
+            self._hub.log.write(self.note, status)
+
+
+async def _strike_after(fault: Fault, response: Response, exchange: _Exchange) -> None:
+    try:
+        await strike(fault)
+    except DroppedError:
+        # The line tells what the client cannot know: whether the work was done.
+        exchange.log(response.status_code)
+        raise
+
+
+def _describe(note: RequestNote, params: Mapping[str, str]) -> None:
     if "id" in params:
         note.repo = params["id"]
         note.type = RepoType.from_plural(params.get("type") or "models").value
         note.revision = params.get("rev")
+
+
+async def _work(
+    hub: HubState, request: Request, found: tuple[Route | UploadRoute, Mapping[str, str]] | None, note: RequestNote
+) -> Response:
+    if found is None:
+        raise ApiError(404, "Sorry, we can't find the page you are looking for.")
+    route, params = found
     call = Call(
         hub=hub,
         method=request.method,
@@ -75,9 +159,14 @@ async def _answer(hub: HubState, request: Request, note: RequestNote) -> Respons
         note=note,
         body=await _read_body(request, route.body_limit) if isinstance(route, Route) else b"",
     )
-    if isinstance(route, UploadRoute):
-        return await route.answer(call, request.stream())
-    return await anyio.to_thread.run_sync(route.answer, call)
+    try:
+        if isinstance(route, UploadRoute):
+            return await route.answer(call, request.stream())
+        return await anyio.to_thread.run_sync(route.answer, call)
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise ApiError(507, "The disk of this Hub is full.") from error
+        raise
 
 
 async def _read_body(request: Request, limit: int) -> bytes:
@@ -98,7 +187,9 @@ def _error(error: ApiError) -> Response:
     headers = {**error.headers, "X-Error-Message": _printable(error.message)}
     if error.code:
         headers["X-Error-Code"] = error.code
-    return JSONResponse({"error": error.message, **error.fields}, status_code=error.status, headers=headers)
+    # What the client sent, and is told of here, may hold halves of surrogate pairs.
+    text = error.message.encode(errors="replace").decode()
+    return JSONResponse({"error": text, **error.fields}, status_code=error.status, headers=headers)
 
 
 def _printable(text: str) -> str:

@@ -1,0 +1,161 @@
+"""Connections: how long the Hub waits for a slow client, and how it lets go of one."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+import anyio
+import h11
+from starlette.types import Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from hubtune.localhub.errors import ApiError
+
+HEAD_LIMIT = 64 * 1024
+"""Bytes of a request's first line and headers together."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a client may keep the Hub waiting.
+
+    Attributes:
+        head: Seconds from a request's first byte to the end of its headers, and for the rest of a body that is not
+            wanted any more.
+        pause: Seconds without any byte of a body.
+        rate: Bytes a second that a body must bring on the whole, once `pause` seconds have been spent waiting.
+        reading: Seconds in which a client must take in some of the answer.
+        idle: Seconds between two requests. Longer than clients keep a connection themselves, so that none is closed
+            while a request is on its way.
+    """
+
+    head: float = 20.0
+    pause: float = 30.0
+    rate: int = 1024
+    reading: float = 60.0
+    idle: float = 75.0
+
+
+class HubProtocol(H11Protocol):
+    """uvicorn's protocol with a deadline for what the application does not see, and a way to drop the connection."""
+
+    patience: ClassVar[Patience] = Patience()
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Starts waiting for the first request."""
+        # What is put here stands in the scope of each request of this connection.
+        self.app_state = {**self.app_state, "connection": self}
+        super().connection_made(transport)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stops waiting."""
+        super().connection_lost(exc)
+        self._set_deadline(on=False)
+
+    def data_received(self, data: bytes) -> None:
+        """Takes in some bytes, which may complete a request's headers."""
+        super().data_received(data)
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        """Goes on to what follows the answer: the next request, or a rest of this one's body."""
+        super().on_response_complete()
+        self._watch()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Closes an idle connection, also one whose client never took in its last answer."""
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            super().timeout_keep_alive_handler()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - says less than is said here
+        """Answers what is not HTTP, or too long, in the Hub's own form."""
+        if self.conn.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
+            self.transport.abort()
+            return
+        text = f"The request is not valid HTTP, or its first line and headers exceed {HEAD_LIMIT >> 10} KiB."
+        headers = [("content-type", "application/json"), ("connection", "close"), ("x-error-message", text)]
+        for event in (
+            h11.Response(status_code=400, headers=headers),
+            h11.Data(data=json.dumps({"error": text}).encode()),
+            h11.EndOfMessage(),
+        ):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
+    def drop(self) -> None:
+        """Ends the connection at once; what the client has not received yet is lost."""
+        self._forget_request()
+        self.transport.abort()
+
+    def cut(self) -> None:
+        """Ends the connection when what was written so far has gone out."""
+        self._forget_request()
+        self.transport.close()
+
+    def _forget_request(self) -> None:
+        # Else uvicorn would report an application that gave no answer.
+        self.cycle.disconnected = True
+        self.cycle.message_event.set()
+
+    def _watch(self) -> None:
+        answering = self.cycle is not None and not self.cycle.response_complete
+        between = self.cycle is not None and self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]
+        self._set_deadline(on=not answering and not between and not self.transport.is_closing())
+
+    def _set_deadline(self, *, on: bool) -> None:
+        if on and self._deadline is None:
+            self._deadline = self.loop.call_later(self.patience.head, self.transport.abort)
+        elif not on and self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+def protocol_with(patience: Patience) -> type[HubProtocol]:
+    """Returns the protocol class for a server with this patience; uvicorn makes an object for each connection."""
+    return type("HubProtocol", (HubProtocol,), {"patience": patience})
+
+
+def connection_of(scope: Scope) -> HubProtocol:
+    """Returns the connection that a request came on."""
+    return cast("HubProtocol", scope["state"]["connection"])
+
+
+def patient_receive(receive: Receive, patience: Patience) -> Receive:
+    """Returns a `receive` that gives up on a body that comes too slowly.
+
+    Only the time spent waiting counts, so a Hub that is itself busy blames no client.
+    """
+    waited, taken = 0.0, 0
+
+    async def receive_in_time() -> Message:
+        nonlocal waited, taken
+        began = anyio.current_time()
+        try:
+            with anyio.fail_after(max(0.0, min(patience.pause, patience.pause + taken / patience.rate - waited))):
+                message = await receive()
+        except TimeoutError:
+            raise ApiError(408, "The body came too slowly.", headers={"Connection": "close"}) from None
+        waited += anyio.current_time() - began
+        taken += len(message.get("body", b""))
+        return message
+
+    return receive_in_time
+
+
+def patient_send(send: Send, patience: Patience, drop: Callable[[], None]) -> Callable[[Message], Awaitable[None]]:
+    """Returns a `send` that drops the connection of a client that does not take in its answer."""
+
+    async def send_in_time(message: Message) -> None:
+        try:
+            with anyio.fail_after(patience.reading):
+                await send(message)
+        except TimeoutError:
+            drop()
+
+    return send_in_time

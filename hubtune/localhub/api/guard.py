@@ -1,0 +1,75 @@
+"""Keeps web pages out: a browser on this machine reaches the Hub, and so would the pages that it shows.
+
+A page of another origin is told apart by `Origin` and `Sec-Fetch-Site`, which browsers set and pages cannot. One that
+has its own name resolve to this machine (DNS rebinding) is of the same origin to the browser, and is told apart by the
+name in `Host`. Clients that are not browsers send neither of the first two.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+
+from hubtune.localhub.errors import ApiError
+
+_HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[^\[\]:@/\s]+))(?::[0-9]{1,5})?")
+_OWN_SITES = frozenset({"same-origin", "none"})
+
+
+class Guard:
+    """Decides whether a request may come in at all.
+
+    Args:
+        bound: The host that the server listens on.
+        extra: Further names under which clients may address it.
+    """
+
+    def __init__(self, bound: str, extra: Iterable[str] = ()) -> None:
+        self._names = {"localhost", *(name.casefold().rstrip(".") for name in (bound, *extra))}
+        self._loopback_only = bound.casefold() == "localhost" or _is_loopback(bound)
+
+    def check(self, method: str, headers: Headers) -> None:
+        """Refuses what a web page could have sent.
+
+        Raises:
+            ApiError: 400 without a usable Host, 403 for a name that is not the Hub's or a page that is not.
+        """
+        host = headers.get("host", "")
+        match = _HOST.fullmatch(host)
+        if match is None:
+            raise ApiError(400, "The request has no valid Host header.")
+        if not self._is_own(match["v6"] or match["name"].casefold().rstrip(".")):
+            raise ApiError(
+                403, f"This Hub does not go by the name {host}. Whoever serves it can allow it with --allow-host."
+            )
+        origin = headers.get("origin")
+        if origin is not None and urlsplit(origin).netloc.casefold() != host.casefold():
+            raise ApiError(403, f"Pages of another origin may not use this Hub: {origin}")
+        site = headers.get("sec-fetch-site")
+        if site is not None and site not in _OWN_SITES and not _is_link(method, headers):
+            raise ApiError(403, "Pages of another site may not use this Hub.")
+
+    def _is_own(self, name: str) -> bool:
+        if name in self._names:
+            return True
+        try:
+            address = ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        # An address is not looked up, so it cannot be rebound; on loopback others are still none of this Hub's.
+        return address.is_loopback or not self._loopback_only
+
+
+def _is_link(method: str, headers: Headers) -> bool:
+    """Says whether somebody followed a link to the Hub, which shows it to them and not to the page."""
+    mode, target = headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")
+    return method in {"GET", "HEAD"} and mode == "navigate" and target == "document"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

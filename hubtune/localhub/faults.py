@@ -1,0 +1,278 @@
+"""Faults on demand: which requests the Hub is to answer badly, so that clients can rehearse it.
+
+A plan is a YAML file with one key, `faults`, a list of rules. A rule says which requests it means (`method`, and `path`
+with `*` for any characters or `regex`, both matched against the whole raw path without its query), which of these it
+strikes (`nth`, `first`, `every`, or `from` and `to`, counted from 1; without any of them all), and what happens. With
+`allow_header: true` a request may also bring its own fault in the header `X-Hub-Fault`; without it the header means
+nothing, so that no client of a Hub that others rely on can use it.
+"""
+
+import re
+import threading
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from hubtune.errors import ConfigError
+from hubtune.localhub.errors import ApiError
+
+FAULT_HEADER = "X-Hub-Fault"
+
+_Method = Literal["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"]
+_Count = Annotated[int, Field(ge=1, strict=True)]
+_MESSAGES = {
+    401: "Invalid credentials in Authorization header",
+    403: "Forbidden",
+    404: "Repository not found",
+    409: "Conflict",
+    412: "The branch was updated since you opened this page. Please refresh and try again.",
+    429: "Too many requests",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+}
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+class Fault(BaseModel):
+    """What happens to a request: one of `status`, `drop`, `body` and `trickle`, or a `delay` alone.
+
+    Attributes:
+        status: Answer with this status.
+        code: The answer's `X-Error-Code`; RepoNotFound where the status is 404 and none is given.
+        message: The answer's text.
+        retry_after: Seconds that the answer asks the client to wait; for 429 and 503.
+        retry_after_as: How it says so: as a number, or as the date at which they are over.
+        drop: Close the connection without an answer.
+        body: Send the first `half` of the true answer's body and close the connection, or `wrong` bytes of its length.
+        trickle: Send the true answer's body at so many bytes a second.
+        delay: Wait so many seconds first; goes with each of the others.
+        when: Whether `status`, `drop` and `delay` strike `before` the request's work is done, in which case it never
+            is, or `after`, which leaves the client in doubt.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    status: Literal[401, 403, 404, 409, 412, 429, 500, 503] | None = None
+    code: str | None = Field(default=None, pattern=r"^[A-Za-z]{1,40}$")
+    message: str | None = Field(default=None, min_length=1, max_length=500)
+    retry_after: int | None = Field(default=None, ge=0, le=86400)
+    retry_after_as: Literal["seconds", "date"] = "seconds"
+    drop: bool = False
+    body: Literal["half", "wrong"] | None = None
+    trickle: int | None = Field(default=None, ge=1)
+    delay: float | None = Field(default=None, gt=0, le=3600, allow_inf_nan=False)
+    when: Literal["before", "after"] = "before"
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        mistakes = list(self._mistakes())
+        if mistakes:
+            raise ValueError("; ".join(mistakes))
+        return self
+
+    @property
+    def label(self) -> str:
+        """How the request log names the fault, such as `status 503 after` or `body half`."""
+        parts = [f"delay {self.delay:g}"] if self.delay else []
+        if self.status:
+            parts.append(f"status {self.status}")
+        if self.drop:
+            parts.append("drop")
+        if self.body:
+            parts.append(f"body {self.body}")
+        if self.trickle:
+            parts.append(f"trickle {self.trickle}")
+        return " ".join([*parts, *(["after"] if self.when == "after" else [])])
+
+    def error(self, status: int) -> ApiError:
+        """Returns the answer with the fault's `status`."""
+        headers = {}
+        if self.retry_after is not None:
+            until = datetime.now(UTC) + timedelta(seconds=self.retry_after)
+            as_date = self.retry_after_as == "date"
+            headers["Retry-After"] = format_datetime(until, usegmt=True) if as_date else str(self.retry_after)
+        code = self.code or ("RepoNotFound" if status == 404 else None)
+        return ApiError(status, self.message or _MESSAGES[status], code=code, headers=headers)
+
+    def _mistakes(self) -> list[str]:
+        kinds = [name for name in ("status", "drop", "body", "trickle") if getattr(self, name)]
+        found = []
+        if len(kinds) > 1:
+            found.append(f"only one of {', '.join(kinds)} can happen")
+        if not kinds and not self.delay:
+            found.append("nothing happens; give status, drop, body, trickle or delay")
+        if self.status is None and (self.code or self.message):
+            found.append("code and message go with a status")
+        if self.retry_after is not None and self.status not in (429, 503):
+            found.append("retry_after goes with status 429 or 503")
+        if self.retry_after is None and "retry_after_as" in self.model_fields_set:
+            found.append("retry_after_as goes with retry_after")
+        if self.when == "after" and (self.body or self.trickle):
+            found.append("when: after goes with status, drop and delay; a body is always sent after the work")
+        return found
+
+
+class FaultRule(Fault):
+    """A fault, and the requests that it strikes.
+
+    Attributes:
+        method: The HTTP methods meant; any where empty.
+        path: The raw path meant, `*` standing for any characters; any path where this and `regex` are None.
+        regex: The same as a regular expression.
+        nth: Strike just this one of the requests meant, counted from 1.
+        first: Strike so many at the beginning.
+        every: Strike each so-many-th.
+        start: Strike from this one on; `from` in a file.
+        stop: Strike up to this one, which is included; `to` in a file.
+    """
+
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
+
+    method: Annotated[tuple[_Method, ...], BeforeValidator(_as_list)] = ()
+    path: str | None = Field(default=None, pattern=r"^[/*]")
+    regex: str | None = None
+    nth: _Count | None = None
+    first: _Count | None = None
+    every: _Count | None = None
+    start: _Count | None = Field(default=None, alias="from")
+    stop: _Count | None = Field(default=None, alias="to")
+
+    def means(self, method: str, path: str) -> bool:
+        """Says whether a request is one of those that the rule counts."""
+        if self.method and method not in self.method:
+            return False
+        if self.regex is not None:
+            return re.fullmatch(self.regex, path) is not None
+        return self.path is None or re.fullmatch(".*".join(map(re.escape, self.path.split("*"))), path) is not None
+
+    def strikes(self, count: int) -> bool:
+        """Says whether the rule strikes the request that is the `count`-th of those it means."""
+        if self.nth is not None:
+            return count == self.nth
+        if self.first is not None:
+            return count <= self.first
+        if self.every is not None:
+            return count % self.every == 0
+        return (self.start or 1) <= count and (self.stop is None or count <= self.stop)
+
+    def _mistakes(self) -> list[str]:
+        found = super()._mistakes()
+        if self.path is not None and self.regex is not None:
+            found.append("path and regex exclude each other")
+        if self.regex is not None:
+            try:
+                re.compile(self.regex)
+            except re.error as error:
+                found.append(f"regex is not a regular expression: {error}")
+        bounds = self.start if self.start is not None else self.stop
+        if sum(count is not None for count in (self.nth, self.first, self.every, bounds)) > 1:
+            found.append("only one of nth, first, every and from/to can be given")
+        if self.start is not None and self.stop is not None and self.stop < self.start:
+            found.append("to is before from")
+        return found
+
+
+class FaultPlan(BaseModel):
+    """A fault plan's file.
+
+    Attributes:
+        faults: The rules; where several strike the same request, the first does.
+        allow_header: Whether a request may bring its own fault.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    faults: tuple[FaultRule, ...] = ()
+    allow_header: bool = False
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Reads a fault plan.
+
+        Raises:
+            ConfigError: Naming every mistake in the file.
+        """
+        try:
+            data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError(f"Cannot read the fault plan {path}: {error.strerror}.") from error
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ConfigError(f"The fault plan {path} is not YAML: {error}") from error
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            raise ConfigError(f"The fault plan {path} has mistakes.", details=_details(error)) from error
+
+
+class Faults:
+    """The faults of a running Hub, with a count for each rule. Several threads may use it.
+
+    Args:
+        plan: What to begin with.
+    """
+
+    def __init__(self, plan: FaultPlan | None = None) -> None:
+        self._plan = plan or FaultPlan()
+        self._lock = threading.Lock()
+        self._rules = list(self._plan.faults)
+        self._counts = [0] * len(self._rules)
+
+    def add(self, rule: FaultRule) -> None:
+        """Adds a rule, which counts the requests from now on."""
+        with self._lock:
+            self._rules.append(rule)
+            self._counts.append(0)
+
+    def clear(self) -> None:
+        """Removes every rule."""
+        with self._lock:
+            self._rules.clear()
+            self._counts.clear()
+
+    def meet(self, method: str, path: str, header: str | None) -> Fault | None:
+        """Counts a request and returns what is to happen to it, if anything.
+
+        Args:
+            method: The request's method.
+            path: The raw path without the query.
+            header: The value of `X-Hub-Fault`, which goes before the rules.
+
+        Raises:
+            ApiError: 400 if the header counts here and is not a fault.
+        """
+        struck: Fault | None = None
+        with self._lock:
+            for index, rule in enumerate(self._rules):
+                if rule.means(method, path):
+                    self._counts[index] += 1
+                    if struck is None and rule.strikes(self._counts[index]):
+                        struck = rule
+        if header is not None and self._plan.allow_header:
+            return _read_header(header)
+        return struck
+
+
+def _read_header(text: str) -> Fault:
+    """Reads a header such as `status: 429, retry_after: 2`: the inside of a YAML flow mapping."""
+    try:
+        data = yaml.safe_load(f"{{{text}}}")
+    except yaml.YAMLError as error:
+        raise ApiError(400, f"{FAULT_HEADER} is not a YAML mapping: {text}") from error
+    try:
+        return Fault.model_validate(data)
+    except ValidationError as error:
+        raise ApiError(400, f"{FAULT_HEADER} has mistakes: {'; '.join(_details(error))}") from error
+
+
+def _details(error: ValidationError) -> list[str]:
+    return [
+        f"{'.'.join(map(str, fault['loc'])) or 'the file'}: {fault['msg'].removeprefix('Value error, ')}"
+        for fault in error.errors(include_url=False, include_input=False)
+    ]

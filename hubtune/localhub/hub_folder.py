@@ -1,0 +1,164 @@
+"""The folder of a Hub: whether it is one, who is using it, and what a server that was killed left in it.
+
+The rule: a folder with the mark `hub.json` is a Hub's. One without becomes a Hub's if it is new, empty, or holds
+nothing but what hubtune itself puts beside a Hub (a config, its lock, runs). Everything else is refused, because a Hub
+clears its `tmp` folder at each start, and nobody's own files may be in its way.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from hubtune.errors import HubError
+from hubtune.localhub.disk import DRAFT_PREFIX, sync_folder, write_durably
+
+_MARK = "hub.json"
+_LOCK = "lock"
+_BESIDE = frozenset({"hubtune.yaml", "hubtune.lock", "runs", _LOCK})
+# What a Hub's folder held before there was a mark.
+_UNMARKED = frozenset({"repos", "objects", "tmp", _LOCK, "requests.jsonl"})
+
+
+class _Mark(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["hubtune embedded Hub"] = "hubtune embedded Hub"
+    layout: Literal[1] = 1
+
+
+class HubFolder:
+    """A Hub's folder, taken for the use of this process alone.
+
+    Attributes:
+        root: The folder.
+        repos: Its git repositories.
+        objects: Its large files.
+        scratch: What is being made; of no use after its maker ended.
+        requests: The request log.
+    """
+
+    def __init__(self, root: Path, lock: IO[str]) -> None:
+        self.root = root
+        self.repos = root / "repos"
+        self.objects = root / "objects"
+        self.scratch = root / "tmp"
+        self.requests = root / "requests.jsonl"
+        self._lock = lock
+
+    def announce(self, url: str) -> None:
+        """Leaves word of where the Hub is served, for whoever tries to take the folder meanwhile."""
+        self._lock.truncate(0)
+        json.dump({"pid": os.getpid(), "url": url}, self._lock)
+        self._lock.flush()
+
+
+@contextmanager
+def take_folder(root: Path, *, make: bool) -> Iterator[HubFolder]:
+    """Takes a Hub's folder while the context lasts.
+
+    Args:
+        root: The folder.
+        make: Whether to make it a Hub's where the rule of this module allows.
+
+    Raises:
+        HubError: If it cannot be used, is not a Hub's, or is in use.
+    """
+    with ExitStack() as stack:
+        try:
+            if make:
+                root.mkdir(parents=True, exist_ok=True)
+            marked = _is_marked(root, make=make)
+            # Not with "w": what the server that has the folder wrote there must stay.
+            lock = stack.enter_context((root / _LOCK).open("a+"))
+            _lock(lock, root)
+            if make and not marked:
+                write_durably(root / _MARK, (_Mark().model_dump_json(indent=2) + "\n").encode())
+        except OSError as error:
+            raise HubError(f"Cannot use the folder {root}: {error.strerror}.", hint="Choose another folder.") from error
+        yield HubFolder(root, lock)
+
+
+def leftovers(folder: HubFolder) -> Iterator[Path]:
+    """Yields what a server that was killed did not finish: nothing that it had promised anybody."""
+    if folder.scratch.is_dir():
+        yield from sorted(folder.scratch.iterdir())
+    for repo in repo_folders(folder.repos):
+        yield from repo.glob(f"{DRAFT_PREFIX}*")
+        yield from repo.glob("*.lock")
+        yield from (repo / "refs").rglob("*.lock")
+        yield from (repo / "objects").glob("*/*.lock")
+        # Packs in the making; finished ones are called pack-*.
+        yield from (repo / "objects/pack").glob("tmp*")
+
+
+def clear_leftovers(folder: HubFolder) -> None:
+    """Removes them; a lock that its owner cannot release would keep a branch from ever moving again."""
+    for path in leftovers(folder):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    for repo in repo_folders(folder.repos):
+        _remove_empty(repo / "refs", keep=("heads", "tags"))
+
+
+def repo_folders(repos: Path) -> Iterator[Path]:
+    """Yields the folder of every repository, by path."""
+    yield from sorted([*repos.glob("*/*.git"), *repos.glob("*/*/*.git")])
+
+
+def _is_marked(root: Path, *, make: bool) -> bool:
+    mark = root / _MARK
+    if mark.is_file():
+        try:
+            _Mark.model_validate_json(mark.read_bytes())
+        except ValidationError as error:
+            raise HubError(
+                f"The folder {root} is not an embedded Hub's that this version of hubtune can read: its {_MARK} says"
+                " otherwise.",
+                hint="Use the version of hubtune that made it, or another folder.",
+            ) from error
+        return True
+    names = {path.name for path in root.iterdir()}
+    unmarked = names >= _UNMARKED
+    if not unmarked and not (make and names <= _BESIDE):
+        raise HubError(
+            f"The folder {root} is not an embedded Hub's: it has no {_MARK}"
+            + (f", and holds other files, such as {sorted(names - _BESIDE)[0]}." if names - _BESIDE else "."),
+            hint="Choose a new or an empty folder." if make else "`hubtune hub serve DIR` makes a Hub in a new folder.",
+        )
+    return False
+
+
+def _lock(lock: IO[str], root: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.seek(0)
+        try:
+            server = json.loads(lock.read())
+            by = f" at {server['url']} by process {server['pid']}"
+        except (ValueError, KeyError, TypeError):
+            by = ""
+        raise HubError(
+            f"The folder {root} is already being served{by}.",
+            hint="Use the Hub that is running, or end it first.",
+        ) from error
+
+
+def _remove_empty(folder: Path, keep: tuple[str, ...] = ()) -> None:
+    if not folder.is_dir():
+        return
+    for path in folder.iterdir():
+        if path.is_dir():
+            _remove_empty(path)
+            if path.name not in keep and not any(path.iterdir()):
+                path.rmdir()
+                sync_folder(folder)
