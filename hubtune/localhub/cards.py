@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 import yaml
 
 from hubtune.localhub.ids import RepoType
+from hubtune.localhub.safe_yaml import load_yaml
 
 _FRONT_MATTER = re.compile(r"\A\s*---[\r\n]+(.*?)[\r\n]+---(?:\r\n|\n|\Z)", re.DOTALL)
 _PLAIN = ("library_name", "pipeline_tag")
@@ -27,7 +28,7 @@ def front_matter(text: str) -> Mapping[str, object] | None:
     match = _FRONT_MATTER.match(text)
     if match is None:
         return None
-    data = yaml.safe_load(match[1])
+    data = load_yaml(match[1])
     if data is None:
         return None
     if not isinstance(data, dict):

@@ -2,12 +2,16 @@
 
 import base64
 import binascii
+import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
 
 from hubtune.localhub.errors import ApiError
+
+# The Hub's own limit is of this order; every line is held in memory.
+_MOST_LINES = 25_000
 
 
 @dataclass(frozen=True)
@@ -20,10 +24,17 @@ class AddFile:
 
 @dataclass(frozen=True)
 class AddLargeFile:
-    """Puts a stored large file at a path."""
+    """Puts a stored large file at a path.
+
+    Attributes:
+        path: Where it goes.
+        sha256: Its digest.
+        size: Its size in bytes as the client believes it to be, or None.
+    """
 
     path: str
     sha256: str
+    size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -105,12 +116,14 @@ def read_commit_request(body: bytes) -> CommitRequest:
 
 
 def _lines(body: bytes) -> Iterator[tuple[str, Mapping[str, object]]]:
-    for number, line in enumerate(body.splitlines(), start=1):
+    for number, line in enumerate(io.BytesIO(body), start=1):
         if not line.strip():
             continue
+        if number > _MOST_LINES:
+            raise ApiError(413, f"A commit may have {_MOST_LINES} lines at most.")
         try:
             item = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ApiError(400, f"Line {number} of the commit is not JSON.") from error
         value = item.get("value") if isinstance(item, dict) else None
         if not isinstance(value, dict):
@@ -123,7 +136,8 @@ def _read_change(key: str, value: Mapping[str, object]) -> Change:
     if key == "file":
         return AddFile(path, _content(value))
     if key == "lfsFile":
-        return AddLargeFile(path, _text(value, "oid"))
+        size = value.get("size")
+        return AddLargeFile(path, _text(value, "oid"), size if isinstance(size, int) else None)
     if key == "deletedFile":
         return DeleteFile(path)
     if key == "deletedFolder":

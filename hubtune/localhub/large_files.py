@@ -7,6 +7,7 @@ can be served without looking again.
 import hashlib
 import os
 import re
+import shutil
 import tempfile
 from pathlib import Path
 from types import TracebackType
@@ -51,7 +52,13 @@ class LargeFileStore:
         return self.size(pointer.sha256) == pointer.size
 
     def receive(self, pointer: Pointer) -> "IncomingFile":
-        """Returns a writer for the pointer's content, to be used in a `with` statement."""
+        """Returns a writer for the pointer's content, to be used in a `with` statement.
+
+        Raises:
+            ApiError: 507 if there is no room for it.
+        """
+        if shutil.disk_usage(self._incoming).free < pointer.size:
+            raise ApiError(507, f"The disk of this Hub has no room for {pointer.size} bytes.")
         return IncomingFile(pointer, self.path(pointer.sha256), self._root, self._incoming)
 
 

@@ -56,10 +56,12 @@ class TreeEdit:
             case AddFile(path, content):
                 self._check_pointer(path, content)
                 self._put(check_path(path), content)
-            case AddLargeFile(path, sha256):
+            case AddLargeFile(path, sha256, announced):
                 size = self._large_files.size(sha256)
                 if size is None:
                     raise ApiError(400, f"The content of {path} was not uploaded: no object {sha256}.")
+                if announced not in {None, size}:
+                    raise ApiError(400, f"The content of {path} has {size} bytes, not {announced}.")
                 self._put(check_path(path), Pointer(sha256, size).encode())
                 self._large_paths.append(path)
             case DeleteFile(path):

@@ -4,6 +4,7 @@ import errno
 import re
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 
 import anyio.to_thread
 from starlette.datastructures import MutableHeaders
@@ -12,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
+from hubtune.localhub.api.bodies import Bodies
 from hubtune.localhub.api.call import Call
 from hubtune.localhub.api.connection import HubProtocol, Patience, connection_of, patient_receive, patient_send
 from hubtune.localhub.api.faulting import DroppedError, distort, strike
@@ -45,6 +47,7 @@ class HubApp:
         self._guard = guard
         self._faults = faults
         self._patience = patience
+        self._bodies = Bodies()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = _Exchange(self._hub, scope, patient_send(send, self._patience, connection_of(scope).drop))
@@ -80,12 +83,12 @@ class HubApp:
             _describe(exchange.note, found[1])
         fault = self._faults.meet(request.method, _raw_path(request.scope), request.headers.get(FAULT_HEADER))
         if fault is None:
-            return await _work(self._hub, request, found, exchange.note)
+            return await _work(self._hub, self._bodies, request, found, exchange.note)
         exchange.meet(fault)
         if fault.when == "before":
             await strike(fault)
         try:
-            response = await _work(self._hub, request, found, exchange.note)
+            response = await _work(self._hub, self._bodies, request, found, exchange.note)
         except ApiError as error:
             response = _error(error)
         if fault.when == "after":
@@ -143,7 +146,11 @@ def _describe(note: RequestNote, params: Mapping[str, str]) -> None:
 
 
 async def _work(
-    hub: HubState, request: Request, found: tuple[Route | UploadRoute, Mapping[str, str]] | None, note: RequestNote
+    hub: HubState,
+    bodies: Bodies,
+    request: Request,
+    found: tuple[Route | UploadRoute, Mapping[str, str]] | None,
+    note: RequestNote,
 ) -> Response:
     if found is None:
         raise ApiError(404, "Sorry, we can't find the page you are looking for.")
@@ -157,25 +164,16 @@ async def _work(
         user=hub.accounts.sign_in(request.headers.get("authorization")),
         endpoint=str(request.base_url).rstrip("/"),
         note=note,
-        body=await _read_body(request, route.body_limit) if isinstance(route, Route) else b"",
     )
     try:
         if isinstance(route, UploadRoute):
             return await route.answer(call, request.stream())
-        return await anyio.to_thread.run_sync(route.answer, call)
+        async with bodies.read(request, route.body_limit) as body:
+            return await anyio.to_thread.run_sync(route.answer, replace(call, body=body))
     except OSError as error:
         if error.errno in _NO_ROOM:
             raise ApiError(507, "The disk of this Hub is full.") from error
         raise
-
-
-async def _read_body(request: Request, limit: int) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise ApiError(413, f"The body is larger than {limit >> 20} MiB.")
-    return bytes(body)
 
 
 def _raw_path(scope: Scope) -> str:

@@ -19,6 +19,7 @@ from hubtune.localhub.revisions import resolve
 from hubtune.localhub.state import HubState
 
 _TRUE = {"1", "true"}
+_MOST_DIGITS = 15
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Call:
         """
         try:
             data = json.loads(self.body or b"{}")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ApiError(400, "The body is not JSON.") from error
         if not isinstance(data, dict):
             raise ApiError(400, "The body is not a JSON object.")
@@ -77,8 +78,8 @@ class Call:
 
     def number(self, name: str, default: int, *, least: int = 1, most: int) -> int:
         """Returns a query parameter that counts something, kept between `least` and `most`."""
-        text = self.query.get(name, "")
-        return min(max(int(text), least), most) if text.isdecimal() else default
+        number = read_number(self.query.get(name, ""))
+        return default if number is None else min(max(number, least), most)
 
     def url(self, path: str) -> str:
         """Returns an absolute address on this Hub."""
@@ -126,6 +127,11 @@ class Call:
         except ApiError as error:
             # No repository can have such a name, and clients look for this code rather than for a bad request.
             raise repo_not_found(anonymous=self.user is None) from error
+
+
+def read_number(text: str) -> int | None:
+    """Returns the number that a client wrote, or None where it is none, or none of a size that occurs."""
+    return int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else None
 
 
 class _Opened(AbstractContextManager[tuple[HubRepo, Repo, ObjectID]]):

@@ -17,6 +17,7 @@ from hubtune.localhub.revisions import resolve, resolve_branch
 from hubtune.localhub.trees import file_facts, find_entry, read_file
 
 _LARGE_FROM = 10 * 1024 * 1024
+_MOST_FILES = 1000
 
 
 def preupload(call: Call) -> Response:
@@ -27,6 +28,8 @@ def preupload(call: Call) -> Response:
     files = body.get("files")
     if not isinstance(files, list):
         raise ApiError(400, "The body lacks `files`.")
+    if len(files) > _MOST_FILES:
+        raise ApiError(413, f"A request may name {_MOST_FILES} files at most.")
     with repo.git() as git:
         commit = resolve(git, call.revision)
         ignore = body.get("gitIgnore")

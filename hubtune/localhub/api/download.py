@@ -15,7 +15,7 @@ from hubtune.localhub.pointers import Pointer
 from hubtune.localhub.trees import find_entry, read_blob
 
 _CHUNK = 1 << 20
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=([0-9]{0,15})-([0-9]{0,15})")
 
 
 @dataclass(frozen=True)

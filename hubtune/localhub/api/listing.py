@@ -8,7 +8,7 @@ from dulwich.objects import Commit, ObjectID
 from dulwich.repo import Repo
 from starlette.responses import JSONResponse, Response
 
-from hubtune.localhub.api.call import Call
+from hubtune.localhub.api.call import Call, read_number
 from hubtune.localhub.errors import ApiError, entry_not_found
 from hubtune.localhub.history import author_name, commit_date, description, last_changes, title, walk
 from hubtune.localhub.revisions import resolve
@@ -24,7 +24,7 @@ def tree(call: Call) -> Response:
     The cursor of the next page holds the commit, so that a listing stays whole when the branch moves meanwhile.
     """
     pinned, _, skipped = call.query.get("cursor", "").partition(":")
-    offset = int(skipped) if skipped.isdecimal() else 0
+    offset = read_number(skipped) or 0
     expand = call.flag("expand")
     limit = call.number("limit", 100 if expand else 1000, most=1000)
     path = call.params.get("path", "").rstrip("/")
