@@ -174,3 +174,9 @@ class ReadBackError(HubError):
     """What the Hub holds after publishing differs from what was sent."""
 
     exit_code = 52
+
+
+class HubDamagedError(HubtuneError):
+    """Files of an embedded Hub are damaged or missing."""
+
+    exit_code = 60

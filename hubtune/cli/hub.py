@@ -1,4 +1,4 @@
-"""`hubtune hub`: the embedded Hub, and bringing local files onto a Hub."""
+"""`hubtune hub`: the embedded Hub, checking its folder, and bringing local files onto a Hub."""
 
 from pathlib import Path
 
@@ -7,11 +7,12 @@ import click
 from hubtune.cli.options import hub_option, on_hub
 from hubtune.cli.output import Output
 from hubtune.cli.summary import SERVE_PORT
+from hubtune.errors import HubDamagedError
 
 
 @click.group()
 def hub() -> None:
-    """The embedded Hub: serve it, and import models and data."""
+    """The embedded Hub: serve it, check its files, and import models and data."""
 
 
 @hub.command()
@@ -21,8 +22,26 @@ def hub() -> None:
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Anything but loopback lets other machines in.")
 @click.option("--auth", type=click.Path(dir_okay=False, path_type=Path), help="YAML file of users, tokens and roles.")
+@click.option(
+    "--allow-host",
+    "allow_hosts",
+    metavar="NAME",
+    multiple=True,
+    help="A further name under which clients may address the Hub; repeatable.",
+)
+@click.option(
+    "--faults", type=click.Path(dir_okay=False, path_type=Path), help="YAML file of requests that are to go wrong."
+)
 @click.pass_obj
-def serve(output: Output, folder: Path, port: int, host: str, auth: Path | None) -> None:
+def serve(
+    output: Output,
+    folder: Path,
+    port: int,
+    host: str,
+    auth: Path | None,
+    allow_hosts: tuple[str, ...],
+    faults: Path | None,
+) -> None:
     """Serve the embedded Hub in DIR until Ctrl-C."""
     from hubtune.localhub.server import serve as serve_hub
 
@@ -30,7 +49,26 @@ def serve(output: Output, folder: Path, port: int, host: str, auth: Path | None)
         output.progress.say(f"Serving {folder} at {url} (Ctrl-C ends it). In the terminal of a client:")
         output.progress.say(f"  export HF_ENDPOINT={url} HF_HUB_DISABLE_XET=1 HF_TOKEN=any")
 
-    serve_hub(folder, host=host, port=port, auth=auth, on_ready=announce)
+    serve_hub(folder, host=host, port=port, auth=auth, on_ready=announce, allow_hosts=allow_hosts, faults=faults)
+
+
+@hub.command()
+@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@click.pass_obj
+def fsck(output: Output, folder: Path) -> int:
+    """Check every git object and large file of the embedded Hub in DIR, which must not be served meanwhile."""
+    from hubtune.cli.damage import damage_lines
+    from hubtune.pipeline.fsck import check_folder
+
+    record = check_folder(folder, output.progress)
+    output.result(record, damage_lines(record))
+    if record.damage and not output.as_json:
+        raise HubDamagedError(
+            f"{len(record.damage)} things in {folder} are damaged or missing.",
+            hint="Put them back from a backup, or upload the files again, and check again.",
+        )
+    # The record is the one document on stdout, and says what is wrong.
+    return HubDamagedError.exit_code if record.damage else 0
 
 
 @hub.command("import")

@@ -6,6 +6,7 @@ from hubtune.localhub.errors import ApiError
 
 _LONGEST_NAME = 255
 _LONGEST_PATH = 4096
+_DEEPEST = 200
 
 
 def check_path(path: str) -> bytes:
@@ -32,6 +33,6 @@ def check_path(path: str) -> bytes:
     names = encoded.split(b"/")
     if not all(validate_path_element_ntfs(name) and validate_path_element_hfs(name) for name in names):
         raise ApiError(400, f"Git refuses this path: {shown}")
-    if len(encoded) > _LONGEST_PATH or any(len(name) > _LONGEST_NAME for name in names):
+    if len(encoded) > _LONGEST_PATH or len(names) > _DEEPEST or any(len(name) > _LONGEST_NAME for name in names):
         raise ApiError(400, f"The path is too long: {shown}")
     return encoded

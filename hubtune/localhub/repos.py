@@ -25,7 +25,8 @@ from hubtune.localhub.ids import RepoId, RepoType
 from hubtune.localhub.large_files import LargeFileStore
 from hubtune.localhub.revisions import MAIN
 
-_SETTINGS = "hub.json"
+SETTINGS_FILE = "hub.json"
+"""A repository's settings, beside git's own files."""
 
 
 class RepoSettings(BaseModel):
@@ -101,7 +102,7 @@ class RepoStore:
         path = _child(folder, f"{repo_id.name}.git") if folder else None
         if path is None:
             return None
-        settings = RepoSettings.model_validate_json((path / _SETTINGS).read_bytes())
+        settings = RepoSettings.model_validate_json((path / SETTINGS_FILE).read_bytes())
         return HubRepo(RepoId(repo_id.type, namespace, path.name.removesuffix(".git")), path, settings)
 
     def list(self, type_: RepoType) -> Iterator[HubRepo]:
@@ -152,7 +153,7 @@ class RepoStore:
             config = git.get_config()
             config.set((b"core",), b"fsyncObjectFiles", True)
             config.write_to_path()
-        write_durably(draft / _SETTINGS, settings.model_dump_json(indent=2).encode())
+        write_durably(draft / SETTINGS_FILE, settings.model_dump_json(indent=2).encode())
         with Repo(str(draft), bare=True) as git:
             commit(git, MAIN, FIRST_COMMIT, author=author, large_files=self._large_files)
 

@@ -1,0 +1,241 @@
+"""Checks a Hub's folder: every git object and large file against its digest, and that nothing in use is missing."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from hubtune.localhub.git_check import GitContents, TreeItem, is_digest, read_objects, read_refs
+from hubtune.localhub.hub_folder import HubFolder, leftovers, repo_folders
+from hubtune.localhub.pointers import Pointer
+from hubtune.localhub.repos import SETTINGS_FILE, RepoSettings
+
+_BLOCK = 1 << 20
+DamageKind = Literal["git object", "git pack", "large file", "ref", "settings"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a damaged object is in use.
+
+    Attributes:
+        repo: The repository as its folder is named, such as `models/org/name`.
+        commit: A commit that needs the object; None for what stands outside commits.
+        path: The file or folder in that commit; empty for the root folder, None for the commit itself.
+    """
+
+    repo: str
+    commit: str | None = None
+    path: str | None = None
+
+
+@dataclass(frozen=True)
+class Damage:
+    """One thing that is wrong.
+
+    Attributes:
+        kind: What sort of thing it is.
+        name: Its digest, or its path below the Hub's folder.
+        problem: Whether it is there at all.
+        detail: What is wrong with it, in words.
+        places: Where it is in use; empty where no branch, tag or other ref leads to it.
+    """
+
+    kind: DamageKind
+    name: str
+    problem: Literal["damaged", "missing"]
+    detail: str
+    places: tuple[Place, ...]
+
+
+@dataclass(frozen=True)
+class HubReport:
+    """The outcome of a check.
+
+    Attributes:
+        repos: How many repositories there are.
+        git_objects: How many git objects were checked.
+        large_files: How many large files were checked.
+        large_bytes: Their size together.
+        damage: What is wrong.
+        unreferenced: Large files that no commit needs: uploaded and not committed, or of a deleted repository.
+        leftovers: Temporary files of a server that was killed, below the Hub's folder; the next start removes them.
+    """
+
+    repos: int
+    git_objects: int
+    large_files: int
+    large_bytes: int
+    damage: tuple[Damage, ...]
+    unreferenced: int
+    leftovers: tuple[str, ...]
+
+
+def large_files(folder: HubFolder) -> list[Path]:
+    """Returns every file in the store of large files."""
+    return sorted(path for path in folder.objects.rglob("*") if path.is_file())
+
+
+def check_hub(folder: HubFolder, files: list[Path], advance: Callable[[int], None]) -> HubReport:
+    """Checks a Hub; changes nothing.
+
+    Args:
+        folder: The Hub's folder, which nobody else uses meanwhile.
+        files: What `large_files` returns.
+        advance: Told of the bytes of large files that have been read.
+    """
+    check = _Check({path.name: path.stat().st_size for path in files})
+    for path in files:
+        check.large_file(path, advance)
+    repos = list(repo_folders(folder.repos))
+    for repo in repos:
+        check.repo(repo, repo.relative_to(folder.repos).as_posix().removesuffix(".git"))
+    return HubReport(
+        repos=len(repos),
+        git_objects=check.git_objects,
+        large_files=len(files),
+        large_bytes=sum(check.sizes.values()),
+        damage=tuple(check.damage()),
+        unreferenced=len(check.sizes.keys() - check.used),
+        leftovers=tuple(path.relative_to(folder.root).as_posix() for path in leftovers(folder)),
+    )
+
+
+class _Check:
+    def __init__(self, sizes: dict[str, int]) -> None:
+        self.sizes = sizes
+        self.used: set[str] = set()
+        self.git_objects = 0
+        self._details: dict[tuple[DamageKind, str], tuple[Literal["damaged", "missing"], str]] = {}
+        self._places: dict[tuple[DamageKind, str], list[Place]] = {}
+
+    def damage(self) -> Iterator[Damage]:
+        for (kind, name), (problem, detail) in self._details.items():
+            yield Damage(kind, name, problem, detail, tuple(self._places.get((kind, name), ())))
+
+    def large_file(self, path: Path, advance: Callable[[int], None]) -> None:
+        digest = hashlib.sha256()
+        try:
+            with path.open("rb") as file:
+                while block := file.read(_BLOCK):
+                    digest.update(block)
+                    advance(len(block))
+        except OSError as error:
+            self._found("large file", path.name, f"it cannot be read: {error.strerror}")
+            return
+        if digest.hexdigest() != path.name:
+            self._found("large file", path.name, "its content has another sha256")
+
+    def repo(self, folder: Path, name: str) -> None:
+        here = Place(name)
+        where = f"repos/{name}.git"
+        settings = folder / SETTINGS_FILE
+        try:
+            RepoSettings.model_validate_json(settings.read_bytes())
+        except OSError as error:
+            self._found("settings", f"{where}/{SETTINGS_FILE}", f"it cannot be read: {error.strerror}", place=here)
+        except ValidationError:
+            self._found("settings", f"{where}/{SETTINGS_FILE}", "it does not hold a repository's settings", place=here)
+        contents = read_objects(folder)
+        self.git_objects += len(contents)
+        for oid, detail in contents.damaged.items():
+            self._found("git object", oid, detail)
+        for pack, detail in contents.damaged_packs.items():
+            self._found("git pack", f"{where}/objects/pack/{pack}", detail, place=here)
+        heads = []
+        for ref, value in read_refs(folder):
+            file = f"{where}/{ref}"
+            commit = contents.peel(value)
+            if not is_digest(value):
+                self._found("ref", file, "it does not hold a digest", place=here)
+            elif commit not in contents.commits:
+                # Told twice: which object is the cause, and that the ref cannot be used.
+                self._use(contents, commit, Place(name, commit))
+                self._found("ref", file, f"it leads to {commit}, which is no sound commit", place=here)
+            else:
+                heads.append(commit)
+        self._walk(name, contents, heads)
+
+    def _walk(self, repo: str, contents: GitContents, heads: list[str]) -> None:
+        trees = _Trees(contents, self._is_sound)
+        seen, waiting = set(heads), list(heads)
+        while waiting:
+            oid = waiting.pop()
+            links = contents.commits.get(oid)
+            if links is None:
+                self._use(contents, oid, Place(repo, oid))
+                continue
+            for path, cause in trees.unsound(links.tree):
+                place = Place(repo, oid, path)
+                if isinstance(cause, Pointer):
+                    self._use_large(cause, place)
+                else:
+                    self._use(contents, cause, place)
+            waiting += [parent for parent in links.parents if parent not in seen]
+            seen.update(links.parents)
+        self.used |= trees.used
+
+    def _is_sound(self, pointer: Pointer) -> bool:
+        name = pointer.sha256
+        return self.sizes.get(name) == pointer.size and ("large file", name) not in self._details
+
+    def _use_large(self, pointer: Pointer, place: Place) -> None:
+        size = self.sizes.get(pointer.sha256)
+        if size is None:
+            self._found("large file", pointer.sha256, "no such file", problem="missing", place=place)
+        else:
+            detail = f"it has {size} bytes, and its pointer says {pointer.size}"
+            self._found("large file", pointer.sha256, detail, place=place)
+
+    def _use(self, contents: GitContents, oid: str, place: Place) -> None:
+        if contents.lacks(oid):
+            self._found("git object", oid, "no such object", problem="missing", place=place)
+        else:
+            self._found("git object", oid, "it is an object of another kind", place=place)
+
+    def _found(
+        self,
+        kind: DamageKind,
+        name: str,
+        detail: str,
+        *,
+        problem: Literal["damaged", "missing"] = "damaged",
+        place: Place | None = None,
+    ) -> None:
+        # What was found first is the cause; what is found later tells further places.
+        self._details.setdefault((kind, name), (problem, detail))
+        if place is not None:
+            self._places.setdefault((kind, name), []).append(place)
+
+
+class _Trees:
+    """Which paths of a tree are not sound; each tree is looked through once, however many commits have it."""
+
+    def __init__(self, contents: GitContents, is_sound: Callable[[Pointer], bool]) -> None:
+        self.used: set[str] = set()
+        self._contents = contents
+        self._is_sound = is_sound
+        self._known: dict[str, tuple[tuple[str, str | Pointer], ...]] = {}
+
+    def unsound(self, tree: str) -> tuple[tuple[str, str | Pointer], ...]:
+        """Returns each path that is not sound, with the git object or the large file that is the cause."""
+        if tree not in self._known:
+            items = self._contents.trees.get(tree)
+            self._known[tree] = (("", tree),) if items is None else tuple(self._in_items(items))
+        return self._known[tree]
+
+    def _in_items(self, items: Iterable[TreeItem]) -> Iterator[tuple[str, str | Pointer]]:
+        for item in items:
+            if item.is_folder:
+                for path, cause in self.unsound(item.oid):
+                    yield f"{item.name}/{path}".rstrip("/"), cause
+            elif item.oid not in self._contents.blobs:
+                yield item.name, item.oid
+            elif item.oid in self._contents.pointers:
+                pointer = self._contents.pointers[item.oid]
+                self.used.add(pointer.sha256)
+                if not self._is_sound(pointer):
+                    yield item.name, pointer
