@@ -50,7 +50,7 @@ class HubApp:
         self._bodies = Bodies()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = _Exchange(self._hub, scope, patient_send(send, self._patience, connection_of(scope).drop))
+        exchange = _Exchange(self._hub, scope, patient_send(send, self._patience, connection_of(scope)))
 
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
             try:

@@ -2,8 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+import struct
 from dataclasses import dataclass
+from socket import SO_LINGER, SOL_SOCKET
 from typing import ClassVar, cast
 
 import anyio
@@ -69,7 +70,7 @@ class HubProtocol(H11Protocol):
     def timeout_keep_alive_handler(self) -> None:
         """Closes an idle connection, also one whose client never took in its last answer."""
         if self.transport.get_write_buffer_size():
-            self.transport.abort()
+            self.reset()
         else:
             super().timeout_keep_alive_handler()
 
@@ -92,6 +93,12 @@ class HubProtocol(H11Protocol):
         """Ends the connection at once; what the client has not received yet is lost."""
         self._forget_request()
         self.transport.abort()
+
+    def reset(self) -> None:
+        """Ends the connection at once, and has the system forget what it still holds for the client."""
+        socket = self.transport.get_extra_info("socket")
+        socket.setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))
+        self.drop()
 
     def cut(self) -> None:
         """Ends the connection when what was written so far has gone out."""
@@ -148,14 +155,14 @@ def patient_receive(receive: Receive, patience: Patience) -> Receive:
     return receive_in_time
 
 
-def patient_send(send: Send, patience: Patience, drop: Callable[[], None]) -> Callable[[Message], Awaitable[None]]:
-    """Returns a `send` that drops the connection of a client that does not take in its answer."""
+def patient_send(send: Send, patience: Patience, connection: HubProtocol) -> Send:
+    """Returns a `send` that ends the connection of a client that does not take in its answer."""
 
     async def send_in_time(message: Message) -> None:
         try:
             with anyio.fail_after(patience.reading):
                 await send(message)
         except TimeoutError:
-            drop()
+            connection.reset()
 
     return send_in_time

@@ -1,0 +1,90 @@
+import os
+
+import pytest
+from huggingface_hub import HfApi
+
+from hubtune.errors import HubError
+from hubtune.localhub import EmbeddedHub
+
+
+def start_and_stop(root):
+    with EmbeddedHub(root):
+        pass
+
+
+@pytest.mark.parametrize("names", [[], ["hubtune.yaml", "hubtune.lock", "runs/1/card.md"], ["lock"]])
+def test_a_new_folder_or_one_of_hubtune_s_own_becomes_a_hubs(root, names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("mine")
+    for _ in range(2):
+        start_and_stop(root)
+    assert (root / "hub.json").is_file()
+    assert all((root / name).read_text() == "mine" for name in names if name != "lock")
+
+
+@pytest.mark.parametrize("name", ["thesis.tex", "tmp/thesis.tex", "objects/a", "repos/a", ".git/HEAD"])
+def test_a_folder_with_other_files_is_refused_named_and_left_alone(root, name):
+    (root / name).parent.mkdir(parents=True)
+    (root / name).write_text("mine")
+    with pytest.raises(HubError, match=f"{root} is not an embedded Hub's.*such as {name.partition('/')[0]}"):
+        start_and_stop(root)
+    assert [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()] == [name]
+
+
+def test_a_hub_that_was_made_before_there_was_a_mark_is_still_one(root):
+    start_and_stop(root)
+    (root / "hub.json").unlink()
+    start_and_stop(root)
+    assert (root / "hub.json").is_file()
+
+
+def test_other_files_may_join_a_hub_later(root):
+    start_and_stop(root)
+    (root / "notes.txt").write_text("mine")
+    start_and_stop(root)
+    assert (root / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("mark", ["", "[]", '{"kind": "hubtune embedded Hub", "layout": 2}', '{"name": "other"}'])
+def test_a_hub_of_another_layout_is_refused(root, mark):
+    root.mkdir()
+    (root / "hub.json").write_text(mark)
+    with pytest.raises(HubError, match="that this version of hubtune can read"):
+        start_and_stop(root)
+    assert (root / "hub.json").read_text() == mark
+
+
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    for root in (tmp_path / "file", tmp_path / "file/hub"):
+        with pytest.raises(HubError, match="Cannot use the folder"):
+            start_and_stop(root)
+
+
+def test_whoever_has_the_folder_is_named(hub, root):
+    with pytest.raises(HubError, match=f"{root} is already being served at {hub.url} by process {os.getpid()}"):
+        start_and_stop(root)
+
+
+def test_locks_of_a_server_that_was_killed_keep_nothing_from_being_written(root):
+    with EmbeddedHub(root) as hub:
+        HfApi(endpoint=hub.url, token="t").create_repo("org/model")
+    repo = root / "repos/models/org/model.git"
+    content = b"x"
+    # The loose object of that content, and the places of every other lock that git's protocol has.
+    (repo / "objects/c1").mkdir(exist_ok=True)
+    locks = [
+        "refs/heads/main.lock",
+        "packed-refs.lock",
+        "HEAD.lock",
+        "objects/c1/b0730e0133447badcfd47fd144e254807b06e1.lock",
+    ]
+    for name in locks:
+        (repo / name).write_text("")
+    (repo / "refs/heads/was/to/be").mkdir(parents=True)
+    with EmbeddedHub(root) as hub:
+        api = HfApi(endpoint=hub.url, token="t")
+        api.upload_file(path_or_fileobj=content, path_in_repo="a", repo_id="org/model")
+        api.create_branch("org/model", branch="was")
+    assert not any((repo / name).exists() for name in locks)

@@ -1,0 +1,158 @@
+"""Clients that keep the Hub waiting are let go. Each test waits for the Hub to act, however long that takes."""
+
+import json
+import select
+import socket
+from urllib.parse import urlsplit
+
+import pytest
+from huggingface_hub import HfApi
+
+from hubtune.localhub import EmbeddedHub
+from hubtune.localhub.api.connection import HEAD_LIMIT, Patience
+from hubtune.localhub.pointers import Pointer
+
+LONG = 600.0
+
+
+@pytest.fixture
+def connect():
+    open_ones = []
+
+    def connect_to(hub: EmbeddedHub) -> socket.socket:
+        address = urlsplit(hub.url)
+        open_ones.append(socket.create_connection((address.hostname, address.port), timeout=60))
+        return open_ones[-1]
+
+    yield connect_to
+    for one in open_ones:
+        one.close()
+
+
+def read_all(connection: socket.socket) -> bytes:
+    received = b""
+    try:
+        while chunk := connection.recv(65536):
+            received += chunk
+    except ConnectionResetError:
+        pass
+    return received
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: localhost\r\nX: "])
+def test_a_request_that_never_gets_complete_is_given_up(root, connect, sent):
+    with EmbeddedHub(root, patience=Patience(head=0.2, pause=LONG, reading=LONG, idle=LONG)) as hub:
+        connection = connect(hub)
+        connection.sendall(sent)
+        assert read_all(connection) == b""
+
+
+def test_the_second_request_of_a_connection_has_the_same_deadline(root, connect):
+    with EmbeddedHub(root, patience=Patience(head=0.2, pause=LONG, reading=LONG, idle=LONG)) as hub:
+        connection = connect(hub)
+        connection.sendall(b"GET /none HTTP/1.1\r\nHost: localhost\r\n\r\nGET /none HT")
+        assert read_all(connection).startswith(b"HTTP/1.1 404")
+
+
+def test_an_idle_connection_is_closed(root, connect):
+    with EmbeddedHub(root, patience=Patience(head=LONG, pause=LONG, reading=LONG, idle=1)) as hub:
+        connection = connect(hub)
+        connection.sendall(b"GET /none HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert read_all(connection).startswith(b"HTTP/1.1 404")
+
+
+def test_a_body_that_does_not_come_is_answered_408_and_logged(root, connect, requests):
+    with EmbeddedHub(root, patience=Patience(head=0.2, pause=0.2, reading=LONG, idle=LONG)) as hub:
+        connection = connect(hub)
+        head = b"POST /api/validate-yaml HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20\r\n\r\n{"
+        connection.sendall(head)
+        answer = read_all(connection)
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2]) == {"error": "The body came too slowly."}
+    assert requests()[-1]["status"] == 408
+
+
+def test_a_body_that_dribbles_in_is_given_up_on_the_whole(root, connect):
+    patience = Patience(head=0.2, pause=0.5, rate=10**6, reading=LONG, idle=LONG)
+    with EmbeddedHub(root, patience=patience) as hub:
+        connection = connect(hub)
+        connection.sendall(b"POST /api/validate-yaml HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999999\r\n\r\n")
+        # Each byte comes within the pause allowed, so only the rate can end this.
+        connection.settimeout(0.1)
+        answer = b""
+        while not answer:
+            try:
+                connection.sendall(b"x")
+                answer = connection.recv(65536)
+            except TimeoutError:
+                continue
+    assert answer.startswith(b"HTTP/1.1 408")
+
+
+def test_a_body_that_is_not_wanted_any_more_is_not_taken_in_for_ever(root, connect):
+    with EmbeddedHub(root, patience=Patience(head=0.2, pause=LONG, reading=LONG, idle=LONG)) as hub:
+        connection = connect(hub)
+        connection.sendall(b"POST /none HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999999999999\r\n\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 404")
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            send_for_ever(connection)
+
+
+def test_a_client_that_does_not_take_in_its_answer_is_let_go(root, connect):
+    with EmbeddedHub(root, patience=Patience(head=LONG, pause=LONG, reading=0.2, idle=LONG)) as hub:
+        path = root / "objects/00/00" / ("0" * 64)
+        store_large_file(hub, path, 64 << 20)
+        connection = connect(hub)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.sendall(b"GET /org/model/resolve/main/w.txt HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        # Not a byte is read until the Hub has given up, which shows as an error of the connection itself.
+        connection.settimeout(None)
+        wait_for_reset(connection)
+        assert len(read_all(connection)) < 64 << 20
+
+
+def store_large_file(hub: EmbeddedHub, path, size: int) -> None:
+    path.parent.mkdir(parents=True)
+    with path.open("wb") as file:
+        file.truncate(size)
+    api = HfApi(endpoint=hub.url, token="t")
+    api.create_repo("org/model")
+    pointer = Pointer("0" * 64, size).encode()
+    api.upload_file(path_or_fileobj=pointer, path_in_repo="w.txt", repo_id="org/model")
+
+
+def send_for_ever(connection: socket.socket) -> None:
+    while True:
+        connection.sendall(b"x" * 1024)
+
+
+def wait_for_reset(connection: socket.socket) -> None:
+    poll = select.poll()
+    poll.register(connection, select.POLLHUP | select.POLLERR | select.POLLRDHUP)
+    assert poll.poll(60_000)
+
+
+def test_headers_are_bounded(hub, connect, raw):
+    connection = connect(hub)
+    connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * (HEAD_LIMIT + 1))
+    answer = read_all(connection)
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b"exceed 64 KiB" in answer.partition(b"\r\n\r\n")[2]
+    assert raw("GET", "/" + "x" * (HEAD_LIMIT - 1000)).status == 404
+
+
+@pytest.mark.parametrize("sent", [b"\x16\x03\x01\x02\x00\x01", b"GET / HTTP/1.1\r\n\r\n", b"nonsense\r\n\r\n"])
+def test_what_is_not_http_is_answered_in_the_hubs_form(hub, connect, sent):
+    connection = connect(hub)
+    connection.sendall(sent)
+    answer = read_all(connection)
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert "not valid HTTP" in json.loads(answer.partition(b"\r\n\r\n")[2])["error"]
+
+
+def test_a_body_that_breaks_off_in_the_middle_leaves_the_hub_well(hub, connect, raw, model, requests):
+    connection = connect(hub)
+    head = b"POST /api/models/org/model/commit/main HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
+    connection.sendall(head + b"Authorization: Bearer t\r\n\r\n5\r\nabcde\r\nZZ\r\n")
+    assert read_all(connection).startswith(b"HTTP/1.1 400")
+    assert raw("GET", "/api/models/org/model").status == 200
