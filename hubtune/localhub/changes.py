@@ -1,7 +1,6 @@
 """What a commit changes: the operations of a commit request, read from its lines and applied to a tree."""
 
 import base64
-import binascii
 import io
 import json
 from collections.abc import Iterator, Mapping
@@ -151,10 +150,10 @@ def _read_change(key: str, value: Mapping[str, object]) -> Change:
 def _content(value: Mapping[str, object]) -> bytes:
     content = _text(value, "content")
     if value.get("encoding") != "base64":
-        return content.encode()
+        return content.encode(errors="replace")
     try:
         return base64.b64decode(content, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise ApiError(400, f"The content of {value.get('path')} is not base64.") from error
 
 

@@ -12,8 +12,8 @@ _DEEPEST = 200
 def check_path(path: str) -> bytes:
     """Returns the path as git stores it.
 
-    Refused is what no clone could check out, on any system: git itself guards its own folder under each of the names
-    that NTFS and HFS+ have for it.
+    Refused is what some system could not check out, or not safely: git itself guards its own folder under each of the
+    names that NTFS and HFS+ have for it.
 
     Raises:
         ApiError: If the path is empty, too long, leaves the repository, touches git's own folder or holds control

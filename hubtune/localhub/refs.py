@@ -13,6 +13,9 @@ from hubtune.localhub.errors import ApiError, StaleParentError
 from hubtune.localhub.ref_writes import remove_ref, swap_ref
 from hubtune.localhub.revisions import MAIN, branch_ref, peel, read_ref, tag_ref
 
+_LONGEST_NAME = 250
+_LONGEST_REF = 1000
+
 
 @dataclass(frozen=True)
 class RefInfo:
@@ -58,7 +61,7 @@ def check_branch_name(name: str) -> Ref:
         ApiError: 400 if the name cannot be a branch's.
     """
     ref = branch_ref(name)
-    if name.startswith("refs/") or not check_ref_format(ref):
+    if name.startswith("refs/") or not _is_storable(ref):
         raise ApiError(400, f"Invalid reference for a branch: {name}")
     return ref
 
@@ -82,7 +85,7 @@ def create_tag(git: Repo, name: str, commit: ObjectID, *, message: str | None, t
         ApiError: 409 if the tag exists, wherever it points; 400 if the name cannot be a tag's.
     """
     ref = tag_ref(name)
-    if name.startswith("refs/") or not check_ref_format(ref):
+    if name.startswith("refs/") or not _is_storable(ref):
         raise ApiError(400, f"Invalid reference for a tag: {name}")
     _refuse_conflict(git, ref, taken="Tag reference exists already")
     target = commit
@@ -111,6 +114,11 @@ def _annotated(name: str, commit: ObjectID, message: str, tagger: str) -> Tag:
     tag.tag_timezone = 0
     tag.message = message.encode(errors="replace")
     return tag
+
+
+def _is_storable(ref: Ref) -> bool:
+    # A ref is a file, and `.lock` is added to its name while it is written.
+    return check_ref_format(ref) and len(ref) <= _LONGEST_REF and max(map(len, ref.split(b"/"))) <= _LONGEST_NAME
 
 
 def _add(git: Repo, ref: Ref, target: ObjectID, *, taken: str) -> None:

@@ -19,7 +19,8 @@ from hubtune.localhub.revisions import resolve
 from hubtune.localhub.state import HubState
 
 _TRUE = {"1", "true"}
-_MOST_DIGITS = 15
+# So that it fits in 64 bits.
+_MOST_DIGITS = 18
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Commits over HTTP: what to upload how, and the commit itself."""
 
 import base64
-import binascii
 from collections.abc import Mapping
 
 from dulwich.objects import ObjectID
@@ -13,6 +12,7 @@ from hubtune.localhub.attributes import NEW_REPO_ATTRIBUTES, IgnorePatterns, Lar
 from hubtune.localhub.changes import read_commit_request
 from hubtune.localhub.commits import commit as write_commit
 from hubtune.localhub.errors import ApiError
+from hubtune.localhub.paths import check_path
 from hubtune.localhub.revisions import resolve, resolve_branch
 from hubtune.localhub.trees import file_facts, find_entry, read_file
 
@@ -30,11 +30,14 @@ def preupload(call: Call) -> Response:
         raise ApiError(400, "The body lacks `files`.")
     if len(files) > _MOST_FILES:
         raise ApiError(413, f"A request may name {_MOST_FILES} files at most.")
+    for file in files:
+        if isinstance(file, dict):
+            check_path(str(file.get("path")))
     with repo.git() as git:
         commit = resolve(git, call.revision)
         ignore = body.get("gitIgnore")
         ignored = IgnorePatterns(
-            ignore.encode() if isinstance(ignore, str) else read_file(git, commit, ".gitignore") or b""
+            ignore.encode(errors="replace") if isinstance(ignore, str) else read_file(git, commit, ".gitignore") or b""
         )
         marked = LargePatterns(read_file(git, commit, ".gitattributes") or b"")
         rows = [
@@ -87,7 +90,7 @@ def _is_large(file: Mapping[str, object], marked: LargePatterns) -> bool:
 def _is_binary(sample: object) -> bool:
     try:
         return b"\0" in base64.b64decode(str(sample or ""))
-    except binascii.Error:
+    except ValueError:
         return False
 
 
