@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +27,22 @@ for _name in ("HF_TOKEN", "HF_HUB_CACHE", "HF_HUB_OFFLINE"):
 from tests.listener import Listener
 from tests.served_hub import ServedHub, serve
 from tests.tiny_models import make_gpt2, make_llama
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full-trials", action="store_true", help="Run every seeded trial in full, not a sample of it.")
+
+
+@pytest.fixture(scope="session")
+def full_trials(pytestconfig: pytest.Config) -> bool:
+    """Whether the full trials were asked for."""
+    return bool(pytestconfig.getoption("--full-trials"))
+
+
+@pytest.fixture(scope="session")
+def trials(full_trials: bool) -> Callable[[int, int], int]:
+    """Chooses between the size of a sample and that of the full trial."""
+    return lambda sample, full: full if full_trials else sample
 
 
 @pytest.fixture
