@@ -14,7 +14,7 @@ from dulwich.repo import Repo
 
 from hubtune.localhub.attributes import NEW_REPO_ATTRIBUTES
 from hubtune.localhub.changes import AddFile, CommitRequest
-from hubtune.localhub.disk import sync_folder
+from hubtune.localhub.disk import locks_released, sync_folder
 from hubtune.localhub.errors import StaleParentError
 from hubtune.localhub.large_files import LargeFileStore
 from hubtune.localhub.ref_writes import swap_ref
@@ -51,7 +51,8 @@ def commit(git: Repo, ref: Ref, request: CommitRequest, *, author: str, large_fi
         edit.apply(change)
     tree, objects = edit.build()
     new = _new_commit(tree, head, request.message, author)
-    _store(git, [*objects, new])
+    with locks_released():
+        _store(git, [*objects, new])
     if not swap_ref(git, ref, head, new.id):
         raise StaleParentError
     return new.id

@@ -2,6 +2,9 @@
 
 import os
 import tempfile
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 DRAFT_PREFIX = ".new-"
@@ -41,6 +44,20 @@ def write_durably(path: Path, content: bytes) -> None:
         Path(draft).unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+@contextmanager
+def locks_released() -> Iterator[None]:
+    """Has dulwich let go at once of each lock that it holds when the disk fails within the context.
+
+    It does so only when the lock's file object dies, which the frames of a caught exception put off: until then nobody
+    could write that branch or that object again.
+    """
+    try:
+        yield
+    except OSError as error:
+        traceback.clear_frames(error.__traceback__)
+        raise
 
 
 def _sync(path: Path) -> None:

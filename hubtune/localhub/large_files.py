@@ -110,5 +110,8 @@ class IncomingFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
-        Path(self._file.name).unlink(missing_ok=True)
+        try:
+            # Writes what is still buffered, which a full disk refuses.
+            self._file.close()
+        finally:
+            Path(self._file.name).unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from dulwich.objects import ObjectID
 from dulwich.refs import Ref
 from dulwich.repo import Repo
 
-from hubtune.localhub.disk import sync_folder
+from hubtune.localhub.disk import locks_released, sync_folder
 
 
 def swap_ref(git: Repo, ref: Ref, old: ObjectID | None, new: ObjectID) -> bool:
@@ -18,7 +18,8 @@ def swap_ref(git: Repo, ref: Ref, old: ObjectID | None, new: ObjectID) -> bool:
         False where the ref is not at `old` any more, or where git itself is writing it.
     """
     try:
-        done = git.refs.add_if_new(ref, new) if old is None else git.refs.set_if_equals(ref, old, new)
+        with locks_released():
+            done = git.refs.add_if_new(ref, new) if old is None else git.refs.set_if_equals(ref, old, new)
     except FileLocked:
         return False
     if done:
@@ -28,7 +29,8 @@ def swap_ref(git: Repo, ref: Ref, old: ObjectID | None, new: ObjectID) -> bool:
 
 def remove_ref(git: Repo, ref: Ref) -> None:
     """Removes a ref, wherever it points."""
-    git.refs.remove_if_equals(ref, None)
+    with locks_released():
+        git.refs.remove_if_equals(ref, None)
     _sync(git, ref)
 
 

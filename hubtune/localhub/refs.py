@@ -9,6 +9,7 @@ from dulwich.refs import Ref, check_ref_format
 from dulwich.repo import Repo
 
 from hubtune.localhub.commits import identity
+from hubtune.localhub.disk import locks_released
 from hubtune.localhub.errors import ApiError, StaleParentError
 from hubtune.localhub.ref_writes import remove_ref, swap_ref
 from hubtune.localhub.revisions import MAIN, branch_ref, peel, read_ref, tag_ref
@@ -91,7 +92,8 @@ def create_tag(git: Repo, name: str, commit: ObjectID, *, message: str | None, t
     target = commit
     if message:
         tag = _annotated(name, commit, message, tagger)
-        git.object_store.add_object(tag)
+        with locks_released():
+            git.object_store.add_object(tag)
         target = tag.id
     _add(git, ref, target, taken="Tag reference exists already")
 

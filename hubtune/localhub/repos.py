@@ -129,10 +129,14 @@ class RepoStore:
             parent.mkdir(exist_ok=True)
             sync_folder(parent.parent)
             draft = Path(tempfile.mkdtemp(dir=self._scratch))
-            draft.chmod(0o755)
-            self._fill(draft, settings, author)
-            sync_tree(draft)
-            draft.rename(parent / f"{repo_id.name}.git")
+            try:
+                draft.chmod(0o755)
+                self._fill(draft, settings, author)
+                sync_tree(draft)
+                draft.rename(parent / f"{repo_id.name}.git")
+            except BaseException:
+                shutil.rmtree(draft, ignore_errors=True)
+                raise
             sync_folder(parent)
         return self.find(repo_id)
 

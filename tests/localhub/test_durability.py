@@ -1,7 +1,10 @@
 """In which order a commit reaches the disk: what a power cut leaves is an old commit or a new one."""
 
+import errno
+import hashlib
 import json
 import os
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -100,3 +103,49 @@ def test_a_branch_that_git_is_writing_is_a_stale_parent(raw, model, root):
     assert raw("POST", f"/api/models/{model}/commit/main", body).status == 412
     lock.unlink()
     assert raw("POST", f"/api/models/{model}/commit/main", body).status == 200
+
+
+@pytest.fixture
+def fill_disk(monkeypatch):
+    """Has the n-th flush from now on fail as on a full disk, and none after it."""
+    flush = os.fsync
+
+    def fill(failing: int) -> None:
+        calls = count(1)
+
+        def flush_unless_full(descriptor: int) -> None:
+            if next(calls) == failing:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            flush(descriptor)
+
+        monkeypatch.setattr(os, "fsync", flush_unless_full)
+
+    return fill
+
+
+@pytest.mark.parametrize("failing", range(1, 12))
+def test_a_full_disk_is_told_and_leaves_nothing_in_the_way_of_a_commit(raw, model, root, fill_disk, failing):
+    lines = [{"key": "header", "value": {"summary": "s"}}, {"key": "file", "value": {"path": "d/a", "content": "x"}}]
+    body = "\n".join(map(json.dumps, lines)).encode()
+    fill_disk(failing)
+    answer = raw("POST", f"/api/models/{model}/commit/main", body)
+    assert answer.status == 507
+    assert answer.json["error"] == "The disk of this Hub is full."
+    assert list(root.rglob("*.lock")) == []
+    assert raw("POST", f"/api/models/{model}/commit/main", body).status == 200
+    assert raw("GET", f"/{model}/resolve/main/d/a").body == b"x"
+
+
+@pytest.mark.parametrize("failing", range(1, 12, 5))
+def test_a_full_disk_leaves_no_half_of_a_repository_or_of_a_large_file(raw, hub, model, root, fill_disk, failing):
+    fill_disk(failing)
+    assert raw("POST", "/api/repos/create", b'{"name": "org/new"}').status == 507
+    assert raw("GET", "/api/models/org/new").status == 404
+    body = {"operation": "upload", "objects": [{"oid": hashlib.sha256(b"x").hexdigest(), "size": 1}]}
+    batch = raw("POST", f"/{model}.git/info/lfs/objects/batch", json.dumps(body).encode())
+    path = batch.json["objects"][0]["actions"]["upload"]["href"].removeprefix(hub.url)
+    fill_disk(1)
+    assert raw("PUT", path, b"x").status == 507
+    assert list((root / "tmp").iterdir()) == []
+    assert raw("PUT", path, b"x").status == 200
+    assert raw("POST", "/api/repos/create", b'{"name": "org/new"}').status == 200

@@ -89,7 +89,7 @@ def test_no_path_leads_out_of_the_hub(raw, surroundings, path):
     before = surroundings()
     for name in NAMES:
         for quoted in quotings(name):
-            for method in ("GET", "HEAD", "POST", "DELETE", "PUT"):
+            for method in ("GET", "POST", "DELETE"):
                 asked = path.format(id="org/model", name=quoted).replace("\\", "%5C")
                 answer = raw(method, asked, b"{}" if method == "POST" else None)
                 assert answer.status < 500, (method, asked, answer.body)
