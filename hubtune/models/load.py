@@ -43,6 +43,38 @@ def pad_id(tokenizer: "PreTrainedTokenizerBase") -> int:
     return int(tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id)
 
 
+def context_length(folder: Path, name: str) -> int | None:
+    """Returns how many tokens a model can read at once, by its config; None where the config sets no limit.
+
+    Raises:
+        ModelError: The config cannot be read without remote code.
+    """
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(
+            f"The config of {name} cannot be used: {_first_line(error)}",
+            hint="Choose a base model that transformers knows by itself; code from a repository is never run.",
+        ) from error
+    return getattr(config.get_text_config(), "max_position_embeddings", None)
+
+
+def check_vocabulary(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", name: str) -> None:
+    """Refuses a tokenizer with ids that the model has no embedding for.
+
+    Raises:
+        ModelError: It has some.
+    """
+    rows = model.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > rows:
+        raise ModelError(
+            f"The tokenizer of {name} has {len(tokenizer):,} tokens, and the model has embeddings for {rows:,}.",
+            hint="The repository's files do not belong together; choose another revision or base model.",
+        )
+
+
 def load_base(folder: Path, name: str, precision: str) -> "PreTrainedModel":
     """Loads a causal language model.
 

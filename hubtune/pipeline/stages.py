@@ -37,10 +37,14 @@ def run_data(run: RunDirectory, progress: Progress) -> "Prepared":
         DataError: A data set cannot be used.
         RecordError: The pins are missing, or the data is not what was recorded.
     """
+    require_train("Reading data")
     from hubtune.data.prepare import prepare
+    from hubtune.models.load import context_length
 
     config, pins = run.config(), run.read(PinSet)
-    prepared = prepare(config, pins, [cached(pin) for pin in pins.data], _tokenizer(pins), progress)
+    folders = [cached(pin) for pin in pins.data]
+    context = context_length(cached(pins.base), pins.base.repo)
+    prepared = prepare(config, pins, folders, _tokenizer(pins), progress, context=context)
     if run.has(DataRecord):
         prepared.check(run.read(DataRecord))
     else:
