@@ -5,6 +5,7 @@ So a reader sees the branch before or after a commit, never between, and of two 
 
 import time
 from collections.abc import Iterable
+from pathlib import Path
 
 from dulwich.objects import Commit, ObjectID, ShaFile
 from dulwich.refs import Ref
@@ -12,6 +13,7 @@ from dulwich.repo import Repo
 
 from hubtune.localhub.attributes import NEW_REPO_ATTRIBUTES
 from hubtune.localhub.changes import AddFile, CommitRequest
+from hubtune.localhub.disk import require_room
 from hubtune.localhub.errors import StaleParentError
 from hubtune.localhub.large_files import LargeFileStore
 from hubtune.localhub.revisions import read_ref
@@ -73,6 +75,7 @@ def _new_commit(tree: ObjectID, parent: ObjectID | None, message: str, author: s
 
 def _store(git: Repo, objects: Iterable[ShaFile]) -> None:
     items = list(objects)
+    require_room(Path(git.path), sum(item.raw_length() for item in items))
     # As git does it: many objects make one pack, which is one flush to disk instead of one each.
     if len(items) >= _PACK_FROM:
         git.object_store.add_objects([(item, None) for item in items])

@@ -87,21 +87,30 @@ def load_base(folder: Path, name: str, precision: str) -> "PreTrainedModel":
         ModelError: It cannot be loaded as a causal language model without remote code.
     """
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     try:
-        model = AutoModelForCausalLM.from_pretrained(
+        model, report = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=dtype_of(precision),
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,
+            output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(
             f"{name} cannot be loaded as a causal language model: {_first_line(error)}",
             hint="Choose a base model that transformers knows by itself; code from a repository is never run.",
         ) from error
+    if report["missing_keys"]:
+        # transformers fills them with random numbers and goes on.
+        missing = sorted(report["missing_keys"])
+        raise ModelError(
+            f"{name} lacks {len(missing)} of its tensors, such as {missing[0]}.",
+            hint="Choose a repository that holds the whole causal language model.",
+        )
     return model.to("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -112,10 +121,11 @@ def load_adapter(base: "PreTrainedModel", folder: Path) -> "PeftModel":
         ModelError: It cannot be loaded, or does not fit the base model.
     """
     from peft import PeftModel
+    from safetensors import SafetensorError
 
     try:
         return PeftModel.from_pretrained(base, str(folder), local_files_only=True)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"The adapter in {folder} cannot be loaded: {_first_line(error)}") from error
 
 

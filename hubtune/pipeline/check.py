@@ -67,6 +67,7 @@ class Checks:
                 details=[
                     f"{finding.check}: {finding.detail}" for finding in self.findings if finding.status == "error"
                 ],
+                hint="Correct each as its line says; `hubtune check` shows what is left.",
             )
 
     def attempt(self, check: str, work: Callable[[], T], detail: Callable[[T], str]) -> T | None:

@@ -76,6 +76,11 @@ def plan_release(run: RunDirectory, config: TuneConfig, repo: str, base_folder: 
         **{name: base_folder / name for name in _TOKENIZER_FILES if (base_folder / name).is_file()},
         **{name: run.adapter_dir / name for name in training.files},
     }
+    missing = [name for name in training.files if not (run.adapter_dir / name).is_file()]
+    if missing:
+        raise RecordError(
+            f"{', '.join(missing)} is not in {run.adapter_dir} any more.", hint=f"Train again: hubtune train {run.path}"
+        )
     digests = {path: _digest(content) for path, content in files.items()}
     changed = [name for name, digest in training.files.items() if digests[name] != digest]
     if changed:

@@ -121,6 +121,8 @@ def _arguments(settings: TrainConfig, steps: int, scratch: str) -> "TrainingArgu
         weight_decay=0.0,
         logging_steps=max(1, min(10, steps // _LOGS)),
         logging_first_step=True,
+        # Else transformers puts the mean of earlier losses in place of one that is not a number.
+        logging_nan_inf_filter=False,
         save_strategy="no",
         report_to="none",
         disable_tqdm=True,

@@ -12,6 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from hubtune.localhub.api.call import Call
 from hubtune.localhub.api.routes import Route, UploadRoute, find_route
+from hubtune.localhub.disk import DISK_FULL
 from hubtune.localhub.errors import ApiError
 from hubtune.localhub.ids import RepoType
 from hubtune.localhub.request_log import RequestNote
@@ -47,6 +48,10 @@ class HubApp:
                 response = await _answer(self._hub, Request(scope, receive), note)
             except ApiError as error:
                 response = _error(error)
+            except OSError as error:
+                if error.errno not in DISK_FULL:
+                    raise
+                response = _error(ApiError(507, "The disk of this Hub is full; nothing was changed."))
             await response(scope, receive, send)
 
         try:
