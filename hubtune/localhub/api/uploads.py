@@ -1,42 +1,63 @@
-"""Uploads of large files, by the batch protocol of Git LFS with its basic transfer."""
+"""Large files on their way in and out, by the batch protocol of Git LFS with its basic transfer."""
 
 import hashlib
 import hmac
 from collections.abc import AsyncIterator, Mapping
 
 import anyio.to_thread
-from starlette.responses import JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 
 from hubtune.localhub.api.call import Call
+from hubtune.localhub.api.commit import committable
 from hubtune.localhub.errors import ApiError
+from hubtune.localhub.large_file_uses import large_file_uses
 from hubtune.localhub.large_files import IncomingFile
 from hubtune.localhub.pointers import Pointer
+from hubtune.localhub.repos import HubRepo
 
 _BUFFER = 1 << 20
 
 
 def batch(call: Call) -> Response:
-    """POST /{prefix}{id}.git/info/lfs/objects/batch: where to put what is not stored yet."""
+    """POST /{prefix}{id}.git/info/lfs/objects/batch: where to put what is not stored yet, or where to get it."""
     body = call.json()
     ref = body.get("ref")
-    if isinstance(ref, dict) and isinstance(ref.get("name"), str):
-        call.note.revision = ref["name"]
-    call.writable()
-    objects = body.get("objects")
-    if body.get("operation") != "upload" or not isinstance(objects, list):
-        raise ApiError(422, "Only uploads are served here; download with /resolve/.")
-    rows = [_row(call, item) for item in objects if isinstance(item, dict)]
+    name = ref["name"] if isinstance(ref, dict) and isinstance(ref.get("name"), str) else None
+    if name is not None:
+        call.note.revision = name
+    if body.get("operation") == "download":
+        repo = call.gated(call.readable())
+        with repo.git() as git:
+            known = {use.pointer for use in large_file_uses(git)}
+        rows = [_download_row(call, repo, item, known) for item in _objects(body)]
+    else:
+        if name is None:
+            # What is uploaded for a pull request that is still to be made names no revision.
+            call.discussable()
+        else:
+            committable(call, name)
+        if body.get("operation") != "upload":
+            raise ApiError(422, "The operation must be `upload` or `download`.")
+        rows = [_upload_row(call, item) for item in _objects(body)]
     return JSONResponse(
         {"transfer": "basic", "objects": rows, "hash_algo": "sha256"},
         media_type="application/vnd.git-lfs+json",
     )
 
 
+def download(call: Call) -> Response:
+    """GET of the address that `batch` gave out for a large file."""
+    pointer = Pointer(call.params["sha256"], _size(call.query.get("size")))
+    _check_signature(call, pointer)
+    if not call.hub.large_files.holds(pointer):
+        raise ApiError(404, "Object does not exist")
+    return FileResponse(call.hub.large_files.path(pointer.sha256), media_type="application/octet-stream")
+
+
 async def receive(call: Call, chunks: AsyncIterator[bytes]) -> Response:
     """PUT of the address that `batch` gave out. The address is signed, because clients send no token with it."""
     pointer = Pointer(call.params["sha256"], _size(call.query.get("size")))
-    if not hmac.compare_digest(call.query.get("signature", ""), _signature(call, pointer)):
-        raise ApiError(403, "This upload address is not valid any more; ask for a new one.")
+    _check_signature(call, pointer)
     with call.hub.large_files.receive(pointer) as file:
         await _copy(chunks, file)
         await anyio.to_thread.run_sync(file.keep)
@@ -55,14 +76,44 @@ async def _copy(chunks: AsyncIterator[bytes], file: IncomingFile) -> None:
         await anyio.to_thread.run_sync(file.write, bytes(buffer))
 
 
-def _row(call: Call, item: Mapping[str, object]) -> dict[str, object]:
-    size = item.get("size")
-    pointer = Pointer(str(item.get("oid")), size if isinstance(size, int) else 0)
+def _upload_row(call: Call, item: Mapping[str, object]) -> dict[str, object]:
+    pointer = _pointer(item)
     row: dict[str, object] = {"oid": pointer.sha256, "size": pointer.size, "authenticated": True}
     if not call.hub.large_files.holds(pointer):
-        query = f"size={pointer.size}&signature={_signature(call, pointer)}"
-        row["actions"] = {"upload": {"href": call.url(f"api/large-files/{pointer.sha256}?{query}")}}
+        row["actions"] = {"upload": {"href": _address(call, pointer)}}
     return row
+
+
+def _download_row(call: Call, repo: HubRepo, item: Mapping[str, object], known: set[Pointer]) -> dict[str, object]:
+    pointer = _pointer(item)
+    row: dict[str, object] = {"oid": pointer.sha256, "size": pointer.size, "authenticated": True}
+    # The store is shared: whoever knows a digest must not get what another repository keeps to itself.
+    if pointer in known and call.hub.large_files.holds(pointer):
+        row["actions"] = {"download": {"href": _address(call, pointer)}}
+    else:
+        row["error"] = {"code": 404, "message": f"Object does not exist in {repo.id}"}
+    return row
+
+
+def _pointer(item: Mapping[str, object]) -> Pointer:
+    size = item.get("size")
+    return Pointer(str(item.get("oid")), size if isinstance(size, int) else 0)
+
+
+def _address(call: Call, pointer: Pointer) -> str:
+    return call.url(f"api/large-files/{pointer.sha256}?size={pointer.size}&signature={_signature(call, pointer)}")
+
+
+def _check_signature(call: Call, pointer: Pointer) -> None:
+    if not hmac.compare_digest(call.query.get("signature", ""), _signature(call, pointer)):
+        raise ApiError(403, "This address is not valid any more; ask for a new one.")
+
+
+def _objects(body: Mapping[str, object]) -> list[Mapping[str, object]]:
+    objects = body.get("objects")
+    if not isinstance(objects, list):
+        raise ApiError(422, "The body lacks `objects`.")
+    return [item for item in objects if isinstance(item, dict)]
 
 
 def _signature(call: Call, pointer: Pointer) -> str:
@@ -71,5 +122,5 @@ def _signature(call: Call, pointer: Pointer) -> str:
 
 def _size(text: str | None) -> int:
     if text is None or not text.isdecimal():
-        raise ApiError(400, "The upload address lacks `size`.")
+        raise ApiError(400, "The address lacks `size`.")
     return int(text)
