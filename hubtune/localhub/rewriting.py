@@ -44,12 +44,12 @@ class Removal:
         self._doomed = doomed
         self._commits: dict[ObjectID, ObjectID] = {}
         self._trees: dict[ObjectID, ObjectID] = {}
-        self._new: list[ShaFile] = []
+        self._new: dict[ObjectID, ShaFile] = {}
 
     def run(self) -> None:
         """Rewrites the history. The refs move last, so that a crash leaves each at its old or its new commit."""
         moves = [(Ref(name), sha, self._target(sha)) for name, sha in self._refs()]
-        store_objects(self._git, self._new)
+        store_objects(self._git, self._new.values())
         for ref, old, new in moves:
             if new != old:
                 self._git.refs.set_if_equals(ref, old, new)
@@ -65,7 +65,7 @@ class Removal:
         tag = found.copy()
         if isinstance(tag, Tag) and tag.object[1] != commit:
             tag.object = (Commit, commit)
-            self._new.append(tag)
+            self._new[tag.id] = tag
         return tag.id
 
     def _history(self, head: ObjectID) -> ObjectID:
@@ -82,7 +82,7 @@ class Removal:
         if isinstance(new, Commit):
             new.tree = tree
             new.parents = parents
-            self._new.append(new)
+            self._new[new.id] = new
         return new.id
 
     def _tree(self, sha: ObjectID) -> ObjectID:
@@ -100,11 +100,11 @@ class Removal:
                     new.add(entry.path, entry.mode, entry.sha)
             self._trees[sha] = new.id
             if new.id != sha:
-                self._new.append(new)
+                self._new[new.id] = new
         return self._trees[sha]
 
     def _has_entries(self, sha: ObjectID) -> bool:
-        found = next((item for item in self._new if item.id == sha), None) or self._git[sha]
+        found = self._new[sha] if sha in self._new else self._git[sha]
         return isinstance(found, Tree) and len(found) > 0
 
     def _is_doomed(self, found: ShaFile) -> bool:

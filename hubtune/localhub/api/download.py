@@ -74,7 +74,8 @@ def _serve(call: Call, *, pointers: bool) -> Response:
 
 def _stored(call: Call, pointer: Pointer) -> Path:
     if not call.hub.large_files.holds(pointer):
-        raise ApiError(500, f"The Hub's store lacks the large file {pointer.sha256}.")
+        # Not EntryNotFound: clients would take it for an optional file that the commit does not have.
+        raise ApiError(404, f"The large file {pointer.sha256} is not in the Hub's store.")
     return call.hub.large_files.path(pointer.sha256)
 
 

@@ -14,8 +14,16 @@ from hubtune.localhub.repos import HubRepo
 from hubtune.localhub.trees import file_facts, list_files, read_file
 
 
-def repo_facts(call: Call, repo: HubRepo, git: Repo, commit: ObjectID) -> dict[str, object]:
-    """Returns all that the Hub tells of a repository at a commit."""
+def repo_facts(call: Call, repo: HubRepo, git: Repo, commit: ObjectID, *, siblings: bool = True) -> dict[str, object]:
+    """Returns what the Hub tells of a repository at a commit.
+
+    Args:
+        call: The request; some facts are worked out only where it asks for them.
+        repo: The repository.
+        git: The same, opened.
+        commit: The commit.
+        siblings: Whether to list its files.
+    """
     card = _card(git, commit)
     head = git[commit]
     facts: dict[str, object] = {
@@ -32,9 +40,11 @@ def repo_facts(call: Call, repo: HubRepo, git: Repo, commit: ObjectID) -> dict[s
         "likes": 0,
         "trendingScore": 0,
         "tags": card_tags(repo.id.type, card),
-        "siblings": list(_siblings(call, git, commit)),
-        "usedStorage": _used_storage(git, commit),
     }
+    if siblings:
+        facts["siblings"] = _siblings(call, git, commit)
+    if "usedStorage" in asked_fields(call):
+        facts["usedStorage"] = used_storage(git, commit)
     if card:
         facts["cardData"] = card
     if repo.id.type is RepoType.MODEL:
@@ -79,5 +89,6 @@ def _siblings(call: Call, git: Repo, commit: ObjectID) -> list[dict[str, object]
     return siblings
 
 
-def _used_storage(git: Repo, commit: ObjectID) -> int:
+def used_storage(git: Repo, commit: ObjectID) -> int:
+    """Returns the size of a commit's files in bytes."""
     return sum(file_facts(git, entry.oid).size for entry in list_files(git, commit))

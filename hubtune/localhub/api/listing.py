@@ -49,6 +49,11 @@ def paths_info(call: Call) -> Response:
     with call.open() as (_, git, commit):
         found = [find_entry(git, commit, path.strip("/")) for path in paths if path.strip("/")]
         rows = list(_rows(git, commit, [entry for entry in found if entry], expand=expand))
+    for row in rows:
+        if isinstance(row.get("lfs"), dict):
+            # Clients copy a large file from one repository to another only where this stands. There is no Xet
+            # storage here: any name of the content will do.
+            row["xetHash"] = row["lfs"]["oid"]  # type: ignore[index]
     return JSONResponse(rows)
 
 

@@ -5,11 +5,13 @@ import binascii
 import json
 from collections.abc import Iterator, Mapping, Sequence
 
+from dulwich.objects import ObjectID
+from dulwich.repo import Repo
 from starlette.responses import JSONResponse, Response
 
 from hubtune.localhub.accounts import may_read
 from hubtune.localhub.api.call import Call
-from hubtune.localhub.api.facts import asked_fields, repo_facts
+from hubtune.localhub.api.facts import asked_fields, repo_facts, used_storage
 from hubtune.localhub.api.paging import next_link, offset_page
 from hubtune.localhub.errors import ApiError, forbidden
 from hubtune.localhub.ids import RepoType
@@ -59,28 +61,29 @@ def owned(call: Call) -> Response:
         raise forbidden()
     rows = []
     for type_ in RepoType:
-        for repo, facts in _visible(call, type_):
+        for repo, git, head in _visible(call, type_):
             if (repo.id.namespace or "").casefold() == namespace.casefold():
+                facts = repo_facts(call, repo, git, head, siblings=False)
                 rows.append(
                     {
                         "id": str(repo.id),
                         "type": repo.id.type.value,
                         "updatedAt": facts["lastModified"],
                         "visibility": "private" if repo.settings.private else "public",
-                        "storage": facts["usedStorage"],
+                        "storage": used_storage(git, head),
                         "storagePercent": 0,
                     }
                 )
     return offset_page(call, rows, default=_MOST, most=_MOST)
 
 
-def _visible(call: Call, type_: RepoType) -> Iterator[tuple[HubRepo, _Row]]:
+def _visible(call: Call, type_: RepoType) -> Iterator[tuple[HubRepo, Repo, ObjectID]]:
     for repo in call.hub.repos.list(type_):
         if may_read(call.user, repo):
             with repo.git() as git:
                 head = read_ref(git, MAIN)
                 if head is not None:
-                    yield repo, repo_facts(call, repo, git, head)
+                    yield repo, git, head
 
 
 def _matching(call: Call) -> Iterator[_Row]:
@@ -90,15 +93,17 @@ def _matching(call: Call) -> Iterator[_Row]:
     if call.query.get("pipeline_tag"):
         tags.add(call.query["pipeline_tag"])
     gated = call.query.get("gated", "").lower()
-    for repo, row in _visible(call, call.repo_type):
+    siblings = call.flag("full") or "siblings" in asked_fields(call)
+    for repo, git, head in _visible(call, call.repo_type):
         name = str(repo.id).casefold()
         if (
             (not author or (repo.id.namespace or "").casefold() == author)
             and all(word in name for word in words)
-            and tags <= set(_strings(row["tags"]))
             and (not gated or (gated == "true") == bool(repo.settings.gated))
         ):
-            yield row
+            row = repo_facts(call, repo, git, head, siblings=siblings)
+            if tags <= set(_strings(row["tags"])):
+                yield row
 
 
 def _shown(call: Call, row: _Row) -> _Row:
