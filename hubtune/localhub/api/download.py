@@ -74,8 +74,7 @@ def _serve(call: Call, *, pointers: bool) -> Response:
 
 def _stored(call: Call, pointer: Pointer) -> Path:
     if not call.hub.large_files.holds(pointer):
-        # Not EntryNotFound: clients would take it for an optional file that the commit does not have.
-        raise ApiError(404, f"The large file {pointer.sha256} is not in the Hub's store.")
+        raise ApiError(500, f"The Hub's store lacks the large file {pointer.sha256}.")
     return call.hub.large_files.path(pointer.sha256)
 
 
