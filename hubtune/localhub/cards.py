@@ -8,6 +8,8 @@ import yaml
 from hubtune.localhub.ids import RepoType
 
 _FRONT_MATTER = re.compile(r"\A\s*---[\r\n]+(.*?)[\r\n]+---(?:\r\n|\n|\Z)", re.DOTALL)
+_MOST_VALUES = 100_000
+_DEEPEST = 50
 _PLAIN = ("library_name", "pipeline_tag")
 _PREFIXED = {"license": "license", "datasets": "dataset"}
 _DATASET_PREFIXED = {
@@ -32,7 +34,8 @@ def front_matter(text: str) -> Mapping[str, object] | None:
         return None
     if not isinstance(data, dict):
         raise yaml.YAMLError("the front matter is not a mapping")
-    return data
+    plain = _Plain().copy(data)
+    return plain if isinstance(plain, dict) else None
 
 
 def card_tags(type_: RepoType, card: Mapping[str, object]) -> list[str]:
@@ -47,6 +50,23 @@ def card_tags(type_: RepoType, card: Mapping[str, object]) -> list[str]:
         if isinstance(relation, str):
             tags.append(f"base_model:{relation}:{base}")
     return list(dict.fromkeys(tags))
+
+
+class _Plain:
+    """Copies YAML's values as JSON's, and refuses what references make endless or very large."""
+
+    def __init__(self) -> None:
+        self._left = _MOST_VALUES
+
+    def copy(self, value: object, depth: int = 0) -> object:
+        self._left -= 1
+        if self._left < 0 or depth > _DEEPEST:
+            raise yaml.YAMLError("the front matter is too large")
+        if isinstance(value, dict):
+            return {str(key): self.copy(item, depth + 1) for key, item in value.items()}
+        if isinstance(value, (list, tuple, set)):
+            return [self.copy(item, depth + 1) for item in value]
+        return value if value is None or isinstance(value, (str, int, float, bool)) else str(value)
 
 
 def _values(card: Mapping[str, object], key: str) -> Iterator[str]:

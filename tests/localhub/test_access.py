@@ -102,6 +102,7 @@ def test_users_take_back_their_own_pending_requests(ask, decide):
 
 
 def test_an_automatic_gate_opens_for_whoever_asks(as_user, gated, fetch, ask):
+    ask("eve")
     as_user("ann").update_repo_settings(gated, gated="auto")
     with pytest.raises(GatedRepoError):
         fetch("eve")

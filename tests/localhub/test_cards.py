@@ -153,3 +153,18 @@ def test_a_bad_card_is_refused_with_the_commit_too(raw, model):
     answer = raw("POST", f"/api/models/{model}/commit/main", body)
     assert answer.status == 400
     assert answer.json["error"].startswith("Your push was rejected during YAML metadata verification:\n- Error: ")
+
+
+LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize("metadata", ["a: &a [*a]", LAUGHS, "a: " + "[" * 60 + "]" * 60])
+def test_metadata_that_unfolds_without_end_is_refused(metadata):
+    (error,), _ = check_card(f"---\n{metadata}\n---\n")
+    assert "too large" in error
+
+
+def test_values_that_json_does_not_know_become_text():
+    assert front_matter("---\n2020-01-01: 2020-01-02\n---\n") == {"2020-01-01": "2020-01-02"}

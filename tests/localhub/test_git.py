@@ -92,3 +92,10 @@ def test_git_asks_for_a_password_where_one_is_needed(guarded, raw_client):
     wrong = base64.b64encode(b"user:wrong").decode()
     answer = raw("GET", "/ann/none/info/refs?service=git-upload-pack", token=None, Authorization=f"Basic {wrong}")
     assert (answer.status, answer.headers["www-authenticate"].split()[0]) == (401, "Basic")
+
+
+@pytest.mark.parametrize("body", [b"", b"garbage", b"ffff", b"0032want " + b"1" * 41 + b"0000"])
+def test_a_request_that_git_would_not_make_is_a_bad_request(raw, model, body):
+    assert raw("POST", f"/{model}/git-upload-pack", body).status == 400
+    assert raw("POST", f"/{model}/git-upload-pack", body, Content_Encoding="gzip").status == 400
+    assert raw("GET", f"/{model}/info/refs").status == 403

@@ -55,7 +55,8 @@ def test_a_list_is_paged_by_links(api, raw, hub, shelf):
         link = answer.headers.get("link")
         path = link.partition(">")[0].removeprefix(f"<{hub.url}") if link else None
     assert sorted(seen) == sorted(shelf)
-    assert raw("GET", "/api/models?cursor=nonsense").status == 400
+    for cursor in ("nonsense", "e30=", "%C3%BC"):
+        assert raw("GET", f"/api/models?cursor={cursor}").status == 400
 
 
 def test_full_and_expand_choose_what_is_told(api, shelf):

@@ -37,8 +37,10 @@ def ask(call: Call) -> Response:
         raise _not_gated(repo)
     with call.hub.repos.lock(repo):
         requests = AccessList(repo.path)
-        if requests.of(user.name) is None:
-            status: Status = "accepted" if repo.settings.gated == "auto" else "pending"
+        status: Status = "accepted" if repo.settings.gated == "auto" else "pending"
+        found = requests.of(user.name)
+        # A request that was left pending is asked again once the gate opens by itself; a rejection stands.
+        if found is None or (found.status == "pending" and status == "accepted"):
             requests.put(AccessRequest.new(user.name, status, fields=_answers(call)))
     return RedirectResponse(call.url(repo.id.url_path), status_code=303)
 

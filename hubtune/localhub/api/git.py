@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from io import BytesIO
 from typing import IO
 
+from dulwich.errors import GitProtocolError
 from dulwich.protocol import ReceivableProtocol
 from dulwich.repo import Repo
 from dulwich.server import BackendRepo, DictBackend, UploadPackHandler
@@ -29,8 +30,10 @@ _NO_PUSH = (
 def advertise(call: Call) -> Response:
     """GET /{prefix}{id}/info/refs: which refs there are."""
     service = call.query.get("service")
-    if service != "git-upload-pack":
+    if service == "git-receive-pack":
         return refuse_push(call)
+    if service != "git-upload-pack":
+        raise ApiError(403, "Only git's smart HTTP protocol is served here.")
     repo = _fetchable(call)
     answer = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed when it was sent
     with repo.git() as git:
@@ -46,7 +49,11 @@ def upload_pack(call: Call) -> Response:
     repo = _fetchable(call)
     answer = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed when it was sent
     with repo.git() as git:
-        _handler(git, BytesIO(_body(call)), answer, advertise=False).handle()
+        try:
+            _handler(git, BytesIO(_body(call)), answer, advertise=False).handle()
+        except GitProtocolError as error:
+            answer.close()
+            raise ApiError(400, f"Git's request cannot be read: {error}") from error
     return _sent(answer, "application/x-git-upload-pack-result")
 
 

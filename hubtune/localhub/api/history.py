@@ -71,7 +71,7 @@ def duplicate_large_files(call: Call) -> Response:
 
 
 def _check_target(call: Call, target: dict[str, object]) -> None:
-    repo = call.hub.repos.find(RepoId.parse(RepoType(str(target.get("type") or "model")), str(target.get("name"))))
+    repo = call.hub.repos.find(RepoId.parse(RepoType.parse(target.get("type")), str(target.get("name"))))
     if repo is None or not may_read(call.user, repo) or not call.signed_in().may_propose:
         raise forbidden()
 

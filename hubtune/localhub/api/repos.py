@@ -85,10 +85,7 @@ def info(call: Call) -> Response:
 
 
 def _named(call: Call, body: Mapping[str, object]) -> RepoId:
-    try:
-        type_ = RepoType(str(body.get("type") or "model"))
-    except ValueError as error:
-        raise ApiError(400, f"Invalid repo type: {body.get('type')}") from error
+    type_ = RepoType.parse(body.get("type"))
     name = str(body.get("name") or "")
     namespace = body.get("organization") or call.signed_in().name
     text = name if "/" in name else f"{namespace}/{name}"

@@ -114,9 +114,10 @@ def _shown(call: Call, row: _Row) -> _Row:
     return {key: value for key, value in row.items() if key in {*_BRIEF, *extra}}
 
 
-def _place(row: Mapping[str, object], sort: str) -> tuple[str | int, str]:
+def _place(row: Mapping[str, object], sort: str) -> tuple[str, str]:
     value = row[sort]
-    return (value if isinstance(value, int) else str(value)), str(row["id"])
+    # Numbers are written with zeros in front, so that text compares as they do.
+    return (f"{value:020}" if isinstance(value, int) else str(value)), str(row["id"])
 
 
 def _cursor(row: Mapping[str, object], sort: str) -> str:
@@ -132,7 +133,7 @@ def _after(call: Call, rows: Sequence[_Row], sort: str) -> int:
         value, name = json.loads(base64.urlsafe_b64decode(cursor))
     except (binascii.Error, ValueError, TypeError) as error:
         raise ApiError(400, "Invalid cursor") from error
-    last = (value if isinstance(value, int) else str(value), str(name))
+    last = (str(value), str(name))
     ascending = call.query.get("direction") == "1"
     return sum(_place(row, sort) <= last if ascending else _place(row, sort) >= last for row in rows)
 
