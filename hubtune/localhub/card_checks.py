@@ -50,9 +50,7 @@ def _check_languages(card: _Card) -> Iterator[str]:
     for n, item in enumerate(_items(value)):
         where = f"language[{n}]" if isinstance(value, list) else "language"
         if not isinstance(item, str):
-            # YAML 1.1 reads the code of Norwegian as false.
-            hint = ' Put quotes around "no".' if item is False else ""
-            yield f'"{where}" must be a string.{hint}'
+            yield f'"{where}" must be a string'
         elif not is_language(item):
             yield (
                 f'"{where}" with value "{item}" is not valid. It must be an ISO 639-1, 639-2 or 639-3 code '

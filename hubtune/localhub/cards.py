@@ -8,6 +8,7 @@ import yaml
 from hubtune.localhub.ids import RepoType
 
 _FRONT_MATTER = re.compile(r"\A\s*---[\r\n]+(.*?)[\r\n]+---(?:\r\n|\n|\Z)", re.DOTALL)
+_BOOLEAN = "tag:yaml.org,2002:bool"
 _MOST_VALUES = 100_000
 _DEEPEST = 50
 _PLAIN = ("library_name", "pipeline_tag")
@@ -20,6 +21,18 @@ _DATASET_PREFIXED = {
 }
 
 
+class _CardLoader(yaml.SafeLoader):
+    """Reads words as the Hub does: by YAML 1.2, where `no` is the code of Norwegian and not false."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - the base class has it so
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != _BOOLEAN]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+_CardLoader.add_implicit_resolver(_BOOLEAN, re.compile(r"(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+
+
 def front_matter(text: str) -> Mapping[str, object] | None:
     """Returns the metadata of a card, or None where it has none.
 
@@ -29,7 +42,7 @@ def front_matter(text: str) -> Mapping[str, object] | None:
     match = _FRONT_MATTER.match(text)
     if match is None:
         return None
-    data = yaml.safe_load(match[1])
+    data = yaml.load(match[1], Loader=_CardLoader)  # noqa: S506 - a safe loader
     if data is None:
         return None
     if not isinstance(data, dict):

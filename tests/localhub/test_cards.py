@@ -73,7 +73,7 @@ def test_the_client_loads_a_card(api, model, monkeypatch, tmp_path):
         ("metrics: accuracy", '"metrics" must be an array'),
         ("pipeline_tag: [a]", '"pipeline_tag" must be a string'),
         ("language: english", '"language" with value "english" is not valid'),
-        ("language: [en, no]", '"language[1]" must be a string. Put quotes around "no".'),
+        ("language: [en, 7]", '"language[1]" must be a string'),
         ("widget: {}", '"widget" must be an array'),
         ("model-index: {}", '"model-index" must be an array'),
         ("model-index: [m]", '"model-index[0]" must be of type object'),
@@ -123,7 +123,7 @@ def test_the_client_refuses_to_commit_a_bad_card(api, model):
         api.upload_file(path_or_fileobj=b"plain", path_in_repo="README.md", repo_id=model)
 
 
-@pytest.mark.parametrize("language", ["en", "[en, deu]", "code", "multilingual", "'no'", "zh-Hans"])
+@pytest.mark.parametrize("language", ["en", "[en, deu]", "code", "multilingual", "no", "zh-Hans"])
 def test_languages_are_codes_or_special_values(language):
     assert check_card(f"---\nlanguage: {language}\n---\n") == ([], [])
 
