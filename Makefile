@@ -32,8 +32,10 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+# The real model trains alone: beside other tests on the same cores it takes several times as long.
 test: check
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile -m 'not real_model'
+	$(BIN)/pytest -m real_model
 
 trials: install
 	$(BIN)/pytest -n 2 --dist loadfile --full-trials

@@ -7,6 +7,11 @@ from pathlib import Path
 
 import pytest
 
+# None of these imports huggingface_hub or torch before it is used.
+from tests.listener import Listener
+from tests.served_hub import ServedHub, serve
+from tests.tiny_models import make_gpt2, make_llama
+
 # Before anything imports huggingface_hub, which reads its environment once.
 _HOME = tempfile.mkdtemp(prefix="hubtune-tests-")
 os.environ.update(
@@ -23,10 +28,6 @@ os.environ.update(
 )
 for _name in ("HF_TOKEN", "HF_HUB_CACHE", "HF_HUB_OFFLINE"):
     os.environ.pop(_name, None)
-
-from tests.listener import Listener
-from tests.served_hub import ServedHub, serve
-from tests.tiny_models import make_gpt2, make_llama
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

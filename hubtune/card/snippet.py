@@ -6,6 +6,7 @@ import string
 from hubtune.card.inputs import CardInputs
 
 _FALLBACK_PROMPT = "Once"
+_MOST_NEW_TOKENS = 60
 
 
 def usage_snippet(inputs: CardInputs) -> str:
@@ -39,7 +40,7 @@ def usage_snippet(inputs: CardInputs) -> str:
         "",
         f'inputs = tokenizer({_literal(example_prompt(inputs))}, return_tensors="pt")',
         "output = model.generate(",
-        "    **inputs, do_sample=False, max_new_tokens=60, pad_token_id=tokenizer.eos_token_id",
+        f"    **inputs, do_sample=False, max_new_tokens={_new_tokens(inputs)}, pad_token_id=tokenizer.eos_token_id",
         ")",
         "print(tokenizer.decode(output[0], skip_special_tokens=True))",
     ]
@@ -57,6 +58,11 @@ def example_prompt(inputs: CardInputs) -> str:
         if column is not None:
             break
     return leading.rstrip() or _FALLBACK_PROMPT
+
+
+def _new_tokens(inputs: CardInputs) -> int:
+    # Rows are never cut beyond what the base can read, so half of their limit leaves room for the prompt.
+    return min(_MOST_NEW_TOKENS, inputs.data.max_length // 2)
 
 
 def _literal(value: str) -> str:

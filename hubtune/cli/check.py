@@ -12,7 +12,7 @@ from hubtune.config.schema import TuneConfig
 _MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
 
 
-@click.command()
+@click.command(short_help="What can be known before training, at once.")
 @config_argument
 @locked_option
 @hub_option
@@ -36,6 +36,8 @@ def show_checks(
     if dry_run and not checks.failures:
         target = f", publish to {settings.publish.repo} as {settings.publish.tag}" if publish else ""
         lines += ["", f"A run would fetch the inputs, train, evaluate, write the card{target}. Nothing was written."]
-    if not (output.as_json and checks.failures):
-        output.result(checks.report, lines)
+    output.result(checks.report, lines)
+    if output.as_json and checks.failures:
+        # The report is the one document; it holds the faults.
+        raise click.exceptions.Exit(checks.exit_code)
     checks.require_ok()

@@ -9,7 +9,7 @@ from hubtune.cli.output import Output
 from hubtune.cli.summary import measure_lines
 
 
-@click.command()
+@click.command(short_help="Measure base and tuned model of a run.")
 @run_argument
 @click.pass_obj
 def evaluate(output: Output, run: Path) -> None:

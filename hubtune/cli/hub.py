@@ -74,7 +74,14 @@ def fsck(output: Output, folder: Path) -> int:
 @hub.command("import")
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("repo")
-@click.option("--type", "repo_type", type=click.Choice(["model", "dataset"]), default="model", show_default=True)
+@click.option(
+    "--type",
+    "repo_type",
+    type=click.Choice(["model", "dataset"]),
+    default="model",
+    show_default=True,
+    help="What REPO is.",
+)
 @click.option("--license", "license_id", help="The licence to state on the card that a GGUF file gets.")
 @hub_option
 @click.pass_obj

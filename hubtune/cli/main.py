@@ -9,7 +9,7 @@ import click
 
 from hubtune import __version__
 from hubtune.cli.output import Output
-from hubtune.errors import HubtuneError
+from hubtune.errors import ConfigError, HubtuneError
 
 _INTERRUPTED = 130
 
@@ -61,7 +61,10 @@ def main() -> None:
         Output(as_json=as_json, quiet=False).error(error)
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        error.show()
+        if as_json:
+            Output(as_json=True, quiet=False).error(ConfigError(error.format_message(), hint="hubtune --help"))
+        else:
+            error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("Stopped. Finished stages are kept: the same command with --resume goes on.", err=True)
@@ -79,6 +82,7 @@ def _quieten_libraries() -> None:
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         "HF_HUB_VERBOSITY": "error",
         "TOKENIZERS_PARALLELISM": "false",
+        "TQDM_DISABLE": "1",
         "TRANSFORMERS_VERBOSITY": "error",
     }.items():
         os.environ.setdefault(name, value)

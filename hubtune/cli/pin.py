@@ -9,7 +9,7 @@ from hubtune.cli.output import Output
 from hubtune.config.load import load_config
 
 
-@click.command()
+@click.command(short_help="Write hubtune.lock.")
 @config_argument
 @click.option("--upgrade", is_flag=True, help="Ask the Hub anew for every entry, also those that the lock holds.")
 @hub_option

@@ -40,7 +40,9 @@ class TerminalProgress:
             yield _Silent()
         elif self._console.is_terminal:
             with _bars(self._console, unit) as bars:
-                yield _Bar(bars, label, total)
+                bar = _Bar(bars, label, total)
+                yield bar
+                bar.finish()
         else:
             lines = _Lines(self._console, label, total, unit)
             yield lines
@@ -54,11 +56,15 @@ class _Silent:
 
 class _Bar:
     def __init__(self, bars: Bars, label: str, total: int) -> None:
-        self._bars = bars
+        self._bars, self._total = bars, total
         self._task = bars.add_task(label, total=total, note="")
 
     def advance(self, steps: int = 1, *, note: str = "") -> None:
         self._bars.update(self._task, advance=steps, note=note)
+
+    def finish(self) -> None:
+        # What was there already, such as files in the cache, was never counted.
+        self._bars.update(self._task, completed=self._total)
 
 
 class _Lines:

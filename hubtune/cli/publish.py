@@ -8,7 +8,7 @@ from hubtune.cli.options import hub_option, on_hub, run_argument, tag_option
 from hubtune.cli.output import Output
 
 
-@click.command()
+@click.command(short_help="Publish a run: one commit and its tag.")
 @run_argument
 @click.option("--push", "repo", metavar="REPO", help="The repository; wins over the config's publish.repo.")
 @tag_option

@@ -9,7 +9,7 @@ from hubtune.cli.output import Output
 from hubtune.cli.summary import outcome_lines
 
 
-@click.command()
+@click.command(short_help="The whole job on an embedded Hub, to see it work.")
 @click.option(
     "--dir",
     "folder",

@@ -16,7 +16,7 @@ from hubtune.errors import ConfigError
 _FROM_CONFIG = ""
 
 
-@click.command()
+@click.command(short_help="The whole job of a config.")
 @config_argument
 @click.option(
     "--push", metavar="[REPO]", is_flag=False, flag_value=_FROM_CONFIG, help="Publish to REPO (publish.repo)."
@@ -57,6 +57,11 @@ def run(
 
 
 def _settings(config: Path, push: str | None, tag: str | None, overrides: tuple[str, ...]) -> TuneConfig:
+    if push and Path(push).is_file():
+        raise ConfigError(
+            f"--push took {push}, which is a file, for the repository.",
+            hint=f"Put the config first: hubtune run {push} --push",
+        )
     # Quoted as JSON, so that a tag such as 1.0 stays the text that was given.
     target = [f"publish.repo={json.dumps(push)}"] if push else []
     target += [f"publish.tag={json.dumps(tag)}"] if tag is not None else []

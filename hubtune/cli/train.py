@@ -8,7 +8,7 @@ from hubtune.cli.options import run_argument
 from hubtune.cli.output import Output
 
 
-@click.command()
+@click.command(short_help="Train again in a run directory.")
 @run_argument
 @click.pass_obj
 def train(output: Output, run: Path) -> None:

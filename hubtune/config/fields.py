@@ -10,15 +10,15 @@ from pydantic import AfterValidator
 from hubtune.config.license_ids import unknown_license
 
 # The Hub's own rule, as documented for `huggingface_hub.utils.validate_repo_id`.
-_ID_PART = re.compile(r"^[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9_])?$", re.ASCII)
-_TAG = re.compile(r"^v\d+\.\d+\.\d+(?:[-.]?(?:a|b|rc|alpha|beta|dev|post)\.?\d+)?$")
-_COMMIT = re.compile(r"^[0-9a-f]{40}$")
+_ID_PART = re.compile(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9_])?", re.ASCII)
+_TAG = re.compile(r"v\d+\.\d+\.\d+(?:[-.]?(?:a|b|rc|alpha|beta|dev|post)\.?\d+)?")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def check_repo_id(value: str) -> str:
     """Returns `value` if it is a Hub repository id (`name` or `namespace/name`), else raises ValueError."""
     parts = value.split("/")
-    well_formed = len(parts) in (1, 2) and all(_ID_PART.match(part) for part in parts)
+    well_formed = len(parts) in (1, 2) and all(_ID_PART.fullmatch(part) for part in parts)
     if not well_formed or "--" in value or ".." in value or value.endswith(".git") or len(value) > 96:
         raise ValueError(
             f"{value!r} is not a repository id; write namespace/name with letters, digits, '-', '_' and '.', "
@@ -41,15 +41,22 @@ def check_tag(value: str) -> str:
     except InvalidVersion:
         well_formed = False
     else:
-        well_formed = bool(_TAG.match(value))
+        well_formed = bool(_TAG.fullmatch(value))
     if not well_formed:
         raise ValueError(f"{value!r} is not a version; write v, then major.minor.patch, such as v1.0.0 or v1.1.0-rc1")
     return value
 
 
+def check_column(value: str) -> str:
+    """Returns `value` if a template could name it, else raises ValueError."""
+    if not value or any(character in value for character in "{}.[]!:"):
+        raise ValueError(f"{value!r} cannot be used as a column: its name is empty or holds one of {{ }} . [ ] ! :")
+    return value
+
+
 def is_commit(value: str) -> bool:
     """Whether `value` is a full commit id: 40 hexadecimal digits in lower case."""
-    return bool(_COMMIT.match(value))
+    return bool(_COMMIT.fullmatch(value))
 
 
 def check_template(value: str) -> str:
@@ -80,7 +87,8 @@ def template_columns(template: str) -> tuple[str, ...]:
 
 
 def _check_revision(value: str) -> str:
-    if not value.strip() or value != value.strip() or any(character in value for character in " ~^:?*[\\"):
+    odd = any(character.isspace() or character in "~^:?*[\\" for character in value)
+    if not value or odd or ".." in value:
         raise ValueError(f"{value!r} is not a branch, tag, refs/pr/N or commit")
     return value
 
@@ -97,4 +105,5 @@ TargetRepoId = Annotated[str, AfterValidator(check_target_repo_id)]
 Tag = Annotated[str, AfterValidator(check_tag)]
 LicenseChoice = Annotated[str, AfterValidator(_check_license)]
 Revision = Annotated[str, AfterValidator(_check_revision)]
+Column = Annotated[str, AfterValidator(check_column)]
 Template = Annotated[str, AfterValidator(check_template)]

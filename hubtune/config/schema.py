@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from hubtune.config.fields import LicenseChoice, RepoId, Revision, Tag, TargetRepoId, Template
+from hubtune.config.fields import Column, LicenseChoice, RepoId, Revision, Tag, TargetRepoId, Template
 
 Statement = Annotated[str, Field(min_length=1)]
 
@@ -33,7 +33,7 @@ class DataConfig(_Section):
     split: Annotated[str, Field(min_length=1)] = "train"
     format: Literal["template", "text"] | None = None
     template: Template | None = None
-    text: str | None = None
+    text: Column | None = None
 
     @model_validator(mode="after")
     def _one_format(self) -> Self:

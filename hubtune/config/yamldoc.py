@@ -38,7 +38,7 @@ def parse(text: str) -> tuple[Mapping, list[Problem]]:
         return {}, [Problem("", f"this is not YAML{where}: {error.problem or error.context}")]
     except yaml.YAMLError as error:
         return {}, [Problem("", f"this is not YAML: {error}")]
-    if node is None:
+    if node is None or value is None:
         return {}, []
     if not isinstance(value, dict):
         return {}, [
@@ -48,12 +48,15 @@ def parse(text: str) -> tuple[Mapping, list[Problem]]:
 
 
 def parse_scalar(text: str) -> Value:
-    """Parses the value of a `key=value` override as YAML; text that is not YAML stays text."""
+    """Parses the value of a `key=value` override as YAML; text that is not YAML stays text.
+
+    So does a sentence with a colon in it, which YAML would read as a mapping: one is written in braces.
+    """
     try:
         value: Value = yaml.safe_load(text)
     except yaml.YAMLError:
         return text
-    return value
+    return text if isinstance(value, dict) and not text.lstrip().startswith("{") else value
 
 
 def _duplicates(node: yaml.Node, path: str) -> Iterator[Problem]:

@@ -33,6 +33,7 @@ class Prepared:
     held_out: list[Example]
     sources: list[SourceRecord]
     held_out_left_out: int
+    max_length: int
 
     def record(self, upstream: dict[str, str]) -> DataRecord:
         """Returns the data record."""
@@ -42,6 +43,7 @@ class Prepared:
             train=_count(self.train),
             held_out=_count(self.held_out, self.held_out_left_out),
             split_method=METHOD,
+            max_length=self.max_length,
         )
 
     def check(self, record: DataRecord) -> None:
@@ -64,6 +66,8 @@ def prepare(
     folders: Sequence[Path],
     tokenizer: "PreTrainedTokenizerBase",
     progress: Progress,
+    *,
+    context: int | None = None,
 ) -> Prepared:
     """Reads, renders, splits and encodes all data sets of a run.
 
@@ -73,6 +77,7 @@ def prepare(
         folders: The snapshot's folder of each data set, in the config's order.
         tokenizer: The base model's tokenizer.
         progress: Told of each data set.
+        context: The most tokens that the base model can read; None where it sets no limit.
 
     Raises:
         DataError: A data set cannot be used; the subclass and the message say why.
@@ -116,12 +121,15 @@ def prepare(
     train = [text for text, held in zip(texts, mask, strict=True) if not held]
     limit = config.evaluate.max_items or len(held_out)
     measured = random.Random(config.evaluate.seed).sample(held_out, min(limit, len(held_out)))  # noqa: S311 - no secret
-    length = config.train.max_length
+    length = min(config.train.max_length, context or config.train.max_length)
+    if length < config.train.max_length:
+        progress.warn(f"{pins.base.repo} reads at most {length} tokens: rows are cut there, before train.max_length")
     return Prepared(
         train=encode(train, tokenizer, length),
         held_out=encode(measured, tokenizer, length),
         sources=sources,
         held_out_left_out=len(held_out) - len(measured),
+        max_length=length,
     )
 
 

@@ -1,5 +1,6 @@
 """Reads the rows of a pinned data set from its snapshot's folder, offline, and checks that the config fits them."""
 
+import errno
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,9 +24,7 @@ def read_rows(folder: Path, entry: DataConfig) -> "Dataset":
     """
     rows = _load(folder, entry)
     if len(rows) == 0:
-        raise EmptySplitError(
-            f"The split {entry.split!r} of {entry.repo} has no rows.", hint="Choose another with `data[].split`."
-        )
+        raise _empty(entry)
     _check_columns(rows, entry)
     return rows
 
@@ -38,11 +37,16 @@ def _load(folder: Path, entry: DataConfig) -> "Dataset":
     try:
         with disk_errors(folder):
             found = datasets.load_dataset(str(folder), name=entry.name, token=False)
+    except StopIteration as error:
+        # What `datasets` lets out for a JSON Lines file of no lines.
+        raise _empty(entry) from error
     except (ValueError, OSError, DatasetGenerationError) as error:
-        if "split=" in str(error) or "corresponds to no data" in str(error):
-            # An empty file gives no schema, and so no split.
-            raise EmptySplitError(f"{entry.repo} has no rows: {error}") from error
+        if "corresponds to no data" in str(error):
+            raise _empty(entry) from error
         cause = error.__cause__ or error
+        with disk_errors(folder):
+            if isinstance(cause, OSError) and cause.errno == errno.ENOSPC:
+                raise cause from error
         raise DataError(
             f"The files of {entry.repo} cannot be read as a data set: {cause}",
             hint="JSON Lines, CSV, Parquet and Arrow can; several configurations need `data[].name`.",
@@ -73,3 +77,9 @@ def _check_columns(rows: "Dataset", entry: DataConfig) -> None:
                 f"The column {column!r} of {entry.repo} holds {type(feature).__name__}, which a template cannot write.",
                 hint="Use columns of text or numbers.",
             )
+
+
+def _empty(entry: DataConfig) -> EmptySplitError:
+    return EmptySplitError(
+        f"The split {entry.split!r} of {entry.repo} has no rows.", hint="Choose another with `data[].split`."
+    )

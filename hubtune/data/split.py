@@ -9,15 +9,20 @@ import unicodedata
 from collections.abc import Sequence
 
 _PLACES = 2**48
-METHOD = "sha256 of the seed and the row's text, folded to its letters and digits"
+METHOD = "sha256 of the seed and the row's text, without case, punctuation and spacing"
 
 
 def fold(text: str) -> str:
-    """Returns the text's words in lower case, without punctuation: what two duplicates have in common."""
-    letters = (
-        character if character.isalnum() else " " for character in unicodedata.normalize("NFKC", text).casefold()
-    )
-    return " ".join("".join(letters).split())
+    """Returns the text in lower case with punctuation and spacing reduced to single spaces.
+
+    That is what two duplicates have in common. Letters, marks, digits and symbols of every script stay.
+    """
+    kept = (" " if unicodedata.category(character)[0] in "PZC" else character for character in _normal(text))
+    return " ".join("".join(kept).split())
+
+
+def _normal(text: str) -> str:
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
 def held_out_mask(texts: Sequence[str], share: float, seed: int) -> list[bool]:

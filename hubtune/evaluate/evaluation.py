@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hubtune.config.schema import TuneConfig
 from hubtune.data.tokens import Example
 from hubtune.evaluate.bootstrap import LEAST_ROWS, METHOD, perplexity_difference
-from hubtune.evaluate.perplexity import likelihoods
+from hubtune.evaluate.perplexity import Likelihoods, likelihoods
 from hubtune.models.environment import environment
 from hubtune.models.load import load_adapter, load_base, pad_id
 from hubtune.records.evaluation import EvaluationRecord, Measure
@@ -45,19 +45,7 @@ def evaluate(
         with model.disable_adapter():
             base = likelihoods(model, held_out, padding, settings.batch_size, lambda: task.advance(note="base"))
         tuned = likelihoods(model, held_out, padding, settings.batch_size, lambda: task.advance(note="tuned"))
-    enough = len(held_out) >= LEAST_ROWS
-    measure = Measure(
-        name="perplexity",
-        split="held-out",
-        n=len(held_out),
-        tokens=int(base.tokens.sum()),
-        base=base.perplexity,
-        tuned=tuned.perplexity,
-        interval=perplexity_difference(base, tuned, settings.seed) if enough else None,
-        interval_method=METHOD if enough else None,
-        status="measured" if enough else "insufficient data",
-        detail=None if enough else f"{len(held_out)} rows are held out; {LEAST_ROWS} are the least for an interval",
-    )
+    measure = _perplexity(base, tuned, settings.seed)
     run.event("evaluate", event="measure", name=measure.name, base=measure.base, tuned=measure.tuned, n=measure.n)
     return EvaluationRecord(
         upstream=run.digests("config", "evaluate", "data.json", "training.json"),
@@ -67,4 +55,29 @@ def evaluate(
         max_items=settings.max_items,
         seed=settings.seed,
         environment=environment(),
+    )
+
+
+def _perplexity(base: Likelihoods, tuned: Likelihoods, seed: int) -> Measure:
+    rows = len(base.nll)
+    values = base.perplexity, tuned.perplexity
+    finite = all(math.isfinite(value) for value in values)
+    enough = rows >= LEAST_ROWS
+    if not finite:
+        detail = f"the perplexity came out as {values[0]} for the base and {values[1]} for the tuned model"
+    elif not enough:
+        detail = f"{rows} rows are held out; {LEAST_ROWS} are the least for an interval"
+    else:
+        detail = None
+    return Measure(
+        name="perplexity",
+        split="held-out",
+        n=rows,
+        tokens=int(base.tokens.sum()),
+        base=values[0] if finite else None,
+        tuned=values[1] if finite else None,
+        interval=perplexity_difference(base, tuned, seed) if finite and enough else None,
+        interval_method=METHOD if finite and enough else None,
+        status="failed" if not finite else "measured" if enough else "insufficient data",
+        detail=detail,
     )

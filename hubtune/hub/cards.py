@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import yaml
 from huggingface_hub import RepoCard
 
 
@@ -12,8 +13,8 @@ def languages_of(folder: Path) -> list[str]:
         return []
     try:
         stated = RepoCard(path.read_text(encoding="utf-8"), ignore_metadata_errors=True).data.get("language")
-    except ValueError:
+    except (ValueError, yaml.YAMLError):
         return []
-    if isinstance(stated, str):
-        return [stated]
-    return [str(language) for language in stated] if isinstance(stated, list) else []
+    # YAML 1.1 reads the code of Norwegian, unquoted, as false.
+    entries = ["no" if entry is False else entry for entry in (stated if isinstance(stated, list) else [stated])]
+    return [entry for entry in entries if isinstance(entry, str)]

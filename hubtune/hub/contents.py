@@ -8,28 +8,33 @@ from huggingface_hub import HfApi, hf_hub_download
 from huggingface_hub.hf_api import RepoFile
 
 from hubtune.hub.translate import hub_errors
-from hubtune.records.base import sha256_file
+from hubtune.records.base import disk_errors, sha256_file
 
 
-def digests_at(repo: str, commit: str, wanted: Collection[str]) -> dict[str, str]:
+def digests_at(repo: str, commit: str, wanted: Collection[str], *, download: bool = False) -> dict[str, str]:
     """Returns the sha256 of each of the files `wanted` that the repository holds at `commit`.
 
-    Small files are downloaded and hashed. A large file is stored by its sha256, which is part of the commit.
+    Args:
+        repo: A model repository.
+        commit: 40 hexadecimal digits.
+        wanted: Paths in the repository.
+        download: Hash the bytes of every file as a consumer gets them. Else those of small files alone; a large one is
+            stored by its sha256, which is part of the commit.
 
     Raises:
         HubError: The repository cannot be read.
     """
-    with hub_errors(repo, commit), tempfile.TemporaryDirectory() as folder:
+    with hub_errors(repo, commit), tempfile.TemporaryDirectory() as folder, disk_errors(Path(folder)):
         found = {}
         for entry in HfApi().list_repo_tree(repo, recursive=True, revision=commit):
             if not isinstance(entry, RepoFile) or entry.path not in wanted:
                 continue
-            if entry.lfs is not None:
+            if entry.lfs is not None and not download:
                 found[entry.path] = entry.lfs.sha256
             else:
-                found[entry.path] = sha256_file(
-                    Path(hf_hub_download(repo, entry.path, revision=commit, local_dir=folder))
-                )
+                path = Path(hf_hub_download(repo, entry.path, revision=commit, local_dir=folder))
+                found[entry.path] = sha256_file(path)
+                path.unlink()
     return found
 
 

@@ -29,7 +29,7 @@ from hubtune.errors import (
     RevisionNotFoundError,
 )
 
-_TOKEN = re.compile(r"hf_[A-Za-z0-9]{4,}|Bearer\s+\S+")
+_TOKEN = re.compile(r"hf_[A-Za-z0-9]{4,}|(?i:bearer)\s+\S+")
 _LOGIN = "Log in with `hf auth login`, or set HF_TOKEN to a token from https://huggingface.co/settings/tokens"
 
 
@@ -64,7 +64,7 @@ def explain(error: Exception, repo: str = "", revision: str = "") -> HubError:
         )
     return HubUnreachableError(
         f"No Hub answers at {constants.ENDPOINT}: {mask(str(error)) or type(error).__name__}.",
-        hint="Check the network and HF_ENDPOINT. To work without the public Hub: hubtune run --hub FOLDER",
+        hint="Check the network and HF_ENDPOINT; --hub FOLDER works on an embedded Hub instead.",
     )
 
 
@@ -110,5 +110,5 @@ def _explain_answer(error: HfHubHTTPError, repo: str, revision: str) -> HubError
         return HubError(f"The Hub asks for a pause (too many requests): {said}", hint="Wait a while, then try again.")
     return HubError(
         f"The Hub answered with {status}{f' about {repo}' if repo else ''}: {said}",
-        hint="Try again; if it stays, see https://status.huggingface.co",
+        hint="Try again; if it stays, the Hub itself has a fault.",
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HfHubHTTPError
+from packaging.version import Version
 
 from hubtune.errors import CardError, PublishConflictError, TagExistsError
 from hubtune.hub.read import find_tag
@@ -100,5 +101,10 @@ def tag_taken(repo: str, tag: str, commit: str | None) -> TagExistsError:
     """Returns the error for a tag that names another commit than a release's."""
     return TagExistsError(
         f"{repo} already has the tag {tag}, on commit {commit}, which is not this release; a tag is never moved.",
-        hint="Give the release a tag of its own, such as the next version: --tag",
+        hint=f"Give the release a tag of its own: --tag {_next(tag)}",
     )
+
+
+def _next(tag: str) -> str:
+    version = Version(tag)
+    return f"v{version.major}.{version.minor}.{version.micro + 1}"

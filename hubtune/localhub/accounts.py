@@ -1,5 +1,7 @@
 """Who may do what: the users of the auth file, or the one user of a Hub without one."""
 
+import base64
+import binascii
 import hmac
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +14,9 @@ from hubtune.errors import ConfigError
 from hubtune.localhub.errors import ApiError
 from hubtune.localhub.ids import RepoId
 from hubtune.localhub.repos import HubRepo
+
+BASIC = 'Basic realm="Authentication required", charset="UTF-8"'
+"""What tells git to ask for a user name and a password."""
 
 ANYWHERE = "demo"
 """The user that any token stands for on a Hub without an auth file; may write anywhere."""
@@ -56,6 +61,11 @@ class User(BaseModel):
         """Says whether the user may change a repository of this name."""
         return self.role == "write" and self.belongs_to(repo_id.namespace)
 
+    @property
+    def may_propose(self) -> bool:
+        """Whether the user may open pull requests and take part in discussions, wherever they may read."""
+        return self.role != "read"
+
 
 class _AuthFile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -86,24 +96,42 @@ class Accounts:
     def sign_in(self, authorization: str | None) -> User | None:
         """Returns the user whom an Authorization header names; None for nobody.
 
+        Git sends the token as the password of basic authentication, and the user name does not matter.
+
         Raises:
             ApiError: 401 for a token that no user has.
         """
         if not authorization:
             return None
-        scheme, _, token = authorization.partition(" ")
-        if scheme.lower() == "bearer" and token:
+        scheme, _, value = authorization.partition(" ")
+        token = _password(value) if scheme.lower() == "basic" else value.strip()
+        if scheme.lower() in {"bearer", "basic"} and token:
             if not self._users:
                 return User(name=ANYWHERE, fullname="Demo User")
             for user in self._users:
-                if hmac.compare_digest((user.token or "").encode(), token.strip().encode()):
+                if hmac.compare_digest((user.token or "").encode(), token.encode()):
                     return user
-        raise ApiError(401, "Invalid credentials in Authorization header")
+        # Git asks for a password only when it is told which kind is wanted.
+        headers = {"WWW-Authenticate": BASIC} if scheme.lower() == "basic" else None
+        raise ApiError(401, "Invalid credentials in Authorization header", headers=headers)
+
+    def find(self, name: str) -> User | None:
+        """Returns the user of this name, or None; on a Hub without an auth file every name is a user's."""
+        if not self._users:
+            return User(name=name)
+        return next((user for user in self._users if user.name.casefold() == name.casefold()), None)
 
 
 def may_read(user: User | None, repo: HubRepo) -> bool:
     """Says whether the user, or nobody in particular, may see a repository."""
     return not repo.settings.private or (user is not None and user.belongs_to(repo.id.namespace))
+
+
+def _password(value: str) -> str:
+    try:
+        return base64.b64decode(value.strip(), validate=True).decode().partition(":")[2]
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
 
 
 def _read(path: Path) -> tuple[User, ...]:

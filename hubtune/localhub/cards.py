@@ -9,6 +9,9 @@ from hubtune.localhub.ids import RepoType
 from hubtune.localhub.safe_yaml import load_yaml
 
 _FRONT_MATTER = re.compile(r"\A\s*---[\r\n]+(.*?)[\r\n]+---(?:\r\n|\n|\Z)", re.DOTALL)
+_BOOLEAN = "tag:yaml.org,2002:bool"
+_MOST_VALUES = 100_000
+_DEEPEST = 50
 _PLAIN = ("library_name", "pipeline_tag")
 _PREFIXED = {"license": "license", "datasets": "dataset"}
 _DATASET_PREFIXED = {
@@ -17,6 +20,18 @@ _DATASET_PREFIXED = {
     "task_categories": "task_categories",
     "size_categories": "size_categories",
 }
+
+
+class _CardLoader(yaml.SafeLoader):
+    """Reads words as the Hub does: by YAML 1.2, where `no` is the code of Norwegian and not false."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - the base class has it so
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != _BOOLEAN]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+_CardLoader.add_implicit_resolver(_BOOLEAN, re.compile(r"(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
 
 
 def front_matter(text: str) -> Mapping[str, object] | None:
@@ -28,12 +43,13 @@ def front_matter(text: str) -> Mapping[str, object] | None:
     match = _FRONT_MATTER.match(text)
     if match is None:
         return None
-    data = load_yaml(match[1])
+    data = load_yaml(match[1], _CardLoader)
     if data is None:
         return None
     if not isinstance(data, dict):
         raise yaml.YAMLError("the front matter is not a mapping")
-    return data
+    plain = _Plain().copy(data)
+    return plain if isinstance(plain, dict) else None
 
 
 def card_tags(type_: RepoType, card: Mapping[str, object]) -> list[str]:
@@ -48,6 +64,23 @@ def card_tags(type_: RepoType, card: Mapping[str, object]) -> list[str]:
         if isinstance(relation, str):
             tags.append(f"base_model:{relation}:{base}")
     return list(dict.fromkeys(tags))
+
+
+class _Plain:
+    """Copies YAML's values as JSON's, and refuses what references make endless or very large."""
+
+    def __init__(self) -> None:
+        self._left = _MOST_VALUES
+
+    def copy(self, value: object, depth: int = 0) -> object:
+        self._left -= 1
+        if self._left < 0 or depth > _DEEPEST:
+            raise yaml.YAMLError("the front matter is too large")
+        if isinstance(value, dict):
+            return {str(key): self.copy(item, depth + 1) for key, item in value.items()}
+        if isinstance(value, (list, tuple, set)):
+            return [self.copy(item, depth + 1) for item in value]
+        return value if value is None or isinstance(value, (str, int, float, bool)) else str(value)
 
 
 def _values(card: Mapping[str, object], key: str) -> Iterator[str]:

@@ -14,7 +14,7 @@ from dulwich.repo import Repo
 
 from hubtune.localhub.attributes import NEW_REPO_ATTRIBUTES
 from hubtune.localhub.changes import AddFile, CommitRequest
-from hubtune.localhub.disk import locks_released, sync_folder
+from hubtune.localhub.disk import locks_released, require_room, sync_folder
 from hubtune.localhub.errors import StaleParentError
 from hubtune.localhub.large_files import LargeFileStore
 from hubtune.localhub.ref_writes import swap_ref
@@ -27,15 +27,24 @@ FIRST_COMMIT = CommitRequest("initial commit", "", None, (AddFile(".gitattribute
 _PACK_FROM = 100
 
 
-def commit(git: Repo, ref: Ref, request: CommitRequest, *, author: str, large_files: LargeFileStore) -> ObjectID:
+def commit(
+    git: Repo,
+    ref: Ref,
+    request: CommitRequest,
+    *,
+    author: str,
+    large_files: LargeFileStore,
+    start: ObjectID | None = None,
+) -> ObjectID:
     """Puts a commit on a branch; the caller holds the repository's lock.
 
     Args:
         git: The repository.
-        ref: The branch's full ref; where it does not exist yet, the commit has no parent.
+        ref: The branch's full ref.
         request: What to change.
         author: The user's name.
         large_files: Where the content of large files must already be.
+        start: The commit's parent where the branch does not exist yet; None for a commit without a parent.
 
     Returns:
         The new commit.
@@ -44,18 +53,34 @@ def commit(git: Repo, ref: Ref, request: CommitRequest, *, author: str, large_fi
         ApiError: If the branch is not at the expected parent any more, or a change cannot be made.
     """
     head = read_ref(git, ref)
-    if request.parent is not None and not (head and head.startswith(request.parent.lower().encode())):
+    parent = start if head is None else head
+    if request.parent is not None and not (parent and parent.startswith(request.parent.lower().encode())):
         raise StaleParentError
-    edit = TreeEdit(git, head, large_files)
+    edit = TreeEdit(git, parent, large_files)
     for change in request.changes:
         edit.apply(change)
     tree, objects = edit.build()
-    new = _new_commit(tree, head, request.message, author)
-    with locks_released():
-        _store(git, [*objects, new])
+    new = new_commit(tree, parent, request.message, author)
+    move_branch(git, ref, head, new, objects)
+    return new.id
+
+
+def move_branch(git: Repo, ref: Ref, head: ObjectID | None, new: Commit, objects: Iterable[ShaFile]) -> None:
+    """Stores a new commit with what it needs and moves a branch to it.
+
+    Args:
+        git: The repository.
+        ref: The branch's full ref.
+        head: Where the branch must still be, or None if it must not exist.
+        new: The commit.
+        objects: What the commit refers to and the repository may lack.
+
+    Raises:
+        StaleParentError: If the branch is somewhere else.
+    """
+    store_objects(git, [*objects, new])
     if not swap_ref(git, ref, head, new.id):
         raise StaleParentError
-    return new.id
 
 
 def identity(user: str) -> bytes:
@@ -63,7 +88,8 @@ def identity(user: str) -> bytes:
     return f"{user} <{user}@users.noreply.localhost>".encode()
 
 
-def _new_commit(tree: ObjectID, parent: ObjectID | None, message: str, author: str) -> Commit:
+def new_commit(tree: ObjectID, parent: ObjectID | None, message: str, author: str) -> Commit:
+    """Returns a commit that is made now; it is not stored yet."""
     new = Commit()
     new.tree = tree
     new.parents = [parent] if parent else []
@@ -75,17 +101,20 @@ def _new_commit(tree: ObjectID, parent: ObjectID | None, message: str, author: s
     return new
 
 
-def _store(git: Repo, objects: Iterable[ShaFile]) -> None:
+def store_objects(git: Repo, objects: Iterable[ShaFile]) -> None:
+    """Stores objects that no ref needs yet."""
     items = list(objects)
+    require_room(Path(git.path), sum(item.raw_length() for item in items))
     folder = Path(os.fsdecode(git.object_store.path))
     # As git does it: many objects make one pack, which is one flush to disk instead of one each.
-    if len(items) >= _PACK_FROM:
-        git.object_store.add_objects([(item, None) for item in items])
-        changed = {folder / "pack"}
-    else:
-        for item in items:
-            git.object_store.add_object(item)
-        changed = {folder / item.id[:2].decode() for item in items}
+    with locks_released():
+        if len(items) >= _PACK_FROM:
+            git.object_store.add_objects([(item, None) for item in items])
+            changed = {folder / "pack"}
+        else:
+            for item in items:
+                git.object_store.add_object(item)
+            changed = {folder / item.id[:2].decode() for item in items}
     # Each object was flushed as it was written; its name was not, and the branch must not survive where that is lost.
     for path in (*sorted(changed), folder):
         sync_folder(path)

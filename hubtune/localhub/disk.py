@@ -1,14 +1,30 @@
 """Durable writes: after a crash a file is there with all its content, or not at all."""
 
+import errno
 import os
+import shutil
 import tempfile
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
 DRAFT_PREFIX = ".new-"
 """How the files of `write_durably` are called until they are whole."""
+
+# For refs, their locks and the folders that git makes beside the objects.
+_MARGIN = 256 * 1024
+
+
+def require_room(folder: Path, size: int) -> None:
+    """Raises ENOSPC before anything is written where `size` bytes do not fit.
+
+    dulwich leaves its lock files behind when a disk fills up under it, and they would block the branch for good.
+    """
+    if shutil.disk_usage(folder).free < size + _MARGIN:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
 
 def sync_folder(folder: Path) -> None:

@@ -42,6 +42,11 @@ class StaleParentError(ApiError):
         super().__init__(412, "The branch was updated since you opened this page. Please refresh and try again.")
 
 
+def forbidden() -> ApiError:
+    """Returns the answer for a user who may read a repository but not do what they ask."""
+    return ApiError(403, "You have read access but not the required permissions for this operation")
+
+
 def repo_not_found(*, anonymous: bool) -> ApiError:
     """Returns the answer for a repository that does not exist or must not be seen.
 

@@ -89,8 +89,10 @@ def leftovers(folder: HubFolder) -> Iterator[Path]:
     """Yields what a server that was killed did not finish: nothing that it had promised anybody."""
     if folder.scratch.is_dir():
         yield from sorted(folder.scratch.iterdir())
+    yield from folder.repos.glob(f"{DRAFT_PREFIX}*")
     for repo in repo_folders(folder.repos):
         yield from repo.glob(f"{DRAFT_PREFIX}*")
+        yield from repo.glob(f"*/{DRAFT_PREFIX}*")
         yield from repo.glob("*.lock")
         yield from (repo / "refs").rglob("*.lock")
         yield from (repo / "objects").glob("*/*.lock")

@@ -27,6 +27,18 @@ class RepoType(StrEnum):
         return "" if self is RepoType.MODEL else f"{self.plural}/"
 
     @classmethod
+    def parse(cls, word: object) -> "RepoType":
+        """Returns the type that a request's body names; a model where it names none.
+
+        Raises:
+            ApiError: 400 if there is no such type.
+        """
+        try:
+            return cls(str(word or cls.MODEL))
+        except ValueError as error:
+            raise ApiError(400, f"Invalid repo type: {word}") from error
+
+    @classmethod
     def from_plural(cls, word: str) -> "RepoType":
         """Returns the type that an API path names."""
         return cls(word.removesuffix("s"))

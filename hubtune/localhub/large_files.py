@@ -51,6 +51,13 @@ class LargeFileStore:
         """Says whether the pointer's content is here."""
         return self.size(pointer.sha256) == pointer.size
 
+    def discard(self, sha256: str) -> None:
+        """Removes the content with this digest, if it is here."""
+        path = self.path(sha256)
+        path.unlink(missing_ok=True)
+        if path.parent.is_dir():
+            sync_folder(path.parent)
+
     def receive(self, pointer: Pointer) -> "IncomingFile":
         """Returns a writer for the pointer's content, to be used in a `with` statement.
 

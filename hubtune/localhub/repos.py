@@ -7,7 +7,7 @@ regard case.
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +23,7 @@ from hubtune.localhub.disk import sync_folder, sync_tree, write_durably
 from hubtune.localhub.errors import repo_not_found
 from hubtune.localhub.ids import RepoId, RepoType
 from hubtune.localhub.large_files import LargeFileStore
+from hubtune.localhub.moves import Moves
 from hubtune.localhub.revisions import MAIN
 
 SETTINGS_FILE = "hub.json"
@@ -37,6 +38,7 @@ class RepoSettings(BaseModel):
         gated: Whether readers must accept conditions first, and who grants access.
         created: When it was created.
         sdk: What a space runs on.
+        description: One line about it, if anybody gave one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,6 +47,7 @@ class RepoSettings(BaseModel):
     gated: Literal[False, "auto", "manual"] = False
     created: datetime
     sdk: str | None = None
+    description: str | None = None
 
 
 @dataclass(frozen=True)
@@ -91,9 +94,17 @@ class RepoStore:
         for type_ in RepoType:
             (root / type_.plural).mkdir(parents=True, exist_ok=True)
         scratch.mkdir(parents=True, exist_ok=True)
+        self._moves = Moves(root / "moves.json")
 
     def find(self, repo_id: RepoId) -> HubRepo | None:
-        """Returns the repository with this id, in whatever spelling, or None."""
+        """Returns the repository with this id, in whatever spelling, or the one that was moved from there, or None."""
+        found = self.find_exactly(repo_id)
+        if found is None and (target := self._moves.target(repo_id)) is not None:
+            return self.find_exactly(target)
+        return found
+
+    def find_exactly(self, repo_id: RepoId) -> HubRepo | None:
+        """Returns the repository that has this id now, in whatever spelling, or None."""
         folder: Path | None = self._root / repo_id.type.plural
         namespace = None
         if repo_id.namespace is not None and folder is not None:
@@ -109,7 +120,7 @@ class RepoStore:
         """Yields every repository of a type, by path."""
         folder = self._root / type_.plural
         for path in sorted([*folder.glob("*.git"), *folder.glob("*/*.git")]):
-            found = self.find(RepoId.parse(type_, path.relative_to(folder).as_posix().removesuffix(".git")))
+            found = self.find_exactly(RepoId.parse(type_, path.relative_to(folder).as_posix().removesuffix(".git")))
             if found is not None:
                 yield found
 
@@ -121,13 +132,9 @@ class RepoStore:
         """
         settings = RepoSettings(private=private, created=datetime.now(UTC), sdk=sdk)
         with self._names:
-            if self.find(repo_id) is not None:
+            if self.find_exactly(repo_id) is not None:
                 return None
-            parent = self._root / repo_id.type.plural
-            if repo_id.namespace is not None:
-                parent = _child(parent, repo_id.namespace) or parent / repo_id.namespace
-            parent.mkdir(exist_ok=True)
-            sync_folder(parent.parent)
+            parent = self._namespace(repo_id)
             draft = Path(tempfile.mkdtemp(dir=self._scratch))
             try:
                 draft.chmod(0o755)
@@ -138,7 +145,34 @@ class RepoStore:
                 shutil.rmtree(draft, ignore_errors=True)
                 raise
             sync_folder(parent)
-        return self.find(repo_id)
+        return self.find_exactly(repo_id)
+
+    def move(self, repo: HubRepo, to: RepoId) -> HubRepo | None:
+        """Gives a repository another name; requests for the old one find it until another repository takes it.
+
+        Returns:
+            The repository under its new name, or None where that is taken.
+        """
+        with self._names, self.lock(repo):
+            taken = self.find_exactly(to)
+            # A change of spelling alone is a move too.
+            if taken is not None and taken.path != repo.path:
+                return None
+            parent = self._namespace(to)
+            # Noted first: were the note lost instead, the old name would lead nowhere.
+            self._moves.note(repo.id, to)
+            repo.path.rename(parent / f"{to.name}.git")
+            sync_folder(parent)
+            sync_folder(repo.path.parent)
+        return self.find_exactly(to)
+
+    def configure(self, repo: HubRepo, changes: Mapping[str, object]) -> RepoSettings:
+        """Changes settings of a repository and returns all of them."""
+        with self.lock(repo):
+            current = RepoSettings.model_validate_json((repo.path / SETTINGS_FILE).read_bytes())
+            settings = RepoSettings.model_validate({**current.model_dump(), **changes})
+            write_durably(repo.path / SETTINGS_FILE, settings.model_dump_json(indent=2).encode())
+        return settings
 
     def delete(self, repo: HubRepo) -> None:
         """Removes a repository; its large files stay, as others may share them."""
@@ -151,6 +185,14 @@ class RepoStore:
     def lock(self, repo: HubRepo) -> AbstractContextManager[bool]:
         """Returns the lock that whoever changes the repository must hold."""
         return self._locks.setdefault(repo.id.key, threading.Lock())
+
+    def _namespace(self, repo_id: RepoId) -> Path:
+        parent = self._root / repo_id.type.plural
+        if repo_id.namespace is not None:
+            parent = _child(parent, repo_id.namespace) or parent / repo_id.namespace
+        parent.mkdir(exist_ok=True)
+        sync_folder(parent.parent)
+        return parent
 
     def _fill(self, draft: Path, settings: RepoSettings, author: str) -> None:
         with Repo.init_bare(str(draft), default_branch=b"main") as git:

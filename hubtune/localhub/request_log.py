@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from hubtune.localhub.disk import DISK_FULL
+
 
 @dataclass
 class RequestNote:
@@ -46,13 +48,17 @@ class RequestLog:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 
     def write(self, note: RequestNote, status: int) -> None:
-        """Writes the line of an answered request, in one piece."""
+        """Writes the line of an answered request, in one piece; on a full disk the line is lost, not the answer."""
         line = {"time": datetime.now(UTC).isoformat(), **asdict(note), "status": status}
         fault = line.pop("fault")
         if fault is not None:
             line["fault"] = fault
         with self._lock:
-            os.write(self._file, json.dumps(line).encode() + b"\n")
+            try:
+                os.write(self._file, json.dumps(line).encode() + b"\n")
+            except OSError as error:
+                if error.errno not in DISK_FULL:
+                    raise
 
     def close(self) -> None:
         """Closes the file."""

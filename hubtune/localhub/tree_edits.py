@@ -77,6 +77,13 @@ class TreeEdit:
             case CopyFile(path, source, revision):
                 self._files[check_path(path)] = (_FILE_MODE, self._source(source, revision))
 
+    def replace(self, path: bytes, entry: tuple[int, ObjectID] | None) -> None:
+        """Puts what is stored already at a path, or removes what is there."""
+        if entry is None:
+            self._files.pop(path, None)
+        else:
+            self._files[path] = entry
+
     def build(self) -> tuple[ObjectID, list[ShaFile]]:
         """Returns the root tree and every object that the repository lacks.
 

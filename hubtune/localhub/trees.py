@@ -59,8 +59,24 @@ def find_entry(git: Repo, commit: ObjectID, path: str) -> TreeEntry | None:
     return TreeEntry(path, sha.decode(), is_folder)
 
 
-def list_entries(git: Repo, folder: TreeEntry, *, recursive: bool) -> Iterator[TreeEntry]:
-    """Yields what is in a folder, in git's order; a folder stands before what is in it."""
+def root_of(git: Repo, commit: ObjectID) -> TreeEntry:
+    """Returns the root folder of a commit."""
+    return TreeEntry("", tree_of(git, commit).decode(), is_folder=True)
+
+
+def list_entries(git: Repo, folder: TreeEntry, *, recursive: bool, skip: set[str] | None = None) -> Iterator[TreeEntry]:
+    """Yields what is in a folder, in git's order; a folder stands before what is in it.
+
+    Args:
+        git: The repository.
+        folder: Where to look.
+        recursive: Whether to look into the folders in it too.
+        skip: The sha1s of folders not to look into; those that were looked into are added. None looks into all.
+    """
+    if skip is not None:
+        if folder.oid in skip:
+            return
+        skip.add(folder.oid)
     tree = git[ObjectID(folder.oid.encode())]
     if not isinstance(tree, Tree):
         return
@@ -70,13 +86,12 @@ def list_entries(git: Repo, folder: TreeEntry, *, recursive: bool) -> Iterator[T
         entry = TreeEntry(path, item.sha.decode(), S_ISDIR(item.mode))
         yield entry
         if recursive and entry.is_folder:
-            yield from list_entries(git, entry, recursive=True)
+            yield from list_entries(git, entry, recursive=True, skip=skip)
 
 
 def list_files(git: Repo, commit: ObjectID) -> Iterator[TreeEntry]:
     """Yields every file of a commit."""
-    root = TreeEntry("", tree_of(git, commit).decode(), is_folder=True)
-    return (entry for entry in list_entries(git, root, recursive=True) if not entry.is_folder)
+    return (entry for entry in list_entries(git, root_of(git, commit), recursive=True) if not entry.is_folder)
 
 
 def read_blob(git: Repo, oid: str) -> bytes:

@@ -43,6 +43,38 @@ def pad_id(tokenizer: "PreTrainedTokenizerBase") -> int:
     return int(tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id)
 
 
+def context_length(folder: Path, name: str) -> int | None:
+    """Returns how many tokens a model can read at once, by its config; None where the config sets no limit.
+
+    Raises:
+        ModelError: The config cannot be read without remote code.
+    """
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(
+            f"The config of {name} cannot be used: {_first_line(error)}",
+            hint="Choose a base model that transformers knows by itself; code from a repository is never run.",
+        ) from error
+    return getattr(config.get_text_config(), "max_position_embeddings", None)
+
+
+def check_vocabulary(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", name: str) -> None:
+    """Refuses a tokenizer with ids that the model has no embedding for.
+
+    Raises:
+        ModelError: It has some.
+    """
+    rows = model.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > rows:
+        raise ModelError(
+            f"The tokenizer of {name} has {len(tokenizer):,} tokens, and the model has embeddings for {rows:,}.",
+            hint="The repository's files do not belong together; choose another revision or base model.",
+        )
+
+
 def load_base(folder: Path, name: str, precision: str) -> "PreTrainedModel":
     """Loads a causal language model.
 
@@ -55,21 +87,30 @@ def load_base(folder: Path, name: str, precision: str) -> "PreTrainedModel":
         ModelError: It cannot be loaded as a causal language model without remote code.
     """
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     try:
-        model = AutoModelForCausalLM.from_pretrained(
+        model, report = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=dtype_of(precision),
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,
+            output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(
             f"{name} cannot be loaded as a causal language model: {_first_line(error)}",
             hint="Choose a base model that transformers knows by itself; code from a repository is never run.",
         ) from error
+    if report["missing_keys"]:
+        # transformers fills them with random numbers and goes on.
+        missing = sorted(report["missing_keys"])
+        raise ModelError(
+            f"{name} lacks {len(missing)} of its tensors, such as {missing[0]}.",
+            hint="Choose a repository that holds the whole causal language model.",
+        )
     return model.to("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -80,10 +121,11 @@ def load_adapter(base: "PreTrainedModel", folder: Path) -> "PeftModel":
         ModelError: It cannot be loaded, or does not fit the base model.
     """
     from peft import PeftModel
+    from safetensors import SafetensorError
 
     try:
         return PeftModel.from_pretrained(base, str(folder), local_files_only=True)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"The adapter in {folder} cannot be loaded: {_first_line(error)}") from error
 
 

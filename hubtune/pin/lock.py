@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from hubtune.config.schema import BaseModelConfig, DataConfig, TuneConfig
-from hubtune.errors import LockError
+from hubtune.errors import LockError, RecordError
 from hubtune.records.base import write_atomic
 from hubtune.records.pins import Pin, PinSet
 
@@ -19,7 +19,14 @@ def read_lock(path: Path) -> PinSet | None:
     Raises:
         RecordError: The file is not a lock.
     """
-    return PinSet.read(path) if path.is_file() else None
+    if not path.is_file():
+        return None
+    try:
+        return PinSet.read(path)
+    except RecordError as error:
+        raise RecordError(
+            error.message, details=error.details, hint="Take it back from git, or write it anew: hubtune pin --upgrade"
+        ) from error
 
 
 def write_lock(path: Path, pins: PinSet) -> None:

@@ -50,6 +50,15 @@ class Checks:
         """The findings as a record."""
         return CheckReport(findings=self.findings)
 
+    @property
+    def exit_code(self) -> int:
+        """The exit code of what `require_ok` raises; 0 where it raises nothing."""
+        try:
+            self.require_ok()
+        except HubtuneError as error:
+            return error.exit_code
+        return 0
+
     def require_ok(self) -> None:
         """Raises the fault itself where there is one, and where there are several, one error that names each.
 
@@ -67,6 +76,7 @@ class Checks:
                 details=[
                     f"{finding.check}: {finding.detail}" for finding in self.findings if finding.status == "error"
                 ],
+                hint="Correct each as its line says; `hubtune check` shows what is left.",
             )
 
     def attempt(self, check: str, work: Callable[[], T], detail: Callable[[T], str]) -> T | None:
@@ -137,7 +147,7 @@ def check_run(
         checks.attempt(
             "disk",
             lambda: _check_disk(size, run_folder),
-            lambda _: f"there is room for {size / 1e6:,.0f} MB of inputs and for the run",
+            lambda _: f"there is room for {size / 1e6:,.1f} MB of inputs and for the run",
         )
         task.advance(note="disk")
     return checks

@@ -63,7 +63,7 @@ def import_source(
     try:
         check_target_repo_id(repo)
     except ValueError as error:
-        raise ConfigError(str(error)) from error
+        raise ConfigError(f"{error}.", hint="Give the repository as namespace/name.") from error
     if not source.exists():
         raise ConfigError(f"There is nothing at {source}.", hint="Give a folder, a data file or a GGUF file.")
     with tempfile.TemporaryDirectory() as scratch:

@@ -12,7 +12,7 @@ from hubtune.pin.lock import lock_file, write_lock
 from hubtune.pin.pinning import Resolution, fetch_snapshots
 from hubtune.pipeline.check import check_run
 from hubtune.pipeline.extras import require_train
-from hubtune.pipeline.stages import run_card, run_evaluate, run_publish, run_train
+from hubtune.pipeline.stages import run_card, run_data, run_evaluate, run_publish, run_train
 from hubtune.records.base import Record
 from hubtune.records.evaluation import EvaluationRecord
 from hubtune.records.pins import PinSet
@@ -86,6 +86,8 @@ def run_job(config: TuneConfig, config_file: Path, options: RunOptions, progress
     """
     require_train("A run")
     run = _find_run(config, options) if options.resume else None
+    if options.resume and run is None:
+        progress.say("There is no earlier run of this config to go on with: starting a new one")
     if run is None:
         checks = check_run(
             config,
@@ -104,13 +106,18 @@ def run_job(config: TuneConfig, config_file: Path, options: RunOptions, progress
     else:
         progress.say(f"Going on with {run.path}")
         run.write_config(config)
-    if not (run.has(TrainingRecord) and run.adapter_dir.is_dir()):
-        run_train(run, progress)
-    if not run.has(EvaluationRecord):
-        run_evaluate(run, progress)
+    if not (run.has(TrainingRecord) and run.has(EvaluationRecord) and run.adapter_dir.is_dir()):
+        _train_and_evaluate(run, progress)
     inputs = run_card(run)
     release = run_publish(run, progress) if options.publish else None
     return Outcome(run=run, inputs=inputs, release=release)
+
+
+def _train_and_evaluate(run: RunDirectory, progress: Progress) -> None:
+    prepared = run_data(run, progress)
+    if not (run.has(TrainingRecord) and run.adapter_dir.is_dir()):
+        run_train(run, progress, prepared)
+    run_evaluate(run, progress, prepared)
 
 
 def _pin(

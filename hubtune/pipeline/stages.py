@@ -37,10 +37,14 @@ def run_data(run: RunDirectory, progress: Progress) -> "Prepared":
         DataError: A data set cannot be used.
         RecordError: The pins are missing, or the data is not what was recorded.
     """
+    require_train("Reading data")
     from hubtune.data.prepare import prepare
+    from hubtune.models.load import context_length
 
     config, pins = run.config(), run.read(PinSet)
-    prepared = prepare(config, pins, [cached(pin) for pin in pins.data], _tokenizer(pins), progress)
+    folders = [cached(pin) for pin in pins.data]
+    context = context_length(cached(pins.base), pins.base.repo)
+    prepared = prepare(config, pins, folders, _tokenizer(pins), progress, context=context)
     if run.has(DataRecord):
         prepared.check(run.read(DataRecord))
     else:
@@ -53,8 +57,13 @@ def run_data(run: RunDirectory, progress: Progress) -> "Prepared":
     return prepared
 
 
-def run_train(run: RunDirectory, progress: Progress) -> TrainingRecord:
+def run_train(run: RunDirectory, progress: Progress, prepared: "Prepared | None" = None) -> TrainingRecord:
     """Trains on the run's data and writes the adapter and training.json.
+
+    Args:
+        run: A run with pins.
+        progress: Told of each step.
+        prepared: The run's data where it was read already.
 
     Raises:
         HubtuneError: As `run_data`; and the model cannot be loaded, the run diverged, the disk is full.
@@ -62,15 +71,20 @@ def run_train(run: RunDirectory, progress: Progress) -> TrainingRecord:
     require_train("Training")
     from hubtune.train.training import train
 
-    prepared = run_data(run, progress)
+    prepared = prepared or run_data(run, progress)
     config, pins = run.config(), run.read(PinSet)
     record = train(run, config, pins.base, cached(pins.base), _tokenizer(pins), prepared.train, progress)
     run.write(record)
     return record
 
 
-def run_evaluate(run: RunDirectory, progress: Progress) -> EvaluationRecord:
+def run_evaluate(run: RunDirectory, progress: Progress, prepared: "Prepared | None" = None) -> EvaluationRecord:
     """Measures base and tuned model on the held-out rows and writes evaluation.json.
+
+    Args:
+        run: A run with a training record.
+        progress: Told of each step.
+        prepared: The run's data where it was read already.
 
     Raises:
         HubtuneError: As `run_data`; and the training record is missing, or a model cannot be loaded.
@@ -79,7 +93,7 @@ def run_evaluate(run: RunDirectory, progress: Progress) -> EvaluationRecord:
     from hubtune.evaluate.evaluation import evaluate
 
     training = run.read(TrainingRecord)
-    prepared = run_data(run, progress)
+    prepared = prepared or run_data(run, progress)
     config, pins = run.config(), run.read(PinSet)
     record = evaluate(run, config, cached(pins.base), _tokenizer(pins), training, prepared.held_out, progress)
     run.write(record)
@@ -96,20 +110,8 @@ def run_card(run: RunDirectory) -> CardInputs:
         CardError: The card is incomplete or holds a placeholder.
         RecordError: A record is missing.
     """
-    config, pins = run.config(), run.read(PinSet)
-    target = ReleaseTarget(config.publish.repo, config.publish.tag) if config.publish.repo else None
-    inputs = CardInputs(
-        config=config,
-        pins=pins,
-        data=run.read(DataRecord),
-        training=run.read(TrainingRecord),
-        evaluation=run.read(EvaluationRecord),
-        target=target,
-        version=__version__,
-    )
-    text = render_card(inputs)
-    check_card(text)
-    write_atomic(run.card_file, text)
+    inputs = _card_inputs(run, run.config())
+    write_atomic(run.card_file, _render(inputs))
     return inputs
 
 
@@ -133,12 +135,12 @@ def run_publish(
             "The config names no repository to publish to.",
             hint="Set `publish.repo` in config.yaml of the run, or give it: --push namespace/name",
         )
-    if config != run.config():
-        run.write_config(config)
-    run_card(run)
-    pins = run.read(PinSet)
-    plan = plan_release(run, config, config.publish.repo, cached(pins.base))
+    card = _render(_card_inputs(run, config))
+    plan = plan_release(run, config, config.publish.repo, cached(run.read(PinSet).base), card)
     commit = push(plan, progress)
+    # Only now: a release that was refused leaves the run's config and card as they were.
+    run.write_config(config)
+    write_atomic(run.card_file, card)
     record = ReleaseRecord(
         repo=plan.repo,
         commit=commit,
@@ -162,6 +164,24 @@ def with_target(config: TuneConfig, repo: str | None, tag: str | None) -> TuneCo
     given = {"publish.repo": repo, "publish.tag": tag}
     overrides = [f"{key}={json.dumps(value)}" for key, value in given.items() if value is not None]
     return parse_config(dump_config(config), overrides, source="The release's target")
+
+
+def _card_inputs(run: RunDirectory, config: TuneConfig) -> CardInputs:
+    return CardInputs(
+        config=config,
+        pins=run.read(PinSet),
+        data=run.read(DataRecord),
+        training=run.read(TrainingRecord),
+        evaluation=run.read(EvaluationRecord),
+        target=ReleaseTarget(config.publish.repo, config.publish.tag) if config.publish.repo else None,
+        version=__version__,
+    )
+
+
+def _render(inputs: CardInputs) -> str:
+    text = render_card(inputs)
+    check_card(text)
+    return text
 
 
 def _tokenizer(pins: PinSet) -> "PreTrainedTokenizerBase":

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hubtune import __version__
+from hubtune.config.load import dump_config
 from hubtune.config.schema import TuneConfig
 from hubtune.errors import RecordError
 from hubtune.records.base import sha256_bytes, sha256_file
@@ -52,14 +53,15 @@ class ReleasePlan:
     digests: dict[str, str]
 
 
-def plan_release(run: RunDirectory, config: TuneConfig, repo: str, base_folder: Path) -> ReleasePlan:
+def plan_release(run: RunDirectory, config: TuneConfig, repo: str, base_folder: Path, card: str) -> ReleasePlan:
     """Collects what a release of `run` holds. The same run gives the same plan, to the byte.
 
     Args:
-        run: A run with its records, its adapter and its card.
+        run: A run with its records and its adapter.
         config: The run's config, with the tag, the message and the visibility to use.
         repo: Where the release goes.
         base_folder: The base model's snapshot, which holds the tokenizer.
+        card: The text of README.md.
 
     Raises:
         RecordError: A record or a file is missing, or the adapter is not the one that was trained.
@@ -68,14 +70,17 @@ def plan_release(run: RunDirectory, config: TuneConfig, repo: str, base_folder: 
     pins = run.read(PinSet)
     for kind in (DataRecord, EvaluationRecord):
         run.read(kind)
-    if not run.card_file.is_file():
-        raise RecordError(f"{run.path} has no card yet.", hint=f"Make it first: hubtune card render {run.path}")
     files: dict[str, Path | bytes] = {
-        "README.md": run.card_file.read_bytes(),
+        "README.md": card.encode(),
         "hubtune.lock": pins.to_json().encode(),
         **{name: base_folder / name for name in _TOKENIZER_FILES if (base_folder / name).is_file()},
         **{name: run.adapter_dir / name for name in training.files},
     }
+    missing = [name for name in training.files if not (run.adapter_dir / name).is_file()]
+    if missing:
+        raise RecordError(
+            f"{', '.join(missing)} is not in {run.adapter_dir} any more.", hint=f"Train again: hubtune train {run.path}"
+        )
     digests = {path: _digest(content) for path, content in files.items()}
     changed = [name for name, digest in training.files.items() if digests[name] != digest]
     if changed:
@@ -91,7 +96,7 @@ def plan_release(run: RunDirectory, config: TuneConfig, repo: str, base_folder: 
         artifact=config.publish.artifact,
         pins=pins,
         files=dict(sorted(digests.items())),
-        config=sha256_file(run.config_file),
+        config=sha256_bytes(dump_config(config).encode()),
         records={
             run.record_file(kind).name: sha256_file(run.record_file(kind))
             for kind in (PinSet, DataRecord, TrainingRecord, EvaluationRecord)

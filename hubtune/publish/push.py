@@ -6,7 +6,7 @@ commit was made is settled by looking at the history, and a release that is ther
 
 from pydantic import ValidationError
 
-from hubtune.errors import HubError, HubUnreachableError, PublishConflictError, ReadBackError, RepoNotFoundError
+from hubtune.errors import HubError, HubUnreachableError, PublishConflictError, ReadBackError
 from hubtune.hub.contents import digests_at, read_file
 from hubtune.hub.read import find_tag, resolve
 from hubtune.hub.write import commit, create_repo, create_tag, tag_taken
@@ -32,18 +32,18 @@ def push(plan: ReleasePlan, progress: Progress) -> str:
         ReadBackError: The Hub holds other bytes than were sent. The commit is there, and has no tag.
         HubError: The Hub refused, or could not be reached.
     """
-    tagged = _tagged_commit(plan)
-    if tagged is not None:
-        if _differences(plan, tagged):
-            raise tag_taken(plan.repo, plan.tag, tagged)
-        progress.say(f"{plan.repo} has this release already: {plan.tag} on {tagged}")
-        return tagged
     with progress.task(f"Publishing to {plan.repo}", 4) as task:
         create_repo(plan.repo, private=plan.private)
         task.advance(note="repository is there")
+        tagged = find_tag(plan.repo, plan.tag)
+        if tagged is not None:
+            if _differences(plan, tagged):
+                raise tag_taken(plan.repo, plan.tag, tagged)
+            progress.say(f"{plan.repo} has this release already: {plan.tag} on {tagged}")
+            return tagged
         made = _commit(plan)
         task.advance(note=f"commit {made[:7]}")
-        differences = _differences(plan, made)
+        differences = _differences(plan, made, download=True)
         if differences:
             raise ReadBackError(
                 f"{plan.repo} at {made} does not hold what was sent; the commit was not tagged.",
@@ -54,13 +54,6 @@ def push(plan: ReleasePlan, progress: Progress) -> str:
         create_tag(plan.repo, plan.tag, made)
         task.advance(note=f"tag {plan.tag}")
     return made
-
-
-def _tagged_commit(plan: ReleasePlan) -> str | None:
-    try:
-        return find_tag(plan.repo, plan.tag)
-    except RepoNotFoundError:
-        return None
 
 
 def _commit(plan: ReleasePlan) -> str:
@@ -84,9 +77,9 @@ def _commit(plan: ReleasePlan) -> str:
     raise AssertionError("the loop returns or raises")
 
 
-def _differences(plan: ReleasePlan, at: str) -> list[str]:
+def _differences(plan: ReleasePlan, at: str, *, download: bool = False) -> list[str]:
     """Names the files of the plan that the repository lacks or holds with other content at a commit."""
-    found = digests_at(plan.repo, at, plan.digests)
+    found = digests_at(plan.repo, at, plan.digests, download=download)
     return [
         f"{path}: {'missing' if path not in found else f'sha256 {found[path]} instead of {digest}'}"
         for path, digest in sorted(plan.digests.items())

@@ -47,10 +47,15 @@ class SplitRecord(Record):
 
 
 class DataRecord(Record):
-    """What the data stage did; `upstream` holds the digests of the config's sections and of the pins it used."""
+    """What the data stage did; `upstream` holds the digests of the config's sections and of the pins it used.
+
+    Attributes:
+        max_length: Tokens that a row was cut to, EOS included: the config's limit, or the model's where that is less.
+    """
 
     upstream: dict[str, str]
     sources: list[SourceRecord]
     train: SplitRecord
     held_out: SplitRecord
     split_method: str
+    max_length: int

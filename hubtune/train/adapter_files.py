@@ -1,6 +1,7 @@
 """Saves a trained adapter so that the run directory holds all of it or none of it."""
 
 import errno
+import json
 import os
 import shutil
 import tempfile
@@ -47,6 +48,7 @@ def _write(model: "PeftModel", folder: Path) -> None:
         if f"os error {errno.ENOSPC}" in str(error):
             raise OSError(errno.ENOSPC, str(error)) from error
         raise
+    _sort_layers(folder / _FILES[0])
     for path in list(folder.iterdir()):
         if path.name not in _FILES:
             path.unlink()
@@ -55,3 +57,10 @@ def _write(model: "PeftModel", folder: Path) -> None:
         with (folder / name).open("rb") as file:
             os.fsync(file.fileno())
     folder.chmod(0o755)
+
+
+def _sort_layers(config: Path) -> None:
+    # peft keeps the names in a set, whose order differs from process to process: the same run would give other bytes.
+    values = json.loads(config.read_text(encoding="utf-8"))
+    values["target_modules"] = sorted(values["target_modules"])
+    config.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -23,6 +23,7 @@ def add_lora(base: "PreTrainedModel", config: LoraConfig, pin: Pin) -> "PeftMode
     import peft
     from transformers.pytorch_utils import Conv1D
 
+    _check_layers(base, config.target_modules)
     fused = any(isinstance(module, Conv1D) for module in base.modules())
     targets = config.target_modules
     lora = peft.LoraConfig(
@@ -35,13 +36,7 @@ def add_lora(base: "PreTrainedModel", config: LoraConfig, pin: Pin) -> "PeftMode
         # Conv1D (GPT-2) stores its weight as (in, out), the transpose of a linear layer's.
         fan_in_fan_out=fused,
     )
-    try:
-        model = peft.get_peft_model(base, lora, autocast_adapter_dtype=True)
-    except ValueError as error:
-        raise TrainingError(
-            f"The layers {targets!r} cannot be adapted: {str(error).splitlines()[0]}",
-            hint=f"`train.lora.target_modules` can name: {', '.join(_linear_names(base))}; or leave it out.",
-        ) from error
+    model = peft.get_peft_model(base, lora, autocast_adapter_dtype=True)
     adapter = model.peft_config["default"]
     adapter.base_model_name_or_path = pin.repo
     adapter.revision = pin.commit
@@ -58,13 +53,26 @@ def adapted_layers(model: "PeftModel") -> list[str]:
     return sorted(names)
 
 
-def _linear_names(base: "PreTrainedModel") -> list[str]:
+def _check_layers(base: "PreTrainedModel", targets: list[str] | str) -> None:
+    # peft itself takes a list in which one name fits, and leaves out the others without a word.
+    if isinstance(targets, str):
+        return
+    known = _linear_layers(base)
+    unknown = [name for name in targets if not any(f".{layer}".endswith(f".{name}") for layer in known)]
+    if unknown:
+        names = sorted({layer.rpartition(".")[2] for layer in known})
+        raise TrainingError(
+            f"The base model has no layers named {', '.join(unknown)} that can be adapted.",
+            hint=f"`train.lora.target_modules` can name: {', '.join(names)}; or leave it out.",
+        )
+
+
+def _linear_layers(base: "PreTrainedModel") -> list[str]:
     import torch
     from transformers.pytorch_utils import Conv1D
 
-    names = {
-        name.rpartition(".")[2]
+    return [
+        name
         for name, module in base.named_modules()
         if isinstance(module, torch.nn.Linear | Conv1D) and module is not base.get_output_embeddings()
-    }
-    return sorted(names)
+    ]

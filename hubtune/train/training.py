@@ -12,7 +12,7 @@ from hubtune.config.schema import TrainConfig, TuneConfig
 from hubtune.data.batch import collate
 from hubtune.data.tokens import Example
 from hubtune.models.environment import environment
-from hubtune.models.load import load_base, pad_id
+from hubtune.models.load import check_vocabulary, load_base, pad_id
 from hubtune.models.precision import choose_precision
 from hubtune.records.pins import Pin
 from hubtune.records.progress import Progress
@@ -54,7 +54,9 @@ def train(
     settings = config.train
     precision = choose_precision(settings.precision)
     set_seed(settings.seed)
-    model = add_lora(load_base(base_folder, base_pin.repo, precision), settings.lora, base_pin)
+    base = load_base(base_folder, base_pin.repo, precision)
+    check_vocabulary(base, tokenizer, base_pin.repo)
+    model = add_lora(base, settings.lora, base_pin)
     model.config.use_cache = False
     trainable, total = model.get_nb_trainable_parameters()
     progress.say(
@@ -119,6 +121,8 @@ def _arguments(settings: TrainConfig, steps: int, scratch: str) -> "TrainingArgu
         weight_decay=0.0,
         logging_steps=max(1, min(10, steps // _LOGS)),
         logging_first_step=True,
+        # Else transformers puts the mean of earlier losses in place of one that is not a number.
+        logging_nan_inf_filter=False,
         save_strategy="no",
         report_to="none",
         disable_tqdm=True,

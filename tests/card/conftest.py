@@ -79,6 +79,7 @@ def make_inputs(config: str = CONFIG, overrides: tuple[str, ...] = ()) -> CardIn
             train=SplitRecord(rows=2255, tokens=98_765, truncated=3),
             held_out=SplitRecord(rows=251, tokens=10_987, truncated=0),
             split_method="sha256 of the seed and the row's text, folded to its letters and digits",
+            max_length=512,
         ),
         training=TrainingRecord(
             upstream={"config": "11" * 32, "pins.json": "22" * 32, "data.json": "44" * 32},

@@ -25,6 +25,7 @@ users:
   - {name: ann, fullname: Ann Author, token: t-ann, orgs: [{name: acme, fullname: Acme Labs}]}
   - {name: rob, token: t-rob, role: read, orgs: [{name: acme}]}
   - {name: eve, token: t-eve}
+  - {name: pam, fullname: Pam Proposer, token: t-pam, role: pr}
 """
 
 
@@ -116,6 +117,14 @@ def guarded(root: Path, auth: Path, stopper) -> Iterator[EmbeddedHub]:
     hub.start()
     yield hub
     stopper(hub)
+
+
+@pytest.fixture
+def as_user(guarded: EmbeddedHub) -> Callable[[str | None], HfApi]:
+    def client(name: str | None) -> HfApi:
+        return HfApi(endpoint=guarded.url, token=f"t-{name}" if name else False)
+
+    return client
 
 
 @pytest.fixture

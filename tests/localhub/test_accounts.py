@@ -6,14 +6,6 @@ from hubtune.errors import ConfigError
 from hubtune.localhub.accounts import Accounts
 
 
-@pytest.fixture
-def as_user(guarded):
-    def client(name: str | None) -> HfApi:
-        return HfApi(endpoint=guarded.url, token=f"t-{name}" if name else False)
-
-    return client
-
-
 def test_without_an_auth_file_any_token_is_demo(api):
     who = api.whoami()
     assert (who["name"], who["type"], who["auth"]["accessToken"]["role"]) == ("demo", "user", "write")

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from huggingface_hub import ModelCard
 
@@ -17,6 +19,7 @@ tags: [lora]
 ---
 # Card
 """
+DATASET = "dataset: {name: d, type: d}"
 
 
 def test_the_info_shows_what_the_card_says(api, model):
@@ -61,8 +64,28 @@ def test_the_client_loads_a_card(api, model, monkeypatch, tmp_path):
         ("license: [mit, 3]", '"license" must be one of ['),
         ("base_model: a b", '"base_model" with value "a b" is not valid'),
         ("base_model: [a/b, 7]", '"base_model" with value "7" is not valid'),
+        ("license: other\nlicense_name: 7", '"license_name" must be a string'),
+        ("license: other\nlicense_link: [a]", '"license_link" must be a string'),
+        ("base_model: a/b\nbase_model_relation: child", '"base_model_relation" must be one of ['),
+        ("datasets: [ok/id, /var/data]", '"datasets[1]" with value "/var/data" is not valid'),
+        ("tags: one", '"tags" must be an array'),
+        ("tags: [one, 2]", '"tags[1]" must be a string'),
+        ("metrics: accuracy", '"metrics" must be an array'),
+        ("pipeline_tag: [a]", '"pipeline_tag" must be a string'),
+        ("language: english", '"language" with value "english" is not valid'),
+        ("language: [en, 7]", '"language[1]" must be a string'),
+        ("widget: {}", '"widget" must be an array'),
         ("model-index: {}", '"model-index" must be an array'),
+        ("model-index: [m]", '"model-index[0]" must be of type object'),
         ("model-index: [{name: m}]", '"model-index[0].results" must be an array'),
+        ("model-index: [{name: 1, results: []}]", '"model-index[0].name" must be a string'),
+        ("model-index: [{results: [{}]}]", '"model-index[0].results[0].dataset" is required'),
+        (f"model-index: [{{results: [{{{DATASET}, task: {{}}}}]}}]", '"model-index[0].results[0].task.type" must be'),
+        (f"model-index: [{{results: [{{{DATASET}, metrics: 1}}]}}]", '"model-index[0].results[0].metrics" must be'),
+        (
+            f"model-index: [{{results: [{{{DATASET}, metrics: [{{type: f1}}]}}]}}]",
+            '"model-index[0].results[0].metrics[0].value" is required',
+        ),
     ],
 )
 def test_bad_metadata_is_an_error(metadata, error):
@@ -98,3 +121,50 @@ def test_the_client_refuses_to_commit_a_bad_card(api, model):
         api.upload_file(path_or_fileobj=b"---\nlicense: x\n---\n", path_in_repo="README.md", repo_id=model)
     with pytest.warns(UserWarning, match="empty or missing yaml metadata"):
         api.upload_file(path_or_fileobj=b"plain", path_in_repo="README.md", repo_id=model)
+
+
+@pytest.mark.parametrize("language", ["en", "[en, deu]", "code", "multilingual", "no", "zh-Hans"])
+def test_languages_are_codes_or_special_values(language):
+    assert check_card(f"---\nlanguage: {language}\n---\n") == ([], [])
+
+
+def test_a_licence_of_ones_own_has_a_name_and_a_link():
+    card = "---\nlicense: other\nlicense_name: quotes-1.0\nlicense_link: LICENSE\n---\n"
+    assert check_card(card) == ([], [])
+
+
+def test_an_unknown_task_is_a_warning():
+    errors, (warning,) = check_card("---\npipeline_tag: quote-writing\n---\n")
+    assert errors == []
+    assert warning.startswith('The pipeline_tag "quote-writing" is not in the official list: ')
+
+
+def test_a_dataset_card_is_held_to_the_rules_of_datasets():
+    card = "---\nbase_model: a b\nconfigs:\n- data_files: x\n---\n"
+    assert check_card(card, RepoType.DATASET)[0] == ['"configs[0].config_name" must be a string']
+
+
+def test_a_bad_card_is_refused_with_the_commit_too(raw, model):
+    lines = [
+        {"key": "header", "value": {"summary": "s"}},
+        {"key": "file", "value": {"path": "README.md", "content": "---\nlicense: x\n---\n"}},
+    ]
+    body = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    answer = raw("POST", f"/api/models/{model}/commit/main", body)
+    assert answer.status == 400
+    assert answer.json["error"].startswith("Your push was rejected during YAML metadata verification:\n- Error: ")
+
+
+LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize("metadata", ["a: &a [*a]", LAUGHS, "a: " + "[" * 60 + "]" * 60])
+def test_metadata_that_unfolds_without_end_is_refused(metadata):
+    (error,), _ = check_card(f"---\n{metadata}\n---\n")
+    assert "too large" in error
+
+
+def test_values_that_json_does_not_know_become_text():
+    assert front_matter("---\n2020-01-01: 2020-01-02\n---\n") == {"2020-01-01": "2020-01-02"}

@@ -212,11 +212,6 @@ def test_a_commit_that_cannot_be_read_is_a_bad_request(raw, model, body):
     assert raw("POST", f"/api/models/{model}/commit/main", body).status == 400
 
 
-def test_a_pull_request_is_answered_with_what_to_do_instead(api, model):
-    with pytest.raises(HfHubHTTPError, match="commit to a branch instead"):
-        api.create_commit(model, [CommitOperationDelete("x")], commit_message="m", create_pr=True)
-
-
 def post_commit(raw, *operations, revision="main"):
     lines = [("header", {"summary": "s", "description": ""}), *operations]
     body = "".join(json.dumps({"key": key, "value": value}) + "\n" for key, value in lines)

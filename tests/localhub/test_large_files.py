@@ -8,9 +8,9 @@ CONTENT = b"weights " * 1000
 SHA = hashlib.sha256(CONTENT).hexdigest()
 
 
-def batch(raw, **objects):
-    body = {"operation": "upload", "transfers": ["basic"], "objects": [{"oid": SHA, "size": len(CONTENT)}]}
-    return raw("POST", "/org/model.git/info/lfs/objects/batch", json.dumps(body).encode())
+def batch(raw, operation="upload", repo="org/model", token="t"):
+    body = {"operation": operation, "transfers": ["basic"], "objects": [{"oid": SHA, "size": len(CONTENT)}]}
+    return raw("POST", f"/{repo}.git/info/lfs/objects/batch", json.dumps(body).encode(), token=token)
 
 
 def upload_path(raw, url):
@@ -44,3 +44,29 @@ def test_two_repos_share_one_copy(api, root):
     assert len([path for path in (root / "objects").rglob("*") if path.is_file()]) == 1
     api.delete_repo("org/a")
     assert api.get_paths_info("org/b", ["w.bin"])[0].size == 3000
+
+
+def test_git_lfs_is_told_where_to_download_what_a_repo_refers_to(api, raw, hub, model):
+    api.upload_file(path_or_fileobj=CONTENT, path_in_repo="w.bin", repo_id=model)
+    (row,) = batch(raw, "download", token=None).json["objects"]
+    answer = raw("GET", row["actions"]["download"]["href"].removeprefix(hub.url), token=None)
+    assert (answer.status, answer.body) == (200, CONTENT)
+    api.create_repo("org/other")
+    (row,) = batch(raw, "download", "org/other").json["objects"]
+    assert (row["error"]["code"], "actions" in row) == (404, False)
+
+
+def test_git_lfs_gets_nothing_of_private_and_gated_repos(as_user, guarded, raw_client):
+    raw = raw_client(guarded.url)
+    ann = as_user("ann")
+    ann.create_repo("acme/secret", private=True)
+    ann.create_repo("acme/gated")
+    ann.update_repo_settings("acme/gated", gated="manual")
+    assert batch(raw, "download", "acme/secret", "t-eve").headers["x-error-code"] == "RepoNotFound"
+    assert batch(raw, "download", "acme/gated", "t-eve").headers["x-error-code"] == "GatedRepo"
+    assert batch(raw, "download", "acme/gated", "t-rob").status == 200
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"operation": "verify", "objects": []}', b'{"operation": "upload"}'])
+def test_a_batch_that_makes_no_sense_is_refused(raw, model, body):
+    assert raw("POST", f"/{model}.git/info/lfs/objects/batch", body).status == 422

@@ -88,3 +88,52 @@ def test_the_storage_is_a_git_repository_that_git_accepts(api, model, root):
     assert subprocess.run([*git, "fsck", "--strict"], check=False).returncode == 0
     shown = subprocess.run([*git, "show", "main:a/b.txt"], check=True, capture_output=True)
     assert shown.stdout == b"hello"
+
+
+def test_a_moved_repo_is_found_under_its_new_name_and_its_old_one(api, model, tmp_path):
+    api.upload_file(path_or_fileobj=b"1", path_in_repo="a", repo_id=model)
+    api.move_repo(model, "acme/renamed")
+    assert [found.id for found in api.list_models()] == ["acme/renamed"]
+    assert api.model_info(model).id == "acme/renamed"
+    assert api.hf_hub_download(model, "a", local_dir=tmp_path)
+    api.move_repo("acme/renamed", "acme/Final")
+    assert api.model_info(model).id == "acme/Final"
+    api.create_repo(model)
+    assert api.model_info(model).id == model
+
+
+def test_the_old_name_of_a_moved_repo_is_not_enough_to_delete_it(api, model):
+    api.move_repo(model, "acme/renamed")
+    with pytest.raises(RepositoryNotFoundError):
+        api.delete_repo(model)
+    with pytest.raises(RepositoryNotFoundError):
+        api.move_repo(model, "acme/again")
+    assert api.model_info("acme/renamed")
+
+
+def test_a_repo_is_not_moved_onto_another_but_may_change_its_spelling(api, model):
+    api.create_repo("org/other")
+    with pytest.raises(HfHubHTTPError, match="exists already") as caught:
+        api.move_repo(model, "org/OTHER")
+    assert caught.value.response.status_code == 409
+    api.move_repo(model, "org/MODEL")
+    assert api.model_info(model).id == "org/MODEL"
+
+
+def test_a_repo_is_moved_only_by_those_who_may_write_in_both_places(as_user):
+    as_user("ann").create_repo("ann/model")
+    for name, target in (("eve", "eve/model"), ("ann", "eve/model")):
+        with pytest.raises(HfHubHTTPError, match="don't have the rights to move") as caught:
+            as_user(name).move_repo("ann/model", target)
+        assert caught.value.response.status_code == 403
+    as_user("ann").move_repo("ann/model", "acme/model")
+    assert as_user("eve").model_info("acme/model").author == "acme"
+
+
+def test_a_space_is_committed_to_and_downloaded_like_any_repo(api, tmp_path):
+    api.create_repo("org/demo", repo_type="space", space_sdk="gradio")
+    api.upload_file(path_or_fileobj=b"app", path_in_repo="app.py", repo_id="org/demo", repo_type="space")
+    assert api.space_info("org/demo").sdk == "gradio"
+    assert api.hf_hub_download("org/demo", "app.py", repo_type="space", local_dir=tmp_path)
+    api.create_branch("org/demo", branch="dev", repo_type="space")
+    assert [ref.name for ref in api.list_repo_refs("org/demo", repo_type="space").branches] == ["dev", "main"]

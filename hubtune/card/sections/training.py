@@ -87,7 +87,7 @@ def training_data(inputs: CardInputs) -> TrainingData:
         held_out_truncated=data.held_out.truncated,
         held_out_asked=config.evaluate.holdout,
         not_measured=data.held_out.left_out,
-        max_length=config.train.max_length,
+        max_length=data.max_length,
         split_method=data.split_method,
     )
 
@@ -112,7 +112,7 @@ def training_procedure(inputs: CardInputs) -> TrainingProcedure:
             ),
             Setting("Weight decay", plain(training.weight_decay)),
             Setting("Gradient clipping", f"to a norm of {plain(training.max_grad_norm)}"),
-            Setting("Longest row", f"{thousands(train.max_length)} tokens"),
+            Setting("Longest row", f"{thousands(inputs.data.max_length)} tokens"),
             Setting("Precision of the base weights", precision_name(training.precision)),
             Setting("Precision of the adapter weights", "float32"),
             Setting("Seed", str(training.seed)),

@@ -5,6 +5,7 @@ from starlette.responses import JSONResponse, Response
 from hubtune.localhub.api.call import Call
 from hubtune.localhub.card_checks import check_card
 from hubtune.localhub.history import format_date
+from hubtune.localhub.ids import RepoType
 
 _ROLE_IN_ORG = {"write": "write", "read": "read", "pr": "contributor"}
 
@@ -39,7 +40,9 @@ def whoami(call: Call) -> Response:
 
 def validate_yaml(call: Call) -> Response:
     """POST /api/validate-yaml: status 400 when there are errors, with the same body."""
-    errors, warnings = check_card(str(call.json().get("content", "")))
+    request = call.json()
+    type_ = next((known for known in RepoType if known == request.get("repoType")), RepoType.MODEL)
+    errors, warnings = check_card(str(request.get("content", "")), type_)
     body = {
         "errors": [{"message": message} for message in errors],
         "warnings": [{"message": message} for message in warnings],

@@ -1,6 +1,5 @@
 """The ASGI application: takes a request in, has it answered, and turns failures into the Hub's error answers."""
 
-import errno
 import re
 import uuid
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from hubtune.localhub.api.connection import HubProtocol, Patience, connection_of
 from hubtune.localhub.api.faulting import DroppedError, distort, strike
 from hubtune.localhub.api.guard import Guard
 from hubtune.localhub.api.routes import Route, UploadRoute, find_route
+from hubtune.localhub.disk import DISK_FULL
 from hubtune.localhub.errors import ApiError
 from hubtune.localhub.faults import FAULT_HEADER, Fault, Faults
 from hubtune.localhub.ids import RepoType
@@ -29,7 +29,6 @@ _CLIENT_GONE = 499
 _NO_ANSWER = 444
 """As nginx logs a connection that it closed without an answer."""
 
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class HubApp:
@@ -171,7 +170,7 @@ async def _work(
         async with bodies.read(request, route.body_limit) as body:
             return await anyio.to_thread.run_sync(route.answer, replace(call, body=body))
     except OSError as error:
-        if error.errno in _NO_ROOM:
+        if error.errno in DISK_FULL:
             raise ApiError(507, "The disk of this Hub is full.") from error
         raise
 

@@ -10,8 +10,9 @@ from dulwich.objects import ObjectID
 from dulwich.repo import Repo
 from starlette.datastructures import Headers, QueryParams
 
+from hubtune.localhub.access import check_gate
 from hubtune.localhub.accounts import User, may_read
-from hubtune.localhub.errors import ApiError, repo_not_found
+from hubtune.localhub.errors import ApiError, forbidden, repo_not_found
 from hubtune.localhub.ids import RepoId, RepoType
 from hubtune.localhub.repos import HubRepo
 from hubtune.localhub.request_log import RequestNote
@@ -115,12 +116,32 @@ class Call:
         """
         repo = self.readable()
         if not self.signed_in().may_write(repo.id):
-            raise ApiError(403, "Forbidden: pass `create_pr=1` as a query parameter to create a Pull Request")
+            raise forbidden()
         return repo
 
-    def open(self) -> "AbstractContextManager[tuple[HubRepo, Repo, ObjectID]]":
-        """Opens the repository of the path for reading, at the commit that its revision means."""
-        return _Opened(self.readable(), self.revision)
+    def discussable(self) -> HubRepo:
+        """Returns the repository of the path to one who may open pull requests there and discuss them.
+
+        Raises:
+            ApiError: As `readable`; 401 for nobody, 403 for a token that may only read; GatedRepo.
+        """
+        repo = self.readable()
+        if not self.signed_in().may_propose:
+            raise forbidden()
+        return self.gated(repo)
+
+    def gated(self, repo: HubRepo) -> HubRepo:
+        """Returns the repository to one who may read its files.
+
+        Raises:
+            ApiError: GatedRepo if access must be asked for first.
+        """
+        check_gate(self.user, repo, self.url(repo.id.url_path))
+        return repo
+
+    def open(self, repo: HubRepo | None = None) -> "AbstractContextManager[tuple[HubRepo, Repo, ObjectID]]":
+        """Opens the repository of the path, or the one given, for reading at the commit that its revision means."""
+        return _Opened(repo or self.readable(), self.revision)
 
     def _asked(self) -> RepoId:
         try:

@@ -1,29 +1,36 @@
 """Commits over HTTP: what to upload how, and the commit itself."""
 
 import base64
+import re
 from collections.abc import Mapping
 
 from dulwich.objects import ObjectID
+from dulwich.refs import Ref
 from dulwich.repo import Repo
 from starlette.responses import JSONResponse, Response
 
 from hubtune.localhub.api.call import Call
+from hubtune.localhub.api.discussions import next_number, page_path
 from hubtune.localhub.attributes import NEW_REPO_ATTRIBUTES, IgnorePatterns, LargePatterns
-from hubtune.localhub.changes import read_commit_request
+from hubtune.localhub.card_checks import check_card
+from hubtune.localhub.changes import AddFile, CommitRequest, read_commit_request
 from hubtune.localhub.commits import commit as write_commit
-from hubtune.localhub.errors import ApiError
+from hubtune.localhub.discussions import Discussion, DiscussionStore, Event, comment_event, event
+from hubtune.localhub.errors import ApiError, forbidden
 from hubtune.localhub.paths import check_path
-from hubtune.localhub.revisions import resolve, resolve_branch
+from hubtune.localhub.repos import HubRepo
+from hubtune.localhub.revisions import read_ref, resolve, resolve_branch
 from hubtune.localhub.trees import file_facts, find_entry, read_file
 
 _LARGE_FROM = 10 * 1024 * 1024
 _MOST_FILES = 1000
+_LONGEST_TITLE = 200
+_PULL_REQUEST = re.compile(r"refs/pr/(\d{1,9})")
 
 
 def preupload(call: Call) -> Response:
     """POST /api/T/{id}/preupload/{rev}: how each file is to be sent, and what is there already."""
-    _refuse_pull_request(call)
-    repo = call.writable()
+    repo = committable(call)
     body = call.json()
     files = body.get("files")
     if not isinstance(files, list):
@@ -54,28 +61,90 @@ def preupload(call: Call) -> Response:
 
 
 def commit(call: Call) -> Response:
-    """POST /api/T/{id}/commit/{rev}."""
-    _refuse_pull_request(call)
-    repo = call.writable()
+    """POST /api/T/{id}/commit/{rev}: to a branch, to a pull request, or with `create_pr` as a new pull request."""
+    repo = committable(call)
     request = read_commit_request(call.body)
+    _check_readme(repo, request)
+    author = call.signed_in().name
     with call.hub.repos.lock(repo), repo.git() as git:
-        ref, _ = resolve_branch(git, call.revision)
-        author = call.signed_in().name
-        new = write_commit(git, ref, request, author=author, large_files=call.hub.large_files).decode()
-    return JSONResponse(
-        {
-            "success": True,
-            "commitOid": new,
-            "commitUrl": call.url(f"{repo.id.url_path}/commit/{new}"),
-            "hookOutput": "",
-        }
-    )
+        ref, head = resolve_branch(git, call.revision)
+        if call.flag("create_pr"):
+            return _propose(call, repo, git, ref, request)
+        new = write_commit(git, ref, request, author=author, large_files=call.hub.large_files)
+        record = pull_request_of(repo, ref.decode())
+        if record is not None and new != head:
+            DiscussionStore(repo.path).save(record.with_event(_pushed(author, request, new)))
+    return JSONResponse(_answer(call, repo, new))
 
 
-def _refuse_pull_request(call: Call) -> None:
+def committable(call: Call, revision: str | None = None) -> HubRepo:
+    """Returns the repository of the path to one who may commit to a revision, or propose a commit.
+
+    Args:
+        call: The request.
+        revision: The revision instead of that of the path.
+
+    Raises:
+        ApiError: As `Call.readable`; 401 for nobody, 403 for a user who may do neither.
+    """
+    repo = call.readable()
+    user = call.signed_in()
+    record = pull_request_of(repo, revision or call.revision)
     if call.flag("create_pr"):
-        call.readable()
-        raise ApiError(501, "The embedded Hub has no pull requests yet; commit to a branch instead.")
+        call.discussable()
+    elif record is not None:
+        if not user.may_write(repo.id) and not (user.may_propose and user.name == record.author):
+            raise forbidden()
+        if record.status not in {"open", "draft"}:
+            raise ApiError(403, f"The pull request is {record.status}.")
+    elif not user.may_write(repo.id):
+        raise ApiError(403, "Forbidden: pass `create_pr=1` as a query parameter to create a Pull Request")
+    return repo
+
+
+def pull_request_of(repo: HubRepo, revision: str) -> Discussion | None:
+    """Returns the pull request whose branch a revision is, or None."""
+    match = _PULL_REQUEST.fullmatch(revision)
+    return DiscussionStore(repo.path).find(int(match[1])) if match else None
+
+
+def _propose(call: Call, repo: HubRepo, git: Repo, base: Ref, request: CommitRequest) -> Response:
+    store = DiscussionStore(repo.path)
+    author = call.signed_in().name
+    record = Discussion(
+        num=next_number(git, store),
+        title=request.summary[:_LONGEST_TITLE],
+        author=author,
+        pull_request=True,
+        base=base.decode(),
+        events=(comment_event(author, request.description),) if request.description else (),
+    )
+    ref = Ref(record.ref.encode())
+    new = write_commit(git, ref, request, author=author, large_files=call.hub.large_files, start=read_ref(git, base))
+    store.save(record.with_event(_pushed(author, request, new)))
+    return JSONResponse(_answer(call, repo, new) | {"pullRequestUrl": call.url(page_path(repo, record))})
+
+
+def _answer(call: Call, repo: HubRepo, new: ObjectID) -> dict[str, object]:
+    return {
+        "success": True,
+        "commitOid": new.decode(),
+        "commitUrl": call.url(f"{repo.id.url_path}/commit/{new.decode()}"),
+        "hookOutput": "",
+    }
+
+
+def _pushed(author: str, request: CommitRequest, new: ObjectID) -> Event:
+    return event("commit", author, {"subject": request.summary, "oid": new.decode()})
+
+
+def _check_readme(repo: HubRepo, request: CommitRequest) -> None:
+    for change in request.changes:
+        if isinstance(change, AddFile) and change.path == "README.md":
+            errors, _ = check_card(change.content.decode(errors="replace"), repo.id.type)
+            if errors:
+                told = "\n".join(f"- Error: {message}" for message in errors)
+                raise ApiError(400, f"Your push was rejected during YAML metadata verification:\n{told}")
 
 
 def _is_large(file: Mapping[str, object], marked: LargePatterns) -> bool:

@@ -15,6 +15,9 @@ from hubtune.localhub.pointers import Pointer
 from hubtune.localhub.trees import find_entry, read_blob
 
 _CHUNK = 1 << 20
+_ALWAYS_READABLE = {"README.md", ".gitattributes", "LICENSE", "LICENSE.md"}
+"""What a gated repository shows to everybody, so that they know what to ask for."""
+
 _RANGE = re.compile(r"bytes=([0-9]{0,15})-([0-9]{0,15})")
 
 
@@ -46,7 +49,10 @@ def raw(call: Call) -> Response:
 
 def _serve(call: Call, *, pointers: bool) -> Response:
     path = call.params["path"]
-    with call.open() as (_, git, commit):
+    repo = call.readable()
+    if pointers or path not in _ALWAYS_READABLE:
+        call.gated(repo)
+    with call.open(repo) as (_, git, commit):
         entry = find_entry(git, commit, path)
         if entry is None or entry.is_folder:
             raise entry_not_found("Entry not found", commit=commit.decode())

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import parse_qs
 
 from dulwich.objects import Commit, ObjectID
 from dulwich.repo import Repo
 from starlette.responses import JSONResponse, Response
 
 from hubtune.localhub.api.call import Call, read_number
+from hubtune.localhub.api.paging import next_link
 from hubtune.localhub.errors import ApiError, entry_not_found
 from hubtune.localhub.history import author_name, commit_date, description, last_changes, title, walk
 from hubtune.localhub.revisions import resolve
@@ -37,7 +38,7 @@ def tree(call: Call) -> Response:
         page = list(islice(entries, offset, offset + limit + 1))
         rows = list(_rows(git, commit, page[:limit], expand=expand))
     more = {"cursor": f"{commit.decode()}:{offset + limit}"} if len(page) > limit else None
-    return JSONResponse(rows, headers=_link(call, more))
+    return JSONResponse(rows, headers=next_link(call, more))
 
 
 def paths_info(call: Call) -> Response:
@@ -48,6 +49,11 @@ def paths_info(call: Call) -> Response:
     with call.open() as (_, git, commit):
         found = [find_entry(git, commit, path.strip("/")) for path in paths if path.strip("/")]
         rows = list(_rows(git, commit, [entry for entry in found if entry], expand=expand))
+    for row in rows:
+        if isinstance(row.get("lfs"), dict):
+            # Clients copy a large file from one repository to another only where this stands. There is no Xet
+            # storage here: any name of the content will do.
+            row["xetHash"] = row["lfs"]["oid"]  # type: ignore[index]
     return JSONResponse(rows)
 
 
@@ -60,7 +66,7 @@ def commits(call: Call) -> Response:
         history = list(walk(git, head))
     rows = [_commit_row(item, formatted=formatted) for item in history[page * limit : (page + 1) * limit]]
     more = {"p": str(page + 1)} if len(history) > (page + 1) * limit else None
-    return JSONResponse(rows, headers={"X-Total-Count": str(len(history)), **_link(call, more)})
+    return JSONResponse(rows, headers={"X-Total-Count": str(len(history)), **next_link(call, more)})
 
 
 def _rows(git: Repo, commit: ObjectID, entries: Iterable[TreeEntry], *, expand: bool) -> Iterator[dict[str, object]]:
@@ -115,11 +121,3 @@ def _asked_paths(call: Call) -> tuple[list[str], bool]:
         return [str(path) for path in paths] if isinstance(paths, list) else [], body.get("expand") is True
     form = parse_qs(call.body.decode(errors="replace"), keep_blank_values=True)
     return form.get("paths", []), form.get("expand", [""])[-1].lower() in {"true", "1"}
-
-
-def _link(call: Call, more: dict[str, str] | None) -> dict[str, str]:
-    if more is None:
-        return {}
-    kept = [(key, value) for key, value in call.query.multi_items() if key not in more]
-    path = call.note.path.partition("?")[0].lstrip("/")
-    return {"Link": f'<{call.url(path)}?{urlencode([*kept, *more.items()])}>; rel="next"'}

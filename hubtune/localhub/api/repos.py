@@ -3,18 +3,14 @@
 import json
 from collections.abc import Mapping
 
-import yaml
-from dulwich.objects import Commit, ObjectID
-from dulwich.repo import Repo
+from pydantic import ValidationError
 from starlette.responses import JSONResponse, Response
 
 from hubtune.localhub.api.call import Call
-from hubtune.localhub.cards import card_tags, front_matter
-from hubtune.localhub.errors import ApiError
-from hubtune.localhub.history import commit_date, format_date
+from hubtune.localhub.api.facts import asked_fields, repo_facts
+from hubtune.localhub.errors import ApiError, repo_not_found
 from hubtune.localhub.ids import RepoId, RepoType
 from hubtune.localhub.repos import HubRepo
-from hubtune.localhub.trees import file_facts, list_files, read_file
 
 
 def create(call: Call) -> Response:
@@ -42,19 +38,46 @@ def create(call: Call) -> Response:
 
 def delete(call: Call) -> Response:
     """DELETE /api/repos/delete."""
-    repo = call.readable(_named(call, call.json()))
-    user = call.signed_in()
-    if not user.may_write(repo.id):
+    repo = _present(call, _named(call, call.json()))
+    if not call.signed_in().may_write(repo.id):
         raise ApiError(403, f"You don't have the rights to delete the {repo.id.type} {repo.id}")
     call.hub.repos.delete(repo)
     return Response("OK", media_type="text/plain")
 
 
+def move(call: Call) -> Response:
+    """POST /api/repos/move: another name, another namespace, or both."""
+    body = call.json()
+    repo = _present(call, _named(call, {"type": body.get("type"), "name": body.get("fromRepo")}))
+    to = RepoId.parse(repo.id.type, str(body.get("toRepo") or ""))
+    user = call.signed_in()
+    if not (user.may_write(repo.id) and user.may_write(to)):
+        raise ApiError(403, f"You don't have the rights to move the {repo.id.type} {repo.id} to {to}")
+    moved = call.hub.repos.move(repo, to)
+    if moved is None:
+        raise ApiError(409, f"A {to.type} repo named {to} exists already", fields={"url": call.url(to.url_path)})
+    return JSONResponse({"url": call.url(moved.id.url_path), "name": str(moved.id), "id": str(moved.id)})
+
+
+def settings(call: Call) -> Response:
+    """PUT /api/T/{id}/settings: answers with what was changed."""
+    repo = call.writable()
+    body = call.json()
+    changes = {key: body[key] for key in ("private", "gated", "description") if key in body}
+    if "visibility" in body:
+        changes["private"] = _is_private(body["visibility"])
+    try:
+        call.hub.repos.configure(repo, changes)
+    except ValidationError as error:
+        raise ApiError(400, f"* Invalid input * at {error.errors()[0]['loc'][0]}") from error
+    return JSONResponse(changes)
+
+
 def info(call: Call) -> Response:
     """GET /api/T/{id} and /api/T/{id}/revision/{rev}."""
     with call.open() as (repo, git, commit):
-        facts = _facts(call, repo, git, commit)
-    wanted = [*call.query.getlist("expand"), *call.query.getlist("expand[]")]
+        facts = repo_facts(call, repo, git, commit)
+    wanted = asked_fields(call)
     if wanted:
         facts = {key: value for key, value in facts.items() if key in {"id", *wanted}}
     # A card's front matter may hold dates, which JSON has no type for.
@@ -62,10 +85,7 @@ def info(call: Call) -> Response:
 
 
 def _named(call: Call, body: Mapping[str, object]) -> RepoId:
-    try:
-        type_ = RepoType(str(body.get("type") or "model"))
-    except ValueError as error:
-        raise ApiError(400, f"Invalid repo type: {body.get('type')}") from error
+    type_ = RepoType.parse(body.get("type"))
     name = str(body.get("name") or "")
     namespace = body.get("organization") or call.signed_in().name
     text = name if "/" in name else f"{namespace}/{name}"
@@ -73,56 +93,14 @@ def _named(call: Call, body: Mapping[str, object]) -> RepoId:
     return RepoId.parse(type_, text)
 
 
-def _facts(call: Call, repo: HubRepo, git: Repo, commit: ObjectID) -> dict[str, object]:
-    card = _card(git, commit)
-    head = git[commit]
-    facts: dict[str, object] = {
-        "_id": str(repo.id),
-        "id": str(repo.id),
-        "author": repo.id.namespace,
-        "sha": commit.decode(),
-        "lastModified": commit_date(head) if isinstance(head, Commit) else None,
-        "createdAt": format_date(repo.settings.created),
-        "private": repo.settings.private,
-        "gated": repo.settings.gated,
-        "disabled": False,
-        "downloads": 0,
-        "likes": 0,
-        "tags": card_tags(repo.id.type, card),
-        "siblings": list(_siblings(call, git, commit)),
-    }
-    if card:
-        facts["cardData"] = card
-    if repo.id.type is RepoType.MODEL:
-        facts["modelId"] = str(repo.id)
-        facts |= {key: card[key] for key in ("pipeline_tag", "library_name") if key in card}
-    if repo.settings.sdk:
-        facts["sdk"] = repo.settings.sdk
-    if call.flag("securityStatus"):
-        facts["securityRepoStatus"] = {"scansDone": False, "filesWithIssues": []}
-    return facts
+def _present(call: Call, repo_id: RepoId) -> HubRepo:
+    # An old name of a repository that was moved must not be enough to delete or to move it again.
+    if call.hub.repos.find_exactly(repo_id) is None:
+        raise repo_not_found(anonymous=call.user is None)
+    return call.readable(repo_id)
 
 
-def _card(git: Repo, commit: ObjectID) -> Mapping[str, object]:
-    try:
-        readme = read_file(git, commit, "README.md") or b""
-        return front_matter(readme.decode(errors="replace")) or {}
-    except yaml.YAMLError:
-        return {}
-
-
-def _siblings(call: Call, git: Repo, commit: ObjectID) -> list[dict[str, object]]:
-    siblings: list[dict[str, object]] = []
-    for entry in list_files(git, commit):
-        sibling: dict[str, object] = {"rfilename": entry.path}
-        if call.flag("blobs"):
-            facts = file_facts(git, entry.oid)
-            sibling |= {"size": facts.size, "blobId": entry.oid}
-            if facts.pointer:
-                sibling["lfs"] = {
-                    "sha256": facts.pointer.sha256,
-                    "size": facts.size,
-                    "pointerSize": len(facts.pointer.encode()),
-                }
-        siblings.append(sibling)
-    return siblings
+def _is_private(visibility: object) -> bool:
+    if visibility not in {"private", "public"}:
+        raise ApiError(400, "* Invalid input * at visibility")
+    return visibility == "private"

@@ -10,7 +10,21 @@ from urllib.parse import unquote
 
 from starlette.responses import Response
 
-from hubtune.localhub.api import account, commit, download, listing, refs, repos, uploads
+from hubtune.localhub.api import (
+    access,
+    account,
+    commit,
+    discussion_events,
+    discussions,
+    download,
+    git,
+    history,
+    listing,
+    refs,
+    repos,
+    search,
+    uploads,
+)
 from hubtune.localhub.api.call import Call
 
 Handler = Callable[[Call], Response]
@@ -22,6 +36,10 @@ _COMMIT_BODY = 100 * 1024 * 1024
 _API = r"/api/(?P<type>models|datasets|spaces)/(?P<id>[^/]+(?:/[^/]+)?)"
 _WEB = r"/(?:(?P<type>datasets|spaces)/)?(?P<id>[^/]+(?:/[^/]+)?)"
 _REV = r"(?P<rev>[^/]+)"
+_ACCESS = rf"{_API}/user-access-request"
+_DISCUSSION = rf"{_API}/discussions/(?P<num>\d{{1,9}})"
+_COMMENT = rf"{_DISCUSSION}/comment/(?P<comment>[0-9a-fA-F]+)"
+_LARGE_FILE = r"/api/large-files/(?P<sha256>[0-9a-f]{64})"
 
 
 @dataclass(frozen=True)
@@ -59,7 +77,33 @@ ROUTES: tuple[Route | UploadRoute, ...] = (
     _route("POST", r"/api/validate-yaml", account.validate_yaml),
     _route("POST", r"/api/repos/create", repos.create),
     _route("DELETE", r"/api/repos/delete", repos.delete),
-    UploadRoute(("PUT",), re.compile(r"/api/large-files/(?P<sha256>[0-9a-f]{64})"), uploads.receive),
+    _route("POST", r"/api/repos/move", repos.move),
+    _route("GET", r"/api/(?P<type>models|datasets|spaces)", search.listed),
+    _route("GET", r"/api/(?P<type>model|dataset)s-tags-by-type", search.tags_by_type),
+    _route("GET", r"/api/settings/repositories", search.owned),
+    _route("GET", r"/api/organizations/(?P<namespace>[^/]+)/settings/repositories", search.owned),
+    UploadRoute(("PUT",), re.compile(_LARGE_FILE), uploads.receive),
+    _route("GET", _LARGE_FILE, uploads.download),
+    _route("PUT", rf"{_API}/settings", repos.settings),
+    _route("GET", rf"{_API}/auth-check", access.auth_check),
+    _route("GET", rf"{_API}/auth-check/write", access.auth_check_write),
+    _route("GET", rf"{_ACCESS}/(?P<status>pending|accepted|rejected)", access.listed),
+    _route("POST", rf"{_ACCESS}/handle", access.handle),
+    _route("POST", rf"{_ACCESS}/grant", access.grant),
+    _route("POST", rf"{_ACCESS}/cancel", access.cancel),
+    _route("GET", rf"{_API}/discussions", discussions.listed),
+    _route("POST", rf"{_API}/discussions", discussions.create),
+    _route("GET", _DISCUSSION, discussions.details),
+    _route("POST", rf"{_DISCUSSION}/comment", discussion_events.comment),
+    _route("POST", rf"{_COMMENT}/edit", discussion_events.edit),
+    _route("POST", rf"{_COMMENT}/hide", discussion_events.hide),
+    _route("POST", rf"{_DISCUSSION}/title", discussion_events.rename),
+    _route("POST", rf"{_DISCUSSION}/status", discussion_events.change_status),
+    _route("POST", rf"{_DISCUSSION}/merge", discussion_events.merge),
+    _route("POST", rf"{_API}/super-squash/{_REV}", history.super_squash),
+    _route("GET", rf"{_API}/lfs-files", history.large_files),
+    _route("POST", rf"{_API}/lfs-files/batch", history.delete_large_files),
+    _route("POST", rf"{_API}/lfs-files/duplicate", history.duplicate_large_files),
     _route("GET", rf"{_API}/refs", refs.refs),
     _route("POST", rf"{_API}/tag/{_REV}", refs.add_tag),
     _route("DELETE", rf"{_API}/tag/{_REV}", refs.remove_tag),
@@ -73,6 +117,12 @@ ROUTES: tuple[Route | UploadRoute, ...] = (
     _route("GET", rf"{_API}/revision/{_REV}", repos.info),
     _route("GET", _API, repos.info),
     _route("POST", rf"{_WEB}\.git/info/lfs/objects/batch", uploads.batch),
+    _route("GET", rf"{_WEB}\.git/info/refs", git.advertise),
+    _route("GET", rf"{_WEB}/info/refs", git.advertise),
+    _route("POST", rf"{_WEB}\.git/git-upload-pack", git.upload_pack),
+    _route("POST", rf"{_WEB}/git-upload-pack", git.upload_pack),
+    _route("POST", rf"{_WEB}/git-receive-pack", git.refuse_push),
+    _route("POST", rf"{_WEB}/ask-access", access.ask),
     _route("GET HEAD", rf"{_WEB}/resolve/{_REV}/(?P<path>.+)", download.resolve),
     _route("GET HEAD", rf"{_WEB}/raw/{_REV}/(?P<path>.+)", download.raw),
 )

@@ -1,0 +1,184 @@
+"""Discussions and pull requests over HTTP: listing, opening and showing them."""
+
+import html
+from collections.abc import Mapping
+
+from dulwich.refs import Ref
+from dulwich.repo import Repo
+from starlette.responses import JSONResponse, Response
+
+from hubtune.localhub.api.call import Call
+from hubtune.localhub.discussions import Comment, Discussion, DiscussionStore, Event, Status, comment_event
+from hubtune.localhub.errors import ApiError, StaleParentError
+from hubtune.localhub.history import format_date
+from hubtune.localhub.pull_requests import PullRequest
+from hubtune.localhub.ref_writes import swap_ref
+from hubtune.localhub.refs import list_refs
+from hubtune.localhub.repos import HubRepo
+from hubtune.localhub.revisions import MAIN, read_ref
+
+_PAGE = 50
+_SHORTEST, _LONGEST = 3, 200
+_STATUSES: Mapping[str, tuple[Status, ...]] = {"open": ("open", "draft"), "closed": ("closed", "merged")}
+
+
+def listed(call: Call) -> Response:
+    """GET /api/T/{id}/discussions, the newest first, a page at a time."""
+    repo = call.gated(call.readable())
+    every = DiscussionStore(repo.path).all()
+    chosen = [item for item in every if _is_asked_for(call, item)]
+    start = call.number("p", 0, least=0, most=10**6) * _PAGE
+    return JSONResponse(
+        {
+            "discussions": [overview(repo, item) for item in chosen[start : start + _PAGE]],
+            "count": len(chosen),
+            "start": start,
+            "numClosedDiscussions": sum(item.status in _STATUSES["closed"] for item in every),
+        }
+    )
+
+
+def create(call: Call) -> Response:
+    """POST /api/T/{id}/discussions: a discussion, or a pull request that is a draft until it is opened."""
+    repo = call.discussable()
+    body = call.json()
+    title = read_title(body)
+    text = str(body.get("description") or "").strip()
+    author = call.signed_in().name
+    with call.hub.repos.lock(repo), repo.git() as git:
+        store = DiscussionStore(repo.path)
+        wants_pull_request = body.get("pullRequest") is True
+        new = Discussion(
+            num=next_number(git, store),
+            title=title,
+            author=author,
+            status="draft" if wants_pull_request else "open",
+            pull_request=wants_pull_request,
+            events=(comment_event(author, text),) if text else (),
+        )
+        if wants_pull_request:
+            head = read_ref(git, MAIN)
+            if head is not None and not swap_ref(git, Ref(new.ref.encode()), None, head):
+                raise StaleParentError
+        store.save(new)
+    return JSONResponse({"num": new.num, "url": call.url(page_path(repo, new)), "pullRequest": new.pull_request})
+
+
+def details(call: Call) -> Response:
+    """GET /api/T/{id}/discussions/{num}, with the diff of a pull request where `diff` is asked for."""
+    repo = call.gated(call.readable())
+    found = find_discussion(call, repo)
+    body = overview(repo, found) | {"events": [event_row(event) for event in found.events]}
+    if found.pull_request:
+        with repo.git() as git:
+            body |= _pull_request(call, git, found)
+    return JSONResponse(body)
+
+
+def find_discussion(call: Call, repo: HubRepo) -> Discussion:
+    """Returns the discussion of the path.
+
+    Raises:
+        ApiError: 404 if there is none.
+    """
+    found = DiscussionStore(repo.path).find(int(call.params["num"]))
+    if found is None:
+        raise ApiError(404, "Discussion not found")
+    return found
+
+
+def next_number(git: Repo, store: DiscussionStore) -> int:
+    """Returns the number of the next discussion; not that of a branch which a crash left without a record."""
+    branches = [int(ref.name) for ref in list_refs(git, "refs/pr") if ref.name.isdecimal()]
+    return max(store.next_number(), *(number + 1 for number in branches), 1)
+
+
+def read_title(body: Mapping[str, object]) -> str:
+    """Returns the title in a request.
+
+    Raises:
+        ApiError: 400 if it is missing, or longer or shorter than the Hub allows.
+    """
+    title = str(body.get("title") or "").strip()
+    if not _SHORTEST <= len(title) <= _LONGEST:
+        raise ApiError(400, f'"title" length must be between {_SHORTEST} and {_LONGEST} characters')
+    return title
+
+
+def page_path(repo: HubRepo, discussion: Discussion) -> str:
+    """Returns the path of a discussion's page."""
+    return f"{repo.id.url_path}/discussions/{discussion.num}"
+
+
+def overview(repo: HubRepo, discussion: Discussion) -> dict[str, object]:
+    """Returns a discussion as lists show it."""
+    return {
+        "num": discussion.num,
+        "title": discussion.title,
+        "status": discussion.status,
+        "author": _person(discussion.author),
+        "createdAt": format_date(discussion.created),
+        "isPullRequest": discussion.pull_request,
+        "pinned": False,
+        "locked": False,
+        "numComments": sum(event.type == "comment" for event in discussion.events),
+        "repo": {"type": repo.id.type.value, "name": str(repo.id)},
+        "repoOwner": {"name": repo.id.namespace},
+    }
+
+
+def event_row(event: Event) -> dict[str, object]:
+    """Returns an event as clients read it."""
+    return {
+        "id": event.id,
+        "type": event.type,
+        "author": _person(event.author),
+        "createdAt": format_date(event.created),
+        "data": _comment(event) if event.type == "comment" else event.data,
+    }
+
+
+def _comment(event: Event) -> dict[str, object]:
+    comment = Comment.model_validate(event.data)
+    latest = {
+        "raw": comment.text,
+        "html": f"<p>{html.escape(comment.text)}</p>",
+        "updatedAt": format_date(comment.updated),
+        "author": _person(comment.updated_by),
+    }
+    history = [{"raw": text, "html": f"<p>{html.escape(text)}</p>"} for text in (*comment.history, comment.text)]
+    return {
+        "edited": bool(comment.history),
+        "hidden": comment.hidden,
+        "hiddenBy": comment.updated_by if comment.hidden else None,
+        "latest": latest,
+        "numEdits": len(comment.history),
+        "history": history if comment.history else [],
+    }
+
+
+def _pull_request(call: Call, git: Repo, record: Discussion) -> dict[str, object]:
+    pull = PullRequest(git, record)
+    changes: dict[str, object] = {"base": record.base}
+    if record.merge_commit is not None:
+        changes["mergeCommitId"] = record.merge_commit
+    body: dict[str, object] = {
+        "changes": changes,
+        "filesWithConflicts": pull.conflicts() if record.status in _STATUSES["open"] else [],
+    }
+    if call.flag("diff"):
+        body["diff"] = pull.diff()
+    return body
+
+
+def _is_asked_for(call: Call, item: Discussion) -> bool:
+    status, type_, author = (call.query.get(name) or "all" for name in ("status", "type", "author"))
+    return (
+        (status == "all" or item.status in _STATUSES.get(status, (status,)))
+        and (type_ == "all" or item.pull_request == (type_ == "pull_request"))
+        and author.casefold() in {"all", item.author.casefold()}
+    )
+
+
+def _person(name: str) -> dict[str, object]:
+    return {"name": name, "fullname": name, "type": "user", "isPro": False, "avatarUrl": ""}

@@ -1,0 +1,142 @@
+"""Lists of repositories: all that the user may see, filtered, sorted and paged."""
+
+import base64
+import binascii
+import json
+from collections.abc import Iterator, Mapping, Sequence
+
+from dulwich.objects import ObjectID
+from dulwich.repo import Repo
+from starlette.responses import JSONResponse, Response
+
+from hubtune.localhub.accounts import may_read
+from hubtune.localhub.api.call import Call
+from hubtune.localhub.api.facts import asked_fields, repo_facts, used_storage
+from hubtune.localhub.api.paging import next_link, offset_page
+from hubtune.localhub.errors import ApiError, forbidden
+from hubtune.localhub.ids import RepoType
+from hubtune.localhub.repos import HubRepo
+from hubtune.localhub.revisions import MAIN, read_ref
+
+_SORTS = ("createdAt", "lastModified", "downloads", "likes", "trendingScore")
+_BRIEF = (
+    "_id", "id", "modelId", "author", "private", "gated", "downloads", "likes", "trendingScore", "tags",
+    "pipeline_tag", "library_name", "sdk", "description", "createdAt", "lastModified", "sha", "disabled",
+)  # fmt: skip
+_MOST = 1000
+
+_Row = dict[str, object]
+
+
+def listed(call: Call) -> Response:
+    """GET /api/models, /api/datasets and /api/spaces."""
+    sort = call.query.get("sort") or "createdAt"
+    if sort not in _SORTS:
+        raise ApiError(400, f"Invalid sort: {sort}")
+    rows = sorted(_matching(call), key=lambda row: _place(row, sort), reverse=call.query.get("direction") != "1")
+    start = _after(call, rows, sort)
+    limit = call.number("limit", _MOST, most=_MOST)
+    page = rows[start : start + limit]
+    more = {"cursor": _cursor(page[-1], sort)} if len(rows) > start + limit else None
+    content = json.dumps([_shown(call, row) for row in page], default=str)
+    return Response(content, media_type="application/json", headers=next_link(call, more))
+
+
+def tags_by_type(call: Call) -> Response:
+    """GET /api/models-tags-by-type and /api/datasets-tags-by-type: the tags in use, under their prefixes."""
+    found: dict[str, dict[str, dict[str, str]]] = {}
+    for row in _matching(call):
+        for tag in _strings(row["tags"]):
+            prefix, colon, label = tag.partition(":")
+            kind, label = (prefix, label) if colon else ("other", tag)
+            found.setdefault(kind, {})[tag] = {"id": tag, "label": label, "type": kind}
+    return JSONResponse({kind: list(tags.values()) for kind, tags in found.items()})
+
+
+def owned(call: Call) -> Response:
+    """GET /api/settings/repositories, and the same below /api/organizations/{namespace}: with the storage used."""
+    user = call.signed_in()
+    namespace = call.params.get("namespace", user.name)
+    if not user.belongs_to(namespace):
+        raise forbidden()
+    rows = []
+    for type_ in RepoType:
+        for repo, git, head in _visible(call, type_):
+            if (repo.id.namespace or "").casefold() == namespace.casefold():
+                facts = repo_facts(call, repo, git, head, siblings=False)
+                rows.append(
+                    {
+                        "id": str(repo.id),
+                        "type": repo.id.type.value,
+                        "updatedAt": facts["lastModified"],
+                        "visibility": "private" if repo.settings.private else "public",
+                        "storage": used_storage(git, head),
+                        "storagePercent": 0,
+                    }
+                )
+    return offset_page(call, rows, default=_MOST, most=_MOST)
+
+
+def _visible(call: Call, type_: RepoType) -> Iterator[tuple[HubRepo, Repo, ObjectID]]:
+    for repo in call.hub.repos.list(type_):
+        if may_read(call.user, repo):
+            with repo.git() as git:
+                head = read_ref(git, MAIN)
+                if head is not None:
+                    yield repo, git, head
+
+
+def _matching(call: Call) -> Iterator[_Row]:
+    author = call.query.get("author", "").casefold()
+    words = [word.casefold() for text in call.query.getlist("search") for word in text.split()]
+    tags = {tag for text in call.query.getlist("filter") for tag in text.split(",") if tag}
+    if call.query.get("pipeline_tag"):
+        tags.add(call.query["pipeline_tag"])
+    gated = call.query.get("gated", "").lower()
+    siblings = call.flag("full") or "siblings" in asked_fields(call)
+    for repo, git, head in _visible(call, call.repo_type):
+        name = str(repo.id).casefold()
+        if (
+            (not author or (repo.id.namespace or "").casefold() == author)
+            and all(word in name for word in words)
+            and (not gated or (gated == "true") == bool(repo.settings.gated))
+        ):
+            row = repo_facts(call, repo, git, head, siblings=siblings)
+            if tags <= set(_strings(row["tags"])):
+                yield row
+
+
+def _shown(call: Call, row: _Row) -> _Row:
+    wanted = asked_fields(call)
+    if wanted:
+        return {key: value for key, value in row.items() if key in {"_id", "id", *wanted}}
+    extra = ["siblings", "cardData"] if call.flag("full") else ["cardData"] if call.flag("cardData") else []
+    return {key: value for key, value in row.items() if key in {*_BRIEF, *extra}}
+
+
+def _place(row: Mapping[str, object], sort: str) -> tuple[str, str]:
+    value = row[sort]
+    # Numbers are written with zeros in front, so that text compares as they do.
+    return (f"{value:020}" if isinstance(value, int) else str(value)), str(row["id"])
+
+
+def _cursor(row: Mapping[str, object], sort: str) -> str:
+    return base64.urlsafe_b64encode(json.dumps(_place(row, sort)).encode()).decode()
+
+
+def _after(call: Call, rows: Sequence[_Row], sort: str) -> int:
+    """Returns where the page starts: behind the row that the last page ended with, even if that is gone by now."""
+    cursor = call.query.get("cursor")
+    if not cursor:
+        return 0
+    try:
+        value, name = json.loads(base64.urlsafe_b64decode(cursor))
+    except (binascii.Error, ValueError, TypeError) as error:
+        raise ApiError(400, "Invalid cursor") from error
+    last = (str(value), str(name))
+    ascending = call.query.get("direction") == "1"
+    return sum(_place(row, sort) <= last if ascending else _place(row, sort) >= last for row in rows)
+
+
+def _strings(value: object) -> list[str]:
+    return [str(item) for item in value] if isinstance(value, list) else []

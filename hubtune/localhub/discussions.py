@@ -1,0 +1,163 @@
+"""Discussions and pull requests: one JSON file each beside the git repository, replaced as a whole with each change."""
+
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from hubtune.localhub.disk import sync_folder, write_durably
+
+Status = Literal["draft", "open", "closed", "merged"]
+
+
+class Event(BaseModel):
+    """Something that happened in a discussion.
+
+    Attributes:
+        id: 24 hexadecimal digits.
+        type: `comment`, `status-change`, `commit` or `title-change`.
+        author: The user who did it.
+        created: When.
+        data: What belongs to the type: `text`, `edits` and `hidden` of a comment; `status`; `subject` and `oid`;
+            `from` and `to`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = Field(default_factory=lambda: secrets.token_hex(12))
+    type: Literal["comment", "status-change", "commit", "title-change"]
+    author: str
+    created: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    data: dict[str, object]
+
+
+class Comment(BaseModel):
+    """The text of a comment and how it came about.
+
+    Attributes:
+        text: As it reads now.
+        updated: When it was last changed.
+        updated_by: Who changed it.
+        history: Earlier texts, the oldest first.
+        hidden: Whether the text was taken away for good.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: str
+    updated: datetime
+    updated_by: str
+    history: tuple[str, ...] = ()
+    hidden: bool = False
+
+
+class Discussion(BaseModel):
+    """A discussion or a pull request, which is one with a branch of its own, `refs/pr/NUM`.
+
+    Attributes:
+        num: Its number in the repository, from 1.
+        title: One line.
+        author: The user who opened it.
+        created: When.
+        status: Only pull requests can be drafts or merged.
+        pull_request: Whether it is a pull request.
+        base: The full ref of the branch that a pull request wants to change.
+        merge_commit: The commit that merged it, or None.
+        events: What happened, the oldest first.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    num: int
+    title: str
+    author: str
+    created: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    status: Status = "open"
+    pull_request: bool = False
+    base: str = "refs/heads/main"
+    merge_commit: str | None = None
+    events: tuple[Event, ...] = ()
+
+    @property
+    def ref(self) -> str:
+        """The full ref of the pull request's branch."""
+        return f"refs/pr/{self.num}"
+
+    def with_event(self, event: Event, **changes: object) -> "Discussion":
+        """Returns the discussion after an event, with the fields that the event changed."""
+        return self.model_copy(update={**changes, "events": (*self.events, event)})
+
+    def with_edited(self, event: Event) -> "Discussion":
+        """Returns the discussion with an event in place of the one with its id."""
+        return self.model_copy(
+            update={"events": tuple(event if old.id == event.id else old for old in self.events)},
+        )
+
+    def comment(self, comment_id: str) -> Event | None:
+        """Returns the comment with this id, or None."""
+        wanted = comment_id.lower()
+        return next((event for event in self.events if event.type == "comment" and event.id == wanted), None)
+
+
+def comment_event(author: str, text: str) -> Event:
+    """Returns a new comment."""
+    content = Comment(text=text, updated=datetime.now(UTC), updated_by=author)
+    return Event(type="comment", author=author, data=content.model_dump(mode="json"))
+
+
+def edit_comment(event: Event, editor: str, text: str) -> Event:
+    """Returns the comment with another text."""
+    old = Comment.model_validate(event.data)
+    changes = {"text": text, "updated": datetime.now(UTC), "updated_by": editor, "history": (*old.history, old.text)}
+    return event.model_copy(update={"data": old.model_copy(update=changes).model_dump(mode="json")})
+
+
+def hide_comment(event: Event, editor: str) -> Event:
+    """Returns the comment without its texts; they are not kept anywhere."""
+    content = Comment(text="This comment has been hidden", updated=datetime.now(UTC), updated_by=editor, hidden=True)
+    return event.model_copy(update={"data": content.model_dump(mode="json")})
+
+
+def event(type_: Literal["status-change", "commit", "title-change"], author: str, data: Mapping[str, object]) -> Event:
+    """Returns a new event that is not a comment."""
+    return Event(type=type_, author=author, data=dict(data))
+
+
+class DiscussionStore:
+    """The discussions of one repository; who changes them holds the repository's lock.
+
+    Args:
+        repo: The folder of the repository.
+    """
+
+    def __init__(self, repo: Path) -> None:
+        self._folder = repo / "discussions"
+
+    def all(self) -> list[Discussion]:
+        """Returns every discussion, the newest first."""
+        numbers = sorted((int(path.stem) for path in self._folder.glob("*.json")), reverse=True)
+        return [found for number in numbers if (found := self.find(number)) is not None]
+
+    def find(self, number: int) -> Discussion | None:
+        """Returns the discussion with this number, or None."""
+        try:
+            return Discussion.model_validate_json(self._path(number).read_bytes())
+        except FileNotFoundError:
+            return None
+
+    def next_number(self) -> int:
+        """Returns a number that no discussion has had."""
+        return max((int(path.stem) for path in self._folder.glob("*.json")), default=0) + 1
+
+    def save(self, discussion: Discussion) -> None:
+        """Writes a discussion, new or changed."""
+        if not self._folder.is_dir():
+            self._folder.mkdir()
+            sync_folder(self._folder.parent)
+        write_durably(self._path(discussion.num), discussion.model_dump_json(indent=2).encode())
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"{number}.json"

@@ -1,0 +1,128 @@
+"""What a pull request would change, what stands in its way, and merging it.
+
+As on the Hub, a merge puts one commit on the target branch that holds all of the pull request's changes. Files are
+merged as wholes: where both sides changed the same file differently, somebody must decide.
+"""
+
+from collections.abc import Mapping
+from io import BytesIO
+
+from dulwich.graph import find_merge_base
+from dulwich.objects import Commit, ObjectID
+from dulwich.patch import write_tree_diff
+from dulwich.refs import Ref
+from dulwich.repo import Repo
+
+from hubtune.localhub.commits import identity, move_branch, new_commit
+from hubtune.localhub.discussions import Discussion
+from hubtune.localhub.errors import ApiError, revision_not_found
+from hubtune.localhub.history import title, walk
+from hubtune.localhub.large_files import LargeFileStore
+from hubtune.localhub.revisions import read_ref
+from hubtune.localhub.tree_edits import TreeEdit
+from hubtune.localhub.trees import tree_of
+
+_Files = Mapping[bytes, tuple[int, ObjectID]]
+
+
+class PullRequest:
+    """The git side of a pull request.
+
+    Args:
+        git: The repository.
+        discussion: The pull request's record.
+
+    Raises:
+        ApiError: RevisionNotFound if one of its branches is gone.
+    """
+
+    def __init__(self, git: Repo, discussion: Discussion) -> None:
+        self._git = git
+        self._record = discussion
+        self._base_ref = Ref(discussion.base.encode())
+        self.base = _head(git, discussion.base)
+        self.head = _head(git, discussion.ref)
+        forks = find_merge_base(git, [self.base, self.head])
+        # Histories that were squashed may have nothing in common any more.
+        self._fork = forks[0] if forks else None
+
+    def diff(self) -> str:
+        """Returns the changes since the pull request left its target branch, as git prints them."""
+        buffer = BytesIO()
+        before = tree_of(self._git, self._fork) if self._fork else None
+        write_tree_diff(buffer, self._git.object_store, before, tree_of(self._git, self.head))
+        return buffer.getvalue().decode(errors="replace")
+
+    def commits(self) -> list[Commit]:
+        """Returns the pull request's own commits, the oldest first."""
+        own: list[Commit] = []
+        for commit in walk(self._git, self.head):
+            if commit.id == self._fork:
+                break
+            own.append(commit)
+        return own[::-1]
+
+    def conflicts(self) -> list[str]:
+        """Returns the files that both sides changed, each in its own way."""
+        ours, theirs, before = self._sides()
+        return [
+            path.decode(errors="replace")
+            for path in sorted(ours.keys() | theirs.keys() | before.keys())
+            if before.get(path) not in (ours.get(path), theirs.get(path)) and ours.get(path) != theirs.get(path)
+        ]
+
+    def merge(self, author: str, large_files: LargeFileStore) -> ObjectID:
+        """Puts the changes on the target branch; the caller holds the repository's lock.
+
+        Args:
+            author: The user who merges.
+            large_files: The store of the Hub.
+
+        Returns:
+            The new commit; the branch's head where it held all the changes already.
+
+        Raises:
+            ApiError: 409 if there are conflicts.
+        """
+        conflicts = self.conflicts()
+        if conflicts:
+            raise ApiError(409, f"Cannot merge: there are conflicts in {', '.join(conflicts)}")
+        _, theirs, before = self._sides()
+        edit = TreeEdit(self._git, self.base, large_files)
+        for path in theirs.keys() | before.keys():
+            if theirs.get(path) != before.get(path):
+                edit.replace(path, theirs.get(path))
+        tree, objects = edit.build()
+        if tree == tree_of(self._git, self.base):
+            return self.base
+        new = new_commit(tree, self.base, self._message(), author)
+        move_branch(self._git, self._base_ref, self.base, new, objects)
+        return new.id
+
+    def _sides(self) -> tuple[_Files, _Files, _Files]:
+        return (
+            _files(self._git, self.base),
+            _files(self._git, self.head),
+            _files(self._git, self._fork) if self._fork else {},
+        )
+
+    def _message(self) -> str:
+        lines = [f"- {title(commit)} ({commit.id.decode()})" for commit in self.commits()]
+        by = f"Co-authored-by: {identity(self._record.author).decode()}"
+        return "\n".join([f"{self._record.title} (#{self._record.num})", "", *lines, "", "", by])
+
+
+def _head(git: Repo, ref: str) -> ObjectID:
+    head = read_ref(git, Ref(ref.encode()))
+    if head is None:
+        raise revision_not_found(ref)
+    return head
+
+
+def _files(git: Repo, commit: ObjectID) -> _Files:
+    entries = git.object_store.iter_tree_contents(tree_of(git, commit))
+    return {
+        entry.path: (entry.mode, entry.sha)
+        for entry in entries
+        if entry.path is not None and entry.mode is not None and entry.sha is not None
+    }

@@ -1,0 +1,175 @@
+"""Worlds to test in.
+
+The expensive parts, models, imports and finished runs, are made once in a session, by the installed command; a test
+gets a copy, which it may change.
+"""
+
+import fcntl
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.worlds import BASE_CARD, CHAT_TEMPLATE, DATA_CARD, TARGET, World, quote_rows, write_rows
+from tests.tiny_models import make_gpt2, make_llama
+
+AUTH = """
+users:
+  - {name: ann, token: hf_annannann, orgs: [{name: lab}]}
+  - {name: rob, token: hf_robrobrob, role: read, orgs: [{name: lab}]}
+  - {name: eve, token: hf_eveeveeve}
+"""
+
+
+class Once:
+    """Makes folders once for all workers of a test session; they are for reading only."""
+
+    def __init__(self, factory: pytest.TempPathFactory) -> None:
+        base = factory.getbasetemp()
+        self._base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def __call__(self, name: str, make: Callable[[Path], object]) -> Path:
+        folder, made = self._base / f"shared-{name}", self._base / f"shared-{name}.made"
+        with (self._base / f"shared-{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not made.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                make(folder)
+                made.touch()
+        return folder
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    return Once(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def sources(once: Once) -> Path:
+    """Local folders to import: two tiny models and a data set."""
+
+    def make(folder: Path) -> None:
+        for model in (make_gpt2(folder / "gpt2"), make_llama(folder / "llama")):
+            (model / "README.md").write_text(BASE_CARD)
+            (model / "chat_template.jinja").write_text(CHAT_TEMPLATE)
+        write_rows(folder / "quotes" / "train.jsonl", quote_rows())
+        (folder / "quotes" / "README.md").write_text(DATA_CARD)
+
+    return once("sources", make)
+
+
+@pytest.fixture(scope="session")
+def seeded(once: Once, sources: Path) -> World:
+    """A world with the models and the data on its Hub, brought there by `hubtune hub import`; for reading only."""
+
+    def make(folder: Path) -> None:
+        world = World(folder)
+        world.work.mkdir()
+        for name, arguments in {"gpt2": [], "llama": [], "quotes": ["--type", "dataset"]}.items():
+            world.done("hub", "import", sources / name, f"lab/{name}", *arguments, "--hub", world.hub)
+        world.config()
+
+    return World(once("seeded", make))
+
+
+def _release(seeded: World, folder: Path, kind: str) -> None:
+    world = seeded.copy(folder)
+    world.forget_requests()
+    world.config(base__repo=f"lab/{kind}")
+    done = world.done("--json", "run", "--push", TARGET, "--hub", world.hub, "--run-dir", "run")
+    (folder / "stdout").write_text(done.out)
+    (folder / "stderr").write_text(done.err)
+
+
+@pytest.fixture(scope="session")
+def released(once: Once, seeded: World) -> World:
+    """A world where `hubtune --json run --push` was done on a GPT-2 (fused Conv1D layers); for reading only."""
+    return World(once("released", lambda folder: _release(seeded, folder, "gpt2")))
+
+
+@pytest.fixture(scope="session")
+def released_llama(once: Once, seeded: World) -> World:
+    """The same on a Llama (linear layers); for reading only."""
+    return World(once("released-llama", lambda folder: _release(seeded, folder, "llama")))
+
+
+@pytest.fixture(scope="session")
+def rehearsed(once: Once, released: World) -> World:
+    """The released world after a second run, in `run2`, with another seed and without `--push`; for reading only.
+
+    It was done with a token that may only read, after the data set's main branch had moved on. `log` is the request
+    log of that run.
+    """
+
+    def make(folder: Path) -> None:
+        world = released.copy(folder)
+        with world.served() as api:
+            world.extend_data(api)
+        world.forget_requests()
+        with world.served(auth_file(folder)) as api:
+            done = world.done(
+                *("--json", "--quiet", "run", "--run-dir", "run2", "-s", "train.seed=43"),
+                HF_ENDPOINT=api.endpoint,
+                HF_TOKEN="hf_robrobrob",
+            )
+        (folder / "stdout").write_text(done.out)
+        (folder / "stderr").write_text(done.err)
+
+    return World(once("rehearsed", make))
+
+
+def auth_file(folder: Path) -> Path:
+    """Writes an auth file: ann may write to `lab`, rob may read it, eve is a stranger."""
+    path = folder / "auth.yaml"
+    path.write_text(AUTH)
+    return path
+
+
+@pytest.fixture
+def auth(tmp_path: Path) -> Path:
+    """See `auth_file`."""
+    return auth_file(tmp_path)
+
+
+@pytest.fixture
+def world(seeded: World, tmp_path: Path) -> World:
+    """A world whose Hub holds the inputs: a copy, free to be changed, with an empty request log."""
+    copy = seeded.copy(tmp_path / "world")
+    copy.forget_requests()
+    return copy
+
+
+@pytest.fixture
+def finished(released: World, tmp_path: Path) -> World:
+    """A world with a published run: a copy, free to be changed, with an empty request log."""
+    copy = released.copy(tmp_path / "world")
+    copy.forget_requests()
+    return copy
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> World:
+    """A world with nothing in it."""
+    world = World(tmp_path / "world")
+    world.work.mkdir(parents=True)
+    return world
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Mounts a file system of the given size, such as `200k`; gives its folder."""
+    with ExitStack() as stack:
+
+        def mount(size: str) -> Path:
+            folder = tmp_path / f"disk-{size}"
+            folder.mkdir()
+            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], check=True)
+            stack.callback(subprocess.run, ["umount", str(folder)], check=True)
+            return folder
+
+        yield mount

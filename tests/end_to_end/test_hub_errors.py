@@ -1,0 +1,159 @@
+"""What a Hub does not have or does not allow ends in one clear message, and changes nothing on it."""
+
+import socket
+
+import pytest
+
+from hubtune.errors import (
+    CheckError,
+    ColumnNotFoundError,
+    ConfigError,
+    EmptySplitError,
+    HubUnreachableError,
+    InvalidTokenError,
+    MissingTokenError,
+    NoSafetensorsError,
+    PermissionDeniedError,
+    RepoNotFoundError,
+    RevisionNotFoundError,
+    SplitNotFoundError,
+)
+from tests.end_to_end.worlds import write_rows
+
+PUSH = ("run", "--push")
+
+
+def refused_unchanged(world, error, words, *arguments):
+    """Runs a command that has to be refused, and asserts that the Hub was asked and nothing was changed on it."""
+    before = world.stored()
+    shown = world.hubtune(*arguments, "--hub", world.hub)
+    shown.refused(error, *words)
+    assert world.requests() != []
+    assert world.writes() == []
+    assert world.stored() == before
+    return shown
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"base__repo": "lab/none"}, RepoNotFoundError, ["lab/none"]),
+        ({"data__repo": "lab/none"}, RepoNotFoundError, ["lab/none"]),
+        ({"base__repo": "lab/quotes"}, RepoNotFoundError, ["lab/quotes", "data set or a model"]),
+        ({"base__revision": "v9"}, RevisionNotFoundError, ["lab/gpt2", "'v9'"]),
+        ({"data__revision": "0" * 40}, RevisionNotFoundError, ["lab/quotes", "0" * 40]),
+    ],
+    ids=["base", "data", "type", "base revision", "data revision"],
+)
+def test_an_input_that_does_not_exist_is_named(world, change, error, words):
+    world.config(**change)
+    refused_unchanged(world, error, words, *PUSH)
+    assert not (world.work / "runs").exists()
+    assert not (world.work / "hubtune.lock").exists()
+
+
+@pytest.mark.parametrize("command", ["check", "pin"])
+def test_check_and_pin_name_an_input_that_does_not_exist_too(world, command):
+    world.config(base__repo="lab/none")
+    refused_unchanged(world, RepoNotFoundError, ["lab/none"], command)
+    assert not (world.work / "hubtune.lock").exists()
+
+
+def test_several_faults_are_all_named_at_once(world):
+    world.config(base__repo="lab/none", data__revision="v9")
+    shown = refused_unchanged(world, CheckError, ["lab/none", "lab/quotes", "'v9'"], *PUSH)
+    assert sum(line.startswith("  - ") for line in shown.err.splitlines()) == 2
+
+
+def test_a_base_without_safetensors_is_refused_with_what_it_has_instead(world):
+    with world.served() as api:
+        api.create_repo("lab/pickled")
+        api.upload_file(path_or_fileobj=b"\x80", path_in_repo="pytorch_model.bin", repo_id="lab/pickled")
+    world.forget_requests()
+    world.config(base__repo="lab/pickled")
+    refused_unchanged(world, NoSafetensorsError, ["lab/pickled", "safetensors", "pytorch_model.bin"], *PUSH)
+    assert not (world.root / "home").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"data__template": "{quote} ({year})"}, ColumnNotFoundError, ["lab/quotes", "'year'", "author, quote"]),
+        ({"data__split": "validation"}, SplitNotFoundError, ["lab/quotes", "'validation'", "train"]),
+    ],
+    ids=["column", "split"],
+)
+def test_data_that_does_not_fit_the_config_is_refused_before_training(world, change, error, words):
+    world.config(**change)
+    shown = refused_unchanged(world, error, words, *PUSH, "--run-dir", "run")
+    assert "Training" not in shown.err
+    assert not (world.run_dir / "adapter").exists()
+
+
+def test_a_split_without_any_row_is_refused(world):
+    folder = world.root / "empty"
+    write_rows(folder / "train.jsonl", [{"author": "x", "quote": "y"}])
+    write_rows(folder / "test.jsonl", [])
+    world.done("hub", "import", folder, "lab/empty", "--type", "dataset", "--hub", world.hub)
+    world.forget_requests()
+    world.config(data__repo="lab/empty", data__split="test")
+    refused_unchanged(world, EmptySplitError, ["lab/empty", "no rows"], *PUSH)
+
+
+@pytest.mark.parametrize(
+    ("token", "target", "error", "words"),
+    [
+        (None, "lab/new", MissingTokenError, ["no token", "HF_TOKEN"]),
+        ("hf_wrongwrong", "lab/new", InvalidTokenError, ["does not accept the token", "HF_TOKEN"]),
+        ("hf_robrobrob", "lab/new", PermissionDeniedError, ["rob", "lab/new", "read"]),
+        ("hf_eveeveeve", "lab/new", PermissionDeniedError, ["eve", "lab/new", "organisations"]),
+        ("hf_annannann", "else/new", PermissionDeniedError, ["ann", "else/new", "lab"]),
+    ],
+    ids=["missing", "wrong", "read-only", "stranger", "namespace of somebody else"],
+)
+def test_a_token_that_may_not_publish_is_refused_before_training(world, auth, token, target, error, words):
+    before = world.stored()
+    with world.served(auth) as api:
+        shown = world.hubtune("run", "--push", target, HF_ENDPOINT=api.endpoint, HF_TOKEN=token)
+    shown.refused(error, *words)
+    assert token is None or token not in shown.out + shown.err
+    assert world.requests() != []
+    assert world.writes() == []
+    assert world.stored() == before
+    assert not (world.work / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("token", "error"),
+    [(None, MissingTokenError), ("hf_wrongwrong", InvalidTokenError), ("hf_robrobrob", PermissionDeniedError)],
+    ids=["missing", "wrong", "read-only"],
+)
+def test_a_finished_run_is_not_published_without_the_right_token(finished, auth, token, error):
+    before = finished.stored()
+    with finished.served(auth) as api:
+        shown = finished.hubtune("publish", "run", "--tag", "v2.0.0", HF_ENDPOINT=api.endpoint, HF_TOKEN=token)
+    shown.refused(error)
+    assert token is None or token not in shown.out + shown.err
+    assert [line for line in finished.writes() if line["status"] < 400] == []
+    assert finished.stored() == before
+
+
+@pytest.mark.parametrize("command", [PUSH, ("run",), ("check",), ("pin",), ("publish", "run")], ids=" ".join)
+def test_a_hub_that_cannot_be_reached_is_named_with_what_to_check(finished, command):
+    finished.config(publish__tag="v2.0.0")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    shown = finished.hubtune(*command, HF_ENDPOINT=f"http://127.0.0.1:{port}", HF_TOKEN="any")
+    shown.refused(HubUnreachableError, f"http://127.0.0.1:{port}", "HF_ENDPOINT")
+
+
+def test_an_import_of_nothing_is_refused(bare):
+    shown = bare.hubtune("hub", "import", "nothing-here", "lab/new", "--hub", bare.hub)
+    shown.refused(ConfigError, "nothing-here")
+    assert bare.writes() == []
+
+
+def test_an_import_to_a_malformed_repository_id_is_refused(bare, sources):
+    shown = bare.hubtune("hub", "import", sources / "quotes", "no namespace", "--hub", bare.hub)
+    shown.refused(ConfigError, "'no namespace'")
+    assert bare.requests() == []

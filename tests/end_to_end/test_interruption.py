@@ -1,0 +1,106 @@
+"""Nothing is lost: a run that was ended at any moment goes on to the same numbers."""
+
+import json
+import signal
+
+import pytest
+
+from hubtune.errors import RecordError
+from tests.end_to_end.worlds import TARGET, World, digests
+
+RUN = ("--json", "run", "--push", "--run-dir", "run")
+
+
+def end_at(world, line, number, *arguments):
+    """Starts a command and sends it a signal once it prints `line` on stderr; returns its exit code and its stderr."""
+    with world.start(*arguments, "--hub", world.hub) as process:
+        shown = []
+        for said in process.stderr:
+            shown.append(said)
+            if said.startswith(line):
+                process.send_signal(number)
+                break
+        shown += process.stderr
+        assert process.stdout.read() == ""
+    assert any(said.startswith(line) for said in shown), "".join(shown)
+    return process.returncode, "".join(shown)
+
+
+@pytest.fixture(scope="module")
+def interrupted(once, seeded):
+    """A world whose run was ended by Ctrl-C while it trained, gone on with, killed while it evaluated, and finished."""
+
+    def make(folder):
+        world = seeded.copy(folder)
+        world.forget_requests()
+        code, shown = end_at(world, "Training …", signal.SIGINT, *RUN)
+        (folder / "first.json").write_text(json.dumps([code, shown]))
+        left = sorted(path.name for path in world.run_dir.iterdir())
+        code, shown = end_at(world, "Evaluating …", signal.SIGKILL, *RUN, "--resume")
+        (folder / "second.json").write_text(json.dumps([code, left, [line["path"] for line in world.writes()]]))
+        (folder / "training.json").write_bytes((world.run_dir / "training.json").read_bytes())
+        done = world.done(*RUN, "--resume", "--hub", world.hub)
+        (folder / "third.json").write_text(json.dumps([done.out, done.err]))
+
+    return World(once("interrupted", make))
+
+
+def test_ctrl_c_exits_with_130_and_says_how_to_go_on(interrupted):
+    code, shown = json.loads((interrupted.root / "first.json").read_text())
+    assert code == 130
+    assert "Traceback" not in shown
+    assert "--resume" in shown
+
+
+def test_ctrl_c_while_training_leaves_no_half_adapter(interrupted):
+    _, left, writes = json.loads((interrupted.root / "second.json").read_text())
+    # Whether a loss was logged before the signal came is open.
+    assert [name for name in left if name != "events.jsonl"] == ["config.yaml", "data.json", "pins.json"]
+    assert writes == []
+
+
+def test_a_killed_run_goes_on_with_the_finished_training(interrupted):
+    code, *_ = json.loads((interrupted.root / "second.json").read_text())
+    assert code == -signal.SIGKILL
+    _, shown = json.loads((interrupted.root / "third.json").read_text())
+    assert f"Going on with {interrupted.run_dir}" in shown
+    assert "Training" not in shown
+    assert (interrupted.root / "training.json").read_bytes() == (interrupted.run_dir / "training.json").read_bytes()
+
+
+def test_an_interrupted_run_ends_with_the_numbers_of_an_uninterrupted_one(interrupted, released):
+    assert interrupted.record("evaluation.json")["measures"] == released.record("evaluation.json")["measures"]
+    assert digests(interrupted.run_dir / "adapter") == digests(released.run_dir / "adapter")
+    for name in ("first_loss", "final_loss", "steps", "tokens", "files"):
+        assert interrupted.record("training.json")[name] == released.record("training.json")[name]
+
+
+def test_an_interrupted_run_is_published_as_one_commit_with_its_tag(interrupted):
+    out, _ = json.loads((interrupted.root / "third.json").read_text())
+    paths = [line["path"] for line in interrupted.writes() if line["status"] < 400]
+    assert sum("/commit/" in path for path in paths) == 1
+    assert sum("/tag/" in path for path in paths) == 1
+    release = json.loads(out)
+    assert release["repo"] == TARGET
+    assert release == interrupted.record("release.json")
+
+
+def test_resuming_a_finished_run_changes_nothing(finished):
+    before, record = finished.stored(), digests(finished.run_dir, leave_out=("events.jsonl", "release.json"))
+    shown = finished.done(*RUN, "--resume", "--hub", finished.hub)
+    assert shown.document["commit"] == finished.record("release.json")["commit"]
+    assert finished.stored() == before
+    assert digests(finished.run_dir, leave_out=("events.jsonl", "release.json")) == record
+
+
+def test_resuming_with_another_training_config_is_refused(finished):
+    shown = finished.hubtune(*RUN, "--resume", "-s", "train.epochs=7", "--hub", finished.hub)
+    shown.refused(RecordError, str(finished.run_dir), "--run-dir")
+
+
+def test_what_a_killed_hub_had_locked_can_be_written_by_the_next(finished):
+    refs = finished.hub / "repos/models/lab/quotes-lora.git/refs"
+    for left in ("heads/main.lock", "tags/v2.0.0.lock"):
+        (refs / left).touch()
+    release = finished.done("--json", "publish", "run", "--tag", "v2.0.0", "--hub", finished.hub).document
+    assert (refs / "tags/v2.0.0").read_text().strip() == release["commit"]

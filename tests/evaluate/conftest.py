@@ -1,0 +1,31 @@
+"""Rows of very different lengths, and adapters that act, on the tiny models."""
+
+from pathlib import Path
+
+import pytest
+
+from hubtune.config.schema import LoraConfig
+from hubtune.data.tokens import Example, encode
+from hubtune.models.load import load_base, load_tokenizer
+from hubtune.train.lora import add_lora
+from tests.sample_runs import BASE_REPO, sample_pins, saying
+from tests.tiny_models import make_adapter_act
+
+
+def rows(folder: Path, count: int = 23) -> list[Example]:
+    """Returns examples of one to some forty tokens."""
+    texts = [("{quote} " * (1 + number % 3)).format_map(saying(number))[: 1 + 9 * number] for number in range(count)]
+    return encode(texts, load_tokenizer(folder, BASE_REPO), 64)
+
+
+@pytest.fixture
+def examples(tiny_model: Path) -> list[Example]:
+    return rows(tiny_model)
+
+
+@pytest.fixture
+def tuned(tiny_model: Path):
+    """A model with an adapter that changes what it says."""
+    model = add_lora(load_base(tiny_model, BASE_REPO, "fp32"), LoraConfig(r=4), sample_pins().base)
+    make_adapter_act(model)
+    return model

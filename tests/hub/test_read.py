@@ -1,0 +1,103 @@
+"""A revision becomes a commit, with what the repository states there."""
+
+import pytest
+
+from hubtune.hub.contents import digests_at, read_file
+from hubtune.hub.read import Identity, find_tag, repo_url, resolve, whoami
+from hubtune.records.base import sha256_bytes
+
+CARD = b"---\nlicense: apache-2.0\n---\n# Model\n"
+
+
+@pytest.mark.parametrize("repo_type", ["model", "dataset"])
+def test_every_kind_of_revision_becomes_its_commit(served, repo_type: str):
+    first = served.commit("org/thing", {"README.md": CARD}, repo_type)
+    served.api.create_tag("org/thing", tag="v1", revision=first, repo_type=repo_type)
+    served.api.create_branch("org/thing", branch="old", revision=first, repo_type=repo_type)
+    second = served.commit("org/thing", {"b.txt": b"b"}, repo_type)
+
+    found = {revision: resolve("org/thing", repo_type, revision).commit for revision in ("main", "v1", "old", first)}
+
+    assert found == {"main": second, "v1": first, "old": first, first: first}
+
+
+def test_licence_and_sizes_are_those_of_the_revision(served):
+    first = served.commit("org/thing", {"README.md": CARD, "data.bin": b"12345"})
+    served.commit("org/thing", {"README.md": b"---\nlicense: mit\n---\n"})
+
+    found = resolve("org/thing", "model", first)
+
+    assert found.license == "apache-2.0"
+    assert found.files["data.bin"] == 5
+    assert found.files["README.md"] == len(CARD)
+    assert found.gated is False
+
+
+@pytest.mark.parametrize("card", [None, b"# No front matter\n", b"---\ntags: [x]\n---\n"])
+def test_a_card_that_states_no_licence_gives_none(served, card: bytes | None):
+    served.commit("org/thing", {"a.txt": b"a", **({"README.md": card} if card else {})})
+
+    assert resolve("org/thing", "model", "main").license is None
+
+
+@pytest.mark.parametrize(
+    ("token", "identity"),
+    [
+        ("hf_annannann", Identity("ann", frozenset({"org"}), "write")),
+        ("hf_robrobrob", Identity("rob", frozenset({"org"}), "read")),
+        ("hf_eveeveeve", Identity("eve", frozenset(), "write")),
+    ],
+)
+def test_a_token_tells_who_it_belongs_to(guarded_hub, monkeypatch, token: str, identity: Identity):
+    monkeypatch.setenv("HF_TOKEN", token)
+
+    assert whoami() == identity
+
+
+@pytest.mark.parametrize(
+    ("role", "namespace", "may"),
+    [
+        ("write", "Ann", True),
+        ("write", "ORG", True),
+        ("write", "eve", False),
+        ("read", "ann", False),
+        ("pr", "org", False),
+    ],
+)
+def test_a_namespace_is_writable_by_its_owner_with_the_right_role(role: str, namespace: str, may: bool):
+    assert Identity("ann", frozenset({"org"}), role).may_write_to(namespace) is may
+
+
+def test_a_tag_is_found_with_the_commit_that_it_is_on(served):
+    first = served.commit("org/thing", {"a.txt": b"a"})
+    served.api.create_tag("org/thing", tag="v1", revision=first)
+    served.commit("org/thing", {"a.txt": b"b"})
+
+    assert find_tag("org/thing", "v1") == first
+    assert find_tag("org/thing", "v2") is None
+
+
+def test_the_address_of_a_repository_is_on_the_hub_in_use(served):
+    assert repo_url("org/thing", "v1") == f"{served.url}/org/thing/tree/v1"
+    assert repo_url("org/thing", "v1", "dataset") == f"{served.url}/datasets/org/thing/tree/v1"
+
+
+def test_digests_are_those_of_the_files_at_the_commit_both_small_and_large(served):
+    first = served.commit("org/thing", {"a.txt": b"a", "w.safetensors": b"large", "sub/b.txt": b"b"})
+    served.commit("org/thing", {"a.txt": b"changed"})
+
+    found = digests_at("org/thing", first, {"a.txt", "w.safetensors", "sub/b.txt", "none.txt"})
+
+    assert found == {
+        "a.txt": sha256_bytes(b"a"),
+        "w.safetensors": sha256_bytes(b"large"),
+        "sub/b.txt": sha256_bytes(b"b"),
+    }
+
+
+def test_a_file_is_read_at_its_commit_and_a_missing_one_is_none(served):
+    first = served.commit("org/thing", {"a.txt": b"\xff\r\n"})
+    served.commit("org/thing", {"a.txt": b"changed"})
+
+    assert read_file("org/thing", first, "a.txt") == b"\xff\r\n"
+    assert read_file("org/thing", first, "none.txt") is None

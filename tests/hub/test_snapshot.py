@@ -1,0 +1,135 @@
+"""A pinned snapshot is fetched by its commit, checked byte by byte, and found again without a request."""
+
+from pathlib import Path
+
+import pytest
+
+from hubtune.errors import HubError, RecordError
+from hubtune.hub.snapshot import cache_folder, cached, download_size, fetch
+from hubtune.records.base import sha256_bytes
+from hubtune.records.pins import Pin
+
+MODEL_FILES = {
+    "model.safetensors": b"weights",
+    "config.json": b"{}",
+    "tokenizer.json": b'{"a": 1}',
+    "README.md": b"# Base\n",
+    "LICENSE": b"MIT\n",
+}
+UNWANTED = {"pytorch_model.bin": b"pickle", "modeling_custom.py": b"import os\n", "tf_model.h5": b"tf"}
+
+
+@pytest.fixture
+def base(served) -> Pin:
+    commit = served.commit("org/base", {**MODEL_FILES, **UNWANTED})
+    return Pin(repo="org/base", type="model", requested="main", commit=commit)
+
+
+def test_a_model_s_files_come_without_code_and_pickle(base: Pin):
+    folder = fetch(base)
+
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == MODEL_FILES
+
+
+def test_a_data_set_s_files_all_come(served):
+    files = {"data/train.csv": b"a\n1\n", "README.md": b"# Data\n", "extra.txt": b"x"}
+    commit = served.commit("org/sayings", files, "dataset")
+
+    folder = fetch(Pin(repo="org/sayings", type="dataset", requested="main", commit=commit))
+
+    assert {path: (folder / path).read_bytes() for path in files} == files
+
+
+def test_the_pinned_commit_is_fetched_when_main_has_moved_on(served, base: Pin):
+    served.commit("org/base", {"config.json": b'{"moved": true}'})
+
+    assert (fetch(base) / "config.json").read_bytes() == b"{}"
+
+
+def test_every_request_of_a_fetch_names_the_commit(served, base: Pin):
+    before = len(served.requests())
+
+    fetch(base)
+
+    asked = [line for line in served.requests()[before:] if line["repo"] == "org/base"]
+    assert asked
+    assert {line["revision"] for line in asked} == {base.commit}
+
+
+def test_the_arriving_bytes_are_counted(base: Pin):
+    counts: list[int] = []
+
+    fetch(base, counts.append)
+
+    assert sum(counts) == sum(len(content) for content in MODEL_FILES.values())
+
+
+def test_the_size_told_before_is_that_of_what_comes():
+    sizes = {path: len(content) for path, content in {**MODEL_FILES, **UNWANTED}.items()}
+
+    assert download_size("model", sizes) == sum(len(content) for content in MODEL_FILES.values())
+    assert download_size("dataset", sizes) == sum(sizes.values())
+
+
+def test_a_large_file_that_the_hub_serves_damaged_is_found(served, base: Pin):
+    (stored,) = served.root.rglob(sha256_bytes(MODEL_FILES["model.safetensors"]))
+    stored.write_bytes(b"WEIGHTS")
+
+    with pytest.raises(HubError, match=r"model\.safetensors of org/base at .* was damaged") as caught:
+        fetch(base)
+
+    assert "Delete" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json"])
+def test_a_file_damaged_in_the_cache_is_found_by_the_next_fetch(base: Pin, name: str):
+    blob = (fetch(base) / name).resolve()
+    blob.write_bytes(blob.read_bytes().swapcase()[::-1])
+
+    with pytest.raises(HubError, match=f"{name} of org/base") as caught:
+        fetch(base)
+
+    assert str(blob) in str(caught.value.hint)
+
+
+def test_following_the_hint_mends_a_damaged_file(base: Pin):
+    folder = fetch(base)
+    blob = (folder / "tokenizer.json").resolve()
+    blob.write_bytes(b'{"a": 2}')
+    with pytest.raises(HubError):
+        fetch(base)
+
+    blob.unlink()
+
+    assert (fetch(base) / "tokenizer.json").read_bytes() == b'{"a": 1}'
+
+
+def test_a_fetched_snapshot_is_found_again_without_any_request(served, base: Pin):
+    folder = fetch(base)
+    before = len(served.requests())
+
+    assert cached(base) == folder
+    assert len(served.requests()) == before
+
+
+def test_a_snapshot_that_is_not_in_the_cache_is_named_with_the_command_that_fetches_it(served, base: Pin):
+    before = len(served.requests())
+
+    with pytest.raises(RecordError, match=f"org/base at {base.commit}") as caught:
+        cached(base)
+
+    assert "hubtune pin" in str(caught.value.hint)
+    assert len(served.requests()) == before
+
+
+def test_another_commit_than_the_cached_one_is_not_taken_for_it(served, base: Pin):
+    fetch(base)
+    moved = served.commit("org/base", {"config.json": b'{"moved": true}'})
+
+    with pytest.raises(RecordError):
+        cached(base.model_copy(update={"commit": moved}))
+
+
+def test_snapshots_lie_in_the_client_s_cache(served, base: Pin):
+    assert cache_folder() == served.cache
+    assert served.cache in Path(fetch(base)).parents

@@ -1,0 +1,51 @@
+"""Runs unchanged clients, each in a process of its own because they read HF_ENDPOINT when they are imported."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).with_name("scripts")
+
+
+@pytest.fixture
+def run(hub, tmp_path) -> Callable[..., str]:
+    """Runs a command as user `demo` of the Hub and returns what it printed."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    environment |= {
+        "HF_ENDPOINT": hub.url,
+        "HF_HOME": str(tmp_path / "home"),
+        "HF_TOKEN": "t",
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+
+    def call(*command: str | Path, **more: str) -> str:
+        # In a folder of its own: the client's package has a module that is called like one of Python's.
+        work = tmp_path / "work"
+        work.mkdir(exist_ok=True)
+        done = subprocess.run(
+            command, check=False, capture_output=True, text=True, env={**environment, **more}, cwd=work, timeout=120
+        )
+        if done.returncode:
+            pytest.fail(f"{' '.join(map(str, command))} failed:\n{done.stdout}\n{done.stderr}")
+        return done.stdout
+
+    return call
+
+
+@pytest.fixture
+def run_script(run) -> Callable[..., str]:
+    """Runs one of the scripts beside this file; it fails the test where an assertion of its own fails."""
+    return lambda name, *arguments: run(sys.executable, SCRIPTS / name, *arguments)
+
+
+@pytest.fixture
+def hf(run) -> Callable[..., str]:
+    """Runs the `hf` command of this Python."""
+    return lambda *arguments: run(Path(sys.executable).with_name("hf"), *arguments)

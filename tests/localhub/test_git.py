@@ -1,0 +1,101 @@
+"""Git itself as a client: it clones and fetches, and is told why it cannot push."""
+
+import base64
+import os
+import subprocess
+
+import pytest
+from huggingface_hub import CommitOperationAdd
+
+WEIGHTS = bytes(range(256)) * 8
+
+
+@pytest.fixture
+def git(tmp_path):
+    def run(*arguments, check=True):
+        environment = {**os.environ, "HOME": str(tmp_path), "GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_NOSYSTEM": "1"}
+        environment["GIT_AUTHOR_NAME"] = environment["GIT_COMMITTER_NAME"] = "Ann"
+        environment["GIT_AUTHOR_EMAIL"] = environment["GIT_COMMITTER_EMAIL"] = "ann@example.org"
+        return subprocess.run(
+            ["git", *arguments], check=check, capture_output=True, text=True, env=environment, cwd=tmp_path
+        )
+
+    return run
+
+
+def with_token(url, token):
+    return url.replace("http://", f"http://user:{token}@")
+
+
+@pytest.mark.parametrize("suffix", ["", ".git"])
+def test_git_clones_a_repo_with_its_history_and_tags(hub, api, model, git, tmp_path, suffix):
+    additions = [CommitOperationAdd("config.json", b"{}"), CommitOperationAdd("weights.bin", WEIGHTS)]
+    commit = api.create_commit(model, additions, commit_message="Release").oid
+    api.create_tag(model, tag="v1", tag_message="First")
+    git("clone", f"{hub.url}/{model}{suffix}", "copy")
+    assert git("-C", "copy", "rev-parse", "HEAD", "v1^{commit}").stdout.split() == [commit, commit]
+    assert git("-C", "copy", "log", "--format=%s").stdout.split("\n")[:2] == ["Release", "initial commit"]
+    assert (tmp_path / "copy/weights.bin").read_text().startswith("version https://git-lfs.github.com/spec/v1\n")
+
+
+def test_git_fetches_what_is_new_and_pull_requests(hub, api, git):
+    api.create_repo("org/data", repo_type="dataset")
+    git("clone", f"{hub.url}/datasets/org/data", "copy")
+    files = [CommitOperationAdd(f"rows/{n}.json", f"[{n}]".encode()) for n in range(200)]
+    new = api.create_commit("org/data", files, commit_message="Rows", repo_type="dataset").oid
+    change = api.create_commit(
+        "org/data", [CommitOperationAdd("x", b"1")], commit_message="X", repo_type="dataset", create_pr=True
+    ).oid
+    git("-C", "copy", "pull", "--ff-only")
+    assert git("-C", "copy", "rev-parse", "HEAD").stdout.strip() == new
+    git("-C", "copy", "fetch", "origin", "refs/pr/1")
+    assert git("-C", "copy", "rev-parse", "FETCH_HEAD").stdout.strip() == change
+
+
+def test_a_shallow_clone_has_one_commit(hub, api, model, git):
+    api.upload_file(path_or_fileobj=b"1", path_in_repo="a", repo_id=model)
+    git("clone", "--depth", "1", f"{hub.url}/{model}", "copy")
+    assert git("-C", "copy", "rev-list", "--count", "HEAD").stdout.strip() == "1"
+
+
+def test_a_push_is_refused_with_what_to_do_instead(hub, model, git, tmp_path):
+    git("clone", with_token(f"{hub.url}/{model}", "t"), "copy")
+    (tmp_path / "copy/new.txt").write_text("new")
+    git("-C", "copy", "add", ".")
+    git("-C", "copy", "commit", "-m", "New")
+    refused = git("-C", "copy", "push", check=False)
+    assert refused.returncode != 0
+    assert "not pushed to" in refused.stderr
+    assert "hf upload" in refused.stderr
+
+
+def test_a_private_repo_is_cloned_with_a_token_as_the_password(guarded, as_user, git):
+    as_user("ann").create_repo("acme/secret", private=True)
+    url = f"{guarded.url}/acme/secret"
+    git("clone", with_token(url, "t-rob"), "copy")
+    for address in (url, with_token(url, "t-eve"), with_token(url, "wrong")):
+        assert git("clone", address, "other", check=False).returncode != 0
+
+
+def test_a_gated_repo_is_cloned_only_with_access(guarded, as_user, git):
+    as_user("ann").create_repo("ann/model")
+    as_user("ann").update_repo_settings("ann/model", gated="manual")
+    refused = git("clone", with_token(f"{guarded.url}/ann/model", "t-eve"), "other", check=False)
+    assert refused.returncode != 0
+    git("clone", with_token(f"{guarded.url}/ann/model", "t-ann"), "copy")
+
+
+def test_git_asks_for_a_password_where_one_is_needed(guarded, raw_client):
+    raw = raw_client(guarded.url)
+    answer = raw("GET", "/ann/none/info/refs?service=git-upload-pack", token=None)
+    assert (answer.status, answer.headers["www-authenticate"].split()[0]) == (401, "Basic")
+    wrong = base64.b64encode(b"user:wrong").decode()
+    answer = raw("GET", "/ann/none/info/refs?service=git-upload-pack", token=None, Authorization=f"Basic {wrong}")
+    assert (answer.status, answer.headers["www-authenticate"].split()[0]) == (401, "Basic")
+
+
+@pytest.mark.parametrize("body", [b"", b"garbage", b"ffff", b"0032want " + b"1" * 41 + b"0000"])
+def test_a_request_that_git_would_not_make_is_a_bad_request(raw, model, body):
+    assert raw("POST", f"/{model}/git-upload-pack", body).status == 400
+    assert raw("POST", f"/{model}/git-upload-pack", body, Content_Encoding="gzip").status == 400
+    assert raw("GET", f"/{model}/info/refs").status == 403

@@ -1,0 +1,199 @@
+"""Models and tokenizers load from local folders, without network, remote code or pickle."""
+
+import contextlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from hubtune.errors import ModelError
+from hubtune.models.environment import environment
+from hubtune.models.load import check_vocabulary, context_length, load_adapter, load_base, load_tokenizer, pad_id
+from tests.tiny_models import CONTEXT
+
+
+@pytest.fixture
+def copy(llama: Path, tmp_path: Path) -> Path:
+    """A Llama to spoil."""
+    return Path(shutil.copytree(llama, tmp_path / "base"))
+
+
+def _edit(path: Path, **changes: object) -> None:
+    values = {**json.loads(path.read_text()), **changes}
+    path.write_text(json.dumps({key: value for key, value in values.items() if value is not ...}))
+
+
+def _remote_code(folder: Path, marker: Path) -> None:
+    (folder / "modeling_evil.py").write_text(
+        f"open({str(marker)!r}, 'w').close()\nfrom transformers import LlamaConfig, LlamaForCausalLM\n"
+        "class EvilConfig(LlamaConfig):\n    model_type = 'evil'\nclass EvilModel(LlamaForCausalLM):\n    pass\n"
+    )
+    _edit(
+        folder / "config.json",
+        model_type="evil",
+        architectures=["EvilModel"],
+        auto_map={"AutoConfig": "modeling_evil.EvilConfig", "AutoModelForCausalLM": "modeling_evil.EvilModel"},
+    )
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+def test_a_model_loads_in_the_precision_asked_for(tiny_model: Path, precision: str, dtype: torch.dtype):
+    assert {weight.dtype for weight in load_base(tiny_model, "org/base", precision).parameters()} == {dtype}
+
+
+def test_loading_asks_the_hub_for_nothing(tiny_model: Path, served):
+    before = len(served.requests())
+
+    load_base(tiny_model, "org/base", "fp32")
+    load_tokenizer(tiny_model, "org/base")
+
+    assert len(served.requests()) == before
+
+
+def test_a_folder_with_pickled_weights_alone_is_refused_and_the_pickle_not_opened(copy: Path, tmp_path: Path):
+    (copy / "model.safetensors").unlink()
+
+    class Evil:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "ran"), "w"))
+
+    torch.save({"weight": Evil()}, copy / "pytorch_model.bin")
+
+    with pytest.raises(ModelError, match="org/base cannot be loaded"):
+        load_base(copy, "org/base", "fp32")
+
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_model_that_needs_code_from_its_repository_is_refused_and_the_code_not_run(copy: Path, tmp_path: Path):
+    _remote_code(copy, tmp_path / "ran")
+
+    with pytest.raises(ModelError, match="org/base") as caught:
+        load_base(copy, "org/base", "fp32")
+
+    assert "never run" in str(caught.value.hint)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_tokenizer_that_needs_code_from_its_repository_runs_none(copy: Path, tmp_path: Path):
+    (copy / "tokenization_evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\nclass Evil: pass\n")
+    _edit(
+        copy / "tokenizer_config.json",
+        tokenizer_class="Evil",
+        auto_map={"AutoTokenizer": [None, "tokenization_evil.Evil"]},
+    )
+
+    with contextlib.suppress(ModelError):
+        load_tokenizer(copy, "org/base")
+
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_folder_that_holds_no_model_is_refused(tmp_path: Path):
+    with pytest.raises(ModelError, match="org/base"):
+        load_base(tmp_path, "org/base", "fp32")
+    with pytest.raises(ModelError, match="tokenizer of org/base"):
+        load_tokenizer(tmp_path, "org/base")
+
+
+def test_a_model_that_is_not_a_causal_one_is_refused(tmp_path: Path):
+    from transformers import T5Config, T5EncoderModel
+
+    T5EncoderModel(T5Config(vocab_size=8, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2)).save_pretrained(
+        tmp_path
+    )
+
+    with pytest.raises(ModelError, match="causal language model"):
+        load_base(tmp_path, "org/t5", "fp32")
+
+
+def test_damaged_weights_are_refused(copy: Path):
+    (copy / "model.safetensors").write_bytes(b"damaged")
+
+    with pytest.raises(ModelError, match="org/base"):
+        load_base(copy, "org/base", "fp32")
+
+
+def test_weights_that_lack_some_of_the_model_s_tensors_are_refused(copy: Path):
+    """Else the missing ones would be random, and the base's measures with them."""
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(copy / "model.safetensors")
+    del weights["model.layers.1.mlp.up_proj.weight"]
+    save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
+
+    with pytest.raises(ModelError, match="org/base"):
+        load_base(copy, "org/base", "fp32")
+
+
+def test_a_tokenizer_without_eos_is_refused_with_the_reason(copy: Path):
+    _edit(copy / "tokenizer_config.json", eos_token=None)
+
+    with pytest.raises(ModelError, match="no EOS token"):
+        load_tokenizer(copy, "org/base")
+
+
+def test_padding_is_the_tokenizer_s_own_and_eos_where_it_has_none(gpt2: Path, llama: Path):
+    without, having = load_tokenizer(gpt2, "org/base"), load_tokenizer(llama, "org/base")
+
+    assert without.pad_token_id is None
+    assert pad_id(without) == without.eos_token_id
+    assert pad_id(having) == having.pad_token_id != having.eos_token_id
+
+
+def test_a_padding_token_with_the_id_zero_is_one(copy: Path):
+    _edit(copy / "tokenizer_config.json", pad_token="<unk>")
+
+    assert pad_id(load_tokenizer(copy, "org/base")) == 0
+
+
+def test_a_folder_without_adapter_is_refused(tiny_model: Path, tmp_path: Path):
+    with pytest.raises(ModelError, match="adapter"):
+        load_adapter(load_base(tiny_model, "org/base", "fp32"), tmp_path)
+
+
+def test_an_adapter_of_another_model_is_refused(gpt2: Path, llama: Path, tmp_path: Path):
+    from hubtune.config.schema import LoraConfig
+    from hubtune.train.adapter_files import save_adapter
+    from hubtune.train.lora import add_lora
+    from tests.sample_runs import sample_pins
+
+    save_adapter(add_lora(load_base(llama, "org/base", "fp32"), LoraConfig(), sample_pins().base), tmp_path / "adapter")
+
+    with pytest.raises(ModelError, match="adapter"):
+        load_adapter(load_base(gpt2, "org/base", "fp32"), tmp_path / "adapter")
+
+
+def test_the_environment_names_versions_and_device():
+    found = environment()
+
+    assert (
+        found.packages["torch"] == torch.__version__.partition("+")[0] or found.packages["torch"] == torch.__version__
+    )
+    assert set(found.packages) >= {"transformers", "peft", "tokenizers", "safetensors", "datasets"}
+    assert found.device
+
+
+def test_the_context_is_the_one_that_the_config_states(tiny_model: Path):
+    assert context_length(tiny_model, "org/base") == CONTEXT
+
+
+def test_a_config_that_needs_code_from_its_repository_is_refused_and_the_code_not_run(copy: Path, tmp_path: Path):
+    _remote_code(copy, tmp_path / "ran")
+
+    with pytest.raises(ModelError, match="config of org/base"):
+        context_length(copy, "org/base")
+
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_tokenizer_with_more_tokens_than_embeddings_is_refused(tiny_model: Path):
+    model, tokenizer = load_base(tiny_model, "org/base", "fp32"), load_tokenizer(tiny_model, "org/base")
+    check_vocabulary(model, tokenizer, "org/base")
+
+    tokenizer.add_tokens(["<new>"])
+
+    with pytest.raises(ModelError, match=r"org/base has 385 tokens, .* embeddings for 384"):
+        check_vocabulary(model, tokenizer, "org/base")

@@ -1,0 +1,85 @@
+"""Before training, it is known who publishes, whether they may, and whether the tag is free; nothing is written."""
+
+import pytest
+
+from hubtune.errors import InvalidTokenError, MissingTokenError, PermissionDeniedError, TagExistsError
+from hubtune.publish.preflight import check_target
+
+
+@pytest.fixture
+def sign_in(guarded_hub, monkeypatch):
+    """Signs this process in with a token of the guarded Hub, or out."""
+
+    def use(token: str | None):
+        if token is None:
+            monkeypatch.delenv("HF_TOKEN")
+        else:
+            monkeypatch.setenv("HF_TOKEN", token)
+        return guarded_hub
+
+    return use
+
+
+@pytest.mark.parametrize("repo", ["org/tuned", "ann/tuned", "Org/tuned"])
+def test_who_may_write_is_told_their_name_and_nothing_is_written(sign_in, repo: str):
+    hub = sign_in("hf_annannann")
+
+    assert check_target(repo, "v1.0.0") == "ann"
+
+    assert {line["method"] for line in hub.requests()} == {"GET"}
+
+
+@pytest.mark.parametrize(
+    ("token", "why"), [("hf_robrobrob", "role `read`"), ("hf_patpatpat", "role `pr`"), ("hf_eveeveeve", "it has none")]
+)
+def test_who_may_not_write_is_told_why(sign_in, token: str, why: str):
+    sign_in(token)
+
+    with pytest.raises(PermissionDeniedError, match=f"may not publish to org/tuned: .*{why}"):
+        check_target("org/tuned", "v1.0.0")
+
+
+def test_a_namespace_of_somebody_else_is_refused_with_one_s_own(sign_in):
+    sign_in("hf_annannann")
+
+    with pytest.raises(PermissionDeniedError, match=r"eve is neither this account nor .*\(org\)"):
+        check_target("eve/tuned", "v1.0.0")
+
+
+def test_nobody_is_asked_to_log_in(sign_in):
+    sign_in(None)
+
+    with pytest.raises(MissingTokenError) as caught:
+        check_target("org/tuned", "v1.0.0")
+
+    assert "hf auth login" in str(caught.value.hint)
+
+
+def test_a_token_that_the_hub_does_not_know_is_refused(sign_in):
+    sign_in("hf_nobodynobody")
+
+    with pytest.raises(InvalidTokenError, match="does not accept the token"):
+        check_target("org/tuned", "v1.0.0")
+
+
+def test_a_tag_that_is_taken_is_named_with_its_commit(sign_in):
+    hub = sign_in("hf_annannann")
+    commit = hub.commit("org/tuned", {"a.txt": b"a"})
+    hub.api.create_tag("org/tuned", tag="v1.0.0", revision=commit)
+
+    with pytest.raises(TagExistsError, match=f"v1.0.0, on commit {commit}"):
+        check_target("org/tuned", "v1.0.0")
+
+    assert check_target("org/tuned", "v1.0.1") == "ann"
+
+
+def test_a_branch_of_the_tag_s_name_takes_no_tag(sign_in):
+    hub = sign_in("hf_annannann")
+    hub.commit("org/tuned", {"a.txt": b"a"})
+    hub.api.create_branch("org/tuned", branch="v1.0.0")
+
+    assert check_target("org/tuned", "v1.0.0") == "ann"
+
+
+def test_without_an_auth_file_any_token_may_publish_anywhere(served):
+    assert check_target("anyone/tuned", "v1.0.0") == "demo"

@@ -1,0 +1,127 @@
+"""Builds small random language models on disk: the real file formats, architectures and tokenizers, in milliseconds.
+
+Two kinds that differ in all that tuning code trips over:
+
+- GPT-2: `Conv1D` layers, tied embeddings, one token as BOS and EOS, no padding token, and no BOS put before a text.
+- Llama: linear layers, a BOS put before every text, and a padding token of its own.
+
+The weights are seeded and large enough for the models to prefer some tokens over others.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from tokenizers import Tokenizer
+
+VOCABULARY = 384
+CONTEXT = 128
+
+_CORPUS = (
+    "The lighthouse keeper keeps the light and the light keeps the keeper.",
+    "A clock repairer measures an hour by what it mends.",
+    "The baker rises before the bread does.",
+    "Aphorism by the beekeeper: a hive has no manager and no spare time.",
+    "Quote by a gardener: rain is help that asks for no thanks, 1999.",
+)
+
+
+def make_gpt2(folder: Path) -> Path:
+    """Saves a GPT-2 model with its tokenizer in `folder` and returns it."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    end = "<|endoftext|>"
+    tokenizer = _train_tokenizer([end])
+    _save_tokenizer(tokenizer, folder, bos_token=end, eos_token=end, unk_token=end)
+    config = GPT2Config(
+        vocab_size=VOCABULARY,
+        n_positions=CONTEXT,
+        n_embd=32,
+        n_layer=2,
+        n_head=2,
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        initializer_range=0.2,
+        bos_token_id=tokenizer.token_to_id(end),
+        eos_token_id=tokenizer.token_to_id(end),
+    )
+    _save_model(GPT2LMHeadModel, config, folder)
+    return folder
+
+
+def make_llama(folder: Path) -> Path:
+    """Saves a Llama model with its tokenizer in `folder` and returns it."""
+    from tokenizers.processors import TemplateProcessing
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    tokenizer = _train_tokenizer(["<unk>", "<s>", "</s>", "<pad>"])
+    tokenizer.post_processor = TemplateProcessing(
+        single="<s> $A", pair="<s> $A <s> $B", special_tokens=[("<s>", tokenizer.token_to_id("<s>"))]
+    )
+    _save_tokenizer(tokenizer, folder, bos_token="<s>", eos_token="</s>", unk_token="<unk>", pad_token="<pad>")
+    config = LlamaConfig(
+        vocab_size=VOCABULARY,
+        max_position_embeddings=CONTEXT,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        initializer_range=0.2,
+        tie_word_embeddings=False,
+        bos_token_id=tokenizer.token_to_id("<s>"),
+        eos_token_id=tokenizer.token_to_id("</s>"),
+        pad_token_id=tokenizer.token_to_id("<pad>"),
+    )
+    _save_model(LlamaForCausalLM, config, folder)
+    return folder
+
+
+def make_adapter_act(model: "PeftModel") -> None:
+    """Gives a fresh adapter, which changes nothing, seeded weights that change what the model says."""
+    import torch
+
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "lora_" in name:
+                weight.copy_(0.1 * torch.randn(weight.shape, generator=generator))
+
+
+def _train_tokenizer(special_tokens: list[str]) -> "Tokenizer":
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        min_frequency=1,
+        special_tokens=special_tokens,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(_CORPUS, trainer)
+    return tokenizer
+
+
+def _save_tokenizer(tokenizer: "Tokenizer", folder: Path, **special_tokens: str) -> None:
+    from transformers import PreTrainedTokenizerFast
+
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        model_max_length=CONTEXT,
+        clean_up_tokenization_spaces=False,
+        **special_tokens,
+    ).save_pretrained(folder)
+
+
+def _save_model(kind: type, config: object, folder: Path) -> None:
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        model = kind(config)
+    model.save_pretrained(folder)

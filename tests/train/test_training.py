@@ -1,0 +1,204 @@
+"""Training learns the rows, repeats itself for a seed, records what it did, and leaves nothing half done."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from hubtune.errors import ModelError, TrainingError
+from hubtune.models.load import load_adapter, load_base, load_tokenizer
+from tests.sample_runs import BASE_COMMIT, BASE_REPO
+
+WEIGHTS = "adapter_model.safetensors"
+
+
+def _events(run) -> list[dict]:
+    return [json.loads(line) for line in (run.path / "events.jsonl").read_text().splitlines()]
+
+
+def test_the_loss_of_eight_rows_falls_far_when_they_are_learnt_by_heart(train_on, tiny_model: Path):
+    record = train_on(tiny_model, "train.epochs=40", "train.learning_rate=0.02").record
+
+    assert record.final_loss < record.first_loss / 3
+
+
+def test_the_tuned_model_stops_where_the_text_ends(train_on, gpt2: Path):
+    """Padding is EOS in GPT-2; were EOS masked by its value, the model would never learn it."""
+    text = "The baker rises before the bread does."
+    trained = train_on(
+        gpt2, "train.epochs=60", "train.learning_rate=0.02", "train.lora.r=8", texts=(text, "The baker rests.") * 4
+    )
+    tokenizer = load_tokenizer(gpt2, BASE_REPO)
+    model = load_adapter(load_base(gpt2, BASE_REPO, "fp32"), trained.run.adapter_dir)
+
+    with torch.no_grad():
+        ids = tokenizer("The baker rises", return_tensors="pt")["input_ids"]
+        written = model.generate(input_ids=ids, do_sample=False, max_new_tokens=40, pad_token_id=0)[0]
+
+    assert tokenizer.decode(written) == text + tokenizer.eos_token
+
+
+def test_events_hold_the_loss_curve(train_on, tiny_model: Path):
+    trained = train_on(tiny_model, "train.epochs=20")
+
+    losses = [event for event in _events(trained.run) if event.get("event") == "loss"]
+    steps = [event["step"] for event in losses]
+    assert steps == sorted(set(steps))
+    assert (steps[0], steps[-1]) == (1, trained.record.steps)
+    assert losses[0]["loss"] == trained.record.first_loss
+    assert losses[-1]["loss"] == trained.record.final_loss < losses[0]["loss"]
+    assert {event["stage"] for event in losses} == {"train"}
+    assert all(event["learning_rate"] >= 0 for event in losses)
+
+
+def test_the_same_seed_gives_the_same_files_to_the_byte(train_on, tiny_model: Path):
+    first = train_on(tiny_model, "train.lora.dropout=0.2")
+    second = train_on(tiny_model, "train.lora.dropout=0.2")
+
+    for name in first.record.files:
+        assert (first.run.adapter_dir / name).read_bytes() == (second.run.adapter_dir / name).read_bytes(), name
+
+
+def test_the_saved_config_names_the_layers_in_order(train_on, llama: Path):
+    """peft holds them in a set, whose order changes from process to process."""
+    layers = json.loads((train_on(llama).run.adapter_dir / "adapter_config.json").read_text())["target_modules"]
+
+    assert layers == sorted(layers)
+    assert len(layers) > 1
+
+
+def test_another_seed_gives_another_adapter(train_on, llama: Path):
+    assert train_on(llama).record.files[WEIGHTS] != train_on(llama, "train.seed=7").record.files[WEIGHTS]
+
+
+def test_the_adapter_s_config_leads_to_the_base_on_the_hub_and_holds_no_local_path(train_on, tiny_model: Path):
+    adapter = train_on(tiny_model).run.adapter_dir
+
+    text = (adapter / "adapter_config.json").read_text()
+    config = json.loads(text)
+    assert (config["base_model_name_or_path"], config["revision"]) == (BASE_REPO, BASE_COMMIT)
+    assert str(tiny_model) not in text
+    assert str(adapter) not in text
+
+
+@pytest.mark.parametrize(("model", "fused"), [("gpt2", True), ("llama", False)])
+def test_the_saved_config_says_how_the_layers_store_their_weights(train_on, request, model: str, fused: bool):
+    adapter = train_on(request.getfixturevalue(model)).run.adapter_dir
+
+    assert json.loads((adapter / "adapter_config.json").read_text())["fan_in_fan_out"] is fused
+
+
+def test_the_adapter_holds_its_two_files_and_fp32_weights_of_its_own_alone(train_on, tiny_model: Path):
+    trained = train_on(tiny_model, "train.precision=fp32")
+
+    assert sorted(path.name for path in trained.run.adapter_dir.iterdir()) == ["adapter_config.json", WEIGHTS]
+    weights = load_file(trained.run.adapter_dir / WEIGHTS)
+    assert all("lora_" in name for name in weights)
+    assert {weight.dtype for weight in weights.values()} == {torch.float32}
+    assert sum(weight.numel() for weight in weights.values()) == trained.record.trainable_parameters
+
+
+def test_training_leaves_the_base_s_folder_as_it_was(train_on, tiny_model: Path):
+    def digests() -> dict[str, str]:
+        return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in tiny_model.iterdir()}
+
+    before = digests()
+    train_on(tiny_model)
+
+    assert digests() == before
+
+
+def test_the_record_tells_what_was_done(train_on, llama: Path):
+    trained = train_on(llama, "train.batch_size=3", "train.epochs=2", "train.learning_rate=0.003", "train.seed=5")
+    record = trained.record
+
+    # Eight rows in batches of three are 2.67 steps an epoch.
+    assert (record.steps, record.epochs, record.batch_size) == (6, 2, 3)
+    assert (record.method, record.precision, record.learning_rate, record.seed) == ("lora", "fp32", 0.003, 5)
+    assert record.target_modules == ["down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj"]
+    assert 0 < record.trainable_parameters < record.total_parameters
+    assert record.upstream == trained.run.digests("config", "pins.json", "data.json")
+    assert set(record.environment.packages) >= {"torch", "transformers", "peft"}
+    for name, digest in record.files.items():
+        assert hashlib.sha256((trained.run.adapter_dir / name).read_bytes()).hexdigest() == digest
+    assert trained.listener.steps["Training"] == [6, 6]
+
+
+def test_part_of_an_epoch_is_trained_as_far_as_it_goes(train_on, llama: Path):
+    assert train_on(llama, "train.batch_size=2", "train.epochs=0.5").record.steps == 2
+
+
+def test_training_asks_the_hub_for_nothing(train_on, tiny_model: Path, served):
+    before = len(served.requests())
+
+    train_on(tiny_model)
+
+    assert len(served.requests()) == before
+
+
+def test_training_prints_nothing_on_stdout(train_on, llama: Path, capfd: pytest.CaptureFixture[str]):
+    """Stdout belongs to the command's result."""
+    train_on(llama)
+
+    assert capfd.readouterr().out == ""
+
+
+@pytest.fixture
+def poisoned(llama: Path, tmp_path: Path) -> Path:
+    """A base whose numbers overflow at one token, so that training is fine until a row holds it."""
+    folder = Path(shutil.copytree(llama, tmp_path / "poisoned"))
+    weights = load_file(folder / "model.safetensors")
+    weights["model.embed_tokens.weight"][load_tokenizer(folder, BASE_REPO).convert_tokens_to_ids("Z")] = torch.nan
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+TEXTS_TO_DIVERGE_ON = ("The baker rises.", "A hive has no manager.", "The keeper keeps.", "Z")
+
+
+def test_a_run_that_diverges_is_stopped_and_leaves_no_adapter(train_on, new_run, poisoned: Path):
+    run = new_run("train.batch_size=1", "train.epochs=3")
+
+    with pytest.raises(TrainingError, match="diverged") as caught:
+        train_on(poisoned, run=run, texts=TEXTS_TO_DIVERGE_ON)
+
+    assert "train.learning_rate" in str(caught.value.hint)
+    assert not run.adapter_dir.exists()
+    assert {path.name for path in run.path.iterdir()} <= {"config.yaml", "pins.json", "events.jsonl"}
+
+
+def test_a_run_that_diverges_leaves_an_earlier_adapter_as_it_was(train_on, new_run, poisoned: Path):
+    run = new_run("train.batch_size=1", "train.epochs=3")
+    run.adapter_dir.mkdir()
+    (run.adapter_dir / WEIGHTS).write_text("earlier")
+
+    with pytest.raises(TrainingError):
+        train_on(poisoned, run=run, texts=TEXTS_TO_DIVERGE_ON)
+
+    assert (run.adapter_dir / WEIGHTS).read_text() == "earlier"
+
+
+def test_training_again_replaces_the_adapter(train_on, llama: Path):
+    first = train_on(llama)
+    (first.run.adapter_dir / "stray.bin").write_text("stray")
+
+    again = train_on(llama, run=first.run)
+
+    assert sorted(path.name for path in again.run.adapter_dir.iterdir()) == ["adapter_config.json", WEIGHTS]
+    assert again.record.files == first.record.files
+
+
+def test_a_base_that_cannot_be_loaded_leaves_nothing(train_on, new_run, tmp_path: Path, llama: Path):
+    run, tokenizer_only = new_run(), tmp_path / "tokenizer"
+    tokenizer_only.mkdir()
+    for path in llama.glob("tokenizer*"):
+        (tokenizer_only / path.name).write_bytes(path.read_bytes())
+
+    with pytest.raises(ModelError, match=BASE_REPO):
+        train_on(tokenizer_only, run=run)
+
+    assert {path.name for path in run.path.iterdir()} == {"config.yaml", "pins.json"}
