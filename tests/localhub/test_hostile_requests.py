@@ -64,6 +64,70 @@ TREES = [
     "/api/models/{name}",
     "/api/models/{name}/{name}/tree/main",
     "/api/large-files/{name}",
+    "/api/models?search={name}&author={name}&filter={name}&sort={name}&limit={name}&cursor={name}&expand={name}",
+    "/api/organizations/{name}/settings/repositories",
+    "/api/models/{id}/discussions/{name}",
+    "/api/models/{id}/discussions?p={name}&status={name}&author={name}&type={name}",
+    "/api/models/{id}/user-access-request/{name}",
+    "/api/models/{id}/super-squash/{name}",
+    "/api/models/{id}/lfs-files?cursor={name}&limit={name}",
+    "/{id}.git/info/refs?service={name}",
+    "/{name}.git/info/refs?service=git-upload-pack",
+    "/{id}/git-upload-pack?{name}",
+]
+VALUES = [
+    None,
+    True,
+    7,
+    -1,
+    10**30,
+    1.5,
+    "",
+    "x",
+    "\ud800",
+    "../..",
+    "x" * 10_000,
+    [],
+    [None],
+    [[7]],
+    ["x"],
+    {},
+    {"x": None},
+]
+# Every key that some request has.
+KEYS = [
+    "author", "branch", "comment", "content", "description", "discussion", "emptyBranch", "expand", "files",
+    "fromRepo", "gated", "gitIgnore", "hash_algo", "message", "name", "newContent", "oid", "objects", "operation",
+    "organization", "overwrite", "paths", "private", "pullRequest", "ref", "rejectionReason", "requestId",
+    "rewriteHistory", "sdk", "startingPoint", "status", "summary", "tag", "target", "title", "toRepo", "transfers",
+    "type", "user", "visibility",
+]  # fmt: skip
+WRITES = [
+    "POST /api/validate-yaml",
+    "POST /api/repos/create",
+    "DELETE /api/repos/delete",
+    "POST /api/repos/move",
+    "PUT /api/models/{id}/settings",
+    "POST /api/models/{id}/user-access-request/handle",
+    "POST /api/models/{id}/user-access-request/grant",
+    "POST /api/models/{id}/user-access-request/cancel",
+    "POST /{id}/ask-access",
+    "POST /api/models/{id}/discussions",
+    "POST /api/models/{id}/discussions/1/comment",
+    "POST /api/models/{id}/discussions/1/comment/1/edit",
+    "POST /api/models/{id}/discussions/1/title",
+    "POST /api/models/{id}/discussions/1/status",
+    "POST /api/models/{id}/discussions/1/merge",
+    "POST /api/models/{id}/super-squash/main",
+    "POST /api/models/{id}/lfs-files/batch",
+    "POST /api/models/{id}/lfs-files/duplicate",
+    "POST /api/models/{id}/tag/main",
+    "POST /api/models/{id}/branch/next",
+    "POST /api/models/{id}/preupload/main",
+    "POST /api/models/{id}/commit/main",
+    "POST /api/models/{id}/paths-info/main",
+    "POST /{id}.git/info/lfs/objects/batch",
+    "POST /{id}.git/git-upload-pack",
 ]
 
 
@@ -124,6 +188,20 @@ def test_no_name_in_a_body_leads_out_of_the_hub(raw, surroundings, tmp_path, nam
     assert {path for path in after if not path.startswith(str(tmp_path / "hub"))} == {str(tmp_path / "secret.txt")}
     assert inside <= set(after)
     assert sound(tmp_path)
+
+
+@pytest.mark.parametrize("request_line", WRITES)
+def test_values_of_other_kinds_than_expected_hit_no_bug(raw, model, api, request_line):
+    raw("POST", f"/api/models/{model}/discussions", b'{"title": "one", "description": "text", "pullRequest": true}')
+    method, path = request_line.format(id=model).split()
+    texts = [json.dumps(value) for value in VALUES] + [json.dumps(dict.fromkeys(KEYS, value)) for value in VALUES]
+    texts += [
+        json.dumps({"name": "org/other", "type": "model", "title": "t", key: v}) for key in KEYS for v in ([], {}, 7)
+    ]
+    for text in texts:
+        answer = raw(method, path, text.encode(), Content_Type="application/json")
+        assert answer.status < 500, (text, answer.body)
+    assert raw("GET", f"/api/models/{model}").status == 200
 
 
 @pytest.mark.parametrize(

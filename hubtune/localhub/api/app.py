@@ -30,7 +30,6 @@ _NO_ANSWER = 444
 """As nginx logs a connection that it closed without an answer."""
 
 
-
 class HubApp:
     """Serves one Hub: logs every request and echoes its id, whatever becomes of it.
 

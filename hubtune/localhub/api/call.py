@@ -68,6 +68,9 @@ class Call:
         """
         try:
             data = json.loads(self.body or b"{}")
+            if rb"\ud" in self.body.lower():
+                # Half of a surrogate pair, which no file, answer or log could hold.
+                json.dumps(data, ensure_ascii=False).encode()
         except (ValueError, RecursionError) as error:
             raise ApiError(400, "The body is not JSON.") from error
         if not isinstance(data, dict):

@@ -73,7 +73,7 @@ def change_status(call: Call) -> Response:
     repo = call.discussable()
     body = call.json()
     status, text = body.get("status"), body.get("comment")
-    if status not in {"open", "closed"}:
+    if not isinstance(status, str) or status not in {"open", "closed"}:
         raise ApiError(400, '"status" must be one of [open, closed]')
     author = call.signed_in().name
     with call.hub.repos.lock(repo):

@@ -101,6 +101,6 @@ def _present(call: Call, repo_id: RepoId) -> HubRepo:
 
 
 def _is_private(visibility: object) -> bool:
-    if visibility not in {"private", "public"}:
+    if not isinstance(visibility, str) or visibility not in {"private", "public"}:
         raise ApiError(400, "* Invalid input * at visibility")
     return visibility == "private"
