@@ -17,7 +17,9 @@ def damage_lines(record: "FsckRecord") -> list[str]:
     if record.unreferenced:
         lines.append(f"No commit needs {record.unreferenced} of the large files.")
     if record.leftovers:
-        lines.append(f"The next start removes {len(record.leftovers)} unfinished files: {', '.join(record.leftovers)}")
+        lines.append(
+            f"The next start removes or mends {len(record.leftovers)} unfinished files: {', '.join(record.leftovers)}"
+        )
     for damage in record.damage:
         lines += ["", f"{damage.problem.upper()} {damage.kind} {damage.name}: {damage.detail}", *_places(damage)]
     if not record.damage:

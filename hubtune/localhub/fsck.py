@@ -62,7 +62,8 @@ class HubReport:
         large_bytes: Their size together.
         damage: What is wrong.
         unreferenced: Large files that no commit needs: uploaded and not committed, or of a deleted repository.
-        leftovers: Temporary files of a server that was killed, below the Hub's folder; the next start removes them.
+        leftovers: Unfinished files of a server that was killed, below the Hub's folder; the next start removes them,
+            and writes the index of a pack that has none.
     """
 
     repos: int

@@ -14,8 +14,9 @@ from pathlib import Path
 from dulwich.errors import ApplyDeltaError, ChecksumMismatch, FileFormatException, ObjectFormatException
 from dulwich.object_format import DEFAULT_OBJECT_FORMAT
 from dulwich.objects import Blob, Commit, ObjectID, ShaFile, Tag, Tree
-from dulwich.pack import Pack, UnresolvedDeltas
+from dulwich.pack import Pack, PackData, UnresolvedDeltas
 
+from hubtune.localhub.disk import sync_folder
 from hubtune.localhub.pointers import Pointer
 
 _HEX = re.compile(r"[0-9a-f]{40}")
@@ -101,13 +102,30 @@ def read_objects(repo: Path) -> GitContents:
         oid = path.parent.name + path.name
         if _HEX.fullmatch(oid):
             _read_loose(path, oid, contents)
-    for path in sorted((repo / "objects/pack").glob("pack-*.pack")):
-        _read_pack(path, contents)
+    # Without an index a pack is not in use: what is needed of it is missing.
+    for index in sorted((repo / "objects/pack").glob("pack-*.idx")):
+        _read_pack(index.with_suffix(".pack"), contents)
     # A sound copy elsewhere makes up for a damaged one.
     for kind in (contents.commits, contents.trees, contents.tags, contents.blobs):
         for oid in contents.damaged.keys() & kind:
             del contents.damaged[oid]
     return contents
+
+
+def restore_index(path: Path) -> bool:
+    """Writes the index of a pack that has none; a damaged pack is left as it is.
+
+    Returns:
+        Whether the pack has an index now.
+    """
+    try:
+        with PackData.from_path(path, DEFAULT_OBJECT_FORMAT) as pack:
+            pack.check()
+            pack.create_index(str(path.with_suffix(".idx")), version=2)
+    except _BROKEN:
+        return False
+    sync_folder(path.parent)
+    return True
 
 
 def read_refs(repo: Path) -> Iterator[tuple[str, str]]:

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hubtune.errors import HubError
 from hubtune.localhub.disk import DRAFT_PREFIX, sync_folder, write_durably
+from hubtune.localhub.git_check import restore_index
 
 _MARK = "hub.json"
 _LOCK = "lock"
@@ -96,15 +97,23 @@ def leftovers(folder: HubFolder) -> Iterator[Path]:
         yield from repo.glob("*.lock")
         yield from (repo / "refs").rglob("*.lock")
         yield from (repo / "objects").glob("*/*.lock")
-        # Packs in the making; finished ones are called pack-*.
+        # Packs in the making; finished ones are called pack-*, and have an index in the end.
         yield from (repo / "objects/pack").glob("tmp*")
+        for pack in (repo / "objects/pack").glob("pack-*.pack"):
+            if not pack.with_suffix(".idx").exists():
+                yield pack
 
 
 def clear_leftovers(folder: HubFolder) -> None:
-    """Removes them; a lock that its owner cannot release would keep a branch from ever moving again."""
-    for path in leftovers(folder):
+    """Removes them; a lock that its owner cannot release would keep a branch from ever moving again.
+
+    A pack without an index gets one: should the index have been lost in another way, the pack may hold what is needed.
+    """
+    for path in list(leftovers(folder)):
         if path.is_dir():
             shutil.rmtree(path)
+        elif path.match("pack-*.pack"):
+            restore_index(path)
         else:
             path.unlink()
     for repo in repo_folders(folder.repos):

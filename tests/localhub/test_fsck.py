@@ -186,6 +186,32 @@ def test_packed_by_git_itself_the_hub_is_sound_and_its_damage_found(hub_copy):
     assert check(hub_copy).damage != ()
 
 
+def test_a_pack_without_its_index_is_told_and_gets_one_at_the_next_start(hub_copy, filled):
+    (index,) = (hub_copy / "repos/datasets/org/data.git/objects/pack").glob("*.idx")
+    before = index.read_bytes()
+    index.unlink()
+    report = check(hub_copy)
+    assert report.leftovers == (index.with_suffix(".pack").relative_to(hub_copy).as_posix(),)
+    assert {damage.problem for damage in report.damage} == {"missing", "damaged"}
+    with EmbeddedHub(hub_copy) as hub:
+        assert len(HfApi(endpoint=hub.url).list_repo_files("org/data", repo_type="dataset")) == 122
+    assert index.read_bytes() == before
+    report = check(hub_copy)
+    assert (report.damage, report.leftovers) == ((), ())
+
+
+def test_a_damaged_pack_without_its_index_is_left_for_whoever_can_mend_it(hub_copy):
+    (index,) = (hub_copy / "repos/datasets/org/data.git/objects/pack").glob("*.idx")
+    index.unlink()
+    pack = index.with_suffix(".pack")
+    flip(pack, 500)
+    content = pack.read_bytes()
+    with EmbeddedHub(hub_copy):
+        pass
+    assert pack.read_bytes() == content
+    assert not index.exists()
+
+
 def test_leftovers_and_unreferenced_files_are_told_and_are_no_damage(hub_copy):
     repo = hub_copy / "repos/models/org/model.git"
     for path in (hub_copy / "tmp/half", repo / "refs/heads/main.lock", repo / "objects/ab/x.lock", repo / ".new-1"):
