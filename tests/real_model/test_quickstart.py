@@ -34,11 +34,11 @@ def env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A quickstart folder whose config asks for a tenth of the steps, so that the suite stays short."""
+    """A quickstart folder whose config asks for a third of the steps, so that the suite stays short."""
     folder = tmp_path_factory.mktemp("quickstart")
     config = (quickstart_dir() / "hubtune.yaml").read_text()
-    assert "epochs: 2" in config
-    (folder / "hubtune.yaml").write_text(config.replace("epochs: 2", "epochs: 0.3"))
+    assert "epochs: 1\n" in config
+    (folder / "hubtune.yaml").write_text(config.replace("epochs: 1\n", "epochs: 0.3\n"))
     return folder
 
 
