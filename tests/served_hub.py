@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hubtune.localhub import EmbeddedHub
+from hubtune.pages.renderer import Renderer
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -83,7 +84,7 @@ def serve(root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, *, guarded: 
     if guarded:
         auth.write_text(USERS)
     token = "hf_annannann"
-    with EmbeddedHub(root, auth=auth if guarded else None) as hub:
+    with EmbeddedHub(root, auth=auth if guarded else None, pages=Renderer()) as hub:
         # The client looks these up at each call; it has read them from the environment when it was imported.
         monkeypatch.setattr(constants, "ENDPOINT", hub.url)
         monkeypatch.setattr(

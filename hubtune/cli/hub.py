@@ -44,6 +44,7 @@ def serve(
 ) -> None:
     """Serve the embedded Hub in DIR until Ctrl-C."""
     from hubtune.localhub.server import serve as serve_hub
+    from hubtune.pages.renderer import Renderer
 
     def announce(url: str) -> None:
         output.progress.say(f"Serving {folder} at {url} (Ctrl-C ends it). In the terminal of a client:")
@@ -51,7 +52,16 @@ def serve(
         if faults is not None:
             output.progress.warn(f"Requests go wrong as {faults} plans.")
 
-    serve_hub(folder, host=host, port=port, auth=auth, on_ready=announce, allow_hosts=allow_hosts, faults=faults)
+    serve_hub(
+        folder,
+        host=host,
+        port=port,
+        auth=auth,
+        on_ready=announce,
+        allow_hosts=allow_hosts,
+        faults=faults,
+        pages=Renderer(),
+    )
 
 
 @hub.command()

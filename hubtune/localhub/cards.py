@@ -8,7 +8,7 @@ import yaml
 from hubtune.localhub.ids import RepoType
 from hubtune.localhub.safe_yaml import load_yaml
 
-_FRONT_MATTER = re.compile(r"\A\s*---[\r\n]+(.*?)[\r\n]+---(?:\r\n|\n|\Z)", re.DOTALL)
+FRONT_MATTER = re.compile(r"\A\s*---[\r\n]+(.*?)[\r\n]+---(?:\r\n|\n|\Z)", re.DOTALL)
 _BOOLEAN = "tag:yaml.org,2002:bool"
 _MOST_VALUES = 100_000
 _DEEPEST = 50
@@ -40,7 +40,7 @@ def front_matter(text: str) -> Mapping[str, object] | None:
     Raises:
         yaml.YAMLError: If the front matter is not a YAML mapping.
     """
-    match = _FRONT_MATTER.match(text)
+    match = FRONT_MATTER.match(text)
     if match is None:
         return None
     data = load_yaml(match[1], _CardLoader)

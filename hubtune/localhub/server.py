@@ -21,6 +21,8 @@ from hubtune.localhub.api.guard import Guard
 from hubtune.localhub.faults import FaultPlan, Faults
 from hubtune.localhub.hub_folder import take_folder
 from hubtune.localhub.state import HubState
+from hubtune.localhub.web.pages import Pages
+from hubtune.records.views import PageRenderer
 
 _PATIENCE = 10.0
 
@@ -36,6 +38,7 @@ class EmbeddedHub:
         allow_hosts: Names under which clients may address the Hub, besides `host` and those of loopback.
         faults: What is to go wrong; rules can be added while the Hub runs.
         patience: How long a client may keep the Hub waiting.
+        pages: Makes the pages for browsers; without it there are none.
 
     Raises:
         ConfigError: From `start`, for a bad auth file.
@@ -52,6 +55,7 @@ class EmbeddedHub:
         allow_hosts: Sequence[str] = (),
         faults: Faults | None = None,
         patience: Patience | None = None,
+        pages: PageRenderer | None = None,
     ) -> None:
         self._root = root
         self._host = host
@@ -60,6 +64,7 @@ class EmbeddedHub:
         self._guard = Guard(host, allow_hosts)
         self._faults = faults or Faults()
         self._patience = patience or Patience()
+        self._pages = None if pages is None else Pages(pages)
         self._cleanup = ExitStack()
         self._url: str | None = None
 
@@ -78,7 +83,7 @@ class EmbeddedHub:
             listener = stack.enter_context(_listen(self._host, self._port))
             hub = HubState.open(folder, accounts)
             stack.callback(hub.log.close)
-            app = HubApp(hub, self._guard, self._faults, self._patience)
+            app = HubApp(hub, self._guard, self._faults, self._patience, self._pages)
             _serve_in_thread(app, self._patience, listener, stack)
             address = f"[{self._host}]" if ":" in self._host else self._host
             self._url = f"http://{address}:{listener.getsockname()[1]}"
@@ -108,6 +113,7 @@ def serve(
     on_ready: Callable[[str], None],
     allow_hosts: Sequence[str] = (),
     faults: Path | None = None,
+    pages: PageRenderer | None = None,
 ) -> None:
     """Serves a folder until Ctrl-C or SIGTERM; to be called from the main thread.
 
@@ -119,6 +125,7 @@ def serve(
         on_ready: Called with the Hub's address once it accepts requests.
         allow_hosts: Names under which clients may address the Hub, besides `host` and those of loopback.
         faults: A fault plan, or None.
+        pages: Makes the pages for browsers; without it there are none.
 
     Raises:
         ConfigError: For a bad auth file or fault plan.
@@ -132,7 +139,10 @@ def serve(
 
     previous = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with EmbeddedHub(root, host=host, port=port, auth=auth, allow_hosts=allow_hosts, faults=Faults(plan)) as hub:
+        hub = EmbeddedHub(
+            root, host=host, port=port, auth=auth, allow_hosts=allow_hosts, faults=Faults(plan), pages=pages
+        )
+        with hub:
             on_ready(hub.url)
             ended.wait()
     finally:

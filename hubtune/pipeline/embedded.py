@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hubtune.localhub.server import EmbeddedHub
+from hubtune.pages.renderer import Renderer
 
 
 @contextmanager
@@ -25,7 +26,7 @@ def embedded_hub(folder: Path) -> Iterator[EmbeddedHub]:
     # Whoever has a token for another Hub does not have it sent to this one, which takes any.
     settings = {"HF_HUB_DISABLE_XET": "1", "HF_TOKEN": "embedded", "HF_HUB_OFFLINE": "0"}
     before = {name: os.environ.get(name) for name in (*settings, "HF_ENDPOINT")}
-    with EmbeddedHub(folder) as hub:
+    with EmbeddedHub(folder, pages=Renderer()) as hub:
         os.environ.update(settings, HF_ENDPOINT=hub.url)
         try:
             yield hub

@@ -24,6 +24,7 @@ from hubtune.localhub.faults import FAULT_HEADER, Fault, Faults
 from hubtune.localhub.ids import RepoType
 from hubtune.localhub.request_log import RequestNote
 from hubtune.localhub.state import HubState
+from hubtune.localhub.web.pages import Pages, asks_for_page
 
 _CLIENT_GONE = 499
 _NO_ANSWER = 444
@@ -38,23 +39,28 @@ class HubApp:
         guard: Which requests may come in at all.
         faults: What is to go wrong.
         patience: How long a client may take.
+        pages: The pages for browsers, or None for none.
     """
 
-    def __init__(self, hub: HubState, guard: Guard, faults: Faults, patience: Patience) -> None:
+    def __init__(
+        self, hub: HubState, guard: Guard, faults: Faults, patience: Patience, pages: Pages | None = None
+    ) -> None:
         self._hub = hub
         self._guard = guard
         self._faults = faults
         self._patience = patience
+        self._pages = pages
         self._bodies = Bodies()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = _Exchange(self._hub, scope, patient_send(send, self._patience, connection_of(scope)))
 
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            request = Request(scope, patient_receive(receive, self._patience))
             try:
-                response = await self._answer(Request(scope, patient_receive(receive, self._patience)), exchange)
+                response = await self._answer(request, exchange)
             except ApiError as error:
-                response = _error(error)
+                response = self._failure(request, error)
             except DroppedError:
                 exchange.log(_NO_ANSWER)
                 exchange.connection.drop()
@@ -76,7 +82,7 @@ class HubApp:
             DroppedError: There is to be no answer.
         """
         self._guard.check(request.method, request.headers)
-        found = find_route(request.method, _raw_path(request.scope))
+        found = find_route(request.method, _raw_path(request.scope), self._pages.routes if self._pages else ())
         if found is not None:
             _describe(exchange.note, found[1])
         fault = self._faults.meet(request.method, _raw_path(request.scope), request.headers.get(FAULT_HEADER))
@@ -88,9 +94,15 @@ class HubApp:
         try:
             response = await _work(self._hub, self._bodies, request, found, exchange.note)
         except ApiError as error:
-            response = _error(error)
+            response = self._failure(request, error)
         if fault.when == "after":
             await _strike_after(fault, response, exchange)
+        return response
+
+    def _failure(self, request: Request, error: ApiError) -> Response:
+        response = _error(error)
+        if self._pages is not None and asks_for_page(request.method, _raw_path(request.scope), request.headers):
+            return self._pages.failure(error, response.headers)
         return response
 
 

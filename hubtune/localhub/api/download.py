@@ -11,11 +11,12 @@ from starlette.responses import Response, StreamingResponse
 
 from hubtune.localhub.api.call import Call
 from hubtune.localhub.errors import ApiError, entry_not_found
+from hubtune.localhub.pictures import UNTRUSTED, picture_type
 from hubtune.localhub.pointers import Pointer
 from hubtune.localhub.trees import find_entry, read_blob
 
 _CHUNK = 1 << 20
-_ALWAYS_READABLE = {"README.md", ".gitattributes", "LICENSE", "LICENSE.md"}
+ALWAYS_READABLE = {"README.md", ".gitattributes", "LICENSE", "LICENSE.md"}
 """What a gated repository shows to everybody, so that they know what to ask for."""
 
 _RANGE = re.compile(r"bytes=([0-9]{0,15})-([0-9]{0,15})")
@@ -50,7 +51,7 @@ def raw(call: Call) -> Response:
 def _serve(call: Call, *, pointers: bool) -> Response:
     path = call.params["path"]
     repo = call.readable()
-    if pointers or path not in _ALWAYS_READABLE:
+    if pointers or path not in ALWAYS_READABLE:
         call.gated(repo)
     with call.open(repo) as (_, git, commit):
         entry = find_entry(git, commit, path)
@@ -64,7 +65,10 @@ def _serve(call: Call, *, pointers: bool) -> Response:
         "X-Repo-Commit": commit.decode(),
         "Accept-Ranges": "bytes",
         "Content-Disposition": _disposition(path),
+        **UNTRUSTED,
     }
+    if not pointers and (picture := picture_type(path)) is not None:
+        headers["Content-Type"] = picture
     if pointer is not None:
         content = _Content(_stored(call, pointer), pointer.size)
         headers["ETag"] = headers["X-Linked-Etag"] = f'"{pointer.sha256}"'
@@ -86,7 +90,8 @@ def _answer(call: Call, content: _Content, headers: dict[str, str]) -> Response:
         status = 206
         headers["Content-Range"] = f"bytes {start}-{stop - 1}/{content.size}"
     headers["Content-Length"] = str(stop - start)
-    headers["Content-Type"] = "application/octet-stream" if isinstance(content.source, Path) else "text/plain"
+    plain = "application/octet-stream" if isinstance(content.source, Path) else "text/plain"
+    headers.setdefault("Content-Type", plain)
     if call.method == "HEAD":
         return Response(status_code=status, headers=headers)
     return StreamingResponse(content.stream(start, stop), status_code=status, headers=headers)

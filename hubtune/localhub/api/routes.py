@@ -129,9 +129,17 @@ ROUTES: tuple[Route | UploadRoute, ...] = (
 """Tried in order: an id may have one word or two, and the first pattern that fits a path decides."""
 
 
-def find_route(method: str, raw_path: str) -> tuple[Route | UploadRoute, Mapping[str, str]] | None:
-    """Returns the route of a request and the decoded parts of its path, or None."""
-    for route in ROUTES:
+def find_route(
+    method: str, raw_path: str, more: tuple[Route, ...] = ()
+) -> tuple[Route | UploadRoute, Mapping[str, str]] | None:
+    """Returns the route of a request and the decoded parts of its path, or None.
+
+    Args:
+        method: The HTTP method.
+        raw_path: The path as it was sent.
+        more: Routes to try after all of `ROUTES`.
+    """
+    for route in (*ROUTES, *more):
         match = route.pattern.fullmatch(raw_path) if method in route.methods else None
         if match:
             return route, {key: unquote(value) for key, value in match.groupdict().items() if value}

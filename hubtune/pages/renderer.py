@@ -1,0 +1,108 @@
+"""Makes the pages: one template for each kind of view, and one stylesheet for all."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from hubtune.pages.formats import FILTERS
+from hubtune.pages.links import Links, RepoLinks
+from hubtune.pages.markdown import Prose, render_markdown
+from hubtune.records.views import (
+    Asset,
+    CommitView,
+    ErrorView,
+    FileView,
+    HistoryView,
+    HomeView,
+    Place,
+    RefsView,
+    RepoView,
+    TreeView,
+    View,
+)
+
+_HERE = Path(__file__).parent
+_TEMPLATES: dict[type[View], str] = {
+    HomeView: "home.html.j2",
+    RepoView: "repo.html.j2",
+    TreeView: "tree.html.j2",
+    FileView: "file.html.j2",
+    HistoryView: "history.html.j2",
+    CommitView: "commit.html.j2",
+    RefsView: "refs.html.j2",
+    ErrorView: "error.html.j2",
+}
+_MOST_LINES = 10_000
+_POLICY = "default-src 'none'; {}; base-uri 'none'; form-action 'self'"
+_ALONE_POLICY = _POLICY.format("style-src 'unsafe-inline'; img-src data:")
+
+LinksOf = Callable[[Place, str], Links]
+"""Returns the links of the Markdown file at a path."""
+
+
+def hub_links(place: Place, path: str) -> Links:
+    """Returns links to the pages and downloads of the Hub itself."""
+    return RepoLinks.of_file(place.repo.path, place.revision, path)
+
+
+class Renderer:
+    """Renders pages.
+
+    Args:
+        links: Where the links of Markdown files lead.
+        alone: Whether a page must work as a file of its own: with the stylesheet in it, and no way to other pages.
+    """
+
+    def __init__(self, links: LinksOf = hub_links, *, alone: bool = False) -> None:
+        self._links = links
+        style = (_HERE / "style.css").read_text(encoding="utf-8")
+        self._assets = (
+            Asset("style.css", "text/css", style.encode()),
+            Asset("icon.svg", "image/svg+xml", (_HERE / "icon.svg").read_bytes()),
+        )
+        self._environment = Environment(
+            loader=FileSystemLoader(_HERE / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.filters.update(FILTERS)
+        self._environment.globals["alone"] = alone
+        self._environment.globals["alone_policy"] = _ALONE_POLICY
+        # The stylesheet is part of this program.
+        self._environment.globals["style"] = Markup(style) if alone else ""  # noqa: S704
+
+    @property
+    def assets(self) -> tuple[Asset, ...]:
+        """The stylesheet and the icon."""
+        return self._assets
+
+    @property
+    def policy(self) -> str:
+        """Nothing but what the Hub itself serves, no script, and no other page around this one."""
+        return _POLICY.format("style-src 'self'; img-src 'self'") + "; frame-ancestors 'none'"
+
+    def render(self, view: View) -> str:
+        """Returns the page."""
+        prose = self._prose(view)
+        lines = view.text.splitlines() if isinstance(view, FileView) and prose is None else []
+        return self._environment.get_template(
+            _TEMPLATES[type(view)]
+        ).render(
+            view=view,
+            # What the sanitiser wrote.
+            prose=Markup(prose.html) if prose else None,  # noqa: S704
+            note=prose.note if prose else None,
+            lines=lines[:_MOST_LINES],
+            left_out=max(0, len(lines) - _MOST_LINES),
+        )
+
+    def _prose(self, view: View) -> Prose | None:
+        if isinstance(view, RepoView) and view.card is not None:
+            return render_markdown(view.card.text, self._links(view.place, "README.md"))
+        if isinstance(view, FileView) and view.kind == "markdown" and not view.plain:
+            return render_markdown(view.text, self._links(view.place, view.path))
+        return None

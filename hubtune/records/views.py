@@ -1,0 +1,304 @@
+"""What the pages of a Hub show: plain values that the embedded Hub and the card preview fill in, and `pages` renders.
+
+They stand here, below both, because the embedded Hub does not know how its pages look, and `pages` knows no store.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+
+RepoKind = Literal["model", "dataset", "space"]
+FileKind = Literal["text", "markdown", "picture", "large", "binary"]
+ChangeKind = Literal["added", "changed", "removed"]
+
+
+@dataclass(frozen=True)
+class RepoName:
+    """A repository.
+
+    Attributes:
+        path: The path of its page, such as `/datasets/org/quotes`.
+    """
+
+    kind: RepoKind
+    id: str
+    path: str
+
+
+@dataclass(frozen=True)
+class CommitLine:
+    """A commit in a list."""
+
+    sha: str
+    title: str
+    author: str
+    date: datetime
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class RefLine:
+    """A branch, a tag or a pull request's branch, and the commit that it means."""
+
+    name: str
+    commit: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """The repository that a page is about, and the revision of it.
+
+    Attributes:
+        revision: As the address names it: a branch, a tag or a commit.
+        commit: 40 hexadecimal digits: what the revision means now.
+    """
+
+    repo: RepoName
+    revision: str
+    commit: str
+    private: bool = False
+    gated: bool = False
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Another repository that a card names.
+
+    Attributes:
+        path: Of its page on this Hub, or None where this Hub has none to show.
+    """
+
+    id: str
+    path: str | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """A value of a card's `model-index`."""
+
+    task: str
+    dataset: str
+    metric: str
+    value: str
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """What a card's front matter says, as far as a page shows it.
+
+    Attributes:
+        license: The identifier, or the card's own name for a licence that has none.
+        license_link: Where its text is, as the card says: a file of the repository or an address.
+        relation: How the model was made from its base models, such as `adapter`.
+    """
+
+    license: str | None = None
+    license_link: str | None = None
+    base_models: tuple[Reference, ...] = ()
+    relation: str | None = None
+    datasets: tuple[Reference, ...] = ()
+    languages: tuple[str, ...] = ()
+    task: str | None = None
+    library: str | None = None
+    tags: tuple[str, ...] = ()
+    results: tuple[Result, ...] = ()
+
+
+@dataclass(frozen=True)
+class Card:
+    """A README.
+
+    Attributes:
+        text: The Markdown below the front matter.
+        facts: What the front matter says.
+        problem: Why the front matter could not be read, or None.
+    """
+
+    text: str
+    facts: CardFacts = CardFacts()
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class RepoRow:
+    """A repository in a list."""
+
+    repo: RepoName
+    updated: datetime
+    private: bool
+    gated: bool
+    facts: CardFacts
+
+
+@dataclass(frozen=True)
+class HomeView:
+    """The list of repositories.
+
+    Attributes:
+        kind: What is listed, or None for models and data sets.
+        query: What was searched for.
+        rows: Those of this page, the latest first.
+        total: How many match.
+        page: Counted from 0.
+        pages: How many pages there are; at least one.
+    """
+
+    kind: RepoKind | None
+    query: str
+    rows: tuple[RepoRow, ...]
+    total: int
+    page: int
+    pages: int
+
+
+@dataclass(frozen=True)
+class RepoView:
+    """A repository's first page.
+
+    Attributes:
+        card: None where the revision has no README.
+        last_commit: None where there is no history: the preview of a folder.
+        endpoint: The Hub's address, for the commands that fetch the repository; None in a preview.
+        branches: None where there is no history.
+    """
+
+    place: Place
+    card: Card | None
+    files: int
+    size: int
+    last_commit: CommitLine | None = None
+    commits: int = 0
+    branches: tuple[RefLine, ...] = ()
+    tags: tuple[RefLine, ...] = ()
+    endpoint: str | None = None
+
+
+@dataclass(frozen=True)
+class FileRow:
+    """A file or folder in a listing.
+
+    Attributes:
+        size: Bytes; None for a folder.
+        large: Whether git holds only a pointer to it.
+        last_commit: The newest commit that changed it, where that was looked up.
+    """
+
+    path: str
+    size: int | None
+    large: bool = False
+    last_commit: CommitLine | None = None
+
+
+@dataclass(frozen=True)
+class TreeView:
+    """A folder.
+
+    Attributes:
+        path: Empty for the root.
+        total: How many entries it has; `rows` may be fewer.
+    """
+
+    place: Place
+    path: str
+    rows: tuple[FileRow, ...]
+    total: int
+
+
+@dataclass(frozen=True)
+class FileView:
+    """A file.
+
+    Attributes:
+        text: What to show of it, for `text` and `markdown`.
+        sha256: Of its content; None where that was not worked out.
+        plain: Whether Markdown is asked for as text.
+    """
+
+    place: Place
+    path: str
+    kind: FileKind
+    size: int
+    large: bool
+    sha256: str | None
+    last_commit: CommitLine | None
+    text: str = ""
+    plain: bool = False
+
+
+@dataclass(frozen=True)
+class HistoryView:
+    """The commits behind a revision, the newest first, a page at a time."""
+
+    place: Place
+    rows: tuple[CommitLine, ...]
+    total: int
+    page: int
+    pages: int
+
+
+@dataclass(frozen=True)
+class Change:
+    """A file that a commit changed."""
+
+    path: str
+    kind: ChangeKind
+
+
+@dataclass(frozen=True)
+class CommitView:
+    """One commit and the files that it changed.
+
+    Attributes:
+        total: How many files it changed; `changes` may be fewer.
+    """
+
+    place: Place
+    commit: CommitLine
+    parents: tuple[str, ...]
+    changes: tuple[Change, ...]
+    total: int
+
+
+@dataclass(frozen=True)
+class RefsView:
+    """The branches, tags and pull requests of a repository."""
+
+    place: Place
+    branches: tuple[RefLine, ...]
+    tags: tuple[RefLine, ...]
+    pulls: tuple[RefLine, ...]
+
+
+@dataclass(frozen=True)
+class ErrorView:
+    """A page that cannot be shown."""
+
+    status: int
+    message: str
+
+
+View = HomeView | RepoView | TreeView | FileView | HistoryView | CommitView | RefsView | ErrorView
+
+
+@dataclass(frozen=True)
+class Asset:
+    """A file that pages refer to, at `/-/` and its name."""
+
+    name: str
+    media_type: str
+    content: bytes
+
+
+class PageRenderer(Protocol):
+    """Makes HTML of what is to be shown."""
+
+    @property
+    def assets(self) -> tuple[Asset, ...]:
+        """The files that the pages refer to."""
+
+    @property
+    def policy(self) -> str:
+        """The Content-Security-Policy under which the pages work."""
+
+    def render(self, view: View) -> str:
+        """Returns the page."""
