@@ -3,11 +3,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install quickstart test check trials clean
+.PHONY: help install quickstart browser test check trials clean
 
 help:
 	@echo "make quickstart   install, then run the whole job on an embedded Hub with a real model"
-	@echo "make test         install, then run the checks and the tests"
+	@echo "make test         install, then run the checks and the tests; needs Chromium (Debian: apt-get install chromium)"
 	@echo "make check        ruff, mypy and import-linter alone"
 	@echo "make trials       the tests with the full counts of every seeded trial"
 
@@ -32,12 +32,16 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+browser:
+	@command -v chromium > /dev/null || command -v chromium-browser > /dev/null || \
+		{ echo "The tests need Chromium; on Debian: apt-get install chromium"; exit 1; }
+
 # The real model trains alone: beside other tests on the same cores it takes several times as long.
-test: check
+test: check browser
 	$(BIN)/pytest -n 2 --dist loadfile -m 'not real_model'
 	$(BIN)/pytest -m real_model
 
-trials: install
+trials: install browser
 	$(BIN)/pytest -n 2 --dist loadfile --full-trials
 
 clean:

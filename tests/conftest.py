@@ -4,13 +4,18 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 # None of these imports huggingface_hub or torch before it is used.
+from tests.browser import chromium
 from tests.listener import Listener
 from tests.served_hub import ServedHub, serve
 from tests.tiny_models import make_gpt2, make_llama
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # Before anything imports huggingface_hub, which reads its environment once.
 _HOME = tempfile.mkdtemp(prefix="hubtune-tests-")
@@ -82,3 +87,10 @@ def guarded_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ser
     """The same with accounts: see `tests.served_hub.USERS`."""
     with serve(tmp_path / "hub", tmp_path / "cache", monkeypatch, guarded=True) as hub:
         yield hub
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator["Browser"]:
+    """A headless Chromium; the test fails where it is not installed."""
+    with chromium() as browser:
+        yield browser

@@ -5,13 +5,14 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from hubtune.errors import HubError
 from hubtune.localhub.accounts import Accounts
@@ -80,13 +81,10 @@ class EmbeddedHub:
         accounts = Accounts.load(self._auth)
         with ExitStack() as stack:
             folder = stack.enter_context(take_folder(self._root, make=True))
-            listener = stack.enter_context(_listen(self._host, self._port))
             hub = HubState.open(folder, accounts)
             stack.callback(hub.log.close)
             app = HubApp(hub, self._guard, self._faults, self._patience, self._pages)
-            _serve_in_thread(app, self._patience, listener, stack)
-            address = f"[{self._host}]" if ":" in self._host else self._host
-            self._url = f"http://{address}:{listener.getsockname()[1]}"
+            self._url = stack.enter_context(served(app, self._host, self._port, self._patience))
             folder.announce(self._url)
             self._cleanup = stack.pop_all()
 
@@ -132,6 +130,15 @@ def serve(
         HubError: If the folder is not a Hub's or already served, or the port is taken.
     """
     plan = None if faults is None else FaultPlan.load(faults)
+    hub = EmbeddedHub(root, host=host, port=port, auth=auth, allow_hosts=allow_hosts, faults=Faults(plan), pages=pages)
+    with end_signal() as ended, hub:
+        on_ready(hub.url)
+        ended.wait()
+
+
+@contextmanager
+def end_signal() -> Iterator[threading.Event]:
+    """Gives what Ctrl-C and SIGTERM set while the context lasts; to be called from the main thread."""
     ended = threading.Event()
 
     def end(_signal: int, _frame: FrameType | None) -> None:
@@ -139,15 +146,24 @@ def serve(
 
     previous = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        hub = EmbeddedHub(
-            root, host=host, port=port, auth=auth, allow_hosts=allow_hosts, faults=Faults(plan), pages=pages
-        )
-        with hub:
-            on_ready(hub.url)
-            ended.wait()
+        yield ended
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def served(app: ASGIApp, host: str, port: int, patience: Patience) -> Iterator[str]:
+    """Serves an application while the context lasts; gives its address.
+
+    Raises:
+        HubError: If it cannot listen there.
+    """
+    with ExitStack() as stack:
+        listener = stack.enter_context(_listen(host, port))
+        _serve_in_thread(app, patience, listener, stack)
+        address = f"[{host}]" if ":" in host else host
+        yield f"http://{address}:{listener.getsockname()[1]}"
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -170,7 +186,7 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _serve_in_thread(app: HubApp, patience: Patience, listener: socket.socket, stack: ExitStack) -> None:
+def _serve_in_thread(app: ASGIApp, patience: Patience, listener: socket.socket, stack: ExitStack) -> None:
     config = uvicorn.Config(
         app,
         loop="asyncio",

@@ -18,7 +18,8 @@ LONGEST = 200_000
 """Characters that are rendered; what follows them is left out."""
 
 _MOST_TAGS = 5_000
-"""With more raw HTML than that, it is shown as text: parsing deep nesting takes time that grows with its square."""
+_MOST_BRACKETS = 20_000
+"""With more HTML tags or brackets than that, they are taken for text: nested, each costs time for all before it."""
 
 _TAG = re.compile(r"<[a-zA-Z]")
 _CHECKBOX = re.compile(r"<input class=\"task-list-item-checkbox\"[^>]*>")
@@ -48,10 +49,10 @@ def render_markdown(text: str, links: Links) -> Prose:
     if len(text) > LONGEST:
         text = text[:LONGEST]
         notes.append(f"This text is very long: only its first {LONGEST:,} characters are shown.")
-    with_html = len(_TAG.findall(text)) <= _MOST_TAGS
-    if not with_html:
-        notes.append(f"This text has more than {_MOST_TAGS:,} HTML tags: they are shown as text.")
-    parser = _parser(with_html)
+    simple = len(_TAG.findall(text)) > _MOST_TAGS or text.count("[") > _MOST_BRACKETS
+    if simple:
+        notes.append("This text has very many HTML tags or brackets: tags, links and pictures are shown as text.")
+    parser = _parser(simple)
     tokens = parser.parse(text)
     _name_headings(tokens)
     for token in _all(tokens):
@@ -64,8 +65,9 @@ def render_markdown(text: str, links: Links) -> Prose:
 
 
 @lru_cache(maxsize=2)
-def _parser(with_html: bool) -> MarkdownIt:
-    return MarkdownIt("commonmark", {"html": with_html, "maxNesting": 50}).use(gfm_plugin)
+def _parser(simple: bool) -> MarkdownIt:
+    parser = MarkdownIt("commonmark", {"html": not simple, "maxNesting": 50}).use(gfm_plugin)
+    return parser.disable(["link", "image", "footnote_ref"]) if simple else parser
 
 
 def _all(tokens: Sequence[Token]) -> Iterator[Token]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -36,8 +37,9 @@ _TEMPLATES: dict[type[View], str] = {
 }
 _MOST_LINES = 10_000
 _POLICY = "default-src 'none'; {}; base-uri 'none'; form-action 'self'"
-_ALONE_POLICY = _POLICY.format("style-src 'unsafe-inline'; img-src data:")
+_FILE_POLICY = _POLICY.format("style-src 'unsafe-inline'; img-src data:")
 
+Shape = Literal["hub", "preview", "file"]
 LinksOf = Callable[[Place, str], Links]
 """Returns the links of the Markdown file at a path."""
 
@@ -52,10 +54,11 @@ class Renderer:
 
     Args:
         links: Where the links of Markdown files lead.
-        alone: Whether a page must work as a file of its own: with the stylesheet in it, and no way to other pages.
+        shape: `hub` for pages among others, `preview` for a page without others, `file` for one that is a file of its
+            own, with the stylesheet in it.
     """
 
-    def __init__(self, links: LinksOf = hub_links, *, alone: bool = False) -> None:
+    def __init__(self, links: LinksOf = hub_links, *, shape: Shape = "hub") -> None:
         self._links = links
         style = (_HERE / "style.css").read_text(encoding="utf-8")
         self._assets = (
@@ -70,10 +73,10 @@ class Renderer:
             lstrip_blocks=True,
         )
         self._environment.filters.update(FILTERS)
-        self._environment.globals["alone"] = alone
-        self._environment.globals["alone_policy"] = _ALONE_POLICY
+        self._environment.globals["shape"] = shape
+        self._environment.globals["file_policy"] = _FILE_POLICY
         # The stylesheet is part of this program.
-        self._environment.globals["style"] = Markup(style) if alone else ""  # noqa: S704
+        self._environment.globals["style"] = Markup(style) if shape == "file" else ""  # noqa: S704
 
     @property
     def assets(self) -> tuple[Asset, ...]:

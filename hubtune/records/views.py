@@ -157,9 +157,9 @@ class RepoView:
 
     Attributes:
         card: None where the revision has no README.
-        last_commit: None where there is no history: the preview of a folder.
+        files: How many there are, and `size` their bytes; of no meaning in a preview.
+        last_commit: None where there is no history: in a preview.
         endpoint: The Hub's address, for the commands that fetch the repository; None in a preview.
-        branches: None where there is no history.
     """
 
     place: Place

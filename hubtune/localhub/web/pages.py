@@ -49,7 +49,8 @@ class Pages:
         """Returns an error as a page, with the headers of the answer that a client would get."""
         status, message = _BY_REFUSAL.get(error.code or "", (error.status, error.message))
         kept = {key: value for key, value in headers.items() if key not in {"content-type", "content-length"}}
-        page = self._page(ErrorView(status, message.encode(errors="replace").decode()), status)
+        view = ErrorView(status, message.encode(errors="replace").decode())
+        page = page_response(self._renderer, view, status)
         page.headers.update(kept)
         return page
 
@@ -59,18 +60,9 @@ class Pages:
     def _handler(self, show: Callable[[Call], View | Response]) -> Handler:
         def answer(call: Call) -> Response:
             shown = show(call)
-            return shown if isinstance(shown, Response) else self._page(shown)
+            return shown if isinstance(shown, Response) else page_response(self._renderer, shown)
 
         return answer
-
-    def _page(self, view: View, status: int = 200) -> Response:
-        headers = {
-            "Content-Security-Policy": self._renderer.policy,
-            "X-Content-Type-Options": "nosniff",
-            "Referrer-Policy": "no-referrer",
-            "Cache-Control": "no-cache",
-        }
-        return Response(self._renderer.render(view), status, headers, "text/html")
 
     def _asset(self, call: Call) -> Response:
         asset = self._assets.get(call.params["asset"])
@@ -78,6 +70,17 @@ class Pages:
             raise ApiError(404, "There is no such file.")
         headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
         return Response(asset.content, headers=headers, media_type=asset.media_type)
+
+
+def page_response(renderer: PageRenderer, view: View, status: int = 200) -> Response:
+    """Returns a page as an answer, under its policy."""
+    headers = {
+        "Content-Security-Policy": renderer.policy,
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        "Cache-Control": "no-cache",
+    }
+    return Response(renderer.render(view), status, headers, "text/html")
 
 
 def asks_for_page(method: str, raw_path: str, headers: Headers) -> bool:
