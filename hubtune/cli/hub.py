@@ -47,7 +47,9 @@ def serve(
     from hubtune.pages.renderer import Renderer
 
     def announce(url: str) -> None:
-        output.progress.say(f"Serving {folder} at {url} (Ctrl-C ends it). In the terminal of a client:")
+        output.progress.say(
+            f"Serving {folder} at {url}, for browsers too (Ctrl-C ends it). In the terminal of a client:"
+        )
         output.progress.say(f"  export HF_ENDPOINT={url} HF_HUB_DISABLE_XET=1 HF_TOKEN=any")
         if faults is not None:
             output.progress.warn(f"Requests go wrong as {faults} plans.")

@@ -39,7 +39,8 @@ def outcome_lines(outcome: "Outcome", hub: Path | None) -> list[str]:
             "",
             f"    hubtune hub serve {_short(hub)} --port {SERVE_PORT}",
             "",
-            "and in another, before Python starts, point the clients to it:",
+            f"look at it in a browser at http://127.0.0.1:{SERVE_PORT}/{release.repo},",
+            "and in another terminal, before Python starts, point the clients to it:",
             "",
             f"    export HF_ENDPOINT=http://127.0.0.1:{SERVE_PORT} HF_HUB_DISABLE_XET=1",
         ]

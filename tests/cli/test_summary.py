@@ -100,4 +100,5 @@ def test_a_release_on_the_embedded_hub_says_how_to_serve_it_again(tmp_path: Path
     (served,) = (line.strip() for line in lines if "hubtune hub serve" in line)
     port = served.rpartition(" ")[2]
     assert served == f"hubtune hub serve hub --port {port}"
+    assert any(f"in a browser at http://127.0.0.1:{port}/org/tuned" in line for line in lines)
     assert f"    export HF_ENDPOINT=http://127.0.0.1:{port} HF_HUB_DISABLE_XET=1" in lines
