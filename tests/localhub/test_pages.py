@@ -74,7 +74,7 @@ def test_the_page_of_a_repository_shows_its_card_and_what_the_front_matter_says(
     assert 'href="/datasets/org/quotes"' in body
     assert 'href="/far/base"' not in body
     assert served.head("org/lora")[:8] in text
-    assert f"export HF_ENDPOINT={served.url} hf download org/lora" in text
+    assert f"export HF_ENDPOINT={served.url} export HF_HUB_DISABLE_XET=1 hf download org/lora" in text
 
 
 def test_a_data_set_has_its_own_pages(get, lora):
@@ -267,3 +267,21 @@ def test_requests_for_pages_are_logged_as_those_of_a_repository(get, lora, serve
     get("/org/lora/tree/v1.0.0")
     line = served.requests()[-1]
     assert (line["repo"], line["type"], line["revision"], line["status"]) == ("org/lora", "model", "v1.0.0", 200)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "..", "../../hub.json", "%2e%2e%2fhub.json", ".git/config", "%00", "%ff", "%", "x" * 3000, "a%0Ab", "HEAD",
+        "@{-1}", "-1", "9" * 40, "refs%2F..%2Fconfig", "%ED%A0%80", "%22%3E%3Cscript%3E",
+    ],
+)  # fmt: skip
+def test_no_name_however_odd_is_a_bug_or_markup(get, lora, name):
+    for path in (
+        "/{}", "/org/{}", "/org/lora/tree/{}", "/org/lora/tree/main/{}", "/org/lora/blob/main/{}",
+        "/org/lora/blob/{}/x", "/org/lora/commits/{}", "/org/lora/commit/{}", "/-/{}", "/?search={}", "/?p={}",
+        "/org/lora/commits/main?p={}",
+    ):  # fmt: skip
+        answer, _ = get(path.format(name))
+        assert answer.status in {200, 404}, path
+        assert b"<script" not in answer.body, path
