@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import islice
 
 from dulwich.objects import Commit, ObjectID
 from dulwich.repo import Repo
@@ -39,11 +40,18 @@ def author_name(commit: Commit) -> str:
     return author.decode(errors="replace").partition(" <")[0]
 
 
-def last_changes(git: Repo, head: ObjectID, paths: Iterable[str]) -> dict[str, Commit]:
-    """Returns, for each path, the newest commit in which it differs from all parents."""
+def last_changes(git: Repo, head: ObjectID, paths: Iterable[str], most: int | None = None) -> dict[str, Commit]:
+    """Returns, for each path, the newest commit in which it differs from all parents.
+
+    Args:
+        git: The repository.
+        head: Where to start.
+        paths: What to look for.
+        most: How many commits to look at, the newest first; paths that none of them changed are left out.
+    """
     wanted = {path.encode(): path for path in paths}
     found: dict[str, Commit] = {}
-    for commit in walk(git, head):
+    for commit in islice(walk(git, head), most):
         if not wanted:
             break
         here = _contents(git, commit)

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
 from itertools import pairwise
+from typing import cast
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+from markdown_it.utils import OptionsDict, OptionsType
 from mdit_py_plugins.gfm import gfm_plugin
 
+from hubtune.pages.highlight import highlighter
 from hubtune.pages.links import Links, is_outside
 from hubtune.pages.sanitize import sanitize
 
@@ -60,7 +63,8 @@ def render_markdown(text: str, links: Links) -> Prose:
     for token in tokens:
         if token.children:
             token.children = list(_pictures(token.children, links))
-    html = _CHECKBOX.sub(_mark, parser.renderer.render(tokens, parser.options, {}))
+    options = OptionsDict(cast("OptionsType", {**parser.options, "highlight": highlighter()}))
+    html = _CHECKBOX.sub(_mark, parser.renderer.render(tokens, options, {}))
     return Prose(sanitize(html, links), " ".join(notes) or None)
 
 

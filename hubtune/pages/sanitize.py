@@ -50,8 +50,8 @@ for _tag in _IDENTIFIED:
     _ATTRIBUTES.setdefault(_tag, set()).add("id")
 
 _CLASSES = re.compile(
-    r"language-[A-Za-z0-9_+#.-]{1,40}|task|task done|contains-task-list|task-list-item|footnotes|footnotes-list"
-    r"|footnote-item|footnote-ref|footnote-backref|outside-picture"
+    r"language-[A-Za-z0-9_+#.-]{1,40}|hl-[a-z0-9]{1,4}|task|task done|contains-task-list|task-list-item|footnotes"
+    r"|footnotes-list|footnote-item|footnote-ref|footnote-backref|outside-picture"
     r"|markdown-alert markdown-alert-(?:note|tip|important|warning|caution)|markdown-alert-title"
 )
 _PATTERNS = {

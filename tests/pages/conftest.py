@@ -36,6 +36,8 @@ A card with a [licence](LICENSE), a [remote page](https://a.example) and ![a cha
 ## Usage
 
 ```python
+from peft import PeftModel  # 1 of 2
+rank = 8
 model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("org/base"), "org/quotes-lora", "v1.0.0")
 ```
 

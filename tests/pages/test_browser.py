@@ -55,11 +55,17 @@ def luminance(colour: str) -> float:
 def test_text_stands_out_from_its_ground(shown, browser, scheme):
     """The ratio that WCAG 2.2 asks for, 4.5 to 1."""
     with visit(browser, f"{shown.hub.url}/org/quotes-lora", scheme=scheme) as seen:
-        ground = luminance(seen.style("body", "backgroundColor"))
-        assert (ground > 0.5) == (scheme == "light")
-        for selector in ("body", ".prose a[href]", ".panel dt", ".panel h2", ".bar nav a", "footer"):
-            text = luminance(seen.style(selector, "color"))
-            assert (max(text, ground) + 0.05) / (min(text, ground) + 0.05) >= 4.5, selector
+        assert (luminance(seen.style("body", "backgroundColor")) > 0.5) == (scheme == "light")
+        for below, selectors in {
+            "body": ("body", ".prose a[href]", ".panel dt", ".panel h2", ".bar nav a", "footer"),
+            ".repo-head": (".repo-id", ".tabs a"),
+            ".prose pre": (".hl-kn", ".hl-s2", ".hl-mi", ".hl-c1"),
+            ".markdown-alert": (".markdown-alert", ".markdown-alert-title"),
+        }.items():
+            ground = luminance(seen.style(below, "backgroundColor"))
+            for selector in selectors:
+                text = luminance(seen.style(selector, "color"))
+                assert (max(text, ground) + 0.05) / (min(text, ground) + 0.05) >= 4.5, selector
 
 
 def test_lines_of_text_are_not_too_long_to_read(shown, browser):

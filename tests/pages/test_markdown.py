@@ -1,7 +1,11 @@
 """GitHub-flavoured Markdown as people write it in cards, and as nobody should."""
 
+import re
+from html import unescape
+
 import pytest
 
+from hubtune.pages.highlight import LANGUAGES
 from hubtune.pages.links import RepoLinks
 from hubtune.pages.markdown import LONGEST, render_markdown
 
@@ -27,7 +31,8 @@ def test_a_table_with_its_alignment():
         ("see www.a.example now", '<a href="http://www.a.example"'),
         ("- [x] done", '<span class="task done">☑</span> done'),
         ("- [ ] open", '<span class="task">☐</span> open'),
-        ("```python\nx < y\n```", '<pre><code class="language-python">x &lt; y\n</code></pre>'),
+        ("```text\nx < y\n```", '<pre><code class="language-text">x &lt; y\n</code></pre>'),
+        ("```python\nx = 'a<b'\n```", "<span class=\"hl-s1\">'a&lt;b'</span>"),
         ("> [!WARNING]\n> hot", '<div class="markdown-alert markdown-alert-warning">'),
         ("a[^1]\n\n[^1]: b", '<section class="footnotes">'),
         ("1. a\n2. b", "<ol>"),
@@ -35,6 +40,19 @@ def test_a_table_with_its_alignment():
 )
 def test_github_flavour(text, part):
     assert part in html(text)
+
+
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
+def test_coloured_code_keeps_every_character(language):
+    code = "\n\n<b> = 'x' # \"y\" & {1: [2]}\n\n  - z: $a\n"
+    shown = html(f"```{language}\n{code}```")
+    assert unescape(re.sub("<[^>]*>", "", shown)).rstrip("\n") == code.rstrip("\n")
+
+
+def test_code_beyond_bounds_stays_plain():
+    assert "hl-" not in html(f"```python\n{'x = 1' * 1000}\n```")
+    many = html("```python\nx = 1\n```\n" * 8000)
+    assert 0 < many.count("hl-n") < 8000
 
 
 def test_headings_get_the_anchors_that_github_gives():

@@ -21,6 +21,8 @@ from hubtune.records.views import CommitLine, FileKind, FileRow, FileView, TreeV
 
 _MOST_ROWS = 1000
 _LONGEST_TEXT = 512 * 1024
+_MOST_COMMITS = 300
+"""To find the last change of a file in: each costs a look at the whole tree."""
 
 
 def folder(call: Call) -> TreeView:
@@ -88,5 +90,5 @@ def _row(git: Repo, entry: TreeEntry, change: CommitLine | None) -> FileRow:
 
 
 def _changes(git: Repo, commit: ObjectID, entries: list[TreeEntry]) -> dict[str, CommitLine]:
-    found = last_changes(git, commit, [entry.path for entry in entries])
+    found = last_changes(git, commit, [entry.path for entry in entries], most=_MOST_COMMITS)
     return {path: commit_line(change) for path, change in found.items()}
