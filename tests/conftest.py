@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # None of these imports huggingface_hub or torch before it is used.
 from tests.listener import Listener
@@ -28,6 +29,11 @@ os.environ.update(
 )
 for _name in ("HF_TOKEN", "HF_HUB_CACHE", "HF_HUB_OFFLINE"):
     os.environ.pop(_name, None)
+
+
+# The same examples on every machine and in every run.
+settings.register_profile("seeded", derandomize=True, database=None, deadline=None)
+settings.load_profile("seeded")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
