@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from hubtune.card.licensing.decision import LicenseDecision
 from hubtune.config.schema import TuneConfig
 from hubtune.records.data import DataRecord
 from hubtune.records.evaluation import EvaluationRecord
@@ -30,6 +31,7 @@ class CardInputs:
     """The run's records, and what is known of the release.
 
     Attributes:
+        licenses: What the inputs' licences allow.
         target: Where the release goes; None while nothing says where.
         version: Version of hubtune that renders the card.
     """
@@ -39,5 +41,6 @@ class CardInputs:
     data: DataRecord
     training: TrainingRecord
     evaluation: EvaluationRecord
+    licenses: LicenseDecision
     target: ReleaseTarget | None
     version: str

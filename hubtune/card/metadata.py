@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from hubtune.card.inputs import CardInputs
-from hubtune.card.licenses import choose_license
+from hubtune.card.licensing.table import UNKNOWN
 from hubtune.config.fields import RepoId
 from hubtune.config.license_ids import unknown_license
 from hubtune.records.data import SourceRecord
@@ -106,7 +106,6 @@ def build_metadata(inputs: CardInputs) -> CardMetadata:
     """Builds the front matter from the run's records.
 
     Raises:
-        CardError: `card.license` is not an identifier of the Hub.
         pydantic.ValidationError: A record holds what the Hub's metadata cannot, such as a path for a repository.
     """
     stated = (code for source in inputs.data.sources for code in source.languages)
@@ -125,7 +124,9 @@ def build_metadata(inputs: CardInputs) -> CardMetadata:
     ]
     return CardMetadata(
         language=languages or None,
-        license=choose_license(inputs.config, inputs.pins).id,
+        license=inputs.licenses.license or UNKNOWN,
+        license_name=inputs.licenses.license_name,
+        license_link=inputs.licenses.license_link,
         base_model=inputs.pins.base.repo,
         datasets=list(dict.fromkeys(pin.repo for pin in inputs.pins.data)),
         tags=["hubtune", inputs.training.method],

@@ -1,11 +1,13 @@
 """One stage of a run directory each: reads the records it needs, does the stage, writes the record it makes."""
 
 import json
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from hubtune import __version__
 from hubtune.card.check import check_card
 from hubtune.card.inputs import CardInputs, ReleaseTarget
+from hubtune.card.licensing.files import license_files
 from hubtune.card.render import render_card
 from hubtune.config.load import dump_config, parse_config
 from hubtune.config.schema import TuneConfig
@@ -13,6 +15,7 @@ from hubtune.errors import ConfigError
 from hubtune.hub.read import repo_url
 from hubtune.hub.snapshot import cached
 from hubtune.pipeline.extras import require_train
+from hubtune.pipeline.licensing import decide_release, license_folders, license_record, require_allowed
 from hubtune.publish.plan import plan_release
 from hubtune.publish.push import push
 from hubtune.records.base import write_atomic
@@ -135,8 +138,11 @@ def run_publish(
             "The config names no repository to publish to.",
             hint="Set `publish.repo` in config.yaml of the run, or give it: --push namespace/name",
         )
-    card = _render(_card_inputs(run, config))
-    plan = plan_release(run, config, config.publish.repo, cached(run.read(PinSet).base), card)
+    inputs = _card_inputs(run, config)
+    require_allowed(inputs.licenses)
+    card = _render(inputs)
+    legal = _legal_files(inputs, config.publish.repo)
+    plan = plan_release(run, config, config.publish.repo, cached(inputs.pins.base), card, legal)
     commit = push(plan, progress)
     # Only now: a release that was refused leaves the run's config and card as they were.
     run.write_config(config)
@@ -173,8 +179,18 @@ def _card_inputs(run: RunDirectory, config: TuneConfig) -> CardInputs:
         data=run.read(DataRecord),
         training=run.read(TrainingRecord),
         evaluation=run.read(EvaluationRecord),
+        licenses=decide_release(config, license_record(run).inputs),
         target=ReleaseTarget(config.publish.repo, config.publish.tag) if config.publish.repo else None,
         version=__version__,
+    )
+
+
+def _legal_files(inputs: CardInputs, repo: str) -> dict[str, bytes]:
+    return license_files(
+        inputs.licenses,
+        license_folders(inputs.pins),
+        owner=repo.partition("/")[0],
+        year=datetime.fromisoformat(inputs.training.started).year,
     )
 
 

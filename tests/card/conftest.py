@@ -5,12 +5,16 @@ from dataclasses import replace
 import pytest
 
 from hubtune.card.inputs import CardInputs, ReleaseTarget
+from hubtune.card.licensing.decision import decide
 from hubtune.config.load import parse_config
 from hubtune.records.data import DataRecord, SourceRecord, SplitRecord
 from hubtune.records.evaluation import EvaluationRecord, Measure
+from hubtune.records.licenses import LicensedInput
 from hubtune.records.pins import Pin, PinSet
 from hubtune.records.training import EnvironmentRecord, TrainingRecord
 
+GPT2 = "openai-community/gpt2-medium"
+QUOTES = "Abirate/english_quotes"
 BASE_COMMIT = "6dcaa7a952f72f9298047fd5137cd6e4f05f41da"
 DATA_COMMIT = "3e24f6ff5b2b0a5d9a1c2e8f7d6c5b4a39281706"
 
@@ -127,9 +131,17 @@ def make_inputs(config: str = CONFIG, overrides: tuple[str, ...] = ()) -> CardIn
             seed=42,
             environment=_ENVIRONMENT,
         ),
+        licenses=decide(
+            [license_of("base", GPT2, BASE_COMMIT, "mit"), license_of("data", QUOTES, DATA_COMMIT, "cc-by-4.0")]
+        ),
         target=ReleaseTarget("org/quotes-lora", "v1.0.0"),
         version="0.1.0",
     )
+
+
+def license_of(kind: str, repo: str, commit: str, *licenses: str, **values: object) -> LicensedInput:
+    """Returns what one input says of its licence."""
+    return LicensedInput(kind=kind, repo=repo, commit=commit, licenses=list(licenses), **values)
 
 
 def with_source(inputs: CardInputs, **changes: object) -> CardInputs:
@@ -192,6 +204,7 @@ def bare(inputs: CardInputs) -> CardInputs:
             }
         ),
         evaluation=inputs.evaluation.model_copy(update={"measures": [few]}),
+        licenses=decide([license_of("base", GPT2, BASE_COMMIT), license_of("data", QUOTES, DATA_COMMIT)]),
         target=None,
     )
 
@@ -204,7 +217,7 @@ def two_sets(inputs: CardInputs) -> CardInputs:
         type="dataset",
         requested="v2",
         commit="0f" * 20,
-        license=["cc-by-sa-4.0", "my-terms"],
+        license=["cc-by-sa-4.0", "cc-by-4.0"],
     )
     source = SourceRecord(
         repo=pin.repo,
@@ -220,8 +233,14 @@ def two_sets(inputs: CardInputs) -> CardInputs:
         prompt="Silence is golden |",
         fingerprint="88" * 32,
     )
+    licenses = [
+        license_of("base", GPT2, BASE_COMMIT, "mit"),
+        license_of("data", QUOTES, DATA_COMMIT, "cc-by-4.0"),
+        license_of("data", pin.repo, pin.commit, *pin.license),
+    ]
     return replace(
         inputs,
+        licenses=decide(licenses),
         pins=inputs.pins.model_copy(update={"data": [*inputs.pins.data, pin]}),
         data=inputs.data.model_copy(
             update={

@@ -101,7 +101,7 @@ def test_text_of_others_does_not_change_the_structure(inputs: CardInputs, text: 
         return
     card = render_card(poisoned(inputs, text))
     assert outline(card) == outline(render_card(poisoned(inputs, "plain")))
-    assert links(card) == {"https://arxiv.org/abs/2106.09685"}
+    assert links(card) == {"https://arxiv.org/abs/2106.09685", "LICENSE"}
     assert is_harmless(card)
     # The metadata has to keep the values; what a reader sees has not.
     assert not {"\x1b", "\u202e"} & set(split_card(card)[1])

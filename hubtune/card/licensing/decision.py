@@ -9,8 +9,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from hubtune.card.licensing.duties import Duty, duties_of
-from hubtune.card.licensing.rules import Term, against_one, against_pairs, against_stated, against_unknown, flows_into
+from hubtune.card.licensing.duties import Duty, attribution, duties_of
+from hubtune.card.licensing.rules import (
+    Term,
+    against_missing_texts,
+    against_one,
+    against_pairs,
+    against_stated,
+    against_unknown,
+    flows_into,
+)
 from hubtune.card.licensing.table import OTHER, UNKNOWN, Flag, License, license_table
 from hubtune.config.schema import AcceptedLicense
 from hubtune.records.licenses import LicensedInput
@@ -46,6 +54,14 @@ class LicenseDecision:
     accepted: tuple[AcceptedLicense, ...]
     terms: tuple[Term, ...]
 
+    @property
+    def attributions(self) -> list[str]:
+        """A line for each input: what it is, at which revision, under which licences."""
+        licenses: dict[str, list[Term]] = {}
+        for term in self.terms:
+            licenses.setdefault(term.input.model_dump_json(), []).append(term)
+        return [attribution(group[0].input, *(term.license for term in group)) for group in licenses.values()]
+
 
 def decide(
     inputs: Sequence[LicensedInput],
@@ -72,8 +88,9 @@ def decide(
         *against_unknown(terms, accepted),
         *against_one(terms),
         *against_pairs([term.license for term in terms]),
+        *against_missing_texts(terms),
     ]
-    result = _resulting(terms) if not refusals else None
+    result = None if refusals else _resulting(terms)
     if wanted != "auto":
         refusals += against_stated(terms, wanted, result)
         if wanted == OTHER and result != OTHER and not (wanted_name and wanted_link):

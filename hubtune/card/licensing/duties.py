@@ -47,11 +47,16 @@ def duties_of(terms: Sequence[tuple[LicensedInput, License]], accepted: Sequence
     return tuple(dict.fromkeys(found))
 
 
-def attribution(item: LicensedInput, license: License) -> str:
-    """Returns the line that names an input, its pinned revision and its licence."""
+def attribution(item: LicensedInput, *licenses: License) -> str:
+    """Returns the line that names an input, its pinned revision and its licences."""
     revision = f" at revision {item.commit}" if item.commit else ""
-    where = f" ({license.url})" if license.url else ""
-    return f"{item.label}{revision}, licensed under {license.name}{where}"
+    named = [
+        f"{license.name} ({license.url})" if license.url else license.name for license in licenses if license.known
+    ]
+    own = item.license_name or (item.licenses[0] if item.licenses else None)
+    if not named and own is None:
+        return f"{item.label}{revision}, which states no licence"
+    return f"{item.label}{revision}, licensed under {' and '.join(named) or own}"
 
 
 def _duties(item: LicensedInput, license: License) -> Iterator[Duty]:

@@ -37,6 +37,16 @@ def against_unknown(terms: Sequence[Term], accepted: Sequence[AcceptedLicense]) 
             )
 
 
+def against_missing_texts(terms: Sequence[Term]) -> Iterator[str]:
+    """Yields the repositories without a licence text that has to travel along and that only they could have."""
+    for term in terms:
+        if term.license.text == "input" and term.input.repo is not None and not term.input.files:
+            yield (
+                f"{term.license.name} of {term.input.label} demands a copy of the licence, and the repository has no "
+                "LICENSE file at that commit"
+            )
+
+
 def against_one(terms: Sequence[Term]) -> Iterator[str]:
     """Yields what stands against each licence by itself."""
     for term in terms:

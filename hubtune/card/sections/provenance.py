@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from hubtune.card.inputs import CardInputs
-from hubtune.card.licenses import stated_licenses
+from hubtune.records.pins import stated_licenses
 from hubtune.records.training import EnvironmentRecord
 
 

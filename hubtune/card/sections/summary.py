@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from hubtune.card.inputs import SHORT_COMMIT, CardInputs
-from hubtune.card.licenses import choose_license
 from hubtune.card.sections.evaluation import Headline, headline, headline_status
+from hubtune.card.sections.licensing import displays, license_terms
 from hubtune.card.sections.names import method_name
 
 
@@ -29,7 +29,10 @@ class Summary:
     trainable_share: float
     headline: Headline | None
     headline_status: str
-    license: str
+    license: str | None
+    license_name: str | None
+    license_terms: list[str]
+    displays: list[str]
     repo: str | None
     tag: str | None
 
@@ -46,7 +49,10 @@ def summary(inputs: CardInputs) -> Summary:
         trainable_share=training.trainable_parameters / training.total_parameters,
         headline=headline(inputs),
         headline_status=headline_status(inputs),
-        license=choose_license(inputs.config, inputs.pins).id,
+        license=inputs.licenses.license,
+        license_name=inputs.licenses.license_name,
+        license_terms=license_terms(inputs.licenses),
+        displays=displays(inputs.licenses),
         repo=target.repo if target else None,
         tag=target.tag if target else None,
     )
