@@ -91,6 +91,7 @@ def training_record(**changes: object) -> TrainingRecord:
         "tokens": 100,
         "first_loss": 4.0,
         "final_loss": 3.0,
+        "losses": [{"step": 1, "loss": 4.0}, {"step": 2, "loss": 3.0}],
         "started": "2026-01-31T12:00:00+00:00",
         "seconds": 1.5,
         "files": {},

@@ -1,6 +1,7 @@
 """All that a card is made from. What is not in here cannot stand on the card."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from hubtune.card.licensing.decision import LicenseDecision
 from hubtune.config.schema import TuneConfig
@@ -15,15 +16,17 @@ SHORT_COMMIT = 7
 
 @dataclass(frozen=True)
 class ReleaseTarget:
-    """Where the adapter is published.
+    """Where the release is published.
 
     Attributes:
         repo: The repository, such as org/quotes-lora.
         tag: The version tag, such as v1.0.0.
+        artifact: Whether the adapter alone, or the base model's weights with the adapter merged into them.
     """
 
     repo: str
     tag: str
+    artifact: Literal["adapter", "merged"] = "adapter"
 
 
 @dataclass(frozen=True)

@@ -96,10 +96,18 @@ class AcceptedLicense(_Section):
     by: Statement
 
 
+STATEMENTS = (
+    *("intended_use", "misuse", "consent", "privacy", "bias", "safeguards", "risks", "ethics", "environment"),
+    *("citation", "contact"),
+)
+"""Keys of `card` that hold the author's words, in Markdown."""
+
+
 class CardConfig(_Section):
     """What the author states; what is left out stands on the card as not assessed.
 
-    `license_name` and `license_link` go with a `license` of `other`, which has no identifier on the Hub.
+    `license_name` and `license_link` go with a `license` of `other`, which has no identifier on the Hub. `templates` is
+    a folder with section templates of the author's own.
     """
 
     license: LicenseChoice = "auto"
@@ -109,9 +117,15 @@ class CardConfig(_Section):
     intended_use: Statement | None = None
     misuse: Statement | None = None
     consent: Statement | None = None
-    safeguards: Statement | None = None
-    ethics: Statement | None = None
+    privacy: Statement | None = None
     bias: Statement | None = None
+    safeguards: Statement | None = None
+    risks: Statement | None = None
+    ethics: Statement | None = None
+    environment: Statement | None = None
+    citation: Statement | None = None
+    contact: Statement | None = None
+    templates: Annotated[str, Field(min_length=1)] | None = None
 
     @field_validator("accept_license", mode="before")
     @classmethod

@@ -8,6 +8,7 @@ from hubtune import __version__
 from hubtune.card.check import check_card
 from hubtune.card.inputs import CardInputs, ReleaseTarget
 from hubtune.card.licensing.files import license_files
+from hubtune.card.plots import render_pictures
 from hubtune.card.render import render_card
 from hubtune.config.load import dump_config, parse_config
 from hubtune.config.schema import TuneConfig
@@ -18,7 +19,7 @@ from hubtune.pipeline.extras import require_train
 from hubtune.pipeline.licensing import decide_release, license_folders, license_record, require_allowed
 from hubtune.publish.plan import plan_release
 from hubtune.publish.push import push
-from hubtune.records.base import write_atomic
+from hubtune.records.base import disk_errors, write_atomic
 from hubtune.records.data import DataRecord
 from hubtune.records.evaluation import EvaluationRecord
 from hubtune.records.pins import PinSet
@@ -104,7 +105,7 @@ def run_evaluate(run: RunDirectory, progress: Progress, prepared: "Prepared | No
 
 
 def run_card(run: RunDirectory) -> CardInputs:
-    """Renders and checks the model card and writes README.md.
+    """Renders and checks the model card and writes README.md and its pictures.
 
     Returns:
         What the card was made from.
@@ -114,7 +115,7 @@ def run_card(run: RunDirectory) -> CardInputs:
         RecordError: A record is missing.
     """
     inputs = _card_inputs(run, run.config())
-    write_atomic(run.card_file, _render(inputs))
+    _write_card(run, _render(inputs), render_pictures(inputs))
     return inputs
 
 
@@ -141,12 +142,13 @@ def run_publish(
     inputs = _card_inputs(run, config)
     require_allowed(inputs.licenses)
     card = _render(inputs)
-    legal = _legal_files(inputs, config.publish.repo)
-    plan = plan_release(run, config, config.publish.repo, cached(inputs.pins.base), card, legal)
+    pictures = render_pictures(inputs)
+    beside = {**_legal_files(inputs, config.publish.repo), **pictures}
+    plan = plan_release(run, config, config.publish.repo, cached(inputs.pins.base), card, beside)
     commit = push(plan, progress)
     # Only now: a release that was refused leaves the run's config and card as they were.
     run.write_config(config)
-    write_atomic(run.card_file, card)
+    _write_card(run, card, pictures)
     record = ReleaseRecord(
         repo=plan.repo,
         commit=commit,
@@ -183,6 +185,15 @@ def _card_inputs(run: RunDirectory, config: TuneConfig) -> CardInputs:
         target=ReleaseTarget(config.publish.repo, config.publish.tag) if config.publish.repo else None,
         version=__version__,
     )
+
+
+def _write_card(run: RunDirectory, card: str, pictures: dict[str, bytes]) -> None:
+    for path, content in pictures.items():
+        file = run.path / path
+        with disk_errors(run.path):
+            file.parent.mkdir(exist_ok=True)
+        write_atomic(file, content)
+    write_atomic(run.card_file, card)
 
 
 def _legal_files(inputs: CardInputs, repo: str) -> dict[str, bytes]:

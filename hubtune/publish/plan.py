@@ -56,7 +56,7 @@ class ReleasePlan:
 
 
 def plan_release(
-    run: RunDirectory, config: TuneConfig, repo: str, base_folder: Path, card: str, legal: Mapping[str, bytes]
+    run: RunDirectory, config: TuneConfig, repo: str, base_folder: Path, card: str, beside: Mapping[str, bytes]
 ) -> ReleasePlan:
     """Collects what a release of `run` holds. The same run gives the same plan, to the byte.
 
@@ -66,7 +66,7 @@ def plan_release(
         repo: Where the release goes.
         base_folder: The base model's snapshot, which holds the tokenizer.
         card: The text of README.md.
-        legal: The licence files of the release: path to content.
+        beside: The licence files and the card's pictures: path to content.
 
     Raises:
         RecordError: A record or a file is missing, or the adapter is not the one that was trained.
@@ -78,7 +78,7 @@ def plan_release(
     files: dict[str, Path | bytes] = {
         "README.md": card.encode(),
         "hubtune.lock": pins.to_json().encode(),
-        **legal,
+        **beside,
         **{name: base_folder / name for name in _TOKENIZER_FILES if (base_folder / name).is_file()},
         **{name: run.adapter_dir / name for name in training.files},
     }

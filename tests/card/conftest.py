@@ -11,7 +11,7 @@ from hubtune.records.data import DataRecord, SourceRecord, SplitRecord
 from hubtune.records.evaluation import EvaluationRecord, Measure
 from hubtune.records.licenses import LicensedInput
 from hubtune.records.pins import Pin, PinSet
-from hubtune.records.training import EnvironmentRecord, TrainingRecord
+from hubtune.records.training import EnvironmentRecord, LossPoint, TrainingRecord
 
 GPT2 = "openai-community/gpt2-medium"
 QUOTES = "Abirate/english_quotes"
@@ -105,6 +105,7 @@ def make_inputs(config: str = CONFIG, overrides: tuple[str, ...] = ()) -> CardIn
             tokens=96_510,
             first_loss=4.0132,
             final_loss=3.2471,
+            losses=[LossPoint(step=step, loss=3.2471 + 0.7661 / step**0.5) for step in (1, *range(5, 285, 5))],
             started="2026-01-31T12:00:00+00:00",
             seconds=127.4,
             files={"adapter_model.safetensors": "55" * 32, "adapter_config.json": "66" * 32},

@@ -77,6 +77,8 @@ def test_only_safetensors_hold_weights(snapshot):
         "chat_template.jinja",
         "hubtune.json",
         "hubtune.lock",
+        "images/evaluation.png",
+        "images/loss.png",
         "LICENSE",
         "LICENSES/apache-2.0.txt",
         "NOTICE",
