@@ -23,6 +23,7 @@ from hubtune.localhub.disk import sync_folder, sync_tree, write_durably
 from hubtune.localhub.errors import repo_not_found
 from hubtune.localhub.ids import RepoId, RepoType
 from hubtune.localhub.large_files import LargeFileStore
+from hubtune.localhub.ledger import LEDGER_FOLDER, RepoLargeFiles
 from hubtune.localhub.moves import Moves
 from hubtune.localhub.revisions import MAIN
 
@@ -82,7 +83,7 @@ class RepoStore:
     Args:
         root: Folder that holds `models/`, `datasets/` and `spaces/`.
         scratch: Where repositories are put together and taken apart; on the same file system.
-        large_files: The store that commits refer to.
+        large_files: The store that they share.
     """
 
     def __init__(self, root: Path, scratch: Path, large_files: LargeFileStore) -> None:
@@ -200,8 +201,9 @@ class RepoStore:
             config.set((b"core",), b"fsyncObjectFiles", True)
             config.write_to_path()
         write_durably(draft / SETTINGS_FILE, settings.model_dump_json(indent=2).encode())
+        (draft / LEDGER_FOLDER).mkdir()
         with Repo(str(draft), bare=True) as git:
-            commit(git, MAIN, FIRST_COMMIT, author=author, large_files=self._large_files)
+            commit(git, MAIN, FIRST_COMMIT, author=author, large_files=RepoLargeFiles(self._large_files, draft))
 
 
 def _child(folder: Path, name: str) -> Path | None:

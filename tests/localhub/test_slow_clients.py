@@ -100,8 +100,7 @@ def test_a_body_that_is_not_wanted_any_more_is_not_taken_in_for_ever(root, conne
 
 def test_a_client_that_does_not_take_in_its_answer_is_let_go(root, connect):
     with EmbeddedHub(root, patience=Patience(head=LONG, pause=LONG, reading=0.2, idle=LONG)) as hub:
-        path = root / "objects/00/00" / ("0" * 64)
-        store_large_file(hub, path, 64 << 20)
+        store_large_file(hub, root, 64 << 20)
         connection = connect(hub)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.sendall(b"GET /org/model/resolve/main/w.txt HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -111,12 +110,14 @@ def test_a_client_that_does_not_take_in_its_answer_is_let_go(root, connect):
         assert len(read_all(connection)) < 64 << 20
 
 
-def store_large_file(hub: EmbeddedHub, path, size: int) -> None:
+def store_large_file(hub: EmbeddedHub, root, size: int) -> None:
+    path = root / "objects/00/00" / ("0" * 64)
     path.parent.mkdir(parents=True)
     with path.open("wb") as file:
         file.truncate(size)
     api = HfApi(endpoint=hub.url, token="t")
     api.create_repo("org/model")
+    (root / "repos/models/org/model.git/large-files" / path.name).touch()
     pointer = Pointer("0" * 64, size).encode()
     api.upload_file(path_or_fileobj=pointer, path_in_repo="w.txt", repo_id="org/model")
 

@@ -70,7 +70,7 @@ def commit(call: Call) -> Response:
         ref, head = resolve_branch(git, call.revision)
         if call.flag("create_pr"):
             return _propose(call, repo, git, ref, request)
-        new = write_commit(git, ref, request, author=author, large_files=call.hub.large_files)
+        new = write_commit(git, ref, request, author=author, large_files=call.hub.large_files_of(repo))
         record = pull_request_of(repo, ref.decode())
         if record is not None and new != head:
             DiscussionStore(repo.path).save(record.with_event(_pushed(author, request, new)))
@@ -120,7 +120,8 @@ def _propose(call: Call, repo: HubRepo, git: Repo, base: Ref, request: CommitReq
         events=(comment_event(author, request.description),) if request.description else (),
     )
     ref = Ref(record.ref.encode())
-    new = write_commit(git, ref, request, author=author, large_files=call.hub.large_files, start=read_ref(git, base))
+    large_files = call.hub.large_files_of(repo)
+    new = write_commit(git, ref, request, author=author, large_files=large_files, start=read_ref(git, base))
     store.save(record.with_event(_pushed(author, request, new)))
     return JSONResponse(_answer(call, repo, new) | {"pullRequestUrl": call.url(page_path(repo, record))})
 

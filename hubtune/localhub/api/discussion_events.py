@@ -99,7 +99,7 @@ def merge(call: Call) -> Response:
         if found.status != "open":
             hint = " Change its status to open first." if found.status == "draft" else ""
             raise ApiError(409, f"A pull request that is {found.status} cannot be merged.{hint}")
-        commit = PullRequest(git, found).merge(user.name, call.hub.large_files).decode()
+        commit = PullRequest(git, found).merge(user.name, call.hub.large_files_of(repo)).decode()
         if isinstance(text, str) and text.strip():
             found = found.with_event(comment_event(user.name, text.strip()))
         merged = event("status-change", user.name, {"status": "merged"})
