@@ -26,6 +26,7 @@ from hubtune.localhub.request_log import RequestNote
 from hubtune.localhub.state import HubState
 
 _CLIENT_GONE = 499
+_LONGEST_HEADER = 16 * 1024
 _NO_ANSWER = 444
 """As nginx logs a connection that it closed without an answer."""
 
@@ -189,5 +190,5 @@ def _error(error: ApiError) -> Response:
 
 
 def _printable(text: str) -> str:
-    # A header holds neither other characters nor space at its ends.
-    return re.sub(r"[^\x20-\x7e]", "?", text).strip()
+    # A header holds neither other characters nor space at its ends, and clients take no endless one.
+    return re.sub(r"[^\x20-\x7e]", "?", text[:_LONGEST_HEADER]).strip()
