@@ -1,7 +1,6 @@
 """Lists of repositories: all that the user may see, filtered, sorted and paged."""
 
 import base64
-import binascii
 import json
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -131,7 +130,7 @@ def _after(call: Call, rows: Sequence[_Row], sort: str) -> int:
         return 0
     try:
         value, name = json.loads(base64.urlsafe_b64decode(cursor))
-    except (binascii.Error, ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise ApiError(400, "Invalid cursor") from error
     last = (str(value), str(name))
     ascending = call.query.get("direction") == "1"
