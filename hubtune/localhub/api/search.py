@@ -79,7 +79,12 @@ def owned(call: Call) -> Response:
 def _visible(call: Call, type_: RepoType) -> Iterator[tuple[HubRepo, Repo, ObjectID]]:
     for repo in call.hub.repos.list(type_):
         if may_read(call.user, repo):
-            with repo.git() as git:
+            try:
+                opened = repo.git()
+            except ApiError:
+                # One that was deleted meanwhile must not take the whole list with it.
+                continue
+            with opened as git:
                 head = read_ref(git, MAIN)
                 if head is not None:
                     yield repo, git, head
