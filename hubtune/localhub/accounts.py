@@ -17,6 +17,9 @@ from hubtune.localhub.repos import HubRepo
 BASIC = 'Basic realm="Authentication required", charset="UTF-8"'
 """What tells git to ask for a user name and a password."""
 
+BEARER = 'Bearer realm="Authentication required", charset="UTF-8"'
+"""What tells every other client that a token is wanted; a browser asks its user for nothing."""
+
 ANYWHERE = "demo"
 """The user that any token stands for on a Hub without an auth file; may write anywhere."""
 

@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
+from hubtune.localhub.accounts import BASIC, BEARER
 from hubtune.localhub.api.bodies import Bodies
 from hubtune.localhub.api.call import Call
 from hubtune.localhub.api.connection import HubProtocol, Patience, connection_of, patient_receive, patient_send
@@ -26,6 +27,7 @@ from hubtune.localhub.request_log import RequestNote
 from hubtune.localhub.state import HubState
 
 _CLIENT_GONE = 499
+_LFS = "/info/lfs/objects/batch"
 _LONGEST_HEADER = 16 * 1024
 _NO_ANSWER = 444
 """As nginx logs a connection that it closed without an answer."""
@@ -55,7 +57,7 @@ class HubApp:
             try:
                 response = await self._answer(Request(scope, patient_receive(receive, self._patience)), exchange)
             except ApiError as error:
-                response = _error(error)
+                response = _error(error, exchange.note)
             except DroppedError:
                 exchange.log(_NO_ANSWER)
                 exchange.connection.drop()
@@ -89,7 +91,7 @@ class HubApp:
         try:
             response = await _work(self._hub, self._bodies, request, found, exchange.note)
         except ApiError as error:
-            response = _error(error)
+            response = _error(error, exchange.note)
         if fault.when == "after":
             await _strike_after(fault, response, exchange)
         return response
@@ -180,8 +182,11 @@ def _raw_path(scope: Scope) -> str:
     return raw.decode("latin-1")
 
 
-def _error(error: ApiError) -> Response:
+def _error(error: ApiError, note: RequestNote) -> Response:
     headers = {**error.headers, "X-Error-Message": _printable(error.message)}
+    if error.status == 401:
+        wanted = BASIC if note.path.endswith(_LFS) else BEARER
+        headers.setdefault("WWW-Authenticate", wanted)
     if error.code:
         headers["X-Error-Code"] = error.code
     # What the client sent, and is told of here, may hold halves of surrogate pairs.
