@@ -1,6 +1,7 @@
 """Runs the embedded Hub: in a thread of this process, or in the foreground until it is told to end."""
 
 import logging
+import resource
 import signal
 import socket
 import threading
@@ -23,6 +24,8 @@ from hubtune.localhub.hub_folder import take_folder
 from hubtune.localhub.state import HubState
 
 _PATIENCE = 10.0
+_FEWEST_CONNECTIONS, _MOST_CONNECTIONS = 256, 4096
+_OWN_FILES = 128
 
 
 class EmbeddedHub:
@@ -160,6 +163,17 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+def most_connections() -> int:
+    """Returns how many connections the Hub can hold at once; requests on more are answered with a 503.
+
+    Each may need a file besides its socket, and where the process may open no more, downloads fail half-way.
+    """
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed == resource.RLIM_INFINITY:
+        return _MOST_CONNECTIONS
+    return max(_FEWEST_CONNECTIONS, min(_MOST_CONNECTIONS, (allowed - _OWN_FILES) // 2))
+
+
 def _serve_in_thread(app: HubApp, patience: Patience, listener: socket.socket, stack: ExitStack) -> None:
     config = uvicorn.Config(
         app,
@@ -167,6 +181,7 @@ def _serve_in_thread(app: HubApp, patience: Patience, listener: socket.socket, s
         http=protocol_with(patience),
         h11_max_incomplete_event_size=HEAD_LIMIT,
         timeout_keep_alive=round(patience.idle),
+        limit_concurrency=most_connections(),
         lifespan="off",
         ws="none",
         log_config=None,

@@ -1,6 +1,7 @@
 """Clients that keep the Hub waiting are let go. Each test waits for the Hub to act, however long that takes."""
 
 import json
+import resource
 import select
 import socket
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from huggingface_hub import HfApi
 from hubtune.localhub import EmbeddedHub
 from hubtune.localhub.api.connection import HEAD_LIMIT, Patience
 from hubtune.localhub.pointers import Pointer
+from hubtune.localhub.server import most_connections
 
 LONG = 600.0
 
@@ -37,6 +39,26 @@ def read_all(connection: socket.socket) -> bytes:
     except ConnectionResetError:
         pass
     return received
+
+
+def test_connections_without_end_are_told_to_come_back(root, connect, monkeypatch, raw_client):
+    monkeypatch.setattr("hubtune.localhub.server.most_connections", lambda: 5)
+    with EmbeddedHub(root) as hub:
+        held = [connect(hub) for _ in range(5)]
+        for one in held:
+            one.sendall(b"GET /api/models HTTP/1.1\r\nHost: localhost\r\n")
+        assert raw_client(hub.url)("GET", "/api/models").status == 503
+        for one in held:
+            one.close()
+        assert any(raw_client(hub.url)("GET", "/api/models").status == 200 for _ in range(100))
+
+
+@pytest.mark.parametrize(
+    ("files", "connections"), [(256, 256), (1024, 448), (20_000, 4096), (resource.RLIM_INFINITY, 4096)]
+)
+def test_the_number_of_connections_follows_the_number_of_files(monkeypatch, files, connections):
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (files, files))
+    assert most_connections() == connections
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: localhost\r\nX: "])
