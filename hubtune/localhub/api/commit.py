@@ -85,7 +85,7 @@ def committable(call: Call, revision: str | None = None) -> HubRepo:
         revision: The revision instead of that of the path.
 
     Raises:
-        ApiError: As `Call.readable`; 401 for nobody, 403 for a user who may do neither.
+        ApiError: As `Call.readable`; 401 for nobody, 403 for a user who may do neither; GatedRepo.
     """
     repo = call.readable()
     user = call.signed_in()
@@ -97,6 +97,8 @@ def committable(call: Call, revision: str | None = None) -> HubRepo:
             raise forbidden()
         if record.status not in {"open", "draft"}:
             raise ApiError(403, f"The pull request is {record.status}.")
+        # Whose access was taken away learns nothing more from what is in the repository already.
+        call.gated(repo)
     elif not user.may_write(repo.id):
         raise ApiError(403, "Forbidden: pass `create_pr=1` as a query parameter to create a Pull Request")
     return repo
