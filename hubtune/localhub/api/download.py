@@ -84,7 +84,9 @@ def _stored(call: Call, repo: HubRepo, pointer: Pointer, commit: ObjectID) -> Pa
 
 def _answer(call: Call, content: _Content, headers: dict[str, str]) -> Response:
     start, stop, status = 0, content.size, 200
-    span = _span(call.headers.get("range", ""), content.size)
+    # A range of what the client began to download is none of another content.
+    is_same = call.headers.get("if-range", headers["ETag"]) == headers["ETag"]
+    span = _span(call.headers.get("range", ""), content.size) if is_same else None
     if span is not None:
         start, stop = span
         status = 206
