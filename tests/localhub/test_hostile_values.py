@@ -57,6 +57,17 @@ def test_the_answers_to_a_gate_are_bounded(raw, gate):
     assert raw("POST", "/org/model/ask-access", b"why=" + b"x" * 1024).status == 303
 
 
+def test_comments_are_bounded(raw, model):
+    longest = "x" * 65_536
+    where = f"/api/models/{model}/discussions"
+    opened = {"title": "one", "description": longest, "pullRequest": True}
+    assert post(raw, where, {**opened, "description": longest + "x"}).status == 400
+    assert post(raw, where, opened).status == 200
+    assert post(raw, f"{where}/1/comment", {"comment": longest + "x"}).status == 400
+    assert post(raw, f"{where}/1/status", {"status": "open", "comment": longest + "x"}).status == 400
+    assert post(raw, f"{where}/1/comment", {"comment": longest}).status == 200
+
+
 @pytest.mark.parametrize("query", ["", "?create_pr=1"])
 @pytest.mark.parametrize("field", ["summary", "description", "parentCommit"])
 def test_half_a_surrogate_pair_in_a_commit_leaves_no_half_of_it(raw, model, query, field):
