@@ -54,7 +54,12 @@ def consumed(request, once, sources):
             snippets = re.findall(r"^```python\n(.*?)^```$", card.read_text(), re.DOTALL | re.MULTILINE)
             assert ["peft" in snippet for snippet in snippets] == [True, False]
             shown = world.python(
-                'print("-")\n'.join(snippets) + AFTER_THE_SNIPPET, f"lab/{kind}", pinned, TARGET, "v1.0.0", HF_ENDPOINT=api.endpoint
+                'print("-")\n'.join(snippets) + AFTER_THE_SNIPPET,
+                f"lab/{kind}",
+                pinned,
+                TARGET,
+                "v1.0.0",
+                HF_ENDPOINT=api.endpoint,
             )
         assert shown.code == 0, shown.err
         (folder / "shown").write_text(shown.out)

@@ -78,7 +78,11 @@ def _duties(item: LicensedInput, license: License) -> Iterator[Duty]:
             "non_commercial", f"Say plainly that use is non-commercial, as {license.name} of {item.label} demands"
         )
     if license.restrictions:
-        yield Duty("use_restrictions", f"Pass on {license.restrictions}")
+        yield Duty(
+            "use_restrictions",
+            f"Pass on {license.restrictions}",
+            f"Whoever uses this release keeps to {license.restrictions}, and passes that on with it.",
+        )
     yield from (Duty("clause", f"Show: {clause}", clause) for clause in license.clauses)
     if license.display:
         yield Duty("display", f'Show "{license.display}" with the model', license.display)

@@ -40,12 +40,12 @@ def notice(decision: LicenseDecision) -> str:
     """Returns the text of NOTICE: what the release was made from, under which terms, and what has to be said."""
     parts = ["This release was made from:", *(f"- {line}" for line in decision.attributions)]
     said = [duty.shown for duty in decision.duties if duty.kind in ("notice", "changes", "display") and duty.shown]
-    terms = [duty.text for duty in decision.duties if duty.kind in ("non_commercial", "share_alike")]
-    passed = [duty.text for duty in decision.duties if duty.kind in ("use_restrictions", "clause")]
+    kinds = ("non_commercial", "share_alike", "use_restrictions", "clause")
+    terms = [duty.shown or duty.text for duty in decision.duties if duty.kind in kinds]
     signed = [duty.text for duty in decision.duties if duty.kind == "accepted"]
     for title, lines in (
         ("Notices:", said),
-        ("Terms of the inputs that hold for this release:", [*terms, *passed]),
+        ("Terms of the inputs that hold for this release:", terms),
         ("Signed off by the publisher, where no grant is known:", signed),
     ):
         if lines:

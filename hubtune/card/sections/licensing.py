@@ -98,12 +98,7 @@ def license_terms(decision: LicenseDecision) -> list[str]:
 
 
 def _texts(decision: LicenseDecision, *kinds: DutyKind) -> list[str]:
-    found = [
-        duty.shown if duty.kind == "clause" and duty.shown else duty.text
-        for kind in kinds
-        for duty in decision.duties
-        if duty.kind == kind
-    ]
+    found = [duty.shown or duty.text for kind in kinds for duty in decision.duties if duty.kind == kind]
     return [_sentence(text) for text in dict.fromkeys(found)]
 
 
