@@ -158,6 +158,12 @@ class CardError(HubtuneError):
     exit_code = 40
 
 
+class LicenseRefusedError(HubtuneError):
+    """The licences of the inputs do not allow the release, or a licence that has to travel along is not at hand."""
+
+    exit_code = 41
+
+
 class TagExistsError(HubError):
     """The tag is taken by another commit; a tag is never moved."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 # None of these imports huggingface_hub or torch before it is used.
 from tests.browser import chromium
@@ -33,6 +34,11 @@ os.environ.update(
 )
 for _name in ("HF_TOKEN", "HF_HUB_CACHE", "HF_HUB_OFFLINE"):
     os.environ.pop(_name, None)
+
+
+# The same examples on every machine and in every run.
+settings.register_profile("seeded", derandomize=True, database=None, deadline=None)
+settings.load_profile("seeded")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -89,8 +95,11 @@ def guarded_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ser
         yield hub
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
-    """A headless Chromium; the test fails where it is not installed."""
+    """A headless Chromium; the test fails where it is not installed.
+
+    It does not outlive its module: while it runs, so does an event loop, beside which no test can start one of its own.
+    """
     with chromium() as browser:
         yield browser

@@ -8,6 +8,7 @@ from hubtune.config.schema import TuneConfig
 from hubtune.records.base import sha256_file
 from hubtune.records.data import DataRecord, SourceRecord, SplitRecord
 from hubtune.records.evaluation import EvaluationRecord, Measure
+from hubtune.records.licenses import LicensedInput, LicenseRecord
 from hubtune.records.pins import Pin, PinSet
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import EnvironmentRecord, TrainingRecord
@@ -16,6 +17,7 @@ BASE_REPO = "org/base"
 DATA_REPO = "org/sayings"
 BASE_COMMIT = "b" * 40
 DATA_COMMIT = "d" * 40
+LEGAL = {"LICENSE": b"MIT License\n", "NOTICE": b"Made from org/base.\n"}
 CARD_TEXT = "---\nlicense: mit\n---\n# A tuned model\n"
 ENVIRONMENT = EnvironmentRecord(python="3.11.9", platform="Linux x86_64", device="CPU", packages={"torch": "2.9.1"})
 
@@ -39,6 +41,14 @@ def sample_pins() -> PinSet:
         base=Pin(repo=BASE_REPO, type="model", requested="main", commit=BASE_COMMIT, license="mit"),
         data=[Pin(repo=DATA_REPO, type="dataset", requested="main", commit=DATA_COMMIT, license="cc0-1.0")],
     )
+
+
+def sample_licenses() -> list[LicensedInput]:
+    """Returns what the inputs of `sample_pins` say of their licences."""
+    return [
+        LicensedInput(kind="base", repo=BASE_REPO, commit=BASE_COMMIT, licenses=["mit"]),
+        LicensedInput(kind="data", repo=DATA_REPO, commit=DATA_COMMIT, licenses=["cc0-1.0"]),
+    ]
 
 
 def saying(number: int) -> dict[str, str]:
@@ -81,6 +91,7 @@ def training_record(**changes: object) -> TrainingRecord:
         "tokens": 100,
         "first_loss": 4.0,
         "final_loss": 3.0,
+        "losses": [{"step": 1, "loss": 4.0}, {"step": 2, "loss": 3.0}],
         "started": "2026-01-31T12:00:00+00:00",
         "seconds": 1.5,
         "files": {},
@@ -93,6 +104,7 @@ def finished_run(path: Path, *overrides: str, weights: bytes = b"weights") -> Ru
     """Makes a run that only has to be published: all records, a card, and an adapter that holds `weights`."""
     run = RunDirectory.create(sample_config(*overrides), path=path)
     run.write(sample_pins())
+    run.write(LicenseRecord(upstream=run.digests("pins.json"), inputs=sample_licenses()))
     run.write(_data_record(run))
     run.adapter_dir.mkdir()
     (run.adapter_dir / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": BASE_REPO}))

@@ -5,21 +5,11 @@ import re
 from hubtune.card.frontmatter import read_front_matter, split_card
 from hubtune.card.markdown import without_code_blocks
 from hubtune.card.metadata import CardMetadata
+from hubtune.card.outline import SECTIONS
 from hubtune.card.placeholders import find_placeholders, is_placeholder_id
 from hubtune.errors import CardError
 
-REQUIRED_SECTIONS = (
-    "Intended use and misuse",
-    "How to use",
-    "Training data",
-    "Training procedure",
-    "Evaluation",
-    "Bias",
-    "Ethics and risks",
-    "Privacy and consent",
-    "Licensing",
-    "Provenance",
-)
+REQUIRED_SECTIONS = tuple(section.title for section in SECTIONS)
 _HEADING = re.compile(r"^(#{1,6})[ \t]+(.*?)[ \t]*#*[ \t]*$")
 
 

@@ -1,7 +1,9 @@
 """All that a card is made from. What is not in here cannot stand on the card."""
 
 from dataclasses import dataclass
+from typing import Literal
 
+from hubtune.card.licensing.decision import LicenseDecision
 from hubtune.config.schema import TuneConfig
 from hubtune.records.data import DataRecord
 from hubtune.records.evaluation import EvaluationRecord
@@ -14,15 +16,17 @@ SHORT_COMMIT = 7
 
 @dataclass(frozen=True)
 class ReleaseTarget:
-    """Where the adapter is published.
+    """Where the release is published.
 
     Attributes:
         repo: The repository, such as org/quotes-lora.
         tag: The version tag, such as v1.0.0.
+        artifact: Whether the adapter alone, or the base model's weights with the adapter merged into them.
     """
 
     repo: str
     tag: str
+    artifact: Literal["adapter", "merged"] = "adapter"
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class CardInputs:
     """The run's records, and what is known of the release.
 
     Attributes:
+        licenses: What the inputs' licences allow.
         target: Where the release goes; None while nothing says where.
         version: Version of hubtune that renders the card.
     """
@@ -39,5 +44,6 @@ class CardInputs:
     data: DataRecord
     training: TrainingRecord
     evaluation: EvaluationRecord
+    licenses: LicenseDecision
     target: ReleaseTarget | None
     version: str

@@ -9,15 +9,17 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from hubtune.card.inputs import CardInputs
-from hubtune.card.licenses import choose_license
+from hubtune.card.licensing.table import UNKNOWN
+from hubtune.card.sections.names import measure_name
 from hubtune.config.fields import RepoId
 from hubtune.config.license_ids import unknown_license
 from hubtune.records.data import SourceRecord
 from hubtune.records.evaluation import Measure
 from hubtune.records.pins import Commit
 
+# What the Hub calls the configuration of a data set that has one alone.
+_ONLY_CONFIG = "default"
 _LANGUAGE = re.compile(r"^(?:[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})*|code|multilingual)$")
-_METRIC_NAMES = {"perplexity": "Perplexity on held-out rows"}
 
 
 def _check_license(value: str) -> str:
@@ -79,6 +81,15 @@ class Result(_Part):
     metrics: Annotated[list[Metric], Field(min_length=1)]
 
 
+class Emissions(_Part):
+    """What the training emitted, in grams of CO2 equivalent."""
+
+    emissions: Annotated[FiniteFloat, Field(ge=0)]
+    source: NonEmpty
+    training_type: Literal["fine-tuning"] = "fine-tuning"
+    hardware_used: NonEmpty | None = None
+
+
 class ModelIndexEntry(_Part):
     """The results of one model."""
 
@@ -93,12 +104,14 @@ class CardMetadata(_Part):
     license: Annotated[str, AfterValidator(_check_license)]
     license_name: NonEmpty | None = None
     license_link: NonEmpty | None = None
-    library_name: Literal["peft"] = "peft"
+    library_name: Literal["peft", "transformers"]
     pipeline_tag: Literal["text-generation"] = "text-generation"
     base_model: RepoId
-    base_model_relation: Literal["adapter"] = "adapter"
+    base_model_relation: Literal["adapter", "finetune"]
     datasets: Annotated[list[RepoId], Field(min_length=1)]
+    metrics: Annotated[list[NonEmpty], Field(min_length=1)] | None = None
     tags: list[NonEmpty]
+    co2_eq_emissions: Emissions | None = None
     model_index: list[ModelIndexEntry] | None = Field(default=None, alias="model-index", min_length=1)
 
 
@@ -106,7 +119,6 @@ def build_metadata(inputs: CardInputs) -> CardMetadata:
     """Builds the front matter from the run's records.
 
     Raises:
-        CardError: `card.license` is not an identifier of the Hub.
         pydantic.ValidationError: A record holds what the Hub's metadata cannot, such as a path for a repository.
     """
     stated = (code for source in inputs.data.sources for code in source.languages)
@@ -117,17 +129,26 @@ def build_metadata(inputs: CardInputs) -> CardMetadata:
             task=Task(),
             dataset=_dataset(inputs.data.sources, measure),
             metrics=[
-                Metric(type=measure.name, value=measure.tuned, name=_METRIC_NAMES.get(measure.name, measure.name))
+                Metric(
+                    type=measure.name, value=measure.tuned, name=f"{measure_name(measure.name)} on {measure.split} rows"
+                )
             ],
         )
         for measure in inputs.evaluation.measures
         if measure.status == "measured" and measure.tuned is not None
     ]
+    merged = inputs.target is not None and inputs.target.artifact == "merged"
+    names = [metric.type for result in results for metric in result.metrics]
     return CardMetadata(
         language=languages or None,
-        license=choose_license(inputs.config, inputs.pins).id,
+        license=inputs.licenses.license or UNKNOWN,
+        license_name=inputs.licenses.license_name,
+        license_link=inputs.licenses.license_link,
+        library_name="transformers" if merged else "peft",
         base_model=inputs.pins.base.repo,
+        base_model_relation="finetune" if merged else "adapter",
         datasets=list(dict.fromkeys(pin.repo for pin in inputs.pins.data)),
+        metrics=list(dict.fromkeys(names)) or None,
         tags=["hubtune", inputs.training.method],
         model_index=[ModelIndexEntry(name=card_title(inputs), results=results)] if results else None,
     )
@@ -150,6 +171,8 @@ def _dataset(sources: list[SourceRecord], measure: Measure) -> ResultDataset:
     rows = f"{measure.n:,} {measure.split} rows"
     if len(sources) == 1:
         name = f"{first.repo}, {rows} of {first.split}"
-        return ResultDataset(type=first.repo, name=name, config=first.name, split=first.split, revision=first.commit)
+        return ResultDataset(
+            type=first.repo, name=name, config=first.name or _ONLY_CONFIG, split=first.split, revision=first.commit
+        )
     parts = [f"{source.repo} ({source.split}, revision {source.commit})" for source in sources]
     return ResultDataset(type=first.repo, name=f"{rows} of {' + '.join(parts)}")

@@ -3,7 +3,7 @@
 import re
 
 from hubtune.card.markdown import without_code
-from hubtune.config.schema import CardConfig, TuneConfig
+from hubtune.config.schema import STATEMENTS, TuneConfig
 from hubtune.errors import CardError
 
 # Upper case alone: "todo" is a word of Spanish and Portuguese, and part of many names.
@@ -55,8 +55,7 @@ def check_statements(config: TuneConfig, repo: str | None = None) -> None:
     """
     faults = [
         f"card.{key} holds the placeholder {placeholder!r}"
-        for key in CardConfig.model_fields
-        if key != "license"
+        for key in STATEMENTS
         for placeholder in find_placeholders(getattr(config.card, key) or "")
     ]
     target = repo or config.publish.repo

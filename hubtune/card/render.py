@@ -1,8 +1,8 @@
 """Renders the card: front matter from the metadata, then the page template with one rendered text per section."""
 
 import dataclasses
-import functools
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,17 +10,20 @@ import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import ValidationError
 
-from hubtune.card import markdown, numbers
 from hubtune.card.check import check_card
+from hubtune.card.engine import card_engine
 from hubtune.card.frontmatter import dump_front_matter, explain_metadata
 from hubtune.card.inputs import CardInputs
 from hubtune.card.markdown import Markdown
 from hubtune.card.metadata import build_metadata, card_title
+from hubtune.card.outline import SECTIONS
+from hubtune.card.own_templates import own_templates, records_context, render_own, title_of
 from hubtune.card.placeholders import check_statements
 from hubtune.card.sections.evaluation import evaluation
-from hubtune.card.sections.licensing import licensing
+from hubtune.card.sections.licensing import displays, licensing
 from hubtune.card.sections.provenance import making, provenance
-from hubtune.card.sections.statements import bias, privacy, risks, uses
+from hubtune.card.sections.release import citation, contact, environment, verify
+from hubtune.card.sections.statements import bias, ethics, privacy, risks, uses
 from hubtune.card.sections.summary import summary
 from hubtune.card.sections.training import training_data, training_procedure
 from hubtune.card.sections.usage import usage
@@ -35,8 +38,7 @@ if TYPE_CHECKING:
     Builder = Callable[[CardInputs], DataclassInstance]
 
 _PAGE = "card.md.j2"
-# Name of each section's template, which is its name in the page template too, and what builds its context.
-_SECTIONS: dict[str, "Builder"] = {
+_BUILDERS: dict[str, "Builder"] = {
     "summary": summary,
     "uses": uses,
     "usage": usage,
@@ -46,10 +48,23 @@ _SECTIONS: dict[str, "Builder"] = {
     "bias": bias,
     "risks": risks,
     "privacy": privacy,
+    "ethics": ethics,
+    "environment": environment,
     "licensing": licensing,
     "provenance": provenance,
+    "verify": verify,
+    "citation": citation,
+    "contact": contact,
     "making": making,
 }
+
+
+@dataclass(frozen=True)
+class Section:
+    """One rendered section of the page."""
+
+    title: str
+    body: Markdown
 
 
 def render_card(inputs: CardInputs, templates: Path | None = None) -> str:
@@ -67,32 +82,37 @@ def render_card(inputs: CardInputs, templates: Path | None = None) -> str:
         front = dump_front_matter(build_metadata(inputs))
     except ValidationError as error:
         raise CardError("The records hold what a card's metadata cannot.", details=explain_metadata(error)) from error
-    environment = _environment(templates or templates_dir())
-    sections = {
-        name: Markdown(_render(environment, f"sections/{name}.md.j2", _fields(build(inputs))))
-        for name, build in _SECTIONS.items()
-    }
-    page = _render(environment, _PAGE, {"title": card_title(inputs), **sections})
+    engine = card_engine(templates or templates_dir())
+    own = own_templates(inputs.config.card.templates)
+
+    def body(name: str) -> Markdown:
+        context = _BUILDERS[name](inputs)
+        if name in own:
+            return render_own(own[name], dataclasses.asdict(context))
+        return Markdown(_render(engine, f"sections/{name}.md.j2", _fields(context)))
+
+    sections = [Section(section.title, body(section.name)) for section in SECTIONS]
+    added = [name for name in own if name not in _BUILDERS]
+    sections += [Section(title_of(name), render_own(own[name], records_context(inputs))) for name in added]
+    page = _render(
+        engine,
+        _PAGE,
+        {"title": card_title(inputs), "summary": body("summary"), "sections": sections, "making": body("making")},
+    )
     card = f"{front}\n{page}\n"
     check_card(card)
+    _check_displays(card, inputs)
     return card
 
 
-@functools.cache
-def _environment(templates: Path) -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(
-        loader=jinja2.FileSystemLoader(templates),
-        undefined=jinja2.StrictUndefined,
-        finalize=markdown.to_markdown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    for module, names in (
-        (markdown, ("code", "cell", "fenced", "statement")),
-        (numbers, ("thousands", "plain", "measure", "signed", "percent", "signed_percent")),
-    ):
-        environment.filters.update({name: getattr(module, name) for name in names})
-    return environment
+def _check_displays(card: str, inputs: CardInputs) -> None:
+    missing = [text for text in displays(inputs.licenses) if text not in card]
+    if missing:
+        raise CardError(
+            "The card lacks a text that a licence of its inputs demands.",
+            details=missing,
+            hint="A template of your own replaced the section that shows it; put it back.",
+        )
 
 
 def _render(environment: ImmutableSandboxedEnvironment, template: str, context: dict[str, object]) -> str:

@@ -1,42 +1,22 @@
-"""The usage example: Python that loads the base model and the adapter, both at the revisions of the release."""
+"""The usage examples: code that loads the release, and the base model, at the revisions of the release."""
 
 import json
 import string
 
-from hubtune.card.inputs import CardInputs
+from hubtune.card.inputs import CardInputs, ReleaseTarget
 
 _FALLBACK_PROMPT = "Once"
 _MOST_NEW_TOKENS = 60
 
 
 def usage_snippet(inputs: CardInputs) -> str:
-    """Returns a Python program that loads the adapter and prints one completion, the same each time.
+    """Returns a Python program that loads the release and prints one completion, the same each time.
 
     Without a release target it loads the adapter from the folder `adapter`.
     """
-    base, commit = _literal(inputs.pins.base.repo), _literal(inputs.pins.base.commit)
-    lines = [
-        "from peft import PeftModel",
-        "from transformers import AutoModelForCausalLM, AutoTokenizer",
-        "",
-    ]
-    if inputs.target is None:
-        lines += ['adapter = "adapter"', "", "tokenizer = AutoTokenizer.from_pretrained(adapter)"]
-        load = "model = PeftModel.from_pretrained(base, adapter)"
-    else:
-        lines += [
-            f"adapter = {_literal(inputs.target.repo)}",
-            f"tag = {_literal(inputs.target.tag)}",
-            "",
-            "tokenizer = AutoTokenizer.from_pretrained(adapter, revision=tag)",
-        ]
-        load = "model = PeftModel.from_pretrained(base, adapter, revision=tag)"
+    target = inputs.target
+    lines = _load_merged(target) if target is not None and target.artifact == "merged" else _load_adapter(inputs)
     lines += [
-        "base = AutoModelForCausalLM.from_pretrained(",
-        f"    {base},",
-        f"    revision={commit},",
-        ")",
-        load,
         "",
         f'inputs = tokenizer({_literal(example_prompt(inputs))}, return_tensors="pt")',
         "output = model.generate(",
@@ -45,6 +25,73 @@ def usage_snippet(inputs: CardInputs) -> str:
         "print(tokenizer.decode(output[0], skip_special_tokens=True))",
     ]
     return "\n".join(lines) + "\n"
+
+
+def pipeline_snippet(inputs: CardInputs) -> str:
+    """Returns Python for transformers' pipeline; it goes on from `usage_snippet`, whose model and tokenizer it uses."""
+    return "\n".join(
+        [
+            "from transformers import pipeline",
+            "",
+            'generate = pipeline("text-generation", model=model, tokenizer=tokenizer)',
+            f"prompt = {_literal(example_prompt(inputs))}",
+            f"found = generate(prompt, do_sample=False, max_new_tokens={_new_tokens(inputs)})",
+            'print(found[0]["generated_text"])',
+            "",
+        ]
+    )
+
+
+def vllm_commands(inputs: CardInputs) -> str:
+    """Returns the shell commands that serve a published release with vLLM."""
+    target = inputs.target
+    assert target is not None, "only a published release can be served"
+    if target.artifact == "merged":
+        return f"vllm serve {target.repo} --revision {target.tag} --tokenizer-revision {target.tag}"
+    name = target.repo.rpartition("/")[2]
+    base = inputs.pins.base
+    return (
+        f"hf download {target.repo} --revision {target.tag} --local-dir {name}\n"
+        f"vllm serve {base.repo} --revision {base.commit} --tokenizer {name} \\\n"
+        f"    --enable-lora --max-lora-rank {_vllm_rank(inputs)} --lora-modules {name}=./{name}"
+    )
+
+
+def _load_merged(target: ReleaseTarget) -> list[str]:
+    return [
+        "from transformers import AutoModelForCausalLM, AutoTokenizer",
+        "",
+        f"repo = {_literal(target.repo)}",
+        f"tag = {_literal(target.tag)}",
+        "",
+        "tokenizer = AutoTokenizer.from_pretrained(repo, revision=tag)",
+        "model = AutoModelForCausalLM.from_pretrained(repo, revision=tag)",
+    ]
+
+
+def _load_adapter(inputs: CardInputs) -> list[str]:
+    target = inputs.target
+    lines = ["from peft import PeftModel", "from transformers import AutoModelForCausalLM, AutoTokenizer", ""]
+    if target is None:
+        lines += ['adapter = "adapter"', ""]
+    else:
+        lines += [f"adapter = {_literal(target.repo)}", f"tag = {_literal(target.tag)}", ""]
+    revision = "" if target is None else ", revision=tag"
+    return [
+        *lines,
+        f"tokenizer = AutoTokenizer.from_pretrained(adapter{revision})",
+        "base = AutoModelForCausalLM.from_pretrained(",
+        f"    {_literal(inputs.pins.base.repo)},",
+        f"    revision={_literal(inputs.pins.base.commit)},",
+        ")",
+        f"model = PeftModel.from_pretrained(base, adapter{revision})",
+    ]
+
+
+def _vllm_rank(inputs: CardInputs) -> int:
+    # vLLM takes these ranks alone as the largest.
+    ranks = (8, 16, 32, 64, 128, 256, 320, 512)
+    return next((rank for rank in ranks if rank >= inputs.config.train.lora.r), inputs.config.train.lora.r)
 
 
 def example_prompt(inputs: CardInputs) -> str:

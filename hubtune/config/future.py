@@ -7,7 +7,6 @@ FUTURE_KEYS = frozenset(
     {
         "base.adapter",
         "base.tokenizer",
-        "card.accept_license",
         "data.loss_on",
         "data.path",
         "data.weight",

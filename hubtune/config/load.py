@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from hubtune.config import yamldoc
 from hubtune.config.future import FUTURE_KEYS, FUTURE_VALUES
 from hubtune.config.schema import TuneConfig
+from hubtune.config.statement_files import read_statement_files
 from hubtune.config.yamldoc import Mapping, Problem, Value
 from hubtune.errors import ConfigError
 
@@ -41,13 +42,17 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> TuneConfig:
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"The config file {path} cannot be read: {error}.") from error
-    return parse_config(text, overrides, source=str(path))
+    return parse_config(text, overrides, source=str(path), folder=path.parent)
 
 
-def parse_config(text: str, overrides: Sequence[str] = (), *, source: str = "config") -> TuneConfig:
-    """Validates a config given as YAML text; see `load_config`."""
+def parse_config(
+    text: str, overrides: Sequence[str] = (), *, source: str = "config", folder: Path = Path()
+) -> TuneConfig:
+    """Validates a config given as YAML text; see `load_config`. Files that it names are looked for from `folder`."""
     mapping, problems = yamldoc.parse(text)
     problems += _apply_overrides(mapping, overrides)
+    problems += read_statement_files(mapping, folder)
+    _locate_templates(mapping, folder)
     config: TuneConfig | None = None
     if mapping or not problems:
         try:
@@ -86,6 +91,13 @@ def evaluation_digest(config: TuneConfig) -> str:
 
 def _digest(values: dict[str, object]) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def _locate_templates(mapping: Mapping, folder: Path) -> None:
+    card = mapping.get("card")
+    if isinstance(card, dict) and isinstance(card.get("templates"), str):
+        # The run's own copy of the config lies somewhere else.
+        card["templates"] = str((folder / str(card["templates"])).absolute())
 
 
 def _apply_overrides(mapping: Mapping, overrides: Iterable[str]) -> list[Problem]:

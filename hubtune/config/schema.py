@@ -6,7 +6,7 @@ Reasons for the defaults: LoRA on all linear layers with a rate about ten times 
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from hubtune.config.fields import Column, LicenseChoice, RepoId, Revision, Tag, TargetRepoId, Template
 
@@ -88,16 +88,55 @@ class EvaluateConfig(_Section):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
 
 
+class AcceptedLicense(_Section):
+    """A signed-off reason to use an input whose licence grants nothing that is known."""
+
+    repo: RepoId
+    reason: Statement
+    by: Statement
+
+
+STATEMENTS = (
+    *("intended_use", "misuse", "consent", "privacy", "bias", "safeguards", "risks", "ethics", "environment"),
+    *("citation", "contact"),
+)
+"""Keys of `card` that hold the author's words, in Markdown."""
+
+
 class CardConfig(_Section):
-    """What the author states; what is left out stands on the card as not assessed."""
+    """What the author states; what is left out stands on the card as not assessed.
+
+    `license_name` and `license_link` go with a `license` of `other`, which has no identifier on the Hub. `templates` is
+    a folder with section templates of the author's own.
+    """
 
     license: LicenseChoice = "auto"
+    license_name: Statement | None = None
+    license_link: Statement | None = None
+    accept_license: list[AcceptedLicense] = []
     intended_use: Statement | None = None
     misuse: Statement | None = None
     consent: Statement | None = None
-    safeguards: Statement | None = None
-    ethics: Statement | None = None
+    privacy: Statement | None = None
     bias: Statement | None = None
+    safeguards: Statement | None = None
+    risks: Statement | None = None
+    ethics: Statement | None = None
+    environment: Statement | None = None
+    citation: Statement | None = None
+    contact: Statement | None = None
+    templates: Annotated[str, Field(min_length=1)] | None = None
+
+    @field_validator("accept_license", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: object) -> object:
+        return [value] if isinstance(value, dict) else value
+
+    @model_validator(mode="after")
+    def _named_other(self) -> Self:
+        if self.license != "other" and (self.license_name or self.license_link):
+            raise ValueError("license_name and license_link describe a license of `other`, and license is another")
+        return self
 
 
 class PublishConfig(_Section):

@@ -27,8 +27,8 @@ _PATTERNS: dict[RepoType, list[str] | None] = {
         "merges.txt",
         "vocab.txt",
         "README.md",
-        "LICENSE*",
-        "NOTICE*",
+        *("LICENSE*", "LICENCE*", "License*", "Licence*", "license*", "licence*", "COPYING*", "NOTICE*", "Notice*"),
+        *("*USE_POLICY*", "*USE-POLICY*", "*use_policy*", "*use-policy*"),
     ],
     "dataset": None,
 }

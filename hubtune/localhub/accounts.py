@@ -1,7 +1,6 @@
 """Who may do what: the users of the auth file, or the one user of a Hub without one."""
 
 import base64
-import binascii
 import hmac
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +16,9 @@ from hubtune.localhub.repos import HubRepo
 
 BASIC = 'Basic realm="Authentication required", charset="UTF-8"'
 """What tells git to ask for a user name and a password."""
+
+BEARER = 'Bearer realm="Authentication required", charset="UTF-8"'
+"""What tells every other client that a token is wanted; a browser asks its user for nothing."""
 
 ANYWHERE = "demo"
 """The user that any token stands for on a Hub without an auth file; may write anywhere."""
@@ -118,7 +120,7 @@ class Accounts:
     def find(self, name: str) -> User | None:
         """Returns the user of this name, or None; on a Hub without an auth file every name is a user's."""
         if not self._users:
-            return User(name=name)
+            return User(name=name) if name else None
         return next((user for user in self._users if user.name.casefold() == name.casefold()), None)
 
 
@@ -130,7 +132,7 @@ def may_read(user: User | None, repo: HubRepo) -> bool:
 def _password(value: str) -> str:
     try:
         return base64.b64decode(value.strip(), validate=True).decode().partition(":")[2]
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         return ""
 
 

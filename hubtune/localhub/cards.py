@@ -1,5 +1,6 @@
 """Reads the front matter of a README and derives from it what the Hub shows beside a repository."""
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 
@@ -8,10 +9,14 @@ import yaml
 from hubtune.localhub.ids import RepoType
 from hubtune.localhub.safe_yaml import load_yaml
 
-FRONT_MATTER = re.compile(r"\A\s*---[\r\n]+(.*?)[\r\n]+---(?:\r\n|\n|\Z)", re.DOTALL)
+# Two searches for what would be one pattern, in which long runs of line ends had cubic cost.
+_START = re.compile(r"\s*---[\r\n]")
+_END = re.compile(r"[\r\n]---(?:\r\n|\n|\Z)")
 _BOOLEAN = "tag:yaml.org,2002:bool"
 _MOST_VALUES = 100_000
 _DEEPEST = 50
+# Beyond this JSON's numbers are not whole ones to most readers, and Python refuses to write the longest.
+_LARGEST = 1 << 64
 _PLAIN = ("library_name", "pipeline_tag")
 _PREFIXED = {"license": "license", "datasets": "dataset"}
 _DATASET_PREFIXED = {
@@ -40,16 +45,25 @@ def front_matter(text: str) -> Mapping[str, object] | None:
     Raises:
         yaml.YAMLError: If the front matter is not a YAML mapping.
     """
-    match = FRONT_MATTER.match(text)
-    if match is None:
+    matter, _ = split_card(text)
+    if matter is None:
         return None
-    data = load_yaml(match[1], _CardLoader)
+    data = load_yaml(matter, _CardLoader)
     if data is None:
         return None
     if not isinstance(data, dict):
         raise yaml.YAMLError("the front matter is not a mapping")
     plain = _Plain().copy(data)
     return plain if isinstance(plain, dict) else None
+
+
+def split_card(text: str) -> tuple[str | None, str]:
+    """Returns the text of a card's front matter, or None where it has none, and the Markdown below it."""
+    start = _START.match(text)
+    end = _END.search(text, start.end()) if start else None
+    if start is None or end is None:
+        return None, text
+    return text[start.end() : end.start()].strip("\r\n"), text[end.end() :]
 
 
 def card_tags(type_: RepoType, card: Mapping[str, object]) -> list[str]:
@@ -77,10 +91,17 @@ class _Plain:
         if self._left < 0 or depth > _DEEPEST:
             raise yaml.YAMLError("the front matter is too large")
         if isinstance(value, dict):
-            return {str(key): self.copy(item, depth + 1) for key, item in value.items()}
+            return {str(self.copy(key, depth + 1)): self.copy(item, depth + 1) for key, item in value.items()}
         if isinstance(value, (list, tuple, set)):
             return [self.copy(item, depth + 1) for item in value]
-        return value if value is None or isinstance(value, (str, int, float, bool)) else str(value)
+        if isinstance(value, int) and abs(value) > _LARGEST:
+            raise yaml.YAMLError("a number is too large")
+        if isinstance(value, str):
+            # An escape can make half of a surrogate pair, which no answer could hold.
+            return value.encode(errors="replace").decode()
+        # Neither dates nor NaN are JSON.
+        is_plain = value is None or isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+        return value if is_plain else str(value)
 
 
 def _values(card: Mapping[str, object], key: str) -> Iterator[str]:

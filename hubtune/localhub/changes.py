@@ -122,6 +122,9 @@ def _lines(body: bytes) -> Iterator[tuple[str, Mapping[str, object]]]:
             raise ApiError(413, f"A commit may have {_MOST_LINES} lines at most.")
         try:
             item = json.loads(line)
+            if rb"\ud" in line.lower():
+                # Half of a surrogate pair, which no commit, record or answer could hold.
+                json.dumps(item, ensure_ascii=False).encode()
         except (ValueError, RecursionError) as error:
             raise ApiError(400, f"Line {number} of the commit is not JSON.") from error
         value = item.get("value") if isinstance(item, dict) else None

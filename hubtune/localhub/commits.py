@@ -16,7 +16,7 @@ from hubtune.localhub.attributes import NEW_REPO_ATTRIBUTES
 from hubtune.localhub.changes import AddFile, CommitRequest
 from hubtune.localhub.disk import locks_released, require_room, sync_folder
 from hubtune.localhub.errors import StaleParentError
-from hubtune.localhub.large_files import LargeFileStore
+from hubtune.localhub.ledger import RepoLargeFiles
 from hubtune.localhub.ref_writes import swap_ref
 from hubtune.localhub.revisions import read_ref
 from hubtune.localhub.tree_edits import TreeEdit
@@ -33,7 +33,7 @@ def commit(
     request: CommitRequest,
     *,
     author: str,
-    large_files: LargeFileStore,
+    large_files: RepoLargeFiles,
     start: ObjectID | None = None,
 ) -> ObjectID:
     """Puts a commit on a branch; the caller holds the repository's lock.
@@ -43,7 +43,7 @@ def commit(
         ref: The branch's full ref.
         request: What to change.
         author: The user's name.
-        large_files: Where the content of large files must already be.
+        large_files: Where large files must already be.
         start: The commit's parent where the branch does not exist yet; None for a commit without a parent.
 
     Returns:

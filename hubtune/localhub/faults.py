@@ -19,6 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from hubtune.errors import ConfigError
 from hubtune.localhub.errors import ApiError
+from hubtune.localhub.safe_yaml import load_yaml
 
 FAULT_HEADER = "X-Hub-Fault"
 
@@ -262,7 +263,7 @@ class Faults:
 def _read_header(text: str) -> Fault:
     """Reads a header such as `status: 429, retry_after: 2`: the inside of a YAML flow mapping."""
     try:
-        data = yaml.safe_load(f"{{{text}}}")
+        data = load_yaml(f"{{{text}}}")
     except yaml.YAMLError as error:
         raise ApiError(400, f"{FAULT_HEADER} is not a YAML mapping: {text}") from error
     try:

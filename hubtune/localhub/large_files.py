@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -26,11 +27,15 @@ class LargeFileStore:
     Args:
         root: The store's folder.
         incoming: Where unfinished uploads live; on the same file system as `root`.
+
+    Attributes:
+        changing: Held while content comes or goes together with its mention in a repository's ledger.
     """
 
     def __init__(self, root: Path, incoming: Path) -> None:
         self._root = root
         self._incoming = incoming
+        self.changing = threading.Lock()
         root.mkdir(parents=True, exist_ok=True)
         incoming.mkdir(parents=True, exist_ok=True)
 
@@ -98,8 +103,8 @@ class IncomingFile:
         self._digest.update(chunk)
         self._file.write(chunk)
 
-    def keep(self) -> None:
-        """Moves the complete content into the store.
+    def check(self) -> None:
+        """Makes sure that the content is complete, right, and on the disk.
 
         Raises:
             ApiError: If size or digest differ from what was announced.
@@ -110,8 +115,12 @@ class IncomingFile:
             raise ApiError(400, f"The upload's sha256 is not {self._pointer.sha256}.")
         self._file.flush()
         os.fsync(self._file.fileno())
+
+    def keep(self) -> None:
+        """Moves the content, which was checked, into the store; what is there already stays as it is."""
         make_folder(self._target.parent, below=self._root)
-        Path(self._file.name).replace(self._target)
+        if not self._target.is_file() or self._target.stat().st_size != self._pointer.size:
+            Path(self._file.name).replace(self._target)
         sync_folder(self._target.parent)
 
     def __exit__(

@@ -17,7 +17,7 @@ from hubtune.localhub.commits import identity, move_branch, new_commit
 from hubtune.localhub.discussions import Discussion
 from hubtune.localhub.errors import ApiError, revision_not_found
 from hubtune.localhub.history import title, walk
-from hubtune.localhub.large_files import LargeFileStore
+from hubtune.localhub.ledger import RepoLargeFiles
 from hubtune.localhub.revisions import read_ref
 from hubtune.localhub.tree_edits import TreeEdit
 from hubtune.localhub.trees import tree_of
@@ -71,12 +71,12 @@ class PullRequest:
             if before.get(path) not in (ours.get(path), theirs.get(path)) and ours.get(path) != theirs.get(path)
         ]
 
-    def merge(self, author: str, large_files: LargeFileStore) -> ObjectID:
+    def merge(self, author: str, large_files: RepoLargeFiles) -> ObjectID:
         """Puts the changes on the target branch; the caller holds the repository's lock.
 
         Args:
             author: The user who merges.
-            large_files: The store of the Hub.
+            large_files: Those of the repository.
 
         Returns:
             The new commit; the branch's head where it held all the changes already.

@@ -8,13 +8,12 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from dulwich.errors import NotGitRepository
 from dulwich.repo import Repo
 from pydantic import BaseModel, ConfigDict
 
@@ -23,6 +22,7 @@ from hubtune.localhub.disk import sync_folder, sync_tree, write_durably
 from hubtune.localhub.errors import repo_not_found
 from hubtune.localhub.ids import RepoId, RepoType
 from hubtune.localhub.large_files import LargeFileStore
+from hubtune.localhub.ledger import LEDGER_FOLDER, RepoLargeFiles
 from hubtune.localhub.moves import Moves
 from hubtune.localhub.revisions import MAIN
 
@@ -69,11 +69,10 @@ class HubRepo:
 
         Each request opens its own: dulwich's objects are not made for several threads.
         """
-        try:
-            return Repo(str(self.path), bare=True)
-        except NotGitRepository as error:
-            # Deleted since the look-up.
-            raise repo_not_found(anonymous=False) from error
+        if not (self.path / "objects").is_dir():
+            # Deleted or moved since the look-up; dulwich would take it for an empty repository.
+            raise repo_not_found(anonymous=False)
+        return Repo(str(self.path), bare=True)
 
 
 class RepoStore:
@@ -82,7 +81,7 @@ class RepoStore:
     Args:
         root: Folder that holds `models/`, `datasets/` and `spaces/`.
         scratch: Where repositories are put together and taken apart; on the same file system.
-        large_files: The store that commits refer to.
+        large_files: The store that they share.
     """
 
     def __init__(self, root: Path, scratch: Path, large_files: LargeFileStore) -> None:
@@ -113,7 +112,11 @@ class RepoStore:
         path = _child(folder, f"{repo_id.name}.git") if folder else None
         if path is None:
             return None
-        settings = RepoSettings.model_validate_json((path / SETTINGS_FILE).read_bytes())
+        try:
+            settings = RepoSettings.model_validate_json((path / SETTINGS_FILE).read_bytes())
+        except FileNotFoundError:
+            # Deleted or moved since the look at the folder.
+            return None
         return HubRepo(RepoId(repo_id.type, namespace, path.name.removesuffix(".git")), path, settings)
 
     def list(self, type_: RepoType) -> Iterator[HubRepo]:
@@ -182,9 +185,17 @@ class RepoStore:
             sync_folder(repo.path.parent)
         shutil.rmtree(grave)
 
-    def lock(self, repo: HubRepo) -> AbstractContextManager[bool]:
-        """Returns the lock that whoever changes the repository must hold."""
-        return self._locks.setdefault(repo.id.key, threading.Lock())
+    @contextmanager
+    def lock(self, repo: HubRepo) -> Iterator[None]:
+        """Holds the lock that whoever changes the repository must hold.
+
+        Raises:
+            ApiError: RepoNotFound if it was deleted or moved since the look-up.
+        """
+        with self._locks.setdefault(repo.id.key, threading.Lock()):
+            if not (repo.path / SETTINGS_FILE).is_file():
+                raise repo_not_found(anonymous=False)
+            yield
 
     def _namespace(self, repo_id: RepoId) -> Path:
         parent = self._root / repo_id.type.plural
@@ -200,8 +211,9 @@ class RepoStore:
             config.set((b"core",), b"fsyncObjectFiles", True)
             config.write_to_path()
         write_durably(draft / SETTINGS_FILE, settings.model_dump_json(indent=2).encode())
+        (draft / LEDGER_FOLDER).mkdir()
         with Repo(str(draft), bare=True) as git:
-            commit(git, MAIN, FIRST_COMMIT, author=author, large_files=self._large_files)
+            commit(git, MAIN, FIRST_COMMIT, author=author, large_files=RepoLargeFiles(self._large_files, draft))
 
 
 def _child(folder: Path, name: str) -> Path | None:

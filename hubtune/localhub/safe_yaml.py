@@ -17,6 +17,6 @@ def load_yaml(text: str, kind: type[yaml.SafeLoader] = yaml.SafeLoader) -> objec
         return yaml.load(text, Loader=kind)  # noqa: S506 - a safe loader
     except RecursionError as error:
         raise yaml.YAMLError("nested too deeply") from error
-    except ValueError as error:
-        # A date such as 2024-02-30 looks like one and is none.
-        raise yaml.YAMLError(str(error)) from error
+    except (ArithmeticError, AttributeError, LookupError, ValueError) as error:
+        # A date such as 2024-02-30 looks like one and is none, and the loader takes any `!!int` for one.
+        raise yaml.YAMLError(f"a value is not what it looks like: {error}") from error

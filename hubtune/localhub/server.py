@@ -1,6 +1,7 @@
 """Runs the embedded Hub: in a thread of this process, or in the foreground until it is told to end."""
 
 import logging
+import resource
 import signal
 import socket
 import threading
@@ -26,6 +27,8 @@ from hubtune.localhub.web.pages import Pages
 from hubtune.records.views import PageRenderer
 
 _PATIENCE = 10.0
+_FEWEST_CONNECTIONS, _MOST_CONNECTIONS = 256, 4096
+_OWN_FILES = 128
 
 
 class EmbeddedHub:
@@ -186,6 +189,17 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+def most_connections() -> int:
+    """Returns how many connections the Hub can hold at once; requests on more are answered with a 503.
+
+    Each may need a file besides its socket, and where the process may open no more, downloads fail half-way.
+    """
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed == resource.RLIM_INFINITY:
+        return _MOST_CONNECTIONS
+    return max(_FEWEST_CONNECTIONS, min(_MOST_CONNECTIONS, (allowed - _OWN_FILES) // 2))
+
+
 def _serve_in_thread(app: ASGIApp, patience: Patience, listener: socket.socket, stack: ExitStack) -> None:
     config = uvicorn.Config(
         app,
@@ -193,6 +207,7 @@ def _serve_in_thread(app: ASGIApp, patience: Patience, listener: socket.socket, 
         http=protocol_with(patience),
         h11_max_incomplete_event_size=HEAD_LIMIT,
         timeout_keep_alive=round(patience.idle),
+        limit_concurrency=most_connections(),
         lifespan="off",
         ws="none",
         log_config=None,

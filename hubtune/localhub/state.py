@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from hubtune.localhub.accounts import Accounts
 from hubtune.localhub.hub_folder import HubFolder, clear_leftovers
 from hubtune.localhub.large_files import LargeFileStore
-from hubtune.localhub.repos import RepoStore
+from hubtune.localhub.ledger import RepoLargeFiles, restore_ledgers
+from hubtune.localhub.repos import HubRepo, RepoStore
 from hubtune.localhub.request_log import RequestLog
 
 
@@ -34,10 +35,16 @@ class HubState:
         # Nobody else uses the folder now.
         clear_leftovers(folder)
         large_files = LargeFileStore(folder.objects, folder.scratch)
+        repos = RepoStore(folder.repos, folder.scratch, large_files)
+        restore_ledgers(folder)
         return cls(
-            repos=RepoStore(folder.repos, folder.scratch, large_files),
+            repos=repos,
             large_files=large_files,
             accounts=accounts,
             log=RequestLog(folder.requests),
             upload_key=secrets.token_bytes(32),
         )
+
+    def large_files_of(self, repo: HubRepo) -> RepoLargeFiles:
+        """Returns the large files as a repository sees them."""
+        return RepoLargeFiles(self.large_files, repo.path)

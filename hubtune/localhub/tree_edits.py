@@ -9,7 +9,7 @@ from dulwich.repo import Repo
 from hubtune.localhub.attributes import LargePatterns, mark_large
 from hubtune.localhub.changes import AddFile, AddLargeFile, Change, CopyFile, DeleteFile, DeleteFolder
 from hubtune.localhub.errors import ApiError, entry_not_found
-from hubtune.localhub.large_files import LargeFileStore
+from hubtune.localhub.ledger import RepoLargeFiles
 from hubtune.localhub.paths import check_path
 from hubtune.localhub.pointers import Pointer
 from hubtune.localhub.revisions import resolve
@@ -31,10 +31,10 @@ class TreeEdit:
     Args:
         git: The repository; only read from.
         parent: The commit to start from, or None to start empty.
-        large_files: Where the content of large files must already be.
+        large_files: Where large files must already be.
     """
 
-    def __init__(self, git: Repo, parent: ObjectID | None, large_files: LargeFileStore) -> None:
+    def __init__(self, git: Repo, parent: ObjectID | None, large_files: RepoLargeFiles) -> None:
         self._git = git
         self._parent = parent
         self._large_files = large_files
@@ -59,7 +59,7 @@ class TreeEdit:
             case AddLargeFile(path, sha256, announced):
                 size = self._large_files.size(sha256)
                 if size is None:
-                    raise ApiError(400, f"The content of {path} was not uploaded: no object {sha256}.")
+                    raise ApiError(400, f"{path} was not uploaded to the repository: no object {sha256}.")
                 if announced not in {None, size}:
                     raise ApiError(400, f"The content of {path} has {size} bytes, not {announced}.")
                 self._put(check_path(path), Pointer(sha256, size).encode())
@@ -128,7 +128,7 @@ class TreeEdit:
     def _check_pointer(self, path: str, content: bytes) -> None:
         pointer = Pointer.decode(content)
         if pointer is not None and not self._large_files.holds(pointer):
-            raise ApiError(400, f"{path} is a pointer to a large file that was not uploaded.")
+            raise ApiError(400, f"{path} is a pointer to a large file that was not uploaded to the repository.")
 
     def _mark_large_paths(self) -> None:
         if not self._large_paths:

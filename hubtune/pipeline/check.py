@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from hubtune.card.licenses import choose_license
+from hubtune.card.licensing.decision import LicenseDecision
 from hubtune.card.placeholders import check_statements
 from hubtune.config.schema import BaseModelConfig, DataConfig, TuneConfig
 from hubtune.errors import CheckError, DiskFullError, HubtuneError
 from hubtune.hub.snapshot import cache_folder
 from hubtune.pin.lock import lock_file, read_lock, require_lock
 from hubtune.pin.pinning import Resolution, resolve_pin
+from hubtune.pipeline.licensing import decide_release, fetch_licenses, require_allowed
 from hubtune.publish.preflight import check_target
 from hubtune.records.base import Record
 from hubtune.records.pins import Pin, PinSet
@@ -138,11 +139,7 @@ def check_run(
         if len(found) == len(entries):
             pins = PinSet(base=found[0][0], data=[pin for pin, _ in found[1:]])
             checks.resolution = Resolution(pins, size)
-            checks.attempt(
-                "license",
-                lambda: choose_license(config, pins),
-                lambda chosen: f"the release's card will state {chosen.id}",
-            )
+            _check_licenses(checks, config, pins, publish=publish)
         task.advance(note="licence")
         checks.attempt(
             "disk",
@@ -163,6 +160,26 @@ def _check_input(
     if pinned is not None and not pinned[0].license:
         checks.warn(name, "its card states no licence; the release's card will say so")
     return pinned
+
+
+def _check_licenses(checks: Checks, config: TuneConfig, pins: PinSet, *, publish: bool) -> None:
+    decision = checks.attempt(
+        "license",
+        lambda: _decision(config, pins, publish=publish),
+        lambda decided: (
+            f"the release may state {decided.license}"
+            if decided.license is not None
+            else "nothing is published, and nothing may be"
+        ),
+    )
+    if decision is not None and decision.verdict == "refused":
+        checks.warn("license", f"a release would be refused: {'; '.join(decision.reasons)}")
+
+
+def _decision(config: TuneConfig, pins: PinSet, *, publish: bool) -> LicenseDecision:
+    decision = decide_release(config, fetch_licenses(pins))
+    # An experiment that stays at home owes nothing; its card says that it may not be published.
+    return require_allowed(decision) if publish or config.card.license != "auto" else decision
 
 
 def _check_disk(size: int, run_folder: Path) -> None:

@@ -1,11 +1,14 @@
 """One stage of a run directory each: reads the records it needs, does the stage, writes the record it makes."""
 
 import json
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from hubtune import __version__
 from hubtune.card.check import check_card
 from hubtune.card.inputs import CardInputs, ReleaseTarget
+from hubtune.card.licensing.files import license_files
+from hubtune.card.plots import render_pictures
 from hubtune.card.render import render_card
 from hubtune.config.load import dump_config, parse_config
 from hubtune.config.schema import TuneConfig
@@ -13,9 +16,10 @@ from hubtune.errors import ConfigError
 from hubtune.hub.read import repo_url
 from hubtune.hub.snapshot import cached
 from hubtune.pipeline.extras import require_train
+from hubtune.pipeline.licensing import decide_release, license_folders, license_record, require_allowed
 from hubtune.publish.plan import plan_release
 from hubtune.publish.push import push
-from hubtune.records.base import write_atomic
+from hubtune.records.base import disk_errors, write_atomic
 from hubtune.records.data import DataRecord
 from hubtune.records.evaluation import EvaluationRecord
 from hubtune.records.pins import PinSet
@@ -101,7 +105,7 @@ def run_evaluate(run: RunDirectory, progress: Progress, prepared: "Prepared | No
 
 
 def run_card(run: RunDirectory) -> CardInputs:
-    """Renders and checks the model card and writes README.md.
+    """Renders and checks the model card and writes README.md and its pictures.
 
     Returns:
         What the card was made from.
@@ -111,7 +115,7 @@ def run_card(run: RunDirectory) -> CardInputs:
         RecordError: A record is missing.
     """
     inputs = _card_inputs(run, run.config())
-    write_atomic(run.card_file, _render(inputs))
+    _write_card(run, _render(inputs), render_pictures(inputs))
     return inputs
 
 
@@ -135,12 +139,16 @@ def run_publish(
             "The config names no repository to publish to.",
             hint="Set `publish.repo` in config.yaml of the run, or give it: --push namespace/name",
         )
-    card = _render(_card_inputs(run, config))
-    plan = plan_release(run, config, config.publish.repo, cached(run.read(PinSet).base), card)
+    inputs = _card_inputs(run, config)
+    require_allowed(inputs.licenses)
+    card = _render(inputs)
+    pictures = render_pictures(inputs)
+    beside = {**_legal_files(inputs, config.publish.repo), **pictures}
+    plan = plan_release(run, config, config.publish.repo, cached(inputs.pins.base), card, beside)
     commit = push(plan, progress)
     # Only now: a release that was refused leaves the run's config and card as they were.
     run.write_config(config)
-    write_atomic(run.card_file, card)
+    _write_card(run, card, pictures)
     record = ReleaseRecord(
         repo=plan.repo,
         commit=commit,
@@ -173,8 +181,27 @@ def _card_inputs(run: RunDirectory, config: TuneConfig) -> CardInputs:
         data=run.read(DataRecord),
         training=run.read(TrainingRecord),
         evaluation=run.read(EvaluationRecord),
+        licenses=decide_release(config, license_record(run).inputs),
         target=ReleaseTarget(config.publish.repo, config.publish.tag) if config.publish.repo else None,
         version=__version__,
+    )
+
+
+def _write_card(run: RunDirectory, card: str, pictures: dict[str, bytes]) -> None:
+    for path, content in pictures.items():
+        file = run.path / path
+        with disk_errors(run.path):
+            file.parent.mkdir(exist_ok=True)
+        write_atomic(file, content)
+    write_atomic(run.card_file, card)
+
+
+def _legal_files(inputs: CardInputs, repo: str) -> dict[str, bytes]:
+    return license_files(
+        inputs.licenses,
+        license_folders(inputs.pins),
+        owner=repo.partition("/")[0],
+        year=datetime.fromisoformat(inputs.training.started).year,
     )
 
 

@@ -1,5 +1,6 @@
 """The plan of a release: every file of the commit with its digest, known before anything is sent."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hubtune.errors import RecordError
 from hubtune.records.base import sha256_bytes, sha256_file
 from hubtune.records.data import DataRecord
 from hubtune.records.evaluation import EvaluationRecord
+from hubtune.records.licenses import LicenseRecord
 from hubtune.records.pins import PinSet
 from hubtune.records.release import Manifest
 from hubtune.records.rundir import RunDirectory
@@ -53,7 +55,9 @@ class ReleasePlan:
     digests: dict[str, str]
 
 
-def plan_release(run: RunDirectory, config: TuneConfig, repo: str, base_folder: Path, card: str) -> ReleasePlan:
+def plan_release(
+    run: RunDirectory, config: TuneConfig, repo: str, base_folder: Path, card: str, beside: Mapping[str, bytes]
+) -> ReleasePlan:
     """Collects what a release of `run` holds. The same run gives the same plan, to the byte.
 
     Args:
@@ -62,17 +66,19 @@ def plan_release(run: RunDirectory, config: TuneConfig, repo: str, base_folder: 
         repo: Where the release goes.
         base_folder: The base model's snapshot, which holds the tokenizer.
         card: The text of README.md.
+        beside: The licence files and the card's pictures: path to content.
 
     Raises:
         RecordError: A record or a file is missing, or the adapter is not the one that was trained.
     """
     training = run.read(TrainingRecord)
     pins = run.read(PinSet)
-    for kind in (DataRecord, EvaluationRecord):
+    for kind in (LicenseRecord, DataRecord, EvaluationRecord):
         run.read(kind)
     files: dict[str, Path | bytes] = {
         "README.md": card.encode(),
         "hubtune.lock": pins.to_json().encode(),
+        **beside,
         **{name: base_folder / name for name in _TOKENIZER_FILES if (base_folder / name).is_file()},
         **{name: run.adapter_dir / name for name in training.files},
     }
@@ -99,7 +105,7 @@ def plan_release(run: RunDirectory, config: TuneConfig, repo: str, base_folder: 
         config=sha256_bytes(dump_config(config).encode()),
         records={
             run.record_file(kind).name: sha256_file(run.record_file(kind))
-            for kind in (PinSet, DataRecord, TrainingRecord, EvaluationRecord)
+            for kind in (PinSet, LicenseRecord, DataRecord, TrainingRecord, EvaluationRecord)
         },
         environment=training.environment,
     )

@@ -46,7 +46,7 @@ class Record(BaseModel):
             ) from error
 
 
-def write_atomic(path: Path, text: str) -> None:
+def write_atomic(path: Path, content: str | bytes) -> None:
     """Writes a file so that a reader, or a crash at any moment, sees the old one or the new one, never half.
 
     Raises:
@@ -55,8 +55,8 @@ def write_atomic(path: Path, text: str) -> None:
     with disk_errors(path.parent):
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
                 file.flush()
                 os.fsync(file.fileno())
             Path(temporary).chmod(0o644)

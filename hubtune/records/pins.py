@@ -30,6 +30,12 @@ class Pin(Record):
     gated: Literal[False, "auto", "manual"] = False
 
 
+def stated_licenses(license: str | list[str] | None) -> list[str]:
+    """Returns a pin's licence as a list: empty where the repository states none."""
+    entries = [license] if isinstance(license, str) else license or []
+    return [entry for entry in entries if entry.strip()]
+
+
 class PinSet(Record):
     """Every input of a run; the tokenizer is the base model's, from the same commit."""
 

@@ -13,6 +13,7 @@ from hubtune.errors import RecordError
 from hubtune.records.base import Record, disk_errors, sha256_file, write_atomic
 from hubtune.records.data import DataRecord
 from hubtune.records.evaluation import EvaluationRecord
+from hubtune.records.licenses import LicenseRecord
 from hubtune.records.pins import PinSet
 from hubtune.records.release import ReleaseRecord
 from hubtune.records.training import TrainingRecord
@@ -22,6 +23,7 @@ R = TypeVar("R", bound=Record)
 # File of each record, and the stage's command that writes it.
 _FILES: dict[type[Record], tuple[str, str]] = {
     PinSet: ("pins.json", "hubtune run"),
+    LicenseRecord: ("licenses.json", "hubtune card render"),
     DataRecord: ("data.json", "hubtune train"),
     TrainingRecord: ("training.json", "hubtune train"),
     EvaluationRecord: ("evaluation.json", "hubtune evaluate"),

@@ -12,6 +12,13 @@ class EnvironmentRecord(Record):
     packages: dict[str, str]
 
 
+class LossPoint(Record):
+    """The training loss that was logged after a step, in nats per token."""
+
+    step: int
+    loss: float
+
+
 class TrainingRecord(Record):
     """What the train stage did.
 
@@ -24,6 +31,7 @@ class TrainingRecord(Record):
         tokens: Tokens that carried loss, over all epochs.
         first_loss: Mean loss of the first logged steps, in nats per token.
         final_loss: Mean loss of the last logged steps, in nats per token.
+        losses: The loss curve.
         seconds: Wall time of the training loop.
         files: The adapter's files: name to sha256.
     """
@@ -47,6 +55,7 @@ class TrainingRecord(Record):
     tokens: int
     first_loss: float
     final_loss: float
+    losses: list[LossPoint]
     started: str
     seconds: float
     files: dict[str, str]

@@ -8,6 +8,7 @@ from transformers import TrainerCallback
 from hubtune.errors import TrainingError
 from hubtune.records.progress import Task
 from hubtune.records.rundir import RunDirectory
+from hubtune.records.training import LossPoint
 
 if TYPE_CHECKING:
     from transformers import TrainerControl, TrainerState, TrainingArguments
@@ -20,7 +21,7 @@ class Reporter(TrainerCallback):  # type: ignore[misc]
         self._run = run
         self._task = task
         self._loss = ""
-        self.losses: list[float] = []
+        self.losses: list[LossPoint] = []
 
     def on_step_end(
         self,
@@ -47,7 +48,7 @@ class Reporter(TrainerCallback):  # type: ignore[misc]
                 f"The training loss became {loss} at step {state.global_step}: the run has diverged.",
                 hint="Lower `train.learning_rate` (a tenth is a good next try), or set `train.precision: fp32`.",
             )
-        self.losses.append(loss)
+        self.losses.append(LossPoint(step=state.global_step, loss=loss))
         self._loss = f"loss {loss:.3f}"
         self._run.event(
             "train",

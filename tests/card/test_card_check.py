@@ -49,13 +49,13 @@ def test_all_faults_come_at_once(card: str) -> None:
 
 def test_an_empty_section_is_a_fault(card: str) -> None:
     begin = card.index("## Bias") + len("## Bias")
-    end = card.index("## Ethics")
+    end = card.index("## Risks")
     assert faults(card[:begin] + "\n\n" + card[end:]) == ("section Bias: empty",)
 
 
 def test_headings_alone_do_not_fill_a_section(card: str) -> None:
     begin = card.index("## Bias") + len("## Bias")
-    end = card.index("## Ethics")
+    end = card.index("## Risks")
     assert faults(card[:begin] + "\n\n### More\n\n" + card[end:]) == ("section Bias: empty",)
 
 

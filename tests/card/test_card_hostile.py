@@ -56,7 +56,10 @@ def links(card: str) -> set[object]:
 
 
 def is_harmless(card: str) -> bool:
-    return not any(token.type in ("html_block", "html_inline", "image") for token in tokens(card))
+    """Whether there is no raw HTML, and no picture but the card's own."""
+    pictures = {token.attrs["src"] for token in tokens(card) if token.type == "image"}
+    raw = any(token.type in ("html_block", "html_inline") for token in tokens(card))
+    return not raw and pictures <= {"images/loss.png", "images/evaluation.png"}
 
 
 def poisoned(inputs: CardInputs, text: str) -> CardInputs:
@@ -92,6 +95,15 @@ def poisoned(inputs: CardInputs, text: str) -> CardInputs:
     )
 
 
+OWN_LINKS = {
+    "https://arxiv.org/abs/2106.09685",
+    "https://arxiv.org/abs/2001.08361",
+    "https://docs.vllm.ai",
+    "https://huggingface.co/org/quotes-lora/discussions",
+    "LICENSE",
+}
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 def test_text_of_others_does_not_change_the_structure(inputs: CardInputs, text: str) -> None:
     if "{{" in text or "{%" in text:
@@ -101,7 +113,7 @@ def test_text_of_others_does_not_change_the_structure(inputs: CardInputs, text: 
         return
     card = render_card(poisoned(inputs, text))
     assert outline(card) == outline(render_card(poisoned(inputs, "plain")))
-    assert links(card) == {"https://arxiv.org/abs/2106.09685"}
+    assert links(card) == OWN_LINKS
     assert is_harmless(card)
     # The metadata has to keep the values; what a reader sees has not.
     assert not {"\x1b", "\u202e"} & set(split_card(card)[1])

@@ -13,7 +13,14 @@ from hubtune.card.metadata import CardMetadata, build_metadata
 from hubtune.card.render import render_card
 from hubtune.errors import CardError
 
-MINIMAL = {"license": "mit", "base_model": "a/b", "datasets": ["c/d"], "tags": ["x"]}
+MINIMAL = {
+    "license": "mit",
+    "library_name": "peft",
+    "base_model": "a/b",
+    "base_model_relation": "adapter",
+    "datasets": ["c/d"],
+    "tags": ["x"],
+}
 
 
 def test_the_hubs_client_reads_the_results_as_they_were_measured(inputs: CardInputs) -> None:
@@ -25,6 +32,7 @@ def test_the_hubs_client_reads_the_results_as_they_were_measured(inputs: CardInp
             task_name="Text generation",
             dataset_type="Abirate/english_quotes",
             dataset_name="Abirate/english_quotes, 251 held-out rows of train",
+            dataset_config="default",
             dataset_split="train",
             dataset_revision=inputs.pins.data[0].commit,
             metric_type="perplexity",
@@ -89,7 +97,7 @@ def test_language_codes_stay_and_other_words_go(inputs: CardInputs, change_sourc
         {"base_model": None},
         {"datasets": []},
         {"datasets": ["/data/quotes.jsonl"]},
-        {"library_name": "transformers"},
+        {"library_name": "diffusers"},
         {"language": ["English"]},
         {"model-index": []},
     ],

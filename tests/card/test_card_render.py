@@ -10,8 +10,10 @@ import pytest
 from hubtune.card.inputs import CardInputs, ReleaseTarget
 from hubtune.card.render import render_card
 from hubtune.errors import CardError
+from hubtune.localhub.card_checks import check_card as hub_check
 from hubtune.records.evaluation import Measure
 from hubtune.resources import templates_dir
+from tests.sample_cards import CARDS
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "cards"
 
@@ -32,16 +34,14 @@ def section(card: str, title: str) -> str:
     return card.split(f"\n## {title}\n")[1].split("\n## ")[0]
 
 
-def test_a_published_adapter_has_the_golden_card(inputs: CardInputs) -> None:
-    compare("quotes-lora.md", render_card(inputs))
+@pytest.mark.parametrize("kind", CARDS)
+def test_each_kind_of_release_has_its_golden_card(kind: str) -> None:
+    compare(f"{kind}.md", render_card(CARDS[kind]()))
 
 
-def test_an_unpublished_adapter_of_silent_author_and_base_has_the_golden_card(bare: CardInputs) -> None:
-    compare("unpublished.md", render_card(bare))
-
-
-def test_two_data_sets_are_all_named_in_the_golden_card(two_sets: CardInputs) -> None:
-    compare("two-data-sets.md", render_card(two_sets))
+@pytest.mark.parametrize("kind", CARDS)
+def test_each_golden_card_passes_the_hubs_own_validation(kind: str) -> None:
+    assert hub_check(render_card(CARDS[kind]())) == ([], [])
 
 
 def test_equal_inputs_give_equal_bytes(inputs: CardInputs) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from hubtune.card.inputs import CardInputs, ReleaseTarget
+from hubtune.card.licensing.decision import decide
 from hubtune.cli.summary import measure_lines, outcome_lines
 from hubtune.pipeline.run import Outcome
 from hubtune.records.data import DataRecord
@@ -12,7 +13,7 @@ from hubtune.records.evaluation import EvaluationRecord, Measure
 from hubtune.records.pins import PinSet
 from hubtune.records.release import ReleaseRecord
 from hubtune.records.training import TrainingRecord
-from tests.sample_runs import ENVIRONMENT, finished_run
+from tests.sample_runs import ENVIRONMENT, finished_run, sample_licenses
 
 MEASURED = Measure(
     name="perplexity",
@@ -40,6 +41,7 @@ def _outcome(folder: Path, *, released: bool) -> Outcome:
         data=run.read(DataRecord),
         training=run.read(TrainingRecord),
         evaluation=run.read(EvaluationRecord),
+        licenses=decide(sample_licenses()),
         target=ReleaseTarget("org/tuned", "v1.0.0") if released else None,
         version="0.1.0",
     )

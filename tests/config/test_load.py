@@ -109,7 +109,6 @@ def test_a_key_that_stands_twice_is_told_with_its_lines(text: str, fault: str):
         ("train: {batch_size: auto}", "train.batch_size"),
         ("publish: {artifact: merged}", "publish.artifact"),
         ("publish: {branch: side}", "publish.branch"),
-        ("card: {accept_license: [x]}", "card.accept_license"),
     ],
 )
 def test_what_is_announced_and_not_done_yet_is_told_from_a_mistake(added: str, path: str):

@@ -94,6 +94,7 @@ def test_a_split_without_any_row_is_refused(world):
     folder = world.root / "empty"
     write_rows(folder / "train.jsonl", [{"author": "x", "quote": "y"}])
     write_rows(folder / "test.jsonl", [])
+    (folder / "README.md").write_text("---\nlicense: cc0-1.0\n---\n# Empty\n")
     world.done("hub", "import", folder, "lab/empty", "--type", "dataset", "--hub", world.hub)
     world.forget_requests()
     world.config(data__repo="lab/empty", data__split="test")

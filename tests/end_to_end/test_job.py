@@ -51,9 +51,15 @@ def consumed(request, once, sources):
             ).oid
             assert head != pinned
             card = Path(api.hf_hub_download(TARGET, "README.md", revision="v1.0.0", cache_dir=folder / "cache"))
-            (snippet,) = re.findall(r"^```python\n(.*?)^```$", card.read_text(), re.DOTALL | re.MULTILINE)
+            snippets = re.findall(r"^```python\n(.*?)^```$", card.read_text(), re.DOTALL | re.MULTILINE)
+            assert ["peft" in snippet for snippet in snippets] == [True, False]
             shown = world.python(
-                snippet + AFTER_THE_SNIPPET, f"lab/{kind}", pinned, TARGET, "v1.0.0", HF_ENDPOINT=api.endpoint
+                'print("-")\n'.join(snippets) + AFTER_THE_SNIPPET,
+                f"lab/{kind}",
+                pinned,
+                TARGET,
+                "v1.0.0",
+                HF_ENDPOINT=api.endpoint,
             )
         assert shown.code == 0, shown.err
         (folder / "shown").write_text(shown.out)
@@ -98,7 +104,9 @@ def test_tuning_lowers_the_perplexity_on_held_out_rows(kind, request):
 
 def test_the_snippet_of_the_published_card_runs_as_printed(consumed):
     written, seen = consumed
-    assert written.startswith("Quote by the ")
+    program, _, pipeline = written.partition("\n-\n")
+    assert program.startswith("Quote by the ")
+    assert pipeline == program
     assert seen["snippet from tuned"] == 0
 
 

@@ -33,7 +33,7 @@ def test_the_manifest_has_the_digest_of_every_other_file(snapshot):
 def test_the_manifest_names_the_pins_and_the_records_of_the_run(snapshot, world):
     manifest = json.loads((snapshot / "hubtune.json").read_text())
     assert manifest["pins"] == world.record("pins.json")
-    names = {"pins.json", "data.json", "training.json", "evaluation.json"}
+    names = {"pins.json", "licenses.json", "data.json", "training.json", "evaluation.json"}
     run = digests(world.run_dir)
     assert manifest["records"] == {name: run[name] for name in names}
     assert manifest["config"] == run["config.yaml"]
@@ -77,6 +77,11 @@ def test_only_safetensors_hold_weights(snapshot):
         "chat_template.jinja",
         "hubtune.json",
         "hubtune.lock",
+        "images/evaluation.png",
+        "images/loss.png",
+        "LICENSE",
+        "LICENSES/apache-2.0.txt",
+        "NOTICE",
         "tokenizer.json",
         "tokenizer_config.json",
     }
@@ -113,7 +118,7 @@ def test_the_card_carries_both_perplexities_and_both_revisions(snapshot, world):
 
 def test_no_published_file_tells_a_path_or_an_address_of_this_machine(snapshot, world):
     base = str(world.root.parent)
-    for path in snapshot.iterdir():
+    for path in filter(Path.is_file, snapshot.rglob("*")):
         content = path.read_bytes()
         assert base.encode() not in content, path.name
         assert b"127.0.0.1" not in content, path.name

@@ -53,6 +53,16 @@ def test_the_facts_of_a_gated_repo_are_public_and_its_files_are_not(as_user, gat
     assert caught.value.response.status_code == 403
 
 
+def test_who_lost_access_cannot_go_on_with_a_pull_request(as_user, gated, decide):
+    decide("grant", user="pam")
+    pam, commit = as_user("pam"), {"path_or_fileobj": b"x", "path_in_repo": "x.txt", "repo_id": gated}
+    pam.upload_file(**commit, create_pr=True)
+    decide("handle", user="pam", status="rejected")
+    with pytest.raises(GatedRepoError, match="rejected"):
+        pam.upload_file(**commit | {"path_or_fileobj": b"y"}, revision="refs/pr/1")
+    assert as_user("ann").upload_file(**commit | {"path_or_fileobj": b"z"}, revision="refs/pr/1")
+
+
 def test_a_missing_revision_of_a_gated_repo_is_not_told_to_strangers(as_user, gated, tmp_path):
     with pytest.raises(GatedRepoError):
         as_user("eve").hf_hub_download(gated, "config.json", revision="none", local_dir=tmp_path)

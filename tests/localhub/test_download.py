@@ -86,6 +86,15 @@ def test_a_range_that_is_not_understood_gives_the_whole_file(raw, commit, asked)
     assert (answer.status, answer.body) == (200, b"later")
 
 
+@pytest.mark.parametrize("path", [BIG, SMALL])
+def test_a_range_of_another_content_gives_the_whole_file(raw, commit, path):
+    etag = raw("HEAD", path).headers["etag"]
+    whole = raw("GET", path).body
+    for known, expected in ((etag, (206, whole[2:])), ('"other"', (200, whole)), (f"W/{etag}", (200, whole))):
+        answer = raw("GET", path, Range="bytes=2-", If_Range=known)
+        assert (answer.status, answer.body) == expected
+
+
 def test_a_missing_file_is_entry_not_found_at_that_commit(api, raw, model, commit, tmp_path):
     with pytest.raises(EntryNotFoundError):
         hf_hub_download(model, "none.txt", endpoint=api.endpoint, cache_dir=tmp_path)

@@ -74,6 +74,9 @@ def test_a_large_file_is_on_the_disk_before_its_upload_is_answered(api, model, s
     # The folders above are new too.
     for folder in ("objects", str(Path(large[2]).parents[1])):
         assert ("flush", folder) in steps
+    # That the repository has it is on the disk only once the content is.
+    ledger = ("flush", "repos/models/org/model.git/large-files")
+    assert ledger in steps[large[0] :]
 
 
 def test_a_repository_is_on_the_disk_before_it_has_its_name(api, steps, root):

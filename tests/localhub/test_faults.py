@@ -207,7 +207,9 @@ def test_a_request_can_bring_its_own_fault(raw, requests):
     assert raw("GET", INFO).status == 200
 
 
-@pytest.mark.parametrize("text", ["status: 200", "status: [", "drop", "status: 500, drop: true", "x: 1", "&a [*a]: 1"])
+@pytest.mark.parametrize(
+    "text", ["status: 200", "status: [", "drop", "status: 500, drop: true", "x: 1", "&a [*a]: 1", 'status: !!int ""']
+)
 def test_a_header_that_is_no_fault_is_a_bad_request(raw, text):
     answer = raw("GET", INFO, X_Hub_Fault=text)
     assert answer.status == 400

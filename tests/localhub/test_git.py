@@ -94,6 +94,15 @@ def test_git_asks_for_a_password_where_one_is_needed(guarded, raw_client):
     assert (answer.status, answer.headers["www-authenticate"].split()[0]) == (401, "Basic")
 
 
+def test_git_lfs_asks_for_a_password_too_and_other_clients_for_a_token(guarded, raw_client):
+    raw = raw_client(guarded.url)
+    answer = raw("POST", "/ann/none.git/info/lfs/objects/batch", b'{"operation": "download"}', token=None)
+    assert (answer.status, answer.headers["www-authenticate"].split()[0]) == (401, "Basic")
+    for path, token in (("/api/whoami-v2", None), ("/api/models/ann/none", None), ("/api/models/ann/none", "wrong")):
+        answer = raw("GET", path, token=token)
+        assert (answer.status, answer.headers["www-authenticate"].split()[0]) == (401, "Bearer")
+
+
 @pytest.mark.parametrize("body", [b"", b"garbage", b"ffff", b"0032want " + b"1" * 41 + b"0000"])
 def test_a_request_that_git_would_not_make_is_a_bad_request(raw, model, body):
     assert raw("POST", f"/{model}/git-upload-pack", body).status == 400

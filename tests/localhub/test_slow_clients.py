@@ -1,6 +1,7 @@
 """Clients that keep the Hub waiting are let go. Each test waits for the Hub to act, however long that takes."""
 
 import json
+import resource
 import select
 import socket
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from huggingface_hub import HfApi
 from hubtune.localhub import EmbeddedHub
 from hubtune.localhub.api.connection import HEAD_LIMIT, Patience
 from hubtune.localhub.pointers import Pointer
+from hubtune.localhub.server import most_connections
 
 LONG = 600.0
 
@@ -37,6 +39,26 @@ def read_all(connection: socket.socket) -> bytes:
     except ConnectionResetError:
         pass
     return received
+
+
+def test_connections_without_end_are_told_to_come_back(root, connect, monkeypatch, raw_client):
+    monkeypatch.setattr("hubtune.localhub.server.most_connections", lambda: 5)
+    with EmbeddedHub(root) as hub:
+        held = [connect(hub) for _ in range(5)]
+        for one in held:
+            one.sendall(b"GET /api/models HTTP/1.1\r\nHost: localhost\r\n")
+        assert raw_client(hub.url)("GET", "/api/models").status == 503
+        for one in held:
+            one.close()
+        assert any(raw_client(hub.url)("GET", "/api/models").status == 200 for _ in range(100))
+
+
+@pytest.mark.parametrize(
+    ("files", "connections"), [(256, 256), (1024, 448), (20_000, 4096), (resource.RLIM_INFINITY, 4096)]
+)
+def test_the_number_of_connections_follows_the_number_of_files(monkeypatch, files, connections):
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (files, files))
+    assert most_connections() == connections
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: localhost\r\nX: "])
@@ -100,8 +122,7 @@ def test_a_body_that_is_not_wanted_any_more_is_not_taken_in_for_ever(root, conne
 
 def test_a_client_that_does_not_take_in_its_answer_is_let_go(root, connect):
     with EmbeddedHub(root, patience=Patience(head=LONG, pause=LONG, reading=0.2, idle=LONG)) as hub:
-        path = root / "objects/00/00" / ("0" * 64)
-        store_large_file(hub, path, 64 << 20)
+        store_large_file(hub, root, 64 << 20)
         connection = connect(hub)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.sendall(b"GET /org/model/resolve/main/w.txt HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -111,12 +132,14 @@ def test_a_client_that_does_not_take_in_its_answer_is_let_go(root, connect):
         assert len(read_all(connection)) < 64 << 20
 
 
-def store_large_file(hub: EmbeddedHub, path, size: int) -> None:
+def store_large_file(hub: EmbeddedHub, root, size: int) -> None:
+    path = root / "objects/00/00" / ("0" * 64)
     path.parent.mkdir(parents=True)
     with path.open("wb") as file:
         file.truncate(size)
     api = HfApi(endpoint=hub.url, token="t")
     api.create_repo("org/model")
+    (root / "repos/models/org/model.git/large-files" / path.name).touch()
     pointer = Pointer("0" * 64, size).encode()
     api.upload_file(path_or_fileobj=pointer, path_in_repo="w.txt", repo_id="org/model")
 

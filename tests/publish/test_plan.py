@@ -12,7 +12,7 @@ from hubtune.records.evaluation import EvaluationRecord
 from hubtune.records.pins import PinSet
 from hubtune.records.release import Manifest
 from tests.publish.conftest import REPO
-from tests.sample_runs import CARD_TEXT, ENVIRONMENT, finished_run, sample_pins
+from tests.sample_runs import CARD_TEXT, ENVIRONMENT, LEGAL, finished_run, sample_pins
 
 
 def _bytes(plan: ReleasePlan) -> dict[str, bytes]:
@@ -29,6 +29,8 @@ def test_the_same_run_gives_the_same_plan_to_the_byte(new_plan):
 
 def test_a_release_holds_card_adapter_tokenizer_lock_and_manifest_and_nothing_else(new_plan):
     assert set(new_plan().files) == {
+        "LICENSE",
+        "NOTICE",
         "README.md",
         "adapter_config.json",
         "adapter_model.safetensors",
@@ -56,7 +58,7 @@ def test_the_manifest_lists_every_other_file_with_its_digest(new_plan):
 def test_the_manifest_tells_what_the_release_was_made_from(tmp_path: Path, base_folder: Path):
     run = finished_run(tmp_path / "run", "publish.tag=v2.1.0")
     manifest = Manifest.model_validate_json(
-        _bytes(plan_release(run, run.config(), REPO, base_folder, CARD_TEXT))[MANIFEST]
+        _bytes(plan_release(run, run.config(), REPO, base_folder, CARD_TEXT, LEGAL))[MANIFEST]
     )
 
     assert (manifest.repo, manifest.tag, manifest.artifact) == (REPO, "v2.1.0", "adapter")
@@ -64,7 +66,7 @@ def test_the_manifest_tells_what_the_release_was_made_from(tmp_path: Path, base_
     assert manifest.config == hashlib.sha256(run.config_file.read_bytes()).hexdigest()
     assert manifest.records == {
         name: hashlib.sha256((run.path / name).read_bytes()).hexdigest()
-        for name in ("pins.json", "data.json", "training.json", "evaluation.json")
+        for name in ("pins.json", "licenses.json", "data.json", "training.json", "evaluation.json")
     }
 
 
@@ -86,7 +88,7 @@ def test_the_published_tokenizer_loads_and_encodes_as_the_base_s(tmp_path: Path,
     run = finished_run(tmp_path / "run")
     published = tmp_path / "published"
     published.mkdir()
-    for path, body in _bytes(plan_release(run, run.config(), REPO, tiny_model, CARD_TEXT)).items():
+    for path, body in _bytes(plan_release(run, run.config(), REPO, tiny_model, CARD_TEXT, LEGAL)).items():
         (published / path).write_bytes(body)
 
     before, after = AutoTokenizer.from_pretrained(tiny_model), AutoTokenizer.from_pretrained(published)
@@ -106,7 +108,7 @@ def test_an_adapter_changed_after_the_training_is_refused(tmp_path: Path, base_f
         file.write(b" ")
 
     with pytest.raises(RecordError, match=name) as caught:
-        plan_release(run, run.config(), REPO, base_folder, CARD_TEXT)
+        plan_release(run, run.config(), REPO, base_folder, CARD_TEXT, LEGAL)
 
     assert "hubtune train" in str(caught.value.hint)
 
@@ -116,7 +118,7 @@ def test_an_adapter_file_that_is_gone_is_refused(tmp_path: Path, base_folder: Pa
     (run.adapter_dir / "adapter_model.safetensors").unlink()
 
     with pytest.raises(RecordError, match="adapter"):
-        plan_release(run, run.config(), REPO, base_folder, CARD_TEXT)
+        plan_release(run, run.config(), REPO, base_folder, CARD_TEXT, LEGAL)
 
 
 @pytest.mark.parametrize("name", ["pins.json", "data.json", "training.json", "evaluation.json"])
@@ -125,7 +127,7 @@ def test_a_run_without_one_of_its_records_is_refused(tmp_path: Path, base_folder
     (run.path / name).unlink()
 
     with pytest.raises(RecordError, match=name):
-        plan_release(run, run.config(), REPO, base_folder, CARD_TEXT)
+        plan_release(run, run.config(), REPO, base_folder, CARD_TEXT, LEGAL)
 
 
 def test_a_measure_of_another_adapter_is_refused(tmp_path: Path, base_folder: Path):
@@ -133,7 +135,7 @@ def test_a_measure_of_another_adapter_is_refused(tmp_path: Path, base_folder: Pa
     run.record_file(EvaluationRecord).write_bytes(other.record_file(EvaluationRecord).read_bytes())
 
     with pytest.raises(RecordError, match=r"evaluation\.json .* another training\.json"):
-        plan_release(run, run.config(), REPO, base_folder, CARD_TEXT)
+        plan_release(run, run.config(), REPO, base_folder, CARD_TEXT, LEGAL)
 
 
 def test_message_and_visibility_are_the_config_s(new_plan):

@@ -4,11 +4,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hubtune.card.inputs import CardInputs
+from hubtune.card.markdown import Markdown
 from hubtune.card.numbers import measure as digits
-from hubtune.card.sections.names import precision_name
-from hubtune.records.evaluation import Measure
+from hubtune.card.sections.names import QUALITY, measure_group, measure_meaning, measure_name, precision_name
+from hubtune.records.evaluation import EvaluationRecord, Measure
 
 _HEADLINE = "perplexity"
+EVALUATION_PICTURE = "images/evaluation.png"
+"""Where the chart of base against tuned stands in the repository."""
 
 Direction = Literal["fell", "rose", "did not change"]
 
@@ -36,6 +39,7 @@ class Compared:
     """A measure with a value for the tuned model; `sufficient` says whether there were rows enough to rely on it."""
 
     name: str
+    meaning: str | None
     base: float | None
     tuned: float
     difference: float | None
@@ -70,6 +74,7 @@ class Evaluation:
     conclusive: bool | None
     compared: list[Compared]
     missing: list[Missing]
+    chart: Markdown | None
     precision: str
     batch_size: int
     several_sets: bool
@@ -79,20 +84,35 @@ def evaluation(inputs: CardInputs) -> Evaluation:
     """Builds the section's context."""
     record = inputs.evaluation
     first = record.measure(_HEADLINE)
-    compared = [found for found in map(_compared, record.measures) if found is not None]
+    compared, missing = in_group(record, QUALITY)
     return Evaluation(
         headline=headline(inputs),
         conclusive=not first.interval[0] <= 0 <= first.interval[1] if first and first.interval else None,
         compared=compared,
-        missing=[
-            Missing(_title(measure.name), measure.status, _clause(measure.detail))
-            for measure in record.measures
-            if _compared(measure) is None
-        ],
+        missing=missing,
+        chart=Markdown(EVALUATION_PICTURE) if charted(record) else None,
         precision=precision_name(record.precision),
         batch_size=record.batch_size,
         several_sets=len({source.repo for source in inputs.data.sources}) > 1,
     )
+
+
+def in_group(record: EvaluationRecord, group: str) -> tuple[list[Compared], list[Missing]]:
+    """Returns the measures of one group: those with a value for the tuned model, and the others."""
+    measures = [measure for measure in record.measures if measure_group(measure.name) == group]
+    compared = [found for found in map(_compared, measures) if found is not None]
+    missing = [
+        Missing(measure_name(measure.name), measure.status, _clause(measure.detail))
+        for measure in measures
+        if _compared(measure) is None
+    ]
+    return compared, missing
+
+
+def charted(record: EvaluationRecord) -> list[Compared]:
+    """Returns the measures of quality that have a reliable value on both sides."""
+    measures, _ = in_group(record, QUALITY)
+    return [measure for measure in measures if measure.sufficient and measure.base is not None]
 
 
 def headline_status(inputs: CardInputs) -> str:
@@ -108,7 +128,7 @@ def headline(inputs: CardInputs) -> Headline | None:
         return None
     base, tuned = found.base, found.tuned
     return Headline(
-        name=_title(found.name),
+        name=measure_name(found.name),
         split=found.split,
         n=found.n,
         base=base,
@@ -130,7 +150,8 @@ def _compared(measure: Measure) -> Compared | None:
         return None
     low, high = measure.interval or (None, None)
     return Compared(
-        name=_title(measure.name),
+        name=measure_name(measure.name),
+        meaning=measure_meaning(measure.name),
         base=measure.base,
         tuned=measure.tuned,
         difference=None if measure.base is None else measure.tuned - measure.base,
@@ -147,7 +168,3 @@ def _compared(measure: Measure) -> Compared | None:
 def _clause(detail: str | None) -> str | None:
     # The template ends the sentence.
     return detail.strip().rstrip(".") or None if detail else None
-
-
-def _title(name: str) -> str:
-    return name[:1].upper() + name[1:]

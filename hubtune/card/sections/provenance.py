@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from hubtune.card.inputs import CardInputs
-from hubtune.card.licenses import stated_licenses
+from hubtune.records.pins import stated_licenses
 from hubtune.records.training import EnvironmentRecord
 
 
@@ -42,6 +42,7 @@ class Provenance:
     """Context of `sections/provenance.md.j2`."""
 
     pins: list[PinRow]
+    fingerprints: list[tuple[str, str]]
     places: list[Place]
     packages: list[Package]
 
@@ -65,7 +66,8 @@ def provenance(inputs: CardInputs) -> Provenance:
     places = [_place("Training", training), _place("Evaluation", evaluation)]
     if _place("", training) == _place("", evaluation):
         places = [_place("Training and evaluation", training)]
-    return Provenance(pins, places, _packages(training.packages, evaluation.packages))
+    fingerprints = [(source.repo, source.fingerprint) for source in inputs.data.sources]
+    return Provenance(pins, fingerprints, places, _packages(training.packages, evaluation.packages))
 
 
 def making(inputs: CardInputs) -> Making:

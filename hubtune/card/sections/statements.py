@@ -1,8 +1,10 @@
-"""The sections that only the author can fill: each is a statement, or says why there is none."""
+"""The sections that rest on the author's words: each is a statement, or says why there is none."""
 
 from dataclasses import dataclass
 
 from hubtune.card.inputs import CardInputs
+from hubtune.card.sections.evaluation import Compared, Missing, in_group
+from hubtune.card.sections.names import BIAS, PRIVACY
 
 _SILENT = "the author made no statement"
 
@@ -26,44 +28,74 @@ class Stated:
 
 @dataclass(frozen=True)
 class Statements:
-    """Context of the sections that hold statements."""
+    """Context of the sections that hold statements alone."""
 
     items: list[Stated]
 
 
+@dataclass(frozen=True)
+class Assessed:
+    """Context of the sections that hold measured values before the statements.
+
+    Attributes:
+        measures: The values, each with what it means.
+        missing: The measures that gave none, and why.
+    """
+
+    measures: list[Compared]
+    missing: list[Missing]
+    items: list[Stated]
+
+
+@dataclass(frozen=True)
+class Risks:
+    """Context of `sections/risks.md.j2`; what follows from the records comes after the author's words."""
+
+    items: list[Stated]
+    base: str
+    method: str
+    languages: list[str]
+    data: list[str]
+    truncated: int
+    measured: bool
+
+
 def uses(inputs: CardInputs) -> Statements:
     """What the author made it for, and what it must not be used for."""
-    card = inputs.config.card
-    return Statements(
-        [
-            Stated("Intended use", card.intended_use, _SILENT, "card.intended_use"),
-            Stated("Misuse", card.misuse, _SILENT, "card.misuse"),
-        ]
+    return Statements([_stated(inputs, "Intended use", "intended_use"), _stated(inputs, "Misuse", "misuse")])
+
+
+def bias(inputs: CardInputs) -> Assessed:
+    """What is known of bias, and what was done against it."""
+    measures, missing = in_group(inputs.evaluation, BIAS)
+    return Assessed(measures, missing, [_stated(inputs, "Bias", "bias"), _stated(inputs, "Safeguards", "safeguards")])
+
+
+def risks(inputs: CardInputs) -> Risks:
+    """What can go wrong, and where the results end."""
+    return Risks(
+        items=[_stated(inputs, "Risks", "risks")],
+        base=inputs.pins.base.repo,
+        method=inputs.training.method,
+        languages=list(dict.fromkeys(code for source in inputs.data.sources for code in source.languages)),
+        data=list(dict.fromkeys(source.repo for source in inputs.data.sources)),
+        truncated=inputs.data.train.truncated,
+        measured=any(measure.status == "measured" for measure in inputs.evaluation.measures),
     )
 
 
-def bias(inputs: CardInputs) -> Statements:
-    """What is known of bias."""
-    reason = f"no bias measure was run, and {_SILENT}"
-    return Statements([Stated("Bias", inputs.config.card.bias, reason, "card.bias")])
+def privacy(inputs: CardInputs) -> Assessed:
+    """Personal data in the training rows and in what the model writes, and the consent of whom they are about."""
+    measures, missing = in_group(inputs.evaluation, PRIVACY)
+    screening = Stated("Personal data in the training rows", None, "the rows were not screened", None)
+    statements = [_stated(inputs, "Privacy", "privacy"), _stated(inputs, "Consent", "consent")]
+    return Assessed(measures, missing, [screening, *statements])
 
 
-def risks(inputs: CardInputs) -> Statements:
-    """Ethics, and what was done against harm."""
-    card = inputs.config.card
-    return Statements(
-        [
-            Stated("Ethics", card.ethics, _SILENT, "card.ethics"),
-            Stated("Safeguards", card.safeguards, _SILENT, "card.safeguards"),
-        ]
-    )
+def ethics(inputs: CardInputs) -> Statements:
+    """What the author weighed."""
+    return Statements([_stated(inputs, "Ethics", "ethics")])
 
 
-def privacy(inputs: CardInputs) -> Statements:
-    """Personal data in the training rows, and the consent of whom they are about."""
-    return Statements(
-        [
-            Stated("Personal data", None, "the training rows were not screened for personal data", None),
-            Stated("Consent", inputs.config.card.consent, _SILENT, "card.consent"),
-        ]
-    )
+def _stated(inputs: CardInputs, title: str, key: str) -> Stated:
+    return Stated(title, getattr(inputs.config.card, key), _SILENT, f"card.{key}")

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 
 from hubtune.card.inputs import SHORT_COMMIT, CardInputs
-from hubtune.card.licenses import choose_license
 from hubtune.card.sections.evaluation import Headline, headline, headline_status
-from hubtune.card.sections.names import method_name
+from hubtune.card.sections.licensing import displays, license_terms
+from hubtune.card.sections.names import BIAS, PRIVACY, QUALITY, measure_group, method_name
+
+_LONGEST_CELL = 160
 
 
 @dataclass(frozen=True)
@@ -29,9 +31,15 @@ class Summary:
     trainable_share: float
     headline: Headline | None
     headline_status: str
-    license: str
+    license: str | None
+    license_name: str | None
+    license_terms: list[str]
+    displays: list[str]
     repo: str | None
     tag: str | None
+    merged: bool
+    made_for: str | None
+    unassessed: list[str]
 
 
 def summary(inputs: CardInputs) -> Summary:
@@ -46,7 +54,25 @@ def summary(inputs: CardInputs) -> Summary:
         trainable_share=training.trainable_parameters / training.total_parameters,
         headline=headline(inputs),
         headline_status=headline_status(inputs),
-        license=choose_license(inputs.config, inputs.pins).id,
+        license=inputs.licenses.license,
+        license_name=inputs.licenses.license_name,
+        license_terms=license_terms(inputs.licenses),
+        displays=displays(inputs.licenses),
         repo=target.repo if target else None,
         tag=target.tag if target else None,
+        merged=target is not None and target.artifact == "merged",
+        made_for=_short(inputs.config.card.intended_use),
+        unassessed=_unassessed(inputs),
     )
+
+
+def _short(statement: str | None) -> str | None:
+    """Returns a statement that fits a cell of a table; a longer one stands in its section alone."""
+    plain = statement is not None and "\n" not in statement.strip() and len(statement) <= _LONGEST_CELL
+    return statement.strip() if plain and statement is not None else None
+
+
+def _unassessed(inputs: CardInputs) -> list[str]:
+    groups = {measure_group(measure.name) for measure in inputs.evaluation.measures if measure.status == "measured"}
+    subjects = ((QUALITY, "quality"), (BIAS, "bias"), (PRIVACY, "memorisation and personal data"))
+    return [subject for group, subject in subjects if group not in groups]

@@ -3,8 +3,14 @@
 from dataclasses import dataclass
 
 from hubtune.card.inputs import CardInputs
+from hubtune.card.markdown import Markdown
 from hubtune.card.numbers import duration, measure, moment, percent, plain, thousands
 from hubtune.card.sections.names import method_name, precision_name
+from hubtune.records.training import TrainingRecord
+
+LOSS_PICTURE = "images/loss.png"
+"""Where the loss curve stands in the repository."""
+_FEWEST_POINTS = 2
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,9 @@ class TrainingProcedure:
 
     method: str
     settings: list[Setting]
+    curve: Markdown | None
+    first_loss: float
+    final_loss: float
     outcome: list[Setting]
     target_modules: list[str]
 
@@ -92,6 +101,11 @@ def training_data(inputs: CardInputs) -> TrainingData:
     )
 
 
+def has_loss_curve(training: TrainingRecord) -> bool:
+    """Whether there are points enough to draw a line."""
+    return len(training.losses) >= _FEWEST_POINTS
+
+
 def training_procedure(inputs: CardInputs) -> TrainingProcedure:
     """Builds the context of the section on training."""
     training, train = inputs.training, inputs.config.train
@@ -117,6 +131,9 @@ def training_procedure(inputs: CardInputs) -> TrainingProcedure:
             Setting("Precision of the adapter weights", "float32"),
             Setting("Seed", str(training.seed)),
         ],
+        curve=Markdown(LOSS_PICTURE) if has_loss_curve(training) else None,
+        first_loss=training.first_loss,
+        final_loss=training.final_loss,
         outcome=[
             Setting("Optimiser steps", thousands(training.steps)),
             Setting("Trained parameters", f"{thousands(training.trainable_parameters)} ({percent(share)} of all)"),

@@ -1,9 +1,9 @@
-"""How to load the adapter and make it write."""
+"""How to load what was published, with each of the usual tools."""
 
 from dataclasses import dataclass
 
 from hubtune.card.inputs import CardInputs
-from hubtune.card.snippet import usage_snippet
+from hubtune.card.snippet import pipeline_snippet, usage_snippet, vllm_commands
 
 
 @dataclass(frozen=True)
@@ -11,16 +11,22 @@ class Usage:
     """Context of `sections/usage.md.j2`."""
 
     snippet: str
+    pipeline: str
+    vllm: str | None
     base: str
     gated: bool
     published: bool
+    merged: bool
 
 
 def usage(inputs: CardInputs) -> Usage:
     """Builds the section's context."""
     return Usage(
         snippet=usage_snippet(inputs),
+        pipeline=pipeline_snippet(inputs),
+        vllm=vllm_commands(inputs) if inputs.target else None,
         base=inputs.pins.base.repo,
         gated=inputs.pins.base.gated is not False,
         published=inputs.target is not None,
+        merged=inputs.target is not None and inputs.target.artifact == "merged",
     )

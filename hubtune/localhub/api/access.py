@@ -15,6 +15,7 @@ from hubtune.localhub.history import format_date
 from hubtune.localhub.repos import HubRepo
 
 _LONGEST_REASON = 200
+_LONGEST_ANSWERS = 64 * 1024
 
 
 def auth_check(call: Call) -> Response:
@@ -35,6 +36,8 @@ def ask(call: Call) -> Response:
     user = call.signed_in()
     if not repo.settings.gated:
         raise _not_gated(repo)
+    if len(call.body) > _LONGEST_ANSWERS:
+        raise ApiError(413, f"The answers are longer than {_LONGEST_ANSWERS >> 10} KiB.")
     with call.hub.repos.lock(repo):
         requests = AccessList(repo.path)
         status: Status = "accepted" if repo.settings.gated == "auto" else "pending"
@@ -59,7 +62,8 @@ def handle(call: Call) -> Response:
     status, reason = body.get("status"), body.get("rejectionReason")
     if status not in get_args(Status):
         raise ApiError(400, "* Invalid input * at status")
-    if reason is not None and (status != "rejected" or len(str(reason)) > _LONGEST_REASON):
+    is_reason = isinstance(reason, str) and status == "rejected" and len(reason) <= _LONGEST_REASON
+    if reason is not None and not is_reason:
         raise ApiError(400, "* Invalid input * at rejectionReason")
     with call.hub.repos.lock(repo):
         requests = AccessList(repo.path)

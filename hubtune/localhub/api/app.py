@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
+from hubtune.localhub.accounts import BASIC, BEARER
 from hubtune.localhub.api.bodies import Bodies
 from hubtune.localhub.api.call import Call
 from hubtune.localhub.api.connection import HubProtocol, Patience, connection_of, patient_receive, patient_send
@@ -27,6 +28,8 @@ from hubtune.localhub.state import HubState
 from hubtune.localhub.web.pages import Pages, asks_for_page
 
 _CLIENT_GONE = 499
+_LFS = "/info/lfs/objects/batch"
+_LONGEST_HEADER = 16 * 1024
 _NO_ANSWER = 444
 """As nginx logs a connection that it closed without an answer."""
 
@@ -60,7 +63,7 @@ class HubApp:
             try:
                 response = await self._answer(request, exchange)
             except ApiError as error:
-                response = self._failure(request, error)
+                response = self._failure(request, error, exchange.note)
             except DroppedError:
                 exchange.log(_NO_ANSWER)
                 exchange.connection.drop()
@@ -94,13 +97,13 @@ class HubApp:
         try:
             response = await _work(self._hub, self._bodies, request, found, exchange.note)
         except ApiError as error:
-            response = self._failure(request, error)
+            response = self._failure(request, error, exchange.note)
         if fault.when == "after":
             await _strike_after(fault, response, exchange)
         return response
 
-    def _failure(self, request: Request, error: ApiError) -> Response:
-        response = _error(error)
+    def _failure(self, request: Request, error: ApiError, note: RequestNote) -> Response:
+        response = _error(error, note)
         if self._pages is not None and asks_for_page(request.method, _raw_path(request.scope), request.headers):
             return self._pages.failure(error, response.headers)
         return response
@@ -191,8 +194,11 @@ def _raw_path(scope: Scope) -> str:
     return raw.decode("latin-1")
 
 
-def _error(error: ApiError) -> Response:
+def _error(error: ApiError, note: RequestNote) -> Response:
     headers = {**error.headers, "X-Error-Message": _printable(error.message)}
+    if error.status == 401:
+        wanted = BASIC if note.path.endswith(_LFS) else BEARER
+        headers.setdefault("WWW-Authenticate", wanted)
     if error.code:
         headers["X-Error-Code"] = error.code
     # What the client sent, and is told of here, may hold halves of surrogate pairs.
@@ -201,5 +207,5 @@ def _error(error: ApiError) -> Response:
 
 
 def _printable(text: str) -> str:
-    # A header holds neither other characters nor space at its ends.
-    return re.sub(r"[^\x20-\x7e]", "?", text).strip()
+    # A header holds neither other characters nor space at its ends, and clients take no endless one.
+    return re.sub(r"[^\x20-\x7e]", "?", text[:_LONGEST_HEADER]).strip()

@@ -70,7 +70,7 @@ def commit(call: Call) -> Response:
         ref, head = resolve_branch(git, call.revision)
         if call.flag("create_pr"):
             return _propose(call, repo, git, ref, request)
-        new = write_commit(git, ref, request, author=author, large_files=call.hub.large_files)
+        new = write_commit(git, ref, request, author=author, large_files=call.hub.large_files_of(repo))
         record = pull_request_of(repo, ref.decode())
         if record is not None and new != head:
             DiscussionStore(repo.path).save(record.with_event(_pushed(author, request, new)))
@@ -85,7 +85,7 @@ def committable(call: Call, revision: str | None = None) -> HubRepo:
         revision: The revision instead of that of the path.
 
     Raises:
-        ApiError: As `Call.readable`; 401 for nobody, 403 for a user who may do neither.
+        ApiError: As `Call.readable`; 401 for nobody, 403 for a user who may do neither; GatedRepo.
     """
     repo = call.readable()
     user = call.signed_in()
@@ -97,6 +97,8 @@ def committable(call: Call, revision: str | None = None) -> HubRepo:
             raise forbidden()
         if record.status not in {"open", "draft"}:
             raise ApiError(403, f"The pull request is {record.status}.")
+        # Whose access was taken away learns nothing more from what is in the repository already.
+        call.gated(repo)
     elif not user.may_write(repo.id):
         raise ApiError(403, "Forbidden: pass `create_pr=1` as a query parameter to create a Pull Request")
     return repo
@@ -120,7 +122,8 @@ def _propose(call: Call, repo: HubRepo, git: Repo, base: Ref, request: CommitReq
         events=(comment_event(author, request.description),) if request.description else (),
     )
     ref = Ref(record.ref.encode())
-    new = write_commit(git, ref, request, author=author, large_files=call.hub.large_files, start=read_ref(git, base))
+    large_files = call.hub.large_files_of(repo)
+    new = write_commit(git, ref, request, author=author, large_files=large_files, start=read_ref(git, base))
     store.save(record.with_event(_pushed(author, request, new)))
     return JSONResponse(_answer(call, repo, new) | {"pullRequestUrl": call.url(page_path(repo, record))})
 

@@ -3,7 +3,7 @@
 from starlette.responses import JSONResponse, Response
 
 from hubtune.localhub.api.call import Call
-from hubtune.localhub.api.discussions import event_row, find_discussion, read_title
+from hubtune.localhub.api.discussions import event_row, find_discussion, read_comment, read_title
 from hubtune.localhub.discussions import (
     Discussion,
     DiscussionStore,
@@ -72,7 +72,7 @@ def change_status(call: Call) -> Response:
     """POST /api/T/{id}/discussions/{num}/status: `open` or `closed`."""
     repo = call.discussable()
     body = call.json()
-    status, text = body.get("status"), body.get("comment")
+    status, text = body.get("status"), read_comment(body, "comment")
     if not isinstance(status, str) or status not in {"open", "closed"}:
         raise ApiError(400, '"status" must be one of [open, closed]')
     author = call.signed_in().name
@@ -80,8 +80,8 @@ def change_status(call: Call) -> Response:
         found = _own(call, repo)
         if found.status in {"merged", status}:
             raise ApiError(409, f"The {_kind(found)} is already {found.status}.")
-        if isinstance(text, str) and text.strip():
-            found = found.with_event(comment_event(author, text.strip()))
+        if text:
+            found = found.with_event(comment_event(author, text))
         new = event("status-change", author, {"status": status})
         _save(repo, found.with_event(new, status=status))
     return JSONResponse({"newStatus": event_row(new)})
@@ -91,7 +91,7 @@ def merge(call: Call) -> Response:
     """POST /api/T/{id}/discussions/{num}/merge, for those who may write to the repository."""
     repo = call.writable()
     user = call.signed_in()
-    text = call.json().get("comment")
+    text = read_comment(call.json(), "comment")
     with call.hub.repos.lock(repo), repo.git() as git:
         found = find_discussion(call, repo)
         if not found.pull_request:
@@ -99,9 +99,9 @@ def merge(call: Call) -> Response:
         if found.status != "open":
             hint = " Change its status to open first." if found.status == "draft" else ""
             raise ApiError(409, f"A pull request that is {found.status} cannot be merged.{hint}")
-        commit = PullRequest(git, found).merge(user.name, call.hub.large_files).decode()
-        if isinstance(text, str) and text.strip():
-            found = found.with_event(comment_event(user.name, text.strip()))
+        commit = PullRequest(git, found).merge(user.name, call.hub.large_files_of(repo)).decode()
+        if text:
+            found = found.with_event(comment_event(user.name, text))
         merged = event("status-change", user.name, {"status": "merged"})
         _save(repo, found.with_event(merged, status="merged", merge_commit=commit))
     return JSONResponse({"success": True, "commitOid": commit, "newStatus": event_row(merged)})
@@ -123,7 +123,7 @@ def _comment(call: Call, discussion: Discussion) -> Event:
 
 
 def _text(call: Call, field: str) -> str:
-    text = str(call.json().get(field) or "").strip()
+    text = read_comment(call.json(), field)
     if not text:
         raise ApiError(400, f'"{field}" is not allowed to be empty')
     return text

@@ -19,6 +19,7 @@ from hubtune.localhub.revisions import MAIN, read_ref
 
 _PAGE = 50
 _SHORTEST, _LONGEST = 3, 200
+_LONGEST_COMMENT = 65_536
 _STATUSES: Mapping[str, tuple[Status, ...]] = {"open": ("open", "draft"), "closed": ("closed", "merged")}
 
 
@@ -43,7 +44,7 @@ def create(call: Call) -> Response:
     repo = call.discussable()
     body = call.json()
     title = read_title(body)
-    text = str(body.get("description") or "").strip()
+    text = read_comment(body, "description")
     author = call.signed_in().name
     with call.hub.repos.lock(repo), repo.git() as git:
         store = DiscussionStore(repo.path)
@@ -103,6 +104,18 @@ def read_title(body: Mapping[str, object]) -> str:
     if not _SHORTEST <= len(title) <= _LONGEST:
         raise ApiError(400, f'"title" length must be between {_SHORTEST} and {_LONGEST} characters')
     return title
+
+
+def read_comment(body: Mapping[str, object], field: str) -> str:
+    """Returns the text of a comment in a request; empty where there is none.
+
+    Raises:
+        ApiError: 400 if it is longer than the Hub allows, as each look at a discussion reads all of it.
+    """
+    text = str(body.get(field) or "").strip()
+    if len(text) > _LONGEST_COMMENT:
+        raise ApiError(400, f'"{field}" length must be at most {_LONGEST_COMMENT} characters')
+    return text
 
 
 def page_path(repo: HubRepo, discussion: Discussion) -> str:

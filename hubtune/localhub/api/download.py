@@ -7,12 +7,14 @@ from pathlib import Path
 from urllib.parse import quote
 
 import anyio
+from dulwich.objects import ObjectID
 from starlette.responses import Response, StreamingResponse
 
 from hubtune.localhub.api.call import Call
 from hubtune.localhub.errors import ApiError, entry_not_found
 from hubtune.localhub.pictures import UNTRUSTED, picture_type
 from hubtune.localhub.pointers import Pointer
+from hubtune.localhub.repos import HubRepo
 from hubtune.localhub.trees import find_entry, read_blob
 
 _CHUNK = 1 << 20
@@ -70,13 +72,15 @@ def _serve(call: Call, *, pointers: bool) -> Response:
     if not pointers and (picture := picture_type(path)) is not None:
         headers["Content-Type"] = picture
     if pointer is not None:
-        content = _Content(_stored(call, pointer), pointer.size)
+        content = _Content(_stored(call, repo, pointer, commit), pointer.size)
         headers["ETag"] = headers["X-Linked-Etag"] = f'"{pointer.sha256}"'
         headers["X-Linked-Size"] = str(pointer.size)
     return _answer(call, content, headers)
 
 
-def _stored(call: Call, pointer: Pointer) -> Path:
+def _stored(call: Call, repo: HubRepo, pointer: Pointer, commit: ObjectID) -> Path:
+    if not call.hub.large_files_of(repo).lists(pointer.sha256):
+        raise entry_not_found(f"The repository lacks the large file {pointer.sha256}.", commit=commit.decode())
     if not call.hub.large_files.holds(pointer):
         raise ApiError(500, f"The Hub's store lacks the large file {pointer.sha256}.")
     return call.hub.large_files.path(pointer.sha256)
@@ -84,7 +88,9 @@ def _stored(call: Call, pointer: Pointer) -> Path:
 
 def _answer(call: Call, content: _Content, headers: dict[str, str]) -> Response:
     start, stop, status = 0, content.size, 200
-    span = _span(call.headers.get("range", ""), content.size)
+    # A range of what the client began to download is none of another content.
+    is_same = call.headers.get("if-range", headers["ETag"]) == headers["ETag"]
+    span = _span(call.headers.get("range", ""), content.size) if is_same else None
     if span is not None:
         start, stop = span
         status = 206

@@ -2,6 +2,7 @@
 
 import gzip
 import tempfile
+import zlib
 from collections.abc import Iterator
 from io import BytesIO
 from typing import IO
@@ -51,7 +52,7 @@ def upload_pack(call: Call) -> Response:
     with repo.git() as git:
         try:
             _handler(git, BytesIO(_body(call)), answer, advertise=False).handle()
-        except GitProtocolError as error:
+        except (GitProtocolError, ValueError) as error:
             answer.close()
             raise ApiError(400, f"Git's request cannot be read: {error}") from error
     return _sent(answer, "application/x-git-upload-pack-result")
@@ -90,7 +91,7 @@ def _body(call: Call) -> bytes:
     try:
         with gzip.open(BytesIO(call.body)) as file:
             body = file.read(_LONGEST_REQUEST + 1)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise ApiError(400, "The body is not gzip.") from error
     if len(body) > _LONGEST_REQUEST:
         raise ApiError(413, "The body is too large.")

@@ -45,7 +45,7 @@ class Guard:
                 403, f"This Hub does not go by the name {host}. Whoever serves it can allow it with --allow-host."
             )
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.casefold() != host.casefold():
+        if origin is not None and _host_in(origin) != host.casefold():
             raise ApiError(403, f"Pages of another origin may not use this Hub: {origin}")
         site = headers.get("sec-fetch-site")
         if site is not None and site not in _OWN_SITES and not _is_link(method, headers):
@@ -60,6 +60,13 @@ class Guard:
             return False
         # An address is not looked up, so it cannot be rebound; on loopback others are still none of this Hub's.
         return address.is_loopback or not self._loopback_only
+
+
+def _host_in(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc.casefold()
+    except ValueError:
+        return ""
 
 
 def _is_link(method: str, headers: Headers) -> bool:

@@ -40,28 +40,36 @@ def delete_large_files(call: Call) -> Response:
     if not isinstance(asked, dict) or not isinstance(wanted, list):
         raise ApiError(400, "The body lacks `deletions.sha`.")
     with call.hub.repos.lock(repo), repo.git() as git:
-        doomed = {use.pointer.sha256 for use in large_file_uses(git)} & {str(sha) for sha in wanted}
+        here = call.hub.large_files_of(repo)
+        doomed = here.all() & {str(sha) for sha in wanted}
         if asked.get("rewriteHistory") is not False:
             Removal(git, doomed).run()
-    for sha256 in doomed - _used_elsewhere(call, repo):
-        call.hub.large_files.discard(sha256)
+        with call.hub.large_files.changing:
+            for sha256 in doomed:
+                here.remove(sha256)
+                if not _is_used(call, sha256):
+                    call.hub.large_files.discard(sha256)
     return JSONResponse({"success": True})
 
 
 def duplicate_large_files(call: Call) -> Response:
     """POST /api/T/{id}/lfs-files/duplicate: lets another repository refer to large files of this one.
 
-    All repositories share one store, so there is nothing to copy; what counts is who may do it.
+    All repositories share one store, so nothing is copied but the mention in the ledger; what counts is who may do it.
     """
     repo = call.gated(call.readable())
     body = call.json()
     target, files = body.get("target"), body.get("files")
     if not isinstance(target, dict) or not isinstance(files, list):
         raise ApiError(400, "The body lacks `target` and `files`.")
-    _check_target(call, target)
-    with repo.git() as git:
-        here = {use.pointer.sha256 for use in large_file_uses(git)}
+    to = _find_target(call, target)
     asked = [str(file.get("sha256")) for file in files if isinstance(file, dict)]
+    with repo.git() as git:
+        here = {use.pointer.sha256 for use in large_file_uses(git)} & set(asked)
+    with call.hub.repos.lock(to), call.hub.large_files.changing:
+        here &= call.hub.large_files_of(repo).all()
+        for sha256 in here:
+            call.hub.large_files_of(to).add(sha256)
     return JSONResponse(
         {
             "succeeded": [{"sha256": sha256} for sha256 in asked if sha256 in here],
@@ -70,20 +78,16 @@ def duplicate_large_files(call: Call) -> Response:
     )
 
 
-def _check_target(call: Call, target: dict[str, object]) -> None:
+def _find_target(call: Call, target: dict[str, object]) -> HubRepo:
     repo = call.hub.repos.find(RepoId.parse(RepoType.parse(target.get("type")), str(target.get("name"))))
     if repo is None or not may_read(call.user, repo) or not call.signed_in().may_propose:
         raise forbidden()
+    return call.gated(repo)
 
 
-def _used_elsewhere(call: Call, repo: HubRepo) -> set[str]:
-    used: set[str] = set()
-    for type_ in RepoType:
-        for other in call.hub.repos.list(type_):
-            if other.id != repo.id:
-                with other.git() as git:
-                    used |= {use.pointer.sha256 for use in large_file_uses(git)}
-    return used
+def _is_used(call: Call, sha256: str) -> bool:
+    repos = (repo for type_ in RepoType for repo in call.hub.repos.list(type_))
+    return any(call.hub.large_files_of(repo).lists(sha256) for repo in repos)
 
 
 def _row(use: LargeFileUse) -> dict[str, object]:

@@ -66,7 +66,7 @@ def add_branch(call: Call) -> Response:
         ref = check_branch_name(call.revision)
         if body.get("emptyBranch") is True and read_ref(git, ref) is None:
             author = call.signed_in().name
-            commit(git, ref, FIRST_COMMIT, author=author, large_files=call.hub.large_files)
+            commit(git, ref, FIRST_COMMIT, author=author, large_files=call.hub.large_files_of(repo))
         else:
             create_branch(git, call.revision, resolve(git, start), overwrite=overwrite)
     return JSONResponse({})

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pydantic import ValidationError
 from starlette.responses import JSONResponse, Response
 
+from hubtune.localhub.accounts import may_read
 from hubtune.localhub.api.call import Call
 from hubtune.localhub.api.facts import asked_fields, repo_facts
 from hubtune.localhub.errors import ApiError, repo_not_found
@@ -95,9 +96,10 @@ def _named(call: Call, body: Mapping[str, object]) -> RepoId:
 
 def _present(call: Call, repo_id: RepoId) -> HubRepo:
     # An old name of a repository that was moved must not be enough to delete or to move it again.
-    if call.hub.repos.find_exactly(repo_id) is None:
+    repo = call.hub.repos.find_exactly(repo_id)
+    if repo is None or not may_read(call.user, repo):
         raise repo_not_found(anonymous=call.user is None)
-    return call.readable(repo_id)
+    return repo
 
 
 def _is_private(visibility: object) -> bool:

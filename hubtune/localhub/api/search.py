@@ -1,7 +1,6 @@
 """Lists of repositories: all that the user may see, filtered, sorted and paged."""
 
 import base64
-import binascii
 import json
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -80,7 +79,12 @@ def owned(call: Call) -> Response:
 def _visible(call: Call, type_: RepoType) -> Iterator[tuple[HubRepo, Repo, ObjectID]]:
     for repo in call.hub.repos.list(type_):
         if may_read(call.user, repo):
-            with repo.git() as git:
+            try:
+                opened = repo.git()
+            except ApiError:
+                # One that was deleted meanwhile must not take the whole list with it.
+                continue
+            with opened as git:
                 head = read_ref(git, MAIN)
                 if head is not None:
                     yield repo, git, head
@@ -131,7 +135,7 @@ def _after(call: Call, rows: Sequence[_Row], sort: str) -> int:
         return 0
     try:
         value, name = json.loads(base64.urlsafe_b64decode(cursor))
-    except (binascii.Error, ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise ApiError(400, "Invalid cursor") from error
     last = (str(value), str(name))
     ascending = call.query.get("direction") == "1"

@@ -3,13 +3,16 @@
 import hashlib
 import hmac
 from collections.abc import AsyncIterator, Mapping
+from typing import Literal
+from urllib.parse import urlencode
 
 import anyio.to_thread
 from starlette.responses import FileResponse, JSONResponse, Response
 
 from hubtune.localhub.api.call import Call, read_number
 from hubtune.localhub.api.commit import committable
-from hubtune.localhub.errors import ApiError
+from hubtune.localhub.errors import ApiError, repo_not_found
+from hubtune.localhub.ids import RepoId, RepoType
 from hubtune.localhub.large_file_uses import large_file_uses
 from hubtune.localhub.large_files import IncomingFile
 from hubtune.localhub.pointers import Pointer
@@ -17,6 +20,8 @@ from hubtune.localhub.repos import HubRepo
 
 _BUFFER = 1 << 20
 _MOST_OBJECTS = 1000
+
+_Operation = Literal["upload", "download"]
 
 
 def batch(call: Call) -> Response:
@@ -32,14 +37,11 @@ def batch(call: Call) -> Response:
             known = {use.pointer for use in large_file_uses(git)}
         rows = [_download_row(call, repo, item, known) for item in _objects(body)]
     else:
-        if name is None:
-            # What is uploaded for a pull request that is still to be made names no revision.
-            call.discussable()
-        else:
-            committable(call, name)
+        # What is uploaded for a pull request that is still to be made names no revision.
+        repo = call.discussable() if name is None else committable(call, name)
         if body.get("operation") != "upload":
             raise ApiError(422, "The operation must be `upload` or `download`.")
-        rows = [_upload_row(call, item) for item in _objects(body)]
+        rows = [_upload_row(call, repo, item) for item in _objects(body)]
     return JSONResponse(
         {"transfer": "basic", "objects": rows, "hash_algo": "sha256"},
         media_type="application/vnd.git-lfs+json",
@@ -48,24 +50,29 @@ def batch(call: Call) -> Response:
 
 def download(call: Call) -> Response:
     """GET of the address that `batch` gave out for a large file."""
-    pointer = Pointer(call.params["sha256"], _size(call.query.get("size", "")))
-    _check_signature(call, pointer)
-    if not call.hub.large_files.holds(pointer):
+    pointer, repo = _addressed(call, "download")
+    if not call.hub.large_files_of(repo).holds(pointer):
         raise ApiError(404, "Object does not exist")
     return FileResponse(call.hub.large_files.path(pointer.sha256), media_type="application/octet-stream")
 
 
 async def receive(call: Call, chunks: AsyncIterator[bytes]) -> Response:
     """PUT of the address that `batch` gave out. The address is signed, because clients send no token with it."""
-    pointer = Pointer(call.params["sha256"], _size(call.query.get("size", "")))
-    _check_signature(call, pointer)
+    pointer, repo = _addressed(call, "upload")
     length = call.headers.get("content-length")
     if length is not None and length != str(pointer.size):
         raise ApiError(400, f"The upload has {length} bytes; {pointer.size} bytes were announced.")
     with call.hub.large_files.receive(pointer) as file:
         await _copy(chunks, file)
-        await anyio.to_thread.run_sync(file.keep)
+        await anyio.to_thread.run_sync(_keep, call, repo, file, pointer)
     return Response()
+
+
+def _keep(call: Call, repo: HubRepo, file: IncomingFile, pointer: Pointer) -> None:
+    file.check()
+    with call.hub.repos.lock(repo), call.hub.large_files.changing:
+        file.keep()
+        call.hub.large_files_of(repo).add(pointer.sha256)
 
 
 async def _copy(chunks: AsyncIterator[bytes], file: IncomingFile) -> None:
@@ -80,20 +87,20 @@ async def _copy(chunks: AsyncIterator[bytes], file: IncomingFile) -> None:
         await anyio.to_thread.run_sync(file.write, bytes(buffer))
 
 
-def _upload_row(call: Call, item: Mapping[str, object]) -> dict[str, object]:
+def _upload_row(call: Call, repo: HubRepo, item: Mapping[str, object]) -> dict[str, object]:
     pointer = _pointer(item)
     row: dict[str, object] = {"oid": pointer.sha256, "size": pointer.size, "authenticated": True}
-    if not call.hub.large_files.holds(pointer):
-        row["actions"] = {"upload": {"href": _address(call, pointer)}}
+    # What only other repositories have is sent again: to know a digest is not to have the content.
+    if not call.hub.large_files_of(repo).holds(pointer):
+        row["actions"] = {"upload": {"href": _address(call, "upload", repo.id.key, pointer)}}
     return row
 
 
 def _download_row(call: Call, repo: HubRepo, item: Mapping[str, object], known: set[Pointer]) -> dict[str, object]:
     pointer = _pointer(item)
     row: dict[str, object] = {"oid": pointer.sha256, "size": pointer.size, "authenticated": True}
-    # The store is shared: whoever knows a digest must not get what another repository keeps to itself.
-    if pointer in known and call.hub.large_files.holds(pointer):
-        row["actions"] = {"download": {"href": _address(call, pointer)}}
+    if pointer in known and call.hub.large_files_of(repo).holds(pointer):
+        row["actions"] = {"download": {"href": _address(call, "download", repo.id.key, pointer)}}
     else:
         row["error"] = {"code": 404, "message": f"Object does not exist in {repo.id}"}
     return row
@@ -107,14 +114,25 @@ def _pointer(item: Mapping[str, object]) -> Pointer:
     return Pointer(oid, size)
 
 
-def _address(call: Call, pointer: Pointer) -> str:
-    return call.url(f"api/large-files/{pointer.sha256}?size={pointer.size}&signature={_signature(call, pointer)}")
+def _address(call: Call, operation: _Operation, repo: str, pointer: Pointer) -> str:
+    signature = _signature(call, operation, repo, pointer)
+    query = urlencode({"size": pointer.size, "repo": repo, "signature": signature})
+    return call.url(f"api/large-files/{pointer.sha256}?{query}")
 
 
-def _check_signature(call: Call, pointer: Pointer) -> None:
+def _addressed(call: Call, operation: _Operation) -> tuple[Pointer, HubRepo]:
+    size, key = read_number(call.query.get("size", "")), call.query.get("repo", "")
+    if size is None:
+        raise ApiError(400, "The address lacks `size`.")
+    pointer = Pointer(call.params["sha256"], size)
     signature = call.query.get("signature", "").encode(errors="replace")
-    if not hmac.compare_digest(signature, _signature(call, pointer).encode()):
+    if not hmac.compare_digest(signature, _signature(call, operation, key, pointer).encode()):
         raise ApiError(403, "This address is not valid any more; ask for a new one.")
+    type_, _, name = key.partition("/")
+    repo = call.hub.repos.find(RepoId.parse(RepoType.from_plural(type_), name))
+    if repo is None:
+        raise repo_not_found(anonymous=False)
+    return pointer, repo
 
 
 def _objects(body: Mapping[str, object]) -> list[Mapping[str, object]]:
@@ -126,12 +144,7 @@ def _objects(body: Mapping[str, object]) -> list[Mapping[str, object]]:
     return [item if isinstance(item, dict) else {} for item in objects]
 
 
-def _signature(call: Call, pointer: Pointer) -> str:
-    return hmac.new(call.hub.upload_key, pointer.encode(), hashlib.sha256).hexdigest()
-
-
-def _size(text: str) -> int:
-    size = read_number(text)
-    if size is None:
-        raise ApiError(400, "The address lacks `size`.")
-    return size
+def _signature(call: Call, operation: _Operation, repo: str, pointer: Pointer) -> str:
+    # An address to send to must be none to fetch from, and one of this repository none of another.
+    text = f"{operation} {repo}\n".encode(errors="replace") + pointer.encode()
+    return hmac.new(call.hub.upload_key, text, hashlib.sha256).hexdigest()

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import yaml
 
-from hubtune.localhub.cards import FRONT_MATTER, front_matter
+from hubtune.localhub.cards import front_matter, split_card
 from hubtune.records.views import Card, CardFacts, Reference, RepoKind, Result
 
 _MOST = 200
@@ -31,7 +31,7 @@ def read_card(text: str, find: Finder) -> Card:
 
 def body_of(text: str) -> str:
     """Returns the Markdown below the front matter."""
-    return FRONT_MATTER.sub("", text, count=1)
+    return split_card(text)[1]
 
 
 def _facts(matter: Mapping[str, object], find: Finder) -> CardFacts:

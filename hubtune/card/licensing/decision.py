@@ -1,0 +1,205 @@
+"""Decides which licence a release may have, from the licences of its inputs. Not legal advice.
+
+An adapter counts as a derivative of its base model and of its data. The verdict is the worst over all licences and all
+pairs of them, so that neither order nor repetition matters and a further input can only tighten it.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from hubtune.card.licensing.duties import Duty, attribution, duties_of
+from hubtune.card.licensing.rules import (
+    Term,
+    against_missing_texts,
+    against_one,
+    against_pairs,
+    against_stated,
+    against_unknown,
+    flows_into,
+)
+from hubtune.card.licensing.table import OTHER, UNKNOWN, Flag, License, license_table
+from hubtune.config.schema import AcceptedLicense
+from hubtune.records.licenses import LicensedInput
+
+Verdict = Literal["allowed", "duties", "refused"]
+
+NON_COMMERCIAL = "cc-by-nc-4.0"
+COMBINED_NAME = "combined-terms"
+_SEPARATORS = re.compile(r"[\s._-]+")
+
+
+@dataclass(frozen=True)
+class LicenseDecision:
+    """What was decided.
+
+    Attributes:
+        verdict: Allowed; allowed with duties that go beyond naming sources; or refused.
+        license: The release's licence by the Hub's identifier; None where it is refused.
+        license_name: What the card calls a licence that has no identifier.
+        license_link: Where its text is: a file of the release, or an address.
+        duties: What the release has to show or ship.
+        reasons: Why, a sentence each; of a refusal, the refusals alone.
+        accepted: The signed-off reasons that it rests on.
+        terms: The licences of all inputs.
+    """
+
+    verdict: Verdict
+    license: str | None
+    license_name: str | None
+    license_link: str | None
+    duties: tuple[Duty, ...]
+    reasons: tuple[str, ...]
+    accepted: tuple[AcceptedLicense, ...]
+    terms: tuple[Term, ...]
+
+    @property
+    def attributions(self) -> list[str]:
+        """A line for each input: what it is, at which revision, under which licences."""
+        licenses: dict[str, list[Term]] = {}
+        for term in self.terms:
+            licenses.setdefault(term.input.model_dump_json(), []).append(term)
+        return [attribution(group[0].input, *(term.license for term in group)) for group in licenses.values()]
+
+
+def decide(
+    inputs: Sequence[LicensedInput],
+    wanted: str = "auto",
+    *,
+    name: str | None = None,
+    accepted: Sequence[AcceptedLicense] = (),
+    wanted_name: str | None = None,
+    wanted_link: str | None = None,
+) -> LicenseDecision:
+    """Decides on a release made from `inputs`.
+
+    Args:
+        inputs: The base model and the data sets.
+        wanted: The licence that the author states, or `auto`.
+        name: The release's name without its owner, where it is known: some licences say how it has to begin.
+        accepted: Signed-off reasons for inputs whose licence grants nothing that is known.
+        wanted_name: What the author calls a wanted licence of `other`.
+        wanted_link: Where its text is.
+    """
+    terms = tuple(sorted(_terms(inputs), key=lambda term: (term.input.kind, term.input.label, term.license.id)))
+    used = tuple(entry for entry in accepted if any(entry.repo == term.input.repo for term in terms))
+    refusals = [
+        *against_unknown(terms, accepted),
+        *against_one(terms),
+        *against_pairs([term.license for term in terms]),
+        *against_missing_texts(terms),
+    ]
+    result = None if refusals else _resulting(terms)
+    if wanted != "auto":
+        refusals += against_stated(terms, wanted, result)
+        if wanted == OTHER and result != OTHER and not (wanted_name and wanted_link):
+            refusals.append("a licence of `other` needs card.license_name and card.license_link")
+        result = wanted
+    duties = duties_of([(term.input, term.license) for term in terms], used)
+    refusals += [
+        f"{term.license.name} of {term.input.label} asks for a name that begins with "
+        f'"{term.license.name_prefix}", and the release is called {name}'
+        for term in terms
+        if name is not None and term.license.name_prefix and not _begins(name, term.license.name_prefix)
+    ]
+    if refusals:
+        return LicenseDecision("refused", None, None, None, duties, tuple(dict.fromkeys(refusals)), used, terms)
+    assert result is not None, "a release without refusals has a licence"
+    shown, link = _name_and_link(terms, result, wanted_name, wanted_link)
+    verdict: Verdict = "duties" if _beyond_naming(terms, result) else "allowed"
+    reasons = tuple(_reasons(terms, result, stated=wanted != "auto"))
+    return LicenseDecision(verdict, result, shown, link, duties, reasons, used, terms)
+
+
+def _terms(inputs: Sequence[LicensedInput]) -> Iterator[Term]:
+    table = license_table()
+    for item in inputs:
+        stated = [identifier for entry in item.licenses for identifier in table.identify(entry)] or [UNKNOWN]
+        for identifier in dict.fromkeys(stated):
+            yield Term(item, table.find(identifier))
+
+
+def _resulting(terms: Sequence[Term]) -> str:
+    """Returns the licence that `auto` gives; nothing stands against the inputs."""
+    base = {term.license.id: term.license for term in terms if term.input.kind == "base"}
+    every = {term.license.id: term.license for term in terms}
+    own = next(iter(base.values())) if len(base) == 1 else None
+    share_alike = [license for license in every.values() if "SA" in license.flags]
+    if share_alike:
+        return _share_alike_target(share_alike)
+    flags = _flags(terms)
+    if "NC" in flags:
+        if "U" in flags or (own is not None and not own.known) or len(base) > 1:
+            return OTHER
+        return own.id if own is not None and "NC" in own.flags else NON_COMMERCIAL
+    if "U" in flags:
+        restricted = {license.id for license in every.values() if "U" in license.flags}
+        plain_base = own is None or own.known
+        return restricted.pop() if len(restricted) == 1 and plain_base and len(base) <= 1 else OTHER
+    if own is not None:
+        return own.id
+    if base:
+        return OTHER
+    return next(iter(every)) if len(every) == 1 else OTHER
+
+
+def _share_alike_target(licenses: Sequence[License]) -> str:
+    table = license_table()
+    for target in sorted(licenses, key=lambda license: license.id):
+        if all(flows_into(table.member(source), table.member(target)) for source in licenses):
+            return target.id
+    raise AssertionError("share-alike licences that go together pair by pair have one that takes all")
+
+
+def _beyond_naming(terms: Sequence[Term], result: str) -> bool:
+    base = {term.license.id for term in terms if term.input.kind == "base"}
+    for term in terms:
+        tight = term.license.flags & ({"U"} if term.input.kind == "base" else {"U", "NC", "SA"})
+        if tight or not term.license.known:
+            return True
+    return bool(base) and base != {result} and bool(_flags(terms) & {"U", "NC", "SA"})
+
+
+def _flags(terms: Sequence[Term]) -> frozenset[Flag]:
+    return frozenset(flag for term in terms for flag in term.license.flags)
+
+
+def _begins(name: str, prefix: str) -> bool:
+    """Whether a repository's name begins with a prefix: "Llama 3" is written Llama-3, Llama3 or llama_3 there."""
+    return _SEPARATORS.sub("", name).lower().startswith(_SEPARATORS.sub("", prefix).lower())
+
+
+def _name_and_link(
+    terms: Sequence[Term], result: str, wanted_name: str | None, wanted_link: str | None
+) -> tuple[str | None, str | None]:
+    """Returns name and link of a licence that has no identifier of its own."""
+    if result != OTHER:
+        return None, None
+    base = [term for term in terms if term.input.kind == "base"]
+    carried = base[0].input if len(terms) and len(base) == 1 and base[0].license.id == OTHER else None
+    if carried is not None and not _flags(terms) & {"NC", "U", "SA"}:
+        stated = base[0].license.name if base[0].license.name != OTHER else None
+        return wanted_name or carried.license_name or stated or COMBINED_NAME, wanted_link or "LICENSE"
+    return wanted_name or COMBINED_NAME, wanted_link or "LICENSE"
+
+
+def _reasons(terms: Sequence[Term], result: str, *, stated: bool) -> Iterator[str]:
+    for term in terms:
+        if not term.license.known:
+            yield f"{term.input.label}: no grant is known; a signed-off reason stands in for it"
+        for flag, reason in (
+            ("SA", "wants the same licence on the release"),
+            ("NC", "forbids commercial use"),
+            ("U", "passes its use restrictions on"),
+        ):
+            if flag in term.license.flags:
+                yield f"{term.license.name} of {term.input.label} {reason}"
+    if stated:
+        yield f"the author states {result}, which the inputs allow"
+    elif any(term.input.kind == "base" and term.license.id == result for term in terms):
+        yield f"the release keeps the base model's licence, {result}"
+    elif result == OTHER:
+        yield "no one licence holds all of the inputs' terms, so the release states `other` with their texts"
+    else:
+        yield f"so the release is under {result}"

@@ -1,0 +1,112 @@
+"""What stands against a release: rules about one licence, about pairs of them, and about the one that is stated."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from hubtune.card.licensing.table import OTHER, UNKNOWN, Flag, License, license_table
+from hubtune.config.schema import AcceptedLicense
+from hubtune.records.licenses import LicensedInput
+
+
+@dataclass(frozen=True)
+class Term:
+    """One licence of one input."""
+
+    input: LicensedInput
+    license: License
+
+
+def against_unknown(terms: Sequence[Term], accepted: Sequence[AcceptedLicense]) -> Iterator[str]:
+    """Yields what stands against inputs without a known grant that nobody signed off."""
+    signed = {entry.repo for entry in accepted}
+    for term in terms:
+        if term.license.known:
+            continue
+        where = term.input.label
+        if term.license.id == OTHER and not (term.input.files or term.input.license_link):
+            yield (
+                f"{where} has a licence of its own ({term.input.license_name or term.license.name}), and its "
+                "repository has neither the licence's text nor a license_link"
+            )
+        if term.input.repo is None or term.input.repo not in signed:
+            stated = "states no licence" if term.license.id == UNKNOWN else f"is under {term.license.name!r}"
+            yield (
+                f"{where} {stated}, so no grant is known; if you have permission, say so in card.accept_license "
+                "(repo, reason, by)"
+            )
+
+
+def against_missing_texts(terms: Sequence[Term]) -> Iterator[str]:
+    """Yields the repositories without a licence text that has to travel along and that only they could have."""
+    for term in terms:
+        if term.license.text == "input" and term.input.repo is not None and not term.input.files:
+            yield (
+                f"{term.license.name} of {term.input.label} demands a copy of the licence, and the repository has no "
+                "LICENSE file at that commit"
+            )
+
+
+def against_one(terms: Sequence[Term]) -> Iterator[str]:
+    """Yields what stands against each licence by itself."""
+    for term in terms:
+        if "ND" in term.license.flags:
+            yield f"{term.license.name} of {term.input.label} allows no derivatives, and a fine-tuned model is one"
+
+
+def against_pairs(licenses: Sequence[License]) -> Iterator[str]:
+    """Yields what stands against each pair of licences; a licence never stands against itself."""
+    table = license_table()
+    unique = sorted({license.id: license for license in licenses}.values(), key=lambda license: license.id)
+    for first, second in combinations(unique, 2):
+        for one, two in ((first, second), (second, first)):
+            if "SA" in one.flags and "NC" not in one.flags and "NC" in two.flags:
+                yield f"{one.name} wants the same licence on the release, and {two.name} forbids commercial use"
+            if "SA" in one.flags and "U" in two.flags:
+                yield f"{one.name} allows no further restrictions, and {two.name} passes its use restrictions on"
+        pair = (table.member(first), table.member(second))
+        apart = "SA" in first.flags & second.flags and not (flows_into(*pair) or flows_into(*pair[::-1]))
+        if apart:
+            yield f"{first.name} and {second.name} each want their own licence on the release"
+        yield from (
+            f"{first.name} and {second.name} do not go together: {reason}"
+            for one_id, two_id, reason in table.incompatible
+            if {one_id, two_id} == set(pair)
+        )
+
+
+def against_stated(terms: Sequence[Term], wanted: str, result: str | None) -> Iterator[str]:
+    """Yields what stands against the licence that the author states; `result` is what `auto` would give."""
+    table = license_table()
+    release = table.find(wanted)
+    if wanted == UNKNOWN and result != UNKNOWN:
+        yield "a release cannot state `unknown`; state a licence, or auto"
+        return
+    if wanted == OTHER and result == OTHER:
+        return
+    missing: tuple[tuple[Flag, str], ...] = (
+        ("NC", "forbids commercial use"),
+        ("SA", "wants the same licence on the release"),
+        ("U", "passes its use restrictions on"),
+    )
+    for term in terms:
+        for flag, demand in missing:
+            if flag in term.license.flags and flag not in release.flags:
+                yield f"{wanted} cannot be the licence: {term.license.name} of {term.input.label} {demand}"
+        both = "SA" in term.license.flags & release.flags
+        if both and not flows_into(table.member(term.license), table.member(release)):
+            yield (
+                f"{wanted} cannot be the licence: {term.license.name} of {term.input.label} wants the same "
+                "licence on the release"
+            )
+        if "U" in term.license.flags and "U" in release.flags and term.license.id != release.id:
+            yield (
+                f"{wanted} cannot be the licence: it does not hold the use restrictions of {term.license.name}, "
+                f"which {term.input.label} is under"
+            )
+    yield from against_pairs([*(term.license for term in terms if term.license.flags), release])
+
+
+def flows_into(source: str, target: str) -> bool:
+    """Whether work under the share-alike licence `source` may become work under `target`."""
+    return source == target or (source, target) in license_table().share_alike_into

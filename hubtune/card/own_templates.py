@@ -1,0 +1,114 @@
+"""The author's own section templates: they replace a section of the card or add one.
+
+Such a template may come from anywhere, so it is rendered in a process of its own with little memory and little time,
+gets plain data alone, and its output is taken only when it is Markdown that keeps to its section.
+"""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from hubtune.card.inputs import CardInputs
+from hubtune.card.markdown import Markdown, without_code_blocks
+from hubtune.errors import CardError
+
+_SUFFIX = ".md.j2"
+_LARGEST_TEMPLATE = 64 * 1024
+_LARGEST_OUTPUT = 256 * 1024
+_SECONDS = 10
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
+_OUTER_HEADING = re.compile(r"^ {0,3}(?:#{1,2}(?:[ \t]|$)|(?:=+|-+)[ \t]*$)", re.MULTILINE)
+_RAW_HTML = re.compile(r"<(?:[A-Za-z/!?])")
+
+
+def own_templates(folder: str | None) -> dict[str, str]:
+    """Returns name and text of each template in the author's folder, in the order of their names.
+
+    Raises:
+        CardError: The folder is missing, or a file in it cannot be used.
+    """
+    if folder is None:
+        return {}
+    path = Path(folder)
+    if not path.is_dir():
+        raise CardError(f"The folder of card templates {folder} is not there.", hint="Correct card.templates.")
+    found = {}
+    for file in sorted(path.iterdir()):
+        name = file.name.removesuffix(_SUFFIX)
+        if not file.name.endswith(_SUFFIX) or not file.is_file():
+            continue
+        if not _NAME.fullmatch(name):
+            raise CardError(
+                f"The card template {file.name} has a name that cannot be used.",
+                hint="Write it in small letters, digits and underscores, such as data_sheet.md.j2.",
+            )
+        content = file.read_bytes()[: _LARGEST_TEMPLATE + 1]
+        if len(content) > _LARGEST_TEMPLATE:
+            raise CardError(f"The card template {file.name} is longer than {_LARGEST_TEMPLATE // 1024} KiB.")
+        try:
+            found[name] = content.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise CardError(f"The card template {file.name} is not UTF-8 text.") from error
+    return found
+
+
+def title_of(name: str) -> str:
+    """Returns the title of an added section, from its template's name: data_sheet as "Data sheet"."""
+    words = name.replace("_", " ")
+    return words[:1].upper() + words[1:]
+
+
+def records_context(inputs: CardInputs) -> dict[str, object]:
+    """Returns what an added section may print: the records as plain data."""
+    return {
+        "config": inputs.config.model_dump(mode="json"),
+        "pins": inputs.pins.model_dump(mode="json"),
+        "data": inputs.data.model_dump(mode="json"),
+        "training": inputs.training.model_dump(mode="json"),
+        "evaluation": inputs.evaluation.model_dump(mode="json"),
+    }
+
+
+def render_own(template: str, context: dict[str, object]) -> Markdown:
+    """Renders one of the author's templates.
+
+    Raises:
+        CardError: It has a fault, takes too long or too much memory, or prints what would leave its section.
+    """
+    request = json.dumps({"template": template, "context": context})
+    try:
+        done = subprocess.run(
+            [sys.executable, "-I", "-c", _START, *sys.path],
+            input=request.encode(),
+            capture_output=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise CardError(f"A card template of your own did not finish within {_SECONDS} seconds.") from None
+    if done.returncode != 0:
+        reason = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        raise CardError(f"A card template of your own cannot be rendered: {reason or 'it took too much memory'}.")
+    text = done.stdout[: _LARGEST_OUTPUT + 1].decode(errors="replace").strip()
+    if len(done.stdout) > _LARGEST_OUTPUT:
+        raise CardError(f"A card template of your own prints more than {_LARGEST_OUTPUT // 1024} KiB.")
+    visible = without_code_blocks(text)
+    if _OUTER_HEADING.search(visible):
+        raise CardError(
+            "A card template of your own prints a heading of level 1 or 2, or a line that makes one.",
+            hint="Its section has a title already; begin with ###, and rule tables with | --- |.",
+        )
+    if _RAW_HTML.search(visible):
+        raise CardError("A card template of your own prints raw HTML.", hint="Write Markdown instead.")
+    return Markdown(text)
+
+
+# Only the standard library's path is known with -I, so that no module beside the config is imported by chance.
+_START = """
+import sys
+sys.path[:] = sys.argv[1:]
+from hubtune.card.own_template_process import main
+main()
+"""

@@ -1,0 +1,123 @@
+"""The end of the card: what the training cost, how to check the release, how to cite it, whom to ask."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from hubtune.card.inputs import CardInputs
+from hubtune.card.markdown import Markdown
+from hubtune.card.metadata import card_title
+from hubtune.card.numbers import duration
+
+# The Hub's public address: a card is read there, wherever it was rendered.
+HUB = "https://huggingface.co"
+# Forward and backward pass through frozen weights cost 4 floating-point operations a weight and token, and 6 where the
+# weights themselves are trained: Kaplan et al., "Scaling Laws for Neural Language Models" (2020), appendix B.
+_FROZEN, _TRAINED = 4, 6
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Context of `sections/environment.md.j2`; `teraflops` is an upper bound, in 10^12 floating-point operations."""
+
+    device: str
+    time: str
+    teraflops: float
+    statement: str | None
+
+
+@dataclass(frozen=True)
+class Verify:
+    """Context of `sections/verify.md.j2`."""
+
+    published: bool
+    commands: str
+    weights: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Citation:
+    """Context of `sections/citation.md.j2`; `bibtex` is None where nothing is published."""
+
+    statement: str | None
+    bibtex: str | None
+
+
+@dataclass(frozen=True)
+class Contact:
+    """Context of `sections/contact.md.j2`."""
+
+    statement: str | None
+    address: Markdown | None
+
+
+def environment(inputs: CardInputs) -> Environment:
+    """Builds the context of the section on the environment."""
+    training = inputs.training
+    frozen = training.total_parameters - training.trainable_parameters
+    operations = (_FROZEN * frozen + _TRAINED * training.trainable_parameters) * training.tokens
+    return Environment(
+        device=training.environment.device,
+        time=duration(training.seconds),
+        teraflops=operations / 1e12,
+        statement=inputs.config.card.environment,
+    )
+
+
+def verify(inputs: CardInputs) -> Verify:
+    """Builds the context of the section on verifying."""
+    return Verify(
+        published=inputs.target is not None,
+        commands=_verify_commands(inputs) if inputs.target else "",
+        weights=sorted(inputs.training.files.items()) if _is_adapter(inputs) else [],
+    )
+
+
+def citation(inputs: CardInputs) -> Citation:
+    """Builds the context of the section on citing."""
+    return Citation(inputs.config.card.citation, _bibtex(inputs) if inputs.target else None)
+
+
+def contact(inputs: CardInputs) -> Contact:
+    """Builds the context of the section on whom to ask."""
+    address = Markdown(f"{HUB}/{inputs.target.repo}/discussions") if inputs.target else None
+    return Contact(inputs.config.card.contact, address)
+
+
+def _is_adapter(inputs: CardInputs) -> bool:
+    return inputs.target is None or inputs.target.artifact == "adapter"
+
+
+def _verify_commands(inputs: CardInputs) -> str:
+    assert inputs.target is not None
+    folder = card_title(inputs)
+    return "\n".join(
+        [
+            f"hf download {inputs.target.repo} --revision {inputs.target.tag} --local-dir {folder}",
+            f"cd {folder}",
+            "python - <<'END'",
+            "import hashlib, json, pathlib",
+            "",
+            'files = json.loads(pathlib.Path("hubtune.json").read_text())["files"]',
+            "for name, digest in files.items():",
+            "    found = hashlib.sha256(pathlib.Path(name).read_bytes()).hexdigest()",
+            '    print("same" if found == digest else "DIFFERENT", name)',
+            "END",
+        ]
+    )
+
+
+def _bibtex(inputs: CardInputs) -> str:
+    assert inputs.target is not None
+    owner, _, name = inputs.target.repo.partition("/")
+    key = re.sub(r"\W+", "_", f"{owner}_{name}", flags=re.ASCII).strip("_").lower()
+    return "\n".join(
+        [
+            f"@misc{{{key},",
+            f"  title = {{{name}, {inputs.target.tag}}},",
+            f"  author = {{{{{owner}}}}},",
+            f"  year = {{{datetime.fromisoformat(inputs.training.started).year}}},",
+            f"  url = {{{HUB}/{inputs.target.repo}/tree/{inputs.target.tag}}},",
+            "}",
+        ]
+    )

@@ -1,0 +1,58 @@
+"""Reads what a repository says of its licence: its card's front matter, and its licence, notice and policy files."""
+
+import fnmatch
+import tempfile
+from pathlib import Path
+
+from huggingface_hub import HfApi, hf_hub_download
+from huggingface_hub.hf_api import RepoFile
+
+from hubtune.hub.cards import front_matter_of
+from hubtune.hub.translate import hub_errors
+from hubtune.records.base import sha256_file
+from hubtune.records.licenses import LicensedInput
+from hubtune.records.pins import Pin, stated_licenses
+
+LEGAL_PATTERNS = ("LICEN[CS]E*", "COPYING*", "NOTICE*", "*USE[_-]POLICY*")
+"""Names of the files that hold a licence, in capitals; they are looked for at the top of the repository alone."""
+
+
+def is_legal_file(path: str) -> bool:
+    """Whether a file of a repository holds its licence, a notice or a policy of use, by its name."""
+    name = path.upper()
+    return "/" not in path and any(fnmatch.fnmatchcase(name, pattern) for pattern in LEGAL_PATTERNS)
+
+
+def read_licensed_input(pin: Pin, folder: Path) -> LicensedInput:
+    """Returns what a pinned repository says of its licence, from a folder that holds its card and its legal files."""
+    card = front_matter_of(folder)
+    name, link = card.get("license_name"), card.get("license_link")
+    return LicensedInput(
+        kind="base" if pin.type == "model" else "data",
+        repo=pin.repo,
+        commit=pin.commit,
+        licenses=stated_licenses(pin.license),
+        license_name=name if isinstance(name, str) and name.strip() else None,
+        license_link=link if isinstance(link, str) and link.strip() else None,
+        files={path.name: sha256_file(path) for path in legal_files(folder)},
+    )
+
+
+def legal_files(folder: Path) -> list[Path]:
+    """Returns the legal files of a snapshot, by name."""
+    return sorted((path for path in folder.iterdir() if path.is_file() and is_legal_file(path.name)), key=str)
+
+
+def fetch_licensed_input(pin: Pin) -> LicensedInput:
+    """Asks the Hub what a pinned repository says of its licence; only its card and its legal files are fetched.
+
+    Raises:
+        HubError: The repository or its files cannot be had.
+    """
+    # Not into the cache: a snapshot of a few files would pass for the whole one.
+    with tempfile.TemporaryDirectory(prefix="hubtune-") as folder, hub_errors(pin.repo, pin.commit):
+        files = HfApi().list_repo_tree(pin.repo, repo_type=pin.type, revision=pin.commit)
+        for name in [entry.path for entry in files if isinstance(entry, RepoFile)]:
+            if name == "README.md" or is_legal_file(name):
+                hf_hub_download(pin.repo, name, repo_type=pin.type, revision=pin.commit, local_dir=folder)
+        return read_licensed_input(pin, Path(folder))
