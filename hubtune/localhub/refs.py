@@ -12,7 +12,7 @@ from hubtune.localhub.commits import identity
 from hubtune.localhub.disk import locks_released
 from hubtune.localhub.errors import ApiError, StaleParentError
 from hubtune.localhub.ref_writes import remove_ref, swap_ref
-from hubtune.localhub.revisions import MAIN, branch_ref, peel, read_ref, tag_ref
+from hubtune.localhub.revisions import MAIN, branch_ref, is_digest, peel, read_ref, tag_ref
 
 _LONGEST_NAME = 250
 _LONGEST_REF = 1000
@@ -62,7 +62,7 @@ def check_branch_name(name: str) -> Ref:
         ApiError: 400 if the name cannot be a branch's.
     """
     ref = branch_ref(name)
-    if name.startswith("refs/") or not _is_storable(ref):
+    if not _is_allowed(name, ref):
         raise ApiError(400, f"Invalid reference for a branch: {name}")
     return ref
 
@@ -86,7 +86,7 @@ def create_tag(git: Repo, name: str, commit: ObjectID, *, message: str | None, t
         ApiError: 409 if the tag exists, wherever it points; 400 if the name cannot be a tag's.
     """
     ref = tag_ref(name)
-    if name.startswith("refs/") or not _is_storable(ref):
+    if not _is_allowed(name, ref):
         raise ApiError(400, f"Invalid reference for a tag: {name}")
     _refuse_conflict(git, ref, taken="Tag reference exists already")
     target = commit
@@ -118,7 +118,10 @@ def _annotated(name: str, commit: ObjectID, message: str, tagger: str) -> Tag:
     return tag
 
 
-def _is_storable(ref: Ref) -> bool:
+def _is_allowed(name: str, ref: Ref) -> bool:
+    # What git would not make either, because it reads such names as options, as HEAD or as a commit.
+    if name.startswith(("refs/", "-")) or name == "HEAD" or is_digest(name):
+        return False
     # A ref is a file, and `.lock` is added to its name while it is written.
     return check_ref_format(ref) and len(ref) <= _LONGEST_REF and max(map(len, ref.split(b"/"))) <= _LONGEST_NAME
 

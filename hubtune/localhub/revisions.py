@@ -11,7 +11,13 @@ from dulwich.repo import Repo
 from hubtune.localhub.errors import revision_not_found
 
 MAIN = Ref(b"refs/heads/main")
+_DIGEST = re.compile(r"[0-9a-fA-F]{40}")
 _HEX = re.compile(r"[0-9a-fA-F]{7,40}")
+
+
+def is_digest(name: str) -> bool:
+    """Says whether a name has the form of a commit's 40 digits."""
+    return _DIGEST.fullmatch(name) is not None
 
 
 def branch_ref(name: str) -> Ref:
@@ -25,11 +31,18 @@ def tag_ref(name: str) -> Ref:
 
 
 def resolve(git: Repo, revision: str) -> ObjectID:
-    """Returns the commit that a revision means. A branch wins over a tag, and both win over a commit's digits.
+    """Returns the commit that a revision means.
+
+    As in git, all 40 digits of a commit mean that commit, whatever refs there are: nobody can put another in the place
+    of one that was pinned. Next comes a branch, then a tag, and last the start of a commit's digits.
 
     Raises:
         ApiError: RevisionNotFound.
     """
+    if is_digest(revision):
+        whole = ObjectID(revision.lower().encode())
+        if whole in git.object_store and isinstance(git[whole], Commit):
+            return whole
     for ref in _candidates(revision):
         value = read_ref(git, ref)
         if value is not None:

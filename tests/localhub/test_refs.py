@@ -40,7 +40,7 @@ def test_tagging_a_missing_revision_is_revision_not_found(api, model):
         api.create_tag(model, tag="v1", revision="none")
 
 
-@pytest.mark.parametrize("name", ["a b", "a..b", "a.lock", "x~1", "refs/tags/x", ""])
+@pytest.mark.parametrize("name", ["a b", "a..b", "a.lock", "x~1", "refs/tags/x", "-x", "HEAD", "a1" * 20, ""])
 def test_names_that_git_refuses_are_bad_requests(api, model, name):
     with pytest.raises(BadRequestError):
         api.create_tag(model, tag=name)
@@ -81,7 +81,7 @@ def test_main_cannot_be_deleted_and_other_branches_can(api, model):
         api.delete_branch(model, branch="other")
 
 
-@pytest.mark.parametrize("name", ["refs/pr/1", "refs/x/y", "a b"])
+@pytest.mark.parametrize("name", ["refs/pr/1", "refs/x/y", "a b", "-x", "HEAD", "a1" * 20])
 def test_a_branch_name_must_be_one(api, model, name):
     with pytest.raises(BadRequestError, match="Invalid reference for a branch"):
         api.create_branch(model, branch=name)
@@ -105,6 +105,16 @@ def test_every_form_of_a_revision_is_understood(api, model, commits):
     forms = {"main": 1, "refs/heads/main": 1, "v1": 0, "refs/tags/v1": 0, commits[0]: 0, commits[1][:7]: 1}
     for revision, index in forms.items():
         assert api.model_info(model, revision=revision).sha == commits[index]
+
+
+def test_no_branch_or_tag_takes_the_place_of_a_commit_that_is_named_by_all_its_digits(api, model, commits, root):
+    heads = root / "repos/models/org/model.git/refs/heads"
+    for name in (commits[0], commits[0][:10]):
+        # As `git update-ref` would; the Hub itself makes no branch of the first name.
+        (heads / name).write_text(f"{commits[1]}\n")
+    assert api.model_info(model, revision=commits[0]).sha == commits[0]
+    assert api.model_info(model, revision=commits[0].upper()).sha == commits[0]
+    assert api.model_info(model, revision=commits[0][:10]).sha == commits[1]
 
 
 @pytest.mark.parametrize("revision", ["none", "refs/pr/1", "0" * 40, "abc", "a b", "a..b", "%"])
