@@ -64,15 +64,30 @@ class HubRepo:
     path: Path
     settings: RepoSettings
 
-    def git(self) -> Repo:
-        """Opens the git repository, for use in a `with` statement.
+    @property
+    def is_there(self) -> bool:
+        """Whether it still is where it was looked up: it may have been deleted or moved since."""
+        return (self.path / SETTINGS_FILE).is_file()
+
+    @contextmanager
+    def git(self) -> Iterator[Repo]:
+        """Opens the git repository while the context lasts.
 
         Each request opens its own: dulwich's objects are not made for several threads.
+
+        Raises:
+            ApiError: RepoNotFound where the repository went since the look-up, also while it was read.
         """
         if not (self.path / "objects").is_dir():
-            # Deleted or moved since the look-up; dulwich would take it for an empty repository.
+            # dulwich would take it for an empty repository.
             raise repo_not_found(anonymous=False)
-        return Repo(str(self.path), bare=True)
+        try:
+            with Repo(str(self.path), bare=True) as git:
+                yield git
+        except (NotGitRepository, KeyError, FileNotFoundError) as error:
+            if self.is_there:
+                raise
+            raise repo_not_found(anonymous=False) from error
 
 
 class RepoStore:
@@ -115,7 +130,7 @@ class RepoStore:
         try:
             settings = RepoSettings.model_validate_json((path / SETTINGS_FILE).read_bytes())
         except FileNotFoundError:
-            # Deleted or moved since the look at the folder.
+            # Deleted or moved in this moment.
             return None
         return HubRepo(RepoId(repo_id.type, namespace, path.name.removesuffix(".git")), path, settings)
 
@@ -190,10 +205,10 @@ class RepoStore:
         """Holds the lock that whoever changes the repository must hold.
 
         Raises:
-            ApiError: RepoNotFound if it was deleted or moved since the look-up.
+            ApiError: RepoNotFound where the repository went while others held the lock.
         """
         with self._locks.setdefault(repo.id.key, threading.Lock()):
-            if not (repo.path / SETTINGS_FILE).is_file():
+            if not repo.is_there:
                 raise repo_not_found(anonymous=False)
             yield
 

@@ -1,8 +1,15 @@
+import json
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+
+from hubtune.localhub.errors import ApiError
+from hubtune.localhub.ids import RepoId, RepoType
+from hubtune.localhub.large_files import LargeFileStore
+from hubtune.localhub.repos import RepoStore
 
 
 def test_a_new_repo_has_a_first_commit_with_gitattributes(api):
@@ -137,3 +144,52 @@ def test_a_space_is_committed_to_and_downloaded_like_any_repo(api, tmp_path):
     assert api.hf_hub_download("org/demo", "app.py", repo_type="space", local_dir=tmp_path)
     api.create_branch("org/demo", branch="dev", repo_type="space")
     assert [ref.name for ref in api.list_repo_refs("org/demo", repo_type="space").branches] == ["dev", "main"]
+
+
+def test_whoever_waited_while_a_repo_was_deleted_or_moved_is_told_and_changes_nothing(tmp_path):
+    large_files = LargeFileStore(tmp_path / "objects", tmp_path / "tmp")
+    store = RepoStore(tmp_path / "repos", tmp_path / "tmp", large_files)
+    ids = [RepoId(RepoType.MODEL, "org", name) for name in ("old", "new", "third")]
+    found = store.create(ids[0], author="ann")
+    store.move(found, ids[1])
+    for late in (
+        lambda: store.move(found, ids[2]),
+        lambda: store.configure(found, {"private": True}),
+        lambda: store.delete(found),
+    ):
+        with pytest.raises(ApiError, match="Repository not found"):
+            late()
+    assert store.find(ids[0]).id == ids[1]
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_a_repo_that_goes_while_it_is_read_is_not_found(tmp_path):
+    large_files = LargeFileStore(tmp_path / "objects", tmp_path / "tmp")
+    store = RepoStore(tmp_path / "repos", tmp_path / "tmp", large_files)
+    repo_id = RepoId(RepoType.MODEL, "org", "name")
+    repo = store.create(repo_id, author="ann")
+
+    def read_late() -> None:
+        with repo.git() as git:
+            head = git.refs[b"refs/heads/main"]
+            store.delete(repo)
+            git[head]
+
+    with pytest.raises(ApiError, match="Repository not found"):
+        read_late()
+    assert store.find(repo_id) is None
+
+
+def test_many_who_delete_move_and_write_a_repo_at_once_are_all_answered(raw):
+    requests = [
+        ("DELETE", "/api/repos/delete", {"name": "org/busy"}),
+        ("POST", "/api/repos/move", {"fromRepo": "org/busy", "toRepo": "org/other"}),
+        ("PUT", "/api/models/org/busy/settings", {"gated": "auto"}),
+        ("POST", "/api/models/org/busy/discussions", {"title": "A title"}),
+        ("GET", "/api/models", {}),
+    ]
+    with ThreadPoolExecutor(10) as pool:
+        for _ in range(5):
+            raw("POST", "/api/repos/create", b'{"name": "org/busy"}')
+            answers = [pool.submit(raw, method, path, json.dumps(body).encode()) for method, path, body in requests * 2]
+            assert {answer.result().status for answer in answers} <= {200, 404, 409}

@@ -1,8 +1,8 @@
 """One request as the handlers see it: decoded once, with the user and the repository looked up and checked."""
 
 import json
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
 
@@ -142,9 +142,12 @@ class Call:
         check_gate(self.user, repo, self.url(repo.id.url_path))
         return repo
 
-    def open(self, repo: HubRepo | None = None) -> "AbstractContextManager[tuple[HubRepo, Repo, ObjectID]]":
+    @contextmanager
+    def open(self, repo: HubRepo | None = None) -> Iterator[tuple[HubRepo, Repo, ObjectID]]:
         """Opens the repository of the path, or the one given, for reading at the commit that its revision means."""
-        return _Opened(repo or self.readable(), self.revision)
+        repo = repo or self.readable()
+        with repo.git() as git:
+            yield repo, git, resolve(git, self.revision)
 
     def _asked(self) -> RepoId:
         try:
@@ -157,20 +160,3 @@ class Call:
 def read_number(text: str) -> int | None:
     """Returns the number that a client wrote, or None where it is none, or none of a size that occurs."""
     return int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else None
-
-
-class _Opened(AbstractContextManager[tuple[HubRepo, Repo, ObjectID]]):
-    def __init__(self, repo: HubRepo, revision: str) -> None:
-        self._repo = repo
-        self._revision = revision
-        self._git = repo.git()
-
-    def __enter__(self) -> tuple[HubRepo, Repo, ObjectID]:
-        try:
-            return self._repo, self._git, resolve(self._git, self._revision)
-        except ApiError:
-            self._git.close()
-            raise
-
-    def __exit__(self, *_: object) -> None:
-        self._git.close()

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from dulwich.objects import ObjectID
 from dulwich.repo import Repo
@@ -58,36 +58,39 @@ def owned(call: Call) -> Response:
     namespace = call.params.get("namespace", user.name)
     if not user.belongs_to(namespace):
         raise forbidden()
-    rows = []
-    for type_ in RepoType:
-        for repo, git, head in _visible(call, type_):
-            if (repo.id.namespace or "").casefold() == namespace.casefold():
-                facts = repo_facts(call, repo, git, head, siblings=False)
-                rows.append(
-                    {
-                        "id": str(repo.id),
-                        "type": repo.id.type.value,
-                        "updatedAt": facts["lastModified"],
-                        "visibility": "private" if repo.settings.private else "public",
-                        "storage": used_storage(git, head),
-                        "storagePercent": 0,
-                    }
-                )
+
+    def row(repo: HubRepo, git: Repo, head: ObjectID) -> _Row | None:
+        if (repo.id.namespace or "").casefold() != namespace.casefold():
+            return None
+        facts = repo_facts(call, repo, git, head, siblings=False)
+        return {
+            "id": str(repo.id),
+            "type": repo.id.type.value,
+            "updatedAt": facts["lastModified"],
+            "visibility": "private" if repo.settings.private else "public",
+            "storage": used_storage(git, head),
+            "storagePercent": 0,
+        }
+
+    rows = [found for type_ in RepoType for found in _each_visible(call, type_, row)]
     return offset_page(call, rows, default=_MOST, most=_MOST)
 
 
-def _visible(call: Call, type_: RepoType) -> Iterator[tuple[HubRepo, Repo, ObjectID]]:
+def _each_visible(call: Call, type_: RepoType, row: Callable[[HubRepo, Repo, ObjectID], _Row | None]) -> Iterator[_Row]:
     for repo in call.hub.repos.list(type_):
-        if may_read(call.user, repo):
-            try:
-                opened = repo.git()
-            except ApiError:
-                # One that was deleted meanwhile must not take the whole list with it.
-                continue
-            with opened as git:
+        if not may_read(call.user, repo):
+            continue
+        try:
+            with repo.git() as git:
                 head = read_ref(git, MAIN)
-                if head is not None:
-                    yield repo, git, head
+                found = None if head is None else row(repo, git, head)
+        except ApiError:
+            if repo.is_there:
+                raise
+            # Deleted or moved meanwhile.
+            continue
+        if found is not None:
+            yield found
 
 
 def _matching(call: Call) -> Iterator[_Row]:
@@ -98,16 +101,19 @@ def _matching(call: Call) -> Iterator[_Row]:
         tags.add(call.query["pipeline_tag"])
     gated = call.query.get("gated", "").lower()
     siblings = call.flag("full") or "siblings" in asked_fields(call)
-    for repo, git, head in _visible(call, call.repo_type):
+
+    def row(repo: HubRepo, git: Repo, head: ObjectID) -> _Row | None:
         name = str(repo.id).casefold()
         if (
-            (not author or (repo.id.namespace or "").casefold() == author)
-            and all(word in name for word in words)
-            and (not gated or (gated == "true") == bool(repo.settings.gated))
+            (author and (repo.id.namespace or "").casefold() != author)
+            or any(word not in name for word in words)
+            or (gated and (gated == "true") != bool(repo.settings.gated))
         ):
-            row = repo_facts(call, repo, git, head, siblings=siblings)
-            if tags <= set(_strings(row["tags"])):
-                yield row
+            return None
+        facts = repo_facts(call, repo, git, head, siblings=siblings)
+        return facts if tags <= set(_strings(facts["tags"])) else None
+
+    return _each_visible(call, call.repo_type, row)
 
 
 def _shown(call: Call, row: _Row) -> _Row:
