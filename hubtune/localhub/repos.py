@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -211,6 +211,17 @@ class RepoStore:
             if not repo.is_there:
                 raise repo_not_found(anonymous=False)
             yield
+
+    @contextmanager
+    def at_rest(self) -> Iterator[tuple[HubRepo, ...]]:
+        """Holds every repository's lock: none of them is changed, made, moved or deleted meanwhile."""
+        with ExitStack() as stack:
+            # As `move` and `delete` do: names first, so that nobody waits in a circle.
+            stack.enter_context(self._names)
+            repos = tuple(repo for type_ in RepoType for repo in self.list(type_))
+            for repo in repos:
+                stack.enter_context(self.lock(repo))
+            yield repos
 
     def _namespace(self, repo_id: RepoId) -> Path:
         parent = self._root / repo_id.type.plural
