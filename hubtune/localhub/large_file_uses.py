@@ -34,19 +34,15 @@ class LargeFileUse:
 def large_file_uses(git: Repo) -> Iterator[LargeFileUse]:
     """Yields each large file of the whole history once: in the oldest commit, of main first."""
     seen_commits: set[ObjectID] = set()
-    seen_blobs: set[str] = set()
-    # Most folders of a commit are those of the commit before: each is read once.
-    seen_folders: set[str] = set()
+    # Most files and folders of a commit are those of the commit before: each is read once.
+    seen: set[ObjectID] = set()
     for name, sha in sorted(git.refs.as_dict().items(), key=lambda item: item[0] != b"refs/heads/main"):
         if not name.startswith(b"refs/"):
             continue
         history = [commit for commit in walk(git, peel(git, sha)) if commit.id not in seen_commits]
         seen_commits.update(commit.id for commit in history)
         for commit in reversed(history):
-            for entry in list_entries(git, root_of(git, commit.id), recursive=True, skip=seen_folders):
-                if entry.is_folder or entry.oid in seen_blobs:
-                    continue
-                seen_blobs.add(entry.oid)
-                pointer = Pointer.decode(read_blob(git, entry.oid))
+            for entry in list_entries(git, root_of(git, commit.id), recursive=True, skip=seen):
+                pointer = None if entry.is_folder else Pointer.decode(read_blob(git, entry.oid))
                 if pointer is not None:
                     yield LargeFileUse(pointer, entry.path, entry.oid, commit, name.decode())

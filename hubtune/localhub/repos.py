@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from dulwich.errors import NotGitRepository
 from dulwich.repo import Repo
 from pydantic import BaseModel, ConfigDict
 

@@ -1,8 +1,9 @@
 """Changes of history: squashing a branch to one commit, and taking large files out of every commit."""
 
 from collections.abc import Iterator
+from stat import S_ISDIR
 
-from dulwich.objects import Blob, Commit, ObjectID, ShaFile, Tag, Tree
+from dulwich.objects import S_ISGITLINK, Commit, ObjectID, ShaFile, Tag, Tree
 from dulwich.refs import Ref
 from dulwich.repo import Repo
 
@@ -11,7 +12,9 @@ from hubtune.localhub.history import walk
 from hubtune.localhub.pointers import Pointer
 from hubtune.localhub.ref_writes import swap_ref
 from hubtune.localhub.revisions import peel
-from hubtune.localhub.trees import tree_of
+from hubtune.localhub.trees import read_blob, tree_of
+
+_EMPTY = Tree().id
 
 
 def squash(git: Repo, ref: Ref, head: ObjectID, *, message: str, author: str) -> ObjectID:
@@ -45,6 +48,7 @@ class Removal:
         self._doomed = doomed
         self._commits: dict[ObjectID, ObjectID] = {}
         self._trees: dict[ObjectID, ObjectID] = {}
+        self._verdicts: dict[ObjectID, bool] = {}
         self._new: dict[ObjectID, ShaFile] = {}
 
     def run(self) -> None:
@@ -88,26 +92,33 @@ class Removal:
 
     def _tree(self, sha: ObjectID) -> ObjectID:
         if sha not in self._trees:
-            old = self._git[sha]
-            new = Tree()
-            for entry in old.iteritems() if isinstance(old, Tree) else ():
-                found = self._git[entry.sha]
-                if isinstance(found, Tree):
-                    inner = self._tree(entry.sha)
-                    # Git keeps no empty folders.
-                    if self._has_entries(inner):
-                        new.add(entry.path, entry.mode, inner)
-                elif not self._is_doomed(found):
-                    new.add(entry.path, entry.mode, entry.sha)
-            self._trees[sha] = new.id
-            if new.id != sha:
-                self._new[new.id] = new
+            self._trees[sha] = self._without_doomed(sha)
         return self._trees[sha]
 
-    def _has_entries(self, sha: ObjectID) -> bool:
-        found = self._new[sha] if sha in self._new else self._git[sha]
-        return isinstance(found, Tree) and len(found) > 0
+    def _without_doomed(self, sha: ObjectID) -> ObjectID:
+        old = self._git[sha]
+        entries = list(old.iteritems()) if isinstance(old, Tree) else []
+        kept = [(name, mode, self._entry(mode, item)) for name, mode, item in entries]
+        if all(new == item for (_, _, new), (_, _, item) in zip(kept, entries, strict=True)):
+            return sha
+        new = Tree()
+        for name, mode, item in kept:
+            if item is not None:
+                new.add(name, mode, item)
+        self._new[new.id] = new
+        return new.id
 
-    def _is_doomed(self, found: ShaFile) -> bool:
-        pointer = Pointer.decode(found.data) if isinstance(found, Blob) else None
-        return pointer is not None and pointer.sha256 in self._doomed
+    def _entry(self, mode: int, sha: ObjectID) -> ObjectID | None:
+        if S_ISDIR(mode):
+            inner = self._tree(sha)
+            # Git keeps no empty folders.
+            return None if inner == _EMPTY and inner != sha else inner
+        # A submodule's commit lies in another repository.
+        return None if not S_ISGITLINK(mode) and self._is_doomed(sha) else sha
+
+    def _is_doomed(self, sha: ObjectID) -> bool:
+        # Most files of a commit are those of the commit before.
+        if sha not in self._verdicts:
+            pointer = Pointer.decode(read_blob(self._git, sha.decode()))
+            self._verdicts[sha] = pointer is not None and pointer.sha256 in self._doomed
+        return self._verdicts[sha]

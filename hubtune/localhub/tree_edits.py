@@ -13,7 +13,7 @@ from hubtune.localhub.ledger import RepoLargeFiles
 from hubtune.localhub.paths import check_path
 from hubtune.localhub.pointers import Pointer
 from hubtune.localhub.revisions import resolve
-from hubtune.localhub.trees import find_entry, tree_of
+from hubtune.localhub.trees import PathFinder, read_blob, tree_of
 
 _FILE_MODE = S_IFREG | 0o644
 _ATTRIBUTES = b".gitattributes"
@@ -41,6 +41,7 @@ class TreeEdit:
         self._files: dict[bytes, tuple[int, ObjectID]] = {}
         self._new: dict[ObjectID, ShaFile] = {}
         self._large_paths: list[str] = []
+        self._sources: dict[str | None, PathFinder | None] = {}
         if parent is not None:
             for entry in git.object_store.iter_tree_contents(tree_of(git, parent)):
                 if entry.path is not None and entry.mode is not None and entry.sha is not None:
@@ -75,7 +76,7 @@ class TreeEdit:
                 for name in doomed:
                     del self._files[name]
             case CopyFile(path, source, revision):
-                self._files[check_path(path)] = (_FILE_MODE, self._source(source, revision))
+                self._files[check_path(path)] = self._source(source, revision)
 
     def replace(self, path: bytes, entry: tuple[int, ObjectID] | None) -> None:
         """Puts what is stored already at a path, or removes what is there."""
@@ -118,12 +119,17 @@ class TreeEdit:
         self._new[blob.id] = blob
         self._files[path] = (_FILE_MODE, blob.id)
 
-    def _source(self, path: str, revision: str | None) -> ObjectID:
-        commit = resolve(self._git, revision) if revision else self._parent
-        entry = find_entry(self._git, commit, path) if commit else None
+    def _source(self, path: str, revision: str | None) -> tuple[int, ObjectID]:
+        if revision not in self._sources:
+            commit = resolve(self._git, revision) if revision else self._parent
+            self._sources[revision] = PathFinder(self._git, commit) if commit else None
+        finder = self._sources[revision]
+        entry = finder.find(path) if finder else None
         if entry is None or entry.is_folder:
             raise entry_not_found(f"A file with this name doesn't exist: {path}")
-        return ObjectID(entry.oid.encode())
+        # A commit that no branch leads to any more may refer to a large file that was removed for good.
+        self._check_pointer(path, read_blob(self._git, entry.oid))
+        return entry.mode, ObjectID(entry.oid.encode())
 
     def _check_pointer(self, path: str, content: bytes) -> None:
         pointer = Pointer.decode(content)

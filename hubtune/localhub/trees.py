@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from stat import S_ISDIR
+from stat import S_IFDIR, S_ISDIR
 
-from dulwich.objects import Commit, ObjectID, Tree
+from dulwich.objects import S_ISGITLINK, Commit, ObjectID, Tree
 from dulwich.repo import Repo
 
 from hubtune.localhub.pointers import Pointer
@@ -18,11 +18,13 @@ class TreeEntry:
         path: Full path in the repository, without a leading slash.
         oid: Git's sha1 of the blob or tree, in hexadecimal.
         is_folder: Whether it is a folder.
+        mode: Git's mode: an ordinary or an executable file, a symbolic link or a folder.
     """
 
     path: str
     oid: str
     is_folder: bool
+    mode: int
 
 
 @dataclass(frozen=True)
@@ -47,43 +49,71 @@ def tree_of(git: Repo, commit: ObjectID) -> ObjectID:
     return tree
 
 
+class PathFinder:
+    """Finds files and folders of a commit; each folder is read once, however many paths lead through it.
+
+    Args:
+        git: The repository.
+        commit: The commit.
+    """
+
+    def __init__(self, git: Repo, commit: ObjectID) -> None:
+        self._git = git
+        self._root = tree_of(git, commit)
+        self._folders: dict[ObjectID, Tree | None] = {}
+
+    def find(self, path: str) -> TreeEntry | None:
+        """Returns the file or folder at a path, or None. The empty path is the root folder."""
+        sha, mode = self._root, S_IFDIR
+        for part in path.encode(errors="replace").split(b"/") if path else ():
+            folder = self._folder(sha) if S_ISDIR(mode) else None
+            if folder is None or part not in folder:
+                return None
+            mode, sha = folder[part]
+        # A submodule's commit lies in another repository.
+        return None if S_ISGITLINK(mode) else TreeEntry(path, sha.decode(), S_ISDIR(mode), mode)
+
+    def _folder(self, sha: ObjectID) -> Tree | None:
+        if sha not in self._folders:
+            found = self._git[sha]
+            self._folders[sha] = found if isinstance(found, Tree) else None
+        return self._folders[sha]
+
+
 def find_entry(git: Repo, commit: ObjectID, path: str) -> TreeEntry | None:
     """Returns the file or folder at a path, or None. The empty path is the root folder."""
-    sha, is_folder = tree_of(git, commit), True
-    for part in path.encode(errors="replace").split(b"/") if path else ():
-        tree = git[sha] if is_folder else None
-        if not isinstance(tree, Tree) or part not in tree:
-            return None
-        mode, sha = tree[part]
-        is_folder = S_ISDIR(mode)
-    return TreeEntry(path, sha.decode(), is_folder)
+    return PathFinder(git, commit).find(path)
 
 
 def root_of(git: Repo, commit: ObjectID) -> TreeEntry:
     """Returns the root folder of a commit."""
-    return TreeEntry("", tree_of(git, commit).decode(), is_folder=True)
+    return TreeEntry("", tree_of(git, commit).decode(), is_folder=True, mode=S_IFDIR)
 
 
-def list_entries(git: Repo, folder: TreeEntry, *, recursive: bool, skip: set[str] | None = None) -> Iterator[TreeEntry]:
+def list_entries(
+    git: Repo, folder: TreeEntry, *, recursive: bool, skip: set[ObjectID] | None = None
+) -> Iterator[TreeEntry]:
     """Yields what is in a folder, in git's order; a folder stands before what is in it.
 
     Args:
         git: The repository.
         folder: Where to look.
         recursive: Whether to look into the folders in it too.
-        skip: The sha1s of folders not to look into; those that were looked into are added. None looks into all.
+        skip: The sha1s of what to pass over; those that were met are added. None passes over nothing.
     """
-    if skip is not None:
-        if folder.oid in skip:
-            return
-        skip.add(folder.oid)
     tree = git[ObjectID(folder.oid.encode())]
     if not isinstance(tree, Tree):
         return
     prefix = f"{folder.path}/" if folder.path else ""
-    for item in tree.iteritems(name_order=True):
-        path = prefix + item.path.decode(errors="replace")
-        entry = TreeEntry(path, item.sha.decode(), S_ISDIR(item.mode))
+    for name, mode, sha in tree.iteritems(name_order=True):
+        if skip is not None:
+            if sha in skip:
+                continue
+            skip.add(sha)
+        # A submodule's commit lies in another repository.
+        if S_ISGITLINK(mode):
+            continue
+        entry = TreeEntry(prefix + name.decode(errors="replace"), sha.decode(), S_ISDIR(mode), mode)
         yield entry
         if recursive and entry.is_folder:
             yield from list_entries(git, entry, recursive=True, skip=skip)

@@ -101,6 +101,16 @@ def test_a_commit_elsewhere_meanwhile_keeps_the_large_file_or_is_refused(api, ra
     assert api.list_repo_files("org/other") == [".gitattributes"]
 
 
+def test_a_commit_from_before_the_removal_cannot_bring_the_pointer_back_without_the_file(api, raw, model):
+    old = add(api, model, a=WEIGHTS)
+    api.permanently_delete_lfs_files(model, api.list_lfs_files(model))
+    copy = {"key": "copyFile", "value": {"path": "b.bin", "srcPath": "a.bin", "srcRevision": old}}
+    body = "\n".join(map(json.dumps, [{"key": "header", "value": {"summary": "s"}}, copy]))
+    answer = raw("POST", f"/api/models/{model}/commit/main", body.encode())
+    assert answer.status == 400
+    assert "was not uploaded" in answer.json["error"]
+
+
 def test_without_rewriting_the_commits_stay_and_the_file_is_missing(api, raw, model):
     head = add(api, model, a=WEIGHTS)
     api.permanently_delete_lfs_files(model, list(api.list_lfs_files(model)), rewrite_history=False)

@@ -20,7 +20,7 @@ from hubtune.localhub.errors import ApiError, forbidden
 from hubtune.localhub.paths import check_path
 from hubtune.localhub.repos import HubRepo
 from hubtune.localhub.revisions import read_ref, resolve, resolve_branch
-from hubtune.localhub.trees import file_facts, find_entry, read_file
+from hubtune.localhub.trees import PathFinder, TreeEntry, file_facts, read_file
 
 _LARGE_FROM = 10 * 1024 * 1024
 _MOST_FILES = 1000
@@ -46,13 +46,14 @@ def preupload(call: Call) -> Response:
         ignored = IgnorePatterns(
             ignore.encode(errors="replace") if isinstance(ignore, str) else read_file(git, commit, ".gitignore") or b""
         )
+        paths = PathFinder(git, commit)
         marked = LargePatterns(read_file(git, commit, ".gitattributes") or b"")
         rows = [
             {
                 "path": str(file.get("path")),
                 "uploadMode": "lfs" if _is_large(file, marked) else "regular",
                 "shouldIgnore": ignored.match(str(file.get("path"))),
-                "oid": _existing(git, commit, str(file.get("path"))),
+                "oid": _existing(git, paths.find(str(file.get("path")))),
             }
             for file in files
             if isinstance(file, dict)
@@ -166,8 +167,7 @@ def _is_binary(sample: object) -> bool:
         return False
 
 
-def _existing(git: Repo, commit: ObjectID, path: str) -> str | None:
-    entry = find_entry(git, commit, path)
+def _existing(git: Repo, entry: TreeEntry | None) -> str | None:
     if entry is None or entry.is_folder:
         return None
     pointer = file_facts(git, entry.oid).pointer

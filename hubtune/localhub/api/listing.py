@@ -13,7 +13,7 @@ from hubtune.localhub.api.paging import next_link
 from hubtune.localhub.errors import ApiError, entry_not_found
 from hubtune.localhub.history import author_name, commit_date, description, last_changes, title, walk
 from hubtune.localhub.revisions import resolve
-from hubtune.localhub.trees import TreeEntry, file_facts, find_entry, list_entries
+from hubtune.localhub.trees import PathFinder, TreeEntry, file_facts, find_entry, list_entries
 
 _MOST_PATHS = 1000
 _UNSCANNED = {"status": "unscanned"}
@@ -47,7 +47,8 @@ def paths_info(call: Call) -> Response:
     if len(paths) > _MOST_PATHS:
         raise ApiError(413, "too many parameters")
     with call.open() as (_, git, commit):
-        found = [find_entry(git, commit, path.strip("/")) for path in paths if path.strip("/")]
+        finder = PathFinder(git, commit)
+        found = [finder.find(path.strip("/")) for path in paths if path.strip("/")]
         rows = list(_rows(git, commit, [entry for entry in found if entry], expand=expand))
     for row in rows:
         if isinstance(row.get("lfs"), dict):
