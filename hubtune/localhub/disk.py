@@ -41,9 +41,9 @@ def sync_tree(folder: Path) -> None:
 
 def make_folder(folder: Path, *, below: Path) -> None:
     """Makes a folder and its parents up to `below`, which exists; each survives a power cut."""
-    missing = [parent for parent in (folder, *folder.parents) if below in parent.parents and not parent.is_dir()]
-    for parent in reversed(missing):
+    for parent in reversed([parent for parent in (folder, *folder.parents) if below in parent.parents]):
         parent.mkdir(exist_ok=True)
+        # Also where it was there: another thread may have made it a moment ago, and not flushed it yet.
         sync_folder(parent.parent)
 
 

@@ -74,7 +74,10 @@ def take_folder(root: Path, *, make: bool) -> Iterator[HubFolder]:
     with ExitStack() as stack:
         try:
             if make:
+                missing = [path for path in (root, *root.parents) if not path.exists()]
                 root.mkdir(parents=True, exist_ok=True)
+                for path in missing:
+                    sync_folder(path.parent)
             marked = _is_marked(root, make=make)
             # Not with "w": what the server that has the folder wrote there must stay.
             lock = stack.enter_context((root / _LOCK).open("a+"))

@@ -8,8 +8,7 @@ from dulwich.objects import Commit, ObjectID, Tag
 from dulwich.refs import Ref, check_ref_format
 from dulwich.repo import Repo
 
-from hubtune.localhub.commits import identity
-from hubtune.localhub.disk import locks_released
+from hubtune.localhub.commits import identity, store_objects
 from hubtune.localhub.errors import ApiError, StaleParentError
 from hubtune.localhub.ref_writes import remove_ref, swap_ref
 from hubtune.localhub.revisions import MAIN, branch_ref, is_digest, peel, read_ref, tag_ref
@@ -92,8 +91,7 @@ def create_tag(git: Repo, name: str, commit: ObjectID, *, message: str | None, t
     target = commit
     if message:
         tag = _annotated(name, commit, message, tagger)
-        with locks_released():
-            git.object_store.add_object(tag)
+        store_objects(git, [tag])
         target = tag.id
     _add(git, ref, target, taken="Tag reference exists already")
 

@@ -4,6 +4,7 @@ import secrets
 from dataclasses import dataclass
 
 from hubtune.localhub.accounts import Accounts
+from hubtune.localhub.disk import sync_folder
 from hubtune.localhub.hub_folder import HubFolder, clear_leftovers
 from hubtune.localhub.large_files import LargeFileStore
 from hubtune.localhub.ledger import RepoLargeFiles, restore_ledgers
@@ -37,6 +38,9 @@ class HubState:
         large_files = LargeFileStore(folder.objects, folder.scratch)
         repos = RepoStore(folder.repos, folder.scratch, large_files)
         restore_ledgers(folder)
+        # Where they are new, what is written below them must not be lost with their names.
+        sync_folder(folder.repos)
+        sync_folder(folder.root)
         return cls(
             repos=repos,
             large_files=large_files,

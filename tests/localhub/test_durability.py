@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from huggingface_hub import CommitOperationAdd
 
+from hubtune.localhub import EmbeddedHub
+
 
 @pytest.fixture
 def steps(monkeypatch, root):
@@ -96,6 +98,30 @@ def test_a_tag_and_a_deleted_branch_are_on_the_disk_before_the_answer(api, model
     steps.clear()
     api.delete_branch(model, branch="next/one")
     assert ("flush", "repos/models/org/model.git/refs/heads") in steps
+
+
+def test_the_object_of_a_tag_with_a_message_is_on_the_disk_before_the_tag(api, model, steps):
+    api.create_tag(model, tag="v1", tag_message="The first release")
+    made, tag = moves(steps)[-2:]
+    assert tag[2] == "repos/models/org/model.git/refs/tags/v1"
+    assert_flushed_around(steps[: tag[0]], made)
+
+
+def test_the_folders_of_a_new_hub_are_on_the_disk_before_it_serves(root, monkeypatch):
+    flush, held = os.fsync, {}
+
+    def noted_flush(descriptor: int) -> None:
+        flush(descriptor)
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        if path.is_dir():
+            held[path] = {child.name for child in path.iterdir()}
+
+    monkeypatch.setattr(os, "fsync", noted_flush)
+    with EmbeddedHub(root / "below"):
+        assert "hub" in held[root.parent]
+        assert "below" in held[root]
+        assert held[root / "below"] >= {"hub.json", "objects", "repos"}
+        assert held[root / "below/repos"] >= {"models", "datasets", "spaces"}
 
 
 def test_a_branch_that_git_is_writing_is_a_stale_parent(raw, model, root):
