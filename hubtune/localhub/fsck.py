@@ -1,20 +1,27 @@
-"""Checks a Hub's folder: every git object and large file against its digest, and that nothing in use is missing."""
+"""Checks a Hub's folder: every git object and large file against its digest, and that nothing in use is missing.
+
+The Hub's own records, which no digest guards, must hold what they are for.
+"""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
-from pydantic import ValidationError
-
-from hubtune.localhub.git_check import GitContents, TreeItem, is_digest, read_objects, read_refs
+from hubtune.localhub.access import AccessList
+from hubtune.localhub.discussions import DiscussionStore
+from hubtune.localhub.git_check import GitContents, TreeItem, damaged_files, is_digest, read_objects, read_refs
 from hubtune.localhub.hub_folder import HubFolder, leftovers, repo_folders
+from hubtune.localhub.moves import MOVES_FILE, Moves
 from hubtune.localhub.pointers import Pointer
 from hubtune.localhub.repos import SETTINGS_FILE, RepoSettings
 
 _BLOCK = 1 << 20
-DamageKind = Literal["git object", "git pack", "large file", "ref", "settings"]
+_MAIN = "refs/heads/main"
+_Read = TypeVar("_Read")
+DamageKind = Literal["git object", "git pack", "git file", "large file", "ref", "settings", "record"]
 
 
 @dataclass(frozen=True)
@@ -88,21 +95,29 @@ def check_hub(folder: HubFolder, files: list[Path], advance: Callable[[int], Non
         files: What `large_files` returns.
         advance: Told of the bytes of large files that have been read.
     """
-    check = _Check({path.name: path.stat().st_size for path in files})
+    sizes = {path: path.stat().st_size for path in files}
+    check = _Check({path.name: size for path, size in sizes.items() if path == _place_of(folder, path.name)})
     for path in files:
         check.large_file(path, advance)
+        if path != _place_of(folder, path.name):
+            check.stray(path.relative_to(folder.root))
     repos = list(repo_folders(folder.repos))
+    check.moves(folder.repos)
     for repo in repos:
         check.repo(repo, repo.relative_to(folder.repos).as_posix().removesuffix(".git"))
     return HubReport(
         repos=len(repos),
         git_objects=check.git_objects,
         large_files=len(files),
-        large_bytes=sum(check.sizes.values()),
+        large_bytes=sum(sizes.values()),
         damage=tuple(check.damage()),
         unreferenced=len(check.sizes.keys() - check.used),
         leftovers=tuple(path.relative_to(folder.root).as_posix() for path in leftovers(folder)),
     )
+
+
+def _place_of(folder: HubFolder, sha256: str) -> Path:
+    return folder.objects / sha256[:2] / sha256[2:4] / sha256
 
 
 class _Check:
@@ -130,16 +145,32 @@ class _Check:
         if digest.hexdigest() != path.name:
             self._found("large file", path.name, "its content has another sha256")
 
+    def stray(self, path: Path) -> None:
+        self._found("large file", path.as_posix(), "it is not where a file of its name is looked for")
+
+    def moves(self, repos: Path) -> None:
+        # A hub without moved repositories has no such file.
+        if (repos / MOVES_FILE).exists():
+            self._read("record", f"repos/{MOVES_FILE}", "the old names of repositories", Moves(repos / MOVES_FILE).all)
+
     def repo(self, folder: Path, name: str) -> None:
         here = Place(name)
         where = f"repos/{name}.git"
         settings = folder / SETTINGS_FILE
-        try:
-            RepoSettings.model_validate_json(settings.read_bytes())
-        except OSError as error:
-            self._found("settings", f"{where}/{SETTINGS_FILE}", f"it cannot be read: {error.strerror}", place=here)
-        except ValidationError:
-            self._found("settings", f"{where}/{SETTINGS_FILE}", "it does not hold a repository's settings", place=here)
+        self._read(
+            "settings",
+            f"{where}/{SETTINGS_FILE}",
+            "a repository's settings",
+            lambda: RepoSettings.model_validate_json(settings.read_bytes()),
+            here,
+        )
+        self._read("record", f"{where}/access.json", "access requests", AccessList(folder).all, here)
+        for file, detail in damaged_files(folder):
+            self._found("git file", f"{where}/{file}", detail, place=here)
+        refs = dict(read_refs(folder))
+        if _MAIN not in refs:
+            self._found("ref", f"{where}/{_MAIN}", "no such branch", problem="missing", place=here)
+        self._discussions(folder, where, here, refs)
         contents = read_objects(folder)
         self.git_objects += len(contents)
         for oid, detail in contents.damaged.items():
@@ -147,7 +178,7 @@ class _Check:
         for pack, detail in contents.damaged_packs.items():
             self._found("git pack", f"{where}/objects/pack/{pack}", detail, place=here)
         heads = []
-        for ref, value in read_refs(folder):
+        for ref, value in refs.items():
             file = f"{where}/{ref}"
             commit = contents.peel(value)
             if not is_digest(value):
@@ -159,6 +190,31 @@ class _Check:
             else:
                 heads.append(commit)
         self._walk(name, contents, heads)
+
+    def _discussions(self, folder: Path, where: str, here: Place, refs: Mapping[str, str]) -> None:
+        for path in sorted((folder / "discussions").glob("*.json")):
+            name = f"{where}/discussions/{path.name}"
+            read = partial(DiscussionStore(folder).find, int(path.stem)) if path.stem.isdecimal() else None
+            if read is None:
+                self._found("record", name, "its name is not a discussion's number", place=here)
+                continue
+            found = self._read("record", name, "a discussion", read, here)
+            if found is not None and found.num != int(path.stem):
+                self._found("record", name, f"it holds discussion {found.num}", place=here)
+            elif found is not None and found.pull_request and found.ref not in refs:
+                detail = f"pull request {found.num} has lost its branch"
+                self._found("ref", f"{where}/{found.ref}", detail, problem="missing", place=here)
+
+    def _read(
+        self, kind: DamageKind, name: str, meant: str, read: Callable[[], _Read], place: Place | None = None
+    ) -> _Read | None:
+        try:
+            return read()
+        except OSError as error:
+            self._found(kind, name, f"it cannot be read: {error.strerror}", place=place)
+        except ValueError:
+            self._found(kind, name, f"it does not hold {meant}", place=place)
+        return None
 
     def _walk(self, repo: str, contents: GitContents, heads: list[str]) -> None:
         trees = _Trees(contents, self._is_sound)

@@ -10,16 +10,20 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from stat import S_ISDIR
 
+from dulwich.config import ConfigFile
 from dulwich.errors import ApplyDeltaError, ChecksumMismatch, FileFormatException, ObjectFormatException
 from dulwich.object_format import DEFAULT_OBJECT_FORMAT
-from dulwich.objects import Blob, Commit, ObjectID, ShaFile, Tag, Tree
+from dulwich.objects import S_ISGITLINK, Blob, Commit, ObjectID, ShaFile, Tag, Tree
 from dulwich.pack import Pack, PackData, UnresolvedDeltas
 
 from hubtune.localhub.disk import sync_folder
 from hubtune.localhub.pointers import Pointer
 
 _HEX = re.compile(r"[0-9a-f]{40}")
+_HEAD = re.compile(rb"ref: refs/\S+\n?|[0-9a-f]{40}\n?")
+_PACKED_REF = re.compile(rb"#.*|\^[0-9a-f]{40}|[0-9a-f]{40} refs/\S+")
 _TAIL = 20
 _BLOCK = 1 << 20
 _BROKEN = (
@@ -80,6 +84,11 @@ class GitContents:
     blobs: set[str] = field(default_factory=set)
     damaged: dict[str, str] = field(default_factory=dict)
     damaged_packs: dict[str, str] = field(default_factory=dict)
+    _items: dict[TreeItem, TreeItem] = field(default_factory=dict)
+
+    def shared(self, item: TreeItem) -> TreeItem:
+        """Returns the one item that stands for all equal ones: most folders hold what they held a commit before."""
+        return self._items.setdefault(item, item)
 
     def __len__(self) -> int:
         return len(self.commits) + len(self.trees) + len(self.tags) + len(self.blobs) + len(self.damaged)
@@ -144,6 +153,29 @@ def read_refs(repo: Path) -> Iterator[tuple[str, str]]:
     yield from sorted(found.items())
 
 
+def damaged_files(repo: Path) -> Iterator[tuple[str, str]]:
+    """Yields which of the files that git keeps beside objects and refs are damaged, with what is wrong with each."""
+    try:
+        if not _HEAD.fullmatch((repo / "HEAD").read_bytes()):
+            yield "HEAD", "it names no branch"
+    except OSError as error:
+        yield "HEAD", f"it cannot be read: {_reason(error)}"
+    try:
+        # Where it is missing git and dulwich work on, and no longer flush to the disk what they write.
+        ConfigFile.from_path(str(repo / "config"))
+    except (OSError, ValueError) as error:
+        yield "config", f"it cannot be read: {_reason(error)}"
+    try:
+        lines = (repo / "packed-refs").read_bytes().splitlines()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        yield "packed-refs", f"it cannot be read: {_reason(error)}"
+        return
+    if not all(_PACKED_REF.fullmatch(line) for line in lines):
+        yield "packed-refs", "it holds lines that are no refs"
+
+
 def is_digest(text: str) -> bool:
     """Says whether a text is the digest of a git object."""
     return _HEX.fullmatch(text) is not None
@@ -203,10 +235,10 @@ def _add(found: ShaFile, oid: str, contents: GitContents) -> None:
         contents.commits[oid] = CommitLinks(found.tree.decode(), tuple(parent.decode() for parent in found.parents))
     elif isinstance(found, Tree):
         contents.trees[oid] = tuple(
-            TreeItem(item.path.decode(errors="replace"), item.sha.decode(), item.mode & 0o170000 == 0o040000)
+            contents.shared(TreeItem(item.path.decode(errors="replace"), item.sha.decode(), S_ISDIR(item.mode)))
             for item in found.iteritems()
             # A submodule's commit lies in another repository.
-            if item.mode & 0o170000 != 0o160000
+            if not S_ISGITLINK(item.mode)
         )
     elif isinstance(found, Tag):
         contents.tags[oid] = found.object[1].decode()

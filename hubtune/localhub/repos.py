@@ -24,7 +24,7 @@ from hubtune.localhub.errors import repo_not_found
 from hubtune.localhub.ids import RepoId, RepoType
 from hubtune.localhub.large_files import LargeFileStore
 from hubtune.localhub.ledger import LEDGER_FOLDER, RepoLargeFiles
-from hubtune.localhub.moves import Moves
+from hubtune.localhub.moves import MOVES_FILE, Moves
 from hubtune.localhub.revisions import MAIN
 
 SETTINGS_FILE = "hub.json"
@@ -109,7 +109,7 @@ class RepoStore:
         for type_ in RepoType:
             (root / type_.plural).mkdir(parents=True, exist_ok=True)
         scratch.mkdir(parents=True, exist_ok=True)
-        self._moves = Moves(root / "moves.json")
+        self._moves = Moves(root / MOVES_FILE)
 
     def find(self, repo_id: RepoId) -> HubRepo | None:
         """Returns the repository with this id, in whatever spelling, or the one that was moved from there, or None."""

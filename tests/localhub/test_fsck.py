@@ -15,6 +15,7 @@ from hubtune.cli.main import app
 from hubtune.errors import HubDamagedError, HubError
 from hubtune.localhub import EmbeddedHub
 from hubtune.localhub.fsck import HubReport, check_hub, large_files
+from hubtune.localhub.git_check import read_objects
 from hubtune.localhub.hub_folder import take_folder
 
 WEIGHTS = bytes(range(256)) * 400
@@ -32,6 +33,12 @@ def filled(tmp_path_factory) -> tuple[Path, dict[str, str]]:
         commits = {"first": api.list_repo_commits("org/model")[0].commit_id}
         commits["model"] = commit(api, "org/model", {"sub/w.bin": WEIGHTS, "a.txt": b"a"})
         commits["later"] = commit(api, "org/model", {"a.txt": b"b"})
+        api.create_repo("org/gated")
+        api.update_repo_settings("org/gated", gated="manual")
+        api.grant_access("org/gated", "ann")
+        api.create_discussion("org/gated", title="A question", description="Why?")
+        api.create_pull_request("org/gated", title="A proposal")
+        api.move_repo("org/gated", "org/restricted")
         api.create_tag("org/model", tag="v1", tag_message="one", revision=commits["model"])
         many = {f"d/{n}.txt": str(n).encode() for n in range(120)}
         commits["data"] = commit(api, "org/data", {"w.bin": WEIGHTS, **many}, repo_type="dataset")
@@ -69,9 +76,9 @@ def test_a_sound_hub_has_no_damage(hub_copy):
     report = check(hub_copy)
     assert report.damage == ()
     assert report.leftovers == ()
-    assert (report.repos, report.large_files, report.large_bytes, report.unreferenced) == (2, 1, len(WEIGHTS), 0)
+    assert (report.repos, report.large_files, report.large_bytes, report.unreferenced) == (3, 1, len(WEIGHTS), 0)
     # A first commit of 3 objects each; then 6 (two blobs, two trees, a commit, a tag), 3, and 124.
-    assert report.git_objects == 2 * 3 + 6 + 3 + 124
+    assert report.git_objects == 3 * 3 + 6 + 3 + 124
 
 
 def test_a_damaged_large_file_is_named_with_every_repo_commit_and_path(hub_copy, filled):
@@ -175,6 +182,72 @@ def test_settings_that_cannot_be_read_are_named(hub_copy):
     (hub_copy / "repos/models/org/model.git/hub.json").write_text("{}")
     (damage,) = check(hub_copy).damage
     assert (damage.kind, damage.places[0].repo) == ("settings", "models/org/model")
+
+
+@pytest.mark.parametrize("content", [b"", b"[1", b"[1]", b'{"a": {}}', b"\xff\0", b'{"num": 7}'])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "moves.json",
+        "models/org/restricted.git/access.json",
+        "models/org/restricted.git/hub.json",
+        "models/org/restricted.git/discussions/1.json",
+    ],
+)
+def test_a_record_of_the_hub_that_cannot_be_read_is_named(hub_copy, name, content):
+    (hub_copy / "repos" / name).write_bytes(content)
+    (damage,) = check(hub_copy).damage
+    assert (damage.kind in {"record", "settings"}, damage.name) == (True, f"repos/{name}")
+    repo = name.partition(".git")[0]
+    assert [place.repo for place in damage.places] == ([] if name == "moves.json" else [repo])
+
+
+def test_a_discussion_under_another_number_and_a_file_that_is_none_are_named(hub_copy):
+    folder = hub_copy / "repos/models/org/restricted.git/discussions"
+    shutil.copy(folder / "1.json", folder / "3.json")
+    (folder / "notes.json").write_text("{}")
+    found = {Path(damage.name).name: damage.detail for damage in check(hub_copy).damage}
+    assert found == {"3.json": "it holds discussion 1", "notes.json": "its name is not a discussion's number"}
+
+
+@pytest.mark.parametrize("ref", ["refs/heads/main", "refs/pr/2"])
+def test_a_branch_that_is_lost_is_missed(hub_copy, ref):
+    path = hub_copy / "repos/models/org/restricted.git" / ref
+    path.unlink()
+    (damage,) = check(hub_copy).damage
+    assert (damage.kind, damage.problem, damage.name) == ("ref", "missing", f"repos/models/org/restricted.git/{ref}")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("HEAD", None), ("HEAD", b""), ("config", None), ("config", b"\0" * 80), ("packed-refs", b"\xff\0 x")],
+)
+def test_a_file_of_git_s_own_that_cannot_be_used_is_named(hub_copy, name, content):
+    path = hub_copy / "repos/models/org/model.git" / name
+    path.unlink(missing_ok=True)
+    if content is not None:
+        path.write_bytes(content)
+    found = {damage.name: damage.kind for damage in check(hub_copy).damage}
+    assert found[f"repos/models/org/model.git/{name}"] == "git file"
+
+
+def test_a_large_file_that_lies_where_nobody_looks_for_it_is_missing(hub_copy):
+    path = hub_copy / "objects" / SHA[:2] / SHA[2:4] / SHA
+    path.rename(hub_copy / "objects" / SHA)
+    found = {damage.name: damage for damage in check(hub_copy).damage}
+    assert set(found) == {SHA, f"objects/{SHA}"}
+    assert (found[SHA].problem, len(found[SHA].places)) == ("missing", 3)
+
+
+def test_equal_entries_of_many_folders_are_held_once(hub_copy):
+    with EmbeddedHub(hub_copy) as hub:
+        api = HfApi(endpoint=hub.url, token="t")
+        for n in range(3):
+            commit(api, "org/data", {"d/0.txt": b"again %d" % n}, repo_type="dataset")
+    contents = read_objects(hub_copy / "repos/datasets/org/data.git")
+    folders = [items for items in contents.trees.values() if len(items) == 120]
+    assert len(folders) == 4
+    assert len({id(item) for items in folders for item in items}) == 119 + 4
 
 
 def test_packed_by_git_itself_the_hub_is_sound_and_its_damage_found(hub_copy):
