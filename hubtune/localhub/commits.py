@@ -18,7 +18,7 @@ from hubtune.localhub.disk import locks_released, require_room, sync_folder
 from hubtune.localhub.errors import StaleParentError
 from hubtune.localhub.ledger import RepoLargeFiles
 from hubtune.localhub.ref_writes import swap_ref
-from hubtune.localhub.revisions import read_ref
+from hubtune.localhub.revisions import names, read_ref
 from hubtune.localhub.tree_edits import TreeEdit
 
 FIRST_COMMIT = CommitRequest("initial commit", "", None, (AddFile(".gitattributes", NEW_REPO_ATTRIBUTES),))
@@ -54,7 +54,7 @@ def commit(
     """
     head = read_ref(git, ref)
     parent = start if head is None else head
-    if request.parent is not None and not (parent and parent.startswith(request.parent.lower().encode())):
+    if request.parent is not None and not (parent and names(request.parent, parent)):
         raise StaleParentError
     edit = TreeEdit(git, parent, large_files)
     for change in request.changes:

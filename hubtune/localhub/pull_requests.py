@@ -4,7 +4,7 @@ As on the Hub, a merge puts one commit on the target branch that holds all of th
 merged as wholes: where both sides changed the same file differently, somebody must decide.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from io import BytesIO
 
 from dulwich.graph import find_merge_base
@@ -63,13 +63,17 @@ class PullRequest:
         return own[::-1]
 
     def conflicts(self) -> list[str]:
-        """Returns the files that both sides changed, each in its own way."""
+        """Returns the files that both sides changed, each in its own way, or that one side made a folder of."""
         ours, theirs, before = self._sides()
-        return [
-            path.decode(errors="replace")
-            for path in sorted(ours.keys() | theirs.keys() | before.keys())
+        changed = {
+            path
+            for path in ours.keys() | theirs.keys() | before.keys()
             if before.get(path) not in (ours.get(path), theirs.get(path)) and ours.get(path) != theirs.get(path)
-        ]
+        }
+        gone = {path for path in before.keys() - theirs.keys() if path not in changed}
+        files = (ours.keys() | (theirs.keys() - before.keys())) - gone
+        folders = {parent for path in files for parent in _folders(path)}
+        return [path.decode(errors="replace") for path in sorted(changed | (files & folders))]
 
     def merge(self, author: str, large_files: RepoLargeFiles) -> ObjectID:
         """Puts the changes on the target branch; the caller holds the repository's lock.
@@ -117,6 +121,12 @@ def _head(git: Repo, ref: str) -> ObjectID:
     if head is None:
         raise revision_not_found(ref)
     return head
+
+
+def _folders(path: bytes) -> Iterator[bytes]:
+    while b"/" in path:
+        path = path.rpartition(b"/")[0]
+        yield path
 
 
 def _files(git: Repo, commit: ObjectID) -> _Files:

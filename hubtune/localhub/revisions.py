@@ -20,6 +20,11 @@ def is_digest(name: str) -> bool:
     return _DIGEST.fullmatch(name) is not None
 
 
+def names(digits: str, commit: ObjectID) -> bool:
+    """Says whether these are a commit's digits, or enough of them from its start."""
+    return _HEX.fullmatch(digits) is not None and commit.startswith(digits.lower().encode())
+
+
 def branch_ref(name: str) -> Ref:
     """Returns the full ref of a branch."""
     return Ref(b"refs/heads/" + name.encode(errors="replace"))

@@ -4,6 +4,8 @@ import pytest
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 from huggingface_hub.errors import HfHubHTTPError
 
+from hubtune.localhub.api import commit
+
 WEIGHTS = b"\0" * 64
 
 
@@ -24,8 +26,8 @@ def test_a_commit_can_open_a_pull_request(guarded, as_user, proposed):
     details = ann.get_discussion_details("ann/model", 1)
     assert (details.title, details.status, details.author) == ("Add notes", "open", "pam")
     assert (details.is_pull_request, details.target_branch) == (True, "refs/heads/main")
-    comment, commit = details.events
-    assert (comment.content, commit.summary, commit.oid) == ("They were missing.", "Add notes", proposed.oid)
+    comment, pushed = details.events
+    assert (comment.content, pushed.summary, pushed.oid) == ("They were missing.", "Add notes", proposed.oid)
     assert "+# Notes" in details.diff
     assert details.conflicting_files == []
     assert ann.list_repo_files("ann/model") == [".gitattributes"]
@@ -96,6 +98,53 @@ def test_a_commit_to_a_stale_parent_of_a_pull_request_is_refused(api, model):
             path_or_fileobj=b"2", path_in_repo="b", repo_id=model, revision="refs/pr/1",
             parent_commit=api.model_info(model).sha,
         )  # fmt: skip
+
+
+def test_a_proposal_starts_at_the_parent_that_it_names(api, model):
+    parent = api.upload_file(path_or_fileobj=b"1", path_in_repo="a", repo_id=model).oid
+    api.upload_file(path_or_fileobj=b"2", path_in_repo="a", repo_id=model)
+    api.upload_file(path_or_fileobj=b"3", path_in_repo="b", repo_id=model, create_pr=True, parent_commit=parent[:7])
+    proposed, start, _ = api.list_repo_commits(model, revision="refs/pr/1")
+    assert (start.commit_id, proposed.title) == (parent, "Upload b with huggingface_hub")
+
+
+def test_a_file_on_one_side_that_is_a_folder_on_the_other_is_a_conflict(api, model):
+    api.upload_file(path_or_fileobj=b"1", path_in_repo="n/x", repo_id=model, create_pr=True)
+    api.upload_file(path_or_fileobj=b"2", path_in_repo="n", repo_id=model)
+    assert api.get_discussion_details(model, 1).conflicting_files == ["n"]
+    with pytest.raises(HfHubHTTPError, match="conflicts in n") as caught:
+        api.merge_pull_request(model, 1)
+    assert caught.value.response.status_code == 409
+
+
+def test_a_file_that_becomes_a_folder_is_merged(api, model):
+    api.upload_file(path_or_fileobj=b"1", path_in_repo="n", repo_id=model)
+    operations = [CommitOperationDelete("n"), CommitOperationAdd("n/x", b"2")]
+    api.create_commit(model, operations, commit_message="m", create_pr=True)
+    api.merge_pull_request(model, 1)
+    assert api.list_repo_files(model) == [".gitattributes", "n/x"]
+
+
+def test_a_pull_request_can_be_read_after_its_target_branch_is_gone(api, model):
+    api.create_branch(model, branch="dev")
+    operations = [CommitOperationAdd("a", b"1")]
+    api.create_commit(model, operations, commit_message="For dev", revision="dev", create_pr=True)
+    api.delete_branch(model, branch="dev")
+    details = api.get_discussion_details(model, 1)
+    assert (details.title, details.target_branch, details.conflicting_files, details.diff) == (
+        "For dev", "refs/heads/dev", [], "",
+    )  # fmt: skip
+
+
+def test_a_commit_that_waited_while_its_pull_request_was_merged_is_refused(api, model, monkeypatch):
+    api.upload_file(path_or_fileobj=b"1", path_in_repo="a", repo_id=model, create_pr=True)
+    head = api.model_info(model, revision="refs/pr/1").sha
+    # Between the look at the pull request and the lock.
+    monkeypatch.setattr(commit, "_check_readme", lambda *_: api.merge_pull_request(model, 1))
+    with pytest.raises(HfHubHTTPError, match="The pull request is merged") as caught:
+        api.upload_file(path_or_fileobj=b"2", path_in_repo="a", repo_id=model, revision="refs/pr/1")
+    assert caught.value.response.status_code == 403
+    assert api.model_info(model, revision="refs/pr/1").sha == head
 
 
 def test_a_failed_proposal_leaves_nothing_behind(api, model):

@@ -71,8 +71,10 @@ def commit(call: Call) -> Response:
         ref, head = resolve_branch(git, call.revision)
         if call.flag("create_pr"):
             return _propose(call, repo, git, ref, request)
-        new = write_commit(git, ref, request, author=author, large_files=call.hub.large_files_of(repo))
         record = pull_request_of(repo, ref.decode())
+        # It may have been merged while the commit waited: what came after would be in no branch that counts.
+        _check_unsettled(record)
+        new = write_commit(git, ref, request, author=author, large_files=call.hub.large_files_of(repo))
         if record is not None and new != head:
             DiscussionStore(repo.path).save(record.with_event(_pushed(author, request, new)))
     return JSONResponse(_answer(call, repo, new))
@@ -96,8 +98,7 @@ def committable(call: Call, revision: str | None = None) -> HubRepo:
     elif record is not None:
         if not user.may_write(repo.id) and not (user.may_propose and user.name == record.author):
             raise forbidden()
-        if record.status not in {"open", "draft"}:
-            raise ApiError(403, f"The pull request is {record.status}.")
+        _check_unsettled(record)
         # Whose access was taken away learns nothing more from what is in the repository already.
         call.gated(repo)
     elif not user.may_write(repo.id):
@@ -109,6 +110,11 @@ def pull_request_of(repo: HubRepo, revision: str) -> Discussion | None:
     """Returns the pull request whose branch a revision is, or None."""
     match = _PULL_REQUEST.fullmatch(revision)
     return DiscussionStore(repo.path).find(int(match[1])) if match else None
+
+
+def _check_unsettled(record: Discussion | None) -> None:
+    if record is not None and record.status not in {"open", "draft"}:
+        raise ApiError(403, f"The pull request is {record.status}.")
 
 
 def _propose(call: Call, repo: HubRepo, git: Repo, base: Ref, request: CommitRequest) -> Response:
@@ -123,8 +129,10 @@ def _propose(call: Call, repo: HubRepo, git: Repo, base: Ref, request: CommitReq
         events=(comment_event(author, request.description),) if request.description else (),
     )
     ref = Ref(record.ref.encode())
+    # A proposal may start at an earlier commit than where its base is now.
+    start = resolve(git, request.parent) if request.parent else read_ref(git, base)
     large_files = call.hub.large_files_of(repo)
-    new = write_commit(git, ref, request, author=author, large_files=large_files, start=read_ref(git, base))
+    new = write_commit(git, ref, request, author=author, large_files=large_files, start=start)
     store.save(record.with_event(_pushed(author, request, new)))
     return JSONResponse(_answer(call, repo, new) | {"pullRequestUrl": call.url(page_path(repo, record))})
 

@@ -171,14 +171,17 @@ def _comment(event: Event) -> dict[str, object]:
 
 
 def _pull_request(call: Call, git: Repo, record: Discussion) -> dict[str, object]:
-    pull = PullRequest(git, record)
     changes: dict[str, object] = {"base": record.base}
     if record.merge_commit is not None:
         changes["mergeCommitId"] = record.merge_commit
-    body: dict[str, object] = {
-        "changes": changes,
-        "filesWithConflicts": pull.conflicts() if record.status in _STATUSES["open"] else [],
-    }
+    body: dict[str, object] = {"changes": changes, "filesWithConflicts": []}
+    try:
+        pull = PullRequest(git, record)
+    except ApiError:
+        # The branch that it is for was deleted; what was said in it can be read all the same.
+        return body | {"diff": ""} if call.flag("diff") else body
+    if record.status in _STATUSES["open"]:
+        body["filesWithConflicts"] = pull.conflicts()
     if call.flag("diff"):
         body["diff"] = pull.diff()
     return body
