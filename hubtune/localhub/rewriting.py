@@ -6,9 +6,9 @@ from stat import S_ISDIR
 from dulwich.objects import S_ISGITLINK, Commit, ObjectID, ShaFile, Tag, Tree
 from dulwich.refs import Ref
 from dulwich.repo import Repo
+from dulwich.walk import ORDER_TOPO
 
 from hubtune.localhub.commits import move_branch, new_commit, store_objects
-from hubtune.localhub.history import walk
 from hubtune.localhub.pointers import Pointer
 from hubtune.localhub.ref_writes import swap_ref
 from hubtune.localhub.revisions import peel
@@ -74,7 +74,9 @@ class Removal:
         return tag.id
 
     def _history(self, head: ObjectID) -> ObjectID:
-        for commit in reversed([item for item in walk(self._git, head) if item.id not in self._commits]):
+        # Parents first, whatever the clocks of those who made the commits said.
+        entries = self._git.get_walker(include=[head], order=ORDER_TOPO, reverse=True)
+        for commit in [entry.commit for entry in entries if entry.commit.id not in self._commits]:
             self._commits[commit.id] = self._commit(commit)
         return self._commits[head]
 

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
@@ -67,6 +68,30 @@ def test_deleted_large_files_are_gone_from_the_history_and_the_store(api, model,
     assert {path.name for path in (root / "objects").rglob("*") if path.is_file()} == {sha(OTHER)}
     git = ["git", "-c", "safe.directory=*", "-C", str(root / "repos/models/org/model.git")]
     assert subprocess.run([*git, "fsck", "--strict"], check=False).returncode == 0
+
+
+def test_a_large_file_is_gone_from_merged_branches_whatever_their_clocks_said(api, model, root):
+    first = api.model_info(model).sha
+    large = add(api, model, a=WEIGHTS)
+    repo = root / "repos/models/org/model.git"
+
+    def git(*args, date="2001-01-01T00:00:00Z"):
+        command = ["git", "-c", "safe.directory=*", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(repo), *args]
+        dates = {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
+        return subprocess.run(
+            command, check=True, capture_output=True, text=True, env=os.environ | dates
+        ).stdout.strip()
+
+    # A child that is older than its parent, so that by date the parent comes after another way to it was looked at.
+    tree = f"{large}^{{tree}}"
+    late = git("commit-tree", tree, "-p", first, "-m", "late", date="2040-01-01T00:00:00Z")
+    middle = git("commit-tree", tree, "-p", late, "-m", "middle", date="2001-01-01T00:00:00Z")
+    side = git("commit-tree", tree, "-p", middle, "-m", "side", date="2039-01-01T00:00:00Z")
+    merge = git("commit-tree", tree, "-p", late, "-p", side, "-m", "merge", date="2041-01-01T00:00:00Z")
+    git("update-ref", "refs/heads/main", merge)
+    api.permanently_delete_lfs_files(model, api.list_lfs_files(model))
+    assert list(api.list_lfs_files(model)) == []
+    assert len(api.list_repo_commits(model)) == 5
 
 
 def test_a_large_file_that_another_repo_uses_stays_in_the_store(api, model, tmp_path):
