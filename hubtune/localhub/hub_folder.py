@@ -82,6 +82,8 @@ def take_folder(root: Path, *, make: bool) -> Iterator[HubFolder]:
             # Not with "w": what the server that has the folder wrote there must stay.
             lock = stack.enter_context((root / _LOCK).open("a+"))
             _lock(lock, root)
+            # What an earlier server wrote there is no longer so.
+            lock.truncate(0)
             if make and not marked:
                 write_durably(root / _MARK, (_Mark().model_dump_json(indent=2) + "\n").encode())
         except OSError as error:

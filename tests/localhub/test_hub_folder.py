@@ -5,6 +5,7 @@ from huggingface_hub import HfApi
 
 from hubtune.errors import HubError
 from hubtune.localhub import EmbeddedHub
+from hubtune.localhub.hub_folder import take_folder
 
 
 def start_and_stop(root):
@@ -65,6 +66,13 @@ def test_a_file_is_no_folder(tmp_path):
 def test_whoever_has_the_folder_is_named(hub, root):
     with pytest.raises(HubError, match=f"{root} is already being served at {hub.url} by process {os.getpid()}"):
         start_and_stop(root)
+
+
+def test_whoever_has_the_folder_without_serving_it_is_not_taken_for_the_last_server(root):
+    start_and_stop(root)
+    with take_folder(root, make=False), pytest.raises(HubError, match="is already being served") as caught:
+        start_and_stop(root)
+    assert "http://" not in str(caught.value)
 
 
 def test_locks_of_a_server_that_was_killed_keep_nothing_from_being_written(root):
