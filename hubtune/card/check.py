@@ -10,6 +10,8 @@ from hubtune.card.placeholders import find_placeholders, is_placeholder_id
 from hubtune.errors import CardError
 
 REQUIRED_SECTIONS = tuple(section.title for section in SECTIONS)
+MOST_CHARACTERS = 200_000
+"""No more of a card is rendered on a page; see `hubtune.pages.markdown`."""
 _HEADING = re.compile(r"^(#{1,6})[ \t]+(.*?)[ \t]*#*[ \t]*$")
 
 
@@ -20,6 +22,11 @@ def check_card(text: str) -> None:
         CardError: The front matter cannot be read, has an unknown key or a wrong value; there are placeholders; a
             section is missing or empty. The details name every fault.
     """
+    if len(text) > MOST_CHARACTERS:
+        raise CardError(
+            f"The model card has {len(text):,} characters, and {MOST_CHARACTERS:,} are the most that pages show.",
+            hint="Shorten the statements in the config's card section, or the names that the data sets use.",
+        )
     metadata, faults = read_front_matter(text)
     if metadata is not None:
         faults += _metadata_placeholders(metadata)

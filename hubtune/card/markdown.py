@@ -17,6 +17,8 @@ _BLOCK_START = re.compile(r"^(?:([-+](?=[ -]|$)|[=:])|(\d+)([.)])(?= |$))")
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 # Embeddings, overrides and isolates: they make a reader see another order of characters than there is.
 _DIRECTIONS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# Longer than any name, template or reason that was meant for a reader.
+_LONGEST_LINE = 2000
 _BACKTICKS = re.compile(r"`+")
 _FENCE = re.compile(r"^(`{3,}(?=[^`]*$)|~{3,})")
 _HEADING = re.compile(r"^([ ]{0,3}(?:(?:[-+*>]|\d+[.)])[ \t]*)*)(#|=+[ \t]*$|-+[ \t]*$)")
@@ -97,8 +99,9 @@ def statement(value: str) -> Markdown:
 
 
 def one_line(value: str) -> str:
-    """Returns `value` without control characters, each run of white space a single space."""
-    return _without_controls(" ".join(value.split()))
+    """Returns `value` without control characters, each run of white space a single space, cut where it is too long."""
+    line = _without_controls(" ".join(value.split()))
+    return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}… ({len(line):,} characters)"
 
 
 def without_code(value: str) -> str:

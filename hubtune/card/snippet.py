@@ -7,6 +7,7 @@ from hubtune.card.inputs import CardInputs, ReleaseTarget
 
 _FALLBACK_PROMPT = "Once"
 _MOST_NEW_TOKENS = 60
+_LONGEST_PROMPT = 400
 
 
 def usage_snippet(inputs: CardInputs) -> str:
@@ -98,13 +99,13 @@ def example_prompt(inputs: CardInputs) -> str:
     """Returns the prompt of the example: that of the first data set, or the text before its template's first field."""
     prompt = inputs.data.sources[0].prompt
     if prompt:
-        return prompt
+        return prompt[:_LONGEST_PROMPT]
     leading = ""
     for literal, column, _, _ in string.Formatter().parse(inputs.data.sources[0].template):
         leading += literal
         if column is not None:
             break
-    return leading.rstrip() or _FALLBACK_PROMPT
+    return leading.rstrip()[:_LONGEST_PROMPT] or _FALLBACK_PROMPT
 
 
 def _new_tokens(inputs: CardInputs) -> int:

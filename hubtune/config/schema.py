@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from hubtune.config.fields import Column, LicenseChoice, RepoId, Revision, Tag, TargetRepoId, Template
 
-Statement = Annotated[str, Field(min_length=1)]
+Statement = Annotated[str, Field(min_length=1, max_length=65_536)]
 
 
 class _Section(BaseModel):

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -68,7 +68,8 @@ class HubRepo:
     @property
     def is_there(self) -> bool:
         """Whether it still is where it was looked up: it may have been deleted or moved since."""
-        return (self.path / SETTINGS_FILE).is_file()
+        # dulwich would take a folder without objects for an empty repository.
+        return (self.path / SETTINGS_FILE).is_file() and (self.path / "objects").is_dir()
 
     @contextmanager
     def git(self) -> Iterator[Repo]:
@@ -79,8 +80,7 @@ class HubRepo:
         Raises:
             ApiError: RepoNotFound where the repository went since the look-up, also while it was read.
         """
-        if not (self.path / "objects").is_dir():
-            # dulwich would take it for an empty repository.
+        if not self.is_there:
             raise repo_not_found(anonymous=False)
         try:
             with Repo(str(self.path), bare=True) as git:
@@ -212,17 +212,6 @@ class RepoStore:
             if not repo.is_there:
                 raise repo_not_found(anonymous=False)
             yield
-
-    @contextmanager
-    def at_rest(self) -> Iterator[tuple[HubRepo, ...]]:
-        """Holds every repository's lock: none of them is changed, made, moved or deleted meanwhile."""
-        with ExitStack() as stack:
-            # As `move` and `delete` do: names first, so that nobody waits in a circle.
-            stack.enter_context(self._names)
-            repos = tuple(repo for type_ in RepoType for repo in self.list(type_))
-            for repo in repos:
-                stack.enter_context(self.lock(repo))
-            yield repos
 
     def _namespace(self, repo_id: RepoId) -> Path:
         parent = self._root / repo_id.type.plural

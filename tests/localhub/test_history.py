@@ -2,14 +2,11 @@ import hashlib
 import json
 import os
 import subprocess
-from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
 from huggingface_hub import CommitOperationAdd, CommitOperationCopy
 from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
-
-from hubtune.localhub.api import history
 
 WEIGHTS = b"\0weights" * 64
 OTHER = b"\0other" * 64
@@ -100,30 +97,6 @@ def test_a_large_file_that_another_repo_uses_stays_in_the_store(api, model, tmp_
     add(api, "org/other", a=WEIGHTS)
     api.permanently_delete_lfs_files(model, list(api.list_lfs_files(model)))
     assert api.hf_hub_download("org/other", "a.bin", local_dir=tmp_path)
-
-
-def test_a_commit_elsewhere_meanwhile_keeps_the_large_file_or_is_refused(api, raw, model, monkeypatch):
-    add(api, model, a=WEIGHTS)
-    api.create_repo("org/other")
-    lines = [
-        {"key": "header", "value": {"summary": "s"}},
-        {"key": "lfsFile", "value": {"path": "b.bin", "algo": "sha256", "oid": sha(WEIGHTS), "size": len(WEIGHTS)}},
-    ]
-    body = "\n".join(map(json.dumps, lines)).encode()
-    look, commits = history._used_by, []
-
-    def look_while_another_commits(repos):
-        used = look(repos)
-        commits.append(pool.submit(raw, "POST", "/api/models/org/other/commit/main", body))
-        # Either it gets through now, or it waits until the removal is done.
-        wait(commits, timeout=1)
-        return used
-
-    monkeypatch.setattr(history, "_used_by", look_while_another_commits)
-    with ThreadPoolExecutor(1) as pool:
-        api.permanently_delete_lfs_files(model, api.list_lfs_files(model))
-    assert commits[0].result().status == 400
-    assert api.list_repo_files("org/other") == [".gitattributes"]
 
 
 def test_a_commit_from_before_the_removal_cannot_bring_the_pointer_back_without_the_file(api, raw, model):

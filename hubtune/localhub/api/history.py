@@ -1,6 +1,5 @@
 """Changes of history over HTTP: squashing a branch, and the large files of a repository."""
 
-
 from starlette.responses import JSONResponse, Response
 
 from hubtune.localhub.accounts import may_read
@@ -40,8 +39,7 @@ def delete_large_files(call: Call) -> Response:
     wanted = asked.get("sha") if isinstance(asked, dict) else None
     if not isinstance(asked, dict) or not isinstance(wanted, list):
         raise ApiError(400, "The body lacks `deletions.sha`.")
-    # A commit elsewhere must not come to refer to a file between the look whether any does and its removal.
-    with call.hub.repos.at_rest() as repos, repo.git() as git:
+    with call.hub.repos.lock(repo), repo.git() as git:
         here = call.hub.large_files_of(repo)
         doomed = here.all() & {str(sha) for sha in wanted}
         if asked.get("rewriteHistory") is not False:
@@ -49,7 +47,7 @@ def delete_large_files(call: Call) -> Response:
         with call.hub.large_files.changing:
             for sha256 in doomed:
                 here.remove(sha256)
-                if not any(call.hub.large_files_of(other).lists(sha256) for other in repos):
+                if not _is_used(call, sha256):
                     call.hub.large_files.discard(sha256)
     return JSONResponse({"success": True})
 
@@ -85,6 +83,11 @@ def _find_target(call: Call, target: dict[str, object]) -> HubRepo:
     if repo is None or not may_read(call.user, repo) or not call.signed_in().may_propose:
         raise forbidden()
     return call.gated(repo)
+
+
+def _is_used(call: Call, sha256: str) -> bool:
+    repos = (repo for type_ in RepoType for repo in call.hub.repos.list(type_))
+    return any(call.hub.large_files_of(repo).lists(sha256) for repo in repos)
 
 
 def _row(use: LargeFileUse) -> dict[str, object]:

@@ -1,0 +1,192 @@
+"""Cards made of hostile text, in a real browser: the metadata keep, nothing runs, and the page stays the page."""
+
+import dataclasses
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hubtune.card.frontmatter import split_card
+from hubtune.card.inputs import CardInputs
+from hubtune.card.licensing.decision import decide
+from hubtune.card.placeholders import find_placeholders
+from hubtune.card.plots import render_pictures
+from hubtune.card.render import render_card
+from hubtune.config.schema import STATEMENTS, AcceptedLicense
+from hubtune.errors import CardError
+from hubtune.pipeline.preview import write_preview
+from tests.browser import visit
+from tests.pages.hostile import HOSTILE
+from tests.sample_cards import BASE_COMMIT, DATA_COMMIT, GPT2, QUOTES, license_of, make_inputs
+
+OWN = {
+    "yaml: a key of its own": "x\nlicense: cc0-1.0",
+    "yaml: end of the front matter": "x\n---\nlicense: cc0-1.0\n---\n",
+    "yaml: document markers": "...\n--- !!python/object/apply:os.system ['true']",
+    "yaml: tag": "!!python/object/apply:os.system ['true']",
+    "yaml: anchor and alias": "&a [*a, *a]",
+    "yaml: merge key": "<<: {license: cc0-1.0}",
+    "yaml: flow": "{license: cc0-1.0}",
+    "yaml: comment": "x # license: cc0-1.0",
+    "yaml: quotes": "'\"\\",
+    "yaml: boolean of version 1.1": "no",
+    "yaml: number": "1e3",
+    "yaml: null": "~",
+    "markdown: heading": "x\n\n# Owned\n\n## Licensing\n\nfree",
+    "markdown: setext heading": "x\n===\ny\n---",
+    "markdown: table": "a | b |\n|---|---|\n| c | d",
+    "markdown: fence": "```\n# Owned\n",
+    "markdown: long fence": "``````````\n# Owned\n~~~~~~~~\n",
+    "markdown: run of backticks": "`" * 200 + " x " + "`" * 199,
+    "markdown: lists": "- a\n  - b\n1. c",
+    "markdown: quotation": "> a\n>> b",
+    "markdown: link reference": "[LICENSE]: https://evil.example\n\n[LICENSE]",
+    "markdown: footnote": "[^1]\n\n[^1]: https://evil.example",
+    "markdown: emphasis": "*a* _b_ ~~c~~ **d",
+    "markdown: entities": "&lt;script&gt;alert(1)&lt;/script&gt; &#60;b&#62;",
+    "markdown: mathematics": "$x$ $$\\href{javascript:alert(1)}{y}$$",
+    "template: expression": "{{ 7*7 }}",
+    "template: statement": "{% for x in [1] %}owned{% endfor %}",
+    "template: escape of the sandbox": "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+    "template: import": "{% import 'os' as os %}{{ os }}",
+    "template: python's format": "{0.__class__} {author.__init__.__globals__}",
+    "controls: terminal": "\x1b[31mred\x1b]8;;https://evil.example\x07link\x1b]8;;\x07",
+    "controls: bell, back space and delete": "a\x07\x08\x7f\x00b",
+    "controls: direction": "\u202eevil\u202c \u2066x\u2069",
+    "controls: line separators": "a\u2028b\u2029c\x85d\x0be\x0cf\r\ng",
+    "controls: zero width": "a\u200bb\ufeffc",
+    "huge: one line": "A" * 200_000,
+    "huge: many lines": "line\n" * 20_000,
+    "huge: brackets": "[" * 20_000,
+    "huge: stars": "*a " * 10_000,
+    "empty": "",
+}
+TEXTS = {**OWN, **{f"html: {name}": text for name, text in HOSTILE.items() if len(text) < 2000}}
+FORBIDDEN = "script, iframe, form, object, embed, base, link, meta, video, audio"
+CLEAN = """() => [...document.querySelectorAll('.prose *')].every(e => [...e.attributes].every(
+    a => !a.name.startsWith('on') && !/^\\s*(javascript|vbscript|data:text)/i.test(a.value)))"""
+
+
+def poisoned(text: str, templates: Path) -> CardInputs:
+    """Puts the text into rows, column names, repositories' metadata, what machines say, statements and a template."""
+    inputs = make_inputs()
+    source = inputs.data.sources[0].model_copy(
+        update={
+            "split": text or "x",
+            "template": text,
+            "name": text or "x",
+            "dropped": {text: 3},
+            "prompt": text or None,
+            "languages": [text, "en"],
+        }
+    )
+    environment = inputs.training.environment.model_copy(
+        update={"device": text, "platform": text, "packages": {text: text}}
+    )
+    measure = inputs.evaluation.measures[0].model_copy(
+        update={"interval_method": text, "detail": text or "x", "split": text}
+    )
+    pin = {"license": ["mit", text], "requested": text}
+    said = dict.fromkeys(STATEMENTS, text or "x")
+    signed = AcceptedLicense(repo=QUOTES, reason=text[:60_000] or "x", by=text[:60_000] or "x")
+    data = license_of(
+        "data", QUOTES, DATA_COMMIT, text, license_name=text, license_link=text, files={"LICENSE": "0" * 64}
+    )
+    templates.mkdir()
+    (templates / "own.md.j2").write_text("{{ config.card.bias }}\n\n{{ config.card.ethics|cell }}\n", encoding="utf-8")
+    card = inputs.config.card.model_copy(update={**said, "templates": str(templates), "accept_license": [signed]})
+    return replace(
+        inputs,
+        config=inputs.config.model_copy(update={"card": card}),
+        pins=inputs.pins.model_copy(
+            update={
+                "base": inputs.pins.base.model_copy(update={"requested": text}),
+                "data": [inputs.pins.data[0].model_copy(update=pin)],
+            }
+        ),
+        data=inputs.data.model_copy(update={"sources": [source], "split_method": text}),
+        training=inputs.training.model_copy(update={"environment": environment, "target_modules": [text, text]}),
+        evaluation=inputs.evaluation.model_copy(update={"measures": [measure], "environment": environment}),
+        licenses=decide([license_of("base", GPT2, BASE_COMMIT, "mit"), data], accepted=[signed]),
+    )
+
+
+def fixed_metadata(card: str) -> dict[str, object]:
+    """The front matter without the values that say what a data set's owner called things."""
+    front, _ = split_card(card)
+    content = yaml.safe_load(front)
+    content.pop("language")
+    (entry,) = content.pop("model-index")
+    (result,) = entry["results"]
+    for key in ("name", "config", "split"):
+        result["dataset"].pop(key)
+    for metric in result["metrics"]:
+        metric.pop("name")
+    content["model-index"] = entry
+    return json.loads(json.dumps(content))
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory) -> str:
+    return render_card(poisoned("plain words", tmp_path_factory.mktemp("plain") / "templates"))
+
+
+def headings(page) -> list[str]:
+    return page.locator(".prose :is(h1, h2)").all_inner_texts()
+
+
+def shown(page, card: str, inputs: CardInputs, folder: Path) -> None:
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    (folder / "README.md").write_text(card, encoding="utf-8")
+    for path, content in render_pictures(inputs).items():
+        (folder / path).write_bytes(content)
+    write_preview(folder, folder / "page.html")
+    page.set_content((folder / "page.html").read_text(encoding="utf-8"), wait_until="load")
+
+
+def test_there_are_enough_hostile_texts() -> None:
+    assert len(OWN) >= 40
+
+
+def test_hostile_text_changes_no_metadata_runs_nothing_and_breaks_no_page(
+    plain, browser, tmp_path, full_trials
+) -> None:
+    names = list(TEXTS) if full_trials else [*OWN, *list(TEXTS)[len(OWN) :: 8]]
+    refused = []
+    with visit(browser, "about:blank") as seen:
+        shown(seen.page, plain, make_inputs(), tmp_path / "plain")
+        outline = headings(seen.page)
+        assert len(outline) == 17
+        for number, name in enumerate(names):
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            inputs = poisoned(TEXTS[name], folder / "templates")
+            try:
+                card = render_card(inputs)
+            except CardError as error:
+                refused += [(name, detail) for detail in error.details or [error.message]]
+                continue
+            assert fixed_metadata(card) == fixed_metadata(plain), name
+            asked = len(seen.requests)
+            shown(seen.page, card, inputs, folder)
+            assert [request for request in seen.requests[asked:] if not request.startswith("data:image/")] == [], name
+            assert seen.console == [], name
+            assert headings(seen.page) == outline, name
+            assert seen.page.locator(f"body :is({FORBIDDEN})").count() == 0, name
+            assert seen.page.evaluate(CLEAN), name
+            assert seen.overflow <= 0, name
+            assert seen.page.locator("body > footer").count() == 1, name
+    # What reads as a template left unfilled, and what no page would show whole, is not published at all.
+    unfilled = {name for name, text in TEXTS.items() if find_placeholders(text) or "{{" in text or "{%" in text}
+    assert {name for name, detail in refused if "placeholder" in detail} <= unfilled
+    assert {name for name, detail in refused if "placeholder" not in detail} <= {n for n in TEXTS if "huge" in n}
+
+
+def test_every_source_of_text_is_poisoned(tmp_path) -> None:
+    """So that a field that a record gains is thought of here too."""
+    inputs = poisoned("MARK", tmp_path / "templates")
+    card = render_card(inputs)
+    assert card.count("MARK") > 30
+    assert dataclasses.is_dataclass(inputs)
