@@ -8,10 +8,14 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
 from hubtune.card.inputs import CardInputs
-from hubtune.card.markdown import Markdown, without_code_blocks
+from hubtune.card.markdown import Markdown
 from hubtune.errors import CardError
 
 _SUFFIX = ".md.j2"
@@ -19,8 +23,7 @@ _LARGEST_TEMPLATE = 64 * 1024
 _LARGEST_OUTPUT = 256 * 1024
 _SECONDS = 10
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
-_OUTER_HEADING = re.compile(r"^ {0,3}(?:#{1,2}(?:[ \t]|$)|(?:=+|-+)[ \t]*$)", re.MULTILINE)
-_RAW_HTML = re.compile(r"<(?:[A-Za-z/!?])")
+_MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable("table")
 
 
 def own_templates(folder: str | None) -> dict[str, str]:
@@ -94,15 +97,20 @@ def render_own(template: str, context: dict[str, object]) -> Markdown:
     text = done.stdout[: _LARGEST_OUTPUT + 1].decode(errors="replace").strip()
     if len(done.stdout) > _LARGEST_OUTPUT:
         raise CardError(f"A card template of your own prints more than {_LARGEST_OUTPUT // 1024} KiB.")
-    visible = without_code_blocks(text)
-    if _OUTER_HEADING.search(visible):
+    tokens = _MARKDOWN.parse(text)
+    if any(token.type == "heading_open" and token.tag in ("h1", "h2") for token in tokens):
         raise CardError(
             "A card template of your own prints a heading of level 1 or 2, or a line that makes one.",
             hint="Its section has a title already; begin with ###, and rule tables with | --- |.",
         )
-    if _RAW_HTML.search(visible):
+    if any(token.type.startswith("html_") for token in [*tokens, *_inner(tokens)]):
         raise CardError("A card template of your own prints raw HTML.", hint="Write Markdown instead.")
     return Markdown(text)
+
+
+def _inner(tokens: list[Token]) -> Iterator[Token]:
+    for token in tokens:
+        yield from token.children or ()
 
 
 # Only the standard library's path is known with -I, so that no module beside the config is imported by chance.
