@@ -1,7 +1,10 @@
 """`hubtune license`: what a release made from given inputs may be licensed as."""
 
+from pathlib import Path
+
 import click
 
+from hubtune.cli.options import hub_option, on_hub
 from hubtune.cli.output import Output
 from hubtune.config.license_ids import unknown_license
 from hubtune.errors import ConfigError, LicenseRefusedError
@@ -19,17 +22,22 @@ _WORDS = {
 @click.option("--data", multiple=True, metavar="ID", help="The licence of a data set; repeatable.")
 @click.option("--want", "wanted", default="auto", metavar="ID", help="The licence to state; auto finds one.")
 @click.option("--name", metavar="NAME", help="The release's name: some licences say how it has to begin.")
+@hub_option
 @click.pass_obj
 def license_(
-    output: Output, repos: tuple[str, ...], base: tuple[str, ...], data: tuple[str, ...], wanted: str, name: str | None
+    output: Output,
+    repos: tuple[str, ...],
+    base: tuple[str, ...],
+    data: tuple[str, ...],
+    wanted: str,
+    name: str | None,
+    hub: Path | None,
 ) -> None:
     """Decide on the licence of a release made from the repositories REPO, or from the licences given by their ids.
 
     REPO is namespace/name of a model or a data set, or datasets/namespace/name, with @REVISION if not main. The
     answer is allowed, allowed with duties, or refused. It is not legal advice.
     """
-    from hubtune.pipeline.licensing import license_of_ids, license_of_repos
-
     if bool(repos) == bool(base or data):
         raise ConfigError(
             "Give either repositories, or licences by --base and --data.",
@@ -40,7 +48,10 @@ def license_(
         raise ConfigError(
             fault, hint="The Hub's documentation lists them: https://huggingface.co/docs/hub/repositories-licenses"
         )
-    report = license_of_repos(repos, wanted, name) if repos else license_of_ids(base, data, wanted, name)
+    with on_hub(hub if repos else None):
+        from hubtune.pipeline.licensing import license_of_ids, license_of_repos
+
+        report = license_of_repos(repos, wanted, name) if repos else license_of_ids(base, data, wanted, name)
     lines = [_WORDS[report.verdict].format(license=report.license)]
     for title, entries in (("Why:", report.reasons), ("It owes:", report.duties)):
         lines += ["", title, *(f"  - {entry}" for entry in entries)] if entries else []
