@@ -63,6 +63,16 @@ def resolve(repo: str, repo_type: RepoType, revision: str) -> Resolved:
     )
 
 
+def check_access(repo: str, repo_type: RepoType) -> None:
+    """Asks the Hub whether the files of a gated repository may be fetched: its description is open to all.
+
+    Raises:
+        GatedRepoError: There is no token, or its account has not been granted access.
+    """
+    with hub_errors(repo):
+        HfApi().auth_check(repo, repo_type=repo_type)
+
+
 def whoami() -> Identity:
     """Asks the Hub who the token belongs to.
 

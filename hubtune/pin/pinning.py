@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from hubtune.config.schema import BaseModelConfig, DataConfig, TuneConfig
-from hubtune.hub.read import resolve
+from hubtune.hub.read import check_access, resolve
 from hubtune.hub.snapshot import download_size, fetch
 from hubtune.pin.files import check_safetensors
 from hubtune.pin.lock import locked_pin
@@ -52,6 +52,8 @@ def resolve_pin(entry: BaseModelConfig | DataConfig, lock: PinSet | None, progre
     repo_type: RepoType = "model" if isinstance(entry, BaseModelConfig) else "dataset"
     locked = locked_pin(lock, entry)
     found = resolve(entry.repo, repo_type, locked.commit if locked else entry.revision)
+    if found.gated:
+        check_access(entry.repo, repo_type)
     if repo_type == "model":
         check_safetensors(entry.repo, found.commit, found.files)
     if locked is None and lock is not None:

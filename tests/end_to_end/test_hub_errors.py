@@ -3,12 +3,14 @@
 import socket
 
 import pytest
+from huggingface_hub import HfApi
 
 from hubtune.errors import (
     CheckError,
     ColumnNotFoundError,
     ConfigError,
     EmptySplitError,
+    GatedRepoError,
     HubUnreachableError,
     InvalidTokenError,
     MissingTokenError,
@@ -158,3 +160,34 @@ def test_an_import_to_a_malformed_repository_id_is_refused(bare, sources):
     shown = bare.hubtune("hub", "import", sources / "quotes", "no namespace", "--hub", bare.hub)
     shown.refused(ConfigError, "'no namespace'")
     assert bare.requests() == []
+
+
+@pytest.fixture
+def gated(world, auth):
+    """A Hub whose base model is gated by its owners, and the user's client for it by token."""
+    with world.served(auth) as api:
+        HfApi(endpoint=api.endpoint, token="hf_annannann").update_repo_settings("lab/gpt2", gated="manual")
+        yield api.endpoint
+
+
+@pytest.mark.parametrize("command", ["check", "pin", "run"])
+@pytest.mark.parametrize(
+    ("token", "words"),
+    [(None, ["lab/gpt2 is gated, and there is no token", "HF_TOKEN"]), ("hf_eveeveeve", ["granted", "Accept its"])],
+    ids=["no token", "not accepted"],
+)
+def test_a_gated_base_is_refused_at_the_start_and_says_what_is_lacking(world, gated, command, token, words):
+    world.config(publish__repo=None)
+    shown = world.hubtune(command, HF_ENDPOINT=gated, HF_TOKEN=token)
+
+    shown.refused(GatedRepoError, *words)
+    assert not (world.work / "runs").exists()
+
+
+def test_who_was_granted_access_to_a_gated_base_trains_on_it(world, gated):
+    world.config(publish__repo=None)
+    HfApi(endpoint=gated, token="hf_annannann").grant_access("lab/gpt2", "eve")
+    world.done("run", "--run-dir", "run", "-s", "train.epochs=0.1", HF_ENDPOINT=gated, HF_TOKEN="hf_eveeveeve")
+
+    assert world.record("pins.json")["base"]["gated"] == "manual"
+    assert "`lab/gpt2` is gated" in (world.run_dir / "README.md").read_text()
