@@ -19,7 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from hubtune.errors import ConfigError
 from hubtune.localhub.errors import ApiError
-from hubtune.localhub.safe_yaml import load_yaml
+from hubtune.metadata.safe_yaml import load_yaml
 
 FAULT_HEADER = "X-Hub-Fault"
 

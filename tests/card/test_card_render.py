@@ -10,7 +10,7 @@ import pytest
 from hubtune.card.inputs import CardInputs, ReleaseTarget
 from hubtune.card.render import render_card
 from hubtune.errors import CardError
-from hubtune.localhub.card_checks import check_card as hub_check
+from hubtune.metadata.hub_rules import check_card as hub_check
 from hubtune.records.evaluation import Measure
 from hubtune.resources import templates_dir
 from tests.sample_cards import CARDS

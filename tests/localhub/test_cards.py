@@ -3,9 +3,10 @@ import json
 import pytest
 from huggingface_hub import ModelCard
 
-from hubtune.localhub.card_checks import check_card
-from hubtune.localhub.cards import card_tags, front_matter
+from hubtune.localhub.cards import card_tags
 from hubtune.localhub.ids import RepoType
+from hubtune.metadata.front_matter import front_matter
+from hubtune.metadata.hub_rules import check_card
 
 CARD = """---
 license: mit

@@ -3,9 +3,9 @@
 from starlette.responses import JSONResponse, Response
 
 from hubtune.localhub.api.call import Call
-from hubtune.localhub.card_checks import check_card
 from hubtune.localhub.history import format_date
 from hubtune.localhub.ids import RepoType
+from hubtune.metadata.hub_rules import check_card
 
 _ROLE_IN_ORG = {"write": "write", "read": "read", "pr": "contributor"}
 
@@ -42,7 +42,7 @@ def validate_yaml(call: Call) -> Response:
     """POST /api/validate-yaml: status 400 when there are errors, with the same body."""
     request = call.json()
     type_ = next((known for known in RepoType if known == request.get("repoType")), RepoType.MODEL)
-    errors, warnings = check_card(str(request.get("content", "")), type_)
+    errors, warnings = check_card(str(request.get("content", "")), type_.value)
     body = {
         "errors": [{"message": message} for message in errors],
         "warnings": [{"message": message} for message in warnings],

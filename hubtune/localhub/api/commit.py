@@ -12,7 +12,6 @@ from starlette.responses import JSONResponse, Response
 from hubtune.localhub.api.call import Call
 from hubtune.localhub.api.discussions import next_number, page_path
 from hubtune.localhub.attributes import NEW_REPO_ATTRIBUTES, IgnorePatterns, LargePatterns
-from hubtune.localhub.card_checks import check_card
 from hubtune.localhub.changes import AddFile, CommitRequest, read_commit_request
 from hubtune.localhub.commits import commit as write_commit
 from hubtune.localhub.discussions import Discussion, DiscussionStore, Event, comment_event, event
@@ -21,6 +20,7 @@ from hubtune.localhub.paths import check_path
 from hubtune.localhub.repos import HubRepo
 from hubtune.localhub.revisions import read_ref, resolve, resolve_branch
 from hubtune.localhub.trees import PathFinder, TreeEntry, file_facts, read_file
+from hubtune.metadata.hub_rules import check_card
 
 _LARGE_FROM = 10 * 1024 * 1024
 _MOST_FILES = 1000
@@ -153,7 +153,7 @@ def _pushed(author: str, request: CommitRequest, new: ObjectID) -> Event:
 def _check_readme(repo: HubRepo, request: CommitRequest) -> None:
     for change in request.changes:
         if isinstance(change, AddFile) and change.path == "README.md":
-            errors, _ = check_card(change.content.decode(errors="replace"), repo.id.type)
+            errors, _ = check_card(change.content.decode(errors="replace"), repo.id.type.value)
             if errors:
                 told = "\n".join(f"- Error: {message}" for message in errors)
                 raise ApiError(400, f"Your push was rejected during YAML metadata verification:\n{told}")

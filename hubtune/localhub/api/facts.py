@@ -7,11 +7,12 @@ from dulwich.objects import Commit, ObjectID
 from dulwich.repo import Repo
 
 from hubtune.localhub.api.call import Call
-from hubtune.localhub.cards import card_tags, front_matter
+from hubtune.localhub.cards import card_tags
 from hubtune.localhub.history import commit_date, format_date
 from hubtune.localhub.ids import RepoType
 from hubtune.localhub.repos import HubRepo
 from hubtune.localhub.trees import file_facts, list_files, read_file
+from hubtune.metadata.front_matter import front_matter
 
 
 def repo_facts(call: Call, repo: HubRepo, git: Repo, commit: ObjectID, *, siblings: bool = True) -> dict[str, object]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import yaml
 
-from hubtune.localhub.cards import front_matter, split_card
+from hubtune.metadata.front_matter import front_matter, split_card
 from hubtune.records.views import Card, CardFacts, Reference, RepoKind, Result
 
 _MOST = 200

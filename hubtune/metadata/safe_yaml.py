@@ -1,8 +1,18 @@
 """Reads YAML that strangers wrote: whatever it is, it ends as a value or as one kind of error."""
 
+from dataclasses import dataclass
+
 import yaml
 
 _MOST_TEXT = 512 * 1024
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A YAML document: its node, which knows its place in the text, and its value."""
+
+    node: yaml.Node
+    value: object
 
 
 def load_yaml(text: str, kind: type[yaml.SafeLoader] = yaml.SafeLoader) -> object:
@@ -11,10 +21,25 @@ def load_yaml(text: str, kind: type[yaml.SafeLoader] = yaml.SafeLoader) -> objec
     Raises:
         yaml.YAMLError: If it is not YAML, or beyond the bounds.
     """
+    loaded = load_node(text, kind)
+    return loaded.value if loaded else None
+
+
+def load_node(text: str, kind: type[yaml.SafeLoader] = yaml.SafeLoader) -> Loaded | None:
+    """Returns what the text says together with its node; None where it is empty.
+
+    Raises:
+        yaml.YAMLError: If it is not YAML, or beyond the bounds.
+    """
     if len(text) > _MOST_TEXT:
         raise yaml.YAMLError(f"longer than {_MOST_TEXT >> 10} KiB")
     try:
-        return yaml.load(text, Loader=kind)  # noqa: S506 - a safe loader
+        loader = kind(text)
+        try:
+            node = loader.get_single_node()
+            return None if node is None else Loaded(node, loader.construct_document(node))
+        finally:
+            loader.dispose()
     except RecursionError as error:
         raise yaml.YAMLError("nested too deeply") from error
     except (ArithmeticError, AttributeError, LookupError, ValueError) as error:

@@ -1,0 +1,1 @@
+"""A card's front matter: reading it as the Hub does, and the Hub's rules about it."""

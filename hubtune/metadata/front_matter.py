@@ -1,0 +1,181 @@
+"""Reads the front matter of a card as the Hub does, and remembers on which line each of its keys stands."""
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import yaml
+
+from hubtune.metadata.safe_yaml import load_node
+
+KeyPath = tuple[str | int, ...]
+"""Where a value stands: the keys, and the positions in lists, that lead to it."""
+
+# Two searches for what would be one pattern, in which long runs of line ends had cubic cost.
+_START = re.compile(r"\s*---[\r\n]")
+_END = re.compile(r"[\r\n]---(?:\r\n|\n|\Z)")
+_BOOLEAN = "tag:yaml.org,2002:bool"
+_MOST_VALUES = 100_000
+_DEEPEST = 50
+# Beyond this JSON's numbers are not whole ones to most readers, and Python refuses to write the longest.
+_LARGEST = 1 << 64
+
+
+class _CardLoader(yaml.SafeLoader):
+    """Reads words as the Hub does: by YAML 1.2, where `no` is the code of Norwegian and not false."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - the base class has it so
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != _BOOLEAN]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+_CardLoader.add_implicit_resolver(_BOOLEAN, re.compile(r"(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+
+
+@dataclass(frozen=True)
+class Block:
+    """The text of a front matter within its card.
+
+    Attributes:
+        first_line: Number of the card's line on which the text begins, from 1.
+        end: Position of the first character after the closing line.
+    """
+
+    text: str
+    first_line: int
+    end: int
+
+
+@dataclass(frozen=True)
+class FrontMatter:
+    """What a front matter says.
+
+    Attributes:
+        data: Its values, as JSON has them.
+        lines: The card's line of each key and list item.
+        duplicates: Keys that stand twice in one mapping, with the line of the second.
+    """
+
+    data: Mapping[str, object]
+    lines: Mapping[KeyPath, int]
+    duplicates: tuple[tuple[str, int], ...]
+
+    def line(self, path: KeyPath) -> int:
+        """Returns the line of a value, or that of the nearest value around it."""
+        return next((self.lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in self.lines), 1)
+
+
+def find_block(text: str) -> Block | None:
+    """Returns the front matter of a card as text, or None where there is none."""
+    start = _START.match(text)
+    end = _END.search(text, start.end()) if start else None
+    if start is None or end is None:
+        return None
+    inner = text[start.end() : end.start()].rstrip("\r\n")
+    return Block(inner, first_line=text.count("\n", 0, start.end()) + 1, end=end.end())
+
+
+def read_block(block: Block) -> FrontMatter | None:
+    """Returns what a front matter says, or None where it says nothing.
+
+    Raises:
+        yaml.YAMLError: It is not YAML, not a mapping, or beyond the bounds.
+    """
+    loaded = load_node(block.text, _CardLoader)
+    if loaded is None or loaded.value is None:
+        return None
+    if not isinstance(loaded.value, dict):
+        raise NotAMappingError("the front matter is not a mapping")
+    plain = _Plain().copy(loaded.value)
+    assert isinstance(plain, dict), "a mapping is copied as one"
+    places = _Places(block.first_line)
+    places.visit(loaded.node, ())
+    return FrontMatter(plain, places.lines, tuple(places.duplicates))
+
+
+def front_matter(text: str) -> Mapping[str, object] | None:
+    """Returns the metadata of a card, or None where it has none.
+
+    Raises:
+        yaml.YAMLError: If the front matter is not a YAML mapping.
+    """
+    block = find_block(text)
+    read = read_block(block) if block else None
+    return read.data if read else None
+
+
+def split_card(text: str) -> tuple[str | None, str]:
+    """Returns the text of a card's front matter, or None where it has none, and the Markdown below it."""
+    block = find_block(text)
+    return (block.text, text[block.end :]) if block else (None, text)
+
+
+def items(value: object) -> list[object]:
+    """Returns the items of a list, or a single value as a list of one."""
+    return value if isinstance(value, list) else [value]
+
+
+def texts(card: Mapping[str, object], key: str) -> Iterator[str]:
+    """Yields the texts that stand under a key, be it one or a list."""
+    return (item for item in items(card.get(key)) if isinstance(item, str))
+
+
+class NotAMappingError(yaml.YAMLError):
+    """The front matter is YAML, and is a list or a plain value."""
+
+
+class _Plain:
+    """Copies YAML's values as JSON's, and refuses what references make endless or very large."""
+
+    def __init__(self) -> None:
+        self._left = _MOST_VALUES
+
+    def copy(self, value: object, depth: int = 0) -> object:
+        self._left -= 1
+        if self._left < 0 or depth > _DEEPEST:
+            raise yaml.YAMLError("the front matter is too large")
+        if isinstance(value, dict):
+            return {str(self.copy(key, depth + 1)): self.copy(item, depth + 1) for key, item in value.items()}
+        if isinstance(value, (list, tuple, set)):
+            return [self.copy(item, depth + 1) for item in value]
+        if isinstance(value, int) and abs(value) > _LARGEST:
+            raise yaml.YAMLError("a number is too large")
+        if isinstance(value, str):
+            # An escape can make half of a surrogate pair, which no answer could hold.
+            return value.encode(errors="replace").decode()
+        # Neither dates nor NaN are JSON.
+        is_plain = value is None or isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+        return value if is_plain else str(value)
+
+
+class _Places:
+    """Walks YAML's nodes once each: what an alias repeats has its place already."""
+
+    def __init__(self, first_line: int) -> None:
+        self._first_line = first_line
+        self._seen: set[int] = set()
+        self.lines: dict[KeyPath, int] = {}
+        self.duplicates: list[tuple[str, int]] = []
+
+    def visit(self, node: yaml.Node, path: KeyPath) -> None:
+        self.lines.setdefault(path, self._line(node))
+        if id(node) in self._seen or len(path) > _DEEPEST:
+            return
+        self._seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            for n, item in enumerate(node.value):
+                self.visit(item, (*path, n))
+        elif isinstance(node, yaml.MappingNode):
+            keys: set[str] = set()
+            for key, value in node.value:
+                name = str(key.value) if isinstance(key, yaml.ScalarNode) else ""
+                if isinstance(key, yaml.ScalarNode) and name in keys:
+                    self.duplicates.append((name, self._line(key)))
+                keys.add(name)
+                self.lines[(*path, name)] = self._line(key)
+                self.visit(value, (*path, name))
+
+    def _line(self, node: yaml.Node) -> int:
+        return self._first_line + int(node.start_mark.line)

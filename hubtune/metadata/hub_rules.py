@@ -1,0 +1,193 @@
+"""The rules by which the Hub accepts the metadata of a card.
+
+The messages are the Hub's own where they are known, since clients show them and suites look for them.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import yaml
+
+from hubtune.config.license_ids import LICENSE_IDS
+from hubtune.metadata.fault import Fault
+from hubtune.metadata.front_matter import front_matter, items
+from hubtune.metadata.model_index import check_model_index
+from hubtune.metadata.vocabulary import PIPELINE_TAGS, is_language
+
+_REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[\w.-]+)?")
+_EMPTY = "empty or missing yaml metadata in repo card"
+_RELATIONS = ("adapter", "finetune", "merge", "quantized")
+_EVERY = frozenset({"model", "dataset", "space"})
+
+_Card = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class HubRule:
+    """One rule.
+
+    Attributes:
+        id: A name that stays.
+        kinds: The kinds of repositories that it is about.
+        warns: Whether the Hub accepts what breaks it.
+    """
+
+    id: str
+    kinds: frozenset[str]
+    check: Callable[[_Card], Iterator[Fault]]
+    warns: bool = False
+
+
+def check_card(text: str, kind: str = "model") -> tuple[list[str], list[str]]:
+    """Returns the errors and the warnings about the metadata of a `model`'s, a `dataset`'s or another repo's card."""
+    try:
+        card = front_matter(text)
+    except yaml.YAMLError as error:
+        return [f"Invalid YAML metadata: {error}"], []
+    if not card:
+        return [], [_EMPTY]
+    errors: list[str] = []
+    warnings: list[str] = []
+    for rule in HUB_RULES:
+        if kind in rule.kinds:
+            (warnings if rule.warns else errors).extend(fault.message for fault in rule.check(card))
+    return errors, warnings
+
+
+def _check_license(card: _Card) -> Iterator[Fault]:
+    """`license` is one of the Hub's identifiers, or a list of them."""
+    if "license" in card:
+        values = items(card["license"])
+        if not values or any(item not in LICENSE_IDS for item in values):
+            yield Fault(("license",), f'"license" must be one of [{", ".join(LICENSE_IDS)}]')
+
+
+def _check_languages(card: _Card) -> Iterator[Fault]:
+    """`language` holds ISO 639 codes."""
+    if "language" not in card:
+        return
+    value = card["language"]
+    for n, item in enumerate(items(value)):
+        path = ("language", n) if isinstance(value, list) else ("language",)
+        if not isinstance(item, str):
+            yield Fault.at(path, "must be a string")
+        elif not is_language(item):
+            yield Fault.at(
+                path,
+                f'with value "{item}" is not valid. It must be an ISO 639-1, 639-2 or 639-3 code '
+                '(two/three letters), or a special value like "code", "multilingual". If you want to use BCP-47 '
+                "identifiers, you can specify them in language_bcp47.",
+            )
+
+
+def _check_lists(card: _Card) -> Iterator[Fault]:
+    """`tags` and `metrics` are lists of texts."""
+    for key in ("tags", "metrics"):
+        value = card.get(key)
+        if value is None:
+            continue
+        if not isinstance(value, list):
+            yield Fault.at((key,), "must be an array")
+            continue
+        yield from (Fault.at((key, n), "must be a string") for n, item in enumerate(value) if not isinstance(item, str))
+
+
+def _check_texts(card: _Card) -> Iterator[Fault]:
+    """Keys that hold one text hold one."""
+    for key in ("license_name", "license_link"):
+        if key in card and not isinstance(card[key], str):
+            yield Fault.at((key,), "must be a string")
+    for key in ("pipeline_tag", "library_name", "pretty_name"):
+        if card.get(key) is not None and not isinstance(card[key], str):
+            yield Fault.at((key,), "must be a string")
+
+
+def _check_base_model(card: _Card) -> Iterator[Fault]:
+    """`base_model` holds ids of models."""
+    value = card.get("base_model")
+    for n, item in enumerate(items(value)) if "base_model" in card else ():
+        if not _is_id(item):
+            path = ("base_model", n) if isinstance(value, list) else ("base_model",)
+            yield Fault(
+                path, f'"base_model" with value "{item}" is not valid. Use a model id from https://hf.co/models.'
+            )
+
+
+def _check_relation(card: _Card) -> Iterator[Fault]:
+    """`base_model_relation` is one of the Hub's words."""
+    if "base_model_relation" in card and card["base_model_relation"] not in _RELATIONS:
+        yield Fault.at(("base_model_relation",), f"must be one of [{', '.join(_RELATIONS)}]")
+
+
+def _check_datasets(card: _Card) -> Iterator[Fault]:
+    """`datasets` holds ids of data sets."""
+    value = card.get("datasets")
+    for n, item in enumerate(items(value)) if value is not None else ():
+        if not _is_id(item):
+            path = ("datasets", n) if isinstance(value, list) else ("datasets",)
+            advice = "If possible, use a dataset id from https://hf.co/datasets."
+            yield Fault.at(path, f'with value "{item}" is not valid. {advice}')
+
+
+def _check_widget(card: _Card) -> Iterator[Fault]:
+    """`widget` is a list of examples."""
+    if card.get("widget") is not None and not isinstance(card["widget"], (list, bool)):
+        yield Fault.at(("widget",), "must be an array")
+
+
+def _check_configs(card: _Card) -> Iterator[Fault]:
+    """`configs` of a data set is a list, each with a name."""
+    configs = card.get("configs")
+    if configs is None:
+        return
+    if not isinstance(configs, list):
+        yield Fault.at(("configs",), "must be an array")
+        return
+    for n, item in enumerate(configs):
+        if not isinstance(item, dict):
+            yield Fault.at(("configs", n), "must be of type object")
+        elif not isinstance(item.get("config_name"), str):
+            yield Fault.at(("configs", n, "config_name"), "must be a string")
+
+
+def _check_task(card: _Card) -> Iterator[Fault]:
+    """`pipeline_tag` is one of the Hub's tasks."""
+    if isinstance(card.get("pipeline_tag"), str):
+        yield from _unknown_tasks(card, "pipeline_tag")
+
+
+def _check_tasks(card: _Card) -> Iterator[Fault]:
+    """`task_categories` of a data set are tasks of the Hub."""
+    yield from _unknown_tasks(card, "task_categories")
+
+
+def _unknown_tasks(card: _Card, key: str) -> Iterator[Fault]:
+    for item in items(card.get(key)):
+        if isinstance(item, str) and item not in PIPELINE_TAGS:
+            listed = ", ".join(sorted(PIPELINE_TAGS))
+            yield Fault((key,), f'The {key} "{item}" is not in the official list: {listed}')
+
+
+def _is_id(item: object) -> bool:
+    return isinstance(item, str) and _REPO_ID.fullmatch(item) is not None
+
+
+_MODEL = frozenset({"model"})
+_DATASET = frozenset({"dataset"})
+
+HUB_RULES = (
+    HubRule("license-id", _EVERY, _check_license),
+    HubRule("language-code", _EVERY, _check_languages),
+    HubRule("metadata-list", _EVERY, _check_lists),
+    HubRule("metadata-text", _EVERY, _check_texts),
+    HubRule("base-model-id", _MODEL, _check_base_model),
+    HubRule("base-model-relation", _MODEL, _check_relation),
+    HubRule("datasets-id", _MODEL, _check_datasets),
+    HubRule("widget-list", _MODEL, _check_widget),
+    HubRule("model-index-form", _MODEL, check_model_index),
+    HubRule("data-configs", _DATASET, _check_configs),
+    HubRule("task-unknown", _MODEL, _check_task, warns=True),
+    HubRule("task-categories-unknown", _DATASET, _check_tasks, warns=True),
+)
+"""In the order in which the Hub tells of them."""
