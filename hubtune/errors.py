@@ -164,6 +164,12 @@ class LicenseRefusedError(HubtuneError):
     exit_code = 41
 
 
+class CardFindingsError(CardError):
+    """Linting a card found errors."""
+
+    exit_code = 42
+
+
 class TagExistsError(HubError):
     """The tag is taken by another commit; a tag is never moved."""
 

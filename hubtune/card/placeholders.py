@@ -10,8 +10,8 @@ from hubtune.errors import CardError
 _WORDS = re.compile(r"(?<![\w-])(?:TODO|TBD|TBC|FIXME)(?![\w-])")
 _PHRASES = re.compile(
     r"\[?\bmore information needed\b\]?|\blorem ipsum\b|\bto be (?:determined|written|filled in)\b"
-    r"|\{\{.*?\}\}|\{%.*?%\}|(?<![\w-])your[-_](?:user-?name|name|org|organi[sz]ation|model|repo)(?![\w-])"
-    r"|\[(?:insert|your|fill in|add)\b[^\]\n]*\](?!\()",
+    r"|\{\{.{0,500}?\}\}|\{%.{0,500}?%\}|(?<![\w-])your[-_](?:user-?name|name|org|organi[sz]ation|model|repo)(?![\w-])"
+    r"|\[(?:insert|your|fill in|add)\b[^\]\n]{0,500}\](?!\()",
     re.IGNORECASE | re.DOTALL,
 )
 _FILL_IN = re.compile(r"<([A-Za-z][\w -]{0,60})>")
@@ -31,11 +31,21 @@ _HTML_TAGS = frozenset(
 
 def find_placeholders(markdown: str) -> list[str]:
     """Returns the placeholders in Markdown text, each once; code is not looked into, since it may quote anything."""
+    return list(dict.fromkeys(found for _, found in locate_placeholders(markdown)))
+
+
+def locate_placeholders(markdown: str) -> list[tuple[int, str]]:
+    """Returns the placeholders in Markdown text, each with its line, from 1; code is not looked into."""
     prose = without_code(markdown).replace("\\", "").replace("&lt;", "<").replace("&gt;", ">")
-    found = [match[0] for pattern in (_WORDS, _PHRASES) for match in pattern.finditer(prose)]
+    matches = [match for pattern in (_WORDS, _PHRASES) for match in pattern.finditer(prose)]
     # A tag of HTML is a fault of another kind, and is shown as text.
-    found += [match[0] for match in _FILL_IN.finditer(prose) if match[1].lower() not in _HTML_TAGS]
-    return list(dict.fromkeys(" ".join(placeholder.split()) for placeholder in found))
+    matches += [match for match in _FILL_IN.finditer(prose) if match[1].lower() not in _HTML_TAGS]
+    found, line, counted = [], 1, 0
+    for match in sorted(matches, key=lambda match: match.start()):
+        line += prose.count("\n", counted, match.start())
+        counted = match.start()
+        found.append((line, " ".join(match[0].split())))
+    return found
 
 
 def is_placeholder_id(repo: str) -> bool:

@@ -1,4 +1,4 @@
-"""`hubtune card`: the model card."""
+"""`hubtune card`: the model card, and anybody's cards."""
 
 from pathlib import Path
 
@@ -6,7 +6,9 @@ import click
 
 from hubtune.cli.options import run_argument
 from hubtune.cli.output import Output
+from hubtune.errors import CardFindingsError, ConfigError
 from hubtune.records.base import Record, sha256_file
+from hubtune.records.pins import RepoType
 
 
 class CardRecord(Record):
@@ -18,7 +20,7 @@ class CardRecord(Record):
 
 @click.group()
 def card() -> None:
-    """The model card: render it, and see it as the Hub would show it."""
+    """Render the model card, preview it, check any card, and compare two."""
 
 
 @card.command()
@@ -59,3 +61,56 @@ def preview(output: Output, folder: Path, port: int, file: Path | None) -> None:
         output.progress.say(f"The card is at {address} (Ctrl-C ends it; reload the page after a change).")
 
     serve_preview(folder, port=port, on_ready=announce)
+
+
+type_option = click.option(
+    "--type",
+    "kind",
+    type=click.Choice(["model", "dataset"]),
+    help="What a card on disk is of, where its metadata leaves it open.",
+)
+
+
+@card.command()
+@click.argument("source", metavar="REPO|FOLDER", required=False)
+@type_option
+@click.option("--strict", is_flag=True, help="Warnings fail as errors do.")
+@click.option("--offline", is_flag=True, help="Ask no Hub for the licences of the base model and the data sets.")
+@click.option("--list-rules", is_flag=True, help="Print every rule with what holds for a card that passes.")
+@click.pass_obj
+def lint(
+    output: Output, source: str | None, kind: RepoType | None, strict: bool, offline: bool, list_rules: bool
+) -> int:
+    """Check any card: a Hub repository's, or one on disk. Exit code 0 means no errors.
+
+    REPO is org/name or datasets/org/name, with @TAG or @COMMIT if not main; FOLDER holds a README.md, or is one.
+    """
+    from hubtune.cli.findings import finding_lines, rule_lines
+    from hubtune.pipeline.card_sources import lint_named, list_of_rules
+
+    if list_rules:
+        rules = list_of_rules()
+        output.result(rules, rule_lines(rules))
+        return 0
+    if source is None:
+        raise ConfigError("There is nothing to check.", hint="hubtune card lint org/name, or a folder")
+    report = lint_named(source, kind=kind, offline=offline)
+    output.result(report, finding_lines(report))
+    failed = report.errors > 0 or (strict and report.warnings > 0)
+    return CardFindingsError.exit_code if failed else 0
+
+
+@card.command()
+@click.argument("before", metavar="A")
+@click.argument("after", metavar="B")
+@click.pass_obj
+def diff(output: Output, before: str, after: str) -> None:
+    """Show what changed from card A to card B: metadata, results and sections.
+
+    Each is org/name@TAG, a commit, a run directory, a folder with a README.md, or the file itself.
+    """
+    from hubtune.cli.card_changes import change_lines
+    from hubtune.pipeline.card_sources import diff_named
+
+    changes = diff_named(before, after)
+    output.result(changes, change_lines(changes))

@@ -9,6 +9,7 @@ from huggingface_hub.hf_api import RepoFile
 
 from hubtune.hub.translate import hub_errors
 from hubtune.records.base import disk_errors, sha256_file
+from hubtune.records.pins import RepoType
 
 
 def digests_at(repo: str, commit: str, wanted: Collection[str], *, download: bool = False) -> dict[str, str]:
@@ -45,3 +46,16 @@ def read_file(repo: str, commit: str, path: str) -> bytes | None:
         if not api.file_exists(repo, path, revision=commit):
             return None
         return Path(api.hf_hub_download(repo, path, revision=commit, local_dir=folder)).read_bytes()
+
+
+def read_files(repo: str, repo_type: RepoType, commit: str, paths: Collection[str]) -> dict[str, bytes]:
+    """Returns the content of some files, all of which the repository holds at a commit.
+
+    Raises:
+        HubError: They cannot be had.
+    """
+    with hub_errors(repo, commit), tempfile.TemporaryDirectory() as folder, disk_errors(Path(folder)):
+        return {
+            path: Path(hf_hub_download(repo, path, repo_type=repo_type, revision=commit, local_dir=folder)).read_bytes()
+            for path in paths
+        }

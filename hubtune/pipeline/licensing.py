@@ -6,13 +6,13 @@ from typing import Literal
 from hubtune.card.licensing.decision import LicenseDecision, decide
 from hubtune.card.licensing.files import Folders
 from hubtune.config.schema import TuneConfig
-from hubtune.errors import LicenseRefusedError, RepoNotFoundError
+from hubtune.errors import LicenseRefusedError
 from hubtune.hub.license_facts import fetch_licensed_input, read_licensed_input
-from hubtune.hub.read import resolve
+from hubtune.hub.named import resolve_named
 from hubtune.hub.snapshot import cached
 from hubtune.records.base import Record
 from hubtune.records.licenses import LicensedInput, LicenseRecord
-from hubtune.records.pins import Pin, PinSet, RepoType
+from hubtune.records.pins import Pin, PinSet
 from hubtune.records.rundir import RunDirectory
 
 
@@ -117,23 +117,12 @@ def _unique(pins: PinSet) -> list[Pin]:
 
 
 def _pin(text: str) -> Pin:
-    name, _, revision = text.partition("@")
-    kinds: list[tuple[RepoType, str]] = [("model", name), ("dataset", name)]
-    if name.startswith("datasets/"):
-        kinds = [("dataset", name.removeprefix("datasets/"))]
-    for kind, repo in kinds:
-        try:
-            found = resolve(repo, kind, revision or "main")
-        except RepoNotFoundError:
-            if (kind, repo) == kinds[-1]:
-                raise
-            continue
-        return Pin(
-            repo=repo,
-            type=kind,
-            requested=revision or "main",
-            commit=found.commit,
-            license=found.license,
-            gated=found.gated,
-        )
-    raise AssertionError("the last kind raises")
+    named = resolve_named(text)
+    return Pin(
+        repo=named.repo,
+        type=named.type,
+        requested=named.requested,
+        commit=named.found.commit,
+        license=named.found.license,
+        gated=named.found.gated,
+    )

@@ -1,0 +1,66 @@
+"""The list of rules: each a function with a name that stays, a usual severity, and a docstring that says what holds."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from hubtune.card.lint.card import Card
+from hubtune.card.lint.report import Severity
+
+
+@dataclass(frozen=True)
+class Hit:
+    """What a rule found.
+
+    Attributes:
+        severity: Where it is not the rule's usual one.
+    """
+
+    line: int
+    message: str
+    severity: Severity | None = None
+
+
+Check = Callable[[Card], Iterator[Hit]]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule; `summary` says in a line what holds for a card that passes."""
+
+    id: str
+    severity: Severity
+    summary: str
+    check: Check
+
+
+_RULES: dict[str, Rule] = {}
+
+
+def rule(id: str, severity: Severity = "error") -> Callable[[Check], Check]:
+    """Registers a function as a rule; the first line of its docstring becomes the summary.
+
+    Raises:
+        ValueError: The name is taken.
+    """
+
+    def register(check: Check) -> Check:
+        add_rule(Rule(id, severity, (check.__doc__ or "").partition("\n")[0].strip(), check))
+        return check
+
+    return register
+
+
+def add_rule(new: Rule) -> None:
+    """Registers a rule.
+
+    Raises:
+        ValueError: The name is taken.
+    """
+    if new.id in _RULES:
+        raise ValueError(f"there are two rules {new.id}")
+    _RULES[new.id] = new
+
+
+def all_rules() -> list[Rule]:
+    """Returns every rule, by name."""
+    return sorted(_RULES.values(), key=lambda rule: rule.id)

@@ -1,0 +1,40 @@
+"""Whether there is metadata that can be read."""
+
+from collections.abc import Iterator
+
+import yaml
+
+from hubtune.card.lint.card import Card
+from hubtune.card.lint.registry import Hit, rule
+from hubtune.metadata.front_matter import NotAMappingError
+
+
+@rule("front-matter-missing")
+def missing(card: Card) -> Iterator[Hit]:
+    """The card begins with metadata between two lines of ---."""
+    if card.front is None and card.fault is None:
+        yield Hit(1, "there is no metadata; a card begins with YAML between two lines of ---")
+
+
+@rule("front-matter-yaml")
+def not_yaml(card: Card) -> Iterator[Hit]:
+    """The metadata is YAML."""
+    if card.fault is None or isinstance(card.fault, NotAMappingError) or card.block is None:
+        return
+    mark = card.fault.problem_mark if isinstance(card.fault, yaml.MarkedYAMLError) else None
+    said = getattr(card.fault, "problem", None) or str(card.fault)
+    yield Hit(card.block.first_line + (int(mark.line) if mark else 0), f"the metadata cannot be read: {said}")
+
+
+@rule("front-matter-mapping")
+def not_a_mapping(card: Card) -> Iterator[Hit]:
+    """The metadata is a mapping of keys to values."""
+    if isinstance(card.fault, NotAMappingError) and card.block is not None:
+        yield Hit(card.block.first_line, "the metadata has to be keys with values, such as `license: mit`")
+
+
+@rule("front-matter-duplicate-key")
+def duplicate_key(card: Card) -> Iterator[Hit]:
+    """No key stands twice."""
+    for key, line in card.front.duplicates if card.front else ():
+        yield Hit(line, f"`{key}` stands here a second time; readers keep one of the two values")

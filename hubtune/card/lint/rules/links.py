@@ -1,0 +1,104 @@
+"""Links and pictures, in Markdown and in HTML: where they lead, and what they load."""
+
+import posixpath
+import re
+from collections.abc import Iterator
+from urllib.parse import unquote, urlsplit
+
+from hubtune.card.lint.card import Card
+from hubtune.card.lint.document import Link
+from hubtune.card.lint.registry import Hit, rule
+
+_SCHEME = re.compile(r"^\s*([A-Za-z][A-Za-z0-9+.-]{0,20}):")
+_IGNORED = re.compile(r"[\x00-\x20]")
+_SCRIPTS = ("javascript", "vbscript")
+
+
+@rule("link-dead")
+def link_dead(card: Card) -> Iterator[Hit]:
+    """Relative links lead to files of the repository."""
+    for link in _links(card):
+        if not link.is_image and _is_dead(card, link.target):
+            yield Hit(link.line, f"the link leads to {link.target!r}, which is no file of the repository")
+
+
+@rule("image-dead")
+def image_dead(card: Card) -> Iterator[Hit]:
+    """Pictures without an address are files of the repository."""
+    for link in _links(card):
+        if link.is_image and _is_dead(card, link.target):
+            yield Hit(link.line, f"the picture {link.target!r} is no file of the repository")
+
+
+@rule("anchor-dead", "warning")
+def anchor_dead(card: Card) -> Iterator[Hit]:
+    """Links within the card lead to a heading or a named place."""
+    places = {heading.anchor for heading in card.document.headings}
+    places |= {tag.attributes[key] for tag in card.document.tags for key in ("id", "name") if key in tag.attributes}
+    lower = {place.lower() for place in places}
+    for link in _links(card):
+        name = unquote(link.target[1:]).lower()
+        if link.target.startswith("#") and name and name.removeprefix("user-content-") not in lower:
+            yield Hit(link.line, f"{link.target!r} leads to no heading of the card")
+
+
+@rule("image-alt", "warning")
+def image_alt(card: Card) -> Iterator[Hit]:
+    """Every picture says in words what it shows."""
+    for link in _links(card):
+        if link.is_image and not link.text.strip():
+            shown = link.target if len(link.target) <= 100 else f"{link.target[:99]}…"
+            yield Hit(link.line, f"the picture {shown!r} has no alternative text for those who cannot see it")
+
+
+@rule("image-insecure", "warning")
+def image_insecure(card: Card) -> Iterator[Hit]:
+    """Pictures from elsewhere come over https."""
+    for link in _links(card):
+        if link.is_image and link.target.lower().startswith("http://"):
+            yield Hit(link.line, f"the picture {link.target!r} comes over http, where anyone on the way can change it")
+
+
+@rule("script-link")
+def script_link(card: Card) -> Iterator[Hit]:
+    """No link runs a script."""
+    # Markdown's own links with such targets stay text to a careful parser, and are links to others.
+    targets = [(link.target, link.line) for link in _links(card)]
+    targets += [(found[1], line) for found, line in _refused(card)]
+    for target, line in targets:
+        scheme = _SCHEME.match(_IGNORED.sub("", target[:200]))
+        if scheme and scheme[1].lower() in _SCRIPTS:
+            yield Hit(line, f"the link {target[:60]!r} runs a script")
+
+
+_REFUSED = re.compile(r"\]\(\s{0,10}<?((?:javascript|vbscript)\s{0,10}:[^)\s]{0,60})", re.IGNORECASE)
+
+
+def _refused(card: Card) -> Iterator[tuple[re.Match[str], int]]:
+    for paragraph in card.document.paragraphs:
+        for found in _REFUSED.finditer(paragraph.text):
+            yield found, paragraph.line + paragraph.text.count("\n", 0, found.start())
+
+
+def _links(card: Card) -> Iterator[Link]:
+    yield from card.document.links
+    for tag in card.document.tags:
+        if tag.name == "img":
+            yield Link(tag.attributes.get("src", ""), tag.attributes.get("alt", ""), tag.line, is_image=True)
+        elif tag.name == "a" and "href" in tag.attributes:
+            yield Link(tag.attributes["href"], "", tag.line)
+
+
+def _is_dead(card: Card, target: str) -> bool:
+    """Whether a target is a path within the repository, and nothing is there."""
+    target = target.strip()
+    if card.source.exists is None or not target or target.startswith(("#", "/", "\\")) or _SCHEME.match(target):
+        return False
+    try:
+        path = urlsplit(target).path
+    except ValueError:
+        return True
+    name = posixpath.normpath(unquote(path)) if path else "."
+    if name == ".":
+        return False
+    return name.startswith("../") or name == ".." or not card.source.exists(name)

@@ -1,0 +1,20 @@
+"""Text that somebody meant to replace."""
+
+from collections.abc import Iterator
+
+from hubtune.card.lint.card import Card
+from hubtune.card.lint.registry import Hit, rule
+from hubtune.card.placeholders import locate_placeholders
+
+
+@rule("placeholder")
+def placeholder(card: Card) -> Iterator[Hit]:
+    """No text is left to be filled in."""
+    sections = [(heading.line, heading.title) for heading in card.document.headings if heading.level <= 2]
+    title, position = "", 0
+    for line, found in locate_placeholders(card.body):
+        while position < len(sections) and sections[position][0] <= line:
+            title = sections[position][1]
+            position += 1
+        where = f"section {title}: " if title else ""
+        yield Hit(line, f"{where}placeholder {found!r}")

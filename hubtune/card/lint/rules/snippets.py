@@ -1,0 +1,113 @@
+"""Code blocks: whether they can be what they say they are."""
+
+import ast
+import json
+import re
+import textwrap
+import warnings
+from collections.abc import Iterator
+
+import yaml
+
+from hubtune.card.lint.card import Card
+from hubtune.card.lint.document import Fence
+from hubtune.card.lint.registry import Hit, rule
+from hubtune.metadata.safe_yaml import load_yaml
+
+_LONGEST = 50_000
+_PYTHON = frozenset({"python", "py", "python3"})
+_LOADERS = frozenset({"from_pretrained", "pipeline", "load_dataset", "snapshot_download", "hf_hub_download"})
+_REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+
+
+@rule("snippet-python")
+def snippet_python(card: Card) -> Iterator[Hit]:
+    """Python examples are Python."""
+    for fence in _fences(card, _PYTHON):
+        _, fault = _parse(fence.content)
+        if fault is not None:
+            yield Hit(fence.line + max(0, (fault.lineno or 1) - 1), f"this is not Python: {fault.msg}")
+
+
+@rule("snippet-json", "warning")
+def snippet_json(card: Card) -> Iterator[Hit]:
+    """JSON examples are JSON."""
+    for fence in _fences(card, frozenset({"json"})):
+        try:
+            json.loads(fence.content)
+        except json.JSONDecodeError as error:
+            yield Hit(fence.line + error.lineno - 1, f"this is not JSON: {error.msg}")
+        except (RecursionError, ValueError):
+            yield Hit(fence.line, "this is not JSON that can be read")
+
+
+@rule("snippet-yaml", "warning")
+def snippet_yaml(card: Card) -> Iterator[Hit]:
+    """YAML examples are YAML."""
+    for fence in _fences(card, frozenset({"yaml", "yml"})):
+        try:
+            load_yaml(fence.content)
+        except yaml.YAMLError as error:
+            mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+            said = getattr(error, "problem", None) or "it cannot be read"
+            yield Hit(fence.line + (int(mark.line) if mark else 0), f"this is not YAML: {said}")
+
+
+@rule("snippet-unpinned", "warning")
+def snippet_unpinned(card: Card) -> Iterator[Hit]:
+    """Examples on hubtune's cards load from the Hub at a revision."""
+    for fence in _fences(card, _PYTHON) if card.own else ():
+        tree, _ = _parse(fence.content)
+        names = _constants(tree) if tree else {}
+        for call in ast.walk(tree) if tree else ():
+            if isinstance(call, ast.Call) and _name(call.func) in _LOADERS:
+                repos = [repo for argument in call.args for repo in _texts(argument, names) if _REPO.fullmatch(repo)]
+                if repos and not any(keyword.arg in ("revision", None) for keyword in call.keywords):
+                    yield Hit(fence.line + call.lineno - 1, f"{repos[0]!r} is loaded without a `revision`")
+
+
+def _fences(card: Card, languages: frozenset[str]) -> Iterator[Fence]:
+    return (fence for fence in card.document.fences if fence.language in languages and len(fence.content) <= _LONGEST)
+
+
+def _parse(code: str) -> tuple[ast.Module | None, SyntaxError | None]:
+    """Parses an example, which may be a session, a notebook's cell, or leave something out."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(_as_program(code)), None
+    except SyntaxError as error:
+        return None, error
+    except (ValueError, RecursionError, MemoryError):
+        return None, SyntaxError("it is nested too deeply, or has a null character")
+
+
+def _as_program(code: str) -> str:
+    lines = textwrap.dedent(code).split("\n")
+    if any(line.lstrip().startswith(">>> ") for line in lines):
+        lines = [line.lstrip()[4:] if line.lstrip().startswith((">>> ", "... ")) else "" for line in lines]
+    kept = []
+    for line in lines:
+        bare = line.lstrip()
+        indent = line[: len(line) - len(bare)]
+        kept.append(f"{indent}pass" if bare.startswith(("!", "%", "$ ")) or bare.rstrip() in ("...", "…") else line)
+    return "\n".join(kept)
+
+
+def _constants(tree: ast.Module) -> dict[str, str]:
+    found = {}
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            found.update({target.id: node.value.value for target in node.targets if isinstance(target, ast.Name)})
+    return found
+
+
+def _texts(node: ast.expr, names: dict[str, str]) -> Iterator[str]:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, ast.Name) and node.id in names:
+        yield names[node.id]
+
+
+def _name(node: ast.expr) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
