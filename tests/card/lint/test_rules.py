@@ -13,6 +13,7 @@ from tests.card.lint.cards import (
     FRONT,
     GOOD,
     GOOD_DATA,
+    INDEX,
     LLAMA,
     MIT,
     STATED_LICENSE,
@@ -184,3 +185,71 @@ def test_every_rule_says_in_one_sentence_what_holds(rule) -> None:
 def test_a_stated_licence_that_the_inputs_forbid_is_told_on_its_line() -> None:
     found = lint_source(FAILING["license-inputs"].given()).findings
     assert [(one.line, one.severity) for one in found if one.rule == "license-inputs"] == [(STATED_LICENSE, "error")]
+
+
+@pytest.mark.parametrize(
+    ("text", "severity"),
+    [
+        ("TODO", "error"),
+        ("See {{ base_model }}.", "error"),
+        ("It thinks between <think> and the answer.", "warning"),
+        ("@misc{a, title={{Quotes of the World}}}", "warning"),
+    ],
+)
+def test_what_may_be_meant_as_it_is_written_is_a_warning(text: str, severity: str) -> None:
+    (finding,) = lint_source(body(text).given()).findings
+    assert (finding.rule, finding.severity) == ("placeholder", severity)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "print('a'\n    % 'b')",
+        "pip install peft\nimport peft",
+        "x = [1, 2, …]",
+        "async def f():\n    await g(...)",
+        "for a in b:\n    ...",
+        "In = 1\n",
+        ">>> x\n1\n",
+    ],
+)
+def test_what_authors_mean_as_python_is_taken_as_such(code: str) -> None:
+    assert lint_source(body(f"```python\n{code}\n```").given()).findings == []
+
+
+@pytest.mark.parametrize("code", ["print 'a'", "x = = 1", "def f(:\n  pass", "  x = 1\n y = 2"])
+def test_what_is_not_python_is_an_error(code: str) -> None:
+    (finding,) = lint_source(body(f"```python\n{code}\n```").given()).findings
+    assert (finding.rule, finding.severity) == ("snippet-python", "error")
+
+
+def test_json_lines_are_json() -> None:
+    assert lint_source(body('```json\n{"a": 1}\n{"a": 2}\n```').given()).findings == []
+
+
+@pytest.mark.parametrize(
+    ("shown", "is_there"),
+    [
+        ("27.4035", True),
+        ("27.40", True),
+        ("27.4", True),
+        ("27", True),
+        ("2740.35 %", True),
+        ("0.274", True),
+        ("27.41", False),
+        ("27.5", False),
+        ("1127.40", False),
+        ("v27.4", False),
+    ],
+)
+def test_a_rounded_result_counts_as_shown(shown: str, is_there: bool) -> None:
+    text = card(body=BODY.replace("27.40 |", f"{shown} |"))
+    found = {finding.rule for finding in lint_source(Example(text).given()).findings}
+    assert ("model-index-unshown" not in found) == is_there
+
+
+def test_many_results_that_are_not_shown_are_told_together() -> None:
+    values = "".join(f"    - {{type: acc, value: {n}.5}}\n" for n in range(100, 160))
+    found = lint_source(Example(card(FRONT + INDEX + values)).given()).findings
+    assert len(found) == 11
+    assert "50 more results" in found[-1].message

@@ -72,9 +72,10 @@ def dataset(card: Card) -> Iterator[Hit]:
 def task(card: Card) -> Iterator[Hit]:
     """Each result names its task, and holds at least one metric."""
     for path, result in _results(card):
-        for key in ("task", "metrics"):
-            if not result.get(key):
-                yield Hit(card.line(*path), f"{show_path(path)} has no `{key}`, and the Hub leaves such a result out")
+        if not result.get("task"):
+            yield Hit(card.line(*path), f"{show_path(path)} has no `task`, and the Hub leaves such a result out")
+        if not result.get("metrics"):
+            yield Hit(card.line(*path), f"{show_path(path)} has no `metrics`, so that it says nothing", "warning")
 
 
 @rule("model-index-revision", "warning")

@@ -16,6 +16,7 @@ from hubtune.metadata.safe_yaml import load_yaml
 
 _LONGEST = 50_000
 _PYTHON = frozenset({"python", "py", "python3"})
+_SHELL = ("!", "%", "$ ", "pip install ")
 _LOADERS = frozenset({"from_pretrained", "pipeline", "load_dataset", "snapshot_download", "hf_hub_download"})
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
@@ -36,7 +37,8 @@ def snippet_json(card: Card) -> Iterator[Hit]:
         try:
             json.loads(fence.content)
         except json.JSONDecodeError as error:
-            yield Hit(fence.line + error.lineno - 1, f"this is not JSON: {error.msg}")
+            if not _is_json_lines(fence.content):
+                yield Hit(fence.line + error.lineno - 1, f"this is not JSON: {error.msg}")
         except (RecursionError, ValueError):
             yield Hit(fence.line, "this is not JSON that can be read")
 
@@ -66,6 +68,13 @@ def snippet_unpinned(card: Card) -> Iterator[Hit]:
                     yield Hit(fence.line + call.lineno - 1, f"{repos[0]!r} is loaded without a `revision`")
 
 
+def _is_json_lines(content: str) -> bool:
+    try:
+        return len([json.loads(line) for line in content.splitlines() if line.strip()]) > 1
+    except (RecursionError, ValueError):
+        return False
+
+
 def _fences(card: Card, languages: frozenset[str]) -> Iterator[Fence]:
     return (fence for fence in card.document.fences if fence.language in languages and len(fence.content) <= _LONGEST)
 
@@ -75,7 +84,10 @@ def _parse(code: str) -> tuple[ast.Module | None, SyntaxError | None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return ast.parse(_as_program(code)), None
+            try:
+                return ast.parse(code), None
+            except SyntaxError:
+                return ast.parse(_as_program(code)), None
     except SyntaxError as error:
         return None, error
     except (ValueError, RecursionError, MemoryError):
@@ -83,14 +95,14 @@ def _parse(code: str) -> tuple[ast.Module | None, SyntaxError | None]:
 
 
 def _as_program(code: str) -> str:
-    lines = textwrap.dedent(code).split("\n")
+    lines = textwrap.dedent(code).replace("…", "...").split("\n")
     if any(line.lstrip().startswith(">>> ") for line in lines):
         lines = [line.lstrip()[4:] if line.lstrip().startswith((">>> ", "... ")) else "" for line in lines]
     kept = []
     for line in lines:
         bare = line.lstrip()
         indent = line[: len(line) - len(bare)]
-        kept.append(f"{indent}pass" if bare.startswith(("!", "%", "$ ")) or bare.rstrip() in ("...", "…") else line)
+        kept.append(f"{indent}pass" if bare.startswith(_SHELL) or bare.rstrip() == "..." else line)
     return "\n".join(kept)
 
 
