@@ -190,6 +190,16 @@ def test_the_readme_shows_what_a_lint_prints(hubtune, tmp_path: Path, monkeypatc
     assert f"```text\n{shown}```" in README.read_text(encoding="utf-8")
 
 
+def test_the_readme_shows_what_a_diff_prints(hubtune, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    changed = FRONT.replace("license: mit", "license: apache-2.0") + INDEX.replace("27.4035", "25.5")
+    cards = {"v1": card(), "v2": card(changed, BODY.replace("prompts.", "prompts and jokes."))}
+    for name, text in cards.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "README.md").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    assert f"```text\n{hubtune('card', 'diff', 'v1', 'v2').out}```" in README.read_text(encoding="utf-8")
+
+
 def test_two_releases_are_compared(hubtune, hub) -> None:
     hub.api.create_tag("org/model", tag="v1")
     hub.commit("org/model", {"README.md": card(FRONT + INDEX.replace("27.4035", "25.5")).encode()})

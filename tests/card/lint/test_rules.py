@@ -223,6 +223,34 @@ def test_what_is_not_python_is_an_error(code: str) -> None:
     assert (finding.rule, finding.severity) == ("snippet-python", "error")
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["/home/ann/base", "~/base", "./base", "..", "C:\\base", "out/run/base", "out/checkpoint-500", "data/a.jsonl"],
+)
+def test_a_path_is_told_once_and_as_a_path(path: str) -> None:
+    found = lint_source(Example(card(FRONT.replace("[org/quotes]", f"['{path}']"))).given()).findings
+    assert [finding.rule for finding in found] == ["local-path"]
+
+
+def test_metadata_that_is_never_closed_is_told_as_such() -> None:
+    (finding,) = (one for one in lint_source(Example("---\nlicense: mit\n# Card\n").given()).findings if one.line == 1)
+    assert (finding.rule, finding.message) == ("front-matter-missing", "the metadata is never closed")
+
+
+@pytest.mark.parametrize(
+    ("value", "severity"),
+    [("null", "error"), ("3", "error"), ("default", None)],
+)
+def test_a_config_of_null_is_an_error_on_its_line(value: str, severity: str | None) -> None:
+    index = INDEX.replace(
+        "dataset: {type: org/quotes, ", f"dataset:\n        config: {value}\n        type: org/quotes\n    #"
+    )
+    found = [
+        one for one in lint_source(Example(card(FRONT + index)).given()).findings if one.rule == "model-index-form"
+    ]
+    assert [(one.severity, one.line) for one in found] == ([(severity, 15)] if severity else [])
+
+
 def test_json_lines_are_json() -> None:
     assert lint_source(body('```json\n{"a": 1}\n{"a": 2}\n```').given()).findings == []
 

@@ -13,7 +13,9 @@ from hubtune.metadata.front_matter import NotAMappingError
 def missing(card: Card) -> Iterator[Hit]:
     """The card begins with metadata between two lines of ---."""
     if card.front is None and card.fault is None:
-        yield Hit(1, "there is no metadata; a card begins with YAML between two lines of ---")
+        opened = card.block is None and card.text.lstrip().startswith("---\n")
+        said = "is never closed" if opened else "is missing; a card begins with YAML between two lines of ---"
+        yield Hit(1, f"the metadata {said}")
 
 
 @rule("front-matter-yaml")

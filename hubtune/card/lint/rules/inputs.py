@@ -8,7 +8,10 @@ from hubtune.card.lint.registry import Hit, rule
 from hubtune.card.placeholders import find_placeholders, is_placeholder_id
 from hubtune.metadata.front_matter import items
 
-_PATH = re.compile(r"^(?:[/~\\]|\.{1,2}(?:[/\\]|$)|[A-Za-z]:[\\/]|file:)|\\|(?:^|/)checkpoint-\d+/?$|/.*/")
+_PATH = re.compile(
+    r"^(?:[/~\\]|\.{1,2}(?:[/\\]|$)|[A-Za-z]:[\\/]|file:)|\\|(?:^|/)checkpoint-\d+/?$|/.*/"
+    r"|\.(?:jsonl?|csv|tsv|parquet|txt|arrow|zip|gz|safetensors|bin|pt)$"
+)
 _TEXTS = ("license_name", "license_link", "pretty_name", "thumbnail")
 
 

@@ -48,7 +48,9 @@ def contradiction(card: Card) -> Iterator[Hit]:
     exact: dict[str, list[float]] = {}
     for metric in indexed_metrics(card):
         if metric.number is not None:
-            exact.setdefault(_fold(metric.type), []).append(metric.number)
+            # A card's tables have the measure's name in words, which the metadata's names begin with.
+            for name in {_fold(metric.type), _fold(metric.name.partition(" on ")[0])}:
+                exact.setdefault(name, []).append(metric.number)
     within = [(section.heading.line, section.end) for section in evaluation_sections(card)]
     for table in card.document.tables:
         column = next((n for n, title in enumerate(table.titles) if _TUNED.match(title)), None)
