@@ -1,5 +1,6 @@
 """Cards that a user names, wherever they are: on the Hub or on disk; checking one and comparing two."""
 
+import os
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -83,7 +84,7 @@ def open_card(named: str, kind: RepoType | None = None) -> CardSource:
         ConfigError: It is neither a path nor a repository's name.
     """
     path = Path(named)
-    if path.exists():
+    if os.path.lexists(path):
         return read_folder(path, kind)
     name = named.partition("@")[0]
     try:

@@ -19,21 +19,21 @@ def read_folder(path: Path, kind: RepoType | None = None) -> CardSource:
     Raises:
         CardError: There is no card, or it cannot be read.
     """
-    file = path / CARD_NAME if path.is_dir() else path
-    if not file.is_file():
-        raise CardError(f"There is no {file}.", hint="Give a folder with a README.md, or the file itself.")
-    folder = file.parent
     try:
+        file = path / CARD_NAME if path.is_dir() else path
+        if not file.is_file():
+            raise CardError(f"There is no {file}.", hint="Give a folder with a README.md, or the file itself.")
+        folder = file.parent
         content = _head(file, MOST_BYTES + 1)
         licenses = {
             name: _head(folder / name, MOST_LICENSE_BYTES).decode(errors="replace")
             for name in LICENSE_NAMES
             if (folder / name).is_file()
         }
+        # The files that a run's card names come to stand beside it when it is published.
+        is_run = (folder / "pins.json").is_file()
     except OSError as error:
-        raise CardError(f"{file} cannot be read: {error.strerror}.") from error
-    # The files that a run's card names come to stand beside it when it is published.
-    is_run = (folder / "pins.json").is_file()
+        raise CardError(f"The card of {path} cannot be read: {error.strerror}.") from error
     return CardSource(
         content, kind, path=str(file), exists=None if is_run else _looks_in(folder), license_texts=licenses
     )

@@ -160,6 +160,7 @@ def test_a_card_that_is_too_large_is_not_even_fetched(hubtune, hub) -> None:
         ("org/nothing", RepoNotFoundError),
         ("org/model@v9", RevisionNotFoundError),
         ("no such folder", ConfigError),
+        ("a" * 5_000, ConfigError),
         ("org/bare", CardError),
     ],
 )
@@ -172,6 +173,12 @@ def test_what_is_not_there_is_told(hubtune, hub, named: str, error: type[Excepti
 def test_a_folder_without_a_card_is_told(hubtune, tmp_path: Path) -> None:
     with pytest.raises(CardError, match=r"There is no .*README.md"):
         hubtune("card", "lint", tmp_path)
+
+
+def test_a_card_that_is_a_link_to_nothing_is_told(hubtune, tmp_path: Path) -> None:
+    (tmp_path / "README.md").symlink_to("nothing")
+    with pytest.raises(CardError):
+        hubtune("card", "lint", tmp_path / "README.md")
 
 
 def test_the_rules_are_listed(hubtune) -> None:
