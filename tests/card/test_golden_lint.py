@@ -1,0 +1,32 @@
+"""Every golden card lints clean, in a repository that holds what a release ships, against its inputs' own licences."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hubtune.card.licensing.files import license_files
+from hubtune.card.lint.folder import read_folder
+from hubtune.card.lint.run import lint_source
+from hubtune.card.plots import render_pictures
+from hubtune.card.render import render_card
+from tests.sample_cards import CARDS
+
+# Nothing is known to be allowed there, which is what its card says too.
+UNLICENSED = "nothing-assessed"
+
+
+@pytest.mark.parametrize("kind", CARDS)
+def test_a_golden_card_has_no_finding(kind: str, tmp_path: Path) -> None:
+    inputs = CARDS[kind]()
+    files = {"README.md": render_card(inputs).encode(), **render_pictures(inputs)}
+    if inputs.licenses.verdict != "refused":
+        files |= license_files(inputs.licenses, {}, owner="org", year=2026)
+    for path, content in files.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(content)
+    # An unclear licence that the author signed off is the card's to show, and cannot be seen by a rule.
+    terms = [] if inputs.licenses.accepted or kind == UNLICENSED else [term.input for term in inputs.licenses.terms]
+    source = replace(read_folder(tmp_path), inputs=tuple(terms), name=inputs.target and inputs.target.repo[4:])
+
+    assert [f"{found.line}: {found.rule}: {found.message}" for found in lint_source(source).findings] == []
