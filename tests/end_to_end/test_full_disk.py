@@ -30,7 +30,7 @@ def test_a_cache_that_fills_while_fetching_ends_the_fetching(world, tiny_disk):
 
 
 def test_a_run_directory_that_fills_keeps_the_adapter_that_it_had(finished, tiny_disk):
-    disk = tiny_disk("100k")
+    disk = tiny_disk("400k")
     moved = disk / "run"
     shutil.copytree(finished.run_dir, moved)
     before = digests(moved / "adapter")
@@ -41,7 +41,7 @@ def test_a_run_directory_that_fills_keeps_the_adapter_that_it_had(finished, tiny
 
 
 def test_a_card_that_cannot_be_written_keeps_the_one_before(finished, tiny_disk):
-    disk = tiny_disk("100k")
+    disk = tiny_disk("400k")
     moved = disk / "run"
     shutil.copytree(finished.run_dir, moved)
     before = (moved / "README.md").read_text()

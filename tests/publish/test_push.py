@@ -207,7 +207,7 @@ def test_weights_that_the_hub_serves_damaged_are_found_and_the_commit_not_tagged
 
     def damaging(*args: object, **options: object) -> str:
         made = commit(*args, **options)
-        (stored,) = served.root.rglob(digest)
+        (stored,) = (served.root / "objects").rglob(digest)
         stored.write_bytes(b"WEIGHTS")
         return made
 
