@@ -11,12 +11,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import jinja2
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from hubtune.card.engine import card_engine
 from hubtune.card.inputs import CardInputs
 from hubtune.card.markdown import Markdown
 from hubtune.errors import CardError
+from hubtune.resources import templates_dir
 
 _SUFFIX = ".md.j2"
 _LARGEST_TEMPLATE = 64 * 1024
@@ -54,7 +57,17 @@ def own_templates(folder: str | None) -> dict[str, str]:
             found[name] = content.decode("utf-8")
         except UnicodeDecodeError as error:
             raise CardError(f"The card template {file.name} is not UTF-8 text.") from error
+        _check_syntax(file.name, found[name])
     return found
+
+
+def _check_syntax(name: str, text: str) -> None:
+    try:
+        card_engine(templates_dir()).parse(text)
+    except jinja2.TemplateSyntaxError as error:
+        raise CardError(f"The card template {name}, line {error.lineno}: {error.message}.") from error
+    except RecursionError:
+        raise CardError(f"The card template {name} is nested too deeply.") from None
 
 
 def title_of(name: str) -> str:

@@ -3,8 +3,6 @@
 import re
 
 from hubtune.card.markdown import without_code
-from hubtune.config.schema import STATEMENTS, TuneConfig
-from hubtune.errors import CardError
 
 # Upper case alone: "todo" is a word of Spanish and Portuguese, and part of many names.
 _WORDS = re.compile(r"(?<![\w-])(?:TODO|TBD|TBC|FIXME)(?![\w-])")
@@ -51,29 +49,3 @@ def locate_placeholders(markdown: str) -> list[tuple[int, str]]:
 def is_placeholder_id(repo: str) -> bool:
     """Whether a repository id is a documentation's example, such as your-username/my-model."""
     return bool(_ID.search(repo))
-
-
-def check_statements(config: TuneConfig, repo: str | None = None) -> None:
-    """Checks the author's statements and the repository's name, so that a blank is found before training.
-
-    Args:
-        config: The run's config.
-        repo: The repository of the release, where it is not the config's.
-
-    Raises:
-        CardError: There are placeholders; the details name the key of each.
-    """
-    faults = [
-        f"card.{key} holds the placeholder {placeholder!r}"
-        for key in STATEMENTS
-        for placeholder in find_placeholders(getattr(config.card, key) or "")
-    ]
-    target = repo or config.publish.repo
-    if target is not None and is_placeholder_id(target):
-        faults.append(f"publish.repo is {target!r}, an example's name")
-    if faults:
-        raise CardError(
-            "The card cannot be made: what the config says about it is unfinished.",
-            details=faults,
-            hint="Write what you know, or take the key out: the card then says that it was not assessed.",
-        )

@@ -18,7 +18,6 @@ from hubtune.card.markdown import Markdown
 from hubtune.card.metadata import build_metadata, card_title
 from hubtune.card.outline import SECTIONS
 from hubtune.card.own_templates import own_templates, records_context, render_own, title_of
-from hubtune.card.placeholders import check_statements
 from hubtune.card.sections.evaluation import evaluation
 from hubtune.card.sections.licensing import displays, licensing
 from hubtune.card.sections.provenance import making, provenance
@@ -27,6 +26,7 @@ from hubtune.card.sections.statements import bias, ethics, privacy, risks, uses
 from hubtune.card.sections.summary import summary
 from hubtune.card.sections.training import training_data, training_procedure
 from hubtune.card.sections.usage import usage
+from hubtune.card.statements import check_statements
 from hubtune.errors import CardError
 from hubtune.resources import templates_dir
 

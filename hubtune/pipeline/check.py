@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from hubtune.card.licensing.decision import LicenseDecision
-from hubtune.card.placeholders import check_statements
+from hubtune.card.statements import check_statements
 from hubtune.config.schema import BaseModelConfig, DataConfig, TuneConfig
 from hubtune.errors import CheckError, DiskFullError, HubtuneError
 from hubtune.hub.snapshot import cache_folder

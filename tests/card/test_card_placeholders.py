@@ -3,7 +3,8 @@
 import pytest
 
 from hubtune.card.inputs import CardInputs
-from hubtune.card.placeholders import check_statements, find_placeholders
+from hubtune.card.placeholders import find_placeholders
+from hubtune.card.statements import check_statements
 from hubtune.config.load import parse_config
 from hubtune.errors import CardError
 
@@ -70,3 +71,22 @@ def test_a_config_without_blanks_passes(inputs: CardInputs) -> None:
 def test_the_repository_of_the_command_line_is_looked_at_too(inputs: CardInputs) -> None:
     with pytest.raises(CardError):
         check_statements(inputs.config, "your-username/quotes-lora")
+
+
+@pytest.mark.parametrize(
+    ("section", "fault"),
+    [
+        (
+            "accept_license: {repo: org/x, reason: TODO, by: a desk}",
+            "card.accept_license[0].reason holds the placeholder",
+        ),
+        ("contact: '[write](javascript:alert(1))'", "card.contact: the link"),
+        (f"ethics: {'x' * 60_000}\n  risks: {'y' * 60_000}\n  bias: {'z' * 60_000}", "the statements have 180,000"),
+    ],
+    ids=["blank in a reason", "script", "length"],
+)
+def test_what_would_stop_the_card_is_found_before_training(section: str, fault: str) -> None:
+    config = parse_config(f"base: {{repo: org/base}}\ndata: [{{repo: org/sayings, text: quote}}]\ncard:\n  {section}\n")
+    with pytest.raises(CardError) as caught:
+        check_statements(config)
+    assert [detail.startswith(fault) for detail in caught.value.details] == [True]
