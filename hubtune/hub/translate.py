@@ -11,6 +11,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.errors import (
     HfHubHTTPError,
+    HFValidationError,
     LocalEntryNotFoundError,
     LocalTokenNotFoundError,
     OfflineModeIsEnabled,
@@ -46,6 +47,10 @@ def hub_errors(repo: str = "", revision: str = "") -> Iterator[None]:
         httpx2.HTTPError,
     ) as error:
         raise explain(error, repo, revision) from error
+    except HFValidationError as error:
+        raise RepoNotFoundError(
+            f"{repo!r} is not a name that a repository can have.", hint="A repository is called namespace/name."
+        ) from error
 
 
 def explain(error: Exception, repo: str = "", revision: str = "") -> HubError:

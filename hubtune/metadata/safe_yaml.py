@@ -25,6 +25,23 @@ def load_yaml(text: str, kind: type[yaml.SafeLoader] = yaml.SafeLoader) -> objec
     return loaded.value if loaded else None
 
 
+def check_stream(text: str) -> None:
+    """Reads any number of documents for their form alone: tags may be any.
+
+    Raises:
+        yaml.YAMLError: If it is not YAML, or beyond the bounds.
+    """
+    if len(text) > _MOST_TEXT:
+        raise yaml.YAMLError(f"longer than {_MOST_TEXT >> 10} KiB")
+    try:
+        for _ in yaml.compose_all(text, Loader=yaml.SafeLoader):
+            pass
+    except RecursionError as error:
+        raise yaml.YAMLError("nested too deeply") from error
+    except ValueError as error:
+        raise yaml.YAMLError(f"a value is not what it looks like: {error}") from error
+
+
 def load_node(text: str, kind: type[yaml.SafeLoader] = yaml.SafeLoader) -> Loaded | None:
     """Returns what the text says together with its node; None where it is empty.
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from hubtune.errors import RepoNotFoundError
 from hubtune.hub.contents import digests_at, read_file
 from hubtune.hub.read import Identity, find_tag, repo_url, resolve, whoami
 from hubtune.records.base import sha256_bytes
@@ -101,3 +102,9 @@ def test_a_file_is_read_at_its_commit_and_a_missing_one_is_none(served):
 
     assert read_file("org/thing", first, "a.txt") == b"\xff\r\n"
     assert read_file("org/thing", first, "none.txt") is None
+
+
+@pytest.mark.parametrize("name", ["a b", "org/x--y", "a/b/c", ""])
+def test_a_name_that_no_repository_can_have_is_not_found(name: str):
+    with pytest.raises(RepoNotFoundError, match="is not a name that a repository can have"):
+        resolve(name, "model", "main")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from hubtune.card.lint.html_tags import Tag, find_tags
+from hubtune.card.lint.html_tags import Tag, find_headings, find_tags
 
 _NOT_IN_ANCHOR = re.compile(r"[^\w\- ]")
 
@@ -78,6 +78,7 @@ class Document:
 
     last_line: int
     headings: list[Heading] = field(default_factory=list)
+    html_headings: list[str] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
     tags: list[Tag] = field(default_factory=list)
     fences: list[Fence] = field(default_factory=list)
@@ -125,6 +126,7 @@ def parse_document(text: str) -> Document:
             document.fences.append(_fence(token, lines, line))
         elif token.type == "html_block":
             document.tags += find_tags(token.content, line)
+            document.html_headings += find_headings(token.content)
         elif token.type == "table_open":
             document.tables.append(_table(tokens, n))
         elif token.type == "paragraph_open":
@@ -156,9 +158,14 @@ def _read_inline(document: Document, token: Token, line: int) -> None:
 
 def _heading(level: int, inline: Token, line: int, anchors: dict[str, int]) -> Heading:
     title = "".join(child.content for child in inline.children or ()).strip()
-    slug = _NOT_IN_ANCHOR.sub("", title.lower()).replace(" ", "-")
+    slug = anchor_of(title)
     anchors[slug] = anchors.get(slug, -1) + 1
     return Heading(level, title, line, slug if anchors[slug] == 0 else f"{slug}-{anchors[slug]}")
+
+
+def anchor_of(title: str) -> str:
+    """Returns what a link to a heading ends with, where no other heading has the same title."""
+    return _NOT_IN_ANCHOR.sub("", title.lower()).replace(" ", "-")
 
 
 def _fence(token: Token, lines: list[str], line: int) -> Fence:

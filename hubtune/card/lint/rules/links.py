@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from urllib.parse import unquote, urlsplit
 
 from hubtune.card.lint.card import Card
-from hubtune.card.lint.document import Link
+from hubtune.card.lint.document import Link, anchor_of
 from hubtune.card.lint.registry import Hit, rule
 
 _SCHEME = re.compile(r"^\s*([A-Za-z][A-Za-z0-9+.-]{0,20}):")
 _IGNORED = re.compile(r"[\x00-\x20]")
 _SCRIPTS = ("javascript", "vbscript")
+_PAGES = ("data:text/html", "data:application/xhtml")
 
 
 @rule("link-dead")
@@ -34,6 +35,7 @@ def image_dead(card: Card) -> Iterator[Hit]:
 def anchor_dead(card: Card) -> Iterator[Hit]:
     """Links within the card lead to a heading or a named place."""
     places = {heading.anchor for heading in card.document.headings}
+    places |= {anchor_of(title) for title in card.document.html_headings}
     places |= {tag.attributes[key] for tag in card.document.tags for key in ("id", "name") if key in tag.attributes}
     lower = {place.lower() for place in places}
     for link in _links(card):
@@ -66,12 +68,13 @@ def script_link(card: Card) -> Iterator[Hit]:
     targets = [(link.target, link.line) for link in _links(card)]
     targets += [(found[1], line) for found, line in _refused(card)]
     for target, line in targets:
-        scheme = _SCHEME.match(_IGNORED.sub("", target[:200]))
-        if scheme and scheme[1].lower() in _SCRIPTS:
+        plain = _IGNORED.sub("", target[:200]).lower()
+        scheme = _SCHEME.match(plain)
+        if scheme and (scheme[1] in _SCRIPTS or plain.startswith(_PAGES)):
             yield Hit(line, f"the link {target[:60]!r} runs a script")
 
 
-_REFUSED = re.compile(r"\]\(\s{0,10}<?((?:javascript|vbscript)\s{0,10}:[^)\s]{0,60})", re.IGNORECASE)
+_REFUSED = re.compile(r"\]\(\s{0,10}<?((?:javascript|vbscript|data)\s{0,10}:[^)\s]{0,60})", re.IGNORECASE)
 
 
 def _refused(card: Card) -> Iterator[tuple[re.Match[str], int]]:
@@ -84,7 +87,9 @@ def _links(card: Card) -> Iterator[Link]:
     yield from card.document.links
     for tag in card.document.tags:
         if tag.name == "img":
-            yield Link(tag.attributes.get("src", ""), tag.attributes.get("alt", ""), tag.line, is_image=True)
+            # An `alt` that is there and empty says on purpose that the picture is an ornament.
+            text = tag.attributes.get("alt", "") or ("ornament" if "alt" in tag.attributes else "")
+            yield Link(tag.attributes.get("src", ""), text, tag.line, is_image=True)
         elif tag.name == "a" and "href" in tag.attributes:
             yield Link(tag.attributes["href"], "", tag.line)
 

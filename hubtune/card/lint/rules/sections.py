@@ -53,7 +53,7 @@ DATA_TOPICS = (
 @rule("section-missing", "warning")
 def section_missing(card: Card) -> Iterator[Hit]:
     """The card has the sections that readers look for; a card of hubtune has all of hubtune's."""
-    titles = [heading.title for heading in card.document.headings]
+    titles = [*(heading.title for heading in card.document.headings), *card.document.html_headings]
     if card.own:
         present = {heading.title for heading in card.document.headings if heading.level <= 2}
         for section in SECTIONS:

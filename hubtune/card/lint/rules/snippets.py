@@ -12,12 +12,15 @@ import yaml
 from hubtune.card.lint.card import Card
 from hubtune.card.lint.document import Fence
 from hubtune.card.lint.registry import Hit, rule
-from hubtune.metadata.safe_yaml import load_yaml
+from hubtune.metadata.safe_yaml import check_stream
 
 _LONGEST = 50_000
 _PYTHON = frozenset({"python", "py", "python3"})
 _SHELL = ("!", "%", "$ ", "pip install ")
 _LOADERS = frozenset({"from_pretrained", "pipeline", "load_dataset", "snapshot_download", "hf_hub_download"})
+_ELLIPSIS = re.compile(r",[ \t]*\.\.\.(?=[ \t]*[,\n)\]}]|[ \t]*$)")
+_JSON_TEXT = re.compile(r'"(?:[^"\\\n]|\\.)*"')
+_DOTS = re.compile(r"\.\.\.|…")
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
@@ -37,7 +40,7 @@ def snippet_json(card: Card) -> Iterator[Hit]:
         try:
             json.loads(fence.content)
         except json.JSONDecodeError as error:
-            if not _is_json_lines(fence.content):
+            if not _is_excerpt(fence.content) and not _is_json_lines(fence.content):
                 yield Hit(fence.line + error.lineno - 1, f"this is not JSON: {error.msg}")
         except (RecursionError, ValueError):
             yield Hit(fence.line, "this is not JSON that can be read")
@@ -48,7 +51,7 @@ def snippet_yaml(card: Card) -> Iterator[Hit]:
     """YAML examples are YAML."""
     for fence in _fences(card, frozenset({"yaml", "yml"})):
         try:
-            load_yaml(fence.content)
+            check_stream(fence.content)
         except yaml.YAMLError as error:
             mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
             said = getattr(error, "problem", None) or "it cannot be read"
@@ -63,9 +66,15 @@ def snippet_unpinned(card: Card) -> Iterator[Hit]:
         names = _constants(tree) if tree else {}
         for call in ast.walk(tree) if tree else ():
             if isinstance(call, ast.Call) and _name(call.func) in _LOADERS:
-                repos = [repo for argument in call.args for repo in _texts(argument, names) if _REPO.fullmatch(repo)]
+                given = [*call.args, *(keyword.value for keyword in call.keywords)]
+                repos = [repo for argument in given for repo in _texts(argument, names) if _REPO.fullmatch(repo)]
                 if repos and not any(keyword.arg in ("revision", None) for keyword in call.keywords):
                     yield Hit(fence.line + call.lineno - 1, f"{repos[0]!r} is loaded without a `revision`")
+
+
+def _is_excerpt(content: str) -> bool:
+    """Whether an example says by dots outside its texts that something is left out."""
+    return _DOTS.search(_JSON_TEXT.sub("", content)) is not None
 
 
 def _is_json_lines(content: str) -> bool:
@@ -87,7 +96,16 @@ def _parse(code: str) -> tuple[ast.Module | None, SyntaxError | None]:
             try:
                 return ast.parse(code), None
             except SyntaxError:
-                return ast.parse(_as_program(code)), None
+                program = _as_program(code)
+            try:
+                return ast.parse(program), None
+            except SyntaxError as error:
+                fault = error
+            try:
+                return ast.parse(_ELLIPSIS.sub("", program)), None
+            except SyntaxError:
+                # What it says without the dots would be of another text than the card's.
+                return None, fault
     except SyntaxError as error:
         return None, error
     except (ValueError, RecursionError, MemoryError):
@@ -99,10 +117,13 @@ def _as_program(code: str) -> str:
     if any(line.lstrip().startswith(">>> ") for line in lines):
         lines = [line.lstrip()[4:] if line.lstrip().startswith((">>> ", "... ")) else "" for line in lines]
     kept = []
+    continued = False
     for line in lines:
         bare = line.lstrip()
         indent = line[: len(line) - len(bare)]
-        kept.append(f"{indent}pass" if bare.startswith(_SHELL) or bare.rstrip() == "..." else line)
+        shell = bare.startswith(_SHELL)
+        kept.append("" if continued else f"{indent}pass" if shell or bare.rstrip() == "..." else line)
+        continued = (shell or continued) and bare.rstrip().endswith("\\")
     return "\n".join(kept)
 
 
