@@ -21,6 +21,8 @@ from hubtune.card.markdown import Markdown
 from hubtune.errors import CardError
 from hubtune.resources import templates_dir
 
+# Who could replace these could leave out what the licences of the inputs demand of a release.
+_OURS = ("licensing",)
 _SUFFIX = ".md.j2"
 _LARGEST_TEMPLATE = 64 * 1024
 _LARGEST_OUTPUT = 256 * 1024
@@ -45,6 +47,11 @@ def own_templates(folder: str | None) -> dict[str, str]:
         name = file.name.removesuffix(_SUFFIX)
         if not file.name.endswith(_SUFFIX) or not file.is_file():
             continue
+        if name in _OURS:
+            raise CardError(
+                f"The card template {file.name} would replace the section that shows what licences demand.",
+                hint="Give it another name, such as terms.md.j2: it is then added as a section of its own.",
+            )
         if not _NAME.fullmatch(name):
             raise CardError(
                 f"The card template {file.name} has a name that cannot be used.",

@@ -10,6 +10,7 @@ import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import ValidationError
 
+from hubtune.card import markdown
 from hubtune.card.check import check_card
 from hubtune.card.engine import card_engine
 from hubtune.card.frontmatter import dump_front_matter, explain_metadata
@@ -106,7 +107,8 @@ def render_card(inputs: CardInputs, templates: Path | None = None) -> str:
 
 
 def _check_displays(card: str, inputs: CardInputs) -> None:
-    missing = [text for text in displays(inputs.licenses) if text not in card]
+    visible = markdown.without_code(card)
+    missing = [text for text in displays(inputs.licenses) if text not in visible]
     if missing:
         raise CardError(
             "The card lacks a text that a licence of its inputs demands.",

@@ -35,7 +35,7 @@ def check_statements(config: TuneConfig, repo: str | None = None) -> None:
         for placeholder in find_placeholders(text)
     ]
     faults += [f"{key}: {fault}" for key, text in texts.items() for fault in _script_links(text)]
-    length = sum(len(text) for text in texts.values())
+    length = sum(len(statement(text)) for text in texts.values())
     if length > _MOST_CHARACTERS:
         faults.append(f"the statements have {length:,} characters together, and {_MOST_CHARACTERS:,} are the most")
     target = repo or config.publish.repo
@@ -51,6 +51,8 @@ def check_statements(config: TuneConfig, repo: str | None = None) -> None:
 
 def _texts(config: TuneConfig) -> Iterator[tuple[str, str]]:
     for key in STATEMENTS:
+        yield f"card.{key}", getattr(config.card, key) or ""
+    for key in ("license_name", "license_link"):
         yield f"card.{key}", getattr(config.card, key) or ""
     for number, entry in enumerate(config.card.accept_license):
         yield f"card.accept_license[{number}].reason", entry.reason

@@ -6,11 +6,18 @@ Reasons for the defaults: LoRA on all linear layers with a rate about ten times 
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from hubtune.config.fields import Column, LicenseChoice, RepoId, Revision, Tag, TargetRepoId, Template
 
-Statement = Annotated[str, Field(min_length=1, max_length=65_536)]
+
+def _check_visible(value: str) -> str:
+    if not any(character.isprintable() and not character.isspace() for character in value):
+        raise ValueError("there is no text in it; leave the key out where there is nothing to say")
+    return value
+
+
+Statement = Annotated[str, Field(min_length=1, max_length=65_536), AfterValidator(_check_visible)]
 
 
 class _Section(BaseModel):
@@ -134,8 +141,13 @@ class CardConfig(_Section):
 
     @model_validator(mode="after")
     def _named_other(self) -> Self:
-        if self.license != "other" and (self.license_name or self.license_link):
+        given = (self.license_name is not None, self.license_link is not None)
+        if self.license != "other" and any(given):
             raise ValueError("license_name and license_link describe a license of `other`, and license is another")
+        if any(given) and not all(given):
+            raise ValueError("license_name and license_link go together")
+        if self.license_link is not None and not self.license_link.startswith(("https://", "http://")):
+            raise ValueError("license_link is the address of the licence's text, https://…")
         return self
 
 

@@ -31,7 +31,7 @@ def read_statement_files(mapping: Mapping, folder: Path) -> list[Problem]:
             del card[key]
             continue
         try:
-            card[key] = _read(folder / path)
+            card[key] = _read(folder / path, folder)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             problems.append(Problem(f"card.{key}", f"the file {path} cannot be used: {reason}"))
@@ -39,7 +39,12 @@ def read_statement_files(mapping: Mapping, folder: Path) -> list[Problem]:
     return problems
 
 
-def _read(path: Path) -> str:
+def _read(path: Path, folder: Path) -> str:
+    # A config that somebody else wrote must not bring this machine's files onto a card.
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ValueError("it is not in the config's folder")
+    if path.exists() and not path.is_file():
+        raise ValueError("it is no regular file")
     with path.open("rb") as file:
         content = file.read(_LONGEST + 1)
     if len(content) > _LONGEST:

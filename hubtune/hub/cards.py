@@ -13,7 +13,7 @@ def front_matter_of(folder: Path) -> dict[str, object]:
         return {}
     try:
         card = RepoCard(path.read_text(encoding="utf-8"), ignore_metadata_errors=True)
-    except (ValueError, yaml.YAMLError):
+    except (ValueError, RecursionError, yaml.YAMLError):
         return {}
     content: dict[str, object] = card.data.to_dict()  # type: ignore[no-untyped-call]
     return content

@@ -13,6 +13,7 @@ from hubtune.records.base import sha256_file
 from hubtune.records.licenses import LicensedInput
 from hubtune.records.pins import Pin, stated_licenses
 
+_LONGEST = 300
 LEGAL_PATTERNS = ("LICEN[CS]E*", "COPYING*", "NOTICE*", "*USE[_-]POLICY*")
 """Names of the files that hold a licence, in capitals; they are looked for at the top of the repository alone."""
 
@@ -31,11 +32,17 @@ def read_licensed_input(pin: Pin, folder: Path) -> LicensedInput:
         kind="base" if pin.type == "model" else "data",
         repo=pin.repo,
         commit=pin.commit,
-        licenses=stated_licenses(pin.license),
-        license_name=name if isinstance(name, str) and name.strip() else None,
-        license_link=link if isinstance(link, str) and link.strip() else None,
+        licenses=[line for entry in stated_licenses(pin.license) if (line := _line(entry))],
+        license_name=_line(name),
+        license_link=_line(link),
         files={path.name: sha256_file(path) for path in legal_files(folder)},
     )
+
+
+def _line(value: object) -> str | None:
+    """Returns what a stranger's card states as one line of bounded length, since it goes into plain text files."""
+    line = " ".join(value.split())[:_LONGEST] if isinstance(value, str) else ""
+    return "".join(character for character in line if character.isprintable()) or None
 
 
 def legal_files(folder: Path) -> list[Path]:

@@ -27,8 +27,9 @@ _PATTERNS: dict[RepoType, list[str] | None] = {
         "merges.txt",
         "vocab.txt",
         "README.md",
-        *("LICENSE*", "LICENCE*", "License*", "Licence*", "license*", "licence*", "COPYING*", "NOTICE*", "Notice*"),
-        *("*USE_POLICY*", "*USE-POLICY*", "*use_policy*", "*use-policy*"),
+        # The names of `hubtune.hub.license_facts`, in whatever letters.
+        *("[Ll][Ii][Cc][Ee][Nn][CcSs][Ee]*", "[Cc][Oo][Pp][Yy][Ii][Nn][Gg]*", "[Nn][Oo][Tt][Ii][Cc][Ee]*"),
+        "*[Uu][Ss][Ee][_-][Pp][Oo][Ll][Ii][Cc][Yy]*",
     ],
     "dataset": None,
 }

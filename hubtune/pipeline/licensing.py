@@ -109,7 +109,7 @@ def require_allowed(decision: LicenseDecision) -> LicenseDecision:
 
 def license_folders(pins: PinSet) -> Folders:
     """Returns where the snapshot of each input is."""
-    return {("base" if pin.type == "model" else "data", pin.repo): cached(pin) for pin in pins.all()}
+    return {("base" if pin.type == "model" else "data", pin.repo, pin.commit): cached(pin) for pin in pins.all()}
 
 
 def _unique(pins: PinSet) -> list[Pin]:

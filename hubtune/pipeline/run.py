@@ -5,6 +5,7 @@ from pathlib import Path
 
 from hubtune.card.inputs import CardInputs
 from hubtune.card.snippet import usage_snippet
+from hubtune.card.statements import check_statements
 from hubtune.config.load import training_digest
 from hubtune.config.schema import TuneConfig
 from hubtune.errors import HubtuneError, RecordError
@@ -12,6 +13,7 @@ from hubtune.pin.lock import lock_file, write_lock
 from hubtune.pin.pinning import Resolution, fetch_snapshots
 from hubtune.pipeline.check import check_run
 from hubtune.pipeline.extras import require_train
+from hubtune.pipeline.licensing import decide_release, license_record, require_allowed
 from hubtune.pipeline.stages import run_card, run_data, run_evaluate, run_publish, run_train
 from hubtune.records.base import Record
 from hubtune.records.evaluation import EvaluationRecord
@@ -105,6 +107,10 @@ def run_job(config: TuneConfig, config_file: Path, options: RunOptions, progress
         run = _pin(config, config_file, checks.resolution, options, progress)
     else:
         progress.say(f"Going on with {run.path}")
+        # The card's part of the config may be another than the run was started with.
+        check_statements(config)
+        if options.publish:
+            require_allowed(decide_release(config, license_record(run).inputs))
         run.write_config(config)
     if not (run.has(TrainingRecord) and run.has(EvaluationRecord) and run.adapter_dir.is_dir()):
         _train_and_evaluate(run, progress)

@@ -32,6 +32,12 @@ class LicensedInput(Record):
     files: dict[str, str] = Field(default_factory=dict)
 
     @property
+    def license_files(self) -> list[str]:
+        """Those of `files` that hold a licence, not a notice or a policy; the one that `license_link` names first."""
+        found = [name for name in self.files if name.upper().startswith(("LICENSE", "LICENCE", "COPYING"))]
+        return sorted(found, key=lambda name: (name != self.license_link, len(name), name))
+
+    @property
     def label(self) -> str:
         """What to call the input: its repository where there is one."""
         return self.repo or f"the {'base model' if self.kind == 'base' else 'data set'}"

@@ -81,7 +81,7 @@ def test_the_repository_of_the_command_line_is_looked_at_too(inputs: CardInputs)
             "card.accept_license[0].reason holds the placeholder",
         ),
         ("contact: '[write](javascript:alert(1))'", "card.contact: the link"),
-        (f"ethics: {'x' * 60_000}\n  risks: {'y' * 60_000}\n  bias: {'z' * 60_000}", "the statements have 180,000"),
+        (f"ethics: {'x' * 60_000}\n  risks: {'y' * 60_000}\n  bias: {'z' * 60_000}", "the statements have 180,0"),
     ],
     ids=["blank in a reason", "script", "length"],
 )

@@ -108,10 +108,11 @@ def test_a_name_that_a_licence_demands_is_checked_before_training(world, sources
         "--json", "run", "--push", "lab/Llama-quotes", "--run-dir", "run", "-s", "train.epochs=0.1", "--hub", world.hub
     ).document
 
+    base = world.record("pins.json")["base"]["commit"]
     with world.served() as api:
         files = {
             name: (world.root / "pulled" / name).read_text()
-            for name in ("LICENSE", "NOTICE", "README.md", "LICENSES/models/lab/Llama-3.2-tiny/LICENSE.txt")
+            for name in ("LICENSE", "NOTICE", "README.md", f"LICENSES/models/lab/Llama-3.2-tiny/{base[:7]}/LICENSE.txt")
             if api.hf_hub_download(done["repo"], name, revision="v1.0.0", local_dir=world.root / "pulled")
         }
     assert files["LICENSE"] == "LLAMA 3.2 COMMUNITY LICENSE AGREEMENT\n"

@@ -12,9 +12,11 @@ from typing import Literal
 from hubtune.card.licensing.duties import Duty, attribution, duties_of
 from hubtune.card.licensing.rules import (
     Term,
+    against_missing_stated_text,
     against_missing_texts,
     against_one,
     against_pairs,
+    against_share_alike_of_the_unknown,
     against_stated,
     against_unknown,
     flows_into,
@@ -83,18 +85,18 @@ def decide(
         wanted_link: Where its text is.
     """
     terms = tuple(sorted(_terms(inputs), key=lambda term: (term.input.kind, term.input.label, term.license.id)))
-    used = tuple(entry for entry in accepted if any(entry.repo == term.input.repo for term in terms))
+    unclear = {term.input.repo for term in terms if not term.license.known}
+    used = tuple(entry for entry in accepted if entry.repo in unclear)
     refusals = [
         *against_unknown(terms, accepted),
         *against_one(terms),
         *against_pairs([term.license for term in terms]),
         *against_missing_texts(terms),
+        *against_share_alike_of_the_unknown(terms),
     ]
     result = None if refusals else _resulting(terms)
     if wanted != "auto":
-        refusals += against_stated(terms, wanted, result)
-        if wanted == OTHER and result != OTHER and not (wanted_name and wanted_link):
-            refusals.append("a licence of `other` needs card.license_name and card.license_link")
+        refusals += [*against_stated(terms, wanted, result), *against_missing_stated_text(terms, wanted)]
         result = wanted
     duties = duties_of([(term.input, term.license) for term in terms], used)
     refusals += [
@@ -141,7 +143,7 @@ def _resulting(terms: Sequence[Term]) -> str:
         return own.id
     if base:
         return OTHER
-    return next(iter(every)) if len(every) == 1 else OTHER
+    return min(every) if len(every) == 1 else OTHER
 
 
 def _share_alike_target(licenses: Sequence[License]) -> str:

@@ -71,11 +71,15 @@ def _duties(item: LicensedInput, license: License) -> Iterator[Duty]:
         yield Duty("notice", f"Ship the notice: {license.notice}", license.notice)
     if "SA" in flags:
         yield Duty(
-            "share_alike", f"Put the release under the licence of {item.label}, {license.name}, or its successor"
+            "share_alike",
+            f"Put the release under the licence of {item.label}, {license.name}, or its successor",
+            "Changed versions that are passed on stay under the same licence.",
         )
     if "NC" in flags:
         yield Duty(
-            "non_commercial", f"Say plainly that use is non-commercial, as {license.name} of {item.label} demands"
+            "non_commercial",
+            f"Say plainly that use is non-commercial, as {license.name} of {item.label} demands",
+            "Use of this release is non-commercial only.",
         )
     if license.restrictions:
         yield Duty(
@@ -87,4 +91,8 @@ def _duties(item: LicensedInput, license: License) -> Iterator[Duty]:
     if license.display:
         yield Duty("display", f'Show "{license.display}" with the model', license.display)
     if license.name_prefix:
-        yield Duty("name_prefix", f'Begin the model\'s name with "{license.name_prefix}"')
+        yield Duty(
+            "name_prefix",
+            f'Begin the model\'s name with "{license.name_prefix}"',
+            f'Models made from this one have names that begin with "{license.name_prefix}".',
+        )

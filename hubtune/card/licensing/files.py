@@ -12,10 +12,11 @@ LICENSE_FILE = "LICENSE"
 NOTICE_FILE = "NOTICE"
 TEXTS_FOLDER = "LICENSES"
 _HOLDERS = ("<copyright holders>", "<owner>")
+_SHORT = 7
 _RULE = "=" * 78
 
-Folders = Mapping[tuple[str, str], Path]
-"""Snapshot of each input, by kind and repository."""
+Folders = Mapping[tuple[str, str, str], Path]
+"""Snapshot of each input, by kind, repository and commit."""
 
 
 def license_files(decision: LicenseDecision, folders: Folders, *, owner: str, year: int) -> dict[str, bytes]:
@@ -63,21 +64,28 @@ def _inputs(decision: LicenseDecision) -> list[LicensedInput]:
 
 
 def _own_files(item: LicensedInput, folders: Folders) -> Iterator[tuple[str, bytes]]:
-    folder = folders.get((item.kind, item.repo or ""))
+    folder = _folder(item, folders)
     for name in item.files if folder is not None else ():
         assert folder is not None
-        yield (
-            f"{TEXTS_FOLDER}/{'models' if item.kind == 'base' else 'datasets'}/{item.repo}/{name}",
-            (folder / name).read_bytes(),
-        )
+        kind = "models" if item.kind == "base" else "datasets"
+        yield f"{TEXTS_FOLDER}/{kind}/{item.repo}/{(item.commit or '')[:_SHORT]}/{name}", (folder / name).read_bytes()
+
+
+def _folder(item: LicensedInput, folders: Folders) -> Path | None:
+    return folders.get((item.kind, item.repo or "", item.commit or ""))
 
 
 def _lacking_texts(decision: LicenseDecision) -> Iterator[tuple[str, str]]:
     """Yields the texts that have to travel along where an input's repository has none, from those of hubtune."""
+    holders: dict[str, list[str]] = {}
     for term in decision.terms:
-        text = license_table().text_of(term.license)
-        if text is not None and not term.input.files and term.license.flags & {"N", "SA", "NC", "A"}:
-            yield f"{TEXTS_FOLDER}/{term.license.id}.txt", _filled(text, f"the copyright holders of {term.input.label}")
+        if term.license.flags and not term.input.license_files:
+            holders.setdefault(term.license.id, []).append(term.input.label)
+    for license, labels in holders.items():
+        text = license_table().text_of(license_table().find(license))
+        if text is not None:
+            named = ", ".join(dict.fromkeys(labels))
+            yield f"{TEXTS_FOLDER}/{license}.txt", _filled(text, f"the copyright holders of {named}")
 
 
 def _license_text(decision: LicenseDecision, folders: Folders, owner: str, year: int) -> bytes | None:
@@ -95,15 +103,16 @@ def _license_text(decision: LicenseDecision, folders: Folders, owner: str, year:
         return _filled(text, owner, year).encode()
     if decision.license == OTHER and decision.terms:
         return _combined(decision, folders)
-    return (
-        f"This release is licensed under {decision.license}.\n"
-        f"Its text: https://spdx.org/licenses/ (identifiers of SPDX) or {decision.license_link or 'its publisher'}.\n"
-    ).encode()
+    # A licence whose text is not at hand was refused.
+    return None
 
 
 def _combined(decision: LicenseDecision, folders: Folders) -> bytes:
     non_commercial = any("NC" in term.license.flags for term in decision.terms)
-    head = ["The terms of all of the following licences hold for this release, each with its text below:", ""]
+    head = []
+    if decision.license_link and decision.license_link != LICENSE_FILE:
+        head += [f"This release is licensed under {decision.license_name}: {decision.license_link}", ""]
+    head += ["The terms of all of the following licences hold for this release, each with its text below:", ""]
     head += [f"- {line}" for line in decision.attributions]
     if non_commercial:
         head += ["", "Use of this release is non-commercial only."]
@@ -126,9 +135,8 @@ def _title(term: Term) -> str:
 
 
 def _license_file(term: Term, folders: Folders) -> bytes | None:
-    folder = folders.get((term.input.kind, term.input.repo or ""))
-    names = [name for name in term.input.files if name.upper().startswith(("LICENSE", "LICENCE", "COPYING"))]
-    return (folder / min(names, key=len)).read_bytes() if folder is not None and names else None
+    folder, names = _folder(term.input, folders), term.input.license_files
+    return (folder / names[0]).read_bytes() if folder is not None and names else None
 
 
 def _filled(text: str, holder: str, year: int | None = None) -> str:

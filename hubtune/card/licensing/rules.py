@@ -24,7 +24,8 @@ def against_unknown(terms: Sequence[Term], accepted: Sequence[AcceptedLicense]) 
         if term.license.known:
             continue
         where = term.input.label
-        if term.license.id == OTHER and not (term.input.files or term.input.license_link):
+        linked = (term.input.license_link or "").startswith(("http://", "https://"))
+        if term.license.id == OTHER and not (term.input.license_files or linked):
             yield (
                 f"{where} has a licence of its own ({term.input.license_name or term.license.name}), and its "
                 "repository has neither the licence's text nor a license_link"
@@ -40,7 +41,7 @@ def against_unknown(terms: Sequence[Term], accepted: Sequence[AcceptedLicense]) 
 def against_missing_texts(terms: Sequence[Term]) -> Iterator[str]:
     """Yields the repositories without a licence text that has to travel along and that only they could have."""
     for term in terms:
-        if term.license.text == "input" and term.input.repo is not None and not term.input.files:
+        if term.license.text == "input" and term.input.repo is not None and not term.input.license_files:
             yield (
                 f"{term.license.name} of {term.input.label} demands a copy of the licence, and the repository has no "
                 "LICENSE file at that commit"
@@ -75,6 +76,27 @@ def against_pairs(licenses: Sequence[License]) -> Iterator[str]:
         )
 
 
+def against_share_alike_of_the_unknown(terms: Sequence[Term]) -> Iterator[str]:
+    """Yields share-alike licences that stand beside terms that nobody knows: those may restrict further."""
+    if all(term.license.known for term in terms):
+        return
+    for term in terms:
+        if "SA" in term.license.flags:
+            yield (
+                f"{term.license.name} of {term.input.label} wants the same licence on all of the release, and what "
+                "another input's terms are is not known"
+            )
+
+
+def against_missing_stated_text(terms: Sequence[Term], wanted: str) -> Iterator[str]:
+    """Yields a stated licence whose text could not be shipped: neither hubtune nor an input has it."""
+    license = license_table().find(wanted)
+    real = any(term.input.repo is not None for term in terms)
+    held = any(term.license.id == wanted and term.input.license_files for term in terms)
+    if real and wanted not in (OTHER, UNKNOWN) and license.text != "texts" and not held:
+        yield f"{wanted} cannot be the licence: its text, which the release has to ship, is not at hand"
+
+
 def against_stated(terms: Sequence[Term], wanted: str, result: str | None) -> Iterator[str]:
     """Yields what stands against the licence that the author states; `result` is what `auto` would give."""
     table = license_table()
@@ -82,8 +104,8 @@ def against_stated(terms: Sequence[Term], wanted: str, result: str | None) -> It
     if wanted == UNKNOWN and result != UNKNOWN:
         yield "a release cannot state `unknown`; state a licence, or auto"
         return
-    if wanted == OTHER and result == OTHER:
-        return
+    if any(term.input.kind == "base" and not term.license.known for term in terms) and wanted not in (OTHER, UNKNOWN):
+        yield f"{wanted} cannot be the licence: what the base model's terms grant is not known, so they stay; use auto"
     missing: tuple[tuple[Flag, str], ...] = (
         ("NC", "forbids commercial use"),
         ("SA", "wants the same licence on the release"),
@@ -91,7 +113,9 @@ def against_stated(terms: Sequence[Term], wanted: str, result: str | None) -> It
     )
     for term in terms:
         for flag, demand in missing:
-            if flag in term.license.flags and flag not in release.flags:
+            # A release under `other` carries the texts of all inputs, and so all but the demand for one licence alone.
+            carried = wanted == OTHER and flag != "SA"
+            if flag in term.license.flags and flag not in release.flags and not carried:
                 yield f"{wanted} cannot be the licence: {term.license.name} of {term.input.label} {demand}"
         both = "SA" in term.license.flags & release.flags
         if both and not flows_into(table.member(term.license), table.member(release)):

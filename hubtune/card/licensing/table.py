@@ -102,7 +102,7 @@ class LicenseTable(_Entry):
             return [identifier]
         try:
             keys = _spdx().license_keys(stated.strip(), unique=True)
-        except (license_expression.ExpressionError, ValueError, TypeError, AttributeError):
+        except (license_expression.ExpressionError, LookupError, ValueError, TypeError, AttributeError):
             return [identifier]
         found = [key.lower() for key in keys] or [identifier]
         return [self.aliases.get(key, key) for key in found]

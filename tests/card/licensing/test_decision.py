@@ -132,7 +132,7 @@ def test_the_release_gets_the_licence_that_holds_all_terms(inputs: list[str], li
         (["mit", "mpl-2.0"], "auto", "no grant is known"),
         (["unknown", "mit"], "auto", "no grant is known"),
         (["mit", "mit"], "unknown", "cannot state"),
-        (["mit", "mit"], "other", "license_name"),
+        (["mit", "cc-by-sa-4.0"], "other", "same licence"),
     ],
 )
 def test_what_cannot_be_released_is_refused_with_the_reason(inputs: list[str], wish: str, word: str):
@@ -209,3 +209,37 @@ def test_the_text_of_every_licence_that_hubtune_ships_reads_as_that_licence():
         assert (text is not None) == (license.text == "texts")
         if text is not None:
             assert len(text) > 300
+
+
+@pytest.mark.parametrize(
+    ("data_license", "wish"), [("cc-by-sa-4.0", "auto"), ("mit", "mit"), ("mit", "gpl-3.0")], ids=["SA", "mit", "gpl"]
+)
+def test_terms_of_a_base_that_nobody_knows_are_not_replaced(data_license: str, wish: str):
+    unclear = LicensedInput(kind="base", repo="org/unclear", licenses=[])
+
+    assert decide([unclear, data(data_license)], wish, accepted=SIGNED).verdict == "refused"
+    assert decide([unclear, data("mit")], accepted=SIGNED).license == "unknown"
+
+
+def test_a_stated_licence_whose_text_is_not_at_hand_is_refused_for_a_real_release():
+    real = LicensedInput(kind="base", repo="org/base", licenses=["mit"])
+
+    assert decide([real, data("mit")], "mpl-2.0").verdict == "refused"
+    assert decide([real, data("mit")], "apache-2.0").verdict == "allowed"
+
+
+def test_a_notice_alone_is_no_copy_of_the_licence():
+    noticed = LicensedInput(kind="base", repo="org/llama", licenses=["llama3.2"], files={"NOTICE": "0" * 64})
+
+    assert decide([noticed, data("mit")]).verdict == "refused"
+
+
+def test_a_signed_reason_for_a_known_licence_is_not_shown():
+    known = LicensedInput(kind="data", repo="org/unclear", licenses=["cc-by-4.0"])
+
+    assert decide([base("mit"), known], accepted=SIGNED).accepted == ()
+
+
+@pytest.mark.parametrize("stated", ["()", "( )", "AND", "a\nb", "\x00"])
+def test_nonsense_is_an_unknown_licence(stated: str):
+    assert decide([base(stated), data("mit")]).verdict == "refused"

@@ -38,7 +38,7 @@ def snapshot(tmp_path: Path):
 def shipped(*inputs: tuple[LicensedInput, Path], wanted: str = "auto", accepted: tuple[AcceptedLicense, ...] = ()):
     decision = decide([item for item, _ in inputs], wanted, accepted=accepted)
     assert decision.verdict != "refused", decision.reasons
-    folders = {(item.kind, item.repo): folder for item, folder in inputs}
+    folders = {(item.kind, item.repo, item.commit): folder for item, folder in inputs}
     files = license_files(decision, folders, owner="org", year=2026)
     return {path: content.decode() for path, content in files.items()}
 
@@ -48,7 +48,7 @@ def test_the_bases_own_licence_file_is_the_releases(snapshot):
     files = shipped(base, snapshot("data", "org/data", "cc0-1.0"))
 
     assert files["LICENSE"] == "MIT License\n\nCopyright (c) 2019 Someone\n"
-    assert files["LICENSES/models/org/base/LICENSE"] == files["LICENSE"]
+    assert files["LICENSES/models/org/base/ccccccc/LICENSE"] == files["LICENSE"]
 
 
 def test_a_text_that_no_input_has_comes_from_hubtune_with_its_blanks_filled(snapshot):
@@ -73,9 +73,9 @@ def test_notice_and_policy_files_of_an_input_travel_along(snapshot):
     files = shipped(base, snapshot("data", "org/data", "cc0-1.0"))
 
     assert {path: files[path] for path in files if path.startswith("LICENSES/models/")} == {
-        "LICENSES/models/org/base/LICENSE.txt": "Llama terms",
-        "LICENSES/models/org/base/USE_POLICY.md": "Policy",
-        "LICENSES/models/org/base/NOTICE": "Note",
+        "LICENSES/models/org/base/ccccccc/LICENSE.txt": "Llama terms",
+        "LICENSES/models/org/base/ccccccc/USE_POLICY.md": "Policy",
+        "LICENSES/models/org/base/ccccccc/NOTICE": "Note",
     }
     assert files["LICENSE"] == "Llama terms"
     assert "Llama 3.2 is licensed under the Llama 3.2 Community License, Copyright ©" in files["NOTICE"]
