@@ -85,7 +85,9 @@ def take_folder(root: Path, *, make: bool) -> Iterator[HubFolder]:
             # What an earlier server wrote there is no longer so.
             lock.truncate(0)
             if make and not marked:
-                write_durably(root / _MARK, (_Mark().model_dump_json(indent=2) + "\n").encode())
+                for draft in filter(_is_draft_of_mark, list(root.iterdir())):
+                    draft.unlink()
+                write_durably(root / _MARK, _mark_text())
         except OSError as error:
             raise HubError(f"Cannot use the folder {root}: {error.strerror}.", hint="Choose another folder.") from error
         yield HubFolder(root, lock)
@@ -142,7 +144,7 @@ def _is_marked(root: Path, *, make: bool) -> bool:
                 hint="Use the version of hubtune that made it, or another folder.",
             ) from error
         return True
-    names = {path.name for path in root.iterdir()}
+    names = {path.name for path in root.iterdir() if not _is_draft_of_mark(path)}
     unmarked = names >= _UNMARKED
     if not unmarked and not (make and names <= _BESIDE):
         raise HubError(
@@ -151,6 +153,18 @@ def _is_marked(root: Path, *, make: bool) -> bool:
             hint="Choose a new or an empty folder." if make else "`hubtune hub serve DIR` makes a Hub in a new folder.",
         )
     return False
+
+
+def _mark_text() -> bytes:
+    return (_Mark().model_dump_json(indent=2) + "\n").encode()
+
+
+def _is_draft_of_mark(path: Path) -> bool:
+    # Left by a first start that was killed; by its content, for it may be anybody's file by its name.
+    text = _mark_text()
+    if not path.name.startswith(DRAFT_PREFIX) or not path.is_file() or path.stat().st_size > len(text):
+        return False
+    return text.startswith(path.read_bytes())
 
 
 def _lock(lock: IO[str], root: Path) -> None:

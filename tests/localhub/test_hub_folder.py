@@ -40,6 +40,27 @@ def test_a_hub_that_was_made_before_there_was_a_mark_is_still_one(root):
     assert (root / "hub.json").is_file()
 
 
+MARK = '{\n  "kind": "hubtune embedded Hub",\n  "layout": 1\n}\n'
+
+
+@pytest.mark.parametrize("content", ["", MARK[:20], MARK])
+def test_a_first_start_that_was_killed_is_no_obstacle_to_the_next(root, content):
+    root.mkdir()
+    (root / "lock").write_text("")
+    (root / ".new-a1b2c3d4").write_text(content)
+    start_and_stop(root)
+    assert (root / "hub.json").is_file()
+    assert not (root / ".new-a1b2c3d4").exists()
+
+
+def test_a_file_is_not_taken_for_a_leftover_by_its_name_alone(root):
+    root.mkdir()
+    (root / ".new-thesis").write_text("mine")
+    with pytest.raises(HubError, match=r"such as \.new-thesis"):
+        start_and_stop(root)
+    assert (root / ".new-thesis").read_text() == "mine"
+
+
 def test_other_files_may_join_a_hub_later(root):
     start_and_stop(root)
     (root / "notes.txt").write_text("mine")
