@@ -32,6 +32,8 @@ def remove_ref(git: Repo, ref: Ref) -> None:
     with locks_released():
         git.refs.remove_if_equals(ref, None)
     _sync(git, ref)
+    # Git may have put the ref among the packed ones, which are a file in this folder.
+    sync_folder(Path(git.path))
 
 
 def _sync(git: Repo, ref: Ref) -> None:

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import subprocess
 from itertools import count
 from pathlib import Path
 
@@ -98,6 +99,17 @@ def test_a_tag_and_a_deleted_branch_are_on_the_disk_before_the_answer(api, model
     steps.clear()
     api.delete_branch(model, branch="next/one")
     assert ("flush", "repos/models/org/model.git/refs/heads") in steps
+
+
+def test_a_deleted_tag_that_git_had_packed_does_not_come_back(api, model, steps, root):
+    api.create_tag(model, tag="v1")
+    repo = root / "repos/models/org/model.git"
+    subprocess.run(["git", "-c", "safe.directory=*", "-C", repo, "pack-refs", "--all"], check=True)
+    steps.clear()
+    api.delete_tag(model, tag="v1")
+    (packed,) = moves(steps)
+    assert packed[2] == "repos/models/org/model.git/packed-refs"
+    assert_flushed_around(steps, packed)
 
 
 def test_the_object_of_a_tag_with_a_message_is_on_the_disk_before_the_tag(api, model, steps):
