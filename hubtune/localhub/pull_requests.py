@@ -40,11 +40,12 @@ class PullRequest:
         self._git = git
         self._record = discussion
         self._base_ref = Ref(discussion.base.encode())
-        self.base = _head(git, discussion.base)
+        merged = discussion.merge_commit
+        # What was merged is told as of then, whatever became of the branch.
+        self.base = ObjectID(merged.encode()) if merged else _head(git, discussion.base)
         self.head = _head(git, discussion.ref)
         forks = find_merge_base(git, [self.base, self.head])
-        # Histories that were squashed may have nothing in common any more.
-        self._fork = forks[0] if forks else None
+        self._fork = forks[0] if forks else self._last_common_state()
 
     def diff(self) -> str:
         """Returns the changes since the pull request left its target branch, as git prints them."""
@@ -63,17 +64,23 @@ class PullRequest:
         return own[::-1]
 
     def conflicts(self) -> list[str]:
-        """Returns the files that both sides changed, each in its own way, or that one side made a folder of."""
+        """Returns the files that both sides changed, each in its own way, and those that stand where a folder would.
+
+        Where the sides have nothing in common, nobody knows what either changed: all that differs is returned.
+        """
         ours, theirs, before = self._sides()
-        changed = {
-            path
-            for path in ours.keys() | theirs.keys() | before.keys()
-            if before.get(path) not in (ours.get(path), theirs.get(path)) and ours.get(path) != theirs.get(path)
-        }
-        gone = {path for path in before.keys() - theirs.keys() if path not in changed}
-        files = (ours.keys() | (theirs.keys() - before.keys())) - gone
-        folders = {parent for path in files for parent in _folders(path)}
-        return [path.decode(errors="replace") for path in sorted(changed | (files & folders))]
+        paths = ours.keys() | theirs.keys() | before.keys()
+        if self._fork is None:
+            found = {path for path in paths if ours.get(path) != theirs.get(path)}
+        else:
+            found = {
+                path
+                for path in paths
+                if before.get(path) not in (ours.get(path), theirs.get(path)) and ours.get(path) != theirs.get(path)
+            }
+            merged = {path for path in paths if path in (ours if theirs.get(path) == before.get(path) else theirs)}
+            found |= {folder for path in merged for folder in _folders(path) if folder in merged}
+        return [path.decode(errors="replace") for path in sorted(found)]
 
     def merge(self, author: str, large_files: RepoLargeFiles) -> ObjectID:
         """Puts the changes on the target branch; the caller holds the repository's lock.
@@ -102,6 +109,11 @@ class PullRequest:
         new = new_commit(tree, self.base, self._message(), author)
         move_branch(self._git, self._base_ref, self.base, new, objects)
         return new.id
+
+    def _last_common_state(self) -> ObjectID | None:
+        # A history that was squashed shares no commit any more, but the files of the squashed one.
+        states = {commit.tree for commit in walk(self._git, self.base)}
+        return next((commit.id for commit in walk(self._git, self.head) if commit.tree in states), None)
 
     def _sides(self) -> tuple[_Files, _Files, _Files]:
         return (

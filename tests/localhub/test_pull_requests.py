@@ -80,6 +80,51 @@ def test_conflicts_are_named_and_stop_the_merge(api, model):
     assert api.get_discussion_details(model, 1).status == "open"
 
 
+def test_a_file_in_the_place_of_a_folder_is_a_conflict(api, model):
+    api.upload_file(path_or_fileobj=b"1", path_in_repo="notes/one.md", repo_id=model, create_pr=True)
+    api.upload_file(path_or_fileobj=b"2", path_in_repo="notes", repo_id=model)
+    assert api.get_discussion_details(model, 1).conflicting_files == ["notes"]
+    with pytest.raises(HfHubHTTPError, match="conflicts in notes") as caught:
+        api.merge_pull_request(model, 1)
+    assert caught.value.response.status_code == 409
+
+
+def test_a_pull_request_outlives_the_branch_that_it_was_made_for(api, model):
+    api.create_branch(model, branch="dev")
+    for name in ("a", "b"):
+        api.upload_file(path_or_fileobj=b"x\n", path_in_repo=name, repo_id=model, revision="dev", create_pr=True)
+    api.merge_pull_request(model, 1)
+    api.delete_branch(model, branch="dev")
+    merged, left = (api.get_discussion_details(model, num) for num in (1, 2))
+    assert (merged.status, merged.conflicting_files) == ("merged", [])
+    assert "b/a" in merged.diff
+    assert (left.status, left.conflicting_files) == ("open", True)
+    with pytest.raises(HfHubHTTPError, match="refs/heads/dev"):
+        api.merge_pull_request(model, 2)
+
+
+def test_a_merge_into_a_squashed_branch_deletes_and_restores_nothing_that_nobody_asked_for(api, model):
+    additions = [CommitOperationAdd(name, b"x") for name in ("old", "doomed", "kept")]
+    api.create_commit(model, additions, commit_message="fill")
+    changes = [CommitOperationAdd("new", b"x"), CommitOperationDelete("old")]
+    api.create_commit(model, changes, commit_message="propose", create_pr=True)
+    api.super_squash_history(model)
+    api.create_commit(model, [CommitOperationDelete("doomed")], commit_message="drop")
+    api.merge_pull_request(model, 1)
+    assert set(api.list_repo_files(model)) == {".gitattributes", "kept", "new"}
+
+
+def test_without_any_common_state_all_that_differs_is_a_conflict(api, model):
+    additions = [CommitOperationAdd(name, b"x") for name in ("doomed", "kept")]
+    api.create_commit(model, additions, commit_message="fill")
+    api.upload_file(path_or_fileobj=b"x", path_in_repo="new", repo_id=model, create_pr=True)
+    api.create_commit(model, [CommitOperationDelete("doomed")], commit_message="drop")
+    api.super_squash_history(model)
+    assert api.get_discussion_details(model, 1).conflicting_files == ["doomed", "new"]
+    with pytest.raises(HfHubHTTPError, match="conflicts in doomed, new"):
+        api.merge_pull_request(model, 1)
+
+
 def test_a_pull_request_made_without_a_commit_is_a_draft_until_it_is_opened(api, model):
     draft = api.create_pull_request(model, title="Later", description="Not yet.")
     assert (draft.num, draft.status, draft.git_reference) == (1, "draft", "refs/pr/1")
@@ -132,7 +177,7 @@ def test_a_pull_request_can_be_read_after_its_target_branch_is_gone(api, model):
     api.delete_branch(model, branch="dev")
     details = api.get_discussion_details(model, 1)
     assert (details.title, details.target_branch, details.conflicting_files, details.diff) == (
-        "For dev", "refs/heads/dev", [], "",
+        "For dev", "refs/heads/dev", True, "",
     )  # fmt: skip
 
 

@@ -174,14 +174,14 @@ def _pull_request(call: Call, git: Repo, record: Discussion) -> dict[str, object
     changes: dict[str, object] = {"base": record.base}
     if record.merge_commit is not None:
         changes["mergeCommitId"] = record.merge_commit
-    body: dict[str, object] = {"changes": changes, "filesWithConflicts": []}
+    is_open = record.status in _STATUSES["open"]
+    body: dict[str, object] = {"changes": changes, "filesWithConflicts": is_open}
     try:
         pull = PullRequest(git, record)
     except ApiError:
-        # The branch that it is for was deleted; what was said in it can be read all the same.
+        # The target branch was deleted: it cannot be merged, and clients read `true` as conflicts without a list.
         return body | {"diff": ""} if call.flag("diff") else body
-    if record.status in _STATUSES["open"]:
-        body["filesWithConflicts"] = pull.conflicts()
+    body["filesWithConflicts"] = pull.conflicts() if is_open else []
     if call.flag("diff"):
         body["diff"] = pull.diff()
     return body
