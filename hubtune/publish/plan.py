@@ -82,18 +82,8 @@ def plan_release(
         **{name: base_folder / name for name in _TOKENIZER_FILES if (base_folder / name).is_file()},
         **{name: run.adapter_dir / name for name in training.files},
     }
-    missing = [name for name in training.files if not (run.adapter_dir / name).is_file()]
-    if missing:
-        raise RecordError(
-            f"{', '.join(missing)} is not in {run.adapter_dir} any more.", hint=f"Train again: hubtune train {run.path}"
-        )
+    _check_adapter(run, training)
     digests = {path: _digest(content) for path, content in files.items()}
-    changed = [name for name, digest in training.files.items() if digests[name] != digest]
-    if changed:
-        raise RecordError(
-            f"{', '.join(changed)} in {run.adapter_dir} changed after the training.",
-            hint=f"Train again: hubtune train {run.path}",
-        )
     tag = config.publish.tag
     manifest = Manifest(
         hubtune=__version__,
@@ -120,6 +110,16 @@ def plan_release(
         files=files,
         digests=digests,
     )
+
+
+def _check_adapter(run: RunDirectory, training: TrainingRecord) -> None:
+    hint = f"Train again: hubtune train {run.path}"
+    missing = [name for name in training.files if not (run.adapter_dir / name).is_file()]
+    if missing:
+        raise RecordError(f"{', '.join(missing)} is not in {run.adapter_dir} any more.", hint=hint)
+    changed = [name for name, digest in training.files.items() if sha256_file(run.adapter_dir / name) != digest]
+    if changed:
+        raise RecordError(f"{', '.join(changed)} in {run.adapter_dir} changed after the training.", hint=hint)
 
 
 def _digest(content: Path | bytes) -> str:

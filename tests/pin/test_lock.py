@@ -66,8 +66,13 @@ def test_a_merge_conflict_in_the_lock_is_refused(tmp_path: Path):
         read_lock(tmp_path / "hubtune.lock")
 
 
-def test_a_lock_that_covers_the_config_passes(tmp_path: Path):
-    require_lock(sample_pins(), parse_config(CONFIG), tmp_path / "hubtune.lock")
+def test_a_lock_passes_just_while_it_covers_the_config(tmp_path: Path):
+    config = parse_config(CONFIG)
+    require_lock(sample_pins(), config, tmp_path / "hubtune.lock")
+
+    moved = config.model_copy(update={"base": config.base.model_copy(update={"revision": "other"})})
+    with pytest.raises(LockError):
+        require_lock(sample_pins(), moved, tmp_path / "hubtune.lock")
 
 
 def test_locked_without_lock_is_refused_with_the_command_that_writes_it(tmp_path: Path):

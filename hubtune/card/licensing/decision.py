@@ -4,7 +4,6 @@ An adapter counts as a derivative of its base model and of its data. The verdict
 pairs of them, so that neither order nor repetition matters and a further input can only tighten it.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -14,6 +13,7 @@ from hubtune.card.licensing.rules import (
     Term,
     against_missing_stated_text,
     against_missing_texts,
+    against_name,
     against_one,
     against_pairs,
     against_share_alike_of_the_unknown,
@@ -29,7 +29,6 @@ Verdict = Literal["allowed", "duties", "refused"]
 
 NON_COMMERCIAL = "cc-by-nc-4.0"
 COMBINED_NAME = "combined-terms"
-_SEPARATORS = re.compile(r"[\s._-]+")
 
 
 @dataclass(frozen=True)
@@ -93,18 +92,13 @@ def decide(
         *against_pairs([term.license for term in terms]),
         *against_missing_texts(terms),
         *against_share_alike_of_the_unknown(terms),
+        *against_name(terms, name),
     ]
     result = None if refusals else _resulting(terms)
     if wanted != "auto":
         refusals += [*against_stated(terms, wanted, result), *against_missing_stated_text(terms, wanted)]
         result = wanted
     duties = duties_of([(term.input, term.license) for term in terms], used)
-    refusals += [
-        f"{term.license.name} of {term.input.label} asks for a name that begins with "
-        f'"{term.license.name_prefix}", and the release is called {name}'
-        for term in terms
-        if name is not None and term.license.name_prefix and not _begins(name, term.license.name_prefix)
-    ]
     if refusals:
         return LicenseDecision("refused", None, None, None, duties, tuple(dict.fromkeys(refusals)), used, terms)
     assert result is not None, "a release without refusals has a licence"
@@ -167,23 +161,19 @@ def _flags(terms: Sequence[Term]) -> frozenset[Flag]:
     return frozenset(flag for term in terms for flag in term.license.flags)
 
 
-def _begins(name: str, prefix: str) -> bool:
-    """Whether a repository's name begins with a prefix: "Llama 3" is written Llama-3, Llama3 or llama_3 there."""
-    return _SEPARATORS.sub("", name).lower().startswith(_SEPARATORS.sub("", prefix).lower())
-
-
 def _name_and_link(
     terms: Sequence[Term], result: str, wanted_name: str | None, wanted_link: str | None
 ) -> tuple[str | None, str | None]:
     """Returns name and link of a licence that has no identifier of its own."""
     if result != OTHER:
         return None, None
+    link = wanted_link or "LICENSE"
     base = [term for term in terms if term.input.kind == "base"]
-    carried = base[0].input if len(terms) and len(base) == 1 and base[0].license.id == OTHER else None
-    if carried is not None and not _flags(terms) & {"NC", "U", "SA"}:
+    if wanted_name is None and len(base) == 1 and base[0].license.id == OTHER and not _flags(terms) & {"NC", "U", "SA"}:
+        # Nothing is added to the base model's own terms, so their name goes on.
         stated = base[0].license.name if base[0].license.name != OTHER else None
-        return wanted_name or carried.license_name or stated or COMBINED_NAME, wanted_link or "LICENSE"
-    return wanted_name or COMBINED_NAME, wanted_link or "LICENSE"
+        return base[0].input.license_name or stated or COMBINED_NAME, link
+    return wanted_name or COMBINED_NAME, link
 
 
 def _reasons(terms: Sequence[Term], result: str, *, stated: bool) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """What stands against a release: rules about one licence, about pairs of them, and about the one that is stated."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -7,6 +8,8 @@ from itertools import combinations
 from hubtune.card.licensing.table import OTHER, UNKNOWN, Flag, License, license_table
 from hubtune.config.schema import AcceptedLicense
 from hubtune.records.licenses import LicensedInput
+
+_SEPARATORS = re.compile(r"[\s._-]+")
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,22 @@ def against_missing_texts(terms: Sequence[Term]) -> Iterator[str]:
                 f"{term.license.name} of {term.input.label} demands a copy of the licence, and the repository has no "
                 "LICENSE file at that commit"
             )
+
+
+def against_name(terms: Sequence[Term], name: str | None) -> Iterator[str]:
+    """Yields the licences that want the release's name to begin in another way; none where the name is not known."""
+    for term in terms:
+        prefix = term.license.name_prefix
+        if name is not None and prefix and not _begins(name, prefix):
+            yield (
+                f'{term.license.name} of {term.input.label} asks for a name that begins with "{prefix}", and the '
+                f"release is called {name}"
+            )
+
+
+def _begins(name: str, prefix: str) -> bool:
+    """Whether a repository's name begins with a prefix: "Llama 3" is written Llama-3, Llama3 or llama_3 there."""
+    return _SEPARATORS.sub("", name).lower().startswith(_SEPARATORS.sub("", prefix).lower())
 
 
 def against_one(terms: Sequence[Term]) -> Iterator[str]:
