@@ -57,9 +57,30 @@ class CheckError(HubtuneError):
 
 
 class HubError(HubtuneError):
-    """The Hub answered with an error that no subclass describes."""
+    """The Hub answered with an error that no subclass describes.
+
+    Args:
+        message: As for every error.
+        hint: As for every error.
+        details: As for every error.
+        passing: Whether the same request may succeed a little later: the Hub was busy, failed, or gave no answer.
+        retry_after: Seconds that the Hub asked to wait before that; None where it did not say.
+    """
 
     exit_code = 10
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        details: Sequence[str] = (),
+        passing: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, details=details)
+        self.passing = passing
+        self.retry_after = retry_after
 
 
 class HubUnreachableError(HubError):
@@ -186,6 +207,18 @@ class ReadBackError(HubError):
     """What the Hub holds after publishing differs from what was sent."""
 
     exit_code = 52
+
+
+class SecretFoundError(HubtuneError):
+    """A file that was about to be published holds a token, a key or a password."""
+
+    exit_code = 53
+
+
+class ArtifactKindError(HubError):
+    """The repository holds the other kind of artifact already: an adapter, or complete weights."""
+
+    exit_code = 54
 
 
 class HubDamagedError(HubtuneError):

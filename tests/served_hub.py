@@ -3,13 +3,13 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from hubtune.localhub import EmbeddedHub
+from hubtune.localhub import EmbeddedHub, Faults
 from hubtune.pages.renderer import Renderer
 
 if TYPE_CHECKING:
@@ -31,12 +31,14 @@ class ServedHub:
     Attributes:
         root: Its folder.
         cache: The client's cache.
+        faults: What is to go wrong; rules can be added at any time.
     """
 
     url: str
     root: Path
     cache: Path
     token: str
+    faults: Faults = field(default_factory=Faults)
 
     @property
     def api(self) -> "HfApi":
@@ -76,7 +78,14 @@ class ServedHub:
 
 
 @contextmanager
-def serve(root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, *, guarded: bool = False) -> Iterator[ServedHub]:
+def serve(
+    root: Path,
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    guarded: bool = False,
+    faults: Faults | None = None,
+) -> Iterator[ServedHub]:
     """Serves a Hub in `root` and points the client to it, signed in as a user who may write to `org`."""
     from huggingface_hub import constants
 
@@ -84,7 +93,8 @@ def serve(root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, *, guarded: 
     if guarded:
         auth.write_text(USERS)
     token = "hf_annannann"
-    with EmbeddedHub(root, auth=auth if guarded else None, pages=Renderer()) as hub:
+    faults = faults or Faults()
+    with EmbeddedHub(root, auth=auth if guarded else None, faults=faults, pages=Renderer()) as hub:
         # The client looks these up at each call; it has read them from the environment when it was imported.
         monkeypatch.setattr(constants, "ENDPOINT", hub.url)
         monkeypatch.setattr(
@@ -92,4 +102,4 @@ def serve(root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, *, guarded: 
         )
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
         monkeypatch.setenv("HF_TOKEN", token)
-        yield ServedHub(hub.url, root, cache, token)
+        yield ServedHub(hub.url, root, cache, token, faults)

@@ -12,6 +12,7 @@ from hubtune.config.license_ids import unknown_license
 # The Hub's own rule, as documented for `huggingface_hub.utils.validate_repo_id`.
 _ID_PART = re.compile(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9_])?", re.ASCII)
 _TAG = re.compile(r"v\d+\.\d+\.\d+(?:[-.]?(?:a|b|rc|alpha|beta|dev|post)\.?\d+)?")
+_NOT_IN_REFS = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|^@$")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -44,6 +45,25 @@ def check_tag(value: str) -> str:
         well_formed = bool(_TAG.fullmatch(value))
     if not well_formed:
         raise ValueError(f"{value!r} is not a version; write v, then major.minor.patch, such as v1.0.0 or v1.1.0-rc1")
+    return value
+
+
+def check_branch(value: str) -> str:
+    """Returns `value` if git would make a branch of that name (git-check-ref-format), else raises ValueError."""
+    # What git reads as an option, as HEAD, as a commit or as a full ref is well formed, and no branch all the same.
+    odd = value.startswith(("-", "refs/")) or value == "HEAD" or is_commit(value)
+    components = value.split("/")
+    malformed = (
+        not value
+        or len(value) > 200
+        or _NOT_IN_REFS.search(value) is not None
+        or value.endswith(".")
+        or any(not part or part.startswith(".") or part.endswith(".lock") for part in components)
+    )
+    if odd or malformed:
+        raise ValueError(
+            f"{value!r} is not the name of a branch; write letters, digits, '-', '_', '.' and '/', such as next"
+        )
     return value
 
 
@@ -103,6 +123,7 @@ def _check_license(value: str) -> str:
 RepoId = Annotated[str, AfterValidator(check_repo_id)]
 TargetRepoId = Annotated[str, AfterValidator(check_target_repo_id)]
 Tag = Annotated[str, AfterValidator(check_tag)]
+Branch = Annotated[str, AfterValidator(check_branch)]
 LicenseChoice = Annotated[str, AfterValidator(_check_license)]
 Revision = Annotated[str, AfterValidator(_check_revision)]
 Column = Annotated[str, AfterValidator(check_column)]

@@ -11,7 +11,6 @@ FUTURE_KEYS = frozenset(
         "data.path",
         "data.weight",
         "evaluate.canaries",
-        "publish.branch",
         "publish.policy",
         "train.checkpoint_steps",
         "train.last_blocks",

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from hubtune.config.fields import Column, LicenseChoice, RepoId, Revision, Tag, TargetRepoId, Template
+from hubtune.config.fields import Branch, Column, LicenseChoice, RepoId, Revision, Tag, TargetRepoId, Template
 
 
 def _check_visible(value: str) -> str:
@@ -158,7 +158,14 @@ class PublishConfig(_Section):
     artifact: Literal["adapter"] = "adapter"
     tag: Tag = "v1.0.0"
     private: bool = False
-    message: Annotated[str, Field(min_length=1)] | None = None
+    branch: Branch = "main"
+    message: Annotated[str, Field(min_length=1), AfterValidator(_check_visible)] | None = None
+
+    @model_validator(mode="after")
+    def _branch_is_no_tag(self) -> Self:
+        if self.branch == self.tag:
+            raise ValueError(f"branch and tag are both {self.tag!r}; which of them a client means would be open")
+        return self
 
 
 class TuneConfig(_Section):

@@ -1,15 +1,81 @@
-"""What a repository holds at a commit: each file's sha256, from the bytes themselves or from their content address."""
+"""What a repository holds at a commit: each file's digest and bytes."""
 
+import hashlib
 import tempfile
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import HfApi, hf_hub_download
+from huggingface_hub import HfApi, get_session, hf_hub_download, hf_hub_url
 from huggingface_hub.hf_api import RepoFile
+from huggingface_hub.utils._headers import build_hf_headers
+from huggingface_hub.utils._http import hf_raise_for_status
 
+from hubtune.errors import HubError
 from hubtune.hub.translate import hub_errors
-from hubtune.records.base import disk_errors, sha256_file
+from hubtune.records.base import disk_errors
 from hubtune.records.pins import RepoType
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file as a commit has it.
+
+    Attributes:
+        size: In bytes.
+        blob_id: The id of git's object: of a large file, that of its pointer.
+        sha256: Of a large file, which is stored by it; None for the others.
+    """
+
+    size: int
+    blob_id: str
+    sha256: str | None
+
+    def holds(self, content: Path | bytes, sha256: str) -> bool:
+        """Whether it has just this content, of which the sha256 is known, by the digest that it is stored by."""
+        if self.sha256 is not None:
+            return self.sha256 == sha256
+        if self.size != (len(content) if isinstance(content, bytes) else content.stat().st_size):
+            return False
+        blob = _git_blob(self.size)
+        blob.update(content if isinstance(content, bytes) else content.read_bytes())
+        return blob.hexdigest() == self.blob_id
+
+
+def list_files(repo: str, commit: str) -> dict[str, StoredFile]:
+    """Returns every file of a model repository at a commit, by its path.
+
+    Raises:
+        HubError: The repository cannot be read.
+    """
+    with hub_errors(repo, commit):
+        return {
+            entry.path: StoredFile(entry.size, entry.blob_id, entry.lfs.sha256 if entry.lfs else None)
+            for entry in HfApi().list_repo_tree(repo, recursive=True, revision=commit)
+            if isinstance(entry, RepoFile)
+        }
+
+
+def file_digest(repo: str, commit: str, path: str, stored: StoredFile) -> str:
+    """Returns the sha256 of the bytes that the Hub serves for a file of a model repository; they are not kept.
+
+    Raises:
+        HubError: It cannot be read, or was damaged on its way. A large file's digest is for the caller to compare.
+    """
+    digest = hashlib.sha256()
+    _read(repo, commit, path, stored, digest.update)
+    return digest.hexdigest()
+
+
+def file_content(repo: str, commit: str, path: str, stored: StoredFile) -> bytes:
+    """Returns the content of a file of a model repository.
+
+    Raises:
+        HubError: It cannot be read, or was damaged on its way.
+    """
+    content = bytearray()
+    _read(repo, commit, path, stored, content.extend)
+    return bytes(content)
 
 
 def digests_at(repo: str, commit: str, wanted: Collection[str], *, download: bool = False) -> dict[str, str]:
@@ -25,27 +91,17 @@ def digests_at(repo: str, commit: str, wanted: Collection[str], *, download: boo
     Raises:
         HubError: The repository cannot be read.
     """
-    with hub_errors(repo, commit), tempfile.TemporaryDirectory() as folder, disk_errors(Path(folder)):
-        found = {}
-        for entry in HfApi().list_repo_tree(repo, recursive=True, revision=commit):
-            if not isinstance(entry, RepoFile) or entry.path not in wanted:
-                continue
-            if entry.lfs is not None and not download:
-                found[entry.path] = entry.lfs.sha256
-            else:
-                path = Path(hf_hub_download(repo, entry.path, revision=commit, local_dir=folder))
-                found[entry.path] = sha256_file(path)
-                path.unlink()
-    return found
+    return {
+        path: stored.sha256 if stored.sha256 is not None and not download else file_digest(repo, commit, path, stored)
+        for path, stored in list_files(repo, commit).items()
+        if path in wanted
+    }
 
 
 def read_file(repo: str, commit: str, path: str) -> bytes | None:
-    """Returns the content of one file at a commit; None where there is no such file."""
-    with hub_errors(repo, commit), tempfile.TemporaryDirectory() as folder:
-        api = HfApi()
-        if not api.file_exists(repo, path, revision=commit):
-            return None
-        return Path(api.hf_hub_download(repo, path, revision=commit, local_dir=folder)).read_bytes()
+    """Returns the content of one file of a model repository at a commit; None where there is no such file."""
+    stored = list_files(repo, commit).get(path)
+    return None if stored is None else file_content(repo, commit, path, stored)
 
 
 def read_files(repo: str, repo_type: RepoType, commit: str, paths: Collection[str]) -> dict[str, bytes]:
@@ -59,3 +115,29 @@ def read_files(repo: str, repo_type: RepoType, commit: str, paths: Collection[st
             path: Path(hf_hub_download(repo, path, repo_type=repo_type, revision=commit, local_dir=folder)).read_bytes()
             for path in paths
         }
+
+
+def _read(repo: str, commit: str, path: str, stored: StoredFile, take: Callable[[bytes], object]) -> None:
+    blob = _git_blob(stored.size)
+    # Compressed, a transfer could be damaged in a way that shows as a decoding error of the client's.
+    headers = {**build_hf_headers(), "accept-encoding": "identity"}
+    with (
+        hub_errors(repo, commit),
+        get_session().stream("GET", hf_hub_url(repo, path, revision=commit), headers=headers) as response,
+    ):
+        if response.is_error:
+            response.read()
+        hf_raise_for_status(response)
+        for piece in response.iter_bytes():
+            take(piece)
+            blob.update(piece)
+    if stored.sha256 is None and blob.hexdigest() != stored.blob_id:
+        raise HubError(
+            f"{path} of {repo} at {commit} was damaged on its way: its digest is not the commit's.",
+            hint="Try again; if it stays, something between here and the Hub changes what it sends.",
+            passing=True,
+        )
+
+
+def _git_blob(size: int) -> "hashlib._Hash":
+    return hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)

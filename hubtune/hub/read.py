@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from huggingface_hub import HfApi, constants
+from huggingface_hub import HfApi, constants, get_token
 
 from hubtune.hub.translate import hub_errors
 from hubtune.records.pins import RepoType
@@ -43,6 +43,11 @@ class Identity:
         """Whether a write to `namespace` is not ruled out: fine-grained tokens are only known when they are used."""
         own = {self.name.lower(), *(org.lower() for org in self.orgs)}
         return self.role not in ("read", "pr") and (self.anywhere or namespace.lower() in own)
+
+    @property
+    def may_propose(self) -> bool:
+        """Whether opening a pull request is not ruled out."""
+        return self.role != "read"
 
 
 def resolve(repo: str, repo_type: RepoType, revision: str) -> Resolved:
@@ -91,15 +96,40 @@ def whoami() -> Identity:
     )
 
 
-def find_tag(repo: str, tag: str) -> str | None:
-    """Returns the commit that `tag` is on in a model repository, or None where there is no such tag.
+@dataclass(frozen=True)
+class Refs:
+    """The branches and tags of a repository at one moment, each with the commit that it is on."""
+
+    branches: dict[str, str]
+    tags: dict[str, str]
+
+
+def list_refs(repo: str) -> Refs:
+    """Returns the branches and tags of a model repository.
 
     Raises:
         RepoNotFoundError: There is no such repository.
     """
     with hub_errors(repo):
         refs = HfApi().list_repo_refs(repo)
-    return next((ref.target_commit for ref in refs.tags if ref.name == tag), None)
+    return Refs(
+        branches={ref.name: ref.target_commit for ref in refs.branches},
+        tags={ref.name: ref.target_commit for ref in refs.tags},
+    )
+
+
+def find_tag(repo: str, tag: str) -> str | None:
+    """Returns the commit that `tag` is on in a model repository, or None where there is no such tag.
+
+    Raises:
+        RepoNotFoundError: There is no such repository.
+    """
+    return list_refs(repo).tags.get(tag)
+
+
+def current_token() -> str | None:
+    """Returns the token that requests are signed with, to look for it in what is about to be published."""
+    return get_token()
 
 
 def repo_url(repo: str, revision: str, repo_type: RepoType = "model") -> str:

@@ -1,8 +1,10 @@
 """Turns what `huggingface_hub` raises into hubtune's errors, with what to do next and no token in the text."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 import httpx2
 from huggingface_hub import constants, get_token
@@ -30,6 +32,8 @@ from hubtune.errors import (
     RevisionNotFoundError,
 )
 
+# Answers after which the same request may succeed: the client's own list (`huggingface_hub.utils.http_backoff`).
+PASSING = frozenset({408, 429, 500, 502, 503, 504})
 _TOKEN = re.compile(r"hf_[A-Za-z0-9]{4,}|(?i:bearer)\s+\S+")
 _LOGIN = "Log in with `hf auth login`, or set HF_TOKEN to a token from https://huggingface.co/settings/tokens"
 
@@ -47,6 +51,11 @@ def hub_errors(repo: str = "", revision: str = "") -> Iterator[None]:
         httpx2.HTTPError,
     ) as error:
         raise explain(error, repo, revision) from error
+    except RuntimeError as error:
+        # As the client wraps what went wrong with the upload of a large file.
+        if not isinstance(error.__cause__, HfHubHTTPError | httpx2.HTTPError):
+            raise
+        raise explain(error.__cause__, repo, revision) from error
     except HFValidationError as error:
         raise RepoNotFoundError(
             f"{repo!r} is not a name that a repository can have.", hint="A repository is called namespace/name."
@@ -67,9 +76,16 @@ def explain(error: Exception, repo: str = "", revision: str = "") -> HubError:
             f"{repo or 'The repository'} is not in the local cache, and the Hub may not be asked (HF_HUB_OFFLINE).",
             hint="Unset HF_HUB_OFFLINE, or run once with access to the Hub.",
         )
+    if isinstance(error, httpx2.DecodingError):
+        return HubError(
+            f"The Hub's answer{f' about {repo}' if repo else ''} was damaged on its way: {mask(str(error))}",
+            hint="Try again; if it stays, something between here and the Hub changes what it sends.",
+            passing=True,
+        )
     return HubUnreachableError(
         f"No Hub answers at {constants.ENDPOINT}: {mask(str(error)) or type(error).__name__}.",
         hint="Check the network and HF_ENDPOINT; --hub FOLDER works on an embedded Hub instead.",
+        passing=True,
     )
 
 
@@ -111,9 +127,31 @@ def _explain_answer(error: HfHubHTTPError, repo: str, revision: str) -> HubError
             f"The token may not do this{f' to {repo}' if repo else ''}: {said}",
             hint="Use a token with the role `write`, of an account that may write there.",
         )
+    retry_after = _retry_after(error.response.headers)
     if status == 429:
-        return HubError(f"The Hub asks for a pause (too many requests): {said}", hint="Wait a while, then try again.")
+        return HubError(
+            f"The Hub asks for a pause (too many requests): {said}",
+            hint="Wait a while, then try again.",
+            passing=True,
+            retry_after=retry_after,
+        )
     return HubError(
         f"The Hub answered with {status}{f' about {repo}' if repo else ''}: {said}",
         hint="Try again; if it stays, the Hub itself has a fault.",
+        passing=status in PASSING,
+        retry_after=retry_after,
     )
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Reads `Retry-After` (RFC 9110, 10.2.3): seconds, or the date at which they are over."""
+    text = headers.get("retry-after", "").strip()
+    if text.isdecimal():
+        return float(text)
+    try:
+        until = parsedate_to_datetime(text)
+        # By the Hub's own clock where it tells the time: this machine's may be wrong.
+        now = parsedate_to_datetime(headers["date"]) if "date" in headers else datetime.now(UTC)
+        return max(0.0, (until - now).total_seconds())
+    except (ValueError, TypeError):
+        return None

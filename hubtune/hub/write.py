@@ -1,13 +1,14 @@
 """Writes to a model or data set repository: create it, commit to it on a known parent, tag a commit."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HfHubHTTPError
 from packaging.version import Version
 
-from hubtune.errors import CardError, PublishConflictError, TagExistsError
+from hubtune.errors import CardError, HubError, PublishConflictError, TagExistsError
 from hubtune.hub.read import find_tag
 from hubtune.hub.translate import hub_errors
 from hubtune.records.pins import RepoType
@@ -20,7 +21,24 @@ def create_repo(repo: str, repo_type: RepoType = "model", *, private: bool = Fal
         PermissionDeniedError: The token may not.
     """
     with hub_errors(repo):
-        HfApi().create_repo(repo, repo_type=repo_type, private=private, exist_ok=True)
+        api = HfApi()
+        try:
+            api.create_repo(repo, repo_type=repo_type, private=private)
+        except HfHubHTTPError as error:
+            status = error.response.status_code
+            # Whoever may not create it may still write to one that is there; the commit shows that.
+            if status != 409 and not (status in (401, 402, 403) and api.repo_exists(repo, repo_type=repo_type)):
+                raise
+
+
+def create_branch(repo: str, branch: str, on: str) -> None:
+    """Creates a branch at a commit, unless it exists.
+
+    Raises:
+        HubError: It could not be made.
+    """
+    with hub_errors(repo, on):
+        HfApi().create_branch(repo, branch=branch, revision=on, exist_ok=True)
 
 
 def commit(
@@ -31,8 +49,9 @@ def commit(
     message: str,
     delete: Collection[str] = (),
     repo_type: RepoType = "model",
+    branch: str = "main",
 ) -> str:
-    """Makes one commit on the main branch, only if `parent` is its head.
+    """Makes one commit on a branch, only if `parent` is its head.
 
     Args:
         repo: The repository's id.
@@ -41,6 +60,7 @@ def commit(
         message: First line of the commit's message.
         delete: Paths to take out.
         repo_type: Model or data set.
+        branch: The branch, which has to exist.
 
     Returns:
         The new commit; `parent` when nothing would have changed.
@@ -50,17 +70,91 @@ def commit(
         CardError: The Hub does not accept README.md. Nothing was sent.
         HubError: Any other failure. Whether the commit was made is then open, until the history is looked at.
     """
-    operations: list[CommitOperationAdd | CommitOperationCopy | CommitOperationDelete] = [
+    with _commit_errors(repo, parent):
+        made = HfApi().create_commit(
+            repo,
+            _operations(files, delete),
+            repo_type=repo_type,
+            revision=branch,
+            commit_message=message,
+            parent_commit=parent,
+        )
+    return str(made.oid)
+
+
+def propose(
+    repo: str, files: Mapping[str, Path | bytes], *, parent: str, message: str, delete: Collection[str] = ()
+) -> int:
+    """Opens a pull request of one commit on `parent`, for the main branch of a model repository.
+
+    Returns:
+        The pull request's number.
+
+    Raises:
+        CardError: The Hub does not accept README.md. Nothing was sent.
+        HubError: Any other failure. Whether the pull request was opened is then open, until they are listed.
+    """
+    with _commit_errors(repo, parent):
+        made = HfApi().create_commit(
+            repo, _operations(files, delete), commit_message=message, parent_commit=parent, create_pr=True
+        )
+    if made.pr_num is None:
+        raise HubError(f"The Hub did not say which pull request of {repo} it opened.", passing=True)
+    return made.pr_num
+
+
+def create_tag(repo: str, tag: str, on: str) -> None:
+    """Puts `tag` on the commit `on`; a tag is never moved.
+
+    Raises:
+        TagExistsError: The tag is on another commit.
+        HubError: Any other failure. Whether the tag was made is then open, until it is looked at.
+    """
+    with hub_errors(repo, on):
+        try:
+            HfApi().create_tag(repo, tag=tag, revision=on, exist_ok=False)
+        except HfHubHTTPError as error:
+            if error.response.status_code != 409:
+                raise
+    # A 409 does not say where the tag is, and an answer of success is not yet a tag on the right commit.
+    found = find_tag(repo, tag)
+    if found is None:
+        raise HubError(f"{repo} does not list the tag {tag}, which was just put on {on}.", passing=True)
+    if found != on:
+        raise tag_taken(repo, tag, found)
+
+
+def tag_taken(repo: str, tag: str, commit: str) -> TagExistsError:
+    """Returns the error for a tag that names another commit than a release's."""
+    return TagExistsError(
+        f"{repo} already has the tag {tag}, on commit {commit}, which is not this release; a tag is never moved.",
+        hint=f"Give the release a tag of its own: --tag {next_tag(tag)}",
+    )
+
+
+def next_tag(tag: str) -> str:
+    """Returns the tag of the next patch version."""
+    version = Version(tag)
+    return f"v{version.major}.{version.minor}.{version.micro + 1}"
+
+
+def _operations(
+    files: Mapping[str, Path | bytes], delete: Collection[str]
+) -> list[CommitOperationAdd | CommitOperationCopy | CommitOperationDelete]:
+    return [
         *(CommitOperationAdd(path, content) for path, content in sorted(files.items())),
         *(CommitOperationDelete(path, is_folder=False) for path in sorted(delete)),
     ]
+
+
+@contextmanager
+def _commit_errors(repo: str, parent: str) -> Iterator[None]:
     with hub_errors(repo):
         try:
-            made = HfApi().create_commit(
-                repo, operations, repo_type=repo_type, commit_message=message, parent_commit=parent
-            )
+            yield
         except HfHubHTTPError as error:
-            if error.response.status_code == 412:
+            # 412 where the parent is not the head, 409 where another commit is being made at this moment.
+            if error.response.status_code in (409, 412):
                 raise PublishConflictError(
                     f"{repo} has changed since the release was planned: its head is not {parent} any more.",
                     hint="Run the same command again: it plans anew on the new head.",
@@ -76,35 +170,3 @@ def commit(
                 details=[fault.removeprefix("- ") for fault in faults if fault],
                 hint="Nothing was uploaded. Correct what the card states, then run the command again.",
             ) from error
-    return str(made.oid)
-
-
-def create_tag(repo: str, tag: str, on: str) -> None:
-    """Puts `tag` on the commit `on`; a tag is never moved.
-
-    Raises:
-        TagExistsError: The tag is on another commit.
-    """
-    with hub_errors(repo, on):
-        try:
-            HfApi().create_tag(repo, tag=tag, revision=on, exist_ok=False)
-        except HfHubHTTPError as error:
-            if error.response.status_code != 409:
-                raise
-    # A 409 does not say where the tag is, and an answer of success is not yet a tag on the right commit.
-    found = find_tag(repo, tag)
-    if found != on:
-        raise tag_taken(repo, tag, found)
-
-
-def tag_taken(repo: str, tag: str, commit: str | None) -> TagExistsError:
-    """Returns the error for a tag that names another commit than a release's."""
-    return TagExistsError(
-        f"{repo} already has the tag {tag}, on commit {commit}, which is not this release; a tag is never moved.",
-        hint=f"Give the release a tag of its own: --tag {_next(tag)}",
-    )
-
-
-def _next(tag: str) -> str:
-    version = Version(tag)
-    return f"v{version.major}.{version.minor}.{version.micro + 1}"

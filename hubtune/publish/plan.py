@@ -44,6 +44,7 @@ class ReleasePlan:
         files: Path in the repository to the content, or the local file that holds it.
         digests: Path in the repository to sha256, for every file.
         message: The commit's message.
+        branch: Where the commit goes.
     """
 
     repo: str
@@ -53,6 +54,7 @@ class ReleasePlan:
     message: str
     files: dict[str, Path | bytes]
     digests: dict[str, str]
+    branch: str = "main"
 
 
 def plan_release(
@@ -109,6 +111,7 @@ def plan_release(
         message=config.publish.message or f"Release {tag}",
         files=files,
         digests=digests,
+        branch=config.publish.branch,
     )
 
 

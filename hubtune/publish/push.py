@@ -1,26 +1,33 @@
 """The publish stage: one commit on a known parent, read back and compared, then the tag, read back.
 
 Whatever the Hub answers, the repository ends with the old release or the new one. An answer that leaves open whether a
-commit was made is settled by looking at the history, and a release that is there already is found, not made again.
+commit or a tag was made is settled by looking, and a release that is there already is found, not made again. Of several
+who publish different releases under one tag, one succeeds: a commit is only made on the head that was looked at, and a
+head that is a release under this tag, untagged as yet, is left to whoever made it.
 """
 
-from pydantic import ValidationError
+import time
+from dataclasses import dataclass
 
-from hubtune.errors import HubError, HubUnreachableError, PublishConflictError, ReadBackError
-from hubtune.hub.contents import digests_at, read_file
-from hubtune.hub.read import find_tag, resolve
-from hubtune.hub.write import commit, create_repo, create_tag, tag_taken
-from hubtune.publish.plan import MANIFEST, ReleasePlan
+from hubtune.errors import HubError, PublishConflictError, ReadBackError, RevisionNotFoundError, TagExistsError
+from hubtune.hub.read import list_refs
+from hubtune.hub.session import requests_sent_once
+from hubtune.hub.write import commit, create_branch, create_repo, create_tag, next_tag, tag_taken
+from hubtune.publish.plan import ReleasePlan
+from hubtune.publish.remote import NOT_THERE_YET, RemoteRepo
+from hubtune.publish.retries import Retries, Wait
 from hubtune.records.progress import Progress
-from hubtune.records.release import Manifest
 
-_ATTEMPTS = 3
-# Failures after which the commit may have been made all the same; a refusal such as a wrong token is not one.
-_OPEN = (HubError, HubUnreachableError)
+MAIN = "main"
 
 
-def push(plan: ReleasePlan, progress: Progress) -> str:
+def push(plan: ReleasePlan, progress: Progress, *, wait: Wait = time.sleep) -> str:
     """Brings the release onto the Hub.
+
+    Args:
+        plan: The release.
+        progress: Told of each step, and why one waits.
+        wait: Waits so many seconds before another attempt.
 
     Returns:
         The commit that the tag is on. Where just this release was there before, that is its commit, and nothing was
@@ -29,72 +36,162 @@ def push(plan: ReleasePlan, progress: Progress) -> str:
     Raises:
         TagExistsError: The tag is on a commit that holds something else. Nothing was changed.
         PublishConflictError: Somebody else committed meanwhile. Nothing was changed.
+        ArtifactKindError: The repository holds the other kind of artifact. Nothing was changed.
         ReadBackError: The Hub holds other bytes than were sent. The commit is there, and has no tag.
         HubError: The Hub refused, or could not be reached.
     """
-    with progress.task(f"Publishing to {plan.repo}", 4) as task:
-        create_repo(plan.repo, private=plan.private)
+    with requests_sent_once(), progress.task(f"Publishing to {plan.repo}", 4) as task:
+        remote = RemoteRepo(plan.repo, Retries(progress, wait))
+        found = _open(remote, plan)
         task.advance(note="repository is there")
-        tagged = find_tag(plan.repo, plan.tag)
-        if tagged is not None:
-            if _differences(plan, tagged):
-                raise tag_taken(plan.repo, plan.tag, tagged)
-            progress.say(f"{plan.repo} has this release already: {plan.tag} on {tagged}")
-            return tagged
-        made = _commit(plan)
+        if found.tagged is not None:
+            if not remote.holds(plan, found.tagged):
+                raise tag_taken(plan.repo, plan.tag, found.tagged)
+            progress.say(f"{plan.repo} has this release already: {plan.tag} on {found.tagged}")
+            return found.tagged
+        made = _commit(remote, plan, found)
         task.advance(note=f"commit {made[:7]}")
-        differences = _differences(plan, made, download=True)
-        if differences:
+        faults = remote.read_back(plan, made)
+        if faults:
             raise ReadBackError(
                 f"{plan.repo} at {made} does not hold what was sent; the commit was not tagged.",
-                details=differences,
+                details=faults,
                 hint="Run the same command again. If it stays, the Hub or something on the way damages files.",
             )
         task.advance(note=f"{len(plan.digests)} files read back")
-        create_tag(plan.repo, plan.tag, made)
+        _tag(remote, plan, made)
         task.advance(note=f"tag {plan.tag}")
     return made
 
 
-def _commit(plan: ReleasePlan) -> str:
-    """Makes the commit, or finds that the head of the main branch is it already."""
-    for attempt in range(1, _ATTEMPTS + 1):
-        parent = resolve(plan.repo, "model", "main").commit
-        # True on a second publish that had no time to tag, and after a commit whose answer was lost.
-        if not _differences(plan, parent):
-            return parent
+@dataclass(frozen=True)
+class _Found:
+    """The repository before the commit: the heads of the release's branch and of main, and the tag's commit."""
+
+    branch: str | None
+    main: str
+    tagged: str | None
+
+    @property
+    def parent(self) -> str:
+        return self.branch or self.main
+
+
+def _open(remote: RemoteRepo, plan: ReleasePlan) -> _Found:
+    """Creates the repository where it is missing."""
+
+    def open_repo() -> _Found:
+        create_repo(plan.repo, private=plan.private)
+        refs = list_refs(plan.repo)
+        main = refs.branches.get(MAIN)
+        if main is None:
+            raise RevisionNotFoundError(
+                f"{plan.repo} has no branch {MAIN}.", hint=f"Make one: hf repo branch create {plan.repo} {MAIN}"
+            )
+        return _Found(refs.branches.get(plan.branch), main, refs.tags.get(plan.tag))
+
+    return remote.retries(f"Opening {plan.repo}", open_repo, also=NOT_THERE_YET)
+
+
+def _commit(remote: RemoteRepo, plan: ReleasePlan, found: _Found) -> str:
+    """Makes the commit, or finds that the head of the branch is it already."""
+    parent = found.parent
+    # True on a second publish, where the first had no time to tag.
+    is_made = remote.holds(plan, parent)
+    if not is_made:
+        _require_free(remote, plan, found)
+    if found.branch is None:
+        remote.retries(
+            f"Making the branch {plan.branch}",
+            lambda: create_branch(plan.repo, plan.branch, found.main),
+            also=NOT_THERE_YET,
+        )
+    if is_made:
+        return parent
+    left_over = remote.left_over(plan, parent)
+    attempt = 1
+    while True:
         try:
-            return commit(plan.repo, plan.files, parent=parent, message=plan.message, delete=_left_over(plan, parent))
-        except PublishConflictError:
-            # An attempt before this one, whose answer was lost, may be what moved the branch.
-            head = resolve(plan.repo, "model", "main").commit
-            if head == parent or _differences(plan, head):
-                raise
-            return head
+            return commit(
+                plan.repo,
+                plan.files,
+                parent=parent,
+                message=plan.message,
+                delete=left_over,
+                branch=plan.branch,
+            )
         except HubError as error:
-            if attempt == _ATTEMPTS or type(error) not in _OPEN:
+            # Whatever the answer was, the commit may have been made: an earlier attempt, or something on the way, may
+            # be what was refused.
+            head = _head(remote, plan, error)
+            if remote.holds(plan, head):
+                return head
+            if head != parent:
+                raise PublishConflictError(
+                    f"Somebody else committed to {plan.branch} of {plan.repo} meanwhile: its head is {head}, and was "
+                    f"{parent} when the release was planned. Nothing of the release is in it.",
+                    hint="Run the same command again: it plans anew on the new head.",
+                ) from error
+            if not (error.passing or isinstance(error, (PublishConflictError, *NOT_THERE_YET))):
                 raise
-    raise AssertionError("the loop returns or raises")
+            remote.retries.pause("Committing", error, attempt)
+            attempt += 1
 
 
-def _differences(plan: ReleasePlan, at: str, *, download: bool = False) -> list[str]:
-    """Names the files of the plan that the repository lacks or holds with other content at a commit."""
-    found = digests_at(plan.repo, at, plan.digests, download=download)
-    return [
-        f"{path}: {'missing' if path not in found else f'sha256 {found[path]} instead of {digest}'}"
-        for path, digest in sorted(plan.digests.items())
-        if found.get(path) != digest
-    ]
+def _require_free(remote: RemoteRepo, plan: ReleasePlan, found: _Found) -> None:
+    """Checks that the head is neither the other kind of artifact nor another release that is to have this tag.
+
+    Raises:
+        ArtifactKindError: It is the other kind.
+        TagExistsError: The other release has its tag by now.
+        PublishConflictError: It has not.
+    """
+    remote.require_kind(plan.artifact, dict.fromkeys([found.parent, found.main]))
+    other = remote.manifest(found.parent)
+    if other is None or other.tag != plan.tag or remote.holds_manifest(plan, found.parent):
+        return
+    tagged = remote.refs().tags.get(plan.tag)
+    if tagged is not None:
+        raise tag_taken(plan.repo, plan.tag, tagged)
+    raise PublishConflictError(
+        f"The head of {plan.branch} of {plan.repo}, {found.parent}, is another release as {plan.tag}, which has no tag "
+        "yet: somebody is publishing it at this moment, or was interrupted.",
+        hint=f"Publish that run again to finish it, or give this release a tag of its own: --tag {next_tag(plan.tag)}",
+    )
 
 
-def _left_over(plan: ReleasePlan, parent: str) -> list[str]:
-    """Names the files that the release before this one brought and this one does not."""
-    content = read_file(plan.repo, parent, MANIFEST)
-    if content is None:
-        return []
+def _head(remote: RemoteRepo, plan: ReleasePlan, error: HubError) -> str:
     try:
-        before = Manifest.model_validate_json(content)
-    except ValidationError:
-        return []
-    gone = set(before.files) - set(plan.digests)
-    return sorted(gone & set(digests_at(plan.repo, parent, gone)))
+        return remote.refs().branches[plan.branch]
+    except (HubError, KeyError):
+        # The first failure is what the user has to know of.
+        raise error from None
+
+
+def _tag(remote: RemoteRepo, plan: ReleasePlan, made: str) -> None:
+    """Puts the tag on the commit, or finds that it is there."""
+    attempt = 1
+    while True:
+        try:
+            create_tag(plan.repo, plan.tag, made)
+        except TagExistsError:
+            raise
+        except HubError as error:
+            tagged = _tagged(remote, plan, error)
+            if tagged == made:
+                return
+            if tagged is not None:
+                raise tag_taken(plan.repo, plan.tag, tagged) from error
+            if not (error.passing or isinstance(error, NOT_THERE_YET)):
+                raise
+            remote.retries.pause("Tagging", error, attempt)
+            attempt += 1
+        else:
+            return
+
+
+def _tagged(remote: RemoteRepo, plan: ReleasePlan, error: HubError) -> str | None:
+    try:
+        return remote.refs().tags.get(plan.tag)
+    except HubError:
+        raise error from None

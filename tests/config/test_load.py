@@ -75,7 +75,7 @@ def test_a_misspelt_or_misplaced_key_is_told_what_may_have_been_meant(added: str
 def test_a_key_like_no_other_is_told_what_there_is():
     (fault,) = _faults(MINIMAL + "publish: {zzz: 1}")
 
-    assert fault == "publish.zzz: there is no such key; here are: artifact, message, private, repo, tag"
+    assert fault == "publish.zzz: there is no such key; here are: artifact, branch, message, private, repo, tag"
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,6 @@ def test_a_key_that_stands_twice_is_told_with_its_lines(text: str, fault: str):
         ("train: {precision: fp16}", "train.precision"),
         ("train: {batch_size: auto}", "train.batch_size"),
         ("publish: {artifact: merged}", "publish.artifact"),
-        ("publish: {branch: side}", "publish.branch"),
     ],
 )
 def test_what_is_announced_and_not_done_yet_is_told_from_a_mistake(added: str, path: str):

@@ -1,12 +1,22 @@
 """A release is one commit with a tag on it, or nothing; whatever happens, the next attempt finds what is there."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from hubtune.errors import CardError, HubUnreachableError, PublishConflictError, ReadBackError, TagExistsError
-from hubtune.publish import push as push_module
+from hubtune.errors import (
+    ArtifactKindError,
+    CardError,
+    HubError,
+    HubUnreachableError,
+    PublishConflictError,
+    ReadBackError,
+    TagExistsError,
+)
+from hubtune.localhub import FaultRule
 from hubtune.publish.push import push
+from tests.listener import Listener
 from tests.publish.conftest import REPO
 from tests.served_hub import ServedHub
 
@@ -97,36 +107,31 @@ def test_the_next_version_is_a_commit_on_the_one_before(served, new_plan, listen
     assert _content(served, WEIGHTS, "v1.0.0") == b"weights"
 
 
-def test_somebody_s_commit_in_between_is_a_conflict_and_stays_the_head(served, new_plan, listener, monkeypatch):
+def test_somebody_s_commit_in_between_is_a_conflict_and_stays_the_head(served, new_plan):
     served.commit(REPO, {"notes.md": b"mine"})
     theirs: list[str] = []
-    commit = push_module.commit
 
-    def overtaken(*args: object, **options: object) -> str:
-        theirs.append(served.commit(REPO, {"notes.md": b"theirs %d" % len(theirs)}))
-        return commit(*args, **options)
-
-    monkeypatch.setattr(push_module, "commit", overtaken)
+    def overtake(note: str) -> None:
+        if note == "repository is there":
+            theirs.append(served.commit(REPO, {"notes.md": b"theirs"}))
 
     with pytest.raises(PublishConflictError, match=REPO):
-        push(new_plan(), listener)
+        push(new_plan(), Listener(overtake))
 
     assert served.head(REPO) == theirs[-1]
     assert served.tags(REPO) == {}
     assert WEIGHTS not in _paths(served)
+    # The one of the test's own, the other's, and one attempt.
+    assert served.commits_sent() == 3
 
 
-def test_an_attempt_that_ended_before_the_tag_is_finished_by_the_next(served, new_plan, listener, monkeypatch):
-    with monkeypatch.context() as patch:
-
-        def cut_off(*_: object) -> None:
-            raise HubUnreachableError("cut off")
-
-        patch.setattr(push_module, "create_tag", cut_off)
-        with pytest.raises(HubUnreachableError):
-            push(new_plan(), listener)
+def test_an_attempt_that_ended_before_the_tag_is_finished_by_the_next(served, new_plan, listener):
+    served.faults.add(FaultRule(method="POST", path="*/tag/*", drop=True))
+    with pytest.raises(HubUnreachableError):
+        push(new_plan(), listener, wait=[].append)
     made = served.head(REPO)
     assert served.tags(REPO) == {}
+    served.faults.clear()
 
     assert push(new_plan(), listener) == made
 
@@ -134,14 +139,9 @@ def test_an_attempt_that_ended_before_the_tag_is_finished_by_the_next(served, ne
     assert served.commits_sent() == 1
 
 
-def test_a_commit_whose_answer_was_lost_is_found_and_not_made_again(served, new_plan, listener, monkeypatch):
-    commit = push_module.commit
-
-    def answer_lost(*args: object, **options: object) -> str:
-        commit(*args, **options)
-        raise HubUnreachableError("cut off")
-
-    monkeypatch.setattr(push_module, "commit", answer_lost)
+@pytest.mark.parametrize("fault", [{"drop": True}, {"status": 503}, {"status": 412}, {"status": 403}], ids=str)
+def test_a_commit_whose_answer_was_lost_is_found_and_not_made_again(served, new_plan, listener, fault):
+    served.faults.add(FaultRule(path="*/commit/*", when="after", **fault))
 
     made = push(new_plan(), listener)
 
@@ -150,71 +150,107 @@ def test_a_commit_whose_answer_was_lost_is_found_and_not_made_again(served, new_
     assert served.tags(REPO) == {"v1.0.0": made}
 
 
-def test_a_hub_that_fails_again_and_again_is_left_alone_after_three_attempts(served, new_plan, listener, monkeypatch):
-    attempts = 0
+def test_a_tag_whose_answer_was_lost_is_found_and_not_made_again(served, new_plan, listener):
+    served.faults.add(FaultRule(path="*/tag/*", when="after", drop=True))
 
-    def failing(*_: object, **__: object) -> str:
-        nonlocal attempts
-        attempts += 1
-        raise HubUnreachableError("cut off")
+    made = push(new_plan(), listener)
 
-    monkeypatch.setattr(push_module, "commit", failing)
+    assert sum("/tag/" in str(line["path"]) for line in served.requests()) == 1
+    assert served.tags(REPO) == {"v1.0.0": made}
 
-    with pytest.raises(HubUnreachableError):
-        push(new_plan(), listener)
 
-    assert attempts == 3
+@pytest.mark.parametrize("fault", [{"drop": True}, {"status": 503}, {"status": 412}, {"status": 409}], ids=str)
+def test_a_hub_that_fails_again_and_again_is_left_alone_after_five_attempts(served, new_plan, listener, fault):
+    served.faults.add(FaultRule(path="*/commit/*", **fault))
+    waits: list[float] = []
+
+    with pytest.raises(HubError):
+        push(new_plan(), listener, wait=waits.append)
+
+    assert served.commits_sent() == 5
+    assert waits == [1, 2, 4, 8]
+    assert [line for line in listener.said if "Waiting 8 s before attempt 5 of 5" in line]
     assert served.tags(REPO) == {}
 
 
-def test_a_small_file_that_changed_on_the_way_is_found_and_the_commit_not_tagged(
-    served, new_plan, listener, monkeypatch
-):
-    commit = push_module.commit
+@pytest.mark.parametrize("form", ["seconds", "date"])
+def test_the_hub_is_asked_again_when_it_said_that_it_may_be(served, new_plan, listener, form):
+    served.faults.add(FaultRule(path="*/commit/*", first=2, status=429, retry_after=30, retry_after_as=form))
+    waits: list[float] = []
 
-    def damaging(repo: str, files: dict[str, object], **options: object) -> str:
-        return commit(repo, {**files, "tokenizer_config.json": b'{"eos_token": "</S>"}'}, **options)
+    push(new_plan(), listener, wait=waits.append)
 
-    monkeypatch.setattr(push_module, "commit", damaging)
+    # Dates have whole seconds.
+    assert len(waits) == 2
+    assert set(waits) <= {30, 31}
+    assert any("too many requests" in line and "Waiting 3" in line for line in listener.said)
+
+
+def test_a_hub_that_asks_for_an_hour_is_not_waited_for(served, new_plan, listener):
+    served.faults.add(FaultRule(path="*/commit/*", status=503, retry_after=3600))
+    waits: list[float] = []
+
+    with pytest.raises(HubError) as caught:
+        push(new_plan(), listener, wait=waits.append)
+
+    assert (waits, served.commits_sent()) == ([], 1)
+    assert "3,600 seconds" in str(caught.value.hint)
+
+
+def test_an_upload_that_fails_is_not_repeated_by_the_client_too(served, new_plan, listener):
+    served.faults.add(FaultRule(method="PUT", status=503))
+
+    with pytest.raises(HubError):
+        push(new_plan(), listener, wait=[].append)
+
+    assert sum(line["method"] == "PUT" for line in served.requests()) == 5
+
+
+def test_a_file_damaged_on_its_way_back_once_is_read_again(served, new_plan, listener):
+    served.faults.add(FaultRule(method="GET", path="*/adapter_model.safetensors", body="wrong", nth=1))
+    served.faults.add(FaultRule(method="GET", path="*/README.md", body="wrong", nth=1))
+
+    made = push(new_plan(), listener, wait=[].append)
+
+    assert served.tags(REPO) == {"v1.0.0": made}
+
+
+def test_a_small_file_that_changed_on_the_way_is_found_and_the_commit_not_tagged(served, new_plan, listener):
+    plan = new_plan()
+    plan.files["tokenizer_config.json"] = b'{"eos_token": "</S>"}'
 
     with pytest.raises(ReadBackError) as caught:
-        push(new_plan(), listener)
+        push(plan, listener)
 
     assert [line.partition(":")[0] for line in caught.value.details] == ["tokenizer_config.json"]
     assert served.tags(REPO) == {}
 
 
-def test_a_file_lost_on_the_way_is_found_and_the_commit_not_tagged(served, new_plan, listener, monkeypatch):
-    commit = push_module.commit
-
-    def losing(repo: str, files: dict[str, object], **options: object) -> str:
-        return commit(repo, {path: body for path, body in files.items() if path != WEIGHTS}, **options)
-
-    monkeypatch.setattr(push_module, "commit", losing)
+def test_a_file_lost_on_the_way_is_found_and_the_commit_not_tagged(served, new_plan, listener):
+    plan = new_plan()
+    del plan.files[WEIGHTS]
 
     with pytest.raises(ReadBackError) as caught:
-        push(new_plan(), listener)
+        push(plan, listener)
 
     assert caught.value.details == (f"{WEIGHTS}: missing",)
     assert served.tags(REPO) == {}
 
+    # The commit is this release's own, so the next attempt mends it.
+    made = push(new_plan(), listener)
+    assert served.tags(REPO) == {"v1.0.0": made}
 
-def test_weights_that_the_hub_serves_damaged_are_found_and_the_commit_not_tagged(
-    served, new_plan, listener, monkeypatch
-):
-    plan, commit = new_plan(), push_module.commit
-    digest = plan.digests[WEIGHTS]
 
-    def damaging(*args: object, **options: object) -> str:
-        made = commit(*args, **options)
-        (stored,) = (served.root / "objects").rglob(digest)
-        stored.write_bytes(b"WEIGHTS")
-        return made
+def test_weights_that_the_hub_serves_damaged_are_found_and_the_commit_not_tagged(served, new_plan):
+    plan = new_plan()
 
-    monkeypatch.setattr(push_module, "commit", damaging)
+    def damage(note: str) -> None:
+        if note.startswith("commit"):
+            (stored,) = (served.root / "objects").rglob(plan.digests[WEIGHTS])
+            stored.write_bytes(b"WEIGHTS")
 
     with pytest.raises(ReadBackError, match=REPO):
-        push(plan, listener)
+        push(plan, Listener(damage))
 
     assert served.tags(REPO) == {}
 
@@ -259,3 +295,75 @@ def test_a_new_repository_is_private_when_asked(served, new_plan, listener):
     push(new_plan("publish.private=true"), listener)
 
     assert served.api.model_info(REPO).private is True
+
+
+def test_a_release_may_go_to_a_branch_of_its_own_which_starts_at_main(served, new_plan, listener):
+    before = served.commit(REPO, {"notes.md": b"mine"})
+
+    made = push(new_plan("publish.branch=next/one"), listener)
+
+    branches = {ref.name: ref.target_commit for ref in served.api.list_repo_refs(REPO).branches}
+    assert branches == {"main": before, "next/one": made}
+    assert [commit.commit_id for commit in served.api.list_repo_commits(REPO, revision="next/one")][:2] == [
+        made,
+        before,
+    ]
+    assert served.tags(REPO) == {"v1.0.0": made}
+
+
+def test_the_next_release_on_a_branch_is_a_commit_on_its_head(served, new_plan, listener):
+    first = push(new_plan("publish.branch=next"), listener)
+    served.commit(REPO, {"notes.md": b"mine"})
+
+    second = push(new_plan("publish.branch=next", "publish.tag=v1.1.0", weights=b"other"), listener)
+
+    assert [commit.commit_id for commit in served.api.list_repo_commits(REPO, revision="next")][:2] == [second, first]
+
+
+MERGED = {"config.json": b"{}", "model-00001-of-00002.safetensors": b"w"}
+
+
+@pytest.mark.parametrize("branch", ["main", "next"])
+def test_an_adapter_is_not_put_where_whole_weights_are(served, new_plan, listener, branch: str):
+    head = served.commit(REPO, MERGED)
+
+    with pytest.raises(ArtifactKindError, match="a whole model") as caught:
+        push(new_plan(f"publish.branch={branch}"), listener)
+
+    assert f"--push {REPO}-adapter" in str(caught.value.hint)
+    assert served.head(REPO) == head
+    assert [ref.name for ref in served.api.list_repo_refs(REPO).branches] == ["main"]
+
+
+@pytest.mark.parametrize("branch", ["main", "next"])
+def test_whole_weights_are_not_put_where_an_adapter_was_released(served, new_plan, listener, branch: str):
+    push(new_plan(), listener)
+    head = served.head(REPO)
+
+    with pytest.raises(ArtifactKindError, match="an adapter"):
+        push(replace(new_plan("publish.tag=v2.0.0", f"publish.branch={branch}"), artifact="merged"), listener)
+
+    assert served.head(REPO) == head
+
+
+def test_files_that_are_no_artifact_stand_in_nobody_s_way(served, new_plan, listener):
+    served.commit(REPO, {"config.json": b"{}", "data.safetensors": b"x", "README.md": b"# Mine\n"})
+
+    push(new_plan(), listener)
+
+    assert set(served.tags(REPO)) == {"v1.0.0"}
+
+
+def test_another_release_that_waits_for_the_same_tag_is_left_to_whoever_made_it(served, new_plan, listener):
+    served.faults.add(FaultRule(method="POST", path="*/tag/*", status=500))
+    with pytest.raises(HubError):
+        push(new_plan(), listener, wait=[].append)
+    served.faults.clear()
+    head, sent = served.head(REPO), served.commits_sent()
+
+    with pytest.raises(PublishConflictError, match=head) as caught:
+        push(new_plan(weights=b"other weights"), listener)
+
+    assert "--tag v1.0.1" in str(caught.value.hint)
+    assert (served.head(REPO), served.commits_sent()) == (head, sent)
+    assert push(new_plan(), listener) == head
