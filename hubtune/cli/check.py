@@ -8,6 +8,7 @@ from hubtune.cli.options import config_argument, hub_option, locked_option, on_h
 from hubtune.cli.output import Output
 from hubtune.config.load import load_config
 from hubtune.config.schema import TuneConfig
+from hubtune.config.target import TargetOptions
 
 _MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
 
@@ -22,20 +23,36 @@ def check(output: Output, config: Path, locked: bool, hub: Path | None, override
     """Check CONFIG, access, licence fields, the release's target and disk space; train nothing."""
     settings = load_config(config, overrides)
     with on_hub(hub):
-        show_checks(output, settings, config, locked=locked, publish=settings.publish.repo is not None)
+        target = TargetOptions() if settings.publish.repo is not None else None
+        show_checks(output, settings, config, locked=locked, target=target)
 
 
 def show_checks(
-    output: Output, settings: TuneConfig, config: Path, *, locked: bool, publish: bool, dry_run: bool = False
+    output: Output,
+    settings: TuneConfig,
+    config: Path,
+    *,
+    locked: bool,
+    target: TargetOptions | None,
+    dry_run: bool = False,
 ) -> None:
-    """Prints every finding, then raises what was wrong, if anything was."""
+    """Prints every finding, then raises what was wrong, if anything was; without a `target` nothing is published."""
     from hubtune.pipeline.check import check_run
 
-    checks = check_run(settings, config, output.progress, publish=publish, locked=locked, run_folder=Path("runs"))
+    checks = check_run(
+        settings,
+        config,
+        output.progress,
+        publish=target is not None,
+        propose=target is not None and target.propose,
+        locked=locked,
+        run_folder=Path("runs"),
+    )
     lines = [f"{_MARKS[finding.status]}  {finding.check}: {finding.detail}" for finding in checks.findings]
     if dry_run and not checks.failures:
-        target = f", publish to {settings.publish.repo} as {settings.publish.tag}" if publish else ""
-        lines += ["", f"A run would fetch the inputs, train, evaluate, write the card{target}. Nothing was written."]
+        verb = "propose" if target is not None and target.propose else "publish"
+        release = f", {verb} to {settings.publish.repo} as {settings.publish.tag}" if target is not None else ""
+        lines += ["", f"A run would fetch the inputs, train, evaluate, write the card{release}. Nothing was written."]
     output.result(checks.report, lines)
     if output.as_json and checks.failures:
         # The report is the one document; it holds the faults.

@@ -1,10 +1,14 @@
 """Options and arguments that several commands share, each declared once."""
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
+
+from hubtune.config.target import TargetOptions
 
 config_argument = click.argument(
     "config", type=click.Path(dir_okay=False, path_type=Path), default=Path("hubtune.yaml"), required=False
@@ -23,10 +27,30 @@ hub_option = click.option(
     metavar="DIR",
     help="Run an embedded Hub in DIR for this command, instead of using the Hub at HF_ENDPOINT.",
 )
-tag_option = click.option("--tag", metavar="TAG", help="The release's tag, such as v1.0.0; wins over publish.tag.")
 locked_option = click.option(
     "--locked", is_flag=True, help="Refuse unless hubtune.lock matches the config, and use just its commits."
 )
+
+_TARGET_OPTIONS = (
+    click.option("--tag", metavar="TAG", help="The release's tag, such as v1.0.0; wins over publish.tag."),
+    click.option("--branch", metavar="NAME", help="Commit on this branch, made from main (publish.branch)."),
+    click.option("--message", metavar="TEXT", help="The commit's message (publish.message)."),
+    click.option("--private", is_flag=True, help="Create the repository as a private one (publish.private)."),
+    click.option("--create-pr", "propose", is_flag=True, help="Open a pull request instead: no push, no tag."),
+)
+
+
+def target_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds what every command that publishes takes; the command gets them, and its `repo`, as one `target`."""
+
+    @functools.wraps(command)
+    def with_one_target(*args: Any, **options: Any) -> None:
+        given = {name: options.pop(name) for name in ("tag", "branch", "message", "private", "propose")}
+        command(*args, target=TargetOptions(repo=options.pop("repo", None), **given), **options)
+
+    for option in reversed(_TARGET_OPTIONS):
+        with_one_target = option(with_one_target)
+    return with_one_target
 
 
 @contextmanager

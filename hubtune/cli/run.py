@@ -1,15 +1,16 @@
 """`hubtune run`: the whole job."""
 
-import json
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from hubtune.cli.options import config_argument, hub_option, locked_option, on_hub, set_option, tag_option
+from hubtune.cli.options import config_argument, hub_option, locked_option, on_hub, set_option, target_options
 from hubtune.cli.output import Output
 from hubtune.cli.summary import outcome_lines
 from hubtune.config.load import load_config
 from hubtune.config.schema import TuneConfig
+from hubtune.config.target import TargetOptions
 from hubtune.errors import ConfigError
 
 # What `--push` alone means: the repository of the config.
@@ -21,7 +22,7 @@ _FROM_CONFIG = ""
 @click.option(
     "--push", metavar="[REPO]", is_flag=False, flag_value=_FROM_CONFIG, help="Publish to REPO (publish.repo)."
 )
-@tag_option
+@target_options
 @click.option("--resume", is_flag=True, help="Go on with the newest run of this config, after its last finished stage.")
 @locked_option
 @click.option("--dry-run", is_flag=True, help="Check everything, say what would be done, and stop.")
@@ -33,7 +34,7 @@ def run(
     output: Output,
     config: Path,
     push: str | None,
-    tag: str | None,
+    target: TargetOptions,
     resume: bool,
     locked: bool,
     dry_run: bool,
@@ -42,30 +43,35 @@ def run(
     overrides: tuple[str, ...],
 ) -> None:
     """Run the whole job of CONFIG: pin, train, evaluate, write the card; with --push, publish."""
-    settings = _settings(config, push, tag, overrides)
+    settings = _settings(config, push, target, overrides)
     with on_hub(hub):
         if dry_run:
             from hubtune.cli.check import show_checks
 
-            show_checks(output, settings, config, locked=locked, publish=push is not None, dry_run=True)
+            show_checks(
+                output, settings, config, locked=locked, target=target if push is not None else None, dry_run=True
+            )
             return
         from hubtune.pipeline.run import RunOptions, run_job
 
-        options = RunOptions(publish=push is not None, resume=resume, locked=locked, run_dir=run_dir)
+        options = RunOptions(
+            publish=push is not None, propose=target.propose, resume=resume, locked=locked, run_dir=run_dir
+        )
         outcome = run_job(settings, config, options, output.progress)
         output.result(outcome.record, outcome_lines(outcome, hub))
 
 
-def _settings(config: Path, push: str | None, tag: str | None, overrides: tuple[str, ...]) -> TuneConfig:
+def _settings(config: Path, push: str | None, target: TargetOptions, overrides: tuple[str, ...]) -> TuneConfig:
     if push and Path(push).is_file():
         raise ConfigError(
             f"--push took {push}, which is a file, for the repository.",
             hint=f"Put the config first: hubtune run {push} --push",
         )
-    # Quoted as JSON, so that a tag such as 1.0 stays the text that was given.
-    target = [f"publish.repo={json.dumps(push)}"] if push else []
-    target += [f"publish.tag={json.dumps(tag)}"] if tag is not None else []
-    settings = load_config(config, [*overrides, *target])
+    if target.propose and push is None:
+        raise ConfigError("--create-pr goes with --push, which says that the run is published.", hint="Add --push.")
+    target = replace(target, repo=push or None)
+    settings = load_config(config, [*overrides, *target.overrides])
+    target.require_fit(settings)
     if push is not None and settings.publish.repo is None:
         raise ConfigError(
             "--push was given, and there is no repository to publish to.",

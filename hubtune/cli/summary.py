@@ -1,14 +1,18 @@
 """What a person sees at the end of a run: the measures, where everything is, and how to use it."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.records.evaluation import EvaluationRecord, Measure
+from hubtune.records.plan import PlannedMetadata, PlanRecord
+from hubtune.records.release import ReleaseRecord
 
 if TYPE_CHECKING:
     from hubtune.pipeline.run import Outcome
 
 SERVE_PORT = 8931
+_MARKS = {"added": "+", "removed": "-", "changed": "~"}
 
 
 def measure_lines(record: EvaluationRecord) -> list[str]:
@@ -24,14 +28,9 @@ def outcome_lines(outcome: "Outcome", hub: Path | None) -> list[str]:
         lines += ["", f"Run:     {outcome.run.path}", f"Card:    {outcome.run.card_file}"]
         lines += ["", f"Nothing was published. To publish this run: hubtune publish {_short(outcome.run.path)}"]
         return lines
-    lines += [
-        "",
-        f"Repo:    {release.repo}",
-        f"Tag:     {release.tag}",
-        f"Commit:  {release.commit}",
-        f"Card:    {outcome.run.card_file}",
-        f"Run:     {outcome.run.path}",
-    ]
+    lines += ["", *release_lines(release), f"Card:    {outcome.run.card_file}", f"Run:     {outcome.run.path}"]
+    if release.pull_request is not None:
+        return lines
     if hub is not None:
         lines += [
             "",
@@ -45,6 +44,52 @@ def outcome_lines(outcome: "Outcome", hub: Path | None) -> list[str]:
             f"    export HF_ENDPOINT=http://127.0.0.1:{SERVE_PORT} HF_HUB_DISABLE_XET=1",
         ]
     return [*lines, "", "Load it in Python:", "", *outcome.snippet.rstrip().splitlines()]
+
+
+def release_lines(record: ReleaseRecord) -> list[str]:
+    """Returns the lines that say where a release is; of a pull request, what is left to do."""
+    if record.pull_request is None:
+        return [
+            f"Repo:    {record.repo}",
+            f"Tag:     {record.tag}",
+            f"Commit:  {record.commit}",
+            f"URL:     {record.url}",
+        ]
+    return [
+        f"Repo:    {record.repo}",
+        f"Commit:  {record.commit}",
+        f"Pull request: {record.pull_request}",
+        f"The tag {record.tag} was not made. After the merge, one who may write there puts it on the commit",
+        f"that {record.branch} is on then: hubtune release tag {record.repo} COMMIT {record.tag}",
+    ]
+
+
+def plan_lines(plan: PlanRecord) -> list[str]:
+    """Returns the lines for what a release would do."""
+    where = plan.repo if plan.exists else f"{plan.repo}, which would be created{' as private' if plan.private else ''}"
+    lines = [
+        f"Repo:    {where}",
+        f"Branch:  {plan.branch}",
+        f"Parent:  {plan.parent or 'the first commit of the new repository'}",
+        f"Tag:     {plan.tag}{' (after the merge of the pull request)' if plan.pull_request else ''}",
+        f"Message: {plan.message}",
+        "",
+        f"{len(plan.files)} files of {sum(file.size for file in plan.files):,} bytes:",
+        *(f"  {file.change:9}  {file.size:>13,}  {file.sha256}  {file.path}" for file in plan.files),
+        *(f"  deleted    {path}" for path in plan.delete),
+        "",
+        "The card's metadata:" if plan.metadata else "The card's metadata stay as they are.",
+        *(f"  {_MARKS[change.change]} {change.key}: {_values(change)}" for change in plan.metadata),
+        "",
+    ]
+    if plan.published is not None:
+        return [*lines, f"Just this release is there already, on {plan.published}: publishing would change nothing."]
+    return [*lines, "Nothing was changed."]
+
+
+def _values(change: PlannedMetadata) -> str:
+    before, after = (json.dumps(value, ensure_ascii=False) for value in (change.before, change.after))
+    return f"{before} -> {after}" if change.change == "changed" else after if change.change == "added" else before
 
 
 def _measure_line(measure: Measure) -> str:

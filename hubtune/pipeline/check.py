@@ -1,6 +1,5 @@
 """Everything that can be known before training, all at once: access, files, licence fields, the tag, disk space."""
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,14 +7,17 @@ from typing import Literal, TypeVar
 
 from hubtune.card.licensing.decision import LicenseDecision
 from hubtune.card.statements import check_statements
+from hubtune.config.load import dump_config
 from hubtune.config.schema import BaseModelConfig, DataConfig, TuneConfig
-from hubtune.errors import CheckError, DiskFullError, HubtuneError
+from hubtune.errors import CheckError, HubtuneError
+from hubtune.hub.read import current_token
 from hubtune.hub.snapshot import cache_folder
 from hubtune.pin.lock import lock_file, read_lock, require_lock
 from hubtune.pin.pinning import Resolution, resolve_pin
 from hubtune.pipeline.licensing import decide_release, fetch_licenses, require_allowed
 from hubtune.publish.preflight import check_target
-from hubtune.records.base import Record
+from hubtune.publish.secrets import refuse_secrets
+from hubtune.records.base import Record, require_room
 from hubtune.records.pins import Pin, PinSet
 from hubtune.records.progress import Progress
 
@@ -98,7 +100,14 @@ class Checks:
 
 
 def check_run(
-    config: TuneConfig, config_file: Path, progress: Progress, *, publish: bool, locked: bool = False, run_folder: Path
+    config: TuneConfig,
+    config_file: Path,
+    progress: Progress,
+    *,
+    publish: bool,
+    propose: bool = False,
+    locked: bool = False,
+    run_folder: Path,
 ) -> Checks:
     """Looks at everything that a run needs; writes nothing.
 
@@ -109,19 +118,15 @@ def check_run(
         config_file: Its file; the lock is beside it.
         progress: Told what is being looked at.
         publish: Whether the release's target is checked too.
+        propose: Whether the release is to be a pull request.
         locked: Whether the lock has to match the config.
         run_folder: Where the run will be written.
     """
     checks = Checks()
     entries: list[BaseModelConfig | DataConfig] = [config.base, *config.data]
     with progress.task("Checking", len(entries) + 3) as task:
-        repo, tag = config.publish.repo, config.publish.tag
-        if publish and repo is not None:
-            checks.attempt(
-                "publish",
-                lambda: check_target(repo, tag),
-                lambda account: f"{account} may publish to {repo}, and {tag} is free",
-            )
+        if publish:
+            _check_target(checks, config, config_file, progress, propose=propose)
         task.advance(note="target")
         checks.attempt("card", lambda: check_statements(config), lambda _: "what the config states is complete")
         lock_path = lock_file(config_file)
@@ -148,6 +153,28 @@ def check_run(
         )
         task.advance(note="disk")
     return checks
+
+
+def _check_target(checks: Checks, config: TuneConfig, config_file: Path, progress: Progress, *, propose: bool) -> None:
+    repo, tag = config.publish.repo, config.publish.tag
+    if repo is None:
+        return
+    checks.attempt(
+        "publish",
+        lambda: check_target(
+            repo, tag, progress, artifact=config.publish.artifact, branch=config.publish.branch, propose=propose
+        ),
+        lambda account: f"{account} may {'propose' if propose else 'publish'} to {repo}, and {tag} is free",
+    )
+    # The file for the line, and all that was read into it or set over it.
+    texts: dict[str, Path | bytes] = {"the whole config": dump_config(config).encode()}
+    if config_file.is_file():
+        texts[str(config_file)] = config_file
+    checks.attempt(
+        "secrets",
+        lambda: refuse_secrets(texts, current_token()),
+        lambda _: "the config holds no token, key or password",
+    )
 
 
 def _check_input(
@@ -183,17 +210,5 @@ def _decision(config: TuneConfig, pins: PinSet, *, publish: bool) -> LicenseDeci
 
 
 def _check_disk(size: int, run_folder: Path) -> None:
-    for folder, needed, setting in (
-        (cache_folder(), size, "move the cache with HF_HOME"),
-        (run_folder, _RUN_BYTES, "put the run elsewhere with --run-dir"),
-    ):
-        free = shutil.disk_usage(_existing(folder.absolute())).free
-        if free < needed:
-            raise DiskFullError(
-                f"The disk that holds {folder} has {free / 1e6:,.0f} MB free, and {needed / 1e6:,.0f} MB are needed.",
-                hint=f"Free some space, or {setting}.",
-            )
-
-
-def _existing(folder: Path) -> Path:
-    return next(parent for parent in (folder, *folder.parents) if parent.exists())
+    require_room(cache_folder(), size, "move the cache with HF_HOME")
+    require_room(run_folder, _RUN_BYTES, "put the run elsewhere with --run-dir")

@@ -8,6 +8,7 @@ from hubtune.card.snippet import usage_snippet
 from hubtune.card.statements import check_statements
 from hubtune.config.load import training_digest
 from hubtune.config.schema import TuneConfig
+from hubtune.config.target import TargetOptions
 from hubtune.errors import HubtuneError, RecordError
 from hubtune.pin.lock import lock_file, write_lock
 from hubtune.pin.pinning import Resolution, fetch_snapshots
@@ -67,6 +68,7 @@ class RunOptions:
 
     Attributes:
         publish: Whether the run ends with a release.
+        propose: Whether that is a pull request.
         resume: Whether to go on with the newest run of the same config, or the one in `run_dir`.
         locked: Whether `hubtune.lock` has to match the config.
         run_dir: The run directory; None for a new one below `runs_folder`.
@@ -74,6 +76,7 @@ class RunOptions:
     """
 
     publish: bool = False
+    propose: bool = False
     resume: bool = False
     locked: bool = False
     run_dir: Path | None = None
@@ -96,6 +99,7 @@ def run_job(config: TuneConfig, config_file: Path, options: RunOptions, progress
             config_file,
             progress,
             publish=options.publish,
+            propose=options.propose,
             locked=options.locked,
             run_folder=options.run_dir or options.runs_folder,
         )
@@ -115,7 +119,7 @@ def run_job(config: TuneConfig, config_file: Path, options: RunOptions, progress
     if not (run.has(TrainingRecord) and run.has(EvaluationRecord) and run.adapter_dir.is_dir()):
         _train_and_evaluate(run, progress)
     inputs = run_card(run)
-    release = run_publish(run, progress) if options.publish else None
+    release = run_publish(run, progress, TargetOptions(propose=options.propose)) if options.publish else None
     return Outcome(run=run, inputs=inputs, release=release)
 
 

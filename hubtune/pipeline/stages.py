@@ -1,6 +1,6 @@
 """One stage of a run directory each: reads the records it needs, does the stage, writes the record it makes."""
 
-import json
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -12,14 +12,18 @@ from hubtune.card.plots import render_pictures
 from hubtune.card.render import render_card
 from hubtune.config.load import dump_config, parse_config
 from hubtune.config.schema import TuneConfig
+from hubtune.config.target import TargetOptions
 from hubtune.errors import ConfigError
-from hubtune.hub.read import repo_url
+from hubtune.hub.read import current_token, repo_url
 from hubtune.hub.snapshot import cached
 from hubtune.pipeline.extras import require_train
 from hubtune.pipeline.licensing import decide_release, license_folders, license_record, require_allowed
-from hubtune.publish.plan import plan_release
+from hubtune.publish.plan import ReleasePlan, plan_release
+from hubtune.publish.preflight import check_publisher
+from hubtune.publish.propose import propose_release
 from hubtune.publish.push import push
-from hubtune.records.base import disk_errors, write_atomic
+from hubtune.publish.secrets import refuse_secrets
+from hubtune.records.base import disk_errors, require_room, write_atomic
 from hubtune.records.data import DataRecord
 from hubtune.records.evaluation import EvaluationRecord
 from hubtune.records.pins import PinSet
@@ -32,6 +36,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from hubtune.data.prepare import Prepared
+
+# Room for the card, its pictures and release.json, without which nobody would know what was published.
+_RECORD_BYTES = 2_000_000
 
 
 def run_data(run: RunDirectory, progress: Progress) -> "Prepared":
@@ -119,21 +126,26 @@ def run_card(run: RunDirectory) -> CardInputs:
     return inputs
 
 
-def run_publish(
-    run: RunDirectory, progress: Progress, *, repo: str | None = None, tag: str | None = None
-) -> ReleaseRecord:
-    """Publishes the run as one commit with a tag, and writes release.json.
+@dataclass(frozen=True)
+class PlannedRelease:
+    """A release that can be published: the plan, and the card and its pictures as the run keeps them."""
+
+    plan: ReleasePlan
+    card: str
+    pictures: dict[str, bytes]
+
+
+def plan_publish(run: RunDirectory, config: TuneConfig) -> PlannedRelease:
+    """Plans the release of a run and checks all that can be checked without the Hub; writes nothing.
 
     Args:
         run: A run with all records.
-        progress: Told of each step.
-        repo: Overrides the config's `publish.repo`; the card is rendered anew with it.
-        tag: Overrides the config's `publish.tag`, likewise.
+        config: Its config, with the target.
 
     Raises:
-        HubtuneError: See `hubtune.publish.push.push`. Nothing was published.
+        HubtuneError: The run is not complete, its card is not valid, its licences do not allow a release, or a file
+            holds a secret.
     """
-    config = with_target(run.config(), repo, tag)
     if config.publish.repo is None:
         raise ConfigError(
             "The config names no repository to publish to.",
@@ -145,33 +157,57 @@ def run_publish(
     pictures = render_pictures(inputs)
     beside = {**_legal_files(inputs, config.publish.repo), **pictures}
     plan = plan_release(run, config, config.publish.repo, cached(inputs.pins.base), card, beside)
-    commit = push(plan, progress)
+    refuse_secrets({**plan.files, "the commit's message": plan.message.encode()}, current_token())
+    return PlannedRelease(plan, card, pictures)
+
+
+def run_publish(run: RunDirectory, progress: Progress, target: TargetOptions | None = None) -> ReleaseRecord:
+    """Publishes the run as one commit with a tag, or as a pull request, and writes release.json.
+
+    Args:
+        run: A run with all records.
+        progress: Told of each step.
+        target: Overrides of the config; the card is rendered anew with them.
+
+    Raises:
+        HubtuneError: See `hubtune.publish.push.push`. Nothing was published.
+    """
+    target = target or TargetOptions()
+    config = with_target(run.config(), target)
+    planned = plan_publish(run, config)
+    plan = planned.plan
+    account = check_publisher(plan.repo, progress, propose=target.propose).name
+    require_room(run.path, _RECORD_BYTES)
+    proposal = propose_release(plan, account, progress) if target.propose else None
+    commit = proposal.commit if proposal is not None else push(plan, progress)
     # Only now: a release that was refused leaves the run's config and card as they were.
     run.write_config(config)
-    _write_card(run, card, pictures)
+    _write_card(run, planned.card, planned.pictures)
     record = ReleaseRecord(
         repo=plan.repo,
         commit=commit,
         tag=plan.tag,
         artifact=plan.artifact,
-        url=repo_url(plan.repo, plan.tag),
+        url=repo_url(plan.repo, plan.tag if proposal is None else commit),
         files=plan.digests,
         run_dir=str(run.path),
+        branch=plan.branch,
+        pull_request=None if proposal is None else proposal.url,
     )
     run.write(record)
     run.event("publish", event="release", repo=record.repo, tag=record.tag, commit=record.commit)
     return record
 
 
-def with_target(config: TuneConfig, repo: str | None, tag: str | None) -> TuneConfig:
-    """Returns the config with another repository or tag to publish to.
+def with_target(config: TuneConfig, target: TargetOptions) -> TuneConfig:
+    """Returns the config with what the command line says of the release.
 
     Raises:
-        ConfigError: The repository's id is malformed, or the tag is not a version.
+        ConfigError: The repository's id is malformed, the tag is not a version, and the like.
     """
-    given = {"publish.repo": repo, "publish.tag": tag}
-    overrides = [f"{key}={json.dumps(value)}" for key, value in given.items() if value is not None]
-    return parse_config(dump_config(config), overrides, source="The release's target")
+    config = parse_config(dump_config(config), target.overrides, source="The release's target")
+    target.require_fit(config)
+    return config
 
 
 def _card_inputs(run: RunDirectory, config: TuneConfig) -> CardInputs:

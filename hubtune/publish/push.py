@@ -14,11 +14,9 @@ from hubtune.hub.read import list_refs
 from hubtune.hub.session import requests_sent_once
 from hubtune.hub.write import commit, create_branch, create_repo, create_tag, next_tag, tag_taken
 from hubtune.publish.plan import ReleasePlan
-from hubtune.publish.remote import NOT_THERE_YET, RemoteRepo
+from hubtune.publish.remote import MAIN, NOT_THERE_YET, RemoteRepo
 from hubtune.publish.retries import Retries, Wait
 from hubtune.records.progress import Progress
-
-MAIN = "main"
 
 
 def push(plan: ReleasePlan, progress: Progress, *, wait: Wait = time.sleep) -> str:

@@ -10,6 +10,7 @@ from hubtune.hub.read import Refs, list_refs
 from hubtune.publish.plan import MANIFEST, ReleasePlan
 from hubtune.publish.retries import Retries
 
+MAIN = "main"
 # A commit that was made just now may not be everywhere yet.
 NOT_THERE_YET: tuple[type[HubError], ...] = (RepoNotFoundError, RevisionNotFoundError)
 

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,6 +80,26 @@ def disk_errors(folder: Path) -> Iterator[None]:
                 hint="Free some space, then run the same command with --resume: finished stages are kept.",
             ) from error
         raise
+
+
+def require_room(folder: Path, needed: int, setting: str = "") -> None:
+    """Checks that the disk of a folder, which need not exist, has room.
+
+    Args:
+        folder: Where something is to be written.
+        needed: Bytes.
+        setting: How to write it elsewhere, where one can.
+
+    Raises:
+        DiskFullError: It has not.
+    """
+    present = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+    free = shutil.disk_usage(present).free
+    if free < needed:
+        raise DiskFullError(
+            f"The disk that holds {folder} has {free / 1e6:,.0f} MB free, and {needed / 1e6:,.0f} MB are needed.",
+            hint=f"Free some space{f', or {setting}' if setting else ''}.",
+        )
 
 
 def sha256_file(path: Path) -> str:

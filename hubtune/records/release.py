@@ -6,7 +6,15 @@ from hubtune.records.training import EnvironmentRecord
 
 
 class ReleaseRecord(Record):
-    """What the publish stage did: `files` maps each path in the repository to the sha256 of its content."""
+    """What the publish stage did.
+
+    Attributes:
+        commit: The release's commit: of a pull request, the head of its branch.
+        tag: The release's tag; a pull request has made none yet.
+        files: Path in the repository to the sha256 of its content.
+        branch: Where the commit went, or where the pull request is to be merged.
+        pull_request: The address of the pull request; null where the release was pushed.
+    """
 
     repo: str
     commit: Commit
@@ -15,6 +23,8 @@ class ReleaseRecord(Record):
     url: str
     files: dict[str, str]
     run_dir: str
+    branch: str = "main"
+    pull_request: str | None = None
 
 
 class Manifest(Record):

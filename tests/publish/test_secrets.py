@@ -1,0 +1,88 @@
+"""A token, key or password in a file stops the release, and is named by file and line without being shown."""
+
+from pathlib import Path
+
+import pytest
+
+from hubtune.errors import SecretFoundError
+from hubtune.publish.secrets import refuse_secrets
+
+# Put together here, so that no scanner takes this file for a leak.
+LETTERS = "AbCdEfGhIjKlMnOpQrStUvWxYz0123456789AbCdEfGhIjKlMnOpQrStUvWxYz0123456789"
+SECRETS = {
+    "hugging face": "hf_" + LETTERS[:34],
+    "hugging face oauth": "hf_oauth_" + LETTERS[:40],
+    "hugging face organisation": "api_org_" + LETTERS[:34],
+    "aws key id": "AKIA" + "IOSFODNN7EXAMPLE"[:16],
+    "aws secret": 'aws_secret_access_key = "' + LETTERS[:40] + '"',
+    "private key": "-----BEGIN " + "OPENSSH PRIVATE KEY-----",
+    "private key of no kind": "-----BEGIN " + "PRIVATE KEY-----",
+    "pgp": "-----BEGIN PGP " + "PRIVATE KEY BLOCK-----",
+    "github": "ghp_" + LETTERS[:36],
+    "github fine-grained": "github_pat_" + LETTERS + LETTERS[:20],
+    "gitlab": "glpat-" + LETTERS[:20],
+    "slack": "xoxb-" + "123456789012-" + LETTERS[:24],
+    "google": "AIza" + LETTERS[:35],
+    "openai": "sk-proj-" + LETTERS[:20] + "T3BlbkFJ" + LETTERS[:20],
+    "anthropic": "sk-ant-" + "api03-" + LETTERS[:40],
+    "stripe": "sk_live_" + LETTERS[:24],
+    "pypi": "pypi-" + "AgEIcHlwaS5vcmc" + LETTERS,
+    "npm": "npm_" + LETTERS[:36],
+    "json web token": ".".join(["eyJ" + LETTERS[:20], "eyJ" + LETTERS[:30], LETTERS[:43]]),
+    "address": "https://ann:" + "letmein@example.org/data",
+}
+
+
+@pytest.mark.parametrize("secret", SECRETS.values(), ids=SECRETS)
+def test_each_kind_is_found_with_its_line_and_not_shown(secret: str):
+    with pytest.raises(SecretFoundError, match="1 secret") as caught:
+        refuse_secrets({"README.md": f"# Card\n\nUse {secret} here.\n".encode(), "a.txt": b"fine"}, None)
+
+    (line,) = caught.value.details
+    assert line.startswith("README.md, line 3: ")
+    assert secret[6:] not in line
+
+
+def test_the_token_in_use_is_found_whatever_its_form(tmp_path: Path):
+    file = tmp_path / "config.json"
+    file.write_text('{\n "a": 1,\n "b": "odd-secret/with+signs"}\n')
+
+    with pytest.raises(SecretFoundError) as caught:
+        refuse_secrets({"config.json": file}, "odd-secret/with+signs")
+
+    assert caught.value.details == ("config.json, line 3: the token in use",)
+
+
+def test_every_secret_of_every_file_is_named_once():
+    token = SECRETS["hugging face"]
+    with pytest.raises(SecretFoundError, match="3 secrets") as caught:
+        refuse_secrets({"b.txt": f"{token}\n{token}".encode(), "a.txt": SECRETS["github"].encode()}, token)
+
+    assert [line.partition(":")[0] for line in caught.value.details] == [
+        "a.txt, line 1",
+        "b.txt, line 1",
+        "b.txt, line 2",
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sha256 9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c",
+        "hf_hub_download, hf_token and HF_TOKEN; hf_model_with_a_rather_long_name_of_words",
+        "https://huggingface.co/org/name@v1.0.0 and mailto://ann@example.org",
+        "git+https://example.org:8080/a@b",
+        "-----BEGIN PUBLIC KEY-----",
+        "the tokens sk-ant and ghp_ and eyJ.eyJ are prefixes",
+        '"Ġaws_secret_access_key": 4711',
+    ],
+)
+def test_what_only_looks_like_one_is_let_through(text: str):
+    refuse_secrets({"README.md": text.encode()}, None)
+
+
+def test_weights_are_not_read_as_text(tmp_path: Path):
+    file = tmp_path / "w.safetensors"
+    file.write_bytes(b"\x08\0\0\0\0\0\0\0{}" + SECRETS["hugging face"].encode())
+
+    refuse_secrets({"w.safetensors": file}, None)
