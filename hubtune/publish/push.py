@@ -10,8 +10,9 @@ from hubtune.errors import HubError, HubUnreachableError, PublishConflictError, 
 from hubtune.hub.contents import digests_at, read_file
 from hubtune.hub.read import find_tag, resolve
 from hubtune.hub.write import commit, create_repo, create_tag, tag_taken
-from hubtune.publish.plan import MANIFEST, ReleasePlan
+from hubtune.publish.plan import ReleasePlan
 from hubtune.records.progress import Progress
+from hubtune.records.published import MANIFEST
 from hubtune.records.release import Manifest
 
 _ATTEMPTS = 3
