@@ -75,6 +75,7 @@ def test_only_safetensors_hold_weights(snapshot):
         "adapter_config.json",
         "adapter_model.safetensors",
         "chat_template.jinja",
+        "generation_config.json",
         "hubtune.json",
         "hubtune.lock",
         "images/evaluation.png",
