@@ -173,6 +173,12 @@ class TrainingError(HubtuneError):
     exit_code = 32
 
 
+class ReleaseError(HubtuneError):
+    """A published release cannot be used as it is: it lacks a part, or does not say what it needs."""
+
+    exit_code = 34
+
+
 class CardError(HubtuneError):
     """The model card is incomplete or not valid."""
 

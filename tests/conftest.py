@@ -13,7 +13,7 @@ from hypothesis import settings
 from tests.browser import chromium
 from tests.listener import Listener
 from tests.served_hub import ServedHub, serve
-from tests.tiny_models import make_gpt2, make_llama
+from tests.tiny_models import make_chat, make_gpt2, make_llama
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -73,6 +73,12 @@ def gpt2(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a tiny Llama; for reading only."""
     return make_llama(tmp_path_factory.mktemp("llama"))
+
+
+@pytest.fixture(scope="session")
+def chat(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny Qwen2 with a chat template; for reading only."""
+    return make_chat(tmp_path_factory.mktemp("chat"))
 
 
 @pytest.fixture(params=["gpt2", "llama"])

@@ -10,6 +10,7 @@ from hubtune.records.data import DataRecord, SourceRecord, SplitRecord
 from hubtune.records.evaluation import EvaluationRecord, Measure
 from hubtune.records.licenses import LicensedInput, LicenseRecord
 from hubtune.records.pins import Pin, PinSet
+from hubtune.records.probe import ProbePrompt, ProbeRecord
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import EnvironmentRecord, TrainingRecord
 
@@ -112,6 +113,7 @@ def finished_run(path: Path, *overrides: str, weights: bytes = b"weights") -> Ru
     files = {file.name: sha256_file(file) for file in run.adapter_dir.iterdir()}
     run.write(training_record(upstream=run.digests("config", "pins.json", "data.json"), files=files))
     run.write(_evaluation_record(run))
+    run.write(_probe_record(run))
     run.card_file.write_text(CARD_TEXT, encoding="utf-8")
     return run
 
@@ -159,5 +161,17 @@ def _evaluation_record(run: RunDirectory) -> EvaluationRecord:
         batch_size=4,
         max_items=None,
         seed=42,
+        environment=ENVIRONMENT,
+    )
+
+
+def _probe_record(run: RunDirectory) -> ProbeRecord:
+    prompt = ProbePrompt(text="A", input_ids=[1], tokens=[2], likeliest=[[2, 3]], logits=[[4.0, 1.0]])
+    return ProbeRecord(
+        upstream=run.digests("training.json"),
+        precision="fp32",
+        tolerance=0.01,
+        difference=1.0,
+        prompts=[prompt],
         environment=ENVIRONMENT,
     )

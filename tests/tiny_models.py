@@ -1,9 +1,10 @@
 """Builds small random language models on disk: the real file formats, architectures and tokenizers, in milliseconds.
 
-Two kinds that differ in all that tuning code trips over:
+Kinds that differ in all that tuning code trips over:
 
 - GPT-2: `Conv1D` layers, tied embeddings, one token as BOS and EOS, no padding token, and no BOS put before a text.
 - Llama: linear layers, a BOS put before every text, and a padding token of its own.
+- Chat, a Qwen2: a chat template whose turns end with a token that is not EOS, and settings that ask for sampling.
 
 The weights are seeded and large enough for the models to prefer some tokens over others.
 """
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 VOCABULARY = 384
 CONTEXT = 128
+CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
 
 _CORPUS = (
     "The lighthouse keeper keeps the light and the light keeps the keeper.",
@@ -77,6 +82,55 @@ def make_llama(folder: Path) -> Path:
     )
     _save_model(LlamaForCausalLM, config, folder)
     return folder
+
+
+def make_chat(folder: Path) -> Path:
+    """Saves a Qwen2 model that talks ChatML, with its tokenizer, in `folder` and returns it."""
+    from transformers import GenerationConfig, Qwen2Config, Qwen2ForCausalLM
+
+    end = "<|endoftext|>"
+    tokenizer = _train_tokenizer([end, "<|im_start|>", "<|im_end|>"])
+    _save_tokenizer(
+        tokenizer, folder, eos_token=end, pad_token=end, extra_special_tokens=["<|im_start|>", "<|im_end|>"]
+    )
+    (folder / "chat_template.jinja").write_text(CHATML)
+    config = Qwen2Config(
+        vocab_size=VOCABULARY,
+        max_position_embeddings=CONTEXT,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        initializer_range=0.2,
+        tie_word_embeddings=False,
+    )
+    _save_model(Qwen2ForCausalLM, config, folder)
+    GenerationConfig(
+        do_sample=True, temperature=0.7, top_p=0.8, top_k=20, repetition_penalty=1.05, bos_token_id=0, eos_token_id=0
+    ).save_pretrained(folder)
+    return folder
+
+
+def make_say(folder: Path, tokens: list[int]) -> None:
+    """Rewrites the weights of a Llama or a Qwen2 so that after any prompt it writes these tokens."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(folder / "model.safetensors")
+    for name, weight in weights.items():
+        if "o_proj" in name or "down_proj" in name:
+            weight.zero_()
+    # Without attention and MLP, what a token is followed by hangs on its own embedding alone.
+    width = weights["lm_head.weight"].shape[1]
+    embedding, head = (weights[name] for name in ("model.embed_tokens.weight", "lm_head.weight"))
+    embedding.copy_(torch.eye(width)[0].expand_as(embedding))
+    head.zero_()
+    for place, token in enumerate(tokens):
+        head[token, place] = 1
+        embedding[token] = torch.eye(width)[place + 1]
+    head[tokens[-1], len(tokens)] = 1
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 
 def make_adapter_act(model: "PeftModel") -> None:

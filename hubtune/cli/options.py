@@ -10,6 +10,16 @@ import click
 
 from hubtune.config.target import TargetOptions
 
+
+def _split_release(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[str, str]:
+    repo, _, revision = value.partition("@")
+    if not repo or not revision:
+        raise click.BadParameter(f"{value!r} names no revision; write it as org/name@TAG, or with a commit.")
+    return repo, revision
+
+
+# The command gets a pair, the repository and its revision.
+release_argument = click.argument("release", metavar="REPO@TAG", callback=_split_release)
 config_argument = click.argument(
     "config", type=click.Path(dir_okay=False, path_type=Path), default=Path("hubtune.yaml"), required=False
 )

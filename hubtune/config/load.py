@@ -74,6 +74,26 @@ def dump_config(config: TuneConfig) -> str:
     return yaml.safe_dump(config.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True)
 
 
+def read_dumped(text: str, source: str) -> TuneConfig:
+    """Reads what `dump_config` wrote, wherever it comes from: no file that it names is opened.
+
+    Raises:
+        ConfigError: It is not such a config.
+    """
+    mapping, problems = yamldoc.parse(text)
+    try:
+        config = TuneConfig.model_validate(mapping) if not problems else None
+    except ValidationError as error:
+        problems, config = _explain(error), None
+    if config is None:
+        raise ConfigError(
+            f"{source} is not a config that this version of hubtune can read.",
+            details=[str(problem) for problem in problems],
+            hint="It was changed by hand, or written by another version of hubtune.",
+        )
+    return config
+
+
 def training_digest(config: TuneConfig) -> str:
     """Returns the sha256 of what decides the training: the inputs, how to train, and which rows are held out.
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,14 +11,25 @@ from hubtune.data.tokens import Example
 from hubtune.evaluate.bootstrap import LEAST_ROWS, METHOD, perplexity_difference
 from hubtune.evaluate.perplexity import Likelihoods, likelihoods
 from hubtune.models.environment import environment
-from hubtune.models.load import load_adapter, load_base, pad_id
+from hubtune.models.load import context_length, load_adapter, load_base, pad_id
+from hubtune.models.probe import TOLERANCES, replay, take_probe
 from hubtune.records.evaluation import EvaluationRecord, Measure
+from hubtune.records.probe import ProbeRecord
 from hubtune.records.progress import Progress
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord
 
 if TYPE_CHECKING:
+    from peft import PeftModel
     from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What the evaluate stage found: the measures, and what the tuned model says to fixed prompts."""
+
+    evaluation: EvaluationRecord
+    probe: ProbeRecord
 
 
 def evaluate(
@@ -28,11 +40,11 @@ def evaluate(
     training: TrainingRecord,
     held_out: Sequence[Example],
     progress: Progress,
-) -> EvaluationRecord:
+) -> Evaluated:
     """Measures both models in the precision of the training; the base through the same weights, the adapter off.
 
     Returns:
-        The evaluation record; its upstream digests are those of the run directory now.
+        The records; their upstream digests are those of the run directory now.
 
     Raises:
         ModelError: The base model or the adapter cannot be loaded.
@@ -47,13 +59,35 @@ def evaluate(
         tuned = likelihoods(model, held_out, padding, settings.batch_size, lambda: task.advance(note="tuned"))
     measure = _perplexity(base, tuned, settings.seed)
     run.event("evaluate", event="measure", name=measure.name, base=measure.base, tuned=measure.tuned, n=measure.n)
-    return EvaluationRecord(
+    evaluation = EvaluationRecord(
         upstream=run.digests("config", "evaluate", "data.json", "training.json"),
         measures=[measure],
         precision=training.precision,
         batch_size=settings.batch_size,
         max_items=settings.max_items,
         seed=settings.seed,
+        environment=environment(),
+    )
+    context = context_length(base_folder, config.base.repo)
+    return Evaluated(evaluation, _probe(run, model, tokenizer, training.precision, context))
+
+
+def _probe(
+    run: RunDirectory,
+    model: "PeftModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    precision: str,
+    context: int | None,
+) -> ProbeRecord:
+    prompts = take_probe(model, tokenizer, context)
+    with model.disable_adapter():
+        difference = replay(model, prompts).difference
+    return ProbeRecord(
+        upstream=run.digests("training.json"),
+        precision=precision,
+        tolerance=TOLERANCES[precision],
+        difference=round(difference, 5),
+        prompts=prompts,
         environment=environment(),
     )
 

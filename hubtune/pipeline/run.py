@@ -19,6 +19,7 @@ from hubtune.pipeline.stages import run_card, run_data, run_evaluate, run_publis
 from hubtune.records.base import Record
 from hubtune.records.evaluation import EvaluationRecord
 from hubtune.records.pins import PinSet
+from hubtune.records.probe import ProbeRecord
 from hubtune.records.progress import Progress
 from hubtune.records.release import ReleaseRecord
 from hubtune.records.rundir import RunDirectory
@@ -116,7 +117,8 @@ def run_job(config: TuneConfig, config_file: Path, options: RunOptions, progress
         if options.publish:
             require_allowed(decide_release(config, license_record(run).inputs))
         run.write_config(config)
-    if not (run.has(TrainingRecord) and run.has(EvaluationRecord) and run.adapter_dir.is_dir()):
+    done = all(run.has(kind) for kind in (TrainingRecord, EvaluationRecord, ProbeRecord))
+    if not (done and run.adapter_dir.is_dir()):
         _train_and_evaluate(run, progress)
     inputs = run_card(run)
     release = run_publish(run, progress, TargetOptions(propose=options.propose)) if options.publish else None

@@ -90,7 +90,7 @@ def run_train(run: RunDirectory, progress: Progress, prepared: "Prepared | None"
 
 
 def run_evaluate(run: RunDirectory, progress: Progress, prepared: "Prepared | None" = None) -> EvaluationRecord:
-    """Measures base and tuned model on the held-out rows and writes evaluation.json.
+    """Measures base and tuned model on the held-out rows and writes evaluation.json and probe.json.
 
     Args:
         run: A run with a training record.
@@ -106,9 +106,10 @@ def run_evaluate(run: RunDirectory, progress: Progress, prepared: "Prepared | No
     training = run.read(TrainingRecord)
     prepared = prepared or run_data(run, progress)
     config, pins = run.config(), run.read(PinSet)
-    record = evaluate(run, config, cached(pins.base), _tokenizer(pins), training, prepared.held_out, progress)
-    run.write(record)
-    return record
+    found = evaluate(run, config, cached(pins.base), _tokenizer(pins), training, prepared.held_out, progress)
+    run.write(found.probe)
+    run.write(found.evaluation)
+    return found.evaluation
 
 
 def run_card(run: RunDirectory) -> CardInputs:

@@ -5,19 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hubtune import __version__
-from hubtune.config.load import dump_config
 from hubtune.config.schema import TuneConfig
 from hubtune.errors import RecordError
 from hubtune.records.base import sha256_bytes, sha256_file
-from hubtune.records.data import DataRecord
-from hubtune.records.evaluation import EvaluationRecord
-from hubtune.records.licenses import LicenseRecord
 from hubtune.records.pins import PinSet
+from hubtune.records.published import CARD, CONFIG, MANIFEST, PLACES, published_config
 from hubtune.records.release import Manifest
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord
 
-MANIFEST = "hubtune.json"
 # What transformers loads a tokenizer and its chat template from. They are copied byte for byte, so that the published
 # tokenizer is the one that the model was trained with.
 _TOKENIZER_FILES = (
@@ -75,11 +71,14 @@ def plan_release(
     """
     training = run.read(TrainingRecord)
     pins = run.read(PinSet)
-    for kind in (LicenseRecord, DataRecord, EvaluationRecord):
+    for kind in PLACES:
         run.read(kind)
+    records = {place: run.record_file(kind).read_bytes() for kind, place in PLACES.items()}
+    written_config = published_config(config).encode()
     files: dict[str, Path | bytes] = {
-        "README.md": card.encode(),
-        "hubtune.lock": pins.to_json().encode(),
+        CARD: card.encode(),
+        CONFIG: written_config,
+        **records,
         **beside,
         **{name: base_folder / name for name in _TOKENIZER_FILES if (base_folder / name).is_file()},
         **{name: run.adapter_dir / name for name in training.files},
@@ -94,11 +93,8 @@ def plan_release(
         artifact=config.publish.artifact,
         pins=pins,
         files=dict(sorted(digests.items())),
-        config=sha256_bytes(dump_config(config).encode()),
-        records={
-            run.record_file(kind).name: sha256_file(run.record_file(kind))
-            for kind in (PinSet, LicenseRecord, DataRecord, TrainingRecord, EvaluationRecord)
-        },
+        config=sha256_bytes(written_config),
+        records={run.record_file(kind).name: digests[place] for kind, place in PLACES.items()},
         environment=training.environment,
     )
     files[MANIFEST] = manifest.to_json().encode()

@@ -7,8 +7,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from hubtune.errors import ArtifactKindError, HubError, RepoNotFoundError, RevisionNotFoundError
 from hubtune.hub.contents import StoredFile, file_content, file_digest, list_files
 from hubtune.hub.read import Refs, list_refs
-from hubtune.publish.plan import MANIFEST, ReleasePlan
+from hubtune.publish.plan import ReleasePlan
 from hubtune.publish.retries import Retries
+from hubtune.records.published import MANIFEST
 
 MAIN = "main"
 # A commit that was made just now may not be everywhere yet.

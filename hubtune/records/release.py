@@ -36,8 +36,8 @@ class Manifest(Record):
         format: Version of this document's shape.
         hubtune: Version of hubtune that published.
         files: Path in the repository to sha256.
-        config: sha256 of the run's whole config, defaults written out.
-        records: Name of each record to the sha256 of its file.
+        config: sha256 of the run's whole config, defaults written out, as `records/config.yaml` holds it.
+        records: Name of each record to its sha256; the release holds each of them, see `hubtune.records.published`.
         environment: Where the training ran.
     """
 

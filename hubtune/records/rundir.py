@@ -15,6 +15,7 @@ from hubtune.records.data import DataRecord
 from hubtune.records.evaluation import EvaluationRecord
 from hubtune.records.licenses import LicenseRecord
 from hubtune.records.pins import PinSet
+from hubtune.records.probe import ProbeRecord
 from hubtune.records.release import ReleaseRecord
 from hubtune.records.training import TrainingRecord
 
@@ -27,6 +28,7 @@ _FILES: dict[type[Record], tuple[str, str]] = {
     DataRecord: ("data.json", "hubtune train"),
     TrainingRecord: ("training.json", "hubtune train"),
     EvaluationRecord: ("evaluation.json", "hubtune evaluate"),
+    ProbeRecord: ("probe.json", "hubtune evaluate"),
     ReleaseRecord: ("release.json", "hubtune publish"),
 }
 

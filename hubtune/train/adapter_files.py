@@ -5,7 +5,9 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from hubtune.records.base import disk_errors, sha256_file
@@ -14,10 +16,16 @@ if TYPE_CHECKING:
     from peft import PeftModel
 
 _FILES = ("adapter_config.json", "adapter_model.safetensors")
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
-def save_adapter(model: "PeftModel", target: Path) -> dict[str, str]:
+def save_adapter(model: "PeftModel", target: Path, beside: Mapping[str, str] = _NOTHING) -> dict[str, str]:
     """Saves the adapter beside `target`, then renames it into place.
+
+    Args:
+        model: The base with its adapter.
+        target: The folder to make; what it held is replaced.
+        beside: Text files that belong to the adapter: name to content.
 
     Returns:
         The name of each file and its sha256.
@@ -28,16 +36,16 @@ def save_adapter(model: "PeftModel", target: Path) -> dict[str, str]:
     with disk_errors(target.parent):
         unfinished = Path(tempfile.mkdtemp(dir=target.parent, prefix=".adapter-"))
         try:
-            _write(model, unfinished)
+            _write(model, unfinished, beside)
             if target.exists():
                 shutil.rmtree(target)
             unfinished.rename(target)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
-    return {name: sha256_file(target / name) for name in _FILES}
+    return {name: sha256_file(target / name) for name in (*_FILES, *beside)}
 
 
-def _write(model: "PeftModel", folder: Path) -> None:
+def _write(model: "PeftModel", folder: Path, beside: Mapping[str, str]) -> None:
     from safetensors import SafetensorError
 
     try:
@@ -52,7 +60,9 @@ def _write(model: "PeftModel", folder: Path) -> None:
     for path in list(folder.iterdir()):
         if path.name not in _FILES:
             path.unlink()
-    for name in _FILES:
+    for name, content in beside.items():
+        (folder / name).write_text(content, encoding="utf-8")
+    for name in (*_FILES, *beside):
         (folder / name).chmod(0o644)
         with (folder / name).open("rb") as file:
             os.fsync(file.fileno())

@@ -12,6 +12,7 @@ from hubtune.config.schema import TrainConfig, TuneConfig
 from hubtune.data.batch import collate
 from hubtune.data.tokens import Example
 from hubtune.models.environment import environment
+from hubtune.models.generation import GENERATION_CONFIG, generation_json, safe_generation_config
 from hubtune.models.load import check_vocabulary, load_base, pad_id
 from hubtune.models.precision import choose_precision
 from hubtune.records.pins import Pin
@@ -56,6 +57,7 @@ def train(
     set_seed(settings.seed)
     base = load_base(base_folder, base_pin.repo, precision)
     check_vocabulary(base, tokenizer, base_pin.repo)
+    generation = generation_json(safe_generation_config(base_folder, tokenizer, base_pin.repo))
     model = add_lora(base, settings.lora, base_pin)
     model.config.use_cache = False
     trainable, total = model.get_nb_trainable_parameters()
@@ -77,7 +79,7 @@ def train(
         _remove_printing(trainer)
         trainer.train()
     seconds = time.monotonic() - clock
-    files = save_adapter(model, run.adapter_dir)
+    files = save_adapter(model, run.adapter_dir, {GENERATION_CONFIG: generation})
     return TrainingRecord(
         upstream=run.digests("config", "pins.json", "data.json"),
         method=settings.method,

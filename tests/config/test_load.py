@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from hubtune.config.load import dump_config, evaluation_digest, load_config, parse_config, training_digest
+from hubtune.config.load import (
+    dump_config,
+    evaluation_digest,
+    load_config,
+    parse_config,
+    read_dumped,
+    training_digest,
+)
 from hubtune.errors import ConfigError
 
 MINIMAL = "base: {repo: org/base}\ndata: [{repo: org/sayings, text: quote}]\n"
@@ -286,3 +293,20 @@ def test_a_shipped_config_is_in_order(path: Path):
 
 def test_there_are_shipped_configs():
     assert EXAMPLES
+
+
+def test_a_dumped_config_reads_back_as_it_was(tmp_path: Path):
+    config = parse_config(MINIMAL, ["card.templates=sections"])
+
+    assert read_dumped(dump_config(config), "records/config.yaml") == config
+
+
+def test_a_dumped_config_cannot_have_a_file_read(tmp_path: Path):
+    secret = tmp_path / "secret.md"
+    secret.write_text("my secret")
+    text = MINIMAL + f"card: {{ethics: {{file: {secret}}}}}\n"
+
+    with pytest.raises(ConfigError, match=r"records/config\.yaml") as caught:
+        read_dumped(text, "records/config.yaml")
+
+    assert "my secret" not in str(caught.value.details)

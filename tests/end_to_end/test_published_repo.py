@@ -33,7 +33,7 @@ def test_the_manifest_has_the_digest_of_every_other_file(snapshot):
 def test_the_manifest_names_the_pins_and_the_records_of_the_run(snapshot, world):
     manifest = json.loads((snapshot / "hubtune.json").read_text())
     assert manifest["pins"] == world.record("pins.json")
-    names = {"pins.json", "licenses.json", "data.json", "training.json", "evaluation.json"}
+    names = {"pins.json", "licenses.json", "data.json", "training.json", "evaluation.json", "probe.json"}
     run = digests(world.run_dir)
     assert manifest["records"] == {name: run[name] for name in names}
     assert manifest["config"] == run["config.yaml"]
@@ -75,6 +75,7 @@ def test_only_safetensors_hold_weights(snapshot):
         "adapter_config.json",
         "adapter_model.safetensors",
         "chat_template.jinja",
+        "generation_config.json",
         "hubtune.json",
         "hubtune.lock",
         "images/evaluation.png",
@@ -82,6 +83,12 @@ def test_only_safetensors_hold_weights(snapshot):
         "LICENSE",
         "LICENSES/apache-2.0.txt",
         "NOTICE",
+        "records/config.yaml",
+        "records/data.json",
+        "records/evaluation.json",
+        "records/licenses.json",
+        "records/probe.json",
+        "records/training.json",
         "tokenizer.json",
         "tokenizer_config.json",
     }

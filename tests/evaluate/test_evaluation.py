@@ -12,6 +12,8 @@ from hubtune.evaluate.evaluation import evaluate
 from hubtune.evaluate.perplexity import likelihoods
 from hubtune.models.environment import environment
 from hubtune.models.load import load_base, load_tokenizer, pad_id
+from hubtune.models.probe import replay
+from hubtune.records.probe import ProbeRecord
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord
 from hubtune.train.adapter_files import save_adapter
@@ -30,7 +32,9 @@ def run(tmp_path: Path, tuned) -> RunDirectory:
 def measure(run: RunDirectory, tiny_model: Path, listener):
     def evaluated(held_out: list[Example], training: TrainingRecord | None = None):
         config, tokenizer = run.config(), load_tokenizer(tiny_model, BASE_REPO)
-        return evaluate(run, config, tiny_model, tokenizer, training or training_record(), held_out, listener)
+        found = evaluate(run, config, tiny_model, tokenizer, training or training_record(), held_out, listener)
+        run.write(found.probe)
+        return found.evaluation
 
     return evaluated
 
@@ -137,3 +141,14 @@ def test_a_perplexity_that_is_no_number_is_told_as_failed(run: RunDirectory, mea
 
     assert (measured.status, measured.base, measured.tuned, measured.interval) == ("failed", None, None, None)
     assert "nan" in str(measured.detail)
+
+
+def test_the_probe_is_what_the_tuned_model_says_and_the_base_does_not(measure, run: RunDirectory, tuned, examples):
+    measure(examples)
+    probe = run.read(ProbeRecord)
+
+    assert replay(tuned, probe.prompts).difference < probe.tolerance
+    with tuned.disable_adapter():
+        assert replay(tuned, probe.prompts).difference == pytest.approx(probe.difference, rel=1e-3)
+    assert probe.difference > probe.tolerance
+    assert probe.precision == "fp32"

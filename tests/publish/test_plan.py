@@ -5,11 +5,13 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from hubtune.errors import RecordError
-from hubtune.publish.plan import MANIFEST, ReleasePlan, plan_release
+from hubtune.publish.plan import ReleasePlan, plan_release
 from hubtune.records.evaluation import EvaluationRecord
 from hubtune.records.pins import PinSet
+from hubtune.records.published import CONFIG, MANIFEST, PLACES
 from hubtune.records.release import Manifest
 from tests.publish.conftest import REPO
 from tests.sample_runs import CARD_TEXT, ENVIRONMENT, LEGAL, finished_run, sample_pins
@@ -27,7 +29,7 @@ def test_the_same_run_gives_the_same_plan_to_the_byte(new_plan):
     assert list(first.files) == list(second.files)
 
 
-def test_a_release_holds_card_adapter_tokenizer_lock_and_manifest_and_nothing_else(new_plan):
+def test_a_release_holds_card_adapter_tokenizer_lock_records_and_manifest_and_nothing_else(new_plan):
     assert set(new_plan().files) == {
         "LICENSE",
         "NOTICE",
@@ -37,6 +39,12 @@ def test_a_release_holds_card_adapter_tokenizer_lock_and_manifest_and_nothing_el
         "chat_template.jinja",
         "hubtune.json",
         "hubtune.lock",
+        "records/config.yaml",
+        "records/data.json",
+        "records/evaluation.json",
+        "records/licenses.json",
+        "records/probe.json",
+        "records/training.json",
         "tokenizer.json",
         "tokenizer_config.json",
     }
@@ -66,8 +74,31 @@ def test_the_manifest_tells_what_the_release_was_made_from(tmp_path: Path, base_
     assert manifest.config == hashlib.sha256(run.config_file.read_bytes()).hexdigest()
     assert manifest.records == {
         name: hashlib.sha256((run.path / name).read_bytes()).hexdigest()
-        for name in ("pins.json", "licenses.json", "data.json", "training.json", "evaluation.json")
+        for name in ("pins.json", "licenses.json", "data.json", "training.json", "evaluation.json", "probe.json")
     }
+
+
+def test_the_records_are_published_as_the_run_holds_them(tmp_path: Path, base_folder: Path):
+    run = finished_run(tmp_path / "run")
+
+    published = _bytes(plan_release(run, run.config(), REPO, base_folder, CARD_TEXT, LEGAL))
+
+    assert {place: published[place] for place in PLACES.values()} == {
+        place: run.record_file(kind).read_bytes() for kind, place in PLACES.items()
+    }
+
+
+def test_the_published_config_says_that_own_templates_were_used_and_not_where_they_lie(
+    tmp_path: Path, base_folder: Path
+):
+    run = finished_run(tmp_path / "run", f"card.templates={tmp_path}/sections")
+
+    plan = plan_release(run, run.config(), REPO, base_folder, CARD_TEXT, LEGAL)
+
+    published = yaml.safe_load(_bytes(plan)[CONFIG])
+    assert published["card"]["templates"] == "sections"
+    assert published["train"] == yaml.safe_load(run.config_file.read_text())["train"]
+    assert Manifest.model_validate_json(_bytes(plan)[MANIFEST]).config == plan.digests[CONFIG]
 
 
 def test_no_published_text_holds_a_path_of_this_machine(new_plan, tmp_path: Path):
@@ -89,6 +120,7 @@ def test_the_published_tokenizer_loads_and_encodes_as_the_base_s(tmp_path: Path,
     published = tmp_path / "published"
     published.mkdir()
     for path, body in _bytes(plan_release(run, run.config(), REPO, tiny_model, CARD_TEXT, LEGAL)).items():
+        (published / path).parent.mkdir(exist_ok=True)
         (published / path).write_bytes(body)
 
     before, after = AutoTokenizer.from_pretrained(tiny_model), AutoTokenizer.from_pretrained(published)
@@ -121,7 +153,7 @@ def test_an_adapter_file_that_is_gone_is_refused(tmp_path: Path, base_folder: Pa
         plan_release(run, run.config(), REPO, base_folder, CARD_TEXT, LEGAL)
 
 
-@pytest.mark.parametrize("name", ["pins.json", "data.json", "training.json", "evaluation.json"])
+@pytest.mark.parametrize("name", ["pins.json", "data.json", "training.json", "evaluation.json", "probe.json"])
 def test_a_run_without_one_of_its_records_is_refused(tmp_path: Path, base_folder: Path, name: str):
     run = finished_run(tmp_path / "run")
     (run.path / name).unlink()

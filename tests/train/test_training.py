@@ -92,10 +92,14 @@ def test_the_saved_config_says_how_the_layers_store_their_weights(train_on, requ
     assert json.loads((adapter / "adapter_config.json").read_text())["fan_in_fan_out"] is fused
 
 
-def test_the_adapter_holds_its_two_files_and_fp32_weights_of_its_own_alone(train_on, tiny_model: Path):
+FILES = ["adapter_config.json", WEIGHTS, "generation_config.json"]
+
+
+def test_the_adapter_holds_its_three_files_and_fp32_weights_of_its_own_alone(train_on, tiny_model: Path):
     trained = train_on(tiny_model, "train.precision=fp32")
 
-    assert sorted(path.name for path in trained.run.adapter_dir.iterdir()) == ["adapter_config.json", WEIGHTS]
+    assert sorted(path.name for path in trained.run.adapter_dir.iterdir()) == FILES
+    assert sorted(trained.record.files) == FILES
     weights = load_file(trained.run.adapter_dir / WEIGHTS)
     assert all("lora_" in name for name in weights)
     assert {weight.dtype for weight in weights.values()} == {torch.float32}
@@ -188,7 +192,7 @@ def test_training_again_replaces_the_adapter(train_on, llama: Path):
 
     again = train_on(llama, run=first.run)
 
-    assert sorted(path.name for path in again.run.adapter_dir.iterdir()) == ["adapter_config.json", WEIGHTS]
+    assert sorted(path.name for path in again.run.adapter_dir.iterdir()) == FILES
     assert again.record.files == first.record.files
 
 

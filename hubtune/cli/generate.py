@@ -1,0 +1,38 @@
+"""`hubtune generate`: text from a published release."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from hubtune.cli.options import hub_option, on_hub, release_argument
+from hubtune.cli.output import Output
+
+
+@click.command(short_help="Complete a prompt with a published release.")
+@release_argument
+@click.argument("prompt")
+@click.option("--chat", is_flag=True, help="Put the prompt into the release's chat template, as the user's words.")
+@click.option(
+    "--max-new-tokens",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="The most tokens to write; without it, what the release's own settings say.",
+)
+@hub_option
+@click.pass_obj
+def generate(
+    output: Output, release: tuple[str, str], prompt: str, chat: bool, max_new_tokens: int | None, hub: Path | None
+) -> None:
+    """Complete PROMPT with what the release REPO@TAG publishes, and print the completion; TAG may be a commit.
+
+    Weights, tokenizer and generation settings are those of the release, the base is at the commit that its adapter
+    names, and the same prompt gives the same text. PROMPT - is read from stdin, without its last line end.
+    """
+    if prompt == "-":
+        prompt = sys.stdin.buffer.read().decode(errors="surrogateescape").removesuffix("\n")
+    with on_hub(hub):
+        from hubtune.pipeline.generating import generate as generate_with
+
+        record = generate_with(*release, prompt, output.progress, chat=chat, max_new_tokens=max_new_tokens)
+    output.result(record, [record.completion])

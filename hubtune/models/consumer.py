@@ -1,0 +1,63 @@
+"""Loads a published release as its consumers do: from the files of its repository and of its base, and nothing else."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hubtune.errors import ModelError
+from hubtune.models.generation import GENERATION_CONFIG, safe_generation_config
+from hubtune.models.load import check_vocabulary, load_adapter, load_base, load_tokenizer
+from hubtune.models.precision import Precision
+
+if TYPE_CHECKING:
+    from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+
+def load_release(
+    release_folder: Path, base_folder: Path | None, precision: Precision, name: str
+) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
+    """Loads a release's model and its tokenizer.
+
+    Args:
+        release_folder: The release's snapshot: an adapter or a whole model, with its tokenizer.
+        base_folder: The snapshot of the base that an adapter needs; None where the release is a whole model.
+        precision: What the weights of the base, or of the whole model, are held in.
+        name: The release's repository, for messages.
+
+    Returns:
+        The model, with its adapter where it has one and with the release's generation settings; and the tokenizer.
+
+    Raises:
+        ModelError: A part is missing or damaged, or they do not fit each other.
+    """
+    tokenizer = load_tokenizer(release_folder, name)
+    return load_release_model(release_folder, base_folder, precision, name, tokenizer), tokenizer
+
+
+def load_release_model(
+    release_folder: Path,
+    base_folder: Path | None,
+    precision: Precision,
+    name: str,
+    tokenizer: "PreTrainedTokenizerBase",
+) -> "PreTrainedModel":
+    """Loads the model alone, for `tokenizer`, which is the release's; see `load_release`."""
+    weights = base_folder or release_folder
+    model = load_base(weights, name if base_folder is None else f"the base model of {name}", precision)
+    check_vocabulary(model, tokenizer, name)
+    if base_folder is not None:
+        model = load_adapter(model, release_folder)
+    model.generation_config = _generation_config(release_folder, weights, tokenizer, name)
+    return model.eval()
+
+
+def _generation_config(
+    release_folder: Path, weights: Path, tokenizer: "PreTrainedTokenizerBase", name: str
+) -> "GenerationConfig":
+    from transformers import GenerationConfig
+
+    if not (release_folder / GENERATION_CONFIG).is_file():
+        return safe_generation_config(weights, tokenizer, name)
+    try:
+        return GenerationConfig.from_pretrained(release_folder, local_files_only=True)
+    except (OSError, ValueError, TypeError) as error:
+        raise ModelError(f"{GENERATION_CONFIG} of {name} cannot be used: {error}") from error

@@ -1,0 +1,191 @@
+"""Text from a model: the settings that are published with a release, and one completion made with them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from hubtune.errors import ConfigError, ModelError
+from hubtune.models.load import context_length, pad_id
+
+if TYPE_CHECKING:
+    from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+GENERATION_CONFIG = "generation_config.json"
+# How long a completion may become where nobody says otherwise: a few paragraphs.
+MAX_NEW_TOKENS = 256
+# What a base's settings hold about its tokens and about what it may write. The rest is about sampling and beams, which
+# greedy decoding has no use for, about lengths, which are set here, and about caches, which are a machine's affair.
+_KEPT = (
+    "bos_token_id",
+    "decoder_start_token_id",
+    "forced_bos_token_id",
+    "forced_eos_token_id",
+    "suppress_tokens",
+    "begin_suppress_tokens",
+    "bad_words_ids",
+    "sequence_bias",
+    "repetition_penalty",
+    "encoder_repetition_penalty",
+    "no_repeat_ngram_size",
+    "encoder_no_repeat_ngram_size",
+    "renormalize_logits",
+    "remove_invalid_values",
+)
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What a model wrote.
+
+    Attributes:
+        text: Without the prompt, and without the token that ended it.
+        tokens: How many tokens were generated, the one that ended it included.
+        stop_reason: Whether a stop token ended it, or the limit.
+    """
+
+    text: str
+    tokens: int
+    stop_reason: Literal["stop token", "length"]
+
+
+def safe_generation_config(base_folder: Path, tokenizer: "PreTrainedTokenizerBase", name: str) -> "GenerationConfig":
+    """Returns settings under which a tuned model writes the same text each time, and stops.
+
+    They ask for greedy decoding without beams, at most `MAX_NEW_TOKENS` new tokens and at most half of the context, so
+    that a prompt has the other half. Padding is a token that exists. Every token that may end a text is a stop token:
+    the tokenizer's EOS, those of the base's own settings, and the one that ends a turn in the chat template.
+
+    Consumers get them with `GenerationConfig.from_pretrained(repo, revision=tag)`. Neither peft nor transformers reads
+    the file from an adapter's repository by itself; both use the settings of the base until they are given these.
+
+    Args:
+        base_folder: The base model's snapshot.
+        tokenizer: The one that the release has.
+        name: The base model's id, for messages.
+
+    Raises:
+        ModelError: The base's config cannot be read without remote code.
+    """
+    from transformers import GenerationConfig
+
+    context = context_length(base_folder, name)
+    base = _settings_of(base_folder)
+    kept = {key: getattr(base, key) for key in _KEPT if getattr(base, key) is not None}
+    return GenerationConfig(
+        **{"bos_token_id": tokenizer.bos_token_id, **kept},
+        do_sample=False,
+        # Else generate() takes the number from the base's own settings.
+        num_beams=1,
+        max_new_tokens=MAX_NEW_TOKENS if context is None else max(1, min(MAX_NEW_TOKENS, context // 2)),
+        pad_token_id=pad_id(tokenizer),
+        eos_token_id=_unique([tokenizer.eos_token_id, *_ids(base.eos_token_id), *_end_of_turn(tokenizer)]),
+    )
+
+
+def generation_json(config: "GenerationConfig") -> str:
+    """Returns the text of generation_config.json; equal settings give equal bytes, whatever wrote them."""
+    return str(config.to_json_string(ignore_metadata=True))
+
+
+def encode_prompt(tokenizer: "PreTrainedTokenizerBase", prompt: str, *, chat: bool, name: str) -> list[int]:
+    """Returns the token ids of a prompt, as the tokenizer begins a text, or as a user's turn of a chat.
+
+    Args:
+        tokenizer: The release's.
+        prompt: The text.
+        chat: Put it into the chat template, ready for the assistant's answer.
+        name: The release's repository, for messages.
+
+    Raises:
+        ConfigError: There is no chat template to put it into.
+        ModelError: The chat template cannot be rendered.
+    """
+    if not chat:
+        ids = list(tokenizer(prompt)["input_ids"])
+        # A tokenizer that ends every text would have the model go on after the end.
+        ends = len(ids) > 1 and ids[-1] == tokenizer.eos_token_id and not prompt.endswith(tokenizer.eos_token)
+        return ids[:-1] if ends else ids
+    if not tokenizer.chat_template:
+        raise ConfigError(
+            f"{name} has no chat template.", hint="Leave out --chat: the model goes on from the plain text."
+        )
+    try:
+        text = tokenizer.apply_chat_template(
+            [{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True
+        )
+    except Exception as error:
+        # A template is somebody's program, which may raise anything.
+        raise ModelError(
+            f"The chat template of {name} cannot be rendered: {error}", hint="Leave out --chat, or report it there."
+        ) from error
+    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def complete(
+    model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", prompt_ids: Sequence[int], max_new_tokens: int
+) -> Completion:
+    """Has a model go on after a prompt, by the model's own generation settings.
+
+    Args:
+        model: A causal language model, with or without an adapter.
+        tokenizer: The model's.
+        prompt_ids: The prompt's token ids, at least one.
+        max_new_tokens: The most tokens to write; together with the prompt they have to fit the context.
+    """
+    import torch
+
+    ids = torch.tensor([list(prompt_ids)], device=model.device)
+    written = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=max_new_tokens)
+    new = written[0, len(prompt_ids) :].tolist()
+    stopped = bool(new) and new[-1] in _ids(model.generation_config.eos_token_id)
+    text = _text_after(tokenizer, list(prompt_ids), new[:-1] if stopped else new)
+    return Completion(text, len(new), "stop token" if stopped else "length")
+
+
+def _settings_of(folder: Path) -> "GenerationConfig":
+    from transformers import AutoConfig, GenerationConfig
+
+    try:
+        return GenerationConfig.from_pretrained(folder, local_files_only=True)
+    except OSError:
+        # There is no such file, or it is not JSON: from_pretrained of the model then goes by config.json too.
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        return GenerationConfig.from_model_config(config)
+
+
+def _end_of_turn(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
+    """Returns the token that the chat template puts after an assistant's words; none where there is no such token."""
+    if not tokenizer.chat_template:
+        return []
+    words = "lighthouse"
+    turns = [{"role": "user", "content": "Where?"}, {"role": "assistant", "content": words}]
+    try:
+        text = tokenizer.apply_chat_template(turns, tokenize=False)
+    except Exception:  # noqa: BLE001
+        # A template is somebody's program, which may raise anything. One that refuses two plain turns ends none.
+        return []
+    _, found, after = str(text).rpartition(words)
+    if not found:
+        return []
+    # Some tokenizers hold runs of spaces and line ends as added tokens.
+    added = {index for index, token in tokenizer.added_tokens_decoder.items() if token.content.strip()}
+    ids = tokenizer(after, add_special_tokens=False)["input_ids"]
+    return [index for index in ids if index in added or index in tokenizer.all_special_ids][:1]
+
+
+def _text_after(tokenizer: "PreTrainedTokenizerBase", prompt: list[int], new: list[int]) -> str:
+    # Decoded alone, the first new token of some tokenizers would lose the space before it.
+    options = {"skip_special_tokens": True, "clean_up_tokenization_spaces": False}
+    before, whole = tokenizer.decode(prompt, **options), tokenizer.decode([*prompt, *new], **options)
+    return str(whole.removeprefix(before) if whole.startswith(before) else tokenizer.decode(new, **options))
+
+
+def _ids(value: int | list[int] | None) -> list[int]:
+    if value is None:
+        return []
+    return [int(index) for index in value] if isinstance(value, list) else [int(value)]
+
+
+def _unique(ids: list[int]) -> list[int]:
+    return list(dict.fromkeys(ids))

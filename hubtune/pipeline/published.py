@@ -1,0 +1,104 @@
+"""Reads what a release says of itself: its manifest, its config and its records, all at one commit of the Hub."""
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from hubtune.config.load import read_dumped
+from hubtune.config.schema import TuneConfig
+from hubtune.errors import RecordError
+from hubtune.hub.contents import read_files
+from hubtune.hub.read import resolve
+from hubtune.records.base import Record
+from hubtune.records.data import DataRecord
+from hubtune.records.evaluation import EvaluationRecord
+from hubtune.records.licenses import LicenseRecord
+from hubtune.records.pins import PinSet
+from hubtune.records.probe import ProbeRecord
+from hubtune.records.published import CARD, CONFIG, MANIFEST, PLACES
+from hubtune.records.release import Manifest
+from hubtune.records.training import TrainingRecord
+
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True)
+class PublishedRelease:
+    """One release, as it describes itself.
+
+    Attributes:
+        commit: The commit that everything was read at.
+        card: The text of README.md.
+        content: Path to content of every document that was read, to the byte.
+    """
+
+    repo: str
+    commit: str
+    manifest: Manifest
+    config: TuneConfig
+    card: str
+    pins: PinSet
+    licenses: LicenseRecord
+    data: DataRecord
+    training: TrainingRecord
+    evaluation: EvaluationRecord
+    probe: ProbeRecord
+    content: dict[str, bytes]
+
+
+def read_release(repo: str, revision: str) -> PublishedRelease:
+    """Reads the documents of a release; nothing is checked but that each is such a document.
+
+    Args:
+        repo: A model repository.
+        revision: A tag, a branch or a commit; it is asked for once.
+
+    Raises:
+        HubError: The repository or the revision cannot be read.
+        RecordError: There is no release of hubtune there, or one of its documents cannot be read.
+    """
+    found = resolve(repo, "model", revision)
+    wanted = [MANIFEST, CARD, CONFIG, *PLACES.values()]
+    missing = [path for path in wanted if path not in found.files]
+    if missing:
+        raise RecordError(
+            f"{repo} at {revision} is not a release that hubtune can read: it has no {', '.join(missing)}.",
+            hint=f"See which releases there are: hubtune release list {repo}",
+        )
+    content = read_files(repo, "model", found.commit, wanted)
+    return PublishedRelease(
+        repo=repo,
+        commit=found.commit,
+        manifest=parse_document(Manifest, content[MANIFEST], MANIFEST),
+        config=read_dumped(content[CONFIG].decode(errors="replace"), f"{CONFIG} of {repo}"),
+        card=content[CARD].decode(errors="replace"),
+        pins=_record(PinSet, content),
+        licenses=_record(LicenseRecord, content),
+        data=_record(DataRecord, content),
+        training=_record(TrainingRecord, content),
+        evaluation=_record(EvaluationRecord, content),
+        probe=_record(ProbeRecord, content),
+        content=content,
+    )
+
+
+def parse_document(kind: type[R], content: bytes, name: str) -> R:
+    """Reads one document of a release.
+
+    Raises:
+        RecordError: It is not such a document.
+    """
+    try:
+        return kind.model_validate_json(content)
+    except ValidationError as error:
+        places = (".".join(map(str, fault["loc"])) for fault in error.errors(include_url=False, include_input=False))
+        raise RecordError(
+            f"{name} is not a document that this version of hubtune can read.",
+            details=[place or "not JSON" for place in places],
+            hint="It was changed by hand, or written by another version of hubtune.",
+        ) from error
+
+
+def _record(kind: type[R], content: dict[str, bytes]) -> R:
+    return parse_document(kind, content[PLACES[kind]], PLACES[kind])

@@ -1,0 +1,119 @@
+"""Fetches a published release with all that it takes to use it: the adapter or the model, and an adapter's base."""
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Literal
+
+from hubtune.config.fields import check_repo_id, is_commit
+from hubtune.config.schema import BaseModelConfig
+from hubtune.errors import ReleaseError
+from hubtune.hub.read import check_access, resolve
+from hubtune.hub.snapshot import download_size, fetch
+from hubtune.pin.files import check_safetensors
+from hubtune.pin.pinning import resolve_pin
+from hubtune.records.pins import Pin
+from hubtune.records.progress import Progress
+
+Artifact = Literal["adapter", "merged"]
+_ADAPTER = frozenset({"adapter_config.json", "adapter_model.safetensors"})
+
+
+@dataclass(frozen=True)
+class FetchedRelease:
+    """A release at one commit, on disk with its base.
+
+    Attributes:
+        commit: What the revision meant.
+        folder: The snapshot of the release.
+        artifact: What it holds.
+        base_repo: The base model of an adapter; None for merged weights, as are the next two.
+        base_commit: The commit of it that the adapter's config names.
+        base_folder: The snapshot of it.
+    """
+
+    repo: str
+    commit: str
+    folder: Path
+    artifact: Artifact
+    base_repo: str | None = None
+    base_commit: str | None = None
+    base_folder: Path | None = None
+
+
+def fetch_release(repo: str, revision: str, progress: Progress) -> FetchedRelease:
+    """Resolves a revision of a release once, and fetches the files of that commit and those of its base.
+
+    No code and no pickle is fetched, and every file's digest is checked.
+
+    Args:
+        repo: A model repository.
+        revision: A tag, a branch or a commit.
+        progress: Told of the fetching.
+
+    Raises:
+        HubError: The release or its base cannot be had.
+        ReleaseError: It holds neither an adapter nor a model, or its adapter does not say on which commit it stands.
+        NoSafetensorsError: Its weights, or its base's, are in another format alone.
+    """
+    found = resolve(repo, "model", revision)
+    if found.gated:
+        check_access(repo, "model")
+    artifact = _artifact(repo, found.commit, found.files)
+    pin = Pin(
+        repo=repo,
+        type="model",
+        requested=revision,
+        commit=found.commit,
+        license=found.license,
+        gated=found.gated,
+    )
+    folder = _fetch(pin, download_size("model", found.files), progress)
+    if artifact == "merged":
+        return FetchedRelease(repo, found.commit, folder, artifact)
+    base = _base_of(repo, found.commit, folder / "adapter_config.json")
+    base_pin, size = resolve_pin(base, None, progress)
+    return FetchedRelease(
+        repo, found.commit, folder, artifact, base_pin.repo, base_pin.commit, _fetch(base_pin, size, progress)
+    )
+
+
+def _fetch(pin: Pin, size: int, progress: Progress) -> Path:
+    with progress.task(f"Fetching {pin.repo}", size, unit="bytes") as task:
+        return fetch(pin, lambda count: task.advance(count))
+
+
+def _artifact(repo: str, commit: str, files: Collection[str]) -> Artifact:
+    if not {"adapter_config.json", "config.json"}.isdisjoint(files):
+        check_safetensors(repo, commit, files)
+    # Where there are both, transformers and peft load the adapter too.
+    if _ADAPTER.issubset(files):
+        return "adapter"
+    if "config.json" in files and any(fnmatch(name, "model*.safetensors") for name in files):
+        return "merged"
+    raise ReleaseError(
+        f"{repo} at {commit} holds neither an adapter nor a model.",
+        hint="A release has adapter_config.json with adapter_model.safetensors, or config.json with model.safetensors.",
+    )
+
+
+def _base_of(repo: str, commit: str, config: Path) -> BaseModelConfig:
+    hint = "Ask its author for a release whose adapter_config.json names the base's id and, as `revision`, its commit."
+    try:
+        values = json.loads(config.read_text(encoding="utf-8"))
+        base, revision = values.get("base_model_name_or_path"), values.get("revision")
+    except (ValueError, AttributeError) as error:
+        raise ReleaseError(f"adapter_config.json of {repo} at {commit} is not a JSON object.", hint=hint) from error
+    try:
+        base = check_repo_id(str(base))
+    except ValueError as error:
+        raise ReleaseError(f"The adapter in {repo} at {commit} names no base on the Hub: {error}.", hint=hint) from None
+    if not is_commit(str(revision)):
+        raise ReleaseError(
+            f"The adapter in {repo} at {commit} does not pin its base {base} to a commit: its revision is "
+            f"{revision!r}.",
+            hint=hint,
+        )
+    return BaseModelConfig(repo=base, revision=str(revision))
