@@ -1,8 +1,16 @@
 """Ids, tags, templates, revisions and licences are checked before anything runs."""
 
 import pytest
+from dulwich.refs import Ref, check_ref_format
 
-from hubtune.config.fields import check_repo_id, check_tag, check_target_repo_id, is_commit, template_columns
+from hubtune.config.fields import (
+    check_branch,
+    check_repo_id,
+    check_tag,
+    check_target_repo_id,
+    is_commit,
+    template_columns,
+)
 from hubtune.config.license_ids import unknown_license
 from hubtune.config.load import parse_config
 from hubtune.errors import ConfigError
@@ -145,6 +153,32 @@ def test_what_git_takes_for_no_revision_is_refused(revision: str):
         parse_config("base: {repo: org/base}\ndata: [{repo: org/s, text: q}]", [f"base.revision='{revision}'"])
 
     assert caught.value.details[0].startswith("base.revision: ")
+
+
+@pytest.mark.parametrize("name", ["main", "next", "feature/x-1", "v1", "release_2.0", "ünter", "a@b", "a@", "c" * 39])
+def test_a_branch_is_taken_as_git_takes_it(name: str):
+    assert check_ref_format(Ref(f"refs/heads/{name}".encode()))
+    assert check_branch(name) == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("", " ", "a b", "a..b", "a~1", "a^", "a:b", "a?b", "a*b", "a[b", "a\\b", "a@{b", "a\tb", "a\x7f", "a\n"),
+        *("/a", "a/", "a//b", ".a", "a/.b", "a.", "a.lock", "a.lock/b", "-a", "HEAD", "@", "refs/heads/a", "refs/pr/1"),
+        *("c" * 40, "x" * 201),
+    ],
+)
+def test_what_git_would_not_make_a_branch_is_refused(name: str):
+    with pytest.raises(ValueError, match="not the name of a branch"):
+        check_branch(name)
+
+
+def test_a_branch_may_not_have_the_name_of_the_tag():
+    with pytest.raises(ConfigError) as caught:
+        parse_config("base: {repo: org/base}\ndata: [{repo: org/s, text: q}]\npublish: {branch: v1.0.0, tag: v1.0.0}")
+
+    assert "branch and tag are both 'v1.0.0'" in caught.value.details[0]
 
 
 @pytest.mark.parametrize("license", ["mit", "apache-2.0", "other", "llama3.1", "cc-by-nc-4.0"])

@@ -53,6 +53,16 @@ def test_branch_tag_and_commit_are_understood(served, commits, listener):
     assert (by_name.base.requested, by_name.data[0].requested) == ("v1", "side")
 
 
+def test_a_pull_request_is_pinned_to_the_commit_that_it_is_at(served, commits, listener):
+    head = commits["org/one"]
+    proposed = served.commit("org/one", {"train.csv": b"a\n2\n"}, "dataset", create_pr=True)
+
+    pins = resolve_pins(_config(one="refs/pr/1"), None, listener).pins
+
+    assert (pins.data[0].requested, pins.data[0].commit) == ("refs/pr/1", proposed)
+    assert proposed != head == served.head("org/one", "dataset")
+
+
 def test_the_lock_holds_when_main_has_moved_on(served, commits, listener):
     lock = resolve_pins(_config(), None, listener).pins
     served.commit("org/base", {"config.json": b'{"moved": true}', "README.md": b"---\nlicense: other\n---\n"})
