@@ -1,0 +1,98 @@
+"""Faults that users of tools like this one reported, and the test that holds each of them off.
+
+Pins and revisions
+
+- an adapter reloads its base at `main`:
+  tests/end_to_end/test_job.py::test_a_release_loads_the_same_by_itself_after_its_base_moved_on
+- the adapter's revision is applied to the base:
+  tests/card/test_card_snippet.py::test_both_revisions_are_pinned
+- the model is pinned, its tokenizer or the list of its files is taken from `main`:
+  tests/end_to_end/test_requests.py::test_no_input_is_asked_for_by_anything_but_its_commit_from_pinning_to_the_end
+- a data set has no revision:
+  tests/pin/test_pinning.py::test_branch_tag_and_commit_are_understood
+- nor can it be a pull request's:
+  tests/pin/test_pinning.py::test_a_pull_request_is_pinned_to_the_commit_that_it_is_at
+- main holds an adapter and another branch whole weights:
+  tests/publish/test_push.py::test_whole_weights_are_not_put_where_an_adapter_was_released
+- a push ignores the branch and the message:
+  tests/pipeline/test_publishing.py::test_branch_message_and_visibility_of_the_command_line_are_honoured
+- rows are lost while the metadata give the full count:
+  tests/data/test_prepare.py::test_every_row_is_trained_on_held_out_left_out_or_dropped
+
+Publishing
+
+- a local path becomes the base or a data set, found after the training:
+  tests/test_reported_faults.py::test_a_local_path_is_no_base_and_no_data_set
+- or the card tells it:
+  tests/card/test_card_metadata.py::test_a_local_path_as_base_is_refused_by_the_card
+- a file tells a path of the machine:
+  tests/end_to_end/test_published_repo.py::test_no_published_file_tells_a_path_or_an_address_of_this_machine
+- a bad card is found after the weights were uploaded:
+  tests/publish/test_push.py::test_a_card_that_the_hub_does_not_accept_stops_the_release_before_anything_is_sent
+- two writers of the card overwrite each other:
+  tests/end_to_end/test_published_repo.py::test_the_published_card_is_the_runs_card
+- a default licence mislabels what is not to be used commercially:
+  tests/card/licensing/test_decision.py::test_a_missing_licence_needs_a_signed_reason_which_becomes_a_duty
+- intended use and ethics cannot be given:
+  tests/test_reported_faults.py::test_every_statement_of_the_author_can_be_given_in_the_config
+- a refused commit is sent for ever:
+  tests/publish/test_push.py::test_a_hub_that_fails_again_and_again_is_left_alone_after_five_attempts
+- also with a token that may only open pull requests:
+  tests/pipeline/test_publishing.py::test_who_may_not_push_is_told_of_pull_requests_and_changes_nothing
+- an interrupted push leaves a broken repository:
+  tests/publish/test_trials.py::test_a_publisher_killed_at_any_request_is_followed_by_one_that_makes_one_release
+- and so do two at once:
+  tests/publish/test_trials.py::test_of_many_who_want_one_tag_one_gets_it_and_the_others_change_nothing
+- the card's snippet loads the base without the adapter:
+  tests/end_to_end/test_job.py::test_the_adapter_changes_the_logits
+- a gated base fails late, and for a reason that is not told:
+  tests/end_to_end/test_hub_errors.py::test_a_gated_base_is_refused_at_the_start_and_says_what_is_lacking
+- a push is rejected over a secret in a file:
+  tests/pipeline/test_publishing.py::test_a_secret_in_a_statement_stops_the_release_before_any_request
+- one in the config, after the training:
+  tests/pipeline/test_publishing.py::test_a_secret_in_the_config_is_found_before_training
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from hubtune.config.schema import STATEMENTS
+from hubtune.errors import ConfigError
+from tests.sample_runs import sample_config
+
+CHECKOUT = Path(__file__).parents[1]
+
+
+def test_each_reported_fault_has_its_test():
+    named = re.findall(r"^  (tests/\S+\.py)::(test_\w+)$", __doc__ or "", re.MULTILINE)
+
+    missing = [test for path, test in named if f"def {test}(" not in (CHECKOUT / path).read_text(encoding="utf-8")]
+    assert missing == []
+    assert len(named) == (__doc__ or "").count("\n- ")
+
+
+@pytest.mark.parametrize(
+    "path", ["./base", "../base", "/models/base", "~/base", "C:\\base", "models/base/checkpoint-10"]
+)
+@pytest.mark.parametrize("key", ["base", "data[0]"])
+def test_a_local_path_is_no_base_and_no_data_set(key: str, path: str, tmp_path: Path, monkeypatch):
+    # Also where there is such a folder.
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models/base/checkpoint-10").mkdir(parents=True)
+
+    with pytest.raises(ConfigError) as caught:
+        sample_config(f"{key}.repo={path}")
+
+    (fault,) = caught.value.details
+    assert fault.startswith(f"{key}.repo: ")
+    assert "a local path cannot be used here" in fault
+
+
+def test_every_statement_of_the_author_can_be_given_in_the_config():
+    given = {name: f"What there is to say of {name}." for name in STATEMENTS}
+    card = sample_config(*(f"card.{name}={text}" for name, text in given.items())).card
+
+    assert {name: getattr(card, name) for name in STATEMENTS} == given
+    assert {"intended_use", "ethics", "bias", "misuse"} <= set(STATEMENTS)
