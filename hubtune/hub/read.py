@@ -127,6 +127,16 @@ def find_tag(repo: str, tag: str) -> str | None:
     return list_refs(repo).tags.get(tag)
 
 
+def is_private(repo: str) -> bool:
+    """Whether a model repository is one.
+
+    Raises:
+        RepoNotFoundError: There is no such repository.
+    """
+    with hub_errors(repo):
+        return HfApi().model_info(repo, expand=["private"]).private is True
+
+
 def current_token() -> str | None:
     """Returns the token that requests are signed with, to look for it in what is about to be published."""
     return get_token()

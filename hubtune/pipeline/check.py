@@ -162,7 +162,13 @@ def _check_target(checks: Checks, config: TuneConfig, config_file: Path, progres
     checks.attempt(
         "publish",
         lambda: check_target(
-            repo, tag, progress, artifact=config.publish.artifact, branch=config.publish.branch, propose=propose
+            repo,
+            tag,
+            progress,
+            artifact=config.publish.artifact,
+            branch=config.publish.branch,
+            private=config.publish.private,
+            propose=propose,
         ),
         lambda account: f"{account} may {'propose' if propose else 'publish'} to {repo}, and {tag} is free",
     )

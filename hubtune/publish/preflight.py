@@ -18,6 +18,7 @@ def check_target(
     *,
     artifact: str = "adapter",
     branch: str = MAIN,
+    private: bool = False,
     propose: bool = False,
     wait: Wait = time.sleep,
 ) -> str:
@@ -29,6 +30,7 @@ def check_target(
         progress: Told why one waits.
         artifact: `adapter` or `merged`.
         branch: Where the commit is to go.
+        private: Whether the repository has to be private.
         propose: Whether it is to be a pull request, which needs a repository that exists.
         wait: Waits so many seconds before another attempt.
 
@@ -42,6 +44,7 @@ def check_target(
         RepoNotFoundError: It is to be a pull request, and there is no such repository.
         TagExistsError: The tag is on a commit already.
         ArtifactKindError: The repository holds the other kind of artifact.
+        ConfigError: It has to be private, and is public.
     """
     identity = check_publisher(repo, progress, propose=propose, wait=wait)
     with requests_sent_once():
@@ -55,6 +58,8 @@ def check_target(
             return identity.name
         if tag in refs.tags:
             raise tag_taken(repo, tag, refs.tags[tag])
+        if private:
+            remote.require_private()
         heads = [refs.branches[name] for name in (MAIN, branch) if name in refs.branches]
         remote.require_kind(artifact, dict.fromkeys(heads))
     return identity.name

@@ -51,6 +51,8 @@ def preview(plan: ReleasePlan, progress: Progress, *, wait: Wait = time.sleep) -
         parent, tagged = refs.branches.get(plan.branch) or refs.branches.get(MAIN), refs.tags.get(plan.tag)
         if tagged is not None and not remote.holds(plan, tagged):
             raise tag_taken(plan.repo, plan.tag, tagged)
+        if plan.private:
+            remote.require_private()
         heads = [refs.branches[name] for name in (MAIN, plan.branch) if name in refs.branches]
         remote.require_kind(plan.artifact, dict.fromkeys(heads))
         return Preview(

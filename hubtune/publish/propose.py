@@ -85,6 +85,8 @@ def _head(remote: RemoteRepo, plan: ReleasePlan) -> str:
             if tagged is None
             else "There is nothing to propose.",
         )
+    if plan.private:
+        remote.require_private()
     remote.require_kind(plan.artifact, [head])
     return head
 

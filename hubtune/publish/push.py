@@ -35,12 +35,15 @@ def push(plan: ReleasePlan, progress: Progress, *, wait: Wait = time.sleep) -> s
         TagExistsError: The tag is on a commit that holds something else. Nothing was changed.
         PublishConflictError: Somebody else committed meanwhile. Nothing was changed.
         ArtifactKindError: The repository holds the other kind of artifact. Nothing was changed.
+        ConfigError: The release is to be private, and the repository is public. Nothing was changed.
         ReadBackError: The Hub holds other bytes than were sent. The commit is there, and has no tag.
         HubError: The Hub refused, or could not be reached.
     """
     with requests_sent_once(), progress.task(f"Publishing to {plan.repo}", 4) as task:
         remote = RemoteRepo(plan.repo, Retries(progress, wait))
         found = _open(remote, plan)
+        if plan.private:
+            remote.require_private()
         task.advance(note="repository is there")
         if found.tagged is not None:
             if not remote.holds(plan, found.tagged):

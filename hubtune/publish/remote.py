@@ -4,9 +4,9 @@ from collections.abc import Collection
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from hubtune.errors import ArtifactKindError, HubError, RepoNotFoundError, RevisionNotFoundError
+from hubtune.errors import ArtifactKindError, ConfigError, HubError, RepoNotFoundError, RevisionNotFoundError
 from hubtune.hub.contents import StoredFile, file_content, file_digest, list_files
-from hubtune.hub.read import Refs, list_refs
+from hubtune.hub.read import Refs, is_private, list_refs
 from hubtune.publish.plan import ReleasePlan
 from hubtune.publish.retries import Retries
 from hubtune.records.published import MANIFEST
@@ -117,6 +117,19 @@ class RemoteRepo:
                     "clients that find both in one repository load the wrong one.",
                     hint=f"Publish it to a repository of its own: --push {self.repo}-{artifact}",
                 )
+
+    def require_private(self) -> None:
+        """Checks that the repository, which exists, is private: publishing changes no visibility.
+
+        Raises:
+            ConfigError: It is public.
+        """
+        if not self.retries("Asking whether it is private", lambda: is_private(self.repo), also=NOT_THERE_YET):
+            raise ConfigError(
+                f"{self.repo} exists and is public, and the release is to be private.",
+                hint="Make the repository private in its settings, give another one with --push, or leave "
+                "publish.private and --private out.",
+            )
 
     def _artifacts(self, commit: str) -> set[str]:
         manifest = self.manifest(commit)

@@ -4,6 +4,7 @@ import pytest
 
 from hubtune.errors import (
     ArtifactKindError,
+    ConfigError,
     InvalidTokenError,
     MissingTokenError,
     PermissionDeniedError,
@@ -139,3 +140,13 @@ def test_a_hub_that_is_busy_is_asked_again(listener, sign_in):
 
     assert check_target("org/tuned", "v1.0.0", listener, wait=waits.append) == "ann"
     assert waits == [7]
+
+
+def test_a_public_repository_for_a_private_release_is_known_before_training(listener, sign_in):
+    hub = sign_in("hf_annannann")
+    hub.commit("org/tuned", {"a.txt": b"a"})
+
+    with pytest.raises(ConfigError, match="is public"):
+        check_target("org/tuned", "v1.0.0", listener, private=True)
+
+    assert check_target("org/new", "v1.0.0", listener, private=True) == "ann"

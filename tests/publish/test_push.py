@@ -8,6 +8,7 @@ import pytest
 from hubtune.errors import (
     ArtifactKindError,
     CardError,
+    ConfigError,
     HubError,
     HubUnreachableError,
     PublishConflictError,
@@ -367,3 +368,15 @@ def test_another_release_that_waits_for_the_same_tag_is_left_to_whoever_made_it(
     assert "--tag v1.0.1" in str(caught.value.hint)
     assert (served.head(REPO), served.commits_sent()) == (head, sent)
     assert push(new_plan(), listener) == head
+
+
+def test_what_is_to_be_private_is_not_put_where_all_can_read_it(served, new_plan, listener):
+    head = served.commit(REPO, {"notes.md": b"mine"})
+
+    with pytest.raises(ConfigError, match="exists and is public"):
+        push(new_plan("publish.private=true"), listener)
+
+    assert (served.head(REPO), served.tags(REPO)) == (head, {})
+    served.api.update_repo_settings(REPO, private=True)
+    made = push(new_plan("publish.private=true"), listener)
+    assert served.tags(REPO) == {"v1.0.0": made}
