@@ -97,7 +97,7 @@ def refuse_secrets(files: Mapping[str, Path | bytes], token: str | None) -> None
 
 def _secrets(text: str, token: str | None) -> Iterator[tuple[int, str]]:
     spans: list[tuple[int, int]] = []
-    if token:
+    if token and _is_secret(token):
         for match in re.finditer(re.escape(token), text):
             spans.append(match.span())
             yield _line(text, match.start()), "the token in use"
@@ -107,6 +107,11 @@ def _secrets(text: str, token: str | None) -> Iterator[tuple[int, str]]:
         for match in form.pattern.finditer(text):
             if not any(start < match.end() and match.start() < end for start, end in spans):
                 yield _line(text, match.start()), f"{form.kind} ({match.group().lstrip(':/')[:_SHOWN]}…)"
+
+
+def _is_secret(token: str) -> bool:
+    # An embedded Hub takes any token: a short word, which may stand in any text, protects nothing.
+    return len(token) >= 20 or (len(token) >= 8 and not token.isalpha())
 
 
 def _line(text: str, position: int) -> int:

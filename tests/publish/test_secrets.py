@@ -86,3 +86,8 @@ def test_weights_are_not_read_as_text(tmp_path: Path):
     file.write_bytes(b"\x08\0\0\0\0\0\0\0{}" + SECRETS["hugging face"].encode())
 
     refuse_secrets({"w.safetensors": file}, None)
+
+
+@pytest.mark.parametrize("token", ["any", "embedded", "t"])
+def test_a_word_that_an_embedded_hub_takes_for_a_token_is_none(token: str):
+    refuse_secrets({"README.md": b"Any word, such as an embedded one, may stand here: any embedded t."}, token)
