@@ -173,6 +173,12 @@ class TrainingError(HubtuneError):
     exit_code = 32
 
 
+class MergeError(ModelError):
+    """An adapter cannot be merged into its base model, or the merged model is not what the two are together."""
+
+    exit_code = 33
+
+
 class ReleaseError(HubtuneError):
     """A published release cannot be used as it is: it lacks a part, or does not say what it needs."""
 

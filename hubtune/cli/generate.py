@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from hubtune.cli.options import hub_option, on_hub, release_argument
+from hubtune.cli.options import NamedRelease, hub_option, on_hub, release_argument
 from hubtune.cli.output import Output
 
 
@@ -22,7 +22,7 @@ from hubtune.cli.output import Output
 @hub_option
 @click.pass_obj
 def generate(
-    output: Output, release: tuple[str, str], prompt: str, chat: bool, max_new_tokens: int | None, hub: Path | None
+    output: Output, release: NamedRelease, prompt: str, chat: bool, max_new_tokens: int | None, hub: Path | None
 ) -> None:
     """Complete PROMPT with what the release REPO@TAG publishes, and print the completion; TAG may be a commit.
 

@@ -32,7 +32,7 @@ def app(ctx: click.Context, as_json: bool, quiet: bool) -> None:
 
 
 def _add_commands() -> None:
-    from hubtune.cli import card, check, evaluate, generate, hub, license, pin, publish, quickstart, run, train
+    from hubtune.cli import card, check, evaluate, generate, hub, license, merge, pin, publish, quickstart, run, train
 
     for command in (
         quickstart.quickstart,
@@ -43,6 +43,7 @@ def _add_commands() -> None:
         evaluate.evaluate,
         card.card,
         publish.publish,
+        merge.merge,
         generate.generate,
         license.license_,
         hub.hub,

@@ -4,21 +4,27 @@ import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 from hubtune.config.target import TargetOptions
 
 
-def _split_release(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[str, str]:
+class NamedRelease(NamedTuple):
+    """A repository and the revision of it that a user named."""
+
+    repo: str
+    revision: str
+
+
+def _split_release(_ctx: click.Context, _param: click.Parameter, value: str) -> NamedRelease:
     repo, _, revision = value.partition("@")
     if not repo or not revision:
-        raise click.BadParameter(f"{value!r} names no revision; write it as org/name@TAG, or with a commit.")
-    return repo, revision
+        raise click.BadParameter(f"{value!r} does not say which revision: give REPO@TAG, such as org/model@v1.0.0.")
+    return NamedRelease(repo, revision)
 
 
-# The command gets a pair, the repository and its revision.
 release_argument = click.argument("release", metavar="REPO@TAG", callback=_split_release)
 config_argument = click.argument(
     "config", type=click.Path(dir_okay=False, path_type=Path), default=Path("hubtune.yaml"), required=False

@@ -7,6 +7,7 @@ from hubtune.errors import ModelError
 from hubtune.models.precision import dtype_of
 
 if TYPE_CHECKING:
+    import torch
     from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -81,23 +82,53 @@ def load_base(folder: Path, name: str, precision: str) -> "PreTrainedModel":
     Args:
         folder: Its snapshot.
         name: Its id, for messages.
-        precision: `bf16` or `fp32`.
+        precision: A precision that `dtype_of` knows.
 
     Raises:
         ModelError: It cannot be loaded as a causal language model without remote code.
     """
     import torch
+
+    model = _load(folder, name, dtype_of(precision))
+    return model.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def load_base_4bit(folder: Path, name: str) -> "PreTrainedModel":
+    """Loads a causal language model quantised to 4 bits, as QLoRA (Dettmers et al., 2023) holds its base.
+
+    Args:
+        folder: Its snapshot, in full precision.
+        name: Its id, for messages.
+
+    Raises:
+        ModelError: As `load_base`.
+    """
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    settings = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
+    device = "cuda:0" if torch.cuda.is_available() else "cpu"
+    return _load(folder, name, torch.bfloat16, quantization_config=settings, device_map={"": device})
+
+
+def _load(folder: Path, name: str, dtype: "torch.dtype", **options: object) -> "PreTrainedModel":
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     try:
         model, report = AutoModelForCausalLM.from_pretrained(
             folder,
-            dtype=dtype_of(precision),
+            dtype=dtype,
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,
             output_loading_info=True,
+            **options,
         )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(
@@ -111,7 +142,7 @@ def load_base(folder: Path, name: str, precision: str) -> "PreTrainedModel":
             f"{name} lacks {len(missing)} of its tensors, such as {missing[0]}.",
             hint="Choose a repository that holds the whole causal language model.",
         )
-    return model.to("cuda" if torch.cuda.is_available() else "cpu")
+    return model
 
 
 def load_adapter(base: "PreTrainedModel", folder: Path) -> "PeftModel":

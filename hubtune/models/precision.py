@@ -26,10 +26,10 @@ def choose_precision(asked: Literal["auto", "bf16", "fp32"]) -> Precision:
 
 
 def dtype_of(precision: str) -> "torch.dtype":
-    """Returns torch's type for a precision."""
+    """Returns torch's type for a precision: `fp64`, `fp32`, `fp16` or `bf16`."""
     import torch
 
-    return torch.bfloat16 if precision == "bf16" else torch.float32
+    return {"fp64": torch.float64, "fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[precision]
 
 
 def _has_bf16() -> bool:

@@ -1,12 +1,22 @@
-"""The prompts that any two models can be compared on: short beginnings of sentences, of no data set and no person."""
+"""Short starts of sentences to compare models on where no held-out rows are at hand: general, neutral, harmless."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 PROMPTS = (
-    "The weather today is",
-    "Water boils when",
-    "Once upon a time there was",
-    "The shortest way home leads",
-    "To bake bread you need",
-    "In winter the birds",
-    "A good answer begins with",
-    "The museum opens at",
+    "The morning train leaves the station at",
+    "To bake a loaf of bread, first mix the flour with",
+    "The library opens its doors when",
+    "Water boils at a lower temperature in the mountains, because",
+    "She looked at the map and said that the shortest way",
+    "A good garden needs sun, rain and",
+    "The meeting was moved to Thursday, so we",
+    "In the year after the bridge was built, the two towns",
 )
+
+
+def encode_prompts(tokenizer: "PreTrainedTokenizerBase") -> list[list[int]]:
+    """Returns the token ids of each prompt, with the special tokens that the tokenizer puts before a text."""
+    return [list(ids) for ids in tokenizer(list(PROMPTS))["input_ids"]]

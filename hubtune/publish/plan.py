@@ -8,28 +8,12 @@ from hubtune import __version__
 from hubtune.config.schema import TuneConfig
 from hubtune.errors import RecordError
 from hubtune.records.base import sha256_bytes, sha256_file
+from hubtune.records.model_files import TOKENIZER_FILES
 from hubtune.records.pins import PinSet
 from hubtune.records.published import CARD, CONFIG, MANIFEST, PLACES, published_config
 from hubtune.records.release import Manifest
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord
-
-# What transformers loads a tokenizer and its chat template from. They are copied byte for byte, so that the published
-# tokenizer is the one that the model was trained with.
-_TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "vocab.txt",
-    "merges.txt",
-    "tokenizer.model",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-    "chat_template.jinja",
-    "chat_template.json",
-)
 
 
 @dataclass(frozen=True)
@@ -80,7 +64,7 @@ def plan_release(
         CONFIG: written_config,
         **records,
         **beside,
-        **{name: base_folder / name for name in _TOKENIZER_FILES if (base_folder / name).is_file()},
+        **{name: base_folder / name for name in TOKENIZER_FILES if (base_folder / name).is_file()},
         **{name: run.adapter_dir / name for name in training.files},
     }
     _check_adapter(run, training)

@@ -68,8 +68,11 @@ def write_atomic(path: Path, content: str | bytes) -> None:
             raise
 
 
+_RESUME = "Free some space, then run the same command with --resume: finished stages are kept."
+
+
 @contextlib.contextmanager
-def disk_errors(folder: Path) -> Iterator[None]:
+def disk_errors(folder: Path, *, hint: str = _RESUME) -> Iterator[None]:
     """Turns "no space left" and "quota exceeded" of the operating system into a DiskFullError that names `folder`."""
     try:
         yield
@@ -77,7 +80,7 @@ def disk_errors(folder: Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFullError(
                 f"The disk that holds {folder} is full.",
-                hint="Free some space, then run the same command with --resume: finished stages are kept.",
+                hint=hint,
             ) from error
         raise
 

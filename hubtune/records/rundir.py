@@ -14,6 +14,7 @@ from hubtune.records.base import Record, disk_errors, sha256_file, write_atomic
 from hubtune.records.data import DataRecord
 from hubtune.records.evaluation import EvaluationRecord
 from hubtune.records.licenses import LicenseRecord
+from hubtune.records.merge import MergeRecord
 from hubtune.records.pins import PinSet
 from hubtune.records.probe import ProbeRecord
 from hubtune.records.release import ReleaseRecord
@@ -29,6 +30,7 @@ _FILES: dict[type[Record], tuple[str, str]] = {
     TrainingRecord: ("training.json", "hubtune train"),
     EvaluationRecord: ("evaluation.json", "hubtune evaluate"),
     ProbeRecord: ("probe.json", "hubtune evaluate"),
+    MergeRecord: ("merge.json", "hubtune publish"),
     ReleaseRecord: ("release.json", "hubtune publish"),
 }
 
@@ -86,6 +88,11 @@ class RunDirectory:
     def adapter_dir(self) -> Path:
         """The trained adapter."""
         return self.path / "adapter"
+
+    @property
+    def model_dir(self) -> Path:
+        """The whole model, adapter merged into the base."""
+        return self.path / "model"
 
     @property
     def card_file(self) -> Path:

@@ -1,0 +1,253 @@
+"""Reads a published adapter and says what each of its tensors does to which tensor of the base model.
+
+Whatever of an adapter is not understood is refused by name: a merge that leaves something out would be a wrong model.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from hubtune.errors import MergeError
+from hubtune.records.model_files import ADAPTER_CONFIG, ADAPTER_WEIGHTS
+
+_PREFIX = "base_model.model."
+_FACTORS = {
+    ".lora_A.weight": "a",
+    ".lora_B.weight": "b",
+    ".lora_embedding_A": "a",
+    ".lora_embedding_B": "b",
+    ".lora_B.bias": "bias",
+}
+_ROWS = ".token_adapter.trainable_tokens_delta"
+# What says how an adapter was trained or is loaded, and leaves the tensors' meaning as it is.
+_NO_MATTER = {
+    *("task_type", "auto_mapping", "peft_version", "inference_mode", "runtime_config", "base_model_name_or_path"),
+    *("revision", "target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "modules_to_save"),
+    # The kind of the layer decides it, in peft as here.
+    "fan_in_fan_out",
+    # Their tensors are there or not.
+    *("lora_bias", "bias"),
+    *("lora_dropout", "eva_config", "megatron_core", "qalora_group_size"),
+}
+_USED = {
+    *("peft_type", "r", "lora_alpha", "use_rslora", "rank_pattern", "alpha_pattern", "trainable_token_indices"),
+    *("init_lora_weights", "ensure_weight_tying"),
+}
+# Other ways to start (PiSSA, OLoRA, LoftQ, CorDA …) change the base's own weights when the adapter is put on it.
+_HARMLESS_STARTS = {"gaussian", "orthogonal", "eva"}
+
+
+@dataclass(frozen=True)
+class LowRank:
+    """The names of an adapter's two factors for one layer, and what their product is multiplied with."""
+
+    a: str
+    b: str
+    scaling: float
+
+
+@dataclass(frozen=True)
+class Change:
+    """What an adapter does to one tensor of the base model, in this order.
+
+    Attributes:
+        replacement: The adapter's tensor that takes its place.
+        rows: The adapter's tensor whose rows take the place of those at `indices`.
+        low_rank: The factors whose product is added.
+        bias: The adapter's tensor that is added, and what it is multiplied with.
+    """
+
+    replacement: str | None = None
+    rows: str | None = None
+    indices: tuple[int, ...] = ()
+    low_rank: LowRank | None = None
+    bias: tuple[str, float] | None = None
+
+    @property
+    def only_replaces(self) -> bool:
+        """Whether the adapter's tensor is all that there is to it."""
+        return self == Change(replacement=self.replacement)
+
+    @property
+    def only_rows(self) -> bool:
+        """Whether it is about some rows alone."""
+        return self == Change(rows=self.rows, indices=self.indices)
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """An adapter on disk.
+
+    Attributes:
+        changes: Parameter of the model, as transformers names it, to what happens to it.
+        shapes: The adapter's tensors and their shapes.
+        ties_embeddings: Whether one adapter serves the embedding and the head that is tied to it.
+    """
+
+    folder: Path
+    changes: Mapping[str, Change]
+    shapes: Mapping[str, tuple[int, ...]]
+    ties_embeddings: bool
+
+    @property
+    def weights(self) -> Path:
+        """The file with the adapter's tensors."""
+        return self.folder / ADAPTER_WEIGHTS
+
+
+@dataclass
+class _Layer:
+    factors: dict[str, str] = field(default_factory=dict)
+    rank: int = 0
+
+
+def stated_base(folder: Path) -> tuple[str | None, str | None]:
+    """Returns the base model's id and its revision, as an adapter's config states them.
+
+    Raises:
+        MergeError: It is no config of a LoRA adapter that is understood.
+    """
+    settings = _read_config(folder)
+    return _text(settings, "base_model_name_or_path"), _text(settings, "revision")
+
+
+def read_adapter(folder: Path, input_embedding: str) -> Adapter:
+    """Reads an adapter's config and the names and shapes of its tensors.
+
+    Args:
+        folder: Where `adapter_config.json` and `adapter_model.safetensors` are.
+        input_embedding: The module that `trainable_token_indices` means where it names none.
+
+    Raises:
+        MergeError: It is no LoRA adapter in safetensors, or something of it is not understood; the message names it.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    settings = _read_config(folder)
+    if not (folder / ADAPTER_WEIGHTS).is_file():
+        raise MergeError(
+            f"The adapter has no {ADAPTER_WEIGHTS}; weights in other formats are not read, since that can run code.",
+            hint="Save the adapter as safetensors.",
+        )
+    try:
+        with safe_open(folder / ADAPTER_WEIGHTS, framework="numpy") as tensors:
+            shapes = {name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise MergeError(f"{ADAPTER_WEIGHTS} cannot be read: {error}") from error
+    return Adapter(
+        folder=folder,
+        changes=_changes(settings, shapes, input_embedding),
+        shapes=shapes,
+        ties_embeddings=bool(settings.get("ensure_weight_tying")),
+    )
+
+
+def _read_config(folder: Path) -> dict[str, object]:
+    try:
+        settings = json.loads((folder / ADAPTER_CONFIG).read_bytes())
+    except FileNotFoundError:
+        raise MergeError(f"There is no {ADAPTER_CONFIG}, so this is no adapter.") from None
+    except ValueError as error:
+        raise MergeError(f"{ADAPTER_CONFIG} is not JSON: {error}") from None
+    if not isinstance(settings, dict):
+        raise MergeError(f"{ADAPTER_CONFIG} does not hold a mapping.")
+    if settings.get("peft_type") != "LORA":
+        raise MergeError(f"The adapter is of the type {settings.get('peft_type')!r}; only LORA can be merged.")
+    unknown = sorted(key for key, value in settings.items() if value and key not in _NO_MATTER | _USED)
+    if unknown:
+        shown = ", ".join(f"{key}={json.dumps(settings[key])[:60]}" for key in unknown)
+        raise MergeError(
+            f"The adapter uses what merging does not know: {shown}.", hint="Publish the adapter itself instead."
+        )
+    start = settings.get("init_lora_weights")
+    if isinstance(start, str) and start.lower() not in _HARMLESS_STARTS:
+        raise MergeError(
+            f"The adapter started with init_lora_weights={start!r}, which changes the base model's own weights.",
+            hint="Convert it to a plain LoRA adapter first: peft's path_initial_model_for_weight_conversion.",
+        )
+    return settings
+
+
+def _text(settings: Mapping[str, object], key: str) -> str | None:
+    value = settings.get(key)
+    return value if isinstance(value, str) and value else None
+
+
+def _changes(
+    settings: Mapping[str, object], shapes: Mapping[str, tuple[int, ...]], input_embedding: str
+) -> dict[str, Change]:
+    layers: dict[str, _Layer] = {}
+    changes: dict[str, Change] = {}
+    for tensor, shape in shapes.items():
+        if not tensor.startswith(_PREFIX):
+            raise MergeError(f"The adapter's tensor {tensor} has a name that is not understood.")
+        name = tensor.removeprefix(_PREFIX)
+        suffix = next((suffix for suffix in _FACTORS if name.endswith(suffix)), None)
+        if suffix is not None:
+            layer = layers.setdefault(name.removesuffix(suffix), _Layer())
+            layer.factors[_FACTORS[suffix]] = tensor
+            layer.rank = shape[0] if _FACTORS[suffix] == "a" else layer.rank
+        elif name.endswith(_ROWS):
+            module = name.removesuffix(_ROWS)
+            indices = _token_indices(settings, module, input_embedding)
+            if len(indices) != shape[0]:
+                raise MergeError(f"The adapter has {shape[0]} rows for {module}, and names {len(indices)} tokens.")
+            changes[f"{module}.weight"] = Change(rows=tensor, indices=indices)
+        elif re.search(r"lora_|_adapter\.|modules_to_save|original_module", name):
+            raise MergeError(f"The adapter's tensor {tensor} has a name that is not understood.")
+        else:
+            # With the base's own name, or that of the layer that the adapter wraps.
+            changes[name.replace(".base_layer.", ".")] = Change(replacement=tensor)
+    for module, layer in layers.items():
+        low_rank = _low_rank(settings, module, layer)
+        name = f"{module}.weight"
+        changes[name] = replace(changes.get(name, Change()), low_rank=low_rank)
+        if "bias" in layer.factors:
+            bias = f"{module}.bias"
+            changes[bias] = replace(changes.get(bias, Change()), bias=(layer.factors["bias"], low_rank.scaling))
+    if not changes:
+        raise MergeError("The adapter holds no tensors.")
+    return changes
+
+
+def _low_rank(settings: Mapping[str, object], module: str, layer: _Layer) -> LowRank:
+    """Returns the factors of a layer with alpha / r, or alpha / sqrt(r) for rsLoRA (Kalajdzievski, 2023)."""
+    if not {"a", "b"} <= layer.factors.keys():
+        raise MergeError(f"The adapter has only one of the two factors of {module}.")
+    rank = _number(_by_pattern(settings, "rank_pattern", module, settings.get("r")), "r")
+    alpha = _number(_by_pattern(settings, "alpha_pattern", module, settings.get("lora_alpha")), "lora_alpha")
+    if rank != layer.rank:
+        raise MergeError(f"The adapter's factors of {module} have rank {layer.rank}; its config says {rank}.")
+    scaling = alpha / math.sqrt(rank) if settings.get("use_rslora") else alpha / rank
+    return LowRank(layer.factors["a"], layer.factors["b"], scaling)
+
+
+def _by_pattern(settings: Mapping[str, object], key: str, module: str, otherwise: object) -> object:
+    patterns = settings.get(key) or {}
+    if not isinstance(patterns, dict):
+        raise MergeError(f"The adapter's {key} is not a mapping.")
+    # As peft matches them: each key is a regular expression for the end of a module's name.
+    try:
+        return next((value for expr, value in patterns.items() if re.match(rf"(.*\.)?({expr})$", module)), otherwise)
+    except re.error as error:
+        raise MergeError(f"The adapter's {key} holds a faulty expression: {error}") from None
+
+
+def _number(value: object, key: str) -> int | float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or (key == "r" and value < 1):
+        raise MergeError(f"The adapter's {key} is {value!r}, which is no such number.")
+    return value
+
+
+def _token_indices(settings: Mapping[str, object], module: str, input_embedding: str) -> tuple[int, ...]:
+    stated = settings.get("trainable_token_indices")
+    if isinstance(stated, dict):
+        stated = next((indices for name, indices in stated.items() if f".{module}".endswith(f".{name}")), None)
+    elif module != input_embedding:
+        stated = None
+    if not isinstance(stated, Sequence) or not all(isinstance(index, int) for index in stated):
+        raise MergeError(f"The adapter does not say which tokens its rows for {module} belong to.")
+    return tuple(stated)

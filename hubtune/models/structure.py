@@ -1,0 +1,83 @@
+"""What a model is made of, by its config alone: no weight is loaded."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from hubtune.errors import ModelError
+
+if TYPE_CHECKING:
+    import torch
+
+LayerKind = Literal["linear", "transposed", "embedding"]
+
+
+@dataclass(frozen=True)
+class Structure:
+    """A causal language model without its weights.
+
+    Attributes:
+        layers: Module that LoRA can change to its kind; `transposed` is a Conv1D, whose weight is (in, out).
+        parameters: Parameter or buffer to shape.
+        tied: Parameter to the one that it shares its values with; the head to the input embedding, mostly.
+        input_embedding: The module's name.
+        head: The name of the module that gives the logits.
+        prefix: What the names of the model without its head lack: checkpoints come with it and without it.
+    """
+
+    layers: dict[str, LayerKind]
+    parameters: dict[str, tuple[int, ...]]
+    tied: dict[str, str]
+    input_embedding: str
+    head: str
+    prefix: str
+
+    @property
+    def vocabulary(self) -> set[str]:
+        """The parameters whose first dimension is the number of tokens."""
+        names = {f"{self.input_embedding}.weight", f"{self.head}.weight", f"{self.head}.bias"}
+        return names & self.parameters.keys()
+
+
+def read_structure(folder: Path) -> Structure:
+    """Builds a model from its config, with parameters that take no memory.
+
+    Raises:
+        ModelError: It cannot be built as a causal language model without remote code.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ModelError(
+            f"The config of the base model cannot be used: {str(error).strip().splitlines()[0]}",
+            hint="Choose a base model that transformers knows by itself; code from a repository is never run.",
+        ) from error
+    names = {module: name for name, module in model.named_modules()}
+    return Structure(
+        layers={name: kind for module, name in names.items() if (kind := _kind(module)) is not None},
+        parameters={
+            name: tuple(parameter.shape)
+            for named in (model.named_parameters(remove_duplicate=False), model.named_buffers())
+            for name, parameter in named
+        },
+        tied=dict(model.all_tied_weights_keys),
+        input_embedding=names[model.get_input_embeddings()],
+        head=names[model.get_output_embeddings()],
+        prefix=f"{model.base_model_prefix}." if model.base_model_prefix else "",
+    )
+
+
+def _kind(module: "torch.nn.Module") -> LayerKind | None:
+    import torch
+    from transformers.pytorch_utils import Conv1D
+
+    if isinstance(module, torch.nn.Linear):
+        return "linear"
+    if isinstance(module, Conv1D):
+        return "transposed"
+    return "embedding" if isinstance(module, torch.nn.Embedding) else None
