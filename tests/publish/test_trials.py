@@ -19,6 +19,7 @@ from urllib.request import urlopen
 import pytest
 
 from hubtune.errors import HubError, HubtuneError, PublishConflictError, TagExistsError
+from hubtune.hub.session import requests_sent_once
 from hubtune.localhub import Fault, FaultRule, Faults
 from hubtune.publish.plan import ReleasePlan
 from hubtune.publish.push import push
@@ -72,7 +73,12 @@ def killer() -> Killer:
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory, killer: Killer) -> Iterator[ServedHub]:
     folder = tmp_path_factory.mktemp("trials")
-    with pytest.MonkeyPatch.context() as patch, serve(folder / "hub", folder / "cache", patch, faults=killer) as hub:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        serve(folder / "hub", folder / "cache", patch, faults=killer) as hub,
+        # Else each attempt would make a session of its own, which takes as long as the attempt.
+        requests_sent_once(),
+    ):
         yield hub
 
 
