@@ -21,6 +21,7 @@ AUTH = """
 users:
   - {name: ann, token: hf_annannann, orgs: [{name: lab}]}
   - {name: rob, token: hf_robrobrob, role: read, orgs: [{name: lab}]}
+  - {name: pat, token: hf_patpatpat, role: pr}
   - {name: eve, token: hf_eveeveeve}
 """
 
@@ -124,7 +125,7 @@ def rehearsed(once: Once, released: World) -> World:
 
 
 def auth_file(folder: Path) -> Path:
-    """Writes an auth file: ann may write to `lab`, rob may read it, eve is a stranger."""
+    """Writes an auth file: ann may write to `lab`, rob may read it, pat may propose, eve is a stranger."""
     path = folder / "auth.yaml"
     path.write_text(AUTH)
     return path

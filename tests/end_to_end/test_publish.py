@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hubtune.errors import ConfigError, RecordError, TagExistsError
+from hubtune.errors import ConfigError, PermissionDeniedError, RecordError, TagExistsError
 from tests.end_to_end.worlds import TARGET
 
 
@@ -101,3 +101,15 @@ def test_publishing_checks_its_target_first(finished, arguments, error, words):
 def test_publishing_what_is_no_run_says_so(world):
     shown = world.hubtune("publish", "nowhere", "--hub", world.hub)
     shown.refused(RecordError, "nowhere", "is not a run directory")
+
+
+def test_a_run_of_one_who_may_not_push_ends_with_a_pull_request(finished, auth):
+    run = ("--json", "run", "--resume", "--run-dir", "run", "--push", "--tag", "v2.0.0")
+    with finished.served(auth) as api:
+        as_pat = {"HF_ENDPOINT": api.endpoint, "HF_TOKEN": "hf_patpatpat"}
+        finished.hubtune("publish", "run", "--tag", "v2.0.0", **as_pat).refused(PermissionDeniedError, "--create-pr")
+        release = finished.done(*run, "--create-pr", **as_pat).document
+        assert release["pull_request"] == f"{api.endpoint}/{TARGET}/discussions/1"
+        assert api.model_info(TARGET, revision="refs/pr/1").sha == release["commit"]
+        assert "v2.0.0" not in {ref.name for ref in api.list_repo_refs(TARGET).tags}
+    assert finished.record("release.json") == release
