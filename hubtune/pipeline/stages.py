@@ -11,18 +11,21 @@ from hubtune.card.licensing.files import license_files
 from hubtune.card.plots import render_pictures
 from hubtune.card.render import render_card
 from hubtune.config.load import dump_config, parse_config
-from hubtune.config.schema import TuneConfig
+from hubtune.config.schema import PublishConfig, TuneConfig
 from hubtune.errors import ConfigError
 from hubtune.hub.read import repo_url
 from hubtune.hub.snapshot import cached
 from hubtune.pipeline.extras import require_train
 from hubtune.pipeline.licensing import decide_release, license_folders, license_record, require_allowed
+from hubtune.pipeline.merging import merge_run
 from hubtune.publish.plan import plan_release
 from hubtune.publish.push import push
 from hubtune.records.base import disk_errors, write_atomic
 from hubtune.records.data import DataRecord
 from hubtune.records.evaluation import EvaluationRecord
+from hubtune.records.merge import MergeRecord
 from hubtune.records.pins import PinSet
+from hubtune.records.probe import MergedProbeRecord
 from hubtune.records.progress import Progress
 from hubtune.records.release import ReleaseRecord
 from hubtune.records.rundir import RunDirectory
@@ -105,6 +108,37 @@ def run_evaluate(run: RunDirectory, progress: Progress, prepared: "Prepared | No
     return found.evaluation
 
 
+def run_merge(run: RunDirectory, progress: Progress) -> MergeRecord:
+    """Merges the adapter into the base's weights, in the folder `model`, and writes merge.json and the probe of it.
+
+    Raises:
+        MergeError: The adapter cannot be merged, or the merged model strays from base and adapter.
+        RecordError: A record or the adapter is missing.
+    """
+    require_train("Merging")
+    from hubtune.models.environment import environment
+    from hubtune.models.load import context_length, load_base
+    from hubtune.models.probe import TOLERANCES, take_probe
+
+    record, pins = merge_run(run, progress), run.read(PinSet)
+    model = load_base(run.model_dir, "the merged model", record.dtype)
+    probe = MergedProbeRecord(
+        upstream=run.digests("merge.json"),
+        precision=record.dtype,
+        tolerance=TOLERANCES[record.dtype],
+        difference=None,
+        prompts=take_probe(model, _tokenizer(pins), context_length(run.model_dir, "the merged model")),
+        environment=environment(),
+    )
+    run.write(probe)
+    return record
+
+
+def merged(run: RunDirectory) -> bool:
+    """Whether the run has merged weights of its adapter, and a probe of them."""
+    return run.has(MergeRecord) and run.has(MergedProbeRecord) and run.model_dir.is_dir()
+
+
 def run_card(run: RunDirectory) -> CardInputs:
     """Renders and checks the model card and writes README.md and its pictures.
 
@@ -140,6 +174,8 @@ def run_publish(
             "The config names no repository to publish to.",
             hint="Set `publish.repo` in config.yaml of the run, or give it: --push namespace/name",
         )
+    if config.publish.artifact == "merged" and not merged(run):
+        run_merge(run, progress)
     inputs = _card_inputs(run, config)
     require_allowed(inputs.licenses)
     card = _render(inputs)
@@ -183,9 +219,17 @@ def _card_inputs(run: RunDirectory, config: TuneConfig) -> CardInputs:
         training=run.read(TrainingRecord),
         evaluation=run.read(EvaluationRecord),
         licenses=decide_release(config, license_record(run).inputs),
-        target=ReleaseTarget(config.publish.repo, config.publish.tag) if config.publish.repo else None,
+        target=release_target(config.publish),
         version=__version__,
+        merge=run.read(MergeRecord) if config.publish.artifact == "merged" and run.has(MergeRecord) else None,
     )
+
+
+def release_target(publish: PublishConfig) -> ReleaseTarget | None:
+    """Returns where a release goes; None while the config does not say."""
+    if publish.repo is None:
+        return None
+    return ReleaseTarget(publish.repo, publish.tag, publish.artifact, publish.counterpart)
 
 
 def _write_card(run: RunDirectory, card: str, pictures: dict[str, bytes]) -> None:
