@@ -31,8 +31,9 @@ def commit(
     message: str,
     delete: Collection[str] = (),
     repo_type: RepoType = "model",
+    branch: str = "main",
 ) -> str:
-    """Makes one commit on the main branch, only if `parent` is its head.
+    """Makes one commit on a branch, only if `parent` is its head.
 
     Args:
         repo: The repository's id.
@@ -41,6 +42,7 @@ def commit(
         message: First line of the commit's message.
         delete: Paths to take out.
         repo_type: Model or data set.
+        branch: An existing branch.
 
     Returns:
         The new commit; `parent` when nothing would have changed.
@@ -57,7 +59,7 @@ def commit(
     with hub_errors(repo):
         try:
             made = HfApi().create_commit(
-                repo, operations, repo_type=repo_type, commit_message=message, parent_commit=parent
+                repo, operations, repo_type=repo_type, commit_message=message, parent_commit=parent, revision=branch
             )
         except HfHubHTTPError as error:
             if error.response.status_code == 412:
@@ -77,6 +79,18 @@ def commit(
                 hint="Nothing was uploaded. Correct what the card states, then run the command again.",
             ) from error
     return str(made.oid)
+
+
+def create_branch(repo: str, branch: str, on: str) -> None:
+    """Makes a branch of a model repository that begins at the commit `on`, unless there is one of that name."""
+    with hub_errors(repo, on):
+        HfApi().create_branch(repo, branch=branch, revision=on, exist_ok=True)
+
+
+def delete_branch(repo: str, branch: str) -> None:
+    """Takes a branch away; what a tag leads to stays."""
+    with hub_errors(repo, branch):
+        HfApi().delete_branch(repo, branch=branch)
 
 
 def create_tag(repo: str, tag: str, on: str) -> None:

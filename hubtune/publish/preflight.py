@@ -17,6 +17,25 @@ def check_target(repo: str, tag: str) -> str:
         PermissionDeniedError: It may only read, or the namespace belongs to somebody else.
         TagExistsError: The tag is on a commit already.
     """
+    name = check_writer(repo)
+    try:
+        taken = find_tag(repo, tag)
+    except RepoNotFoundError:
+        taken = None
+    if taken is not None:
+        raise tag_taken(repo, tag, taken)
+    return name
+
+
+def check_writer(repo: str) -> str:
+    """Checks that the token may write to the repository; writes nothing.
+
+    Returns:
+        The name of the account that the token belongs to.
+
+    Raises:
+        HubError: As `check_target`, but for the tag.
+    """
     identity = whoami()
     namespace = repo.partition("/")[0]
     if not identity.may_write_to(namespace):
@@ -28,12 +47,6 @@ def check_target(repo: str, tag: str) -> str:
         )
         raise PermissionDeniedError(
             f"{identity.name} may not publish to {repo}: {why}.",
-            hint="Use a token with write access there, or give another repository with --push.",
+            hint="Use a token with write access there, or publish to another repository: --push namespace/name.",
         )
-    try:
-        taken = find_tag(repo, tag)
-    except RepoNotFoundError:
-        taken = None
-    if taken is not None:
-        raise tag_taken(repo, tag, taken)
     return identity.name

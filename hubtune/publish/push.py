@@ -7,7 +7,7 @@ commit was made is settled by looking at the history, and a release that is ther
 from pydantic import ValidationError
 
 from hubtune.errors import HubError, HubUnreachableError, PublishConflictError, ReadBackError
-from hubtune.hub.contents import digests_at, read_file
+from hubtune.hub.contents import differences, digests_at, read_file
 from hubtune.hub.read import find_tag, resolve
 from hubtune.hub.write import commit, create_repo, create_tag, tag_taken
 from hubtune.publish.plan import ReleasePlan
@@ -80,12 +80,7 @@ def _commit(plan: ReleasePlan) -> str:
 
 def _differences(plan: ReleasePlan, at: str, *, download: bool = False) -> list[str]:
     """Names the files of the plan that the repository lacks or holds with other content at a commit."""
-    found = digests_at(plan.repo, at, plan.digests, download=download)
-    return [
-        f"{path}: {'missing' if path not in found else f'sha256 {found[path]} instead of {digest}'}"
-        for path, digest in sorted(plan.digests.items())
-        if found.get(path) != digest
-    ]
+    return differences(plan.repo, at, plan.digests, download=download)
 
 
 def _left_over(plan: ReleasePlan, parent: str) -> list[str]:
