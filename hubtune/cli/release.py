@@ -28,7 +28,7 @@ def release() -> None:
 @click.pass_obj
 def list_(output: Output, repo: str, limit: int, hub: Path | None) -> None:
     """List the tags of REPO, the newest version first, and whether main has commits without a tag."""
-    from hubtune.cli.releases import list_lines
+    from hubtune.cli.release_lines import list_lines
 
     with on_hub(hub):
         from hubtune.pipeline.releasing.listing import list_releases
@@ -95,7 +95,7 @@ def diff(output: Output, repo: str, before: str, after: str, hub: Path | None) -
 
     A and B are tags, branches or commits.
     """
-    from hubtune.cli.releases import diff_lines
+    from hubtune.cli.release_lines import diff_lines
 
     with on_hub(hub):
         from hubtune.pipeline.releasing.differences import diff_releases
