@@ -14,6 +14,7 @@ class Difference:
     """What can be said of `after - before`.
 
     Attributes:
+        value: The difference, None where it would mean nothing.
         interval: Its 95 % interval, None where it cannot be worked out.
     """
 
@@ -39,9 +40,9 @@ def difference(before: Measure | None, after: Measure | None, *, same_rows: bool
     """
     if before is None or after is None or before.tuned is None or after.tuned is None:
         return Difference(None, None, "not comparable", "only one of the releases has a value")
-    value = after.tuned - before.tuned
     if not same_rows:
-        return Difference(value, None, "not comparable", "the releases were not measured on the same rows")
+        return Difference(None, None, "not comparable", "the releases were not measured on the same rows")
+    value = after.tuned - before.tuned
     if before.status != "measured" or after.status != "measured":
         return Difference(value, None, "unknown", f"the values are {before.status} and {after.status}")
     if value == 0:

@@ -1,10 +1,11 @@
 """Release notes for people, in Markdown. All that comes from a repository is escaped."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
 
+from hubtune.card.diff import Change
 from hubtune.card.inputs import SHORT_COMMIT
 from hubtune.card.markdown import cell, code, fenced, text
 from hubtune.card.numbers import measure, signed, signed_percent
@@ -102,6 +103,12 @@ def _headline(changes: ReleaseDiff) -> Iterator[str]:
     if first.before is None:
         yield f"**{name}: {measure(first.after)}**; {code(changes.a.requested)} has no value for it."
         return
+    if first.difference is None:
+        yield (
+            f"**{name}: {measure(first.after)}**; the {measure(first.before)} of {code(changes.a.requested)} "
+            f"{_VERDICTS[first.verdict]} with it, since {text(first.reason)}."
+        )
+        return
     change = f" ({signed_percent((first.after - first.before) / first.before)})" if first.before else ""
     yield (
         f"**{name}: {measure(first.after)}, {measure(first.before)} before{change}**; "
@@ -121,9 +128,9 @@ def _sections(changes: ReleaseDiff) -> Iterator[_Section]:
     if changes.measures:
         yield _Section("Measures", _table(changes))
     yield _Section("Licence", list(_licence(changes)))
-    card = list(_card(changes))
+    card = [*_settings(changes.settings, "card"), *_card(changes)]
     yield _Section("Model card", card or ["The cards say the same."])
-    files = [f"- {one.change}: {code(one.path)}" for one in changes.files]
+    files = [*_settings(changes.settings, "publish"), *_by_change("files", _files(changes))]
     yield _Section("Files", files or ["The same files."])
     if changes.environment:
         lines = [
@@ -211,6 +218,17 @@ def _card(changes: ReleaseDiff) -> Iterator[str]:
     if changes.card is None:
         yield f"Not compared: {text(changes.card_problem or 'one of the cards cannot be read')}"
         return
-    yield from (f"- metadata {one.change}: {code(one.key)}" for one in changes.card.metadata)
-    for one in changes.card.sections:
-        yield f"- section {one.change}: {text(one.title) if one.title else 'the summary'}"
+    yield from _by_change("metadata", ((one.change, code(one.key)) for one in changes.card.metadata))
+    titles = ((one.change, text(one.title) if one.title else "the summary") for one in changes.card.sections)
+    yield from _by_change("sections", titles)
+
+
+def _files(changes: ReleaseDiff) -> Iterator[tuple[Change, str]]:
+    return ((one.change, code(one.path)) for one in changes.files)
+
+
+def _by_change(what: str, names: Iterable[tuple[Change, str]]) -> Iterator[str]:
+    """Yields a line for each kind of change that there is, with the names that it is about."""
+    known = list(names)
+    for kind in dict.fromkeys(change for change, _ in known):
+        yield f"- {what} {kind}: {', '.join(name for change, name in known if change == kind)}"

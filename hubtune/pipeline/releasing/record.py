@@ -47,7 +47,7 @@ class MeasureChange(Record):
         before: The value of release A's model; `before_base` that of its base model, and `before_interval` the 95 %
             interval of their difference.
         after: The same of release B.
-        difference: `after - before`.
+        difference: `after - before`; null where the two cannot be compared.
         interval: The 95 % interval of `difference`; null where the records do not tell it.
         verdict: Whether the difference is more than noise.
         reason: What the verdict rests on.

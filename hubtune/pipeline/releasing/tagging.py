@@ -84,7 +84,7 @@ def _tag(
     if taken is None:
         progress.say(f"{commit} names {manifest.tag}: card, config and manifest are made anew for {tag}.")
         return record.model_copy(update={"commit": retag(plan, progress)})
-    if deviations(plan, taken):
+    if history(repo, taken, 1)[0].title != plan.message or deviations(plan, taken):
         raise _taken(repo, tag, taken)
     clear_branch(plan, taken, progress)
     return record.model_copy(update={"commit": taken})

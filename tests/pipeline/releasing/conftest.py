@@ -123,3 +123,74 @@ def released(released_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def _new(folder: Path) -> Path:
     folder.mkdir()
     return folder
+
+
+HOSTILE = "<script>alert(1)</script>|[x](javascript:alert)`*\x1b[31m"
+
+
+@pytest.fixture(scope="session")
+def several_folder(released_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the Hub that `several` serves; for copying only."""
+    root = tmp_path_factory.mktemp("several")
+    shutil.copytree(released_folder, root / "hub")
+    with pytest.MonkeyPatch.context() as patch, serve(root / "hub", root / "cache", patch) as hub:
+        foreign = hub.api.list_repo_commits(REPO)[-1].commit_id
+        second = push(
+            plan_of(_new(root / "2"), *CHANGED, "publish.tag=v1.1.0", change=_better, weights=b"b"), Listener()
+        )
+        push(plan_of(_new(root / "3"), *CHANGED, "publish.tag=v2.0.0", change=_other_data), Listener())
+        lost = hub.commit(REPO, {"records/evaluation.json": b'{"measures": []}'})
+        hub.commit(REPO, {"notes.md": b"mine"})
+        hub.api.create_branch(REPO, branch="old", revision=foreign)
+        foreign = hub.commit(REPO, {"README.md": FOREIGN_CARD.encode()}, revision="old")
+        for tag, commit in {"v2.0.1": lost, "stable": second, "v0.1.0": foreign}.items():
+            hub.api.create_tag(REPO, tag=tag, revision=commit)
+    return root / "hub"
+
+
+@pytest.fixture(scope="module")
+def several(several_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Released]:
+    """A Hub with a history, for reading only.
+
+    v0.1.0 was not made by hubtune, v1.1.0 was trained anew by software of a hostile name, v2.0.0 is from other data,
+    v2.0.1 lost its evaluation, `stable` is on v1.1.0, and main is a commit further than the newest tag.
+    """
+    root = tmp_path_factory.mktemp("several")
+    shutil.copytree(several_folder, root / "hub")
+    with pytest.MonkeyPatch.context() as patch, serve(root / "hub", root / "cache", patch) as hub:
+        yield Released(hub.url, hub.root, hub.cache, hub.token, hub.tags(REPO)["v1.0.0"])
+
+
+CHANGED = ("train.learning_rate=0.02", "card.intended_use=Tests of `code` and |.")
+FOREIGN_CARD = """---
+license: mit
+model-index:
+  - name: tuned
+    results:
+      - task: {type: text-generation}
+        dataset: {type: org/sayings, name: Sayings}
+        metrics: [{type: perplexity, value: 21.5}]
+---
+# Somebody's model
+"""
+
+
+def _better(record: Record) -> Record:
+    """Another value of the measure, and a package of a hostile name and version."""
+    if isinstance(record, TrainingRecord):
+        environment = record.environment.model_copy(update={"packages": {"torch": "2.9.1", HOSTILE: HOSTILE}})
+        return record.model_copy(update={"environment": environment})
+    if not isinstance(record, EvaluationRecord):
+        return record
+    measure = record.measures[0].model_copy(update={"tuned": 19.0, "interval": (-13.0, -9.0)})
+    return record.model_copy(update={"measures": [measure]})
+
+
+def _other_data(record: Record) -> Record:
+    """Another commit of the data, with other rows."""
+    if isinstance(record, PinSet):
+        return record.model_copy(update={"data": [record.data[0].model_copy(update={"commit": "e" * 40})]})
+    if isinstance(record, DataRecord):
+        source = record.sources[0].model_copy(update={"commit": "e" * 40, "fingerprint": "a" * 64})
+        return record.model_copy(update={"sources": [source]})
+    return record

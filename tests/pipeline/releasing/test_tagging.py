@@ -148,12 +148,14 @@ def test_a_branch_of_somebody_else_is_in_the_way_and_stays(released, listener):
 
 def test_a_tag_on_another_release_is_refused_and_stays(released, release, listener):
     second = release("publish.tag=v1.1.0", weights=b"other weights")
+    # The same weights in a commit of its own.
+    again = tag_release(REPO, released.first, "v1.0.1", None, listener).commit
 
-    for commit, tag in ((released.first, "v1.1.0"), (second, "v1.0.0")):
+    for commit, tag in ((released.first, "v1.1.0"), (second, "v1.0.0"), (again, "v1.0.0")):
         with pytest.raises(TagExistsError, match="never moved"):
             tag_release(REPO, commit, tag, None, listener)
 
-    assert released.tags(REPO) == {"v1.0.0": released.first, "v1.1.0": second}
+    assert released.tags(REPO) == {"v1.0.0": released.first, "v1.0.1": again, "v1.1.0": second}
 
 
 @pytest.mark.parametrize("token", ["hf_robrobrob", "hf_patpatpat"])
