@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from hubtune.card.licensing.decision import LicenseDecision
-from hubtune.config.schema import TuneConfig
+from hubtune.config.schema import PublishConfig, TuneConfig
 from hubtune.records.data import DataRecord
 from hubtune.records.evaluation import EvaluationRecord
 from hubtune.records.merge import MergeRecord
@@ -30,6 +30,13 @@ class ReleaseTarget:
     tag: str
     artifact: Artifact = "adapter"
     counterpart: str | None = None
+
+    @classmethod
+    def of(cls, publish: PublishConfig) -> "ReleaseTarget | None":
+        """Returns what a config says of it; None while it names no repository."""
+        if publish.repo is None:
+            return None
+        return cls(publish.repo, publish.tag, publish.artifact, publish.counterpart)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from hubtune.card.licensing.files import license_files
 from hubtune.card.plots import render_pictures
 from hubtune.card.render import render_card
 from hubtune.config.load import dump_config, parse_config
-from hubtune.config.schema import PublishConfig, TuneConfig
+from hubtune.config.schema import TuneConfig
 from hubtune.errors import ConfigError
 from hubtune.hub.read import repo_url
 from hubtune.hub.snapshot import cached
@@ -219,17 +219,10 @@ def _card_inputs(run: RunDirectory, config: TuneConfig) -> CardInputs:
         training=run.read(TrainingRecord),
         evaluation=run.read(EvaluationRecord),
         licenses=decide_release(config, license_record(run).inputs),
-        target=release_target(config.publish),
+        target=ReleaseTarget.of(config.publish),
         version=__version__,
         merge=run.read(MergeRecord) if config.publish.artifact == "merged" and run.has(MergeRecord) else None,
     )
-
-
-def release_target(publish: PublishConfig) -> ReleaseTarget | None:
-    """Returns where a release goes; None while the config does not say."""
-    if publish.repo is None:
-        return None
-    return ReleaseTarget(publish.repo, publish.tag, publish.artifact, publish.counterpart)
 
 
 def _write_card(run: RunDirectory, card: str, pictures: dict[str, bytes]) -> None:

@@ -22,6 +22,7 @@ def card_inputs(release: PublishedRelease, config: TuneConfig, tag: str) -> Card
         training=release.training,
         evaluation=release.evaluation,
         licenses=decide_release(config, release.licenses.inputs),
-        target=ReleaseTarget(release.repo, tag, config.publish.artifact),
+        target=ReleaseTarget.of(config.publish.model_copy(update={"repo": release.repo, "tag": tag})),
         version=__version__,
+        merge=release.merge,
     )
