@@ -9,6 +9,7 @@ from hubtune.config.load import parse_config
 from hubtune.records.data import DataRecord, SourceRecord, SplitRecord
 from hubtune.records.evaluation import EvaluationRecord, Measure
 from hubtune.records.licenses import LicensedInput
+from hubtune.records.merge import Fidelity, MergedSource, MergeRecord, Tolerance
 from hubtune.records.pins import Pin, PinSet
 from hubtune.records.training import EnvironmentRecord, LossPoint, TrainingRecord
 
@@ -271,7 +272,40 @@ def two_data_sets() -> CardInputs:
 
 def merged() -> CardInputs:
     """Returns a release of the whole model, with the adapter merged into the base's weights."""
-    return replace(make_inputs(), target=ReleaseTarget("org/quotes-merged", "v1.0.0", artifact="merged"))
+    target = ReleaseTarget("org/quotes-merged", "v1.0.0", artifact="merged", counterpart="org/quotes-lora")
+    return replace(make_inputs(), target=target, merge=merge_record())
+
+
+def merge_record() -> MergeRecord:
+    """Returns the record of a merge in bf16 that went well."""
+    fidelity = Fidelity(
+        reference="full-precision base",
+        prompts=8,
+        positions=96,
+        max_difference=0.1875,
+        mean_difference=0.0123,
+        largest_logit=21.5,
+        kl=0.00021,
+        greedy_agreement=0.9896,
+        base_max_difference=6.25,
+        base_mean_difference=0.84,
+        tolerance=Tolerance(relative_difference=0.15, kl=0.01),
+    )
+    return MergeRecord(
+        upstream={},
+        base=MergedSource(repo="openai-community/gpt2-medium", commit="b" * 40),
+        adapter=None,
+        adapter_files={},
+        trained_against="full-precision base",
+        dtype="bf16",
+        shards=1,
+        changed_tensors=4,
+        tied=True,
+        untied=False,
+        vocabulary=None,
+        files={},
+        fidelity=fidelity,
+    )
 
 
 def gated_llama() -> CardInputs:

@@ -101,7 +101,7 @@ def _side(source: CardSource) -> ComparedCard:
 
 
 def _metadata(before: Mapping[str, object], after: Mapping[str, object]) -> Iterator[MetadataChange]:
-    first, second = dict(_leaves(before)), dict(_leaves(after))
+    first, second = dict(leaves(before)), dict(leaves(after))
     for path in dict.fromkeys([*first, *second]):
         # The values of results are shown side by side apart.
         is_value = path[0] == _RESULTS and path[-1] == "value"
@@ -110,14 +110,14 @@ def _metadata(before: Mapping[str, object], after: Mapping[str, object]) -> Iter
             yield MetadataChange(key=show_path(path), change=change, before=first.get(path), after=second.get(path))
 
 
-def _leaves(value: object, path: KeyPath = ()) -> Iterator[tuple[KeyPath, JsonValue]]:
+def leaves(value: object, path: KeyPath = ()) -> Iterator[tuple[KeyPath, JsonValue]]:
     """Yields each value with its place; a list without structure in it is one value."""
     if isinstance(value, Mapping) and value:
         for key, item in value.items():
-            yield from _leaves(item, (*path, str(key)))
+            yield from leaves(item, (*path, str(key)))
     elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
         for n, item in enumerate(value):
-            yield from _leaves(item, (*path, n))
+            yield from leaves(item, (*path, n))
     elif path:
         yield path, _json(value)
 

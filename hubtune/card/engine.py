@@ -21,7 +21,7 @@ def card_engine(templates: Path) -> ImmutableSandboxedEnvironment:
     )
     for module, names in (
         (markdown, ("code", "cell", "fenced", "statement")),
-        (numbers, ("thousands", "plain", "measure", "signed", "percent", "signed_percent")),
+        (numbers, ("thousands", "plain", "rough", "measure", "signed", "percent", "signed_percent")),
     ):
         engine.filters.update({name: getattr(module, name) for name in names})
     return engine

@@ -1,13 +1,14 @@
 """All that a card is made from. What is not in here cannot stand on the card."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from hubtune.card.licensing.decision import LicenseDecision
-from hubtune.config.schema import TuneConfig
+from hubtune.config.schema import PublishConfig, TuneConfig
 from hubtune.records.data import DataRecord
 from hubtune.records.evaluation import EvaluationRecord
+from hubtune.records.merge import MergeRecord
 from hubtune.records.pins import PinSet
+from hubtune.records.release import Artifact
 from hubtune.records.training import TrainingRecord
 
 # The Hub's pages show as many digits of a commit; the card's Provenance has them all.
@@ -22,11 +23,20 @@ class ReleaseTarget:
         repo: The repository, such as org/quotes-lora.
         tag: The version tag, such as v1.0.0.
         artifact: Whether the adapter alone, or the base model's weights with the adapter merged into them.
+        counterpart: The repository that holds the other kind of artifact of the same run; None where there is none.
     """
 
     repo: str
     tag: str
-    artifact: Literal["adapter", "merged"] = "adapter"
+    artifact: Artifact = "adapter"
+    counterpart: str | None = None
+
+    @classmethod
+    def of(cls, publish: PublishConfig) -> "ReleaseTarget | None":
+        """Returns what a config says of it; None while it names no repository."""
+        if publish.repo is None:
+            return None
+        return cls(publish.repo, publish.tag, publish.artifact, publish.counterpart)
 
 
 @dataclass(frozen=True)
@@ -36,6 +46,7 @@ class CardInputs:
     Attributes:
         licenses: What the inputs' licences allow.
         target: Where the release goes; None while nothing says where.
+        merge: How the adapter was merged into the base's weights; None where it was not.
         version: Version of hubtune that renders the card.
     """
 
@@ -47,3 +58,4 @@ class CardInputs:
     licenses: LicenseDecision
     target: ReleaseTarget | None
     version: str
+    merge: MergeRecord | None = None

@@ -40,6 +40,11 @@ def plain(value: float) -> str:
     return _minus(f"{value:g}")
 
 
+def rough(value: float) -> str:
+    """Returns a value of any size with two digits that count: 0.0000305 as 3.1e-05, 12.34 as 12."""
+    return _minus(f"{value:.2g}")
+
+
 def duration(seconds: float) -> str:
     """Returns a length of time in the units that fit it, such as 2 min 5 s or 3 h 20 min."""
     if round(seconds, 1) < 60:

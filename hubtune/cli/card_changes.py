@@ -13,7 +13,7 @@ _MARKS = {"added": "+", "removed": "-", "changed": "~"}
 
 def change_lines(changes: "CardDiff") -> list[str]:
     """Returns the differences as lines: metadata, results, then each section's unified diff."""
-    return [_printable(line) for line in _lines(changes)]
+    return [printable(line) for line in _lines(changes)]
 
 
 def _lines(changes: "CardDiff") -> Iterator[str]:
@@ -23,9 +23,9 @@ def _lines(changes: "CardDiff") -> Iterator[str]:
         yield from ("", "Metadata")
     for entry in changes.metadata:
         shown = {
-            "added": _show(entry.after),
-            "removed": _show(entry.before),
-            "changed": f"{_show(entry.before)} -> {_show(entry.after)}",
+            "added": show(entry.after),
+            "removed": show(entry.before),
+            "changed": f"{show(entry.before)} -> {show(entry.after)}",
         }[entry.change]
         yield f"  {_MARKS[entry.change]} {entry.key}: {shown}"
     if changes.results:
@@ -41,13 +41,14 @@ def _lines(changes: "CardDiff") -> Iterator[str]:
 
 
 def _result(result: "ResultChange") -> str:
-    line = f"{result.metric} on {result.dataset}: {_show(result.before)} -> {_show(result.after)}"
+    line = f"{result.metric} on {result.dataset}: {show(result.before)} -> {show(result.after)}"
     if isinstance(result.before, int | float) and isinstance(result.after, int | float):
         return f"{line} ({result.after - result.before:+.4g})"
     return line
 
 
-def _show(value: JsonValue) -> str:
+def show(value: JsonValue) -> str:
+    """Returns a value as it stands in a line of changes."""
     if value is None:
         return "none"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
@@ -57,6 +58,6 @@ def _side(card: "ComparedCard") -> str:
     return card.path or f"{card.repo}@{card.commit}"
 
 
-def _printable(line: str) -> str:
-    # A card can hold what a terminal acts upon.
+def printable(line: str) -> str:
+    """Returns a line without what a terminal acts upon."""
     return "".join(character if character.isprintable() else " " for character in line)

@@ -32,7 +32,21 @@ def app(ctx: click.Context, as_json: bool, quiet: bool) -> None:
 
 
 def _add_commands() -> None:
-    from hubtune.cli import card, check, evaluate, generate, hub, license, merge, pin, publish, quickstart, run, train
+    from hubtune.cli import (
+        card,
+        check,
+        evaluate,
+        generate,
+        hub,
+        license,
+        merge,
+        pin,
+        publish,
+        quickstart,
+        release,
+        run,
+        train,
+    )
 
     for command in (
         quickstart.quickstart,
@@ -43,6 +57,7 @@ def _add_commands() -> None:
         evaluate.evaluate,
         card.card,
         publish.publish,
+        release.release,
         merge.merge,
         generate.generate,
         license.license_,

@@ -20,7 +20,6 @@ FUTURE_KEYS = frozenset(
 
 FUTURE_VALUES: dict[str, frozenset[str]] = {
     "data.format": frozenset({"prompt_completion", "instruction", "chat", "classification"}),
-    "publish.artifact": frozenset({"merged"}),
     "train.batch_size": frozenset({"auto"}),
     "train.method": frozenset({"qlora", "full", "freeze"}),
     "train.precision": frozenset({"fp16"}),

@@ -152,10 +152,15 @@ class CardConfig(_Section):
 
 
 class PublishConfig(_Section):
-    """Where the release goes, and what it is called."""
+    """Where the release goes, and what it is called.
+
+    A repository holds one kind of artifact: the adapter, or the base's weights with the adapter merged into them.
+    `counterpart` is the repository that holds the other kind of the same run; the two cards name each other.
+    """
 
     repo: TargetRepoId | None = None
-    artifact: Literal["adapter"] = "adapter"
+    artifact: Literal["adapter", "merged"] = "adapter"
+    counterpart: TargetRepoId | None = None
     tag: Tag = "v1.0.0"
     private: bool = False
     branch: Branch = "main"
@@ -165,6 +170,12 @@ class PublishConfig(_Section):
     def _branch_is_no_tag(self) -> Self:
         if self.branch == self.tag:
             raise ValueError(f"branch and tag are both {self.tag!r}; which of them a client means would be open")
+        return self
+
+    @model_validator(mode="after")
+    def _two_repositories(self) -> Self:
+        if self.counterpart is not None and self.counterpart == self.repo:
+            raise ValueError("counterpart is the same repository as repo; an adapter and merged weights take two")
         return self
 
 

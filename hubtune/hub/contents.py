@@ -2,7 +2,7 @@
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,6 +96,41 @@ def digests_at(repo: str, commit: str, wanted: Collection[str], *, download: boo
         for path, stored in list_files(repo, commit).items()
         if path in wanted
     }
+
+
+def differences(repo: str, commit: str, digests: Mapping[str, str], *, download: bool = False) -> list[str]:
+    """Names the files that the repository lacks or holds with other content at a commit.
+
+    Args:
+        repo: A model repository.
+        commit: 40 hexadecimal digits.
+        digests: Path in the repository to the sha256 that is expected.
+        download: As in `digests_at`.
+    """
+    found = digests_at(repo, commit, digests, download=download)
+    return [
+        f"{path}: {'missing' if path not in found else f'sha256 {found[path]} instead of {digest}'}"
+        for path, digest in sorted(digests.items())
+        if found.get(path) != digest
+    ]
+
+
+def changed_files(repo: str, before: str, after: str) -> set[str]:
+    """Returns the paths whose content differs between two commits, or that only one of them has; fetches no content.
+
+    Raises:
+        HubError: The repository cannot be read.
+    """
+    with hub_errors(repo, after):
+        first, second = (
+            {
+                (entry.path, entry.blob_id)
+                for entry in HfApi().list_repo_tree(repo, recursive=True, revision=commit)
+                if isinstance(entry, RepoFile)
+            }
+            for commit in (before, after)
+        )
+        return {path for path, _ in first ^ second}
 
 
 def read_file(repo: str, commit: str, path: str) -> bytes | None:

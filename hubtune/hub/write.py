@@ -41,6 +41,12 @@ def create_branch(repo: str, branch: str, on: str) -> None:
         HfApi().create_branch(repo, branch=branch, revision=on, exist_ok=True)
 
 
+def delete_branch(repo: str, branch: str) -> None:
+    """Takes a branch away; what a tag leads to stays."""
+    with hub_errors(repo, branch):
+        HfApi().delete_branch(repo, branch=branch)
+
+
 def commit(
     repo: str,
     files: Mapping[str, Path | bytes],

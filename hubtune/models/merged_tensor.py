@@ -41,12 +41,13 @@ def apply_change(weight: "Tensor", edit: Edit, adapter: AdapterTensors) -> "Tens
     if change.low_rank is not None:
         a, b = (adapter(name).float() for name in (change.low_rank.a, change.low_rank.b))
         product = b @ a
-        delta = (product if edit.kind == "linear" else product.T) * change.low_rank.scaling
-        merged = (merged.to(wide) + delta).to(weight.dtype)
+        delta = (product if edit.kind == "linear" else product.T).mul_(change.low_rank.scaling)
+        # In place, since these are the largest tensors of a merge.
+        merged = delta.to(wide).add_(merged).to(weight.dtype)
     if change.bias is not None:
         name, scaling = change.bias
         merged = (merged.to(wide) + adapter(name).float() * scaling).to(weight.dtype)
-    if not torch.isfinite(merged).all():
+    if merged.numel() and not torch.stack(merged.aminmax()).isfinite().all():
         raise MergeError(
             f"Merged, {edit.source} holds numbers that are not finite in {weight.dtype}.",
             hint="The adapter is broken, or too large for the base model's number format; publish the adapter instead.",

@@ -14,9 +14,10 @@ from hubtune.records.base import Record
 from hubtune.records.data import DataRecord
 from hubtune.records.evaluation import EvaluationRecord
 from hubtune.records.licenses import LicenseRecord
+from hubtune.records.merge import MergeRecord
 from hubtune.records.pins import PinSet
 from hubtune.records.probe import ProbeRecord
-from hubtune.records.published import CARD, CONFIG, MANIFEST, PLACES
+from hubtune.records.published import CARD, CONFIG, MANIFEST, MERGE, PLACES
 from hubtune.records.release import Manifest
 from hubtune.records.training import TrainingRecord
 
@@ -30,6 +31,7 @@ class PublishedRelease:
     Attributes:
         commit: The commit that everything was read at.
         card: The text of README.md.
+        merge: For merged weights, how they were merged.
         content: Path to content of every document that was read, to the byte.
     """
 
@@ -44,6 +46,7 @@ class PublishedRelease:
     training: TrainingRecord
     evaluation: EvaluationRecord
     probe: ProbeRecord
+    merge: MergeRecord | None
     content: dict[str, bytes]
 
 
@@ -66,7 +69,7 @@ def read_release(repo: str, revision: str) -> PublishedRelease:
             f"{repo} at {revision} is not a release that hubtune can read: it has no {', '.join(missing)}.",
             hint=f"See which releases there are: hubtune release list {repo}",
         )
-    content = read_files(repo, "model", found.commit, wanted)
+    content = read_files(repo, "model", found.commit, [*wanted, *({MERGE} & found.files.keys())])
     return PublishedRelease(
         repo=repo,
         commit=found.commit,
@@ -79,6 +82,7 @@ def read_release(repo: str, revision: str) -> PublishedRelease:
         training=_record(TrainingRecord, content),
         evaluation=_record(EvaluationRecord, content),
         probe=_record(ProbeRecord, content),
+        merge=parse_document(MergeRecord, content[MERGE], MERGE) if MERGE in content else None,
         content=content,
     )
 

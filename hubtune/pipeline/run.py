@@ -15,7 +15,7 @@ from hubtune.pin.pinning import Resolution, fetch_snapshots
 from hubtune.pipeline.check import check_run
 from hubtune.pipeline.extras import require_train
 from hubtune.pipeline.licensing import decide_release, license_record, require_allowed
-from hubtune.pipeline.stages import run_card, run_data, run_evaluate, run_publish, run_train
+from hubtune.pipeline.stages import merged, run_card, run_data, run_evaluate, run_merge, run_publish, run_train
 from hubtune.records.base import Record
 from hubtune.records.evaluation import EvaluationRecord
 from hubtune.records.pins import PinSet
@@ -120,6 +120,8 @@ def run_job(config: TuneConfig, config_file: Path, options: RunOptions, progress
     done = all(run.has(kind) for kind in (TrainingRecord, EvaluationRecord, ProbeRecord))
     if not (done and run.adapter_dir.is_dir()):
         _train_and_evaluate(run, progress)
+    if config.publish.artifact == "merged" and not merged(run):
+        run_merge(run, progress)
     inputs = run_card(run)
     release = run_publish(run, progress, TargetOptions(propose=options.propose)) if options.publish else None
     return Outcome(run=run, inputs=inputs, release=release)

@@ -18,6 +18,7 @@ from hubtune.hub.read import current_token, repo_url
 from hubtune.hub.snapshot import cached
 from hubtune.pipeline.extras import require_train
 from hubtune.pipeline.licensing import decide_release, license_folders, license_record, require_allowed
+from hubtune.pipeline.merging import merge_run
 from hubtune.publish.plan import ReleasePlan, plan_release
 from hubtune.publish.preflight import check_publisher
 from hubtune.publish.propose import propose_release
@@ -26,7 +27,9 @@ from hubtune.publish.secrets import refuse_secrets
 from hubtune.records.base import disk_errors, require_room, write_atomic
 from hubtune.records.data import DataRecord
 from hubtune.records.evaluation import EvaluationRecord
+from hubtune.records.merge import MergeRecord
 from hubtune.records.pins import PinSet
+from hubtune.records.probe import MergedProbeRecord
 from hubtune.records.progress import Progress
 from hubtune.records.release import ReleaseRecord
 from hubtune.records.rundir import RunDirectory
@@ -112,6 +115,37 @@ def run_evaluate(run: RunDirectory, progress: Progress, prepared: "Prepared | No
     return found.evaluation
 
 
+def run_merge(run: RunDirectory, progress: Progress) -> MergeRecord:
+    """Merges the adapter into the base's weights, in the folder `model`, and writes merge.json and the probe of it.
+
+    Raises:
+        MergeError: The adapter cannot be merged, or the merged model strays from base and adapter.
+        RecordError: A record or the adapter is missing.
+    """
+    require_train("Merging")
+    from hubtune.models.environment import environment
+    from hubtune.models.load import context_length, load_base
+    from hubtune.models.probe import TOLERANCES, take_probe
+
+    record, pins = merge_run(run, progress), run.read(PinSet)
+    model = load_base(run.model_dir, "the merged model", record.dtype)
+    probe = MergedProbeRecord(
+        upstream=run.digests("merge.json"),
+        precision=record.dtype,
+        tolerance=TOLERANCES[record.dtype],
+        difference=None,
+        prompts=take_probe(model, _tokenizer(pins), context_length(run.model_dir, "the merged model")),
+        environment=environment(),
+    )
+    run.write(probe)
+    return record
+
+
+def merged(run: RunDirectory) -> bool:
+    """Whether the run has merged weights of its adapter, and a probe of them."""
+    return run.has(MergeRecord) and run.has(MergedProbeRecord) and run.model_dir.is_dir()
+
+
 def run_card(run: RunDirectory) -> CardInputs:
     """Renders and checks the model card and writes README.md and its pictures.
 
@@ -175,6 +209,8 @@ def run_publish(run: RunDirectory, progress: Progress, target: TargetOptions | N
     """
     target = target or TargetOptions()
     config = with_target(run.config(), target)
+    if config.publish.repo is not None and config.publish.artifact == "merged" and not merged(run):
+        run_merge(run, progress)
     planned = plan_publish(run, config)
     plan = planned.plan
     account = check_publisher(plan.repo, progress, propose=target.propose).name
@@ -219,8 +255,9 @@ def _card_inputs(run: RunDirectory, config: TuneConfig) -> CardInputs:
         training=run.read(TrainingRecord),
         evaluation=run.read(EvaluationRecord),
         licenses=decide_release(config, license_record(run).inputs),
-        target=ReleaseTarget(config.publish.repo, config.publish.tag) if config.publish.repo else None,
+        target=ReleaseTarget.of(config.publish),
         version=__version__,
+        merge=run.read(MergeRecord) if config.publish.artifact == "merged" and run.has(MergeRecord) else None,
     )
 
 

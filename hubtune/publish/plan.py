@@ -8,10 +8,11 @@ from hubtune import __version__
 from hubtune.config.schema import TuneConfig
 from hubtune.errors import RecordError
 from hubtune.records.base import sha256_bytes, sha256_file
-from hubtune.records.model_files import TOKENIZER_FILES
+from hubtune.records.merge import MergeRecord
+from hubtune.records.model_files import GENERATION_CONFIG, TOKENIZER_FILES
 from hubtune.records.pins import PinSet
-from hubtune.records.published import CARD, CONFIG, MANIFEST, PLACES, published_config
-from hubtune.records.release import Manifest
+from hubtune.records.published import CARD, CONFIG, MANIFEST, places, published_config, record_name
+from hubtune.records.release import Artifact, Manifest
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord
 
@@ -29,7 +30,7 @@ class ReleasePlan:
 
     repo: str
     tag: str
-    artifact: str
+    artifact: Artifact
     private: bool
     message: str
     files: dict[str, Path | bytes]
@@ -55,9 +56,11 @@ def plan_release(
     """
     training = run.read(TrainingRecord)
     pins = run.read(PinSet)
-    for kind in PLACES:
+    artifact = config.publish.artifact
+    kinds = places(artifact)
+    for kind in kinds:
         run.read(kind)
-    records = {place: run.record_file(kind).read_bytes() for kind, place in PLACES.items()}
+    records = {place: run.record_file(kind).read_bytes() for kind, place in kinds.items()}
     written_config = published_config(config).encode()
     files: dict[str, Path | bytes] = {
         CARD: card.encode(),
@@ -65,20 +68,19 @@ def plan_release(
         **records,
         **beside,
         **{name: base_folder / name for name in TOKENIZER_FILES if (base_folder / name).is_file()},
-        **{name: run.adapter_dir / name for name in training.files},
+        **(_adapter(run) if artifact == "adapter" else _merged(run)),
     }
-    _check_adapter(run, training)
     digests = {path: _digest(content) for path, content in files.items()}
     tag = config.publish.tag
     manifest = Manifest(
         hubtune=__version__,
         repo=repo,
         tag=tag,
-        artifact=config.publish.artifact,
+        artifact=artifact,
         pins=pins,
         files=dict(sorted(digests.items())),
         config=sha256_bytes(written_config),
-        records={run.record_file(kind).name: digests[place] for kind, place in PLACES.items()},
+        records={record_name(place): digests[place] for place in kinds.values()},
         environment=training.environment,
     )
     files[MANIFEST] = manifest.to_json().encode()
@@ -86,7 +88,7 @@ def plan_release(
     return ReleasePlan(
         repo=repo,
         tag=tag,
-        artifact=config.publish.artifact,
+        artifact=artifact,
         private=config.publish.private,
         message=config.publish.message or f"Release {tag}",
         files=files,
@@ -95,14 +97,31 @@ def plan_release(
     )
 
 
-def _check_adapter(run: RunDirectory, training: TrainingRecord) -> None:
-    hint = f"Train again: hubtune train {run.path}"
-    missing = [name for name in training.files if not (run.adapter_dir / name).is_file()]
+def _adapter(run: RunDirectory) -> dict[str, Path | bytes]:
+    training = run.read(TrainingRecord)
+    return _unchanged(run.adapter_dir, training.files, hint=f"Train again: hubtune train {run.path}")
+
+
+def _merged(run: RunDirectory) -> dict[str, Path | bytes]:
+    """Returns the merged model's files, with the generation settings of the tuned model in place of the base's."""
+    merged = run.read(MergeRecord)
+    files = _unchanged(run.model_dir, merged.files, hint=f"Delete {run.model_dir}, then publish again.")
+    return {**files, GENERATION_CONFIG: run.adapter_dir / GENERATION_CONFIG}
+
+
+def _unchanged(folder: Path, recorded: Mapping[str, str], *, hint: str) -> dict[str, Path | bytes]:
+    """Returns the recorded files of a folder.
+
+    Raises:
+        RecordError: One is missing, or is not what was recorded.
+    """
+    missing = [name for name in recorded if not (folder / name).is_file()]
     if missing:
-        raise RecordError(f"{', '.join(missing)} is not in {run.adapter_dir} any more.", hint=hint)
-    changed = [name for name, digest in training.files.items() if sha256_file(run.adapter_dir / name) != digest]
+        raise RecordError(f"{', '.join(missing)} is not in {folder} any more.", hint=hint)
+    changed = [name for name, digest in recorded.items() if sha256_file(folder / name) != digest]
     if changed:
-        raise RecordError(f"{', '.join(changed)} in {run.adapter_dir} changed after the training.", hint=hint)
+        raise RecordError(f"{', '.join(changed)} in {folder} is not what the run wrote.", hint=hint)
+    return {name: folder / name for name in recorded}
 
 
 def _digest(content: Path | bytes) -> str:

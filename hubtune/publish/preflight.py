@@ -69,14 +69,44 @@ def check_publisher(repo: str, progress: Progress, *, propose: bool = False, wai
     """Checks that the token may write to the repository, or open a pull request there; see `check_target`."""
     with requests_sent_once():
         identity = Retries(progress, wait)("Asking who the token belongs to", whoami)
-    namespace = repo.partition("/")[0]
     if propose and not identity.may_propose:
         raise PermissionDeniedError(
             f"{identity.name} may not open pull requests: the token has the role `{identity.role}`.",
             hint="Use a token that may write, or open pull requests.",
         )
-    if propose or identity.may_write_to(namespace):
-        return identity
+    if not propose:
+        _require_write(
+            identity,
+            repo,
+            hint="Use a token with write access there, or give another repository with --push. With "
+            + ("one that may open pull requests" if identity.role == "read" else "this one")
+            + ", add --create-pr to propose the release to its owners.",
+        )
+    return identity
+
+
+def check_writer(repo: str) -> str:
+    """Checks that the token may write to the repository; writes nothing.
+
+    Returns:
+        The name of the account that the token belongs to.
+
+    Raises:
+        HubError: As `check_target`, but for the tag.
+    """
+    identity = whoami()
+    _require_write(
+        identity,
+        repo,
+        hint="Use a token with write access there, or publish to another repository: --push namespace/name.",
+    )
+    return identity.name
+
+
+def _require_write(identity: Identity, repo: str, *, hint: str) -> None:
+    namespace = repo.partition("/")[0]
+    if identity.may_write_to(namespace):
+        return
     why = (
         f"the token has the role `{identity.role}`"
         if identity.role in ("read", "pr")
@@ -85,7 +115,5 @@ def check_publisher(repo: str, progress: Progress, *, propose: bool = False, wai
     )
     raise PermissionDeniedError(
         f"{identity.name} may not publish to {repo}: {why}.",
-        hint="Use a token with write access there, or give another repository with --push. With "
-        + ("one that may open pull requests" if identity.role == "read" else "this one")
-        + ", add --create-pr to propose the release to its owners.",
+        hint=hint,
     )

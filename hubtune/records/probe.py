@@ -42,3 +42,7 @@ class ProbeRecord(Record):
     difference: float | None
     prompts: list[ProbePrompt] = Field(min_length=1)
     environment: EnvironmentRecord
+
+
+class MergedProbeRecord(ProbeRecord):
+    """The probe of a run's merged weights; `upstream` has the digest of the merge record."""

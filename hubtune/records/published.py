@@ -8,8 +8,10 @@ from hubtune.records.base import Record
 from hubtune.records.data import DataRecord
 from hubtune.records.evaluation import EvaluationRecord
 from hubtune.records.licenses import LicenseRecord
+from hubtune.records.merge import MergeRecord
 from hubtune.records.pins import PinSet
-from hubtune.records.probe import ProbeRecord
+from hubtune.records.probe import MergedProbeRecord, ProbeRecord
+from hubtune.records.release import Artifact
 from hubtune.records.training import TrainingRecord
 
 CARD = "README.md"
@@ -17,15 +19,33 @@ MANIFEST = "hubtune.json"
 LOCK = "hubtune.lock"
 RECORDS = "records"
 CONFIG = f"{RECORDS}/config.yaml"
+PROBE = f"{RECORDS}/probe.json"
+MERGE = f"{RECORDS}/merge.json"
 PLACES: dict[type[Record], str] = {
     PinSet: LOCK,
     LicenseRecord: f"{RECORDS}/licenses.json",
     DataRecord: f"{RECORDS}/data.json",
     TrainingRecord: f"{RECORDS}/training.json",
     EvaluationRecord: f"{RECORDS}/evaluation.json",
-    ProbeRecord: f"{RECORDS}/probe.json",
+    ProbeRecord: PROBE,
 }
-"""Path in the repository of each record that a release brings along."""
+"""Path in the repository of each record that the release of an adapter brings along."""
+
+
+def places(artifact: Artifact) -> dict[type[Record], str]:
+    """Returns the path in the repository of each record that a release brings along.
+
+    Merged weights have a probe of their own, and the record of the merge.
+    """
+    if artifact == "adapter":
+        return PLACES
+    shared = {kind: place for kind, place in PLACES.items() if kind is not ProbeRecord}
+    return {**shared, MergedProbeRecord: PROBE, MergeRecord: MERGE}
+
+
+def record_name(place: str) -> str:
+    """Returns the name by which a manifest knows the record at that path: its file's in a run directory."""
+    return "pins.json" if place == LOCK else PurePosixPath(place).name
 
 
 def published_config(config: TuneConfig) -> str:

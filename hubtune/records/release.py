@@ -1,8 +1,13 @@
 """The release record, which a run keeps, and the manifest, which is published with the release."""
 
+from typing import Literal
+
 from hubtune.records.base import Record
 from hubtune.records.pins import Commit, PinSet
 from hubtune.records.training import EnvironmentRecord
+
+Artifact = Literal["adapter", "merged"]
+"""What a repository holds: an adapter, or the base's weights with the adapter merged into them."""
 
 
 class ReleaseRecord(Record):
@@ -19,7 +24,7 @@ class ReleaseRecord(Record):
     repo: str
     commit: Commit
     tag: str
-    artifact: str
+    artifact: Artifact
     url: str
     files: dict[str, str]
     run_dir: str
@@ -45,7 +50,7 @@ class Manifest(Record):
     hubtune: str
     repo: str
     tag: str
-    artifact: str
+    artifact: Artifact
     pins: PinSet
     files: dict[str, str]
     config: str

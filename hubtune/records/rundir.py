@@ -16,7 +16,7 @@ from hubtune.records.evaluation import EvaluationRecord
 from hubtune.records.licenses import LicenseRecord
 from hubtune.records.merge import MergeRecord
 from hubtune.records.pins import PinSet
-from hubtune.records.probe import ProbeRecord
+from hubtune.records.probe import MergedProbeRecord, ProbeRecord
 from hubtune.records.release import ReleaseRecord
 from hubtune.records.training import TrainingRecord
 
@@ -31,6 +31,7 @@ _FILES: dict[type[Record], tuple[str, str]] = {
     EvaluationRecord: ("evaluation.json", "hubtune evaluate"),
     ProbeRecord: ("probe.json", "hubtune evaluate"),
     MergeRecord: ("merge.json", "hubtune publish"),
+    MergedProbeRecord: ("merged-probe.json", "hubtune publish"),
     ReleaseRecord: ("release.json", "hubtune publish"),
 }
 

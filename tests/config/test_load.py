@@ -82,7 +82,10 @@ def test_a_misspelt_or_misplaced_key_is_told_what_may_have_been_meant(added: str
 def test_a_key_like_no_other_is_told_what_there_is():
     (fault,) = _faults(MINIMAL + "publish: {zzz: 1}")
 
-    assert fault == "publish.zzz: there is no such key; here are: artifact, branch, message, private, repo, tag"
+    assert (
+        fault
+        == "publish.zzz: there is no such key; here are: artifact, branch, counterpart, message, private, repo, tag"
+    )
 
 
 @pytest.mark.parametrize(
@@ -114,7 +117,6 @@ def test_a_key_that_stands_twice_is_told_with_its_lines(text: str, fault: str):
         ("train: {packing: true}", "train.packing"),
         ("train: {precision: fp16}", "train.precision"),
         ("train: {batch_size: auto}", "train.batch_size"),
-        ("publish: {artifact: merged}", "publish.artifact"),
     ],
 )
 def test_what_is_announced_and_not_done_yet_is_told_from_a_mistake(added: str, path: str):
@@ -310,3 +312,10 @@ def test_a_dumped_config_cannot_have_a_file_read(tmp_path: Path):
         read_dumped(text, "records/config.yaml")
 
     assert "my secret" not in str(caught.value.details)
+
+
+def test_an_adapter_and_merged_weights_are_two_repositories():
+    with pytest.raises(ConfigError) as caught:
+        parse_config(MINIMAL, ["publish.repo=org/tuned", "publish.counterpart=org/tuned"])
+
+    assert "take two" in str(caught.value.details)

@@ -3,8 +3,13 @@
 import json
 import re
 
-from hubtune.errors import ConfigError, MergeError, RecordError
+import pytest
+
+from hubtune.errors import ConfigError, DiskFullError, MergeError, RecordError
+from hubtune.models.merge import merge_adapter
 from tests.end_to_end.worlds import TARGET, digests
+from tests.listener import Listener
+from tests.models.merge_cases import make_adapter, make_base
 
 LOADED = """
 import sys, torch
@@ -54,3 +59,13 @@ def test_what_cannot_be_merged_is_refused_in_one_message_and_leaves_nothing(fini
     assert "REPO@TAG" in without.err
     assert [path.name for path in world.work.iterdir() if re.search("whole", path.name)] == []
     assert json.dumps(digests(world.work / "taken")).count("notes") == 1
+
+
+def test_too_little_room_is_found_before_anything_is_written(tiny_disk, tmp_path):
+    base = make_base("llama", tmp_path / "base")
+    adapter = make_adapter(base, tmp_path / "adapter")
+    disk = tiny_disk("100k")
+
+    with pytest.raises(DiskFullError, match="has room for"):
+        merge_adapter(base, adapter, disk / "out", Listener())
+    assert list(disk.iterdir()) == []

@@ -8,6 +8,7 @@ from hubtune.card.markdown import Markdown
 from hubtune.card.numbers import measure as digits
 from hubtune.card.sections.names import QUALITY, measure_group, measure_meaning, measure_name, precision_name
 from hubtune.records.evaluation import EvaluationRecord, Measure
+from hubtune.records.merge import Fidelity
 
 _HEADLINE = "perplexity"
 EVALUATION_PICTURE = "images/evaluation.png"
@@ -68,6 +69,7 @@ class Evaluation:
     Attributes:
         conclusive: Whether the headline's interval leaves out zero; None where there is no interval.
         several_sets: Whether the held-out rows come from more than one data set.
+        merging: For merged weights, how near they are to base and adapter, which is what was measured.
     """
 
     headline: Headline | None
@@ -78,6 +80,7 @@ class Evaluation:
     precision: str
     batch_size: int
     several_sets: bool
+    merging: Fidelity | None
 
 
 def evaluation(inputs: CardInputs) -> Evaluation:
@@ -94,6 +97,7 @@ def evaluation(inputs: CardInputs) -> Evaluation:
         precision=precision_name(record.precision),
         batch_size=record.batch_size,
         several_sets=len({source.repo for source in inputs.data.sources}) > 1,
+        merging=inputs.merge.fidelity if inputs.merge else None,
     )
 
 

@@ -38,6 +38,7 @@ class Summary:
     repo: str | None
     tag: str | None
     merged: bool
+    counterpart: str | None
     made_for: str | None
     unassessed: list[str]
 
@@ -61,6 +62,7 @@ def summary(inputs: CardInputs) -> Summary:
         repo=target.repo if target else None,
         tag=target.tag if target else None,
         merged=target is not None and target.artifact == "merged",
+        counterpart=target.counterpart if target else None,
         made_for=_short(inputs.config.card.intended_use),
         unassessed=_unassessed(inputs),
     )

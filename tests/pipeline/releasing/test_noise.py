@@ -1,0 +1,51 @@
+"""A difference counts as more than noise only where the intervals of both releases can tell."""
+
+import pytest
+
+from hubtune.pipeline.releasing.noise import difference
+from hubtune.records.evaluation import Measure
+
+MEASURE = Measure(
+    name="perplexity", split="held-out", n=8, base=30.0, tuned=20.0, interval=(-13.0, -7.0), status="measured"
+)
+
+
+def _of(**changes: object) -> Measure:
+    return MEASURE.model_copy(update=changes)
+
+
+@pytest.mark.parametrize(
+    ("after", "interval", "verdict"),
+    [
+        # The half widths are 3 and 4, so that of the difference is 5.
+        (_of(tuned=16.0, interval=(-18.0, -10.0)), (-9.0, 1.0), "inside the noise"),
+        (_of(tuned=14.0, interval=(-20.0, -12.0)), (-11.0, -1.0), "beyond the noise"),
+        # Of an interval that is not even, each side counts where it stands.
+        (_of(tuned=25.0, interval=(-9.0, 7.0)), (0.0, 5.0 + 12.369316876852981), "inside the noise"),
+        (MEASURE, None, "equal"),
+    ],
+)
+def test_the_interval_of_the_difference_is_recovered_from_both(after: Measure, interval, verdict: str):
+    found = difference(MEASURE, after, same_rows=True)
+
+    assert found.verdict == verdict
+    assert found.interval == (pytest.approx(interval) if interval else None)
+    assert found.value == after.tuned - 20.0
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "same_rows", "verdict", "words"),
+    [
+        (MEASURE, _of(tuned=10.0), False, "not comparable", "same rows"),
+        (None, MEASURE, True, "not comparable", "only one"),
+        (MEASURE, _of(tuned=None, status="failed"), True, "not comparable", "only one"),
+        (MEASURE, _of(tuned=10.0, status="insufficient data"), True, "unknown", "insufficient data"),
+        (MEASURE, _of(tuned=10.0, interval=None), True, "unknown", "no interval"),
+        (MEASURE, _of(tuned=10.0, base=40.0), True, "unknown", "base models"),
+    ],
+)
+def test_what_cannot_be_told_is_said_with_the_reason(before, after, same_rows: bool, verdict: str, words: str):
+    found = difference(before, after, same_rows=same_rows)
+
+    assert (found.verdict, found.interval) == (verdict, None)
+    assert words in found.reason
