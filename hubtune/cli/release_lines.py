@@ -49,8 +49,9 @@ def _main(found: "ReleaseList") -> Iterator[str]:
     if on_it:
         yield f"main is on {found.main[:_SHORT]}, which is {on_it}."
         return
-    count = f"{'at least ' if found.untagged_is_least else ''}{found.untagged} commit{'s' * (found.untagged != 1)}"
-    yield f"main is on {found.main[:_SHORT]}, with {count} newer than its newest tag."
+    least = "at least " if found.untagged_is_least else ""
+    newest = "newest commit has" if found.untagged == 1 else f"{least}{found.untagged} newest commits have"
+    yield f"main is on {found.main[:_SHORT]}; its {newest} no tag."
 
 
 def _differences(changes: "ReleaseDiff") -> Iterator[str]:

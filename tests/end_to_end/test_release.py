@@ -1,21 +1,14 @@
 """The life of a repository's releases, by the installed command and without torch."""
 
-from hubtune.errors import ConfigError, PermissionDeniedError, TagExistsError
+from hubtune.errors import ConfigError
 from tests.end_to_end.worlds import TARGET
 
 
-def test_a_release_is_tagged_anew_listed_and_compared(finished, auth):
-    with finished.served(auth) as api:
-        hub = {"HF_ENDPOINT": api.endpoint, "HF_TOKEN": "hf_annannann"}
-        finished.hubtune("release", "tag", TARGET, "main", **{**hub, "HF_TOKEN": "hf_robrobrob"}).refused(
-            ConfigError, "is tagged already: v1.0.0"
-        )
-        finished.hubtune("release", "tag", TARGET, "main", "v1.0.1", **{**hub, "HF_TOKEN": "hf_robrobrob"}).refused(
-            PermissionDeniedError, "role `read`"
-        )
+def test_a_release_is_tagged_anew_listed_and_compared(finished):
+    with finished.served() as api:
+        hub = {"HF_ENDPOINT": api.endpoint, "HF_TOKEN": "any"}
+        finished.hubtune("release", "tag", TARGET, "main", **hub).refused(ConfigError, "is tagged already: v1.0.0")
         made = finished.done("--json", "release", "tag", TARGET, "main", "v1.0.1", **hub).document
-        finished.hubtune("release", "tag", TARGET, "main", "v1.0.0", **hub).refused(TagExistsError, "never moved")
-
         listed = finished.done("--json", "release", "list", TARGET, **hub).document
         shown = finished.done("release", "diff", TARGET, "v1.0.0", "v1.0.1", **hub).out
         notes = finished.done("release", "notes", TARGET, "v1.0.0", "v1.0.1", **hub).out

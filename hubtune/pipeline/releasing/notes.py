@@ -134,7 +134,7 @@ def _sections(changes: ReleaseDiff) -> Iterator[_Section]:
     yield _Section("Files", files or ["The same files."])
     if changes.environment:
         lines = [
-            f"- {one.stage}, {text(one.name)}: {_value(one.before)} → {_value(one.after)}"
+            f"- {one.stage}, {text(one.name)}: {_version(one.before)} → {_version(one.after)}"
             for one in changes.environment
         ]
         yield _Section("Software and hardware", lines)
@@ -155,6 +155,10 @@ def _settings(settings: Sequence[SettingChange], section: str) -> Iterator[str]:
     for one in settings:
         if one.key.partition(".")[0].partition("[")[0] == section:
             yield f"- {code(one.key)}: {_value(one.before)} → {_value(one.after)}"
+
+
+def _version(value: str | None) -> str:
+    return "not used" if value is None else _value(value)
 
 
 def _value(value: JsonValue) -> str:

@@ -65,6 +65,14 @@ def test_what_is_beyond_the_bound_is_listed_and_costs_no_request(several, listen
     assert listener.steps[f"Reading {REPO}"] == [2, 2]
 
 
+def test_a_version_on_a_commit_that_names_another_is_told(released, listener):
+    released.api.create_tag(REPO, tag="v1.0.5", revision=released.first)
+
+    rows = {row.tag: row.problem for row in list_releases(REPO, listener, most=30).releases}
+
+    assert rows == {"v1.0.5": 'the manifest names another tag, "v1.0.0"', "v1.0.0": None}
+
+
 def test_a_repository_without_tags_has_an_empty_list(served, listener):
     head = served.commit(REPO, {"notes.md": b"mine"})
 

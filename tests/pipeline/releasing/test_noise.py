@@ -6,7 +6,7 @@ from hubtune.pipeline.releasing.noise import difference
 from hubtune.records.evaluation import Measure
 
 MEASURE = Measure(
-    name="perplexity", split="held-out", n=8, base=30.0, tuned=20.0, interval=(-13.0, -7.0), status="measured"
+    name="perplexity", split="held-out", n=8, base=30.0, tuned=20.0, interval=(-14.0, -7.0), status="measured"
 )
 
 
@@ -17,11 +17,10 @@ def _of(**changes: object) -> Measure:
 @pytest.mark.parametrize(
     ("after", "interval", "verdict"),
     [
-        # The half widths are 3 and 4, so that of the difference is 5.
-        (_of(tuned=16.0, interval=(-18.0, -10.0)), (-9.0, 1.0), "inside the noise"),
-        (_of(tuned=14.0, interval=(-20.0, -12.0)), (-11.0, -1.0), "beyond the noise"),
-        # Of an interval that is not even, each side counts where it stands.
-        (_of(tuned=25.0, interval=(-9.0, 7.0)), (0.0, 5.0 + 12.369316876852981), "inside the noise"),
+        # From the values the intervals reach 4 down and 3 up, and 4 down and 4 up.
+        (_of(tuned=16.0, interval=(-18.0, -10.0)), (-4 - 5.0, -4 + 32**0.5), "inside the noise"),
+        (_of(tuned=14.0, interval=(-20.0, -12.0)), (-6 - 5.0, -6 + 32**0.5), "beyond the noise"),
+        (_of(tuned=25.0, interval=(-9.0, 7.0)), (5 - 5.0, 5 + 160**0.5), "inside the noise"),
         (MEASURE, None, "equal"),
     ],
 )

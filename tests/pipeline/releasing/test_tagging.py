@@ -120,6 +120,10 @@ def test_tagging_and_bumping_twice_changes_nothing(released, listener):
     assert tag_release(REPO, "main", None, "patch", listener).commit == made.commit
     assert (released.tags(REPO), released.branches(), released.commits_sent()) == state
 
+    released.api.delete_tag(REPO, tag="v1.0.0")
+    assert tag_release(REPO, released.first, None, "patch", listener) == again
+    assert list(released.tags(REPO)) == ["v1.0.1"]
+
 
 def test_a_commit_whose_answer_was_lost_is_found_and_not_made_again(released, listener, monkeypatch):
     commit, calls = retag_module.commit, []
