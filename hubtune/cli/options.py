@@ -57,12 +57,13 @@ _TARGET_OPTIONS = (
 
 
 def target_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds what every command that publishes takes; the command gets them, and its `repo`, as one `target`."""
+    """Adds what every command that publishes takes; with its `repo` and `counterpart` it comes as one `target`."""
 
     @functools.wraps(command)
     def with_one_target(*args: Any, **options: Any) -> None:
         given = {name: options.pop(name) for name in ("tag", "branch", "message", "private", "propose")}
-        command(*args, target=TargetOptions(repo=options.pop("repo", None), **given), **options)
+        own = {"repo": options.pop("repo", None), "counterpart": options.pop("counterpart", False)}
+        command(*args, target=TargetOptions(**own, **given), **options)
 
     for option in reversed(_TARGET_OPTIONS):
         with_one_target = option(with_one_target)

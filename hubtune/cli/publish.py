@@ -14,6 +14,11 @@ from hubtune.config.target import TargetOptions
 @run_argument
 @click.option("--push", "repo", metavar="REPO", help="The repository; wins over the config's publish.repo.")
 @target_options
+@click.option(
+    "--counterpart",
+    is_flag=True,
+    help="Publish the other kind of artifact, to publish.counterpart: merged weights for an adapter, or the reverse.",
+)
 @click.option("--dry-run", is_flag=True, help="Print what would be sent, changed and deleted; change nothing.")
 @hub_option
 @click.pass_obj

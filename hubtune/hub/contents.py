@@ -121,16 +121,10 @@ def changed_files(repo: str, before: str, after: str) -> set[str]:
     Raises:
         HubError: The repository cannot be read.
     """
-    with hub_errors(repo, after):
-        first, second = (
-            {
-                (entry.path, entry.blob_id)
-                for entry in HfApi().list_repo_tree(repo, recursive=True, revision=commit)
-                if isinstance(entry, RepoFile)
-            }
-            for commit in (before, after)
-        )
-        return {path for path, _ in first ^ second}
+    first, second = (
+        {(path, stored.blob_id) for path, stored in list_files(repo, commit).items()} for commit in (before, after)
+    )
+    return {path for path, _ in first ^ second}
 
 
 def read_file(repo: str, commit: str, path: str) -> bytes | None:

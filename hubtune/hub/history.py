@@ -1,4 +1,4 @@
-"""The branches and tags of a model repository, and the commits behind them."""
+"""The commits behind one of a model repository."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import count, islice
 from urllib.parse import quote
 
-from huggingface_hub import HfApi, constants
+from huggingface_hub import constants
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_backoff  # type: ignore[attr-defined]
 
 from hubtune.hub.translate import hub_errors
@@ -16,39 +16,12 @@ _PAGE = 1000
 
 
 @dataclass(frozen=True)
-class Refs:
-    """The names of a repository's commits, as one answer of the Hub has them.
-
-    Attributes:
-        branches: Name to commit; the main branch is `main`.
-        tags: Name to commit.
-    """
-
-    branches: dict[str, str]
-    tags: dict[str, str]
-
-
-@dataclass(frozen=True)
 class CommitLine:
     """One commit of a history; `title` is the first line of its message."""
 
     commit: str
     title: str
     date: datetime
-
-
-def list_refs(repo: str) -> Refs:
-    """Asks the Hub for all branches and tags.
-
-    Raises:
-        HubError: The repository cannot be read.
-    """
-    with hub_errors(repo):
-        refs = HfApi().list_repo_refs(repo)
-    return Refs(
-        branches={ref.name: ref.target_commit for ref in refs.branches},
-        tags={ref.name: ref.target_commit for ref in refs.tags},
-    )
 
 
 def history(repo: str, commit: str, most: int) -> list[CommitLine]:

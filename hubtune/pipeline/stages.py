@@ -31,7 +31,7 @@ from hubtune.records.merge import MergeRecord
 from hubtune.records.pins import PinSet
 from hubtune.records.probe import MergedProbeRecord
 from hubtune.records.progress import Progress
-from hubtune.records.release import ReleaseRecord
+from hubtune.records.release import CounterpartRecord, ReleaseRecord
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord
 
@@ -217,10 +217,12 @@ def run_publish(run: RunDirectory, progress: Progress, target: TargetOptions | N
     require_room(run.path, _RECORD_BYTES)
     proposal = propose_release(plan, account, progress) if target.propose else None
     commit = proposal.commit if proposal is not None else push(plan, progress)
-    # Only now: a release that was refused leaves the run's config and card as they were.
-    run.write_config(config)
-    _write_card(run, planned.card, planned.pictures)
-    record = ReleaseRecord(
+    # Only now: a release that was refused leaves the run's config and card as they were. Those of the counterpart are
+    # in its repository alone.
+    if not target.counterpart:
+        run.write_config(config)
+        _write_card(run, planned.card, planned.pictures)
+    record = (CounterpartRecord if target.counterpart else ReleaseRecord)(
         repo=plan.repo,
         commit=commit,
         tag=plan.tag,
@@ -243,6 +245,7 @@ def with_target(config: TuneConfig, target: TargetOptions) -> TuneConfig:
         ConfigError: The repository's id is malformed, the tag is not a version, and the like.
     """
     config = parse_config(dump_config(config), target.overrides, source="The release's target")
+    config = target.apply_counterpart(config)
     target.require_fit(config)
     return config
 

@@ -85,24 +85,6 @@ def check_publisher(repo: str, progress: Progress, *, propose: bool = False, wai
     return identity
 
 
-def check_writer(repo: str) -> str:
-    """Checks that the token may write to the repository; writes nothing.
-
-    Returns:
-        The name of the account that the token belongs to.
-
-    Raises:
-        HubError: As `check_target`, but for the tag.
-    """
-    identity = whoami()
-    _require_write(
-        identity,
-        repo,
-        hint="Use a token with write access there, or publish to another repository: --push namespace/name.",
-    )
-    return identity.name
-
-
 def _require_write(identity: Identity, repo: str, *, hint: str) -> None:
     namespace = repo.partition("/")[0]
     if identity.may_write_to(namespace):

@@ -32,6 +32,10 @@ class ReleaseRecord(Record):
     pull_request: str | None = None
 
 
+class CounterpartRecord(ReleaseRecord):
+    """The same of the release that holds the run's other kind of artifact."""
+
+
 class Manifest(Record):
     """`hubtune.json` in a published repository: what the release holds and what it was made from.
 

@@ -17,7 +17,7 @@ from hubtune.records.licenses import LicenseRecord
 from hubtune.records.merge import MergeRecord
 from hubtune.records.pins import PinSet
 from hubtune.records.probe import MergedProbeRecord, ProbeRecord
-from hubtune.records.release import ReleaseRecord
+from hubtune.records.release import CounterpartRecord, ReleaseRecord
 from hubtune.records.training import TrainingRecord
 
 R = TypeVar("R", bound=Record)
@@ -33,6 +33,7 @@ _FILES: dict[type[Record], tuple[str, str]] = {
     MergeRecord: ("merge.json", "hubtune publish"),
     MergedProbeRecord: ("merged-probe.json", "hubtune publish"),
     ReleaseRecord: ("release.json", "hubtune publish"),
+    CounterpartRecord: ("counterpart.json", "hubtune publish --counterpart"),
 }
 
 # Parts of the config that a record can be made from.

@@ -75,3 +75,19 @@ def test_a_consumer_needs_the_tag_alone_and_gets_the_probe_s_logits(world, snaps
     for said in json.loads(done.out.splitlines()[-1]).values():
         for prompt, logits in zip(probe["prompts"], said, strict=True):
             assert logits == pytest.approx(prompt["logits"][0], abs=probe["tolerance"])
+
+
+def test_the_counterpart_is_published_to_the_other_repository_and_leaves_the_run_as_it_was(world, tmp_path):
+    copy = world.copy(tmp_path / "both")
+    before = {name: (copy.run_dir / name).read_bytes() for name in ("config.yaml", "README.md", "release.json")}
+
+    record = copy.done("--json", "publish", "run", "--counterpart", "--hub", copy.hub).document
+
+    assert (record["repo"], record["artifact"]) == ("lab/quotes-adapter", "adapter")
+    assert {name: (copy.run_dir / name).read_bytes() for name in before} == before
+    with copy.served() as api:
+        card = Path(api.hf_hub_download("lab/quotes-adapter", "README.md", cache_dir=tmp_path / "cache")).read_text()
+        files = api.list_repo_files("lab/quotes-adapter", revision="v1.0.0")
+    assert f"| As merged weights | `{TARGET}` |" in card
+    assert "adapter_model.safetensors" in files
+    assert "model.safetensors" not in files

@@ -113,4 +113,4 @@ def test_a_release_without_a_revision_is_a_usage_error(name: str):
     shown = CliRunner().invoke(app, ["generate", name, "The keeper"])
 
     assert shown.exit_code == 2
-    assert "org/name@TAG" in shown.stderr
+    assert "REPO@TAG" in shown.stderr

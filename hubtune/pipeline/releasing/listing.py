@@ -10,8 +10,8 @@ from hubtune.card.lint.rules.model_index import indexed_metrics
 from hubtune.card.lint.source import MOST_BYTES
 from hubtune.errors import HubError, HubUnreachableError, RecordError
 from hubtune.hub.contents import read_files
-from hubtune.hub.history import CommitLine, Refs, history, list_refs
-from hubtune.hub.read import resolve
+from hubtune.hub.history import CommitLine, history
+from hubtune.hub.read import Refs, list_refs, resolve
 from hubtune.pipeline.published import parse_document
 from hubtune.pipeline.releasing.versions import newest_first, version_of
 from hubtune.records.evaluation import EvaluationRecord

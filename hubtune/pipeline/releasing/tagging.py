@@ -4,15 +4,15 @@ from hubtune.card.render import render_card
 from hubtune.config.fields import check_tag, is_commit
 from hubtune.errors import ConfigError, HubError, RecordError, RevisionNotFoundError, TagExistsError
 from hubtune.hub.contents import differences, read_file
-from hubtune.hub.history import Refs, history, list_refs
-from hubtune.hub.read import repo_url, resolve
+from hubtune.hub.history import history
+from hubtune.hub.read import Refs, list_refs, repo_url, resolve
 from hubtune.hub.write import create_tag
 from hubtune.pipeline.licensing import require_allowed
 from hubtune.pipeline.published import parse_document, read_release
 from hubtune.pipeline.releasing.bump import Suggestion, smaller, suggest_bump
 from hubtune.pipeline.releasing.card import card_inputs
 from hubtune.pipeline.releasing.versions import FIRST, Bump, newest_first, newest_version, next_tag, version_of
-from hubtune.publish.preflight import check_writer
+from hubtune.publish.preflight import check_publisher
 from hubtune.publish.retag import Retag, clear_branch, deviations, plan_retag, retag, retag_message
 from hubtune.records.progress import Progress
 from hubtune.records.published import MANIFEST
@@ -40,7 +40,7 @@ def tag_release(repo: str, revision: str, tag: str | None, bump: Bump | None, pr
     if tag is not None:
         _check(tag, bump)
     if tag is not None or bump is not None:
-        check_writer(repo)
+        check_publisher(repo, progress)
     refs = list_refs(repo)
     commit = _commit_of(repo, refs, revision)
     if revision != commit:

@@ -117,7 +117,7 @@ def released(released_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     shutil.copytree(released_folder, tmp_path / "hub")
     (tmp_path / "hub/requests.jsonl").write_text("")
     with serve(tmp_path / "hub", tmp_path / "cache", monkeypatch) as hub:
-        yield Released(hub.url, hub.root, hub.cache, hub.token, hub.head(REPO))
+        yield Released(hub.url, hub.root, hub.cache, hub.token, first=hub.head(REPO))
 
 
 def _new(folder: Path) -> Path:
@@ -158,7 +158,7 @@ def several(several_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     root = tmp_path_factory.mktemp("several")
     shutil.copytree(several_folder, root / "hub")
     with pytest.MonkeyPatch.context() as patch, serve(root / "hub", root / "cache", patch) as hub:
-        yield Released(hub.url, hub.root, hub.cache, hub.token, hub.tags(REPO)["v1.0.0"])
+        yield Released(hub.url, hub.root, hub.cache, hub.token, first=hub.tags(REPO)["v1.0.0"])
 
 
 CHANGED = ("train.learning_rate=0.02", "card.intended_use=Tests of `code` and |.")
