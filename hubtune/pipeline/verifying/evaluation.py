@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hubtune.pipeline.extras import require_train
 from hubtune.pipeline.stages import run_evaluate
-from hubtune.pipeline.verifying.model import fetch_input
+from hubtune.pipeline.verifying.model import check_adapter, fetch_input
 from hubtune.pipeline.verifying.outcome import UncheckedError, refuse
 from hubtune.pipeline.verifying.subject import Subject
 from hubtune.records.data import DataRecord
@@ -48,6 +48,7 @@ def _run(subject: Subject, folder: Path) -> RunDirectory:
     config, training = documents.need_config(), documents.need(TrainingRecord)
     # How the card is written has no part in measuring, and its templates are on another disk.
     without = config.model_copy(update={"card": config.card.model_copy(update={"templates": None})})
+    check_adapter(subject)
     run = RunDirectory.create(without, path=folder)
     for kind in (PinSet, DataRecord, TrainingRecord):
         documents.need(kind)

@@ -27,7 +27,9 @@ def check_base(subject: Subject) -> str:
     pin = pins_of(subject).base
     found = _pinned(pin, "model")
     check_safetensors(pin.repo, pin.commit, found.files)
-    if subject.documents.has_no_manifest or subject.documents.manifest.artifact == "adapter":
+    if subject.documents.has_no_manifest:
+        return f"{pin.repo} is there at {pin.commit}, by the lock; no manifest says which adapter is the release's"
+    if subject.documents.manifest.artifact == "adapter":
         named = adapter_settings(subject)
         base, revision = named.get("base_model_name_or_path"), named.get("revision")
         if (base, revision) != (pin.repo, pin.commit):

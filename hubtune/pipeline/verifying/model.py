@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hubtune.hub.snapshot import fetch
+from hubtune.hub.read import resolve
+from hubtune.hub.snapshot import download_size, fetch
 from hubtune.pin.files import check_safetensors
 from hubtune.pipeline.extras import require_train
 from hubtune.pipeline.verifying.inputs import adapter_settings, pins_of
@@ -65,20 +66,22 @@ def fetch_input(pin: Pin, progress: Progress, label: str) -> Path:
     Raises:
         HubError: It cannot be had.
     """
-    # How many bytes come is known only while they come.
-    with progress.task(f"Fetching {label} {pin.repo}", 0, unit="bytes") as task:
+    size = download_size(pin.type, resolve(pin.repo, pin.type, pin.commit).files)
+    with progress.task(f"Fetching {label} {pin.repo}", size, unit="bytes") as task:
         return fetch(pin, lambda count: task.advance(count))
 
 
 def _load(subject: Subject, progress: Progress) -> Loaded:
     from hubtune.models.consumer import load_release
 
+    if subject.documents.has_no_manifest:
+        raise UncheckedError("no manifest lists the files to load")
     missing = [path for path in subject.lost if path.endswith((".safetensors", ".json", ".model", ".txt", ".jinja"))]
     if missing:
         raise UncheckedError(listed([subject.lost[path] for path in sorted(missing)]))
     base = None
-    if _is_adapter(subject):
-        _check_adapter(subject)
+    if subject.documents.manifest.artifact == "adapter":
+        check_adapter(subject)
         base = fetch_input(pins_of(subject).base, progress, "the base model")
     else:
         check_safetensors(subject.repo, subject.commit, subject.digests)
@@ -89,8 +92,12 @@ def _load(subject: Subject, progress: Progress) -> Loaded:
     return Loaded(model, tokenizer, base, precision)
 
 
-def _check_adapter(subject: Subject) -> None:
-    """Refuses an adapter that peft would read as pickle, and settings that no release of hubtune has."""
+def check_adapter(subject: Subject) -> None:
+    """Refuses an adapter that peft would read as pickle, and settings that no release of hubtune has.
+
+    Raises:
+        ContradictedError: It is one, or has some.
+    """
     if _WEIGHTS not in subject.digests:
         raise ContradictedError(f"the manifest lists no {_WEIGHTS} that is there; other formats are not loaded")
     named = adapter_settings(subject)
@@ -107,12 +114,8 @@ def _check_adapter(subject: Subject) -> None:
         raise ContradictedError(f"adapter_config.json has {listed(differing)}")
 
 
-def _is_adapter(subject: Subject) -> bool:
-    return subject.documents.has_no_manifest or subject.documents.manifest.artifact == "adapter"
-
-
 def _on(subject: Subject) -> str:
-    if not _is_adapter(subject):
+    if subject.documents.manifest.artifact != "adapter":
         return "by itself"
     pin = pins_of(subject).base
     return f"on {pin.repo} at {pin.commit}"
