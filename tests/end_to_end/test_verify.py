@@ -210,6 +210,11 @@ def _licence_outside(forge: Forge) -> dict[str, bytes]:
     return _edited(forge, "records/licenses.json", lambda record: record["inputs"][0].update(files=files))
 
 
+def _licence_left_out(forge: Forge) -> dict[str, bytes]:
+    files = {"LICENSE": "0" * 64}
+    return _edited(forge, "records/licenses.json", lambda record: record["inputs"][0].update(files=files))
+
+
 def _another_run(forge: Forge) -> dict[str, bytes]:
     return _edited(forge, "records/data.json", lambda record: record["train"].update(rows=1_000_000))
 
@@ -238,6 +243,7 @@ def _bomb(forge: Forge) -> dict[str, bytes]:
         (_pattern, {"model", "records"}, "target_modules that are not a list"),
         (_another_licence, {"licences", "card"}, "licence"),
         (_licence_outside, {"licences"}, "etc/passwd is not the name of a legal file"),
+        (_licence_left_out, {"licences"}, "/LICENSE is missing, which has to travel along"),
         (_another_run, {"records", "card"}, "was made from another data.json"),
         (_no_upstream, {"records"}, "does not say from which training.json"),
         (_bomb, {"records"}, "is not the plain YAML that hubtune writes"),

@@ -135,7 +135,8 @@ def _bytes(file: Path | None, lost: str | None, path: str, most: int) -> bytes:
     if lost is not None:
         raise UncheckedError(lost)
     if file is None:
-        raise ContradictedError(f"there is no {path}")
+        what = ", so this is no release of hubtune" if path == MANIFEST else ""
+        raise ContradictedError(f"there is no {path}{what}")
     if file.stat().st_size > most:
         raise ContradictedError(f"{path} is longer than the {most:,} bytes that are read of it")
     return file.read_bytes()
