@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from itertools import zip_longest
-from typing import Literal
 
 from hubtune import __version__
 from hubtune.card.inputs import CardInputs, ReleaseTarget
@@ -18,6 +17,7 @@ from hubtune.pipeline.verifying.subject import Subject
 from hubtune.records.data import DataRecord
 from hubtune.records.evaluation import EvaluationRecord
 from hubtune.records.licenses import LicenseRecord
+from hubtune.records.merge import MergeRecord
 from hubtune.records.pins import PinSet
 from hubtune.records.release import Manifest
 from hubtune.records.training import TrainingRecord
@@ -46,7 +46,6 @@ def check_card(subject: Subject) -> str:
 def _inputs(documents: Documents, manifest: Manifest, config: TuneConfig) -> CardInputs:
     # The folder of templates is on the publisher's disk; one of that name on this disk is another.
     without = config.model_copy(update={"card": config.card.model_copy(update={"templates": None})})
-    artifact: Literal["adapter", "merged"] = "merged" if manifest.artifact == "merged" else "adapter"
     return CardInputs(
         config=without,
         pins=documents.need(PinSet),
@@ -54,8 +53,9 @@ def _inputs(documents: Documents, manifest: Manifest, config: TuneConfig) -> Car
         training=documents.need(TrainingRecord),
         evaluation=documents.need(EvaluationRecord),
         licenses=decide_release(config, documents.need(LicenseRecord).inputs),
-        target=ReleaseTarget(manifest.repo, manifest.tag, artifact),
+        target=ReleaseTarget(manifest.repo, manifest.tag, manifest.artifact, config.publish.counterpart),
         version=manifest.hubtune,
+        merge=documents.need(MergeRecord) if manifest.artifact == "merged" else None,
     )
 
 

@@ -13,7 +13,7 @@ from hubtune.errors import HubtuneError
 from hubtune.pipeline.published import parse_document
 from hubtune.pipeline.verifying.outcome import ContradictedError, UncheckedError, listed
 from hubtune.records.base import Record
-from hubtune.records.published import CARD, CONFIG, MANIFEST, PLACES
+from hubtune.records.published import CARD, CONFIG, MANIFEST, places
 from hubtune.records.release import Manifest
 
 R = TypeVar("R", bound=Record)
@@ -39,12 +39,14 @@ class Documents:
         records: The manifest and the records, by their kind.
         config: The run's config; no file that it names was opened.
         card: The text of README.md.
+        places: Path of each record that such a release has.
         faults: Path of each document that cannot be read, and why: it is not what it should be, or did not come.
     """
 
     records: Mapping[type[Record], Record]
     config: TuneConfig | None
     card: str | None
+    places: Mapping[type[Record], str]
     faults: Mapping[str, Fault]
 
     @property
@@ -71,10 +73,12 @@ class Documents:
         Raises:
             UncheckedError: It cannot be read, which contradicts the claim about records.
         """
-        found = self.records.get(kind)
-        if not isinstance(found, kind):
-            raise UncheckedError(self.faults[PLACES[kind]].message)
-        return found
+        # Merged weights have a kind of probe of their own.
+        for record in self.records.values():
+            if isinstance(record, kind):
+                return record
+        path = next(path for known, path in self.places.items() if issubclass(known, kind))
+        raise UncheckedError(self.faults[path].message)
 
     def need_config(self) -> TuneConfig:
         """Returns the config; see `need`."""
@@ -124,11 +128,13 @@ def read_documents(files: Mapping[str, Path], lost: Mapping[str, str], manifest:
         records[Manifest] = manifest
     else:
         faults[MANIFEST] = manifest
-    for kind, path in PLACES.items():
+    expected = places(manifest.artifact if isinstance(manifest, Manifest) else "adapter")
+    for kind, path in expected.items():
         found = attempt(path, lambda content, kind=kind, path=path: parse_document(kind, content, path))  # type: ignore[misc]
         if found is not None:
             records[kind] = found
-    return Documents(records, attempt(CONFIG, _config, _MOST_CONFIG), attempt(CARD, _text), faults)
+    config, card = attempt(CONFIG, _config, _MOST_CONFIG), attempt(CARD, _text)
+    return Documents(records, config, card, expected, faults)
 
 
 def _bytes(file: Path | None, lost: str | None, path: str, most: int) -> bytes:

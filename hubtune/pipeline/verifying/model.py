@@ -8,10 +8,11 @@ from hubtune.hub.read import resolve
 from hubtune.hub.snapshot import download_size, fetch
 from hubtune.pin.files import check_safetensors
 from hubtune.pipeline.extras import require_train
-from hubtune.pipeline.verifying.inputs import adapter_settings, pins_of
+from hubtune.pipeline.verifying.inputs import ADAPTER_CONFIG, adapter_settings, pins_of
 from hubtune.pipeline.verifying.outcome import ContradictedError, UncheckedError, judged, listed
 from hubtune.pipeline.verifying.probe import check_probe
 from hubtune.pipeline.verifying.subject import Subject
+from hubtune.records.merge import MergeRecord
 from hubtune.records.pins import Pin
 from hubtune.records.progress import Progress
 from hubtune.records.training import TrainingRecord
@@ -20,7 +21,6 @@ from hubtune.records.verification import Claim
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from hubtune.models.precision import Precision
 
 _WEIGHTS = "adapter_model.safetensors"
 
@@ -37,7 +37,7 @@ class Loaded:
     model: "PreTrainedModel"
     tokenizer: "PreTrainedTokenizerBase"
     base: Path | None
-    precision: "Precision"
+    precision: str
 
 
 def check_model(subject: Subject, progress: Progress) -> list[Claim]:
@@ -85,11 +85,24 @@ def _load(subject: Subject, progress: Progress) -> Loaded:
         base = fetch_input(pins_of(subject).base, progress, "the base model")
     else:
         check_safetensors(subject.repo, subject.commit, subject.digests)
-    precision: Precision = "bf16" if subject.documents.need(TrainingRecord).precision == "bf16" else "fp32"
+        if ADAPTER_CONFIG in subject.digests:
+            raise ContradictedError(f"transformers would load the adapter that {ADAPTER_CONFIG} names over the weights")
+    precision = _precision(subject)
     with progress.task(f"Loading {subject.repo}", 1) as task:
         model, tokenizer = load_release(subject.folder, base, precision, subject.repo)
         task.advance()
     return Loaded(model, tokenizer, base, precision)
+
+
+def _precision(subject: Subject) -> str:
+    from hubtune.models.probe import TOLERANCES
+
+    documents = subject.documents
+    merged = documents.manifest.artifact == "merged"
+    recorded = documents.need(MergeRecord).dtype if merged else documents.need(TrainingRecord).precision
+    if recorded not in TOLERANCES:
+        raise ContradictedError(f"its weights are recorded to be {recorded}, which no release of hubtune has")
+    return recorded
 
 
 def check_adapter(subject: Subject) -> None:

@@ -1,7 +1,6 @@
 """The claim about records: they are those of one run, and config, manifest and files are of the same run."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 from hubtune import __version__
 from hubtune.config.load import evaluation_digest, training_digest
@@ -13,11 +12,12 @@ from hubtune.records.base import Record
 from hubtune.records.data import DataRecord
 from hubtune.records.evaluation import EvaluationRecord
 from hubtune.records.licenses import LicenseRecord
+from hubtune.records.merge import MergeRecord
+from hubtune.records.model_files import GENERATION_CONFIG
 from hubtune.records.pins import PinSet
-from hubtune.records.probe import ProbeRecord
-from hubtune.records.published import CARD, CONFIG, PLACES
+from hubtune.records.probe import MergedProbeRecord, ProbeRecord
+from hubtune.records.published import CARD, CONFIG, MERGE, PLACES, record_name
 from hubtune.records.release import Manifest
-from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord
 
 # What each stage makes its record from; a record that names less could be of any run.
@@ -27,6 +27,8 @@ _UPSTREAM: dict[type[Record], frozenset[str]] = {
     TrainingRecord: frozenset({"config", "pins.json", "data.json"}),
     EvaluationRecord: frozenset({"config", "evaluate", "data.json", "training.json"}),
     ProbeRecord: frozenset({"training.json"}),
+    MergeRecord: frozenset({"pins.json", "training.json"}),
+    MergedProbeRecord: frozenset({"merge.json"}),
 }
 _SECTIONS = ("config", "evaluate")
 
@@ -54,44 +56,39 @@ def check_records(subject: Subject) -> str:
             f"they agree with the manifest, and were written by hubtune {manifest.hubtune}: whether the config is "
             f"theirs, that version can tell and {__version__} cannot"
         )
-    return f"{len(PLACES)} records and the config are those of the manifest, and were made from one another"
-
-
-def _names() -> dict[type[Record], str]:
-    run = RunDirectory(Path())
-    return {kind: run.record_file(kind).name for kind in PLACES}
+    return f"{len(documents.places)} records and the config are those of the manifest, and were made from one another"
 
 
 def _against_manifest(subject: Subject, manifest: Manifest) -> Iterator[str]:
-    names = _names()
-    for kind, place in PLACES.items():
-        digest = manifest.records.get(names[kind])
+    names = {record_name(place): place for place in subject.documents.places.values()}
+    for name, place in names.items():
+        digest = manifest.records.get(name)
         if digest is None:
-            yield f"the manifest does not list {names[kind]}"
+            yield f"the manifest does not list {name}"
         elif place in subject.digests and subject.digests[place] != digest:
-            yield f"{place} is not the {names[kind]} that the manifest lists"
-    for name in sorted(manifest.records.keys() - names.values()):
+            yield f"{place} is not the {name} that the manifest lists"
+    for name in sorted(manifest.records.keys() - names.keys()):
         yield f"the manifest lists a record that no release has: {name}"
     if CONFIG in subject.digests and subject.digests[CONFIG] != manifest.config:
         yield f"{CONFIG} is not the config that the manifest lists"
 
 
 def _digests(subject: Subject, config: TuneConfig) -> dict[str, str]:
-    records = {name: subject.digests.get(PLACES[kind], "") for kind, name in _names().items()}
+    records = {record_name(place): subject.digests.get(place, "") for place in subject.documents.places.values()}
     return {**records, "config": training_digest(config), "evaluate": evaluation_digest(config)}
 
 
 def _upstream(documents: Documents, known: Mapping[str, str], leave_out: tuple[str, ...]) -> Iterator[str]:
-    for kind, needed in _UPSTREAM.items():
-        record = documents.records.get(kind)
-        if record is None:
+    for kind, place in documents.places.items():
+        record, needed = documents.records.get(kind), _UPSTREAM.get(kind, frozenset())
+        if record is None or not needed:
             continue
         stated: dict[str, str] = getattr(record, "upstream")  # noqa: B009 - every kind of the table has it
         for name in sorted(needed - stated.keys()):
-            yield f"{PLACES[kind]} does not say from which {name} it was made"
+            yield f"{place} does not say from which {name} it was made"
         for name, digest in sorted(stated.items()):
             if name not in leave_out and known.get(name) != digest:
-                yield f"{PLACES[kind]} was made from another {name}"
+                yield f"{place} was made from another {name}"
 
 
 def _of_one_run(documents: Documents, manifest: Manifest) -> Iterator[str]:
@@ -109,14 +106,24 @@ def _of_one_run(documents: Documents, manifest: Manifest) -> Iterator[str]:
         yield "the config names other inputs than the pins"
     if [(source.repo, source.commit) for source in data.sources] != [(pin.repo, pin.commit) for pin in pins.data]:
         yield f"{PLACES[DataRecord]} tells of other data sets than the pins"
-    measured, asked = documents.need(EvaluationRecord), documents.need(ProbeRecord)
-    if {measured.precision, asked.precision} != {training.precision}:
-        yield "evaluation or probe were of another precision than the training"
+    if documents.need(EvaluationRecord).precision != training.precision:
+        yield "the evaluation was of another precision than the training"
+    merged = documents.need(MergeRecord) if manifest.artifact == "merged" else None
+    if documents.need(ProbeRecord).precision != (merged.dtype if merged else training.precision):
+        yield "the probe was of another precision than the model"
+    if merged and (merged.base.repo, merged.base.commit, merged.adapter) != (pins.base.repo, pins.base.commit, None):
+        yield f"{MERGE} tells of another base model or adapter than those of this run"
+    if merged and merged.adapter_files != training.files:
+        yield f"{MERGE} tells of another adapter than the one that was trained"
 
 
 def _weights(subject: Subject, manifest: Manifest) -> Iterator[str]:
-    if manifest.artifact != "adapter":
-        return
-    for name, digest in sorted(subject.documents.need(TrainingRecord).files.items()):
+    trained = subject.documents.need(TrainingRecord).files
+    made = trained
+    if manifest.artifact == "merged":
+        # The settings are those of the tuned model, which the training wrote.
+        settings = {name: digest for name, digest in trained.items() if name == GENERATION_CONFIG}
+        made = {**subject.documents.need(MergeRecord).files, **settings}
+    for name, digest in sorted(made.items()):
         if manifest.files.get(name) != digest or subject.digests.get(name) != digest:
-            yield f"{name} is not the one that the training made"
+            yield f"{name} is not the one that the run made"

@@ -11,7 +11,7 @@ from hubtune.pipeline.verifying.documents import MOST_BYTES, Documents, Fault, r
 from hubtune.pipeline.verifying.outcome import ContradictedError
 from hubtune.records.base import sha256_file
 from hubtune.records.progress import Progress
-from hubtune.records.published import CARD, CONFIG, MANIFEST, PLACES
+from hubtune.records.published import CARD, CONFIG, MANIFEST, MERGE, PLACES
 from hubtune.records.release import Manifest
 
 
@@ -58,7 +58,7 @@ def fetch_subject(repo: str, revision: str, folder: Path, progress: Progress) ->
         _download(repo, found.commit, MANIFEST, folder, files, lost)
     manifest = _manifest(found, files, lost)
     listed = manifest.files if isinstance(manifest, Manifest) else {}
-    wanted = sorted({CARD, CONFIG, *PLACES.values(), *listed} & found.files.keys() - {MANIFEST})
+    wanted = sorted({CARD, CONFIG, *PLACES.values(), MERGE, *listed} & found.files.keys() - {MANIFEST})
     with progress.task(f"Downloading {repo}", sum(found.files[path] for path in wanted), unit="bytes") as task:
         for path in wanted:
             _download(repo, found.commit, path, folder, files, lost)
