@@ -17,6 +17,7 @@ from hubtune.pipeline.stages import run_evaluate, run_publish
 from hubtune.pipeline.verifying.files import check_files
 from hubtune.pipeline.verifying.outcome import judged
 from hubtune.pipeline.verifying.subject import fetch_subject
+from hubtune.pipeline.verifying.verify import verify_release
 from hubtune.records.base import sha256_file
 from hubtune.records.evaluation import EvaluationRecord
 from hubtune.records.probe import ProbeRecord
@@ -422,6 +423,25 @@ def test_a_release_that_was_forged_as_a_whole_is_told_by_the_announced_commit_al
         assert statuses(record)["origin"] == "unchecked"
         assert claim_lines(record)[-1].endswith("and not who published it: it is not signed.")
         assert set(contradicted(verify(announced=honest))) == {"origin"}
+
+
+def test_merged_weights_are_verified_by_themselves_and_by_the_record_of_their_merge(
+    finished: World, monkeypatch: pytest.MonkeyPatch, listener
+):
+    repo = "lab/quotes-merged"
+    with serve(finished.hub, finished.root / "home/hub", monkeypatch):
+        run = RunDirectory.open(finished.run_dir)
+        publish = run.config().publish.model_copy(update={"artifact": "merged"})
+        run.write_config(run.config().model_copy(update={"publish": publish}))
+        run_publish(run, listener, repo=repo)
+        record = verify_release(repo, TAG, listener, evaluate=True)
+
+    assert statuses(record) == {
+        **dict.fromkeys(ALWAYS, "confirmed"),
+        **dict.fromkeys(["evaluation", "origin"], "unchecked"),
+    }, record
+    assert detail(record, "model").startswith("it loads by itself")
+    assert detail(record, "records").startswith("7 records")
 
 
 def test_a_tag_that_was_moved_to_another_release_is_told(finished: World, monkeypatch: pytest.MonkeyPatch, listener):
