@@ -237,3 +237,9 @@ class HubDamagedError(HubtuneError):
     """Files of an embedded Hub are damaged or missing."""
 
     exit_code = 60
+
+
+class VerificationError(HubtuneError):
+    """A published release contradicts what it says of itself."""
+
+    exit_code = 61

@@ -46,6 +46,7 @@ def _add_commands() -> None:
         release,
         run,
         train,
+        verify,
     )
 
     for command in (
@@ -60,6 +61,7 @@ def _add_commands() -> None:
         release.release,
         merge.merge,
         generate.generate,
+        verify.verify,
         license.license_,
         hub.hub,
     ):

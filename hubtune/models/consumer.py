@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 from hubtune.errors import ModelError
 from hubtune.models.generation import GENERATION_CONFIG, safe_generation_config
 from hubtune.models.load import check_vocabulary, load_adapter, load_base, load_tokenizer
-from hubtune.models.precision import Precision
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
 def load_release(
-    release_folder: Path, base_folder: Path | None, precision: Precision, name: str
+    release_folder: Path, base_folder: Path | None, precision: str, name: str
 ) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
     """Loads a release's model and its tokenizer.
 
@@ -36,7 +35,7 @@ def load_release(
 def load_release_model(
     release_folder: Path,
     base_folder: Path | None,
-    precision: Precision,
+    precision: str,
     name: str,
     tokenizer: "PreTrainedTokenizerBase",
 ) -> "PreTrainedModel":

@@ -48,7 +48,7 @@ def take_probe(
         tokenizer: Its tokenizer; the prompts are encoded as the training's texts are, with a BOS where it puts one.
         context: The most tokens that the model can read; longer prompts are cut at their front.
     """
-    return [_go_on(model, text, _encode(tokenizer, text, context)) for text in PROMPTS]
+    return [_go_on(model, text, encode_prompt(tokenizer, text, context)) for text in PROMPTS]
 
 
 def replay(model: "PreTrainedModel", prompts: Sequence[ProbePrompt]) -> Replay:
@@ -92,6 +92,7 @@ def _logits(model: "PreTrainedModel", input_ids: list[int]) -> "torch.Tensor":
     return answer.logits[0].float().cpu()
 
 
-def _encode(tokenizer: "PreTrainedTokenizerBase", text: str, context: int | None) -> list[int]:
+def encode_prompt(tokenizer: "PreTrainedTokenizerBase", text: str, context: int | None) -> list[int]:
+    """Returns the ids of a prompt, cut at its front where the model could not go on from all of it."""
     input_ids: list[int] = tokenizer(text)["input_ids"]
     return input_ids if context is None else input_ids[-max(1, context - STEPS) :]

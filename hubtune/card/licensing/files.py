@@ -55,6 +55,12 @@ def notice(decision: LicenseDecision) -> str:
     return "\n".join(parts) + "\n"
 
 
+def own_folder(item: LicensedInput) -> str:
+    """Returns the folder of a release that an input's own legal files are copied to."""
+    kind = "models" if item.kind == "base" else "datasets"
+    return f"{TEXTS_FOLDER}/{kind}/{item.repo}/{(item.commit or '')[:_SHORT]}"
+
+
 def _inputs(decision: LicenseDecision) -> list[LicensedInput]:
     found: list[LicensedInput] = []
     for term in decision.terms:
@@ -67,8 +73,7 @@ def _own_files(item: LicensedInput, folders: Folders) -> Iterator[tuple[str, byt
     folder = _folder(item, folders)
     for name in item.files if folder is not None else ():
         assert folder is not None
-        kind = "models" if item.kind == "base" else "datasets"
-        yield f"{TEXTS_FOLDER}/{kind}/{item.repo}/{(item.commit or '')[:_SHORT]}/{name}", (folder / name).read_bytes()
+        yield f"{own_folder(item)}/{name}", (folder / name).read_bytes()
 
 
 def _folder(item: LicensedInput, folders: Folders) -> Path | None:

@@ -31,7 +31,8 @@ class Verify:
     """Context of `sections/verify.md.j2`."""
 
     published: bool
-    commands: str
+    command: str
+    by_hand: str
     weights: list[tuple[str, str]]
 
 
@@ -68,7 +69,8 @@ def verify(inputs: CardInputs) -> Verify:
     """Builds the context of the section on verifying."""
     return Verify(
         published=inputs.target is not None,
-        commands=_verify_commands(inputs) if inputs.target else "",
+        command=f"hubtune verify {inputs.target.repo}@{inputs.target.tag} --commit COMMIT" if inputs.target else "",
+        by_hand=_verify_by_hand(inputs) if inputs.target else "",
         weights=sorted(inputs.training.files.items()) if _is_adapter(inputs) else [],
     )
 
@@ -88,7 +90,7 @@ def _is_adapter(inputs: CardInputs) -> bool:
     return inputs.target is None or inputs.target.artifact == "adapter"
 
 
-def _verify_commands(inputs: CardInputs) -> str:
+def _verify_by_hand(inputs: CardInputs) -> str:
     assert inputs.target is not None
     folder = card_title(inputs)
     return "\n".join(

@@ -72,8 +72,10 @@ def render_notes(changes: ReleaseDiff, after: PublishedRelease) -> str:
         "## How to load it",
         fenced(usage_snippet(inputs), "python"),
         "## How to verify it",
-        f"This release is commit {code(changes.b.commit)}. Its manifest, `hubtune.json`, has the sha256 of every file:",
-        fenced(verify(inputs).commands, "bash"),
+        f"This release is commit {code(changes.b.commit)}. hubtune checks every claim of it against that commit:",
+        fenced(f"hubtune verify {changes.repo}@{b} --commit {changes.b.commit}", "bash"),
+        "Without hubtune: its manifest, `hubtune.json`, has the sha256 of every file.",
+        fenced(verify(inputs).by_hand, "bash"),
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -1,0 +1,182 @@
+"""Reads the documents of a release that may be anything: each alone, within bounds, with what is wrong with it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+
+from hubtune.config.load import read_dumped
+from hubtune.config.schema import TuneConfig
+from hubtune.errors import HubtuneError
+from hubtune.pipeline.published import parse_document
+from hubtune.pipeline.verifying.outcome import ContradictedError, UncheckedError, listed
+from hubtune.records.base import Record
+from hubtune.records.published import CARD, CONFIG, MANIFEST, places
+from hubtune.records.release import Manifest
+
+R = TypeVar("R", bound=Record)
+T = TypeVar("T")
+Fault = ContradictedError | UncheckedError
+
+MOST_BYTES = 4 << 20
+"""No more of a document is read. Those of releases with thousands of logged losses have a tenth of that."""
+_MOST_CONFIG = 1 << 20
+_DEEPEST = 40
+_OPENING = (
+    *(yaml.BlockMappingStartToken, yaml.BlockSequenceStartToken),
+    *(yaml.FlowMappingStartToken, yaml.FlowSequenceStartToken),
+)
+_CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
+
+
+@dataclass(frozen=True)
+class Documents:
+    """What a release says of itself, as far as it can be read.
+
+    Attributes:
+        records: The manifest and the records, by their kind.
+        config: The run's config; no file that it names was opened.
+        card: The text of README.md.
+        places: Path of each record that such a release has.
+        faults: Path of each document that cannot be read, and why: it is not what it should be, or did not come.
+    """
+
+    records: Mapping[type[Record], Record]
+    config: TuneConfig | None
+    card: str | None
+    places: Mapping[type[Record], str]
+    faults: Mapping[str, Fault]
+
+    @property
+    def has_no_manifest(self) -> bool:
+        """Whether there is no manifest that can be read."""
+        return Manifest not in self.records
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest.
+
+        Raises:
+            ContradictedError: There is none that can be read, so that nothing which it would say is so.
+            UncheckedError: It did not come.
+        """
+        found = self.records.get(Manifest)
+        if not isinstance(found, Manifest):
+            raise self.faults[MANIFEST]
+        return found
+
+    def need(self, kind: type[R]) -> R:
+        """Returns a record.
+
+        Raises:
+            UncheckedError: It cannot be read, which contradicts the claim about records.
+        """
+        # Merged weights have a kind of probe of their own.
+        for record in self.records.values():
+            if isinstance(record, kind):
+                return record
+        path = next(path for known, path in self.places.items() if issubclass(known, kind))
+        raise UncheckedError(self.faults[path].message)
+
+    def need_config(self) -> TuneConfig:
+        """Returns the config; see `need`."""
+        if self.config is None:
+            raise UncheckedError(self.faults[CONFIG].message)
+        return self.config
+
+    def need_card(self) -> str:
+        """Returns the card.
+
+        Raises:
+            ContradictedError: There is none that can be read.
+            UncheckedError: It did not come.
+        """
+        if self.card is None:
+            raise self.faults[CARD]
+        return self.card
+
+
+def read_manifest(file: Path | None, lost: str | None) -> Manifest | Fault:
+    """Returns the manifest, or why there is none to read; `lost` is why it did not come."""
+    try:
+        return parse_document(Manifest, _bytes(file, lost, MANIFEST, MOST_BYTES), MANIFEST)
+    except HubtuneError as error:
+        return _fault(error)
+
+
+def read_documents(files: Mapping[str, Path], lost: Mapping[str, str], manifest: Manifest | Fault) -> Documents:
+    """Reads every document.
+
+    Args:
+        files: Those that were downloaded.
+        lost: Why others did not come.
+        manifest: What `read_manifest` returned.
+    """
+    faults: dict[str, Fault] = {}
+
+    def attempt(path: str, read: Callable[[bytes], T], most: int = MOST_BYTES) -> T | None:
+        try:
+            return read(_bytes(files.get(path), lost.get(path), path, most))
+        except HubtuneError as error:
+            faults[path] = _fault(error)
+            return None
+
+    records: dict[type[Record], Record] = {}
+    if isinstance(manifest, Manifest):
+        records[Manifest] = manifest
+    else:
+        faults[MANIFEST] = manifest
+    expected = places(manifest.artifact if isinstance(manifest, Manifest) else "adapter")
+    for kind, path in expected.items():
+        found = attempt(path, lambda content, kind=kind, path=path: parse_document(kind, content, path))  # type: ignore[misc]
+        if found is not None:
+            records[kind] = found
+    config, card = attempt(CONFIG, _config, _MOST_CONFIG), attempt(CARD, _text)
+    return Documents(records, config, card, expected, faults)
+
+
+def _bytes(file: Path | None, lost: str | None, path: str, most: int) -> bytes:
+    if lost is not None:
+        raise UncheckedError(lost)
+    if file is None:
+        what = ", so this is no release of hubtune" if path == MANIFEST else ""
+        raise ContradictedError(f"there is no {path}{what}")
+    if file.stat().st_size > most:
+        raise ContradictedError(f"{path} is longer than the {most:,} bytes that are read of it")
+    return file.read_bytes()
+
+
+def _text(content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise ContradictedError(f"{CARD} is not text in UTF-8") from error
+
+
+def _config(content: bytes) -> TuneConfig:
+    try:
+        text = content.decode()
+        _check_plain(text)
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ContradictedError(f"{CONFIG} is not the plain YAML that hubtune writes") from error
+    return read_dumped(text, CONFIG)
+
+
+def _check_plain(text: str) -> None:
+    """Refuses YAML that grows when it is read, by references, or that is nested without bound."""
+    depth = 0
+    for token in yaml.scan(text, Loader=yaml.SafeLoader):
+        if isinstance(token, yaml.AliasToken | yaml.AnchorToken | yaml.TagToken):
+            raise yaml.YAMLError("references and tags are not read")
+        depth += isinstance(token, _OPENING)
+        depth -= isinstance(token, _CLOSING)
+        if depth > _DEEPEST:
+            raise yaml.YAMLError("nested too deeply")
+
+
+def _fault(error: HubtuneError) -> Fault:
+    if isinstance(error, ContradictedError | UncheckedError):
+        return error
+    return ContradictedError(" ".join([error.message, listed(error.details)]).strip())

@@ -1,0 +1,81 @@
+"""The claim about the evaluation: the published adapter, measured again on the pinned data, gives the same values."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from hubtune.pipeline.extras import require_train
+from hubtune.pipeline.stages import run_evaluate
+from hubtune.pipeline.verifying.model import check_adapter, fetch_input
+from hubtune.pipeline.verifying.outcome import UncheckedError, refuse
+from hubtune.pipeline.verifying.subject import Subject
+from hubtune.records.data import DataRecord
+from hubtune.records.evaluation import EvaluationRecord, Measure
+from hubtune.records.pins import PinSet
+from hubtune.records.progress import Progress
+from hubtune.records.published import PLACES
+from hubtune.records.rundir import RunDirectory
+from hubtune.records.training import TrainingRecord
+
+TOLERANCES = {"fp32": 1e-3, "bf16": 2e-2}
+"""How far a value may be from the recorded one, as a share of it, by precision.
+
+A perplexity is the exponential of a mean over many tokens, so its relative error is the mean's absolute one: logits
+that processors and kernels round differently (see `hubtune.models.probe.TOLERANCES`) average out to less than this."""
+
+
+def check_evaluation(subject: Subject, progress: Progress, folder: Path, *, wanted: bool) -> str:
+    """Measures again, in a run directory made in `folder` from what was published, where that is `wanted`."""
+    if not wanted:
+        raise UncheckedError("measuring again takes time: add --evaluate")
+    require_train("Evaluation")
+    recorded = subject.documents.need(EvaluationRecord)
+    run = _run(subject, folder)
+    pins = run.read(PinSet)
+    fetch_input(pins.base, progress, "the base model")
+    for pin in pins.data:
+        fetch_input(pin, progress, "the data set")
+    measured = run_evaluate(run, progress)
+    refuse(list(_differences(recorded, measured)))
+    found = ", ".join(_shown(measure) for measure in measured.measures)
+    return f"measured again: {found}; within {TOLERANCES[recorded.precision]:.1%} of the recorded values"
+
+
+def _run(subject: Subject, folder: Path) -> RunDirectory:
+    documents = subject.documents
+    if documents.manifest.artifact != "adapter":
+        raise UncheckedError("measuring base against tuned needs the adapter, and the release has merged weights")
+    config, training = documents.need_config(), documents.need(TrainingRecord)
+    # How the card is written has no part in measuring, and its templates are on another disk.
+    without = config.model_copy(update={"card": config.card.model_copy(update={"templates": None})})
+    check_adapter(subject)
+    run = RunDirectory.create(without, path=folder)
+    for kind in (PinSet, DataRecord, TrainingRecord):
+        documents.need(kind)
+        shutil.copyfile(subject.folder / PLACES[kind], run.record_file(kind))
+    run.adapter_dir.mkdir()
+    for name in sorted(training.files.keys() & subject.digests.keys()):
+        if "/" not in name:
+            shutil.copyfile(subject.folder / name, run.adapter_dir / name)
+    return run
+
+
+def _differences(recorded: EvaluationRecord, measured: EvaluationRecord) -> Iterator[str]:
+    known = {(measure.name, measure.split): measure for measure in recorded.measures}
+    found = {(measure.name, measure.split): measure for measure in measured.measures}
+    for key in sorted(known.keys() ^ found.keys()):
+        yield f"{key[0]} on {key[1]} rows is {'recorded' if key in known else 'measured'} only"
+    tolerance = TOLERANCES[measured.precision]
+    for key in sorted(known.keys() & found.keys()):
+        before, now = known[key], found[key]
+        if (before.n, before.status) != (now.n, now.status):
+            yield f"{key[0]}: {now.n} rows, {now.status}; recorded are {before.n} rows, {before.status}"
+        for side in ("base", "tuned"):
+            old, new = getattr(before, side), getattr(now, side)
+            if (old is None) != (new is None) or (old is not None and not abs(new - old) <= tolerance * abs(old)):
+                yield f"{key[0]} of the {side} model is {new}, and {old} is recorded"
+
+
+def _shown(measure: Measure) -> str:
+    sides = [f"{name} {value:.4g}" for name, value in (("base", measure.base), ("tuned", measure.tuned)) if value]
+    return f"{measure.name} on {measure.n} {measure.split} rows ({', '.join(sides)})"

@@ -1,0 +1,85 @@
+"""Claims about what a release was made from: the pinned base model and each data set can still be had."""
+
+import json
+
+from hubtune.hub.read import Resolved, check_access, resolve
+from hubtune.pin.files import check_safetensors
+from hubtune.pipeline.verifying.documents import MOST_BYTES
+from hubtune.pipeline.verifying.outcome import ContradictedError, UncheckedError
+from hubtune.pipeline.verifying.subject import Subject
+from hubtune.records.pins import Pin, PinSet, RepoType
+
+ADAPTER_CONFIG = "adapter_config.json"
+
+
+def pins_of(subject: Subject) -> PinSet:
+    """Returns what the release says that it was made from: by its manifest, else by its lock.
+
+    Raises:
+        UncheckedError: Neither can be read.
+    """
+    documents = subject.documents
+    return documents.need(PinSet) if documents.has_no_manifest else documents.manifest.pins
+
+
+def check_base(subject: Subject) -> str:
+    """Checks that the base model is there at its commit, and that the adapter names just that."""
+    pin = pins_of(subject).base
+    found = _pinned(pin, "model")
+    check_safetensors(pin.repo, pin.commit, found.files)
+    if subject.documents.has_no_manifest:
+        return f"{pin.repo} is there at {pin.commit}, by the lock; no manifest says which adapter is the release's"
+    if subject.documents.manifest.artifact == "adapter":
+        named = adapter_settings(subject)
+        base, revision = named.get("base_model_name_or_path"), named.get("revision")
+        if (base, revision) != (pin.repo, pin.commit):
+            raise ContradictedError(
+                f"the pins name {pin.repo} at {pin.commit}, and {ADAPTER_CONFIG} names {base} at {revision}"
+            )
+    return f"{pin.repo} is there at {pin.commit}, with safetensors{_gated(found)}"
+
+
+def check_data(pin: Pin) -> str:
+    """Checks that a data set is there at its commit."""
+    found = _pinned(pin, "dataset")
+    return f"{pin.repo} is there at {pin.commit}{_gated(found)}"
+
+
+def adapter_settings(subject: Subject) -> dict[str, object]:
+    """Returns what adapter_config.json says.
+
+    Raises:
+        ContradictedError: It is missing, or is not a JSON object.
+        UncheckedError: It did not come.
+    """
+    if ADAPTER_CONFIG in subject.lost:
+        raise UncheckedError(subject.lost[ADAPTER_CONFIG])
+    if ADAPTER_CONFIG not in subject.digests:
+        raise ContradictedError(f"the manifest lists no {ADAPTER_CONFIG} that is there")
+    file = subject.folder / ADAPTER_CONFIG
+    try:
+        values = json.loads(file.read_bytes()) if file.stat().st_size <= MOST_BYTES else None
+    except (ValueError, RecursionError):
+        values = None
+    if not isinstance(values, dict):
+        raise ContradictedError(f"{ADAPTER_CONFIG} is not a JSON object")
+    return values
+
+
+def _pinned(pin: Pin, kind: RepoType) -> Resolved:
+    if pin.type != kind:
+        raise ContradictedError(f"{pin.repo} is pinned as a {pin.type}, and has to be a {kind}")
+    found = resolve(pin.repo, kind, pin.commit)
+    if found.commit != pin.commit:
+        raise ContradictedError(f"{pin.repo} has no commit {pin.commit}: that name leads to {found.commit}")
+    if found.license != pin.license:
+        raise ContradictedError(
+            f"{pin.repo} at {pin.commit} states the licence {found.license!r}, and the pin says {pin.license!r}"
+        )
+    if found.gated:
+        check_access(pin.repo, kind)
+    return found
+
+
+def _gated(found: Resolved) -> str:
+    return " (gated, and open to you)" if found.gated else ""

@@ -1,0 +1,134 @@
+"""Claims about the model: it loads as it does for a consumer, and says what the probe recorded."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hubtune.hub.read import resolve
+from hubtune.hub.snapshot import download_size, fetch
+from hubtune.pin.files import check_safetensors
+from hubtune.pipeline.extras import require_train
+from hubtune.pipeline.verifying.inputs import ADAPTER_CONFIG, adapter_settings, pins_of
+from hubtune.pipeline.verifying.outcome import ContradictedError, UncheckedError, judged, listed
+from hubtune.pipeline.verifying.probe import check_probe
+from hubtune.pipeline.verifying.subject import Subject
+from hubtune.records.merge import MergeRecord
+from hubtune.records.pins import Pin
+from hubtune.records.progress import Progress
+from hubtune.records.training import TrainingRecord
+from hubtune.records.verification import Claim
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+_WEIGHTS = "adapter_model.safetensors"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A release in memory.
+
+    Attributes:
+        base: The base model's snapshot; None for merged weights.
+        precision: What the weights are held in.
+    """
+
+    model: "PreTrainedModel"
+    tokenizer: "PreTrainedTokenizerBase"
+    base: Path | None
+    precision: str
+
+
+def check_model(subject: Subject, progress: Progress) -> list[Claim]:
+    """Loads the release and replays its probe: the claims `model` and `probe`."""
+    loaded: list[Loaded] = []
+
+    def load() -> str:
+        require_train("Loading a model")
+        loaded.append(_load(subject, progress))
+        return f"it loads {_on(subject)} in {loaded[0].precision}"
+
+    def ask() -> str:
+        if not loaded:
+            raise UncheckedError("the model could not be loaded")
+        with progress.task("Asking the probe's prompts again", 1) as task:
+            answer = check_probe(subject, loaded[0])
+            task.advance()
+        return answer
+
+    return [judged("model", load), judged("probe", ask)]
+
+
+def fetch_input(pin: Pin, progress: Progress, label: str) -> Path:
+    """Fetches the snapshot of an input, at its commit.
+
+    Raises:
+        HubError: It cannot be had.
+    """
+    size = download_size(pin.type, resolve(pin.repo, pin.type, pin.commit).files)
+    with progress.task(f"Fetching {label} {pin.repo}", size, unit="bytes") as task:
+        return fetch(pin, lambda count: task.advance(count))
+
+
+def _load(subject: Subject, progress: Progress) -> Loaded:
+    from hubtune.models.consumer import load_release
+
+    if subject.documents.has_no_manifest:
+        raise UncheckedError("no manifest lists the files to load")
+    missing = [path for path in subject.lost if path.endswith((".safetensors", ".json", ".model", ".txt", ".jinja"))]
+    if missing:
+        raise UncheckedError(listed([subject.lost[path] for path in sorted(missing)]))
+    base = None
+    if subject.documents.manifest.artifact == "adapter":
+        check_adapter(subject)
+        base = fetch_input(pins_of(subject).base, progress, "the base model")
+    else:
+        check_safetensors(subject.repo, subject.commit, subject.digests)
+        if ADAPTER_CONFIG in subject.digests:
+            raise ContradictedError(f"transformers would load the adapter that {ADAPTER_CONFIG} names over the weights")
+    precision = _precision(subject)
+    with progress.task(f"Loading {subject.repo}", 1) as task:
+        model, tokenizer = load_release(subject.folder, base, precision, subject.repo)
+        task.advance()
+    return Loaded(model, tokenizer, base, precision)
+
+
+def _precision(subject: Subject) -> str:
+    from hubtune.models.probe import TOLERANCES
+
+    documents = subject.documents
+    merged = documents.manifest.artifact == "merged"
+    recorded = documents.need(MergeRecord).dtype if merged else documents.need(TrainingRecord).precision
+    if recorded not in TOLERANCES:
+        raise ContradictedError(f"its weights are recorded to be {recorded}, which no release of hubtune has")
+    return recorded
+
+
+def check_adapter(subject: Subject) -> None:
+    """Refuses an adapter that peft would read as pickle, and settings that no release of hubtune has.
+
+    Raises:
+        ContradictedError: It is one, or has some.
+    """
+    if _WEIGHTS not in subject.digests:
+        raise ContradictedError(f"the manifest lists no {_WEIGHTS} that is there; other formats are not loaded")
+    named = adapter_settings(subject)
+    lora = subject.documents.need_config().train.lora
+    expected = {"peft_type": "LORA", "r": lora.r, "lora_alpha": lora.alpha}
+    differing = [
+        f"{key} {named.get(key)!r}, not {value!r}" for key, value in expected.items() if named.get(key) != value
+    ]
+    targets = named.get("target_modules")
+    # A text would be a pattern, which can be made to take for ever.
+    if not isinstance(targets, list):
+        differing.append("target_modules that are not a list")
+    if differing:
+        raise ContradictedError(f"adapter_config.json has {listed(differing)}")
+
+
+def _on(subject: Subject) -> str:
+    if subject.documents.manifest.artifact != "adapter":
+        return "by itself"
+    pin = pins_of(subject).base
+    return f"on {pin.repo} at {pin.commit}"

@@ -1,0 +1,130 @@
+"""The claim about records: they are those of one run, and config, manifest and files are of the same run."""
+
+from collections.abc import Iterator, Mapping
+
+from hubtune import __version__
+from hubtune.config.load import evaluation_digest, training_digest
+from hubtune.config.schema import TuneConfig
+from hubtune.pipeline.verifying.documents import Documents
+from hubtune.pipeline.verifying.outcome import ContradictedError, UncheckedError, listed, refuse
+from hubtune.pipeline.verifying.subject import Subject
+from hubtune.records.base import Record
+from hubtune.records.data import DataRecord
+from hubtune.records.evaluation import EvaluationRecord
+from hubtune.records.licenses import LicenseRecord
+from hubtune.records.merge import MergeRecord
+from hubtune.records.model_files import GENERATION_CONFIG
+from hubtune.records.pins import PinSet
+from hubtune.records.probe import MergedProbeRecord, ProbeRecord
+from hubtune.records.published import CARD, CONFIG, MERGE, PLACES, record_name
+from hubtune.records.release import Manifest
+from hubtune.records.training import TrainingRecord
+
+# What each stage makes its record from; a record that names less could be of any run.
+_UPSTREAM: dict[type[Record], frozenset[str]] = {
+    LicenseRecord: frozenset({"pins.json"}),
+    DataRecord: frozenset({"config", "pins.json"}),
+    TrainingRecord: frozenset({"config", "pins.json", "data.json"}),
+    EvaluationRecord: frozenset({"config", "evaluate", "data.json", "training.json"}),
+    ProbeRecord: frozenset({"training.json"}),
+    MergeRecord: frozenset({"pins.json", "training.json"}),
+    MergedProbeRecord: frozenset({"merge.json"}),
+}
+_SECTIONS = ("config", "evaluate")
+
+
+def check_records(subject: Subject) -> str:
+    """Checks each record against the manifest and against those that it was made from."""
+    documents = subject.documents
+    manifest = documents.manifest
+    broken = [fault for path, fault in sorted(documents.faults.items()) if path != CARD]
+    faults = [fault.message for fault in broken if isinstance(fault, ContradictedError)]
+    faults += _against_manifest(subject, manifest)
+    config = documents.config
+    # What a section's digest is over changes with the keys that a version knows.
+    comparable = manifest.hubtune == __version__
+    if config is not None:
+        known = _digests(subject, config)
+        faults += _upstream(documents, known, leave_out=() if comparable else _SECTIONS)
+    if not broken:
+        faults += [*_of_one_run(documents, manifest), *_weights(subject, manifest)]
+    refuse(faults)
+    if broken:
+        raise UncheckedError(listed([fault.message for fault in broken]))
+    if not comparable:
+        raise UncheckedError(
+            f"they agree with the manifest, and were written by hubtune {manifest.hubtune}: whether the config is "
+            f"theirs, that version can tell and {__version__} cannot"
+        )
+    return f"{len(documents.places)} records and the config are those of the manifest, and were made from one another"
+
+
+def _against_manifest(subject: Subject, manifest: Manifest) -> Iterator[str]:
+    names = {record_name(place): place for place in subject.documents.places.values()}
+    for name, place in names.items():
+        digest = manifest.records.get(name)
+        if digest is None:
+            yield f"the manifest does not list {name}"
+        elif place in subject.digests and subject.digests[place] != digest:
+            yield f"{place} is not the {name} that the manifest lists"
+    for name in sorted(manifest.records.keys() - names.keys()):
+        yield f"the manifest lists a record that no release has: {name}"
+    if CONFIG in subject.digests and subject.digests[CONFIG] != manifest.config:
+        yield f"{CONFIG} is not the config that the manifest lists"
+
+
+def _digests(subject: Subject, config: TuneConfig) -> dict[str, str]:
+    records = {record_name(place): subject.digests.get(place, "") for place in subject.documents.places.values()}
+    return {**records, "config": training_digest(config), "evaluate": evaluation_digest(config)}
+
+
+def _upstream(documents: Documents, known: Mapping[str, str], leave_out: tuple[str, ...]) -> Iterator[str]:
+    for kind, place in documents.places.items():
+        record, needed = documents.records.get(kind), _UPSTREAM.get(kind, frozenset())
+        if record is None or not needed:
+            continue
+        stated: dict[str, str] = getattr(record, "upstream")  # noqa: B009 - every kind of the table has it
+        for name in sorted(needed - stated.keys()):
+            yield f"{place} does not say from which {name} it was made"
+        for name, digest in sorted(stated.items()):
+            if name not in leave_out and known.get(name) != digest:
+                yield f"{place} was made from another {name}"
+
+
+def _of_one_run(documents: Documents, manifest: Manifest) -> Iterator[str]:
+    """Compares what several documents say; all of them can be read."""
+    config, pins = documents.need_config(), documents.need(PinSet)
+    data, training = documents.need(DataRecord), documents.need(TrainingRecord)
+    if pins != manifest.pins:
+        yield f"{PLACES[PinSet]} has other pins than the manifest"
+    target = (config.publish.repo, config.publish.tag, config.publish.artifact)
+    if target != (manifest.repo, manifest.tag, manifest.artifact):
+        yield "the config names another repository, tag or artifact than the manifest"
+    if training.environment != manifest.environment:
+        yield "the training was done in another environment than the manifest says"
+    if config.base.repo != pins.base.repo or [entry.repo for entry in config.data] != [pin.repo for pin in pins.data]:
+        yield "the config names other inputs than the pins"
+    if [(source.repo, source.commit) for source in data.sources] != [(pin.repo, pin.commit) for pin in pins.data]:
+        yield f"{PLACES[DataRecord]} tells of other data sets than the pins"
+    if documents.need(EvaluationRecord).precision != training.precision:
+        yield "the evaluation was of another precision than the training"
+    merged = documents.need(MergeRecord) if manifest.artifact == "merged" else None
+    if documents.need(ProbeRecord).precision != (merged.dtype if merged else training.precision):
+        yield "the probe was of another precision than the model"
+    if merged and (merged.base.repo, merged.base.commit, merged.adapter) != (pins.base.repo, pins.base.commit, None):
+        yield f"{MERGE} tells of another base model or adapter than those of this run"
+    trained = {name: digest for name, digest in training.files.items() if name != GENERATION_CONFIG}
+    if merged and merged.adapter_files != trained:
+        yield f"{MERGE} tells of another adapter than the one that was trained"
+
+
+def _weights(subject: Subject, manifest: Manifest) -> Iterator[str]:
+    trained = subject.documents.need(TrainingRecord).files
+    made = trained
+    if manifest.artifact == "merged":
+        # The settings are those of the tuned model, which the training wrote.
+        settings = {name: digest for name, digest in trained.items() if name == GENERATION_CONFIG}
+        made = {**subject.documents.need(MergeRecord).files, **settings}
+    for name, digest in sorted(made.items()):
+        if manifest.files.get(name) != digest or subject.digests.get(name) != digest:
+            yield f"{name} is not the one that the run made"

@@ -1,0 +1,77 @@
+"""The job of `hubtune verify`: every claim of a release, each checked by itself."""
+
+import tempfile
+from pathlib import Path
+
+from hubtune import __version__
+from hubtune.config.fields import is_commit
+from hubtune.errors import ConfigError, HubtuneError
+from hubtune.pipeline.verifying.card import check_card
+from hubtune.pipeline.verifying.evaluation import check_evaluation
+from hubtune.pipeline.verifying.files import check_files
+from hubtune.pipeline.verifying.inputs import check_base, check_data, pins_of
+from hubtune.pipeline.verifying.licences import check_licences
+from hubtune.pipeline.verifying.model import check_model
+from hubtune.pipeline.verifying.outcome import judged
+from hubtune.pipeline.verifying.records import check_records
+from hubtune.pipeline.verifying.repository import check_origin, check_repository
+from hubtune.pipeline.verifying.subject import Subject, fetch_subject
+from hubtune.records.progress import Progress
+from hubtune.records.verification import Claim, VerificationRecord
+
+# Each costs a request; a forged manifest could list thousands.
+_MOST_DATA = 100
+
+
+def verify_release(
+    repo: str, revision: str, progress: Progress, *, announced: str | None = None, evaluate: bool = False
+) -> VerificationRecord:
+    """Checks all that a release says of itself, with nothing but what is public.
+
+    Args:
+        repo: A model repository.
+        revision: A tag, a branch or a commit; it is asked for once.
+        progress: Told of each slow step.
+        announced: The commit, 40 hexadecimal digits, that the publisher announced.
+        evaluate: Measure base and tuned model again, too.
+
+    Raises:
+        ConfigError: `announced` is not a whole commit.
+        HubError: The repository or the revision cannot be read at all.
+        DiskFullError: There is no room for the release's files.
+    """
+    if announced is not None and not is_commit(announced):
+        raise ConfigError(
+            f"{announced!r} is not a commit: 40 hexadecimal digits in lower case.",
+            hint="Give the whole commit that the publisher announced; a shorter one can be met by trying.",
+        )
+    with tempfile.TemporaryDirectory(prefix="hubtune-verify-") as scratch:
+        folder = Path(scratch, "release")
+        folder.mkdir()
+        subject = fetch_subject(repo, revision, folder, progress)
+        claims = [
+            judged("repository", lambda: check_repository(subject)),
+            judged("files", lambda: check_files(subject)),
+            judged("records", lambda: check_records(subject)),
+            judged("licences", lambda: check_licences(subject)),
+            judged("card", lambda: check_card(subject)),
+            judged("base", lambda: check_base(subject)),
+            *_data(subject),
+            *check_model(subject, progress),
+            judged("evaluation", lambda: check_evaluation(subject, progress, Path(scratch, "run"), wanted=evaluate)),
+            judged("origin", lambda: check_origin(subject, announced)),
+        ]
+    return VerificationRecord(repo=repo, requested=revision, commit=subject.commit, hubtune=__version__, claims=claims)
+
+
+def _data(subject: Subject) -> list[Claim]:
+    try:
+        pins = pins_of(subject).data
+    except HubtuneError as error:
+        return [Claim(name="data", status="unchecked", detail=error.message)]
+    distinct = list({(pin.repo, pin.commit): pin for pin in pins}.values())
+    claims = [judged(f"data:{pin.repo}", lambda pin=pin: check_data(pin)) for pin in distinct[:_MOST_DATA]]  # type: ignore[misc]
+    if len(distinct) > _MOST_DATA:
+        text = f"{len(distinct) - _MOST_DATA} more data sets are listed than are asked for"
+        claims.append(Claim(name="data", status="unchecked", detail=text))
+    return claims
