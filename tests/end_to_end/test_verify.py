@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save
 
 from hubtune.cli.claims import claim_lines
 from hubtune.cli.main import app
+from hubtune.config.target import TargetOptions
 from hubtune.errors import ConfigError, RevisionNotFoundError, VerificationError
 from hubtune.pipeline.stages import run_evaluate, run_publish
 from hubtune.pipeline.verifying.files import check_files
@@ -26,7 +27,7 @@ from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord
 from tests.end_to_end.verifying import ALWAYS, TAG, Forge, contradicted, detail, statuses, verify
 from tests.end_to_end.worlds import TARGET, World
-from tests.served_hub import serve
+from tests.served_hub import ServedHub, serve
 
 
 @pytest.fixture(scope="module")
@@ -402,6 +403,12 @@ def _other_weights(run: RunDirectory) -> None:
         run.write(record.model_copy(update={"upstream": run.digests(*record.upstream)}))
 
 
+def _make_way(hub: ServedHub) -> None:
+    """Takes away the release, as who may write to the repository can."""
+    hub.api.delete_tag(TARGET, tag=TAG)
+    hub.api.delete_file(MANIFEST, TARGET)
+
+
 def test_a_release_that_was_forged_as_a_whole_is_told_by_the_announced_commit_alone(
     finished: World, monkeypatch: pytest.MonkeyPatch, listener
 ):
@@ -409,14 +416,14 @@ def test_a_release_that_was_forged_as_a_whole_is_told_by_the_announced_commit_al
         honest = hub.tags(TARGET)[TAG]
         run = RunDirectory.open(finished.run_dir)
         _other_weights(run)
-        hub.api.delete_tag(TARGET, tag=TAG)
+        _make_way(hub)
         run_publish(run, listener)
         assert set(contradicted(verify())) == {"probe"}
         assert set(contradicted(verify(evaluate=True))) == {"probe", "evaluation"}
 
         # Whoever measures again has records that are right about the wrong weights.
         run_evaluate(run, listener)
-        hub.api.delete_tag(TARGET, tag=TAG)
+        _make_way(hub)
         run_publish(run, listener)
         record = verify()
         assert not record.contradicted, record
@@ -433,7 +440,7 @@ def test_merged_weights_are_verified_by_themselves_and_by_the_record_of_their_me
         run = RunDirectory.open(finished.run_dir)
         publish = run.config().publish.model_copy(update={"artifact": "merged"})
         run.write_config(run.config().model_copy(update={"publish": publish}))
-        run_publish(run, listener, repo=repo)
+        run_publish(run, listener, TargetOptions(repo=repo))
         record = verify_release(repo, TAG, listener, evaluate=True)
 
     assert statuses(record) == {
@@ -447,7 +454,7 @@ def test_merged_weights_are_verified_by_themselves_and_by_the_record_of_their_me
 def test_a_tag_that_was_moved_to_another_release_is_told(finished: World, monkeypatch: pytest.MonkeyPatch, listener):
     with serve(finished.hub, finished.root / "home/hub", monkeypatch) as hub:
         first = hub.tags(TARGET)[TAG]
-        second = run_publish(RunDirectory.open(finished.run_dir), listener, tag="v1.1.0").commit
+        second = run_publish(RunDirectory.open(finished.run_dir), listener, TargetOptions(tag="v1.1.0")).commit
         assert not verify("v1.1.0").contradicted
         hub.api.delete_tag(TARGET, tag=TAG)
         hub.api.create_tag(TARGET, tag=TAG, revision=second)
