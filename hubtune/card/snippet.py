@@ -101,7 +101,7 @@ def example_prompt(inputs: CardInputs) -> str:
     if prompt:
         return prompt[:_LONGEST_PROMPT]
     leading = ""
-    for literal, column, _, _ in string.Formatter().parse(inputs.data.sources[0].template):
+    for literal, column, _, _ in string.Formatter().parse(inputs.data.sources[0].template or ""):
         leading += literal
         if column is not None:
             break

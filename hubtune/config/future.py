@@ -7,9 +7,7 @@ FUTURE_KEYS = frozenset(
     {
         "base.adapter",
         "base.tokenizer",
-        "data.loss_on",
         "data.path",
-        "data.weight",
         "evaluate.canaries",
         "publish.branch",
         "publish.policy",
@@ -20,7 +18,6 @@ FUTURE_KEYS = frozenset(
 )
 
 FUTURE_VALUES: dict[str, frozenset[str]] = {
-    "data.format": frozenset({"prompt_completion", "instruction", "chat", "classification"}),
     "publish.artifact": frozenset({"merged"}),
     "train.batch_size": frozenset({"auto"}),
     "train.method": frozenset({"qlora", "full", "freeze"}),

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from hubtune.config import yamldoc
 from hubtune.config.future import FUTURE_KEYS, FUTURE_VALUES
 from hubtune.config.schema import TuneConfig
-from hubtune.config.statement_files import read_statement_files
+from hubtune.config.statement_files import read_chat_template_files, read_statement_files
 from hubtune.config.yamldoc import Mapping, Problem, Value
 from hubtune.errors import ConfigError
 
@@ -51,7 +51,7 @@ def parse_config(
     """Validates a config given as YAML text; see `load_config`. Files that it names are looked for from `folder`."""
     mapping, problems = yamldoc.parse(text)
     problems += _apply_overrides(mapping, overrides)
-    problems += read_statement_files(mapping, folder)
+    problems += read_statement_files(mapping, folder) + read_chat_template_files(mapping, folder)
     _locate_templates(mapping, folder)
     config: TuneConfig | None = None
     if mapping or not problems:
@@ -80,7 +80,7 @@ def training_digest(config: TuneConfig) -> str:
     The card and the release are left out, so that a text on the card can be mended without training again; so is how
     the held-out rows are measured.
     """
-    values = config.model_dump(mode="json", include={"base", "data", "train"})
+    values = config.model_dump(mode="json", include={"base", "data", "rows", "train"})
     return _digest({**values, "held_out": config.evaluate.model_dump(include={"holdout", "seed", "max_items"})})
 
 

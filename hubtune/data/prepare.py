@@ -5,19 +5,22 @@ fingerprints instead of storing the rows a second time.
 """
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.config.schema import TuneConfig
-from hubtune.data.rows import read_rows
-from hubtune.data.split import METHOD, held_out_mask
-from hubtune.data.texts import render_rows
-from hubtune.data.tokens import Example, encode
-from hubtune.errors import EmptySplitError, RecordError
+from hubtune.data.formats.classes import LabelSet
+from hubtune.data.mix import interleave
+from hubtune.data.source import Kept, Source, read_source
+from hubtune.data.split import GIVEN_METHOD, GROUP_METHOD, METHOD, copies_of_held_out, held_out_mask
+from hubtune.data.tokens import Example
+from hubtune.errors import DataError, EmptySplitError, RecordError
 from hubtune.hub.cards import languages_of
-from hubtune.records.data import DataRecord, SourceRecord, SplitRecord
+from hubtune.records.base import sha256_bytes
+from hubtune.records.data import DataRecord, MixRecord, SourceRecord, SplitRecord
 from hubtune.records.pins import PinSet
 from hubtune.records.progress import Progress
 
@@ -32,18 +35,25 @@ class Prepared:
     train: list[Example]
     held_out: list[Example]
     sources: list[SourceRecord]
+    train_left_out: int
     held_out_left_out: int
     max_length: int
+    split_method: str
+    labels: LabelSet | None
+    mix: MixRecord | None
 
     def record(self, upstream: dict[str, str]) -> DataRecord:
         """Returns the data record."""
         return DataRecord(
             upstream=upstream,
             sources=self.sources,
-            train=_count(self.train),
-            held_out=_count(self.held_out, self.held_out_left_out),
-            split_method=METHOD,
+            train=_count(self.train, self.train_left_out, self.labels),
+            held_out=_count(self.held_out, self.held_out_left_out, self.labels),
+            split_method=self.split_method,
             max_length=self.max_length,
+            labels=None if self.labels is None else list(self.labels.names),
+            several_labels=self.labels is not None and self.labels.several,
+            mix=self.mix,
         )
 
     def check(self, record: DataRecord) -> None:
@@ -69,7 +79,7 @@ def prepare(
     *,
     context: int | None = None,
 ) -> Prepared:
-    """Reads, renders, splits and encodes all data sets of a run.
+    """Reads, writes, splits and encodes all data sets of a run.
 
     Args:
         config: The run's config.
@@ -81,62 +91,167 @@ def prepare(
 
     Raises:
         DataError: A data set cannot be used; the subclass and the message say why.
+        ConfigError: A data set holds conversations, and there is no chat template.
     """
-    texts: list[str] = []
-    sources: list[SourceRecord] = []
-    with progress.task("Reading the data", len(config.data)) as task:
-        for entry, pin, folder in zip(config.data, pins.data, folders, strict=True):
-            rendered = render_rows(read_rows(folder, entry), entry.row_template)
-            if not rendered.kept:
-                raise EmptySplitError(
-                    f"No row of {entry.repo} ({entry.split}) can be used: "
-                    + ", ".join(f"{count} times {reason}" for reason, count in rendered.dropped.items()),
-                    hint="Look at the columns that the template names.",
-                )
-            texts += rendered.kept
-            sources.append(
-                SourceRecord(
-                    repo=pin.repo,
-                    commit=pin.commit,
-                    name=entry.name,
-                    split=entry.split,
-                    format=entry.row_format,
-                    template=entry.row_template,
-                    rows=rendered.rows,
-                    kept=len(rendered.kept),
-                    dropped=rendered.dropped,
-                    languages=languages_of(folder),
-                    prompt=rendered.prompt,
-                    fingerprint=rendered.fingerprint,
-                )
-            )
-            task.advance(note=f"{pin.repo}: {len(rendered.kept)} of {rendered.rows} rows kept")
-    mask = held_out_mask(texts, config.evaluate.holdout, config.evaluate.seed)
-    if not any(mask):
-        raise EmptySplitError(
-            "All rows have the same text, so none can be held out to measure on.",
-            hint="Use a data set with more than one distinct row.",
-        )
-    held_out = [text for text, held in zip(texts, mask, strict=True) if held]
-    train = [text for text, held in zip(texts, mask, strict=True) if not held]
-    limit = config.evaluate.max_items or len(held_out)
-    measured = random.Random(config.evaluate.seed).sample(held_out, min(limit, len(held_out)))  # noqa: S311 - no secret
     length = min(config.train.max_length, context or config.train.max_length)
     if length < config.train.max_length:
         progress.warn(f"{pins.base.repo} reads at most {length} tokens: rows are cut there, before train.max_length")
+    sources = _read(config, pins, folders, tokenizer, length, progress)
+    labels = _common_labels(sources)
+    train, held_out = _split(config, sources)
+    order = _order(config, train)
+    limit = min(config.evaluate.max_items or len(held_out), len(held_out))
+    measured = random.Random(config.evaluate.seed).sample(held_out, limit)  # noqa: S311 - no secret
+    mixed = config.rows.mix == "interleave"
     return Prepared(
-        train=encode(train, tokenizer, length),
-        held_out=encode(measured, tokenizer, length),
-        sources=sources,
+        train=[train[source][row].example for source, row in order],
+        held_out=[kept.example for kept in measured],
+        sources=[
+            _source_record(config, number, pins, folder, source, order if mixed else None)
+            for number, (folder, source) in enumerate(zip(folders, sources, strict=True))
+        ],
+        train_left_out=sum(len(rows) for rows in train) - len(set(order)),
         held_out_left_out=len(held_out) - len(measured),
         max_length=length,
+        split_method=_method(config),
+        labels=labels,
+        mix=MixRecord(stop=config.rows.stop, seed=config.rows.seed, weights=[entry.weight for entry in config.data])
+        if mixed
+        else None,
     )
 
 
-def _count(examples: Sequence[Example], left_out: int = 0) -> SplitRecord:
+def _read(
+    config: TuneConfig,
+    pins: PinSet,
+    folders: Sequence[Path],
+    tokenizer: "PreTrainedTokenizerBase",
+    length: int,
+    progress: Progress,
+) -> list[Source]:
+    sources = []
+    with progress.task("Reading the data", len(config.data)) as task:
+        for entry, pin, folder in zip(config.data, pins.data, folders, strict=True):
+            source = read_source(entry, folder, pin.repo, tokenizer, length)
+            chosen = source.format
+            if chosen.inferred:
+                columns = ", ".join(chosen.columns.values())
+                progress.say(f"{pin.repo}: no format is stated, and the columns ({columns}) look like {chosen.kind}")
+            for warning in source.warnings:
+                progress.warn(warning)
+            source.require_usable(config.rows.max_dropped)
+            for line in source.tally.lines():
+                progress.warn(f"{pin.repo}: left out {line}")
+            sources.append(source)
+            task.advance(note=f"{pin.repo}: {len(source.kept)} of {source.rows} rows kept")
+    return sources
+
+
+def _common_labels(sources: Sequence[Source]) -> LabelSet | None:
+    """Returns the classes of all data sets.
+
+    Raises:
+        DataError: They have different classes, or only some of them are to be classified.
+    """
+    first = sources[0]
+    for other in sources[1:]:
+        if (other.labels is None) != (first.labels is None):
+            raise DataError(
+                f"{first.name} has rows of format {first.format.kind}, and {other.name} of {other.format.kind}: "
+                "one model cannot learn to write and to classify.",
+                hint="Use data sets of one kind, or state their `format`.",
+            )
+        if other.labels != first.labels:
+            raise DataError(
+                f"{first.name} and {other.name} have different labels.",
+                details=[f"{source.name}: {', '.join(source.labels.names)}" for source in sources if source.labels],
+                hint="State the same `labels` for each data set, in the order of their ids.",
+            )
+    return first.labels
+
+
+def _split(config: TuneConfig, sources: Sequence[Source]) -> tuple[list[list[Kept]], list[Kept]]:
+    """Returns the rows to train on of each data set, and all those that are held out.
+
+    Raises:
+        EmptySplitError: One of the two parts would have no rows.
+    """
+    every = [(number, kept) for number, source in enumerate(sources) for kept in source.kept]
+    drawn = [place for place, (number, _) in enumerate(every) if config.data[number].held_out_split is None]
+    keys = [every[place][1].group or every[place][1].example.text for place in drawn]
+    mask = [kept.held_out for _, kept in every]
+    for place, out in zip(drawn, held_out_mask(keys, config.evaluate.holdout, config.evaluate.seed), strict=True):
+        mask[place] = out
+    if not any(mask):
+        grouped = any(entry.group_by for entry in config.data)
+        raise EmptySplitError(
+            f"All rows have the same {'group' if grouped else 'text'}, so none can be held out to measure on.",
+            hint="Use a data set with more than one distinct row" + (", or leave `group_by` out." if grouped else "."),
+        )
+    copies = copies_of_held_out([kept.example.text for _, kept in every], mask)
+    train: list[list[Kept]] = [[] for _ in sources]
+    left_out: list[list[Kept]] = [[] for _ in sources]
+    for (number, kept), out, copy in zip(every, mask, copies, strict=True):
+        if not out:
+            (left_out if copy else train)[number].append(kept)
+    for source, rows in zip(sources, left_out, strict=True):
+        source.leave_out(rows)
+    if not any(train):
+        raise EmptySplitError(
+            "Every row to train on is held out as well.", hint="Use a held-out split that holds other rows."
+        )
+    return train, [kept for (_, kept), out in zip(every, mask, strict=True) if out]
+
+
+def _order(config: TuneConfig, train: Sequence[Sequence[Kept]]) -> list[tuple[int, int]]:
+    sizes = [len(rows) for rows in train]
+    if config.rows.mix == "interleave":
+        return interleave(sizes, [entry.weight for entry in config.data], config.rows.stop, config.rows.seed)
+    return [(source, row) for source, size in enumerate(sizes) for row in range(size)]
+
+
+def _method(config: TuneConfig) -> str:
+    methods = [
+        GIVEN_METHOD if entry.held_out_split else GROUP_METHOD if entry.group_by else METHOD for entry in config.data
+    ]
+    return "; ".join(dict.fromkeys(methods))
+
+
+def _source_record(
+    config: TuneConfig, number: int, pins: PinSet, folder: Path, source: Source, order: list[tuple[int, int]] | None
+) -> SourceRecord:
+    entry, pin = config.data[number], pins.data[number]
+    return SourceRecord(
+        repo=pin.repo,
+        commit=pin.commit,
+        name=entry.name,
+        split=entry.split,
+        held_out_split=entry.held_out_split,
+        group_by=entry.group_by,
+        format=source.format.kind,
+        inferred=source.format.inferred,
+        template=source.format.template,
+        columns=dict(source.format.columns),
+        chat_template=None if source.chat_template is None else sha256_bytes(source.chat_template.encode()),
+        loss_on=source.format.loss_on,
+        rows=source.rows,
+        kept=len(source.kept),
+        dropped=source.tally.dropped(),
+        first_dropped=source.tally.first_rows(),
+        trained=None if order is None else sum(drawn == number for drawn, _ in order),
+        languages=languages_of(folder),
+        prompt=source.prompt,
+        fingerprint=source.fingerprint,
+    )
+
+
+def _count(examples: Sequence[Example], left_out: int, labels: LabelSet | None) -> SplitRecord:
+    classes: Counter[int] = Counter(label for example in examples for label in example.labels) if labels else Counter()
     return SplitRecord(
         rows=len(examples),
         tokens=sum(len(example.input_ids) for example in examples),
+        learnt=None if labels else sum(example.learnt for example in examples),
         truncated=sum(example.truncated for example in examples),
         left_out=left_out,
+        classes={name: classes[number] for number, name in enumerate(labels.names)} if labels else {},
     )

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from hubtune.config.schema import BaseModelConfig, DataConfig, TuneConfig
+from hubtune.config.data import DataConfig
+from hubtune.config.schema import BaseModelConfig, TuneConfig
 from hubtune.errors import LockError, RecordError
 from hubtune.records.base import write_atomic
 from hubtune.records.pins import Pin, PinSet

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from hubtune.config.schema import BaseModelConfig, DataConfig, TuneConfig
+from hubtune.config.data import DataConfig
+from hubtune.config.schema import BaseModelConfig, TuneConfig
 from hubtune.hub.read import check_access, resolve
 from hubtune.hub.snapshot import download_size, fetch
 from hubtune.pin.files import check_safetensors

@@ -8,7 +8,8 @@ from typing import Literal, TypeVar
 
 from hubtune.card.licensing.decision import LicenseDecision
 from hubtune.card.statements import check_statements
-from hubtune.config.schema import BaseModelConfig, DataConfig, TuneConfig
+from hubtune.config.data import DataConfig
+from hubtune.config.schema import BaseModelConfig, TuneConfig
 from hubtune.errors import CheckError, DiskFullError, HubtuneError
 from hubtune.hub.snapshot import cache_folder
 from hubtune.pin.lock import lock_file, read_lock, require_lock

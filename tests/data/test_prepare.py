@@ -43,7 +43,7 @@ def prepare_rows(tmp_path: Path, tokenizer, listener: Listener):
 def test_every_row_is_trained_on_held_out_left_out_or_dropped(prepare_rows):
     rows = [*SAYINGS, {"author": None, "quote": "x"}, {"author": "x", "quote": "  "}, SAYINGS[0]]
 
-    prepared = prepare_rows(rows, overrides=("evaluate.max_items=3",))
+    prepared = prepare_rows(rows, overrides=("evaluate.max_items=3", "rows.max_dropped=0.1"))
     record = prepared.record({})
 
     (source,) = record.sources
@@ -127,8 +127,11 @@ def test_one_distinct_row_leaves_nothing_to_measure_on_and_is_refused(prepare_ro
 
 
 def test_a_data_set_whose_rows_are_all_dropped_is_refused_with_the_reasons(prepare_rows):
-    with pytest.raises(EmptySplitError, match="2 times a field is blank"):
+    with pytest.raises(EmptySplitError, match="No row of org/sayings") as caught:
         prepare_rows([{"author": "", "quote": "x"}, {"author": "y", "quote": " "}])
+
+    (line,) = caught.value.details
+    assert line.startswith("2 rows, first row 1: a field is blank; ")
 
 
 def test_the_reading_is_reported_to_its_end(prepare_rows, listener: Listener):
