@@ -32,11 +32,13 @@ def app(ctx: click.Context, as_json: bool, quiet: bool) -> None:
 
 
 def _add_commands() -> None:
-    from hubtune.cli import card, check, evaluate, hub, license, pin, publish, quickstart, run, train
+    from hubtune.cli import card, check, data, evaluate, hub, init, license, pin, publish, quickstart, run, train
 
     for command in (
         quickstart.quickstart,
+        init.init,
         check.check,
+        data.data,
         pin.pin,
         run.run,
         train.train,

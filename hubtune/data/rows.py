@@ -70,6 +70,15 @@ def read_rows(folder: Path, entry: DataConfig, source: str, split: str | None = 
     return rows
 
 
+def splits_of(folder: Path, name: str | None, source: str) -> list[str]:
+    """Returns the names of a data set's splits, by name.
+
+    Raises:
+        DataError: The files cannot be read.
+    """
+    return sorted(_load(folder, DataConfig(repo=source, name=name), source, "train"))
+
+
 def _load(folder: Path, entry: DataConfig, source: str, split: str) -> "Mapping[str, Dataset | list[Line]]":
     import datasets
     from datasets.exceptions import DatasetGenerationError

@@ -15,6 +15,7 @@ from hubtune.hub.snapshot import cache_folder
 from hubtune.pin.lock import lock_file, read_lock, require_lock
 from hubtune.pin.pinning import Resolution, resolve_pin
 from hubtune.pipeline.licensing import decide_release, fetch_licenses, require_allowed
+from hubtune.pipeline.trainable import check_trainable
 from hubtune.publish.preflight import check_target
 from hubtune.records.base import Record
 from hubtune.records.pins import Pin, PinSet
@@ -125,6 +126,7 @@ def check_run(
             )
         task.advance(note="target")
         checks.attempt("card", lambda: check_statements(config), lambda _: "what the config states is complete")
+        checks.attempt("data", lambda: check_trainable(config), lambda _: "its formats can be trained on")
         lock_path = lock_file(config_file)
         lock = None
         if lock_path.is_file() or locked:

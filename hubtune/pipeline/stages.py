@@ -17,6 +17,7 @@ from hubtune.hub.read import repo_url
 from hubtune.hub.snapshot import cached
 from hubtune.pipeline.extras import require_train
 from hubtune.pipeline.licensing import decide_release, license_folders, license_record, require_allowed
+from hubtune.pipeline.trainable import no_classifier_yet
 from hubtune.publish.plan import plan_release
 from hubtune.publish.push import push
 from hubtune.records.base import disk_errors, write_atomic
@@ -70,12 +71,15 @@ def run_train(run: RunDirectory, progress: Progress, prepared: "Prepared | None"
         prepared: The run's data where it was read already.
 
     Raises:
-        HubtuneError: As `run_data`; and the model cannot be loaded, the run diverged, the disk is full.
+        HubtuneError: As `run_data`; and the rows are to be classified, the model cannot be loaded, the run diverged,
+            the disk is full.
     """
     require_train("Training")
     from hubtune.train.training import train
 
     prepared = prepared or run_data(run, progress)
+    if prepared.labels is not None:
+        raise no_classifier_yet("The rows have labels")
     config, pins = run.config(), run.read(PinSet)
     record = train(run, config, pins.base, cached(pins.base), _tokenizer(pins), prepared.train, progress)
     run.write(record)

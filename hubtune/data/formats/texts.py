@@ -71,12 +71,17 @@ def _filled(row: Mapping[str, object], template: str, *, learn_all: bool, whole:
     pieces: list[Piece] = []
     prompt = ""
     for number, (literal, name, _, _) in enumerate(fields):
-        pieces.append(Piece(literal, response=whole or number > last, control=True))
-        if number == last:
+        if number == last and not whole:
+            # A space before the response is part of its first token.
+            asked = literal.rstrip(" ")
+            pieces.append(Piece(asked, response=False, control=True))
             prompt = _text(pieces)
+            pieces.append(Piece(literal[len(asked) :], response=True, control=True))
+        else:
+            pieces.append(Piece(literal, response=whole or number > last, control=True))
+            prompt = _text(pieces) if number == last else prompt
         if name is not None:
             pieces.append(Piece(texts[name], response=whole or number == last))
-    # A space before the response is part of its first token.
     return Written(joined(pieces), learn_all, prompt=prompt.rstrip(" ") if len(columns) > 1 else None)
 
 
