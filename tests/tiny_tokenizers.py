@@ -71,7 +71,7 @@ def llama() -> "PreTrainedTokenizerFast":
 
     special = ["<unk>", "<s>", "</s>"]
     learning = Tokenizer(models.BPE(unk_token="<unk>"))
-    learning.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
+    learning.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
     learning.train_from_iterator(
         _CORPUS, trainers.BpeTrainer(vocab_size=300, special_tokens=special, show_progress=False)
     )

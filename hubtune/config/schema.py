@@ -140,3 +140,14 @@ class TuneConfig(_Section):
     evaluate: EvaluateConfig = EvaluateConfig()
     card: CardConfig = CardConfig()
     publish: PublishConfig = PublishConfig()
+
+    @model_validator(mode="after")
+    def _one_chat_template(self) -> Self:
+        if len({entry.chat_template for entry in self.data if entry.chat_template is not None}) > 1:
+            raise ValueError("two data sets have different chat templates, and a model can be published with one alone")
+        return self
+
+    @property
+    def chat_template(self) -> str | None:
+        """The chat template that the config gives in place of the tokenizer's."""
+        return next((entry.chat_template for entry in self.data if entry.chat_template is not None), None)

@@ -147,7 +147,7 @@ def run_publish(
     require_allowed(inputs.licenses)
     card = _render(inputs)
     pictures = render_pictures(inputs)
-    beside = {**_legal_files(inputs, config.publish.repo), **pictures}
+    beside = {**_legal_files(inputs, config.publish.repo), **pictures, **_chat_template(config)}
     plan = plan_release(run, config, config.publish.repo, cached(inputs.pins.base), card, beside)
     commit = push(plan, progress)
     # Only now: a release that was refused leaves the run's config and card as they were.
@@ -207,6 +207,10 @@ def _legal_files(inputs: CardInputs, repo: str) -> dict[str, bytes]:
         owner=repo.partition("/")[0],
         year=datetime.fromisoformat(inputs.training.started).year,
     )
+
+
+def _chat_template(config: TuneConfig) -> dict[str, bytes]:
+    return {"chat_template.jinja": config.chat_template.encode()} if config.chat_template is not None else {}
 
 
 def _render(inputs: CardInputs) -> str:

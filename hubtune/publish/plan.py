@@ -66,7 +66,7 @@ def plan_release(
         repo: Where the release goes.
         base_folder: The base model's snapshot, which holds the tokenizer.
         card: The text of README.md.
-        beside: The licence files and the card's pictures: path to content.
+        beside: The licence files, the card's pictures, and a chat template where the config gave one: path to content.
 
     Raises:
         RecordError: A record or a file is missing, or the adapter is not the one that was trained.
@@ -78,8 +78,9 @@ def plan_release(
     files: dict[str, Path | bytes] = {
         "README.md": card.encode(),
         "hubtune.lock": pins.to_json().encode(),
-        **beside,
         **{name: base_folder / name for name in _TOKENIZER_FILES if (base_folder / name).is_file()},
+        # After the base's own files: a chat template that the model was trained with takes the place of the base's.
+        **beside,
         **{name: run.adapter_dir / name for name in training.files},
     }
     _check_adapter(run, training)
