@@ -33,6 +33,9 @@ _GENERATION = re.compile(r"\{%-?\s*generation\s*-?%\}")
 # Templates that write the date of today would give other rows tomorrow; this is the date that Llama 3 falls back to.
 _FIXED_DATE = "{%- macro strftime_now(format) -%}26 Jul 2024{%- endmacro -%}\n"
 
+# What Jinja raises, and what its expressions do over values that they were not written for.
+_FAULTS = (TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
+
 Span = tuple[int, int]
 
 
@@ -180,7 +183,7 @@ class _template_faults:  # noqa: N801 - used as a statement
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, TemplateError | TypeError | ValueError | KeyError | AttributeError):
+        if isinstance(error, _FAULTS):
             line = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise RowFaultError(Reason.TEMPLATE, line[:200]) from error
 
