@@ -8,11 +8,14 @@
 - BERT: lower-cased word pieces; `[CLS]` before and `[SEP]` after, which stand for BOS and EOS too.
 """
 
-from collections.abc import Callable
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+    from tokenizers.pre_tokenizers import PreTokenizer
     from transformers import PreTrainedTokenizerFast
 
 _CORPUS = (
@@ -67,18 +70,13 @@ def qwen() -> "PreTrainedTokenizerFast":
 
 def llama() -> "PreTrainedTokenizerFast":
     """Returns a tokenizer of the Llama kind."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
     special = ["<unk>", "<s>", "</s>"]
-    learning = Tokenizer(models.BPE(unk_token="<unk>"))
-    learning.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
-    learning.train_from_iterator(
-        _CORPUS, trainers.BpeTrainer(vocab_size=300, special_tokens=special, show_progress=False)
-    )
-    vocabulary = learning.get_vocab()
-    for byte in range(256):
-        vocabulary.setdefault(f"<0x{byte:02X}>", len(vocabulary))
-    merges = [tuple(pair) for pair in _merges(learning)]
+    words = _words(pre_tokenizers.Metaspace(prepend_scheme="first"))
+    merges = _merges(words, 250)
+    pieces = sorted({character for word in words for character in word}) + ["".join(pair) for pair in merges]
+    vocabulary = _numbered([*special, *(f"<0x{byte:02X}>" for byte in range(256)), *pieces])
     tokenizer = Tokenizer(models.BPE(vocabulary, merges, unk_token="<unk>", byte_fallback=True, fuse_unk=True))
     tokenizer.add_special_tokens(special)
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
@@ -95,16 +93,17 @@ def llama() -> "PreTrainedTokenizerFast":
 
 def bert() -> "PreTrainedTokenizerFast":
     """Returns a tokenizer of the BERT kind."""
-    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    words = {word.lower() for word in _words(pre_tokenizers.BertPreTokenizer())}
+    letters = sorted({letter for word in words for letter in word})
+    vocabulary = _numbered([*special, *letters, *(f"##{letter}" for letter in letters), *sorted(words)])
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.add_special_tokens(special)
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
-    tokenizer.train_from_iterator(
-        _CORPUS, trainers.WordPieceTrainer(vocab_size=300, special_tokens=special, show_progress=False)
-    )
     ids = {name: tokenizer.token_to_id(name) for name in ("[CLS]", "[SEP]")}
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=list(ids.items())
@@ -122,27 +121,48 @@ KINDS: dict[str, Callable[[], "PreTrainedTokenizerFast"]] = {"gpt2": gpt2, "llam
 
 
 def _bytes(special: list[str]) -> "Tokenizer":
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    splitting = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    merges = _merges(_words(splitting), 200)
+    vocabulary = _numbered([*special, *sorted(splitting.alphabet()), *("".join(pair) for pair in merges)])
+    tokenizer = Tokenizer(models.BPE(vocabulary, merges))
+    tokenizer.add_special_tokens(special)
+    tokenizer.pre_tokenizer = splitting
     tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=400,
-        special_tokens=special,
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(_CORPUS, trainer)
     return tokenizer
 
 
-def _merges(tokenizer: "Tokenizer") -> list[list[str]]:
-    import json
+def _words(splitting: "PreTokenizer") -> list[str]:
+    return [word for line in _CORPUS for word, _ in splitting.pre_tokenize_str(line)]
 
-    return [
-        pair.split(" ") if isinstance(pair, str) else pair for pair in json.loads(tokenizer.to_str())["model"]["merges"]
-    ]
+
+def _merges(words: list[str], count: int) -> list[tuple[str, str]]:
+    """Learns byte pair merges (Sennrich et al., 2016); the library's trainer breaks ties another way each time."""
+    split = [list(word) for word in words]
+    merges: list[tuple[str, str]] = []
+    while len(merges) < count:
+        pairs = Counter(pair for word in split for pair in itertools.pairwise(word))
+        if not pairs:
+            break
+        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        merges.append(best)
+        split = [_merged(word, best) for word in split]
+    return merges
+
+
+def _merged(word: list[str], pair: tuple[str, str]) -> list[str]:
+    out: list[str] = []
+    for symbol in word:
+        if out and (out[-1], symbol) == pair:
+            out[-1] += symbol
+        else:
+            out.append(symbol)
+    return out
+
+
+def _numbered(tokens: Iterable[str]) -> dict[str, int]:
+    return {token: number for number, token in enumerate(dict.fromkeys(tokens))}
 
 
 def _wrapped(tokenizer: "Tokenizer", **special_tokens: str) -> "PreTrainedTokenizerFast":

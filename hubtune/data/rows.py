@@ -102,7 +102,7 @@ def _load(folder: Path, entry: DataConfig, source: str, split: str) -> "Mapping[
         with disk_errors(folder):
             if isinstance(cause, OSError) and cause.errno == errno.ENOSPC:
                 raise cause from error
-        found = _line_by_line(builder) if isinstance(error, DatasetGenerationError) else None
+        found = _line_by_line(builder)
         if found is not None:
             return found
         raise DataError(
