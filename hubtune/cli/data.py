@@ -62,7 +62,7 @@ def shown_lines(shown: "ShownRows", *, colour: bool) -> Iterator[str]:
         inferred = ", inferred from its columns" if source.inferred else ""
         loss = f", loss on {source.loss_on}" if classes is None else ""
         yield (
-            f"{source.repo}: format {source.format}{inferred}{loss}; "
+            f"{source.label}: format {source.format}{inferred}{loss}; "
             f"{source.kept:,} of {source.rows:,} rows kept{left_out}"
         )
     for name, part in (("train", shown.data.train), ("held-out", shown.data.held_out)):

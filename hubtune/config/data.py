@@ -1,10 +1,11 @@
 """The parts of the config about data: which data sets, in which format, and how their rows come together."""
 
+from pathlib import PurePath
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from hubtune.config.fields import Column, RepoId, Revision, Split, Template
+from hubtune.config.fields import Column, DataLicense, RepoId, Revision, Split, Template
 
 FormatName = Literal["text", "template", "prompt_completion", "instruction", "chat", "classification"]
 LossOn = Literal["all", "completion", "assistant"]
@@ -66,6 +67,8 @@ class DataConfig(_Section):
     Without `format`, `template` or `text` the format is inferred from the columns.
 
     Attributes:
+        path: A local file, in place of a repository: JSON Lines, CSV, Parquet or Arrow. It has one split, `train`.
+        license: The local file's licence; that of a repository is on its card.
         split: A split or a part of one in the notation of `datasets`, such as `train[:10%]`.
         held_out_split: Its rows are held out; then none of `split` is.
         group_by: Rows with the same value in this column are held out together.
@@ -74,7 +77,9 @@ class DataConfig(_Section):
         labels: The class names in the order of their ids, where the rows hold ids.
     """
 
-    repo: RepoId
+    repo: RepoId | None = None
+    path: Annotated[str, Field(min_length=1)] | None = None
+    license: DataLicense | None = None
     revision: Revision = "main"
     name: str | None = None
     split: Split = "train"
@@ -95,6 +100,16 @@ class DataConfig(_Section):
         if value is not None and len(set(value)) != len(value):
             raise ValueError("a label stands twice")
         return value
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.repo is None) == (self.path is None):
+            raise ValueError("name a data set's repository on the Hub as `repo`, or a local file as `path`")
+        if self.path is not None and (self.name is not None or self.revision != "main"):
+            raise ValueError("`name` and `revision` go with a repository, and this is a local file")
+        if self.repo is not None and self.license is not None:
+            raise ValueError("`license` is for a local file; that of a repository stands on its card")
+        return self
 
     @model_validator(mode="after")
     def _one_format(self) -> Self:
@@ -134,6 +149,11 @@ class DataConfig(_Section):
         if self.held_out_split == self.split:
             raise ValueError("held_out_split is the split to train on; name another")
         return self
+
+    @property
+    def label(self) -> str:
+        """What to call the data set: its repository, or the local file's name without its folder."""
+        return self.repo or PurePath(self.path or "").name
 
     @property
     def stated_format(self) -> FormatName | None:

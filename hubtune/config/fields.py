@@ -110,10 +110,18 @@ def _check_license(value: str) -> str:
     return value
 
 
+def _check_data_license(value: str) -> str:
+    fault = unknown_license(value)
+    if fault is not None:
+        raise ValueError(fault)
+    return value
+
+
 RepoId = Annotated[str, AfterValidator(check_repo_id)]
 TargetRepoId = Annotated[str, AfterValidator(check_target_repo_id)]
 Tag = Annotated[str, AfterValidator(check_tag)]
 LicenseChoice = Annotated[str, AfterValidator(_check_license)]
+DataLicense = Annotated[str, AfterValidator(_check_data_license)]
 Revision = Annotated[str, AfterValidator(_check_revision)]
 Split = Annotated[str, AfterValidator(check_split)]
 Column = Annotated[str, AfterValidator(check_column)]

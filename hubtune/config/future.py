@@ -7,7 +7,6 @@ FUTURE_KEYS = frozenset(
     {
         "base.adapter",
         "base.tokenizer",
-        "data.path",
         "evaluate.canaries",
         "publish.branch",
         "publish.policy",

@@ -52,7 +52,7 @@ def parse_config(
     mapping, problems = yamldoc.parse(text)
     problems += _apply_overrides(mapping, overrides)
     problems += read_statement_files(mapping, folder) + read_chat_template_files(mapping, folder)
-    _locate_templates(mapping, folder)
+    _locate(mapping, folder)
     config: TuneConfig | None = None
     if mapping or not problems:
         try:
@@ -81,6 +81,9 @@ def training_digest(config: TuneConfig) -> str:
     the held-out rows are measured.
     """
     values = config.model_dump(mode="json", include={"base", "data", "rows", "train"})
+    for entry in values["data"]:
+        # Licences are the card's matter.
+        del entry["license"]
     return _digest({**values, "held_out": config.evaluate.model_dump(include={"holdout", "seed", "max_items"})})
 
 
@@ -93,11 +96,13 @@ def _digest(values: dict[str, object]) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-def _locate_templates(mapping: Mapping, folder: Path) -> None:
-    card = mapping.get("card")
-    if isinstance(card, dict) and isinstance(card.get("templates"), str):
-        # The run's own copy of the config lies somewhere else.
-        card["templates"] = str((folder / str(card["templates"])).absolute())
+def _locate(mapping: Mapping, folder: Path) -> None:
+    """Makes the paths of the config absolute: the run's own copy of it lies somewhere else."""
+    card, data = mapping.get("card"), mapping.get("data")
+    places = [(card, "templates"), *((entry, "path") for entry in (data if isinstance(data, list) else []))]
+    for section, key in places:
+        if isinstance(section, dict) and isinstance(section.get(key), str) and section[key]:
+            section[key] = str((folder / str(section[key])).absolute())
 
 
 def _apply_overrides(mapping: Mapping, overrides: Iterable[str]) -> list[Problem]:

@@ -148,6 +148,11 @@ class TuneConfig(_Section):
         return self
 
     @property
+    def pinned_data(self) -> list[DataConfig]:
+        """The data sets that are repositories, and so have a pin each, in this order."""
+        return [entry for entry in self.data if entry.repo is not None]
+
+    @property
     def chat_template(self) -> str | None:
         """The chat template that the config gives in place of the tokenizer's."""
         return next((entry.chat_template for entry in self.data if entry.chat_template is not None), None)

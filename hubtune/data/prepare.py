@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hubtune.config.data import DataConfig
 from hubtune.config.schema import TuneConfig
 from hubtune.data.formats.classes import LabelSet
 from hubtune.data.mix import interleave
@@ -19,9 +20,9 @@ from hubtune.data.split import GIVEN_METHOD, GROUP_METHOD, METHOD, copies_of_hel
 from hubtune.data.tokens import Example
 from hubtune.errors import DataError, EmptySplitError, RecordError
 from hubtune.hub.cards import languages_of
-from hubtune.records.base import sha256_bytes
+from hubtune.records.base import sha256_bytes, sha256_file
 from hubtune.records.data import DataRecord, MixRecord, SourceRecord, SplitRecord
-from hubtune.records.pins import PinSet
+from hubtune.records.pins import Pin, PinSet
 from hubtune.records.progress import Progress
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Prepared:
 def prepare(
     config: TuneConfig,
     pins: PinSet,
-    folders: Sequence[Path],
+    places: Sequence[Path],
     tokenizer: "PreTrainedTokenizerBase",
     progress: Progress,
     *,
@@ -84,7 +85,7 @@ def prepare(
     Args:
         config: The run's config.
         pins: The run's pins.
-        folders: The snapshot's folder of each data set, in the config's order.
+        places: Where each data set is, in the config's order: the folder of its snapshot, or a local file.
         tokenizer: The base model's tokenizer.
         progress: Told of each data set.
         context: The most tokens that the base model can read; None where it sets no limit.
@@ -96,19 +97,20 @@ def prepare(
     length = min(config.train.max_length, context or config.train.max_length)
     if length < config.train.max_length:
         progress.warn(f"{pins.base.repo} reads at most {length} tokens: rows are cut there, before train.max_length")
-    sources = _read(config, pins, folders, tokenizer, length, progress)
+    sources = _read(config, places, tokenizer, length, progress)
     labels = _common_labels(sources)
     train, held_out = _split(config, sources)
     order = _order(config, train)
     limit = min(config.evaluate.max_items or len(held_out), len(held_out))
     measured = random.Random(config.evaluate.seed).sample(held_out, limit)  # noqa: S311 - no secret
     mixed = config.rows.mix == "interleave"
+    trained = Counter(source for source, _ in order)
     return Prepared(
         train=[train[source][row].example for source, row in order],
         held_out=[kept.example for kept in measured],
         sources=[
-            _source_record(config, number, pins, folder, source, order if mixed else None)
-            for number, (folder, source) in enumerate(zip(folders, sources, strict=True))
+            _source_record(config.data[number], pin, place, source, trained[number] if mixed else None)
+            for number, (pin, place, source) in enumerate(zip(_pin_of_each(config, pins), places, sources, strict=True))
         ],
         train_left_out=sum(len(rows) for rows in train) - len(set(order)),
         held_out_left_out=len(held_out) - len(measured),
@@ -123,27 +125,26 @@ def prepare(
 
 def _read(
     config: TuneConfig,
-    pins: PinSet,
-    folders: Sequence[Path],
+    places: Sequence[Path],
     tokenizer: "PreTrainedTokenizerBase",
     length: int,
     progress: Progress,
 ) -> list[Source]:
     sources = []
     with progress.task("Reading the data", len(config.data)) as task:
-        for entry, pin, folder in zip(config.data, pins.data, folders, strict=True):
-            source = read_source(entry, folder, pin.repo, tokenizer, length)
+        for entry, place in zip(config.data, places, strict=True):
+            source = read_source(entry, place, entry.label, tokenizer, length)
             chosen = source.format
             if chosen.inferred:
                 columns = ", ".join(chosen.columns.values())
-                progress.say(f"{pin.repo}: no format is stated, and the columns ({columns}) look like {chosen.kind}")
+                progress.say(f"{entry.label}: no format is stated, and the columns ({columns}) look like {chosen.kind}")
             for warning in source.warnings:
                 progress.warn(warning)
             source.require_usable(config.rows.max_dropped)
             for line in source.tally.lines():
-                progress.warn(f"{pin.repo}: left out {line}")
+                progress.warn(f"{entry.label}: left out {line}")
             sources.append(source)
-            task.advance(note=f"{pin.repo}: {len(source.kept)} of {source.rows} rows kept")
+            task.advance(note=f"{entry.label}: {len(source.kept)} of {source.rows} rows kept")
     return sources
 
 
@@ -217,13 +218,19 @@ def _method(config: TuneConfig) -> str:
     return "; ".join(dict.fromkeys(methods))
 
 
+def _pin_of_each(config: TuneConfig, pins: PinSet) -> list[Pin | None]:
+    pinned = iter(pins.data)
+    return [None if entry.repo is None else next(pinned) for entry in config.data]
+
+
 def _source_record(
-    config: TuneConfig, number: int, pins: PinSet, folder: Path, source: Source, order: list[tuple[int, int]] | None
+    entry: DataConfig, pin: Pin | None, place: Path, source: Source, trained: int | None
 ) -> SourceRecord:
-    entry, pin = config.data[number], pins.data[number]
     return SourceRecord(
-        repo=pin.repo,
-        commit=pin.commit,
+        repo=None if pin is None else pin.repo,
+        commit=None if pin is None else pin.commit,
+        file=place.name if pin is None else None,
+        sha256=sha256_file(place) if pin is None else None,
         name=entry.name,
         split=entry.split,
         held_out_split=entry.held_out_split,
@@ -238,8 +245,8 @@ def _source_record(
         kept=len(source.kept),
         dropped=source.tally.dropped(),
         first_dropped=source.tally.first_rows(),
-        trained=None if order is None else sum(drawn == number for drawn, _ in order),
-        languages=languages_of(folder),
+        trained=trained,
+        languages=[] if pin is None else languages_of(place),
         prompt=source.prompt,
         fingerprint=source.fingerprint,
     )

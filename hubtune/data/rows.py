@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 _ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst", ".7z", ".rar")
 _READABLE = (".jsonl", ".json", ".ndjson", ".csv", ".tsv", ".parquet", ".arrow")
 _BATCH = 1000
+# What reads a local file, by how its name ends.
+_READERS = {
+    **dict.fromkeys((".jsonl", ".json", ".ndjson"), "json"),
+    **{".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".arrow": "arrow"},
+}
 
 
 @dataclass(frozen=True)
@@ -49,11 +54,11 @@ class Rows:
             yield [dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]
 
 
-def read_rows(folder: Path, entry: DataConfig, source: str, split: str | None = None) -> Rows:
+def read_rows(place: Path, entry: DataConfig, source: str, split: str | None = None) -> Rows:
     """Reads a split of a data set, of any format that `datasets` reads without a script.
 
     Args:
-        folder: The snapshot's folder.
+        place: The snapshot's folder, or a local file, which has one split, `train`.
         entry: The data set's part of the config.
         source: What to call it.
         split: The split; None for `entry.split`.
@@ -64,7 +69,7 @@ def read_rows(folder: Path, entry: DataConfig, source: str, split: str | None = 
         DataError: The files cannot be read.
     """
     split = split or entry.split
-    rows = _part(_load(folder, entry, source, split), split, source)
+    rows = _part(_load(place, entry, source, split), split, source)
     if len(rows) == 0:
         raise _empty(source, split)
     return rows
@@ -79,16 +84,17 @@ def splits_of(folder: Path, name: str | None, source: str) -> list[str]:
     return sorted(_load(folder, DataConfig(repo=source, name=name), source, "train"))
 
 
-def _load(folder: Path, entry: DataConfig, source: str, split: str) -> "Mapping[str, Dataset | list[Line]]":
+def _load(place: Path, entry: DataConfig, source: str, split: str) -> "Mapping[str, Dataset | list[Line]]":
     import datasets
     from datasets.exceptions import DatasetGenerationError
 
     datasets.disable_progress_bars()
-    _refuse_closed_folder(folder, source)
+    if entry.path is None:
+        _refuse_closed_folder(place, source)
     builder = None
     try:
-        with disk_errors(folder):
-            builder = datasets.load_dataset_builder(str(folder), name=entry.name, token=False)
+        with disk_errors(place):
+            builder = _file_builder(place) if entry.path else datasets.load_dataset_builder(str(place), name=entry.name)
             _refuse_archives(_files(builder), source)
             builder.download_and_prepare()
             return dict(builder.as_dataset())
@@ -99,7 +105,7 @@ def _load(folder: Path, entry: DataConfig, source: str, split: str) -> "Mapping[
         if "corresponds to no data" in str(error):
             raise _empty(source, split) from error
         cause = error.__cause__ or error
-        with disk_errors(folder):
+        with disk_errors(place):
             if isinstance(cause, OSError) and cause.errno == errno.ENOSPC:
                 raise cause from error
         found = _line_by_line(builder)
@@ -110,6 +116,21 @@ def _load(folder: Path, entry: DataConfig, source: str, split: str) -> "Mapping[
             hint="JSON Lines, CSV, Parquet and Arrow can, whole and of one form; "
             "several configurations need `data[].name`.",
         ) from error
+
+
+def _file_builder(path: Path) -> "DatasetBuilder":
+    import datasets
+
+    if not path.is_file():
+        raise DataError(f"There is no file {path}.", hint="Correct `data[].path`; it starts at the config's folder.")
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise DataError(
+            f"{path.name} is no file that can be read as rows: its name ends with {path.suffix!r}.",
+            hint=f"Use a file whose name ends with {', '.join(_READERS)}; archives and scripts are not opened.",
+        )
+    options = {"sep": "\t"} if path.suffix.lower() == ".tsv" else {}
+    return datasets.load_dataset_builder(reader, data_files={"train": str(path)}, **options)
 
 
 def _refuse_closed_folder(folder: Path, source: str) -> None:

@@ -105,7 +105,7 @@ class Source:
 
 def read_source(
     entry: DataConfig,
-    folder: Path,
+    place: Path,
     name: str,
     tokenizer: "PreTrainedTokenizerBase",
     max_length: int,
@@ -114,7 +114,7 @@ def read_source(
 
     Args:
         entry: Its part of the config.
-        folder: Its snapshot's folder.
+        place: Its snapshot's folder, or the local file.
         name: What to call it.
         tokenizer: The base model's.
         max_length: The most tokens of a row.
@@ -123,9 +123,9 @@ def read_source(
         DataError: It cannot be used; the subclass and the message say why.
         ConfigError: Its rows are conversations, and there is no chat template.
     """
-    parts = [(read_rows(folder, entry, name), False)]
+    parts = [(read_rows(place, entry, name), False)]
     if entry.held_out_split is not None:
-        parts.append((read_rows(folder, entry, name, entry.held_out_split), True))
+        parts.append((read_rows(place, entry, name, entry.held_out_split), True))
     chosen = choose_format(entry, parts[0][0].columns, name)
     for rows, _ in parts:
         _check_columns(rows, chosen, entry, name)

@@ -10,6 +10,7 @@ from hubtune.hub.snapshot import fetch, fetch_tokenizer
 from hubtune.pin.lock import lock_file, read_lock
 from hubtune.pin.pinning import resolve_pins
 from hubtune.pipeline.extras import require_train
+from hubtune.pipeline.places import data_places
 from hubtune.records.progress import Progress
 from hubtune.records.shown import ShownRow, ShownRows
 
@@ -33,12 +34,12 @@ def show_rows(config: TuneConfig, config_file: Path, count: int, progress: Progr
     from hubtune.models.load import context_length, load_tokenizer
 
     pins = resolve_pins(config, read_lock(lock_file(config_file)), progress).pins
-    folders = [fetch(pin) for pin in pins.data]
+    places = data_places(config, pins, fetch)
     with tempfile.TemporaryDirectory(prefix="hubtune-") as scratch:
         base = fetch_tokenizer(pins.base, Path(scratch))
         tokenizer = load_tokenizer(base, pins.base.repo)
         context = context_length(base, pins.base.repo)
-    prepared = prepare(config, pins, folders, tokenizer, progress, context=context)
+    prepared = prepare(config, pins, places, tokenizer, progress, context=context)
     rows = [_shown(row, "train", tokenizer) for row in prepared.train[:count]]
     rows += [_shown(row, "held-out", tokenizer) for row in prepared.held_out[: count - len(rows)]]
     return ShownRows(rows=rows, data=prepared.record({}))

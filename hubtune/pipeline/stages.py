@@ -17,6 +17,7 @@ from hubtune.hub.read import repo_url
 from hubtune.hub.snapshot import cached
 from hubtune.pipeline.extras import require_train
 from hubtune.pipeline.licensing import decide_release, license_folders, license_record, require_allowed
+from hubtune.pipeline.places import data_places
 from hubtune.pipeline.trainable import no_classifier_yet
 from hubtune.publish.plan import plan_release
 from hubtune.publish.push import push
@@ -47,9 +48,9 @@ def run_data(run: RunDirectory, progress: Progress) -> "Prepared":
     from hubtune.models.load import context_length
 
     config, pins = run.config(), run.read(PinSet)
-    folders = [cached(pin) for pin in pins.data]
+    places = data_places(config, pins, cached)
     context = context_length(cached(pins.base), pins.base.repo)
-    prepared = prepare(config, pins, folders, _tokenizer(pins), progress, context=context)
+    prepared = prepare(config, pins, places, _tokenizer(pins), progress, context=context)
     if run.has(DataRecord):
         prepared.check(run.read(DataRecord))
     else:

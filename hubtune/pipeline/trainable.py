@@ -1,16 +1,24 @@
 """What can be prepared and not be trained on yet."""
 
+from pathlib import Path
+
 from hubtune.config.schema import TuneConfig
-from hubtune.errors import ConfigError
+from hubtune.errors import ConfigError, DataError
 
 
-def check_trainable(config: TuneConfig) -> None:
-    """Refuses a config whose data can be looked at and not be trained on.
+def check_data(config: TuneConfig) -> None:
+    """Refuses a config whose data can be looked at and not be trained on, or lies in a file that is not there.
 
     Raises:
         ConfigError: A data set is to be classified.
+        DataError: A local file is missing.
     """
     for number, entry in enumerate(config.data):
+        if entry.path is not None and not Path(entry.path).is_file():
+            raise DataError(
+                f"There is no file {entry.path}, which data[{number}].path names.",
+                hint="Correct the path; a relative one starts at the config's folder.",
+            )
         if entry.stated_format == "classification":
             raise no_classifier_yet(f"data[{number}].format is classification")
 

@@ -13,6 +13,9 @@ class SourceRecord(Record):
     """One data set as it was read.
 
     Attributes:
+        repo: The repository; null for a local file.
+        file: The local file's name, without its folder; null for a repository.
+        sha256: Of the local file.
         held_out_split: The split whose rows are held out; null where rows of `split` are.
         group_by: The column whose values are held out together.
         format: How a row became what the model sees.
@@ -31,8 +34,10 @@ class SourceRecord(Record):
         fingerprint: sha256 over the kept rows' texts in order, so that a later stage knows that it reads the same.
     """
 
-    repo: str
-    commit: Commit
+    repo: str | None
+    commit: Commit | None
+    file: str | None = None
+    sha256: str | None = None
     name: str | None
     split: str
     held_out_split: str | None = None
@@ -51,6 +56,11 @@ class SourceRecord(Record):
     languages: list[str]
     prompt: str | None
     fingerprint: str
+
+    @property
+    def label(self) -> str:
+        """What to call the data set: its repository, or the local file's name."""
+        return self.repo or self.file or "the data set"
 
 
 class SplitRecord(Record):

@@ -118,26 +118,19 @@ def test_what_is_announced_and_not_done_yet_is_told_from_a_mistake(added: str, p
     assert "hubtune does not do this yet" in fault
 
 
-@pytest.mark.parametrize("key", ["path: data.jsonl"])
-def test_what_a_data_set_cannot_have_yet_is_told_so(key: str):
-    faults = _faults(f"base: {{repo: org/base}}\ndata: [{{repo: org/sayings, text: quote, {key}}}]\n")
-
-    assert len(faults) == 1
-    assert faults[0].startswith(f"data[0].{key.partition(':')[0]}: ")
-    assert "not do this yet" in faults[0]
-
-
 def test_missing_keys_are_told():
     assert _faults("train: {epochs: 2}") == ["base: this key is missing", "data: this key is missing"]
     assert _faults("base: {}\ndata: [{text: quote}]") == [
         "base.repo: this key is missing",
-        "data[0].repo: this key is missing",
+        "data[0]: name a data set's repository on the Hub as `repo`, or a local file as `path`",
     ]
 
 
 @pytest.mark.parametrize(
     ("entry", "fault"),
     [
+        ("path: rows.csv", "data[0]: name a data set's repository on the Hub as `repo`, or a local file as `path`"),
+        ("license: mit", "data[0]: `license` is for a local file; that of a repository stands on its card"),
         ("text: q, template: '{q}'", "data[0]: a row is written by `template` or is the column `text`, not both"),
         ("format: template", "data[0]: format is 'template'; write the row as `template`"),
         ("format: chat, template: '{q}'", "data[0]: format is 'chat', and `template` goes with "),
@@ -165,6 +158,34 @@ def test_what_does_not_go_together_in_a_data_set_is_told(entry: str, fault: str)
     (found,) = _faults(f"base: {{repo: org/base}}\ndata: [{{repo: org/s, {entry}}}]\n")
 
     assert found.startswith(fault)
+
+
+@pytest.mark.parametrize(
+    ("entry", "fault"),
+    [
+        ("revision: v1", "data[0]: `name` and `revision` go with a repository, and this is a local file"),
+        ("name: small", "data[0]: `name` and `revision` go with a repository, and this is a local file"),
+        ("license: MIT", "data[0].license: 'MIT' is not a licence identifier of the Hub; did you mean mit"),
+    ],
+)
+def test_what_does_not_go_with_a_local_file_is_told(entry: str, fault: str):
+    (found,) = _faults(f"base: {{repo: org/base}}\ndata: [{{path: rows.csv, {entry}}}]\n")
+
+    assert found.startswith(fault)
+
+
+def test_a_local_file_is_looked_for_from_the_config_s_folder(tmp_path: Path):
+    (tmp_path / "tune.yaml").write_text("base: {repo: org/base}\ndata: [{path: rows.jsonl}]\n")
+
+    (entry,) = load_config(tmp_path / "tune.yaml").data
+
+    assert (entry.path, entry.label) == (str(tmp_path / "rows.jsonl"), "rows.jsonl")
+
+
+def test_the_licence_of_a_local_file_does_not_decide_the_training():
+    text = "base: {repo: org/base}\ndata: [{path: rows.jsonl, text: quote}]\n"
+
+    assert training_digest(parse_config(text)) == training_digest(parse_config(text, ["data[0].license=mit"]))
 
 
 def test_a_data_set_needs_no_format():

@@ -17,7 +17,7 @@ def _entry(**values: str) -> DataConfig:
 
 
 def read(folder: Path, entry: DataConfig) -> list[dict[str, object]]:
-    rows = read_rows(folder, entry, entry.repo)
+    rows = read_rows(folder, entry, entry.label)
     return [row for batch in rows.batches(rows.columns) for row in batch]
 
 
@@ -137,6 +137,41 @@ def test_a_part_of_a_split_is_read_as_datasets_counts_it(tmp_path: Path, split: 
     write_json_lines(tmp_path, [{"n": 100}], "test.jsonl")
 
     assert [row["n"] for row in read(tmp_path, _entry(split=split))] == list(expected)
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet", "arrow"])
+def test_a_local_file_is_read_as_one_split(tmp_path: Path, kind: str):
+    _write(tmp_path, kind)
+    (path,) = (path for path in tmp_path.rglob("*") if path.is_file())
+
+    assert read(path, _local(path)) == ROWS
+    assert read(path, _local(path, split="train[1:]")) == ROWS[1:]
+    with pytest.raises(SplitNotFoundError, match=f"{path.name} has no split 'test'; it has: train"):
+        read(path, _local(path, split="test"))
+
+
+def test_a_table_of_tabs_is_read_by_its_columns(tmp_path: Path):
+    path = tmp_path / "rows.tsv"
+    path.write_text("author\tquote\nAnn\tYes, “yes”.\nBob\tNo.\n")
+
+    assert read(path, _local(path)) == ROWS
+
+
+@pytest.mark.parametrize("name", ["rows.zip", "rows.py", "rows", "rows.xlsx"])
+def test_a_local_file_of_another_kind_is_refused(tmp_path: Path, name: str):
+    (tmp_path / name).write_text("x")
+
+    with pytest.raises(DataError, match="no file that can be read as rows"):
+        read(tmp_path / name, _local(tmp_path / name))
+
+
+def test_a_local_file_that_is_not_there_is_refused(tmp_path: Path):
+    with pytest.raises(DataError, match="There is no file"):
+        read(tmp_path / "rows.csv", _local(tmp_path / "rows.csv"))
+
+
+def _local(path: Path, **values: str) -> DataConfig:
+    return DataConfig.model_validate({"path": str(path), "template": "{author}: {quote}", **values})
 
 
 def test_a_part_beyond_the_split_is_refused(tmp_path: Path):

@@ -91,7 +91,7 @@ def training_data(inputs: CardInputs) -> TrainingData:
     return TrainingData(
         sets=[
             DataSet(
-                repo=source.repo,
+                repo=source.label,
                 configuration=source.name,
                 split=source.split,
                 rows=source.rows,
