@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING
 from hubtune.config.data import DataConfig
 from hubtune.config.schema import TuneConfig
 from hubtune.data.formats.classes import LabelSet
-from hubtune.data.mix import interleave
-from hubtune.data.source import Kept, Source, read_source
-from hubtune.data.split import GIVEN_METHOD, GROUP_METHOD, METHOD, copies_of_held_out, held_out_mask
+from hubtune.data.parts import drawing_order, split, split_method
+from hubtune.data.source import Source, read_source
 from hubtune.data.tokens import Example
-from hubtune.errors import DataError, EmptySplitError, RecordError
+from hubtune.errors import DataError, RecordError
 from hubtune.hub.cards import languages_of
 from hubtune.records.base import sha256_bytes, sha256_file
 from hubtune.records.data import DataRecord, MixRecord, SourceRecord, SplitRecord
@@ -99,8 +98,8 @@ def prepare(
         progress.warn(f"{pins.base.repo} reads at most {length} tokens: rows are cut there, before train.max_length")
     sources = _read(config, places, tokenizer, length, progress)
     labels = _common_labels(sources)
-    train, held_out = _split(config, sources)
-    order = _order(config, train)
+    train, held_out = split(config, sources)
+    order = drawing_order(config, train)
     limit = min(config.evaluate.max_items or len(held_out), len(held_out))
     measured = random.Random(config.evaluate.seed).sample(held_out, limit)  # noqa: S311 - no secret
     mixed = config.rows.mix == "interleave"
@@ -115,7 +114,7 @@ def prepare(
         train_left_out=sum(len(rows) for rows in train) - len(set(order)),
         held_out_left_out=len(held_out) - len(measured),
         max_length=length,
-        split_method=_method(config),
+        split_method=split_method(config),
         labels=labels,
         mix=MixRecord(stop=config.rows.stop, seed=config.rows.seed, weights=[entry.weight for entry in config.data])
         if mixed
@@ -169,53 +168,6 @@ def _common_labels(sources: Sequence[Source]) -> LabelSet | None:
                 hint="State the same `labels` for each data set, in the order of their ids.",
             )
     return first.labels
-
-
-def _split(config: TuneConfig, sources: Sequence[Source]) -> tuple[list[list[Kept]], list[Kept]]:
-    """Returns the rows to train on of each data set, and all those that are held out.
-
-    Raises:
-        EmptySplitError: One of the two parts would have no rows.
-    """
-    every = [(number, kept) for number, source in enumerate(sources) for kept in source.kept]
-    drawn = [place for place, (number, _) in enumerate(every) if config.data[number].held_out_split is None]
-    keys = [every[place][1].group or every[place][1].example.text for place in drawn]
-    mask = [kept.held_out for _, kept in every]
-    for place, out in zip(drawn, held_out_mask(keys, config.evaluate.holdout, config.evaluate.seed), strict=True):
-        mask[place] = out
-    if not any(mask):
-        grouped = any(entry.group_by for entry in config.data)
-        raise EmptySplitError(
-            f"All rows have the same {'group' if grouped else 'text'}, so none can be held out to measure on.",
-            hint="Use a data set with more than one distinct row" + (", or leave `group_by` out." if grouped else "."),
-        )
-    copies = copies_of_held_out([kept.example.text for _, kept in every], mask)
-    train: list[list[Kept]] = [[] for _ in sources]
-    left_out: list[list[Kept]] = [[] for _ in sources]
-    for (number, kept), out, copy in zip(every, mask, copies, strict=True):
-        if not out:
-            (left_out if copy else train)[number].append(kept)
-    for source, rows in zip(sources, left_out, strict=True):
-        source.leave_out(rows)
-    if not any(train):
-        raise EmptySplitError(
-            "Every row to train on is held out as well.", hint="Use a held-out split that holds other rows."
-        )
-    return train, [kept for (_, kept), out in zip(every, mask, strict=True) if out]
-
-
-def _order(config: TuneConfig, train: Sequence[Sequence[Kept]]) -> list[tuple[int, int]]:
-    sizes = [len(rows) for rows in train]
-    if config.rows.mix == "interleave":
-        return interleave(sizes, [entry.weight for entry in config.data], config.rows.stop, config.rows.seed)
-    return [(source, row) for source, size in enumerate(sizes) for row in range(size)]
-
-
-def _method(config: TuneConfig) -> str:
-    methods = [
-        GIVEN_METHOD if entry.held_out_split else GROUP_METHOD if entry.group_by else METHOD for entry in config.data
-    ]
-    return "; ".join(dict.fromkeys(methods))
 
 
 def _pin_of_each(config: TuneConfig, pins: PinSet) -> list[Pin | None]:
