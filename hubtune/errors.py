@@ -155,6 +155,12 @@ class ColumnNotFoundError(DataError):
     exit_code = 23
 
 
+class TooManyDroppedError(DataError):
+    """More rows of a data set cannot be used than the config allows."""
+
+    exit_code = 24
+
+
 class ModelError(HubtuneError):
     """A base model cannot be used."""
 

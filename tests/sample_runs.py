@@ -118,24 +118,29 @@ def finished_run(path: Path, *overrides: str, weights: bytes = b"weights") -> Ru
     return run
 
 
+def sample_source(**changes: object) -> SourceRecord:
+    """Returns the record of the data set of `sample_config`; `changes` are its fields."""
+    values: dict[str, object] = {
+        "repo": DATA_REPO,
+        "commit": DATA_COMMIT,
+        "name": None,
+        "split": "train",
+        "format": "template",
+        "template": "{author}: {quote}",
+        "rows": 40,
+        "kept": 40,
+        "dropped": {},
+        "languages": ["en"],
+        "prompt": "a baker:",
+        "fingerprint": "f" * 64,
+    }
+    return SourceRecord.model_validate({**values, **changes})
+
+
 def _data_record(run: RunDirectory) -> DataRecord:
-    source = SourceRecord(
-        repo=DATA_REPO,
-        commit=DATA_COMMIT,
-        name=None,
-        split="train",
-        format="template",
-        template="{author}: {quote}",
-        rows=40,
-        kept=40,
-        dropped={},
-        languages=["en"],
-        prompt="a baker:",
-        fingerprint="f" * 64,
-    )
     return DataRecord(
         upstream=run.digests("config", "pins.json"),
-        sources=[source],
+        sources=[sample_source()],
         train=SplitRecord(rows=32, tokens=320, truncated=0),
         held_out=SplitRecord(rows=8, tokens=80, truncated=0),
         split_method="by hash",

@@ -108,7 +108,7 @@ class CardMetadata(_Part):
     pipeline_tag: Literal["text-generation"] = "text-generation"
     base_model: RepoId
     base_model_relation: Literal["adapter", "finetune"]
-    datasets: Annotated[list[RepoId], Field(min_length=1)]
+    datasets: Annotated[list[RepoId], Field(min_length=1)] | None = None
     metrics: Annotated[list[NonEmpty], Field(min_length=1)] | None = None
     tags: list[NonEmpty]
     co2_eq_emissions: Emissions | None = None
@@ -127,7 +127,7 @@ def build_metadata(inputs: CardInputs) -> CardMetadata:
     results = [
         Result(
             task=Task(),
-            dataset=_dataset(inputs.data.sources, measure),
+            dataset=dataset,
             metrics=[
                 Metric(
                     type=measure.name, value=measure.tuned, name=f"{measure_name(measure.name)} on {measure.split} rows"
@@ -135,7 +135,9 @@ def build_metadata(inputs: CardInputs) -> CardMetadata:
             ],
         )
         for measure in inputs.evaluation.measures
-        if measure.status == "measured" and measure.tuned is not None
+        if measure.status == "measured"
+        and measure.tuned is not None
+        and (dataset := _dataset(inputs.data.sources, measure)) is not None
     ]
     merged = inputs.target is not None and inputs.target.artifact == "merged"
     names = [metric.type for result in results for metric in result.metrics]
@@ -147,7 +149,7 @@ def build_metadata(inputs: CardInputs) -> CardMetadata:
         library_name="transformers" if merged else "peft",
         base_model=inputs.pins.base.repo,
         base_model_relation="finetune" if merged else "adapter",
-        datasets=list(dict.fromkeys(pin.repo for pin in inputs.pins.data)),
+        datasets=list(dict.fromkeys(pin.repo for pin in inputs.pins.data)) or None,
         metrics=list(dict.fromkeys(names)) or None,
         tags=["hubtune", inputs.training.method],
         model_index=[ModelIndexEntry(name=card_title(inputs), results=results)] if results else None,
@@ -161,18 +163,27 @@ def card_title(inputs: CardInputs) -> str:
     return f"{inputs.pins.base.repo.rpartition('/')[2]}-lora"
 
 
-def _dataset(sources: list[SourceRecord], measure: Measure) -> ResultDataset:
+def _dataset(sources: list[SourceRecord], measure: Measure) -> ResultDataset | None:
     """Names what was measured on.
 
     The Hub's format has one revision for a result. Where rows of several data sets were measured together, one
-    revision would claim too much, so that the name lists them all instead.
+    revision would claim too much, so that the name lists them all instead. A result has to name a repository, so that
+    one on local files alone stands in the card's text only.
     """
+    repos = [source.repo for source in sources if source.repo is not None]
+    if not repos:
+        return None
     first = sources[0]
     rows = f"{measure.n:,} {measure.split} rows"
     if len(sources) == 1:
-        name = f"{first.repo}, {rows} of {first.split}"
+        name = f"{repos[0]}, {rows} of {first.split}"
         return ResultDataset(
-            type=first.repo, name=name, config=first.name or _ONLY_CONFIG, split=first.split, revision=first.commit
+            type=repos[0], name=name, config=first.name or _ONLY_CONFIG, split=first.split, revision=first.commit
         )
-    parts = [f"{source.repo} ({source.split}, revision {source.commit})" for source in sources]
-    return ResultDataset(type=first.repo, name=f"{rows} of {' + '.join(parts)}")
+    parts = [
+        f"{source.repo} ({source.split}, revision {source.commit})"
+        if source.repo is not None
+        else f"{source.label} ({source.split}, sha256 {source.sha256})"
+        for source in sources
+    ]
+    return ResultDataset(type=repos[0], name=f"{rows} of {' + '.join(parts)}")

@@ -19,13 +19,33 @@ def usage_snippet(inputs: CardInputs) -> str:
     lines = _load_merged(target) if target is not None and target.artifact == "merged" else _load_adapter(inputs)
     lines += [
         "",
-        f'inputs = tokenizer({_literal(example_prompt(inputs))}, return_tensors="pt")',
+        *_asking(inputs),
         "output = model.generate(",
         f"    **inputs, do_sample=False, max_new_tokens={_new_tokens(inputs)}, pad_token_id=tokenizer.eos_token_id",
         ")",
         "print(tokenizer.decode(output[0], skip_special_tokens=True))",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _asking(inputs: CardInputs) -> list[str]:
+    """Returns the lines that make `inputs`: a chat model is asked by its chat template."""
+    if not _is_chat(inputs):
+        return [f'inputs = tokenizer({_literal(example_prompt(inputs))}, return_tensors="pt")']
+    return [
+        f"messages = {_messages(inputs)}",
+        "inputs = tokenizer.apply_chat_template(",
+        '    messages, add_generation_prompt=True, return_dict=True, return_tensors="pt"',
+        ")",
+    ]
+
+
+def _is_chat(inputs: CardInputs) -> bool:
+    return inputs.data.sources[0].format == "chat"
+
+
+def _messages(inputs: CardInputs) -> str:
+    return f'[{{"role": "user", "content": {_literal(example_prompt(inputs))}}}]'
 
 
 def pipeline_snippet(inputs: CardInputs) -> str:
@@ -35,7 +55,7 @@ def pipeline_snippet(inputs: CardInputs) -> str:
             "from transformers import pipeline",
             "",
             'generate = pipeline("text-generation", model=model, tokenizer=tokenizer)',
-            f"prompt = {_literal(example_prompt(inputs))}",
+            f"prompt = {_messages(inputs) if _is_chat(inputs) else _literal(example_prompt(inputs))}",
             f"found = generate(prompt, do_sample=False, max_new_tokens={_new_tokens(inputs)})",
             'print(found[0]["generated_text"])',
             "",
@@ -101,7 +121,7 @@ def example_prompt(inputs: CardInputs) -> str:
     if prompt:
         return prompt[:_LONGEST_PROMPT]
     leading = ""
-    for literal, column, _, _ in string.Formatter().parse(inputs.data.sources[0].template):
+    for literal, column, _, _ in string.Formatter().parse(inputs.data.sources[0].template or ""):
         leading += literal
         if column is not None:
             break

@@ -35,9 +35,11 @@ def _add_commands() -> None:
     from hubtune.cli import (
         card,
         check,
+        data,
         evaluate,
         generate,
         hub,
+        init,
         license,
         merge,
         pin,
@@ -51,7 +53,9 @@ def _add_commands() -> None:
 
     for command in (
         quickstart.quickstart,
+        init.init,
         check.check,
+        data.data,
         pin.pin,
         run.run,
         train.train,

@@ -13,6 +13,7 @@ from hubtune.config.license_ids import unknown_license
 _ID_PART = re.compile(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9_])?", re.ASCII)
 _TAG = re.compile(r"v\d+\.\d+\.\d+(?:[-.]?(?:a|b|rc|alpha|beta|dev|post)\.?\d+)?")
 _NOT_IN_REFS = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|^@$")
+_SPLIT = re.compile(r"\w[\w.-]*(?:\[(?:-?\d+%?)?:(?:-?\d+%?)?\])?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -106,6 +107,15 @@ def template_columns(template: str) -> tuple[str, ...]:
     return tuple(columns)
 
 
+def check_split(value: str) -> str:
+    """Returns `value` if it names a split, a part of one or a sum of such, else raises ValueError."""
+    if not all(_SPLIT.fullmatch(part.strip()) for part in value.split("+")):
+        raise ValueError(
+            f"{value!r} is not a split; write its name, or a part of it such as train[:10%] or train[100:]"
+        )
+    return value
+
+
 def _check_revision(value: str) -> str:
     odd = any(character.isspace() or character in "~^:?*[\\" for character in value)
     if not value or odd or ".." in value:
@@ -120,11 +130,20 @@ def _check_license(value: str) -> str:
     return value
 
 
+def _check_data_license(value: str) -> str:
+    fault = unknown_license(value)
+    if fault is not None:
+        raise ValueError(fault)
+    return value
+
+
 RepoId = Annotated[str, AfterValidator(check_repo_id)]
 TargetRepoId = Annotated[str, AfterValidator(check_target_repo_id)]
 Tag = Annotated[str, AfterValidator(check_tag)]
 Branch = Annotated[str, AfterValidator(check_branch)]
 LicenseChoice = Annotated[str, AfterValidator(_check_license)]
+DataLicense = Annotated[str, AfterValidator(_check_data_license)]
 Revision = Annotated[str, AfterValidator(_check_revision)]
+Split = Annotated[str, AfterValidator(check_split)]
 Column = Annotated[str, AfterValidator(check_column)]
 Template = Annotated[str, AfterValidator(check_template)]

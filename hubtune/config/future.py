@@ -7,9 +7,6 @@ FUTURE_KEYS = frozenset(
     {
         "base.adapter",
         "base.tokenizer",
-        "data.loss_on",
-        "data.path",
-        "data.weight",
         "evaluate.canaries",
         "publish.policy",
         "train.checkpoint_steps",
@@ -19,7 +16,6 @@ FUTURE_KEYS = frozenset(
 )
 
 FUTURE_VALUES: dict[str, frozenset[str]] = {
-    "data.format": frozenset({"prompt_completion", "instruction", "chat", "classification"}),
     "train.batch_size": frozenset({"auto"}),
     "train.method": frozenset({"qlora", "full", "freeze"}),
     "train.precision": frozenset({"fp16"}),

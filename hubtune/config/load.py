@@ -6,7 +6,7 @@ import json
 import re
 import typing
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from hubtune.config import yamldoc
 from hubtune.config.future import FUTURE_KEYS, FUTURE_VALUES
 from hubtune.config.schema import TuneConfig
-from hubtune.config.statement_files import read_statement_files
+from hubtune.config.statement_files import read_chat_template_files, read_statement_files
 from hubtune.config.yamldoc import Mapping, Problem, Value
 from hubtune.errors import ConfigError
 
@@ -51,8 +51,8 @@ def parse_config(
     """Validates a config given as YAML text; see `load_config`. Files that it names are looked for from `folder`."""
     mapping, problems = yamldoc.parse(text)
     problems += _apply_overrides(mapping, overrides)
-    problems += read_statement_files(mapping, folder)
-    _locate_templates(mapping, folder)
+    problems += read_statement_files(mapping, folder) + read_chat_template_files(mapping, folder)
+    _locate(mapping, folder)
     config: TuneConfig | None = None
     if mapping or not problems:
         try:
@@ -94,13 +94,30 @@ def read_dumped(text: str, source: str) -> TuneConfig:
     return config
 
 
+def without_folders(config: TuneConfig) -> TuneConfig:
+    """Returns the config without where on a disk its files lie: of local data and templates the name is left."""
+    data = [
+        entry if entry.path is None else entry.model_copy(update={"path": _name(entry.path)}) for entry in config.data
+    ]
+    templates = config.card.templates
+    card = config.card if templates is None else config.card.model_copy(update={"templates": _name(templates)})
+    return config.model_copy(update={"data": data, "card": card})
+
+
+def _name(path: str) -> str:
+    return PurePosixPath(path.replace("\\", "/")).name
+
+
 def training_digest(config: TuneConfig) -> str:
     """Returns the sha256 of what decides the training: the inputs, how to train, and which rows are held out.
 
     The card and the release are left out, so that a text on the card can be mended without training again; so is how
     the held-out rows are measured.
     """
-    values = config.model_dump(mode="json", include={"base", "data", "train"})
+    values = without_folders(config).model_dump(mode="json", include={"base", "data", "rows", "train"})
+    for entry in values["data"]:
+        # Licences are the card's matter.
+        del entry["license"]
     return _digest({**values, "held_out": config.evaluate.model_dump(include={"holdout", "seed", "max_items"})})
 
 
@@ -113,11 +130,13 @@ def _digest(values: dict[str, object]) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-def _locate_templates(mapping: Mapping, folder: Path) -> None:
-    card = mapping.get("card")
-    if isinstance(card, dict) and isinstance(card.get("templates"), str):
-        # The run's own copy of the config lies somewhere else.
-        card["templates"] = str((folder / str(card["templates"])).absolute())
+def _locate(mapping: Mapping, folder: Path) -> None:
+    """Makes the paths of the config absolute: the run's own copy of it lies somewhere else."""
+    card, data = mapping.get("card"), mapping.get("data")
+    places = [(card, "templates"), *((entry, "path") for entry in (data if isinstance(data, list) else []))]
+    for section, key in places:
+        if isinstance(section, dict) and isinstance(section.get(key), str) and section[key]:
+            section[key] = str((folder / str(section[key])).absolute())
 
 
 def _apply_overrides(mapping: Mapping, overrides: Iterable[str]) -> list[Problem]:

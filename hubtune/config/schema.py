@@ -8,7 +8,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from hubtune.config.fields import Branch, Column, LicenseChoice, RepoId, Revision, Tag, TargetRepoId, Template
+from hubtune.config.data import DataConfig, RowsConfig
+from hubtune.config.fields import Branch, LicenseChoice, RepoId, Revision, Tag, TargetRepoId
 
 
 def _check_visible(value: str) -> str:
@@ -29,38 +30,6 @@ class BaseModelConfig(_Section):
 
     repo: RepoId
     revision: Revision = "main"
-
-
-class DataConfig(_Section):
-    """One data set, and how a row of it becomes text: exactly one of `template` and `text`."""
-
-    repo: RepoId
-    revision: Revision = "main"
-    name: str | None = None
-    split: Annotated[str, Field(min_length=1)] = "train"
-    format: Literal["template", "text"] | None = None
-    template: Template | None = None
-    text: Column | None = None
-
-    @model_validator(mode="after")
-    def _one_format(self) -> Self:
-        if (self.template is None) == (self.text is None):
-            raise ValueError(
-                'say how a row becomes text with one of `template` (such as "{quote}") and `text` (a column\'s name)'
-            )
-        if self.format is not None and self.format != self.row_format:
-            raise ValueError(f"format is {self.format!r}, and the row is described by `{self.row_format}`")
-        return self
-
-    @property
-    def row_format(self) -> Literal["template", "text"]:
-        """The format in use, inferred from the field that is set."""
-        return "text" if self.template is None else "template"
-
-    @property
-    def row_template(self) -> str:
-        """The row as a template; a text column is the template of that column alone."""
-        return self.template if self.template is not None else "{" + str(self.text) + "}"
 
 
 class LoraConfig(_Section):
@@ -184,7 +153,24 @@ class TuneConfig(_Section):
 
     base: BaseModelConfig
     data: Annotated[list[DataConfig], Field(min_length=1)]
+    rows: RowsConfig = RowsConfig()
     train: TrainConfig = TrainConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     card: CardConfig = CardConfig()
     publish: PublishConfig = PublishConfig()
+
+    @model_validator(mode="after")
+    def _one_chat_template(self) -> Self:
+        if len({entry.chat_template for entry in self.data if entry.chat_template is not None}) > 1:
+            raise ValueError("two data sets have different chat templates, and a model can be published with one alone")
+        return self
+
+    @property
+    def pinned_data(self) -> list[DataConfig]:
+        """The data sets that are repositories, and so have a pin each, in this order."""
+        return [entry for entry in self.data if entry.repo is not None]
+
+    @property
+    def chat_template(self) -> str | None:
+        """The chat template that the config gives in place of the tokenizer's."""
+        return next((entry.chat_template for entry in self.data if entry.chat_template is not None), None)

@@ -1,4 +1,4 @@
-"""Lets an author's statement stand in a Markdown file of its own: `card.ethics: {file: ETHICS.md}`."""
+"""Lets a long text stand in a file of its own: `card.ethics: {file: ETHICS.md}`, `data[].chat_template`."""
 
 from pathlib import Path
 
@@ -19,24 +19,39 @@ def read_statement_files(mapping: Mapping, folder: Path) -> list[Problem]:
     """
     problems: list[Problem] = []
     card = mapping.get("card")
-    if not isinstance(card, dict):
-        return problems
-    for key in STATEMENTS:
-        value = card.get(key)
-        if not isinstance(value, dict):
-            continue
-        path = value.get("file")
-        if not isinstance(path, str) or set(value) != {"file"}:
-            problems.append(Problem(f"card.{key}", "write the text itself, or {file: PATH} of a Markdown file"))
-            del card[key]
-            continue
-        try:
-            card[key] = _read(folder / path, folder)
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            problems.append(Problem(f"card.{key}", f"the file {path} cannot be used: {reason}"))
-            del card[key]
+    if isinstance(card, dict):
+        for key in STATEMENTS:
+            problems += _put_text(card, key, f"card.{key}", folder, "of a Markdown file", strip=True)
     return problems
+
+
+def read_chat_template_files(mapping: Mapping, folder: Path) -> list[Problem]:
+    """Does the same for the chat template of each data set, whose text stays as it is to the last space."""
+    problems: list[Problem] = []
+    data = mapping.get("data")
+    for number, entry in enumerate(data if isinstance(data, list) else []):
+        if isinstance(entry, dict):
+            place = f"data[{number}].chat_template"
+            problems += _put_text(entry, "chat_template", place, folder, "of a Jinja file", strip=False)
+    return problems
+
+
+def _put_text(section: Mapping, key: str, place: str, folder: Path, kind: str, *, strip: bool) -> list[Problem]:
+    value = section.get(key)
+    if not isinstance(value, dict):
+        return []
+    path = value.get("file")
+    if not isinstance(path, str) or set(value) != {"file"}:
+        del section[key]
+        return [Problem(place, f"write the text itself, or {{file: PATH}} {kind}")]
+    try:
+        text = _read(folder / path, folder)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        del section[key]
+        return [Problem(place, f"the file {path} cannot be used: {reason}")]
+    section[key] = text.strip() if strip else text
+    return []
 
 
 def _read(path: Path, folder: Path) -> str:
@@ -52,4 +67,4 @@ def _read(path: Path, folder: Path) -> str:
     text = content.decode("utf-8-sig")
     if not text.strip():
         raise ValueError("it is empty")
-    return text.strip()
+    return text

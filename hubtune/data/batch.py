@@ -3,13 +3,10 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hubtune.data.tokens import Example
+from hubtune.data.tokens import IGNORED, Example
 
 if TYPE_CHECKING:
     import torch
-
-# The label that torch's cross entropy and transformers leave out.
-IGNORED = -100
 
 
 def collate(examples: Sequence[Example], pad_id: int) -> "dict[str, torch.Tensor]":

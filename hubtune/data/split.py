@@ -1,7 +1,8 @@
-"""Draws the held-out rows by a hash of each row's content.
+"""Draws the held-out rows by a hash of each row's content, or of the group that it belongs to.
 
-Equal rows (but for case, punctuation and spacing) fall on the same side, so training never sees a duplicate of a
-held-out row, and rows added later do not move the others.
+Equal rows (but for case, punctuation and spacing) fall on the same side, and rows added later do not move the others.
+Where groups or a split of its own decide instead, a copy of a held-out row can be left on the side of the training:
+those are found, so that training never sees one.
 """
 
 import hashlib
@@ -10,6 +11,8 @@ from collections.abc import Sequence
 
 _PLACES = 2**48
 METHOD = "sha256 of the seed and the row's text, without case, punctuation and spacing"
+GROUP_METHOD = "sha256 of the seed and the group's value, without case, punctuation and spacing"
+GIVEN_METHOD = "the data set's own split"
 
 
 def fold(text: str) -> str:
@@ -37,6 +40,13 @@ def held_out_mask(texts: Sequence[str], share: float, seed: int) -> list[bool]:
         return [False] * len(texts)
     threshold = min(max(int(share * _PLACES), distinct[0] + 1), distinct[-1])
     return [place < threshold for place in places]
+
+
+def copies_of_held_out(texts: Sequence[str], mask: Sequence[bool]) -> list[bool]:
+    """Tells for each text whether it is on the side of the training although the same text is held out."""
+    folded = [fold(text) for text in texts]
+    held = {text for text, out in zip(folded, mask, strict=True) if out}
+    return [not out and text in held for text, out in zip(folded, mask, strict=True)]
 
 
 def _place(folded: str, seed: int) -> int:

@@ -1,11 +1,24 @@
-"""Turns texts into token ids: one BOS where the tokenizer puts one, an EOS at the end of every row."""
+"""Turns rows into token ids and labels: one BOS where the model wants one, an end at the end, loss where it belongs.
 
+Which tokens carry loss follows from the place of their characters in the row, never from a token's value.
+"""
+
+import itertools
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hubtune.data.faults import Reason, RowFaultError
+from hubtune.data.pieces import Classified, Piece, Written
+from hubtune.errors import ModelError
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+# The label that torch's cross entropy and transformers leave out.
+IGNORED = -100
+_Span = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -13,40 +26,199 @@ class Example:
     """One row as the model sees it.
 
     Attributes:
-        input_ids: Token ids; the last is EOS.
-        labels: What each position carries loss for: the same ids, since a text is learnt whole.
-        truncated: Whether the text was cut to fit the length limit. The EOS stands at the end all the same.
+        input_ids: Token ids. The last is EOS, or the token that ends a turn in a chat.
+        labels: The ids again where they carry loss, and `IGNORED` elsewhere. Of a row to classify, its classes' ids.
+        truncated: Whether the row was cut to fit the length limit. It ends as it would have, all the same.
+        token_type_ids: Which of a pair of texts a token belongs to, where the model wants to know.
     """
 
     text: str
     input_ids: list[int]
     labels: list[int]
     truncated: bool
+    token_type_ids: list[int] | None = None
+
+    @property
+    def learnt(self) -> int:
+        """How many tokens carry loss; the first of a row never does, since nothing stands before it."""
+        return sum(label != IGNORED for label in self.labels[1:])
 
 
-def encode(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", max_length: int) -> list[Example]:
-    """Encodes texts.
+class Encoder:
+    """Turns rows into examples for one tokenizer; the same row always gives the same example.
 
-    Special tokens that stand inside a text are encoded as text: data cannot end a sequence or open a chat turn.
+    Special tokens that stand inside data are encoded as text: data cannot end a sequence or open a chat turn.
 
     Args:
-        texts: The texts, one a row.
         tokenizer: The base model's, with an EOS token.
         max_length: The most tokens of a row, BOS and EOS included.
     """
-    if not texts:
-        return []
-    bos = _bos(tokenizer)
-    room = max_length - len(bos) - 1
-    encoded = tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True)["input_ids"]
-    examples = []
-    for text, ids in zip(texts, encoded, strict=True):
-        whole = [*bos, *ids[:room], tokenizer.eos_token_id]
-        examples.append(Example(text, whole, list(whole), truncated=len(ids) > room))
-    return examples
+
+    def __init__(self, tokenizer: "PreTrainedTokenizerBase", max_length: int) -> None:
+        self._tokenizer = tokenizer
+        self._limit = max_length
+        self._bos = _bos(tokenizer)
+        self._special = special_tokens(tokenizer)
+        self._special_ids = {token for token, text in tokenizer.added_tokens_decoder.items() if text.special}
+        self._special_ids.add(tokenizer.eos_token_id)
+
+    def encode(self, rows: Sequence[Written]) -> list[Example | RowFaultError]:
+        """Encodes rows, in their order; where one cannot be used, the reason stands in its place."""
+        found: dict[int, tuple[list[int], list[_Span]]] = {}
+        plain, whole = [], []
+        for number, row in enumerate(rows):
+            meant = self._meant(row.pieces)
+            if not meant:
+                plain.append(number)
+            elif meant == [match.span() for match in self._special.finditer(row.text)]:
+                whole.append(number)
+            else:
+                found[number] = self._by_runs(row.text, meant)
+        for numbers, split in ((plain, True), (whole, False)):
+            found.update(zip(numbers, self._tokens([rows[number].text for number in numbers], split), strict=True))
+        return [self._example(row, *found[number]) for number, row in enumerate(rows)]
+
+    def classify(self, rows: Sequence[Classified]) -> list[Example]:
+        """Encodes rows to classify, with the special tokens that the tokenizer puts around a text or a pair."""
+        examples = []
+        for row in rows:
+            texts = (row.text,) if row.pair is None else (row.text, row.pair)
+            whole = self._tokenizer(*texts, split_special_tokens=True)
+            cut = self._tokenizer(*texts, split_special_tokens=True, truncation=True, max_length=self._limit)
+            examples.append(
+                Example(
+                    text="\n".join(texts),
+                    input_ids=cut["input_ids"],
+                    labels=list(row.labels),
+                    truncated=len(whole["input_ids"]) > len(cut["input_ids"]),
+                    token_type_ids=cut.get("token_type_ids"),
+                )
+            )
+        return examples
+
+    def _meant(self, pieces: Sequence[Piece]) -> list[_Span]:
+        """Returns where special tokens stand that a template wrote."""
+        spans, start = [], 0
+        for piece in pieces:
+            if piece.control:
+                spans += [(start + match.start(), start + match.end()) for match in self._special.finditer(piece.text)]
+            start += len(piece.text)
+        return spans
+
+    def _tokens(self, texts: list[str], split_special: bool) -> list[tuple[list[int], list[_Span]]]:
+        """Returns the ids of each text, and the characters that each token stands for, where that can be known."""
+        if not texts:
+            return []
+        fast = bool(self._tokenizer.is_fast)
+        encoded = self._tokenizer(
+            texts, add_special_tokens=False, split_special_tokens=split_special, return_offsets_mapping=fast
+        )
+        offsets = encoded["offset_mapping"] if fast else [[] for _ in texts]
+        return list(zip(encoded["input_ids"], offsets, strict=True))
+
+    def _by_runs(self, text: str, meant: Sequence[_Span]) -> tuple[list[int], list[_Span]]:
+        """Encodes the text between special tokens that are meant as text alone, whatever looks like others there."""
+        ids: list[int] = []
+        offsets: list[_Span] = []
+        place = 0
+        for start, end in [*meant, (len(text), len(text))]:
+            run_ids, run_offsets = self._run(text[place:start], first=place == 0)
+            ids += run_ids
+            offsets += [(place + left, place + right) for left, right in run_offsets]
+            if start < end:
+                ids.append(int(self._tokenizer.convert_tokens_to_ids(text[start:end])))
+                offsets.append((start, end))
+            place = end
+        return ids, offsets
+
+    def _run(self, text: str, *, first: bool) -> tuple[list[int], list[_Span]]:
+        if not text:
+            return [], []
+        if not first:
+            # Else SentencePiece puts a space before the run as if it began the row.
+            ((line_end, _),) = self._tokens(["\n"], True)
+            ((ids, offsets),) = self._tokens(["\n" + text], True)
+            if ids[: len(line_end)] == line_end:
+                return ids[len(line_end) :], [(max(0, a - 1), max(0, b - 1)) for a, b in offsets[len(line_end) :]]
+        ((ids, offsets),) = self._tokens([text], True)
+        return ids, offsets
+
+    def _example(self, row: Written, ids: Sequence[int], offsets: Sequence[_Span]) -> Example | RowFaultError:
+        response = self._responses(row.pieces, ids, offsets)
+        ids, begun = list(ids), all(response)
+        bos, eos = self._tokenizer.bos_token_id, self._tokenizer.eos_token_id
+        if bos is not None and bos != eos:
+            # A template may have written one, or even two.
+            written = len(list(itertools.takewhile(lambda token: token == bos, ids)))
+            ids, response = ids[written:], response[written:]
+            if written or self._bos:
+                ids, response = [bos, *ids], [begun, *response]
+        elif self._bos and ids[:1] != self._bos:
+            ids, response = [*self._bos, *ids], [begun, *response]
+        ids, response = self._ended(row, ids, response)
+        fitted = self._fitted(ids, response)
+        if fitted is None:
+            return RowFaultError(Reason.NO_ROOM, f"{response.index(True):,} tokens before the response")
+        truncated = len(ids) > self._limit
+        ids, response = fitted
+        labels = [token if row.learn_all or given else IGNORED for token, given in zip(ids, response, strict=True)]
+        example = Example(row.text, ids, labels, truncated)
+        return example if example.learnt else RowFaultError(Reason.NOTHING_LEARNT)
+
+    def _responses(self, pieces: Sequence[Piece], ids: Sequence[int], offsets: Sequence[_Span]) -> list[bool]:
+        """Tells for each token whether a character of a response is in it."""
+        if len({piece.response for piece in pieces}) == 1:
+            return [pieces[0].response] * len(ids)
+        if not self._tokenizer.is_fast:
+            raise ModelError(
+                "The base model's tokenizer cannot tell which characters a token stands for, "
+                "so prompts and responses cannot be told apart.",
+                hint="Choose a base model with a tokenizer.json, or learn whole rows: `loss_on: all`.",
+            )
+        given = [piece.response for piece in pieces for _ in piece.text]
+        found, before = [], 0
+        for start, end in offsets:
+            # Some tokenizers leave spacing out of a token's place: one that is spacing alone then has an empty place.
+            first = start if start < end else min(before, end)
+            found.append(any(given[first:end]) if first < end else given[min(end, len(given) - 1)])
+            before = max(before, end)
+        return found
+
+    def _ended(self, row: Written, ids: list[int], response: list[bool]) -> tuple[list[int], list[bool]]:
+        """Returns the row with one end: EOS, unless a chat's template wrote a token of its own that ends the turn."""
+        eos = self._tokenizer.eos_token_id
+        if row.turns and ids and ids[-1] in self._special_ids:
+            return ids, response
+        while ids and ids[-1] == eos:
+            ids, response = ids[:-1], response[:-1]
+        return [*ids, eos], [*response, True]
+
+    def _fitted(self, ids: list[int], response: list[bool]) -> tuple[list[int], list[bool]] | None:
+        """Cuts a row that is too long at its end, and ends it anew; None where no response would be left.
+
+        A chat that is cut between answers ends with the last whole answer.
+        """
+        if len(ids) <= self._limit:
+            return ids, response
+        room = self._limit - 1
+        within = response[room - 1] and response[room]
+        kept = max((place + 1 for place in range(room) if response[place]), default=0)
+        if kept == 0:
+            return None
+        if not within and ids[kept - 1] in self._special_ids:
+            return ids[:kept], response[:kept]
+        return [*ids[:kept], ids[-1]], [*response[:kept], True]
+
+
+def special_tokens(tokenizer: "PreTrainedTokenizerBase") -> "re.Pattern[str]":
+    """Returns a pattern that finds the special tokens of a tokenizer, the longest first."""
+    texts = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
+    texts |= set(tokenizer.all_special_tokens)
+    longest_first = sorted(texts, key=lambda text: (-len(text), text))
+    return re.compile("|".join(re.escape(text) for text in longest_first) or "(?!)")
 
 
 def _bos(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
     """Returns the BOS id in a list if the tokenizer starts a plain text with it, else an empty list."""
-    start = tokenizer("")["input_ids"][:1]
+    start = list(tokenizer("")["input_ids"][:1])
     return start if tokenizer.bos_token_id is not None and start == [tokenizer.bos_token_id] else []

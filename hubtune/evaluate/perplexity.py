@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from hubtune.data.batch import IGNORED, collate
-from hubtune.data.tokens import Example
+from hubtune.data.batch import collate
+from hubtune.data.tokens import IGNORED, Example
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

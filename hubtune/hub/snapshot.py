@@ -35,6 +35,9 @@ _PATTERNS: dict[RepoType, list[str] | None] = {
 }
 
 
+_TOKENIZER_PATTERNS = ["*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt"]
+
+
 def download_size(repo_type: RepoType, files: Mapping[str, int]) -> int:
     """Returns how many bytes `fetch` brings at most, given each file's size; less where some are in the cache."""
     return sum(files[path] for path in filter_repo_objects(files, allow_patterns=_PATTERNS[repo_type]))
@@ -63,6 +66,31 @@ def fetch(pin: Pin, on_bytes: Callable[[int], None] = lambda _: None) -> Path:
                 allow_patterns=_PATTERNS[pin.type],
                 tqdm_class=_bar_that_tells(on_bytes),
             )
+        )
+    _check_digests(pin, folder)
+    return folder
+
+
+def fetch_tokenizer(pin: Pin, folder: Path) -> Path:
+    """Downloads what a pinned model's tokenizer and config are loaded from, and none of its weights.
+
+    Not into the cache: a snapshot without weights would pass for the whole one.
+
+    Returns:
+        `folder`.
+
+    Raises:
+        HubError: The files cannot be had, or what arrived is not what the repository says that it holds.
+        DiskFullError: There is no room for them.
+    """
+    with disk_errors(folder), hub_errors(pin.repo, pin.commit):
+        snapshot_download(
+            pin.repo,
+            repo_type=pin.type,
+            revision=pin.commit,
+            allow_patterns=_TOKENIZER_PATTERNS,
+            local_dir=folder,
+            tqdm_class=_bar_that_tells(lambda _: None),
         )
     _check_digests(pin, folder)
     return folder

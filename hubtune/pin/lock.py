@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from hubtune.config.schema import BaseModelConfig, DataConfig, TuneConfig
+from hubtune.config.data import DataConfig
+from hubtune.config.schema import BaseModelConfig, TuneConfig
 from hubtune.errors import LockError, RecordError
 from hubtune.records.base import write_atomic
 from hubtune.records.pins import Pin, PinSet
@@ -41,7 +42,7 @@ def locked_pin(lock: PinSet | None, entry: BaseModelConfig | DataConfig) -> Pin 
     if lock is None:
         return None
     candidates = [lock.base] if isinstance(entry, BaseModelConfig) else lock.data
-    wanted = (entry.repo.lower(), entry.revision)
+    wanted = _wanted(entry)
     return next((pin for pin in candidates if (pin.repo.lower(), pin.requested) == wanted), None)
 
 
@@ -53,9 +54,9 @@ def require_lock(lock: PinSet | None, config: TuneConfig, path: Path) -> None:
     """
     if lock is None:
         raise LockError(f"--locked was asked for, and there is no {path}.", hint="Write it: hubtune pin")
-    entries: list[BaseModelConfig | DataConfig] = [config.base, *config.data]
+    entries: list[BaseModelConfig | DataConfig] = [config.base, *config.pinned_data]
     missing = [f"{entry.repo} at {entry.revision}: not in the lock" for entry in entries if not locked_pin(lock, entry)]
-    wanted = {(entry.repo.lower(), entry.revision) for entry in entries}
+    wanted = {_wanted(entry) for entry in entries}
     extra = [
         f"{pin.repo} at {pin.requested}: in the lock, not in the config"
         for pin in lock.all()
@@ -67,3 +68,8 @@ def require_lock(lock: PinSet | None, config: TuneConfig, path: Path) -> None:
             details=missing + extra,
             hint="Bring the lock up to date: hubtune pin",
         )
+
+
+def _wanted(entry: BaseModelConfig | DataConfig) -> tuple[str, str]:
+    assert entry.repo is not None, "a local file is not pinned"
+    return entry.repo.lower(), entry.revision

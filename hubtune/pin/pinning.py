@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from hubtune.config.schema import BaseModelConfig, DataConfig, TuneConfig
+from hubtune.config.data import DataConfig
+from hubtune.config.schema import BaseModelConfig, TuneConfig
 from hubtune.hub.read import check_access, resolve
 from hubtune.hub.snapshot import download_size, fetch
 from hubtune.pin.files import check_safetensors
@@ -28,7 +29,7 @@ def resolve_pins(config: TuneConfig, lock: PinSet | None, progress: Progress) ->
     """
     base, size = resolve_pin(config.base, lock, progress)
     data = []
-    for entry in config.data:
+    for entry in config.pinned_data:
         pin, more = resolve_pin(entry, lock, progress)
         data.append(pin)
         size += more
@@ -50,16 +51,18 @@ def fetch_snapshots(resolution: Resolution, progress: Progress) -> None:
 def resolve_pin(entry: BaseModelConfig | DataConfig, lock: PinSet | None, progress: Progress) -> tuple[Pin, int]:
     """Returns the pin of one input, and how many bytes it takes at most to fetch it; see `resolve_pins`."""
     repo_type: RepoType = "model" if isinstance(entry, BaseModelConfig) else "dataset"
+    assert entry.repo is not None, "a local file is not pinned"
+    repo = entry.repo
     locked = locked_pin(lock, entry)
-    found = resolve(entry.repo, repo_type, locked.commit if locked else entry.revision)
+    found = resolve(repo, repo_type, locked.commit if locked else entry.revision)
     if found.gated:
-        check_access(entry.repo, repo_type)
+        check_access(repo, repo_type)
     if repo_type == "model":
-        check_safetensors(entry.repo, found.commit, found.files)
+        check_safetensors(repo, found.commit, found.files)
     if locked is None and lock is not None:
-        progress.say(f"{entry.repo} at {entry.revision} is not in hubtune.lock: pinned to {found.commit}")
+        progress.say(f"{repo} at {entry.revision} is not in hubtune.lock: pinned to {found.commit}")
     pin = locked or Pin(
-        repo=entry.repo,
+        repo=repo,
         type=repo_type,
         requested=entry.revision,
         commit=found.commit,

@@ -7,14 +7,16 @@ from typing import Literal, TypeVar
 
 from hubtune.card.licensing.decision import LicenseDecision
 from hubtune.card.statements import check_statements
+from hubtune.config.data import DataConfig
 from hubtune.config.load import dump_config
-from hubtune.config.schema import BaseModelConfig, DataConfig, TuneConfig
+from hubtune.config.schema import BaseModelConfig, TuneConfig
 from hubtune.errors import CheckError, HubtuneError
 from hubtune.hub.read import current_token
 from hubtune.hub.snapshot import cache_folder
 from hubtune.pin.lock import lock_file, read_lock, require_lock
 from hubtune.pin.pinning import Resolution, resolve_pin
 from hubtune.pipeline.licensing import decide_release, fetch_licenses, require_allowed
+from hubtune.pipeline.trainable import check_data
 from hubtune.publish.preflight import check_target
 from hubtune.publish.secrets import refuse_secrets
 from hubtune.records.base import Record, require_room
@@ -123,12 +125,16 @@ def check_run(
         run_folder: Where the run will be written.
     """
     checks = Checks()
-    entries: list[BaseModelConfig | DataConfig] = [config.base, *config.data]
+    entries: list[BaseModelConfig | DataConfig] = [config.base, *config.pinned_data]
     with progress.task("Checking", len(entries) + 3) as task:
         if publish:
             _check_target(checks, config, config_file, progress, propose=propose)
         task.advance(note="target")
         checks.attempt("card", lambda: check_statements(config), lambda _: "what the config states is complete")
+        checks.attempt("data", lambda: check_data(config), lambda _: "its formats can be trained on")
+        for file in config.data:
+            if file.path is not None and file.license is None:
+                checks.warn(f"data {file.label}", "its licence is not stated (`data[].license`)")
         lock_path = lock_file(config_file)
         lock = None
         if lock_path.is_file() or locked:
@@ -139,7 +145,7 @@ def check_run(
         for entry in entries:
             pinned = _check_input(checks, entry, lock, progress)
             found += [pinned] if pinned else []
-            task.advance(note=entry.repo)
+            task.advance(note=str(entry.repo))
         size = sum(bytes_ for _, bytes_ in found)
         if len(found) == len(entries):
             pins = PinSet(base=found[0][0], data=[pin for pin, _ in found[1:]])

@@ -79,16 +79,24 @@ def license_record(run: RunDirectory) -> LicenseRecord:
 
 
 def decide_release(config: TuneConfig, inputs: Sequence[LicensedInput]) -> LicenseDecision:
-    """Decides on the release that a config describes."""
+    """Decides on the release that a config describes; its local files have the licences that it states."""
     card, repo = config.card, config.publish.repo
     return decide(
-        inputs,
+        [*inputs, *_local_inputs(config)],
         card.license,
         name=repo.rpartition("/")[2] if repo else None,
         accepted=card.accept_license,
         wanted_name=card.license_name,
         wanted_link=card.license_link,
     )
+
+
+def _local_inputs(config: TuneConfig) -> list[LicensedInput]:
+    return [
+        LicensedInput(kind="data", file=entry.label, licenses=[entry.license] if entry.license is not None else [])
+        for entry in config.data
+        if entry.path is not None
+    ]
 
 
 def require_allowed(decision: LicenseDecision) -> LicenseDecision:

@@ -32,7 +32,7 @@ def quickstart(folder: Path, progress: Progress) -> Outcome:
         shutil.copyfile(quickstart_dir() / "hubtune.yaml", config_file)
     config = load_config(config_file)
     _seed_base(config.base.repo, progress)
-    _seed_data(config.data[0].repo, progress)
+    _seed_data(config.data[0].label, progress)
     options = RunOptions(publish=True, resume=True, runs_folder=folder / "runs")
     return run_job(config, config_file, options, progress)
 

@@ -19,6 +19,8 @@ from hubtune.hub.snapshot import cached
 from hubtune.pipeline.extras import require_train
 from hubtune.pipeline.licensing import decide_release, license_folders, license_record, require_allowed
 from hubtune.pipeline.merging import merge_run
+from hubtune.pipeline.places import data_places
+from hubtune.pipeline.trainable import no_classifier_yet
 from hubtune.publish.plan import ReleasePlan, plan_release
 from hubtune.publish.preflight import check_publisher
 from hubtune.publish.propose import propose_release
@@ -56,9 +58,9 @@ def run_data(run: RunDirectory, progress: Progress) -> "Prepared":
     from hubtune.models.load import context_length
 
     config, pins = run.config(), run.read(PinSet)
-    folders = [cached(pin) for pin in pins.data]
+    places = data_places(config, pins, cached)
     context = context_length(cached(pins.base), pins.base.repo)
-    prepared = prepare(config, pins, folders, _tokenizer(pins), progress, context=context)
+    prepared = prepare(config, pins, places, _tokenizer(pins), progress, context=context)
     if run.has(DataRecord):
         prepared.check(run.read(DataRecord))
     else:
@@ -80,12 +82,15 @@ def run_train(run: RunDirectory, progress: Progress, prepared: "Prepared | None"
         prepared: The run's data where it was read already.
 
     Raises:
-        HubtuneError: As `run_data`; and the model cannot be loaded, the run diverged, the disk is full.
+        HubtuneError: As `run_data`; and the rows are to be classified, the model cannot be loaded, the run diverged,
+            the disk is full.
     """
     require_train("Training")
     from hubtune.train.training import train
 
     prepared = prepared or run_data(run, progress)
+    if prepared.labels is not None:
+        raise no_classifier_yet("The rows have labels")
     config, pins = run.config(), run.read(PinSet)
     record = train(run, config, pins.base, cached(pins.base), _tokenizer(pins), prepared.train, progress)
     run.write(record)
@@ -190,7 +195,7 @@ def plan_publish(run: RunDirectory, config: TuneConfig) -> PlannedRelease:
     require_allowed(inputs.licenses)
     card = _render(inputs)
     pictures = render_pictures(inputs)
-    beside = {**_legal_files(inputs, config.publish.repo), **pictures}
+    beside = {**_legal_files(inputs, config.publish.repo), **pictures, **_chat_template(config)}
     plan = plan_release(run, config, config.publish.repo, cached(inputs.pins.base), card, beside)
     refuse_secrets({**plan.files, "the commit's message": plan.message.encode()}, current_token())
     return PlannedRelease(plan, card, pictures)
@@ -280,6 +285,10 @@ def _legal_files(inputs: CardInputs, repo: str) -> dict[str, bytes]:
         owner=repo.partition("/")[0],
         year=datetime.fromisoformat(inputs.training.started).year,
     )
+
+
+def _chat_template(config: TuneConfig) -> dict[str, bytes]:
+    return {"chat_template.jinja": config.chat_template.encode()} if config.chat_template is not None else {}
 
 
 def _render(inputs: CardInputs) -> str:

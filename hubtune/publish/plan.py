@@ -49,7 +49,7 @@ def plan_release(
         repo: Where the release goes.
         base_folder: The base model's snapshot, which holds the tokenizer.
         card: The text of README.md.
-        beside: The licence files and the card's pictures: path to content.
+        beside: The licence files, the card's pictures, and a chat template where the config gave one: path to content.
 
     Raises:
         RecordError: A record or a file is missing, or the adapter is not the one that was trained.
@@ -66,9 +66,10 @@ def plan_release(
         CARD: card.encode(),
         CONFIG: written_config,
         **records,
-        **beside,
         **{name: base_folder / name for name in TOKENIZER_FILES if (base_folder / name).is_file()},
         **(_adapter(run) if artifact == "adapter" else _merged(run)),
+        # After the base's own files: a chat template that the model was trained with takes the place of the base's.
+        **beside,
     }
     digests = {path: _digest(content) for path, content in files.items()}
     tag = config.publish.tag

@@ -1,5 +1,10 @@
 """The data record: which rows were used, which were dropped and why, and how they were split."""
 
+from typing import Literal
+
+from pydantic import Field
+
+from hubtune.config.data import FormatName, LossOn
 from hubtune.records.base import Record
 from hubtune.records.pins import Commit
 
@@ -8,42 +13,84 @@ class SourceRecord(Record):
     """One data set as it was read.
 
     Attributes:
-        rows: Rows of the split. It equals the kept rows and all the dropped ones.
+        repo: The repository; null for a local file.
+        file: The local file's name, without its folder; null for a repository.
+        sha256: Of the local file.
+        held_out_split: The split whose rows are held out; null where rows of `split` are.
+        group_by: The column whose values are held out together.
+        format: How a row became what the model sees.
+        inferred: Whether the columns decided on the format, not the config.
+        template: The config's template for a row; null where none writes it.
+        columns: The column of each part of a row, where no template names them.
+        chat_template: sha256 of the chat template that wrote the rows.
+        loss_on: What carries loss: the whole row, the completion, or what the assistant says.
+        rows: Rows read. It equals the kept rows and all the dropped ones.
         dropped: Number of rows left out, by reason.
+        first_dropped: Number of the first row left out, by reason, counted from 1.
+        trained: Rows of it in the training part; a row that is drawn twice counts twice. Null where rows are not mixed.
         languages: Language codes that the data set's card states, as it states them.
-        prompt: The first kept row's text up to its last field: how a prompt for the tuned model begins. Null where the
-            template has one field.
+        prompt: The first kept row's text up to its last field, its prompt, or the user's first message: what to ask the
+            tuned model. Null where a row has no such part.
         fingerprint: sha256 over the kept rows' texts in order, so that a later stage knows that it reads the same.
     """
 
-    repo: str
-    commit: Commit
+    repo: str | None
+    commit: Commit | None
+    file: str | None = None
+    sha256: str | None = None
     name: str | None
     split: str
-    format: str
-    template: str
+    held_out_split: str | None = None
+    group_by: str | None = None
+    format: FormatName
+    inferred: bool = False
+    template: str | None
+    columns: dict[str, str] = Field(default_factory=dict)
+    chat_template: str | None = None
+    loss_on: LossOn = "all"
     rows: int
     kept: int
     dropped: dict[str, int]
+    first_dropped: dict[str, int] = Field(default_factory=dict)
+    trained: int | None = None
     languages: list[str]
     prompt: str | None
     fingerprint: str
+
+    @property
+    def label(self) -> str:
+        """What to call the data set: its repository, or the local file's name."""
+        return self.repo or self.file or "the data set"
 
 
 class SplitRecord(Record):
     """The rows of the training or the held-out part.
 
     Attributes:
-        rows: Rows that are used.
+        rows: Rows that are used; one that is drawn twice counts twice.
         tokens: Their tokens, end-of-sequence tokens included.
+        learnt: Those of the tokens that carry loss; null for rows to classify.
         truncated: How many of them were cut to the length limit.
-        left_out: Rows of the part beyond `evaluate.max_items`, which are not used for anything.
+        left_out: Rows of the part that are not used for anything: beyond `evaluate.max_items`, or never drawn where
+            data sets are interleaved.
+        classes: Rows of each class, where the rows are to be classified.
     """
 
     rows: int
     tokens: int
+    learnt: int | None = None
     truncated: int
     left_out: int = 0
+    classes: dict[str, int] = Field(default_factory=dict)
+
+
+class MixRecord(Record):
+    """How rows of several data sets were drawn; `weights` are in the order of the sources."""
+
+    strategy: Literal["interleave"] = "interleave"
+    stop: Literal["first_exhausted", "all_exhausted"]
+    seed: int
+    weights: list[float]
 
 
 class DataRecord(Record):
@@ -51,6 +98,9 @@ class DataRecord(Record):
 
     Attributes:
         max_length: Tokens that a row was cut to, EOS included: the config's limit, or the model's where that is less.
+        labels: The class names in the order of their ids; null where rows are not to be classified.
+        several_labels: Whether a row may be of several classes.
+        mix: How rows were drawn; null where one data set follows the other.
     """
 
     upstream: dict[str, str]
@@ -59,3 +109,6 @@ class DataRecord(Record):
     held_out: SplitRecord
     split_method: str
     max_length: int
+    labels: list[str] | None = None
+    several_labels: bool = False
+    mix: MixRecord | None = None

@@ -16,6 +16,7 @@ class LicensedInput(Record):
     Attributes:
         kind: Whether the base model or a data set.
         repo: The repository; null for a licence that is looked at without one.
+        file: The name of a local file, which has no repository.
         commit: Where its card and its licence files were read.
         licenses: What its card states, as it states it; several count as all of them, none as a missing licence.
         license_name: The card's `license_name`.
@@ -25,6 +26,7 @@ class LicensedInput(Record):
 
     kind: InputKind
     repo: str | None = None
+    file: str | None = None
     commit: Commit | None = None
     licenses: list[str]
     license_name: str | None = None
@@ -40,7 +42,7 @@ class LicensedInput(Record):
     @property
     def label(self) -> str:
         """What to call the input: its repository where there is one."""
-        return self.repo or f"the {'base model' if self.kind == 'base' else 'data set'}"
+        return self.repo or self.file or f"the {'base model' if self.kind == 'base' else 'data set'}"
 
 
 class LicenseRecord(Record):

@@ -37,7 +37,7 @@ def stated_licenses(license: str | list[str] | None) -> list[str]:
 
 
 class PinSet(Record):
-    """Every input of a run; the tokenizer is the base model's, from the same commit."""
+    """Every input of a run that is a repository; the tokenizer is the base model's, from the same commit."""
 
     base: Pin
     data: list[Pin]

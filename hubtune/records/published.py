@@ -2,7 +2,7 @@
 
 from pathlib import PurePosixPath
 
-from hubtune.config.load import dump_config
+from hubtune.config.load import dump_config, without_folders
 from hubtune.config.schema import TuneConfig
 from hubtune.records.base import Record
 from hubtune.records.data import DataRecord
@@ -49,9 +49,5 @@ def record_name(place: str) -> str:
 
 
 def published_config(config: TuneConfig) -> str:
-    """Returns the config as it is published: whole, but for where on the publisher's disk the card's templates lie."""
-    templates = config.card.templates
-    if templates is not None:
-        name = PurePosixPath(templates.replace("\\", "/")).name
-        config = config.model_copy(update={"card": config.card.model_copy(update={"templates": name})})
-    return dump_config(config)
+    """Returns the config as it is published: whole, but for where on the publisher's disk its files lie."""
+    return dump_config(without_folders(config))

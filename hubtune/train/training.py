@@ -97,7 +97,7 @@ def train(
         weight_decay=trainer.args.weight_decay,
         max_grad_norm=trainer.args.max_grad_norm,
         seed=settings.seed,
-        tokens=round(sum(len(example.input_ids) - 1 for example in examples) * settings.epochs),
+        tokens=round(sum(example.learnt for example in examples) * settings.epochs),
         first_loss=reporter.losses[0].loss,
         final_loss=reporter.losses[-1].loss,
         losses=reporter.losses,

@@ -126,28 +126,96 @@ def test_what_is_announced_and_not_done_yet_is_told_from_a_mistake(added: str, p
     assert "hubtune does not do this yet" in fault
 
 
-@pytest.mark.parametrize("key", ["path: data.jsonl", "weight: 2", "format: chat"])
-def test_what_a_data_set_cannot_have_yet_is_told_so(key: str):
-    faults = _faults(f"base: {{repo: org/base}}\ndata: [{{repo: org/sayings, text: quote, {key}}}]\n")
-
-    assert len(faults) == 1
-    assert faults[0].startswith(f"data[0].{key.partition(':')[0]}: ")
-    assert "not do this yet" in faults[0]
-
-
 def test_missing_keys_are_told():
     assert _faults("train: {epochs: 2}") == ["base: this key is missing", "data: this key is missing"]
     assert _faults("base: {}\ndata: [{text: quote}]") == [
         "base.repo: this key is missing",
-        "data[0].repo: this key is missing",
+        "data[0]: name a data set's repository on the Hub as `repo`, or a local file as `path`",
     ]
 
 
-@pytest.mark.parametrize("entry", ["{repo: org/s}", "{repo: org/s, text: q, template: '{q}'}"])
-def test_a_data_set_says_in_one_way_how_a_row_becomes_text(entry: str):
-    (fault,) = _faults(f"base: {{repo: org/base}}\ndata: [{entry}]\n")
+@pytest.mark.parametrize(
+    ("entry", "fault"),
+    [
+        ("path: rows.csv", "data[0]: name a data set's repository on the Hub as `repo`, or a local file as `path`"),
+        ("license: mit", "data[0]: `license` is for a local file; that of a repository stands on its card"),
+        ("text: q, template: '{q}'", "data[0]: a row is written by `template` or is the column `text`, not both"),
+        ("format: template", "data[0]: format is 'template'; write the row as `template`"),
+        ("format: chat, template: '{q}'", "data[0]: format is 'chat', and `template` goes with "),
+        ("format: chat, text: q", "data[0]: format is 'chat', and `text` goes with text, classification"),
+        ("format: classification, text: q, columns: {text: r}", "data[0]: `text` and `columns.text` name the same"),
+        ("format: chat, columns: {prompt: q}", "data[0]: columns.prompt is no part of a row of format 'chat'; those"),
+        ("text: q, loss_on: completion", "data[0]: loss_on is 'completion', and format 'text' can have all"),
+        ("template: '{q}', loss_on: assistant", "data[0]: loss_on is 'assistant', and format 'template' can have all"),
+        (
+            "format: classification, loss_on: all",
+            "data[0]: loss_on is 'all', and format 'classification' can have none",
+        ),
+        ("text: q, chat_template: x", "data[0]: chat_template goes with format 'chat'"),
+        ("format: chat, labels: [a, b]", "data[0]: labels go with format 'classification'"),
+        ("labels: [a, a]", "data[0].labels: a label stands twice"),
+        ("labels: [a]", "data[0].labels: list should have at least 2 items"),
+        ("split: test, held_out_split: test", "data[0]: held_out_split is the split to train on"),
+        ("split: 'train[:10'", "data[0].split: 'train[:10' is not a split"),
+        ("weight: 0", "data[0].weight: input should be greater than 0"),
+        ("colums: {prompt: q}", "data[0].colums: there is no such key; did you mean `columns`?"),
+        ("columns: {promt: q}", "data[0].columns.promt: there is no such key; did you mean `prompt`?"),
+    ],
+)
+def test_what_does_not_go_together_in_a_data_set_is_told(entry: str, fault: str):
+    (found,) = _faults(f"base: {{repo: org/base}}\ndata: [{{repo: org/s, {entry}}}]\n")
 
-    assert fault.startswith("data[0]: say how a row becomes text")
+    assert found.startswith(fault)
+
+
+@pytest.mark.parametrize(
+    ("entry", "fault"),
+    [
+        ("revision: v1", "data[0]: `name` and `revision` go with a repository, and this is a local file"),
+        ("name: small", "data[0]: `name` and `revision` go with a repository, and this is a local file"),
+        ("license: MIT", "data[0].license: 'MIT' is not a licence identifier of the Hub; did you mean mit"),
+    ],
+)
+def test_what_does_not_go_with_a_local_file_is_told(entry: str, fault: str):
+    (found,) = _faults(f"base: {{repo: org/base}}\ndata: [{{path: rows.csv, {entry}}}]\n")
+
+    assert found.startswith(fault)
+
+
+def test_a_local_file_is_looked_for_from_the_config_s_folder(tmp_path: Path):
+    (tmp_path / "tune.yaml").write_text("base: {repo: org/base}\ndata: [{path: rows.jsonl}]\n")
+
+    (entry,) = load_config(tmp_path / "tune.yaml").data
+
+    assert (entry.path, entry.label) == (str(tmp_path / "rows.jsonl"), "rows.jsonl")
+
+
+def test_the_licence_of_a_local_file_does_not_decide_the_training():
+    text = "base: {repo: org/base}\ndata: [{path: rows.jsonl, text: quote}]\n"
+
+    assert training_digest(parse_config(text)) == training_digest(parse_config(text, ["data[0].license=mit"]))
+
+
+def test_a_data_set_needs_no_format():
+    (entry,) = parse_config("base: {repo: org/base}\ndata: [{repo: org/s}]\n").data
+
+    assert entry.stated_format is None
+
+
+def test_a_chat_template_may_stand_in_a_file_and_stays_as_it_is(tmp_path: Path):
+    (tmp_path / "chat.jinja").write_text("  {{ messages }}\n\n")
+    (tmp_path / "tune.yaml").write_text(
+        "base: {repo: org/base}\ndata: [{repo: org/s, chat_template: {file: chat.jinja}}]\n"
+    )
+
+    assert load_config(tmp_path / "tune.yaml").data[0].chat_template == "  {{ messages }}\n\n"
+
+
+@pytest.mark.parametrize("value", ["{file: none.jinja}", "{file: ../chat.jinja}", "{path: chat.jinja}"])
+def test_a_chat_template_s_file_that_cannot_be_used_is_told(value: str):
+    (fault,) = _faults(f"base: {{repo: org/base}}\ndata: [{{repo: org/s, chat_template: {value}}}]\n")
+
+    assert fault.startswith("data[0].chat_template: ")
 
 
 @pytest.mark.parametrize(
@@ -261,6 +329,8 @@ def test_card_release_and_way_of_measuring_do_not_decide_the_training(override: 
     [
         "base.revision=v1",
         "data[0].split=test",
+        "data[0].loss_on=all",
+        "rows.max_dropped=0.5",
         "train.seed=1",
         "train.lora.r=1",
         "evaluate.holdout=0.2",

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from hubtune.data.batch import IGNORED, collate
-from hubtune.data.tokens import Example, encode
+from hubtune.data.batch import collate
+from hubtune.data.tokens import IGNORED, Example
 from hubtune.models.load import load_tokenizer, pad_id
+from tests.encoding import encode
 
 EOS = 0
 EXAMPLES = [Example("ab", [5, 6, EOS], [5, 6, EOS], False), Example("a", [5, EOS], [5, EOS], False)]

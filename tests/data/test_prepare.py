@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from hubtune.data.prepare import Prepared, prepare
-from hubtune.errors import EmptySplitError, RecordError
+from hubtune.data.tokens import Example
+from hubtune.errors import DataError, EmptySplitError, RecordError
 from hubtune.models.load import load_tokenizer
 from hubtune.records.pins import PinSet
 from tests.listener import Listener
@@ -43,7 +44,7 @@ def prepare_rows(tmp_path: Path, tokenizer, listener: Listener):
 def test_every_row_is_trained_on_held_out_left_out_or_dropped(prepare_rows):
     rows = [*SAYINGS, {"author": None, "quote": "x"}, {"author": "x", "quote": "  "}, SAYINGS[0]]
 
-    prepared = prepare_rows(rows, overrides=("evaluate.max_items=3",))
+    prepared = prepare_rows(rows, overrides=("evaluate.max_items=3", "rows.max_dropped=0.1"))
     record = prepared.record({})
 
     (source,) = record.sources
@@ -127,8 +128,11 @@ def test_one_distinct_row_leaves_nothing_to_measure_on_and_is_refused(prepare_ro
 
 
 def test_a_data_set_whose_rows_are_all_dropped_is_refused_with_the_reasons(prepare_rows):
-    with pytest.raises(EmptySplitError, match="2 times a field is blank"):
+    with pytest.raises(EmptySplitError, match="No row of org/sayings") as caught:
         prepare_rows([{"author": "", "quote": "x"}, {"author": "y", "quote": " "}])
+
+    (line,) = caught.value.details
+    assert line.startswith("2 rows, first row 1: a field is blank; ")
 
 
 def test_the_reading_is_reported_to_its_end(prepare_rows, listener: Listener):
@@ -153,3 +157,130 @@ def test_the_languages_that_the_card_states_are_recorded(prepare_rows, tmp_path:
     (tmp_path / "data-1" / "README.md").write_text("---\nlanguage: [en, de]\n---\n")
 
     assert prepare_rows(SAYINGS).record({}).sources[0].languages == ["en", "de"]
+
+
+def _texts(examples: list[Example]) -> set[str]:
+    return {example.text for example in examples}
+
+
+def test_a_held_out_split_of_the_data_set_s_own_is_measured_on_and_its_copies_are_not_trained_on(
+    tmp_path: Path, tokenizer, listener: Listener
+):
+    write_json_lines(tmp_path / "data", SAYINGS[:20], "train.jsonl")
+    copy = {**SAYINGS[3], "quote": SAYINGS[3]["quote"].upper() + "!"}
+    write_json_lines(tmp_path / "data", [*SAYINGS[20:25], copy], "test.jsonl")
+    config = sample_config("data[0].held_out_split=test")
+
+    prepared = prepare(config, sample_pins(), [tmp_path / "data"], tokenizer, listener)
+
+    record = prepared.record({})
+    assert len(prepared.held_out) == 6
+    assert len(prepared.train) == 19
+    assert "a baker: {quote}".format(**SAYINGS[3]) not in _texts(prepared.train)
+    (source,) = record.sources
+    assert source.dropped == {"the same text is held out": 1}
+    assert source.first_dropped == {"the same text is held out": 4}
+    assert source.rows == 26 == source.kept + 1
+    assert record.split_method == "the data set's own split"
+
+
+def test_rows_of_a_group_are_never_on_both_sides_nor_is_a_text_that_two_groups_share(prepare_rows):
+    rows = [{"author": f"author {number % 12}", "quote": f"Saying {number}."} for number in range(120)]
+    rows += [{"author": "Author 1!", "quote": "One more."}, *({**row, "author": "nobody"} for row in rows[:24])]
+    overrides = ("data[0].group_by=author", "data[0].text=quote", "data[0].template=null", "evaluate.holdout=0.4")
+
+    prepared = prepare_rows(rows, overrides=overrides)
+
+    held, trained = _texts(prepared.held_out), _texts(prepared.train)
+    author = {row["quote"]: row["author"] for row in rows[:121]}
+    assert {author[text].lower().strip("!") for text in held} & {
+        author[text].lower().strip("!") for text in trained
+    } <= {"nobody"}
+    assert held
+    assert not held & trained
+    (source,) = prepared.record({}).sources
+    assert source.rows == source.kept + sum(source.dropped.values())
+    assert prepared.record({}).split_method.startswith("sha256 of the seed and the group's value")
+
+
+def test_rows_added_later_move_no_group(prepare_rows):
+    rows = [{"author": f"author {number % 12}", "quote": f"Saying {number}."} for number in range(120)]
+    overrides = ("data[0].group_by=author", "evaluate.holdout=0.4")
+
+    before = prepare_rows(rows[:60], overrides=overrides)
+    after = prepare_rows(rows, overrides=overrides)
+
+    assert _texts(before.held_out) <= _texts(after.held_out)
+    assert _texts(before.train) <= _texts(after.train)
+
+
+def test_interleaved_data_sets_are_trained_on_by_weight_and_the_record_says_how(prepare_rows):
+    overrides = ("rows.mix=interleave", "data[0].weight=3", "evaluate.holdout=0.2")
+
+    prepared = prepare_rows(SAYINGS[:20], SAYINGS[20:], overrides=overrides)
+
+    record = prepared.record({})
+    assert record.mix is not None
+    assert (record.mix.stop, record.mix.weights) == ("first_exhausted", [3, 3])
+    assert [source.trained for source in record.sources] == [
+        sum(example.text in _side(rows) for example in prepared.train) for rows in (SAYINGS[:20], SAYINGS[20:])
+    ]
+    assert record.train.rows + record.train.left_out + record.held_out.rows == 40
+
+
+def _side(rows: list[dict[str, str]]) -> set[str]:
+    return {"{author}: {quote}".format_map(row) for row in rows}
+
+
+def test_rows_repeated_to_use_all_up_are_counted_as_often_as_they_are_drawn(prepare_rows):
+    prepared = prepare_rows(SAYINGS[:10], SAYINGS[10:], overrides=("rows.mix=interleave", "rows.stop=all_exhausted"))
+
+    record = prepared.record({})
+    assert record.train.left_out == 0
+    assert record.train.rows > len(_texts(prepared.train)) == 40 - record.held_out.rows
+
+
+LABELLED = "data[0]={repo: org/sayings, format: classification}"
+
+
+def test_data_to_classify_is_recorded_with_its_labels_and_their_balance(prepare_rows):
+    rows = [{"text": f"Saying {number}.", "label": ["bad", "good", "good"][number % 3]} for number in range(30)]
+
+    prepared = prepare_rows(rows, overrides=(LABELLED,))
+
+    record = prepared.record({})
+    assert record.labels == ["bad", "good"]
+    assert not record.several_labels
+    assert record.train.classes["bad"] + record.held_out.classes["bad"] == 10
+    assert record.train.classes["good"] + record.held_out.classes["good"] == 20
+    assert {tuple(example.labels) for example in prepared.train} == {(0,), (1,)}
+
+
+def test_data_sets_with_different_labels_are_refused_with_both(prepare_rows):
+    one = [{"text": f"Saying {number}.", "label": "abc"[number % 2]} for number in range(8)]
+    two = [{"text": f"Saying {number}.", "label": "abc"[1 + number % 2]} for number in range(8)]
+
+    with pytest.raises(DataError, match="have different labels") as caught:
+        prepare_rows(one, two, overrides=(LABELLED,))
+
+    assert list(caught.value.details) == ["org/sayings: a, b", "org/sayings: b, c"]
+
+
+def test_a_format_that_the_columns_decide_on_is_said(prepare_rows, listener: Listener):
+    rows = [{"prompt": f"Say {number}.", "completion": f" Saying {number}."} for number in range(10)]
+
+    record = prepare_rows(rows, overrides=("data[0].template=null",)).record({})
+
+    assert listener.said == [
+        "org/sayings: no format is stated, and the columns (prompt, completion) look like prompt_completion"
+    ]
+    (source,) = record.sources
+    assert (source.format, source.inferred, source.loss_on) == ("prompt_completion", True, "completion")
+    assert 0 < record.train.learnt < record.train.tokens
+
+
+def test_left_out_rows_are_warned_of(prepare_rows, listener: Listener):
+    prepare_rows([*SAYINGS, {"author": None, "quote": "x"}], overrides=("rows.max_dropped=0.1",))
+
+    (warning,) = listener.warned
+    assert warning.startswith("org/sayings: left out 1 row, first row 41: a field is null; ")

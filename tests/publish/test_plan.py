@@ -50,6 +50,16 @@ def test_a_release_holds_card_adapter_tokenizer_lock_records_and_manifest_and_no
     }
 
 
+def test_a_chat_template_that_the_model_was_trained_with_takes_the_place_of_the_base_s(
+    tmp_path: Path, base_folder: Path
+):
+    run = finished_run(tmp_path / "run")
+
+    plan = plan_release(run, run.config(), REPO, base_folder, CARD_TEXT, {"chat_template.jinja": b"{{ mine }}"})
+
+    assert _bytes(plan)["chat_template.jinja"] == b"{{ mine }}"
+
+
 def test_every_digest_is_that_of_the_content(new_plan):
     plan = new_plan()
 

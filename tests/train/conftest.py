@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from hubtune.data.tokens import encode
 from hubtune.models.load import load_tokenizer
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord
 from hubtune.train.training import train
+from tests.encoding import encode
 from tests.listener import Listener
 from tests.sample_runs import sample_config, sample_pins, saying
 

@@ -84,7 +84,7 @@ def decide(
         wanted_link: Where its text is.
     """
     terms = tuple(sorted(_terms(inputs), key=lambda term: (term.input.kind, term.input.label, term.license.id)))
-    unclear = {term.input.repo for term in terms if not term.license.known}
+    unclear = {term.input.label for term in terms if not term.license.known}
     used = tuple(entry for entry in accepted if entry.repo in unclear)
     refusals = [
         *against_unknown(terms, accepted),

@@ -33,7 +33,7 @@ def against_unknown(terms: Sequence[Term], accepted: Sequence[AcceptedLicense]) 
                 f"{where} has a licence of its own ({term.input.license_name or term.license.name}), and its "
                 "repository has neither the licence's text nor a license_link"
             )
-        if term.input.repo is None or term.input.repo not in signed:
+        if term.input.label not in signed:
             stated = "states no licence" if term.license.id == UNKNOWN else f"is under {term.license.name!r}"
             yield (
                 f"{where} {stated}, so no grant is known; if you have permission, say so in card.accept_license "

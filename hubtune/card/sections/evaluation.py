@@ -96,7 +96,7 @@ def evaluation(inputs: CardInputs) -> Evaluation:
         chart=Markdown(EVALUATION_PICTURE) if charted(record) else None,
         precision=precision_name(record.precision),
         batch_size=record.batch_size,
-        several_sets=len({source.repo for source in inputs.data.sources}) > 1,
+        several_sets=len({source.label for source in inputs.data.sources}) > 1,
         merging=inputs.merge.fidelity if inputs.merge else None,
     )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hubtune.card.inputs import SHORT_COMMIT, CardInputs
 from hubtune.card.licensing.decision import LicenseDecision
 from hubtune.card.licensing.duties import DutyKind
-from hubtune.card.licensing.table import UNKNOWN, license_table
+from hubtune.card.licensing.table import license_table
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class InputLicense:
 
     kind: str
     repo: str
-    commit: str
+    commit: str | None
     licenses: list[str]
     name: str | None
 
@@ -61,7 +61,7 @@ def licensing(inputs: CardInputs) -> Licensing:
         item = term.input
         kind = "Base model" if item.kind == "base" else "Data set"
         row = InputLicense(
-            kind, item.label, (item.commit or UNKNOWN)[:SHORT_COMMIT], list(item.licenses), item.license_name
+            kind, item.label, item.commit and item.commit[:SHORT_COMMIT], list(item.licenses), item.license_name
         )
         if row not in rows:
             rows.append(row)

@@ -43,6 +43,7 @@ class Provenance:
 
     pins: list[PinRow]
     fingerprints: list[tuple[str, str]]
+    files: list[tuple[str, str]]
     places: list[Place]
     packages: list[Package]
 
@@ -66,8 +67,9 @@ def provenance(inputs: CardInputs) -> Provenance:
     places = [_place("Training", training), _place("Evaluation", evaluation)]
     if _place("", training) == _place("", evaluation):
         places = [_place("Training and evaluation", training)]
-    fingerprints = [(source.repo, source.fingerprint) for source in inputs.data.sources]
-    return Provenance(pins, fingerprints, places, _packages(training.packages, evaluation.packages))
+    fingerprints = [(source.label, source.fingerprint) for source in inputs.data.sources]
+    files = [(source.file, source.sha256) for source in inputs.data.sources if source.file and source.sha256]
+    return Provenance(pins, fingerprints, files, places, _packages(training.packages, evaluation.packages))
 
 
 def making(inputs: CardInputs) -> Making:

@@ -78,7 +78,7 @@ def risks(inputs: CardInputs) -> Risks:
         base=inputs.pins.base.repo,
         method=inputs.training.method,
         languages=list(dict.fromkeys(code for source in inputs.data.sources for code in source.languages)),
-        data=list(dict.fromkeys(source.repo for source in inputs.data.sources)),
+        data=list(dict.fromkeys(source.label for source in inputs.data.sources)),
         truncated=inputs.data.train.truncated,
         measured=any(measure.status == "measured" for measure in inputs.evaluation.measures),
     )

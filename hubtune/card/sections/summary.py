@@ -16,7 +16,7 @@ class DataLine:
 
     repo: str
     split: str
-    commit: str
+    commit: str | None
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,10 @@ def summary(inputs: CardInputs) -> Summary:
     return Summary(
         base=inputs.pins.base.repo,
         base_commit=inputs.pins.base.commit[:SHORT_COMMIT],
-        data=[DataLine(source.repo, source.split, source.commit[:SHORT_COMMIT]) for source in inputs.data.sources],
+        data=[
+            DataLine(source.label, source.split, source.commit and source.commit[:SHORT_COMMIT])
+            for source in inputs.data.sources
+        ],
         method=method_name(training.method),
         rank=inputs.config.train.lora.r,
         trainable_share=training.trainable_parameters / training.total_parameters,

@@ -6,11 +6,22 @@ from hubtune.card.inputs import CardInputs
 from hubtune.card.markdown import Markdown
 from hubtune.card.numbers import duration, measure, moment, percent, plain, thousands
 from hubtune.card.sections.names import method_name, precision_name
+from hubtune.records.data import SourceRecord
 from hubtune.records.training import TrainingRecord
 
 LOSS_PICTURE = "images/loss.png"
 """Where the loss curve stands in the repository."""
 _FEWEST_POINTS = 2
+
+
+# How a row became text, where no template of the config wrote it, and what of it carried loss.
+_WRITING = {
+    "prompt_completion": "Each row is a prompt and a completion.",
+    "instruction": "Each row is an instruction, with an input where it has one, in Alpaca's words, and a response.",
+    "chat": "Each row is a conversation, written by the model's chat template.",
+    "classification": "Each row is a text and its label.",
+}
+_LOSS = {"completion": "Only the response carried loss.", "assistant": "Only what the assistant says carried loss."}
 
 
 @dataclass(frozen=True)
@@ -30,7 +41,9 @@ class DataSet:
     split: str
     rows: int
     kept: int
-    template: str
+    template: str | None
+    writing: str | None
+    loss: str | None
     dropped: list[Dropped]
 
 
@@ -78,12 +91,14 @@ def training_data(inputs: CardInputs) -> TrainingData:
     return TrainingData(
         sets=[
             DataSet(
-                repo=source.repo,
+                repo=source.label,
                 configuration=source.name,
                 split=source.split,
                 rows=source.rows,
                 kept=source.kept,
-                template=source.template,
+                template=_template(source),
+                writing=_WRITING.get(source.format),
+                loss=_LOSS.get(source.loss_on),
                 dropped=[Dropped(reason, rows) for reason, rows in source.dropped.items() if rows],
             )
             for source in data.sources
@@ -99,6 +114,10 @@ def training_data(inputs: CardInputs) -> TrainingData:
         max_length=data.max_length,
         split_method=data.split_method,
     )
+
+
+def _template(source: SourceRecord) -> str | None:
+    return "{" + source.columns["text"] + "}" if source.format == "text" and source.columns else source.template
 
 
 def has_loss_curve(training: TrainingRecord) -> bool:

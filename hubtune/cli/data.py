@@ -1,0 +1,89 @@
+"""`hubtune data`: what the data of a config becomes."""
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hubtune.cli.options import config_argument, hub_option, on_hub, set_option
+from hubtune.cli.output import Output
+from hubtune.config.load import load_config
+
+if TYPE_CHECKING:
+    from hubtune.records.shown import ShownRow, ShownRows
+
+_IGNORED = -100
+_MOST_CLASSES = 12
+
+
+@click.group(short_help="What the data becomes.")
+def data() -> None:
+    """Look at the data of a config."""
+
+
+@data.command(short_help="Rows as the model will see them.")
+@config_argument
+@click.option("-n", "count", type=click.IntRange(min=1), default=5, show_default=True, help="How many rows.")
+@hub_option
+@set_option
+@click.pass_obj
+def show(output: Output, config: Path, count: int, hub: Path | None, overrides: tuple[str, ...]) -> None:
+    """Print rows of CONFIG's data token by token; those that carry loss are green, or [in brackets] without colour."""
+    settings = load_config(config, overrides)
+    with on_hub(hub):
+        from hubtune.pipeline.showing import show_rows
+
+        shown = show_rows(settings, config, count, output.progress)
+        colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        output.result(shown, list(shown_lines(shown, colour=colour)))
+
+
+def shown_lines(shown: "ShownRows", *, colour: bool) -> Iterator[str]:
+    """Returns the rows for a person, then a summary of all."""
+    classes = shown.data.labels
+    for number, row in enumerate(shown.rows, 1):
+        cut = ", cut" if row.truncated else ""
+        if classes is None:
+            learnt = sum(label != _IGNORED for label in row.labels[1:])
+            yield f"Row {number} ({row.part}): {len(row.input_ids)} tokens{cut}, {learnt} carry loss"
+        else:
+            named = ", ".join(f"{classes[label]} ({label})" for label in row.labels) or "none"
+            yield f"Row {number} ({row.part}): {len(row.input_ids)} tokens{cut}, label {named}"
+        yield _tokens(row, classified=classes is not None, colour=colour)
+        yield ""
+    for source in shown.data.sources:
+        left_out = "".join(
+            f"; {count:,} left out: {reason} (first: row {source.first_dropped[reason]:,})"
+            for reason, count in source.dropped.items()
+        )
+        inferred = ", inferred from its columns" if source.inferred else ""
+        loss = f", loss on {source.loss_on}" if classes is None else ""
+        yield (
+            f"{source.label}: format {source.format}{inferred}{loss}; "
+            f"{source.kept:,} of {source.rows:,} rows kept{left_out}"
+        )
+    for name, part in (("train", shown.data.train), ("held-out", shown.data.held_out)):
+        yield f"{name}: {part.rows:,} rows, {part.tokens:,} tokens{_balance(part.classes)}"
+
+
+def _balance(classes: Mapping[str, int]) -> str:
+    most = sorted(classes.items(), key=lambda entry: -entry[1])
+    more = f"; {len(most) - _MOST_CLASSES} more labels" if len(most) > _MOST_CLASSES else ""
+    return "".join(f", {rows:,} {label}" for label, rows in most[:_MOST_CLASSES]) + more
+
+
+def _tokens(row: "ShownRow", *, classified: bool, colour: bool) -> str:
+    parts = []
+    for place, token in enumerate(row.tokens):
+        text = "".join(
+            character if character.isprintable() else character.encode("unicode_escape").decode() for character in token
+        )
+        learnt = not classified and row.labels[place] != _IGNORED
+        if colour:
+            parts.append(click.style(text, fg="green", bold=True) if learnt else click.style(text, dim=True))
+        else:
+            parts.append(f"[{text}]" if learnt else text)
+    return (click.style("|", dim=True) if colour else "|").join(parts)

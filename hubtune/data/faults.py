@@ -1,0 +1,89 @@
+"""Why a row cannot be used, and how many were left out for which reason."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class Reason(Enum):
+    """One reason to leave a row out: what records and cards call it, and what to do about it."""
+
+    NULL = "a field is null", "fill the field in, or leave such rows out of the data"
+    BLANK = "a field is blank", "fill the field in, or leave such rows out of the data"
+    NOT_TEXT = "a field is not text", "store text in this column, or name another with `columns`"
+    NO_RESPONSE = "the response is empty", "a row without a response teaches nothing; leave it out of the data"
+    SURROGATE = (
+        "a text holds half a surrogate pair",
+        "write the file again as UTF-8; the text was cut within a character",
+    )
+    NUL = "a text holds a NUL character", "take the NUL characters out; the file may have been damaged"
+    HUGE = (
+        "a text is longer than 1,000,000 characters",
+        "split the row; a missing line end can join a whole file to one row",
+    )
+    NOT_JSON = "the line is not JSON", "write one JSON object a line"
+    MESSAGES = "the messages are not a list of roles and texts", "write [{role, content}] or ShareGPT's [{from, value}]"
+    ROLE = "a role is unknown", "use system, user, assistant and tool"
+    ORDER = "the roles are out of order", "let user and assistant take turns, the user first and the assistant last"
+    TOOLS = "the tools are not a list of JSON schemas", "write a list of objects, or that list as JSON text"
+    TEMPLATE = "the chat template refuses the messages", "write the messages as this template wants them"
+    NO_ROOM = "the prompt leaves no room for the response", "raise train.max_length, or shorten the prompts"
+    NOTHING_LEARNT = "no token carries loss", "look at the row with `hubtune data show`, and at the chat template"
+    LABEL = "the label is unknown", "correct the label, or add it to `data[].labels`"
+    HELD_OUT = "the same text is held out", "nothing: a copy of a held-out row is never trained on"
+
+    def __init__(self, text: str, fix: str) -> None:
+        self.text = text
+        self.fix = fix
+
+
+class RowFaultError(Exception):
+    """A row cannot be used; it is counted and left out. Never leaves `data`.
+
+    Args:
+        reason: Why.
+        detail: What is known beyond the reason, of this row alone.
+    """
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(reason.text)
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass
+class Tally:
+    """The rows left out of one data set: how many for which reason, and the first row of each, counted from 1."""
+
+    counts: Counter[Reason] = field(default_factory=Counter)
+    first: dict[Reason, int] = field(default_factory=dict)
+    details: dict[Reason, str] = field(default_factory=dict)
+
+    def add(self, fault: RowFaultError, row: int) -> None:
+        """Counts one row."""
+        self.counts[fault.reason] += 1
+        if fault.reason not in self.first or row < self.first[fault.reason]:
+            self.first[fault.reason] = row
+            self.details[fault.reason] = fault.detail
+
+    def dropped(self) -> dict[str, int]:
+        """Returns the number of rows left out, by reason."""
+        return {reason.text: count for reason, count in self.counts.items()}
+
+    def first_rows(self) -> dict[str, int]:
+        """Returns the number of the first row left out, by reason."""
+        return {reason.text: self.first[reason] for reason in self.counts}
+
+    @property
+    def unusable(self) -> int:
+        """Rows that something is wrong with; a copy of a held-out row is none of them."""
+        return self.counts.total() - self.counts[Reason.HELD_OUT]
+
+    def lines(self) -> list[str]:
+        """Returns a line for each reason: how often, where first, and what to do."""
+        lines = []
+        for reason, count in self.counts.most_common():
+            detail = f" ({self.details[reason]})" if self.details[reason] else ""
+            rows = "1 row" if count == 1 else f"{count:,} rows"
+            lines.append(f"{rows}, first row {self.first[reason]:,}: {reason.text}{detail}; {reason.fix}")
+        return lines

@@ -1,0 +1,105 @@
+"""Reads a row's conversation, in the form of OpenAI (role, content) or of ShareGPT (from, value), and checks it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hubtune.data.faults import Reason, RowFaultError
+from hubtune.data.pieces import sound_text
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+_ROLES = {
+    **{role: role for role in ("system", "user", "assistant", "tool")},
+    **{"developer": "system", "human": "user", "gpt": "assistant", "observation": "tool", "function_response": "tool"},
+}
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """Messages as chat templates take them, and the tools that the assistant may call."""
+
+    messages: list[dict[str, Json]]
+    tools: list[Json] | None
+
+
+def read_conversation(row: Mapping[str, object], columns: Mapping[str, str]) -> Conversation:
+    """Reads and checks the conversation of a row.
+
+    Raises:
+        RowFaultError: It cannot be learnt from.
+    """
+    given = row[columns["messages"]]
+    if given is None:
+        raise RowFaultError(Reason.NULL)
+    if not isinstance(given, list) or not given:
+        raise RowFaultError(Reason.MESSAGES)
+    messages = [_message(message) for message in given]
+    _check_order([str(message["role"]) for message in messages])
+    tools = _tools(row[columns["tools"]]) if "tools" in columns else None
+    return Conversation(messages, tools)
+
+
+def _message(given: object) -> dict[str, Json]:
+    if not isinstance(given, dict):
+        raise RowFaultError(Reason.MESSAGES)
+    role, content = given.get("role", given.get("from")), given.get("content", given.get("value"))
+    if not isinstance(role, str):
+        raise RowFaultError(Reason.MESSAGES)
+    if role not in _ROLES:
+        raise RowFaultError(Reason.ROLE, repr(role)[:60])
+    # Columns of mappings give every row every key, null where it had none.
+    rest = {
+        str(key): _sound(value)
+        for key, value in given.items()
+        if key not in {"role", "from", "content", "value", "weight"} and value not in (None, [])
+    }
+    calls = bool(rest.get("tool_calls"))
+    if content is None and not calls:
+        raise RowFaultError(Reason.NULL)
+    if content is not None and not isinstance(content, str):
+        raise RowFaultError(Reason.NOT_TEXT, type(content).__name__)
+    message: dict[str, Json] = {"role": _ROLES[role], "content": sound_text(content or ""), **rest}
+    if _ROLES[role] == "assistant" and not calls and not (content or "").strip():
+        raise RowFaultError(Reason.NO_RESPONSE)
+    return message
+
+
+def _check_order(roles: Sequence[str]) -> None:
+    """Refuses conversations but: a system message or none; the user first; turns taken; the assistant last."""
+    turns = roles[1:] if roles[0] == "system" else roles
+    allowed = {"": {"user"}, "user": {"assistant"}, "assistant": {"user", "tool"}, "tool": {"tool", "assistant"}}
+    before = ""
+    for role in turns:
+        if role not in allowed[before]:
+            raise RowFaultError(Reason.ORDER, f"{role} after {before or 'the start'}")
+        before = role
+    if before != "assistant":
+        raise RowFaultError(Reason.ORDER, f"the last is {before or 'system'}")
+
+
+def _tools(given: object) -> list[Json] | None:
+    if isinstance(given, str):
+        if not given.strip():
+            return None
+        try:
+            given = json.loads(given)
+        except ValueError:
+            raise RowFaultError(Reason.TOOLS) from None
+    if given is None or given == []:
+        return None
+    if not isinstance(given, list) or not all(isinstance(tool, dict) for tool in given):
+        raise RowFaultError(Reason.TOOLS)
+    return [_sound(tool) for tool in given]
+
+
+def _sound(value: object) -> Json:
+    """Returns a value of the data as plain JSON with sound texts, without the nulls that columns of mappings add."""
+    if isinstance(value, str):
+        return sound_text(value)
+    if isinstance(value, dict):
+        return {str(key): _sound(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_sound(item) for item in value]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    raise RowFaultError(Reason.MESSAGES, type(value).__name__)

@@ -1,0 +1,68 @@
+"""Looks at a data set that nobody described yet: configurations, splits, columns, and what format they look like."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hubtune.config.data import DataConfig, FormatName
+from hubtune.config.fields import check_column
+from hubtune.data.formats.choice import infer_format
+from hubtune.data.rows import read_rows, splits_of
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a data set holds.
+
+    Attributes:
+        configurations: The names of its configurations.
+        name: The one that was looked at; None where there is one alone.
+        splits: The names of its splits.
+        split: The one that was looked at.
+        rows: Rows of that split.
+        columns: Its columns.
+        format: What they look like; None where they look like nothing known.
+        texts: Those that a template can name and whose first row holds text.
+    """
+
+    configurations: list[str]
+    name: str | None
+    splits: list[str]
+    split: str
+    rows: int
+    columns: list[str]
+    format: FormatName | None
+    texts: list[str]
+
+
+def look_at(folder: Path, repo: str) -> Look:
+    """Looks at the data set in a folder: its first configuration, and its train split or else its first.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    import datasets
+
+    configurations = [str(name) for name in datasets.get_dataset_config_names(str(folder))]
+    name = configurations[0] if len(configurations) > 1 else None
+    splits = splits_of(folder, name, repo)
+    split = "train" if "train" in splits else splits[0]
+    rows = read_rows(folder, DataConfig(repo=repo, name=name, split=split), repo)
+    first = next(iter(rows.batches(rows.columns)))[0] or {}
+    return Look(
+        configurations=configurations,
+        name=name,
+        splits=splits,
+        split=split,
+        rows=len(rows),
+        columns=rows.columns,
+        format=infer_format(rows.columns),
+        texts=[column for column in rows.columns if isinstance(first.get(column), str) and _nameable(column)],
+    )
+
+
+def _nameable(column: str) -> bool:
+    try:
+        check_column(column)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,91 @@
+"""What a row says, before there are tokens: pieces of text, each from a template or from the data."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hubtune.data.faults import Reason, RowFaultError
+
+LONGEST_TEXT = 1_000_000
+"""Characters; see `Reason.HUGE`."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A run of text.
+
+    Attributes:
+        response: Whether the model has to give it; the rest is what it is asked.
+        control: Whether a template wrote it, so that special tokens in it are meant. Those in data are text.
+    """
+
+    text: str
+    response: bool
+    control: bool = False
+
+
+@dataclass(frozen=True)
+class Written:
+    """A row as pieces.
+
+    Attributes:
+        pieces: In order; put together they are the row's text.
+        learn_all: Whether prompts carry loss like responses.
+        prompt: An example of what to ask the tuned model; None where a row has no such part.
+        turns: Whether the text is a chat's, which a template ends turn by turn.
+    """
+
+    pieces: tuple[Piece, ...]
+    learn_all: bool
+    prompt: str | None = None
+    turns: bool = False
+
+    @property
+    def text(self) -> str:
+        """The row's text."""
+        return "".join(piece.text for piece in self.pieces)
+
+
+@dataclass(frozen=True)
+class Classified:
+    """A row to classify: a text or a pair, and the ids of its classes: one, unless a row may have several."""
+
+    text: str
+    pair: str | None
+    labels: tuple[int, ...]
+
+
+def checked_text(value: object, *, blank: Reason = Reason.BLANK) -> str:
+    """Returns a value of the data if it is text that can be used.
+
+    Raises:
+        RowFaultError: It cannot; the reason says why. `blank` is the reason for no text.
+    """
+    if value is None:
+        raise RowFaultError(Reason.NULL)
+    if not isinstance(value, str):
+        raise RowFaultError(Reason.NOT_TEXT, type(value).__name__)
+    if not value.strip():
+        raise RowFaultError(blank)
+    return sound_text(value)
+
+
+def sound_text(value: str) -> str:
+    """Returns a text if it can be encoded; it may be empty.
+
+    Raises:
+        RowFaultError: It is too long, or holds a NUL or half a surrogate pair.
+    """
+    if len(value) > LONGEST_TEXT:
+        raise RowFaultError(Reason.HUGE, f"{len(value):,} characters")
+    if "\0" in value:
+        raise RowFaultError(Reason.NUL)
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise RowFaultError(Reason.SURROGATE) from None
+    return value
+
+
+def joined(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
+    """Returns the pieces without empty ones."""
+    return tuple(piece for piece in pieces if piece.text)

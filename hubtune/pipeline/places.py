@@ -1,0 +1,19 @@
+"""Where the data of a run lies: the snapshots of what is pinned, and local files."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from hubtune.config.schema import TuneConfig
+from hubtune.records.pins import Pin, PinSet
+
+
+def data_places(config: TuneConfig, pins: PinSet, folder_of: Callable[[Pin], Path]) -> list[Path]:
+    """Returns the place of each data set in the config's order: the folder of a snapshot, or a local file.
+
+    Args:
+        config: The run's config.
+        pins: Its pins.
+        folder_of: Finds the snapshot of a pin.
+    """
+    pinned = iter(pins.data)
+    return [Path(entry.path) if entry.path is not None else folder_of(next(pinned)) for entry in config.data]

@@ -1,0 +1,78 @@
+"""A conversation that cannot be learnt from is refused with the reason."""
+
+import pytest
+
+from hubtune.data.faults import Reason, RowFaultError
+from hubtune.data.formats.conversations import read_conversation
+
+COLUMNS = {"messages": "messages", "tools": "tools"}
+USER, ANSWER = {"role": "user", "content": "Oil?"}, {"role": "assistant", "content": "A virtue."}
+SYSTEM = {"role": "system", "content": "Be dry."}
+
+
+def read(messages: object, tools: object = None):
+    return read_conversation({"messages": messages, "tools": tools}, COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("messages", "reason"),
+    [
+        (None, Reason.NULL),
+        ([], Reason.MESSAGES),
+        ("user: Oil?", Reason.MESSAGES),
+        (["Oil?"], Reason.MESSAGES),
+        ([{"content": "Oil?"}], Reason.MESSAGES),
+        ([{"role": 3, "content": "Oil?"}], Reason.MESSAGES),
+        ([{**USER, "role": "narrator"}, ANSWER], Reason.ROLE),
+        ([{**USER, "content": None}, ANSWER], Reason.NULL),
+        ([{**USER, "content": [{"type": "image"}]}, ANSWER], Reason.NOT_TEXT),
+        ([USER, {**ANSWER, "content": " \n"}], Reason.NO_RESPONSE),
+        ([{**USER, "content": "a\0"}, ANSWER], Reason.NUL),
+        ([USER, {**ANSWER, "content": "\ud83d"}], Reason.SURROGATE),
+        ([{**USER, "content": "a" * 1_000_001}, ANSWER], Reason.HUGE),
+        ([USER], Reason.ORDER),
+        ([ANSWER], Reason.ORDER),
+        ([SYSTEM], Reason.ORDER),
+        ([SYSTEM, ANSWER], Reason.ORDER),
+        ([USER, SYSTEM, ANSWER], Reason.ORDER),
+        ([USER, USER, ANSWER], Reason.ORDER),
+        ([USER, ANSWER, ANSWER], Reason.ORDER),
+        ([USER, ANSWER, USER], Reason.ORDER),
+        ([{**USER, "role": "tool"}, ANSWER], Reason.ORDER),
+        ([USER, {**ANSWER, "tool_calls": [{"name": "a\0"}]}], Reason.NUL),
+    ],
+)
+def test_a_conversation_that_cannot_be_learnt_from_is_refused(messages: object, reason: Reason):
+    with pytest.raises(RowFaultError) as caught:
+        read(messages)
+
+    assert caught.value.reason is reason
+
+
+def test_a_role_out_of_order_is_told_with_the_one_before_it():
+    with pytest.raises(RowFaultError) as caught:
+        read([USER, ANSWER, ANSWER])
+
+    assert caught.value.detail == "assistant after assistant"
+
+
+@pytest.mark.parametrize("tools", ["not JSON", {"name": "oil"}, ["oil"], '{"name": "oil"}', 3])
+def test_tools_that_are_no_list_of_schemas_are_refused(tools: object):
+    with pytest.raises(RowFaultError) as caught:
+        read([USER, ANSWER], tools)
+
+    assert caught.value.reason is Reason.TOOLS
+
+
+@pytest.mark.parametrize("tools", [None, [], "", " "])
+def test_no_tools_are_none(tools: object):
+    assert read([USER, ANSWER], tools).tools is None
+
+
+def test_nulls_that_a_column_of_mappings_adds_are_left_out():
+    call = {"function": {"name": "oil", "arguments": {"drops": None, "can": 2}}, "id": None}
+
+    found = read([{**USER, "tool_calls": None, "name": None}, {**ANSWER, "tool_calls": [call]}])
+
+    assert found.messages[0] == USER
+    assert found.messages[1]["tool_calls"] == [{"function": {"name": "oil", "arguments": {"can": 2}}}]

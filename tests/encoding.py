@@ -1,0 +1,18 @@
+"""Examples made of plain texts, for tests that need tokens and no data set."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from hubtune.data.pieces import Piece, Written
+from hubtune.data.tokens import Encoder, Example
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+def encode(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", max_length: int) -> list[Example]:
+    """Encodes texts that are learnt whole; each has to give an example."""
+    rows = [Written((Piece(text, response=True),), learn_all=True) for text in texts]
+    examples = Encoder(tokenizer, max_length).encode(rows)
+    assert all(isinstance(example, Example) for example in examples)
+    return examples

@@ -1,0 +1,65 @@
+"""`hubtune init` and `hubtune data show`: what the data becomes, seen before anything is trained."""
+
+import hashlib
+from pathlib import Path
+
+import yaml
+
+from tests.end_to_end.worlds import TARGET, quote_rows, write_rows
+
+
+def test_a_first_config_is_written_from_the_columns_and_its_rows_are_shown_as_the_model_will_see_them(world):
+    (world.work / "hubtune.yaml").unlink()
+
+    written = world.done("init", "lab/quotes", "lab/gpt2", "--hub", world.hub)
+    asked = ("data", "show", "-n", "3", "-s", "data[0].loss_on=completion", "--hub", world.hub)
+    plain = world.done(*asked)
+    shown = world.done("--json", *asked)
+
+    assert "author, quote of lab/quotes (train) as template" in written.out
+    text = (world.work / "hubtune.yaml").read_text()
+    assert yaml.safe_load(text)["data"] == [{"repo": "lab/quotes", "split": "train", "template": "{author}\n{quote}"}]
+    assert text.count("#") > 5
+    # On a pipe, what carries loss stands in brackets.
+    assert "[<|endoftext|>]" in plain.out
+    assert "\x1b" not in plain.out
+    rows = shown.document["rows"]
+    assert len(rows) == 3
+    for row in rows:
+        assert len(row["input_ids"]) == len(row["labels"]) == len(row["tokens"])
+        learnt = [token for token, label in zip(row["tokens"], row["labels"], strict=True) if label != -100]
+        author, _, quote = row["text"].partition("\n")
+        assert author.startswith("the ")
+        assert "".join(learnt) == quote + "<|endoftext|>"
+    assert not [line for line in world.requests() if "safetensors" in line["path"]]
+    assert not (world.work / "hubtune.lock").exists()
+
+
+def test_a_release_trained_on_a_local_file_names_the_file_and_its_digest_and_never_its_folder(world):
+    rows = [{"prompt": f"The {row['author']} says:", "completion": " " + row["quote"]} for row in quote_rows(40)]
+    write_rows(world.work / "notes" / "rows.jsonl", rows)
+    world.config(data__template=None, data__repo=None, data__path="notes/rows.jsonl", data__license="cc0-1.0")
+    digest = hashlib.sha256((world.work / "notes" / "rows.jsonl").read_bytes()).hexdigest()
+
+    world.done("run", "--push", "--hub", world.hub, "--run-dir", "run", "-s", "train.epochs=1")
+
+    (source,) = world.record("data.json")["sources"]
+    assert (source["repo"], source["file"], source["sha256"]) == (None, "rows.jsonl", digest)
+    assert (source["format"], source["loss_on"], source["kept"]) == ("prompt_completion", "completion", 40)
+    assert world.record("pins.json")["data"] == []
+    assert world.record("training.json")["tokens"] == world.record("data.json")["train"]["learnt"]
+    measure = world.record("evaluation.json")["measures"][0]
+    assert measure["tokens"] == world.record("data.json")["held_out"]["learnt"]
+    with world.served() as api:
+        folder = api.snapshot_download(TARGET, local_dir=world.root / "released")
+    published = {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(Path(folder).rglob("*"))
+        if path.is_file() and ".cache" not in path.parts
+    }
+    card = published["README.md"].decode()
+    assert "rows.jsonl" in card
+    assert digest in card
+    assert "datasets" not in yaml.safe_load(card.split("---")[1])
+    assert not [name for name, content in published.items() if b"notes/" in content]
+    assert not [name for name, content in published.items() if str(world.root).encode() in content]
