@@ -1,0 +1,56 @@
+"""What the detectors find and miss, measured on texts that were labelled before there were detectors."""
+
+from dataclasses import dataclass
+from functools import cache
+
+import pytest
+
+from hubtune.config.screening import ScreenConfig
+from hubtune.data.screening.detectors import Detectors
+from tests.data.screening.labelled.marks import SETS, unmarked
+
+
+@dataclass(frozen=True)
+class Measured:
+    right: int
+    missed: tuple[str, ...]
+    wrong: tuple[str, ...]
+
+    @property
+    def precision(self) -> float:
+        return self.right / (self.right + len(self.wrong))
+
+    @property
+    def recall(self) -> float:
+        return self.right / (self.right + len(self.missed))
+
+
+@cache
+def measured(kind: str) -> Measured:
+    """Counts over the texts of every kind: a value of another kind is a hard negative too."""
+    detectors = Detectors.make(ScreenConfig().phone_regions)
+    right, missed, wrong = 0, [], []
+    for name, module in SETS.items():
+        for marked in (*module.PRESENT, *module.ABSENT):
+            text, places = unmarked(marked)
+            wanted = places if name == kind else set()
+            found = {(span.start, span.end) for span in detectors.find(text) if span.kind == kind}
+            right += len(wanted & found)
+            missed += [text[slice(*place)] + " in " + text for place in wanted - found]
+            wrong += [text[slice(*place)] + " in " + text for place in found - wanted]
+    return Measured(right, tuple(missed), tuple(wrong))
+
+
+@pytest.mark.parametrize("kind", SETS)
+def test_the_labelled_set_is_large_enough(kind: str):
+    assert min(len(SETS[kind].PRESENT), len(SETS[kind].ABSENT)) >= 30
+
+
+@pytest.mark.parametrize("kind", SETS)
+def test_precision(kind: str):
+    assert measured(kind).precision >= 0.95, measured(kind).wrong
+
+
+@pytest.mark.parametrize("kind", SETS)
+def test_recall(kind: str):
+    assert measured(kind).recall >= 0.9, measured(kind).missed
