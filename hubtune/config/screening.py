@@ -58,6 +58,11 @@ class ScreenConfig(BaseModel):
     secret: PersonalPolicy = "refuse"  # noqa: S105 - a policy
     phone_regions: list[Region] = ["US", "GB"]
 
+    def copies(self, kind: CopyKind) -> CopyPolicy:
+        """Returns what to do with rows that repeat others in this way."""
+        policy: CopyPolicy = getattr(self, kind)
+        return policy
+
     def personal(self, kind: PersonalKind) -> PersonalPolicy:
         """Returns what to do with rows that hold personal data or a secret of this kind."""
         policy: PersonalPolicy = getattr(self, kind)

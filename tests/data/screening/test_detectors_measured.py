@@ -6,6 +6,7 @@ from functools import cache
 import pytest
 
 from hubtune.config.screening import ScreenConfig
+from hubtune.data.screening.accuracy import ACCURACY, Accuracy
 from hubtune.data.screening.detectors import Detectors
 from tests.data.screening.labelled.marks import SETS, unmarked
 
@@ -54,3 +55,10 @@ def test_precision(kind: str):
 @pytest.mark.parametrize("kind", SETS)
 def test_recall(kind: str):
     assert measured(kind).recall >= 0.9, measured(kind).missed
+
+
+@pytest.mark.parametrize("kind", SETS)
+def test_cards_tell_what_is_measured_here(kind: str):
+    found = measured(kind)
+    labelled = found.right + len(found.missed)
+    assert ACCURACY[kind] == Accuracy(labelled=labelled, right=found.right, wrong=len(found.wrong))

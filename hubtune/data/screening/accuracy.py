@@ -1,0 +1,40 @@
+"""How good the detectors are on the labelled set of the tests, which measure it and compare."""
+
+from dataclasses import dataclass
+
+from hubtune.config.screening import PersonalKind
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """What a detector finds among labelled values, in short texts of many kinds, most of them English.
+
+    Attributes:
+        labelled: Values that are to be found.
+        right: Those that are found from their first to their last character.
+        wrong: Findings that are none, or not the whole value.
+    """
+
+    labelled: int
+    right: int
+    wrong: int
+
+    @property
+    def precision(self) -> float:
+        """Share of findings that are right."""
+        return self.right / (self.right + self.wrong)
+
+    @property
+    def recall(self) -> float:
+        """Share of the labelled values that are found."""
+        return self.right / self.labelled
+
+
+ACCURACY: dict[PersonalKind, Accuracy] = {
+    "email": Accuracy(labelled=39, right=38, wrong=0),
+    "phone": Accuracy(labelled=41, right=39, wrong=0),
+    "card_number": Accuracy(labelled=35, right=34, wrong=0),
+    "iban": Accuracy(labelled=39, right=39, wrong=0),
+    "ip_address": Accuracy(labelled=39, right=38, wrong=0),
+    "secret": Accuracy(labelled=38, right=37, wrong=0),
+}
