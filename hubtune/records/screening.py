@@ -13,8 +13,8 @@ class FindingRecord(Record):
         per_thousand: Hits for each 1,000 rows that were screened.
         dropped: Rows that were left out for it.
         redacted: Hits that a placeholder took the place of.
-        precision: Share of right findings on the labelled set that the detector was made with; null where a definition
-            decides, not a detector.
+        precision: Share of right findings on labelled texts written after the detector; null where there is none, but
+            a definition.
         recall: Share of the labelled values that it finds there.
         labelled: Values in that set.
     """

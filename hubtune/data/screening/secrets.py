@@ -22,6 +22,8 @@ _OWN = tuple(
         r"\bhf_[A-Za-z0-9]{30,40}\b",
         r"\bgithub_pat_[A-Za-z0-9]{22}_[A-Za-z0-9]{59}\b",
         r"\bsk-(?:proj-|svcacct-|ant-[a-z]+\d*-)[\w-]{32,200}",
+        # As the library's, but bounded: that one takes minutes for a row of "sk-sk-sk-".
+        r"\bsk-[\w-]{0,100}[A-Za-z0-9]{20}T3BlbkFJ[A-Za-z0-9]{20}",
         r"\bAIza[\w-]{35}(?![\w-])",
         r"\beyJ[\w-]{10,}\.eyJ[\w-]{4,}\.[\w-]{16,}",
         r"\bdop_v1_[0-9a-f]{64}\b",
@@ -80,7 +82,6 @@ def _vendors() -> tuple[re.Pattern[str], ...]:
         github_token,
         gitlab_token,
         mailchimp,
-        openai,
         pypi_token,
         sendgrid,
         slack,
@@ -92,7 +93,7 @@ def _vendors() -> tuple[re.Pattern[str], ...]:
 
     detectors = (
         *(discord.DiscordBotTokenDetector, github_token.GitHubTokenDetector, gitlab_token.GitLabTokenDetector),
-        *(mailchimp.MailchimpDetector, openai.OpenAIDetector, pypi_token.PypiTokenDetector),
+        *(mailchimp.MailchimpDetector, pypi_token.PypiTokenDetector),
         *(sendgrid.SendGridDetector, slack.SlackDetector, square_oauth.SquareOAuthDetector, stripe.StripeDetector),
         *(telegram_token.TelegramBotTokenDetector, twilio.TwilioKeyDetector),
     )
