@@ -161,6 +161,12 @@ class TooManyDroppedError(DataError):
     exit_code = 24
 
 
+class ScreeningError(DataError):
+    """Rows hold secrets or personal data, or repeat others, and the config says to stop then."""
+
+    exit_code = 25
+
+
 class ModelError(HubtuneError):
     """A base model cannot be used."""
 

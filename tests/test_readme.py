@@ -14,7 +14,14 @@ from hubtune.localhub.faults import FaultPlan
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```yaml\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-LOADERS = {"base": None, "users": Accounts.load, "faults": FaultPlan.load}
+
+
+def _screen(path: Path) -> object:
+    start = "base: {repo: org/base}\ndata: [{repo: org/rows, text: text}]\n"
+    return parse_config(start + path.read_text()).screen.email == "redact"
+
+
+LOADERS = {"base": None, "users": Accounts.load, "faults": FaultPlan.load, "screen": _screen}
 
 
 def commands(group: click.Group, prefix: str = "") -> list[str]:

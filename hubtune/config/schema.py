@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from hubtune.config.data import DataConfig, RowsConfig
 from hubtune.config.fields import Branch, LicenseChoice, RepoId, Revision, Tag, TargetRepoId
+from hubtune.config.screening import ScreenConfig
 
 
 def _check_visible(value: str) -> str:
@@ -154,6 +155,7 @@ class TuneConfig(_Section):
     base: BaseModelConfig
     data: Annotated[list[DataConfig], Field(min_length=1)]
     rows: RowsConfig = RowsConfig()
+    screen: ScreenConfig = ScreenConfig()
     train: TrainConfig = TrainConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     card: CardConfig = CardConfig()

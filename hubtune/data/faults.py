@@ -31,10 +31,28 @@ class Reason(Enum):
     NOTHING_LEARNT = "no token carries loss", "look at the row with `hubtune data show`, and at the chat template"
     LABEL = "the label is unknown", "correct the label, or add it to `data[].labels`"
     HELD_OUT = "the same text is held out", "nothing: a copy of a held-out row is never trained on"
+    EMAIL = "it holds an e-mail address", "nothing: `screen.email` asks for it"
+    PHONE = "it holds a telephone number", "nothing: `screen.phone` asks for it"
+    CARD_NUMBER = "it holds a card number", "nothing: `screen.card_number` asks for it"
+    IBAN = "it holds an IBAN", "nothing: `screen.iban` asks for it"
+    IP_ADDRESS = "it holds an IP address", "nothing: `screen.ip_address` asks for it"
+    SECRET = "it holds a secret", "nothing: `screen.secret` asks for it"
+    DUPLICATE = "it is a duplicate of an earlier row", "nothing: `screen.duplicates` asks for it"
+    NEAR_DUPLICATE = "it is a near duplicate of an earlier row", "nothing: `screen.near_duplicates` asks for it"
+    CONTAMINATED = "it repeats part of a held-out row", "nothing: `screen.contamination` asks for it"
 
     def __init__(self, text: str, fix: str) -> None:
         self.text = text
         self.fix = fix
+
+
+ON_PURPOSE = frozenset(
+    {
+        *(Reason.HELD_OUT, Reason.EMAIL, Reason.PHONE, Reason.CARD_NUMBER, Reason.IBAN, Reason.IP_ADDRESS),
+        *(Reason.SECRET, Reason.DUPLICATE, Reason.NEAR_DUPLICATE, Reason.CONTAMINATED),
+    }
+)
+"""Reasons that say nothing against the data: rows could be used, and the run does not want them."""
 
 
 class RowFaultError(Exception):
@@ -76,8 +94,8 @@ class Tally:
 
     @property
     def unusable(self) -> int:
-        """Rows that something is wrong with; a copy of a held-out row is none of them."""
-        return self.counts.total() - self.counts[Reason.HELD_OUT]
+        """Rows that something is wrong with; those that the run leaves out on purpose are none of them."""
+        return self.counts.total() - sum(self.counts[reason] for reason in ON_PURPOSE)
 
     def lines(self) -> list[str]:
         """Returns a line for each reason: how often, where first, and what to do."""

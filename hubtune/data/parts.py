@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from hubtune.config.schema import TuneConfig
+from hubtune.data.faults import Reason
 from hubtune.data.mix import interleave
 from hubtune.data.source import Kept, Source
 from hubtune.data.split import GIVEN_METHOD, GROUP_METHOD, METHOD, copies_of_held_out, held_out_mask
@@ -34,7 +35,7 @@ def split(config: TuneConfig, sources: Sequence[Source]) -> tuple[list[list[Kept
         if not out:
             (left_out if copy else train)[number].append(kept)
     for source, rows in zip(sources, left_out, strict=True):
-        source.leave_out(rows)
+        source.leave_out(rows, Reason.HELD_OUT)
     if not any(train):
         raise EmptySplitError(
             "Every row to train on is held out as well.", hint="Use a held-out split that holds other rows."

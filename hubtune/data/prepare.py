@@ -15,6 +15,8 @@ from hubtune.config.data import DataConfig
 from hubtune.config.schema import TuneConfig
 from hubtune.data.formats.classes import LabelSet
 from hubtune.data.parts import drawing_order, split, split_method
+from hubtune.data.repeats import without_repeats
+from hubtune.data.screening.record import screen_record
 from hubtune.data.source import Source, read_source
 from hubtune.data.tokens import Example
 from hubtune.errors import DataError, RecordError
@@ -23,6 +25,7 @@ from hubtune.records.base import sha256_bytes, sha256_file
 from hubtune.records.data import DataRecord, MixRecord, SourceRecord, SplitRecord
 from hubtune.records.pins import Pin, PinSet
 from hubtune.records.progress import Progress
+from hubtune.records.screening import ScreenRecord
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -41,6 +44,7 @@ class Prepared:
     split_method: str
     labels: LabelSet | None
     mix: MixRecord | None
+    screen: ScreenRecord
 
     def record(self, upstream: dict[str, str]) -> DataRecord:
         """Returns the data record."""
@@ -54,6 +58,7 @@ class Prepared:
             labels=None if self.labels is None else list(self.labels.names),
             several_labels=self.labels is not None and self.labels.several,
             mix=self.mix,
+            screen=self.screen,
         )
 
     def check(self, record: DataRecord) -> None:
@@ -98,7 +103,8 @@ def prepare(
         progress.warn(f"{pins.base.repo} reads at most {length} tokens: rows are cut there, before train.max_length")
     sources = _read(config, places, tokenizer, length, progress)
     labels = _common_labels(sources)
-    train, held_out = split(config, sources)
+    remaining = without_repeats(config.screen, sources, *split(config, sources))
+    train, held_out = remaining.train, remaining.held_out
     order = drawing_order(config, train)
     limit = min(config.evaluate.max_items or len(held_out), len(held_out))
     measured = random.Random(config.evaluate.seed).sample(held_out, limit)  # noqa: S311 - no secret
@@ -119,6 +125,7 @@ def prepare(
         mix=MixRecord(stop=config.rows.stop, seed=config.rows.seed, weights=[entry.weight for entry in config.data])
         if mixed
         else None,
+        screen=screen_record(config.screen, [source.screen for source in sources], remaining.counts),
     )
 
 
@@ -132,13 +139,15 @@ def _read(
     sources = []
     with progress.task("Reading the data", len(config.data)) as task:
         for entry, place in zip(config.data, places, strict=True):
-            source = read_source(entry, place, entry.label, tokenizer, length)
+            source = read_source(entry, place, entry.label, tokenizer, length, config.screen)
             chosen = source.format
             if chosen.inferred:
                 columns = ", ".join(chosen.columns.values())
                 progress.say(f"{entry.label}: no format is stated, and the columns ({columns}) look like {chosen.kind}")
             for warning in source.warnings:
                 progress.warn(warning)
+            source.screen.say(entry.label, progress)
+            source.screen.require_allowed(entry.label)
             source.require_usable(config.rows.max_dropped)
             for line in source.tally.lines():
                 progress.warn(f"{entry.label}: left out {line}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.config.data import DataConfig
+from hubtune.config.screening import ScreenConfig
 from hubtune.data.faults import Reason, RowFaultError, Tally
 from hubtune.data.formats.chat import ChatWriter
 from hubtune.data.formats.choice import RowFormat, choose_format
@@ -16,6 +17,7 @@ from hubtune.data.formats.texts import write_text
 from hubtune.data.json_lines import Line
 from hubtune.data.pieces import Classified, Written
 from hubtune.data.rows import Rows, read_rows
+from hubtune.data.screening.rows import Looked, RowScreen, own_text
 from hubtune.data.tokens import Encoder, Example
 from hubtune.errors import DataError, EmptySplitError, TooManyDroppedError
 
@@ -33,12 +35,14 @@ class Kept:
         row: Its number, from 1; the rows of a held-out split are counted on after the others.
         group: The value that decides on which side the row falls, where rows are held out by groups.
         held_out: Whether it comes from a split that is held out.
+        own: The words of the row alone, without those that a template gives to every row.
     """
 
     example: Example
     row: int
     group: str | None
     held_out: bool
+    own: str
 
 
 @dataclass
@@ -50,11 +54,13 @@ class Source:
         labels: The classes, where the rows are to be classified.
         chat_template: The template that wrote the rows, where one did.
         prompt: An example of what to ask the tuned model.
+        screen: What was found in its rows.
     """
 
     name: str
     format: RowFormat
     rows: int
+    screen: RowScreen
     kept: list[Kept] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
     labels: LabelSet | None = None
@@ -72,12 +78,14 @@ class Source:
             digest.update(content)
         return digest.hexdigest()
 
-    def leave_out(self, copies: Sequence[Kept]) -> None:
-        """Takes rows out whose text is held out elsewhere."""
+    def leave_out(self, copies: Sequence[Kept], reason: Reason) -> None:
+        """Takes rows out that repeat others."""
+        if not copies:
+            return
         rows = {copy.row for copy in copies}
         self.kept = [kept for kept in self.kept if kept.row not in rows]
         for row in sorted(rows):
-            self.tally.add(RowFaultError(Reason.HELD_OUT), row)
+            self.tally.add(RowFaultError(reason), row)
 
     def require_usable(self, most: float) -> None:
         """Refuses a data set of whose rows too many cannot be used.
@@ -109,6 +117,7 @@ def read_source(
     name: str,
     tokenizer: "PreTrainedTokenizerBase",
     max_length: int,
+    screen: ScreenConfig,
 ) -> Source:
     """Reads, writes and encodes one data set.
 
@@ -118,6 +127,7 @@ def read_source(
         name: What to call it.
         tokenizer: The base model's.
         max_length: The most tokens of a row.
+        screen: What to do with rows that hold personal data or secrets.
 
     Raises:
         DataError: It cannot be used; the subclass and the message say why.
@@ -129,7 +139,7 @@ def read_source(
     chosen = choose_format(entry, parts[0][0].columns, name)
     for rows, _ in parts:
         _check_columns(rows, chosen, entry, name)
-    source = Source(name, chosen, rows=sum(len(rows) for rows, _ in parts))
+    source = Source(name, chosen, rows=sum(len(rows) for rows, _ in parts), screen=RowScreen.make(screen))
     parse = _parser(source, entry, [rows for rows, _ in parts], tokenizer)
     encoder = Encoder(tokenizer, max_length)
     wanted = list(dict.fromkeys([*chosen.wanted, *([entry.group_by] if entry.group_by else [])]))
@@ -137,14 +147,16 @@ def read_source(
     number = 0
     for rows, held_out in parts:
         for batch in rows.batches(wanted):
-            examples = _encode(encoder, [_parsed(line, parse, glued) for line in batch])
-            for line, example in zip(batch, examples, strict=True):
+            looked = [source.screen.look(line, chosen.content) for line in batch]
+            examples = _encode(encoder, [_parsed(row, parse, glued) for row in looked])
+            for line, row, example in zip(batch, looked, examples, strict=True):
                 number += 1
-                if isinstance(example, RowFaultError):
-                    source.tally.add(example, number)
+                counted = example if isinstance(example, RowFaultError) else source.screen.count(example, row, number)
+                if isinstance(counted, RowFaultError):
+                    source.tally.add(counted, number)
                     continue
                 group = None if entry.group_by is None else _group(line, entry.group_by)
-                source.kept.append(Kept(example, number, group, held_out))
+                source.kept.append(Kept(counted, number, group, held_out, own_text(row.line, chosen.content)))
     source.prompt = glued.prompt
     source.warnings += glued.warnings(name)
     return source
@@ -158,9 +170,10 @@ class Glue:
     spaces: int = 0
     touching: int = 0
 
-    def look(self, row: Written) -> None:
+    def look(self, row: Written, *, showable: bool) -> None:
         """Looks at one row."""
-        self.prompt = self.prompt or row.prompt
+        if showable:
+            self.prompt = self.prompt or row.prompt
         if row.turns:
             return
         for before, after in zip(row.pieces, row.pieces[1:], strict=False):
@@ -184,15 +197,16 @@ class Glue:
         return found
 
 
-def _parsed(line: Line, parse: Callable[[Mapping[str, object]], Parsed], glued: Glue) -> Parsed:
-    if line is None:
+def _parsed(looked: Looked, parse: Callable[[Mapping[str, object]], Parsed], glued: Glue) -> Parsed:
+    if looked.line is None:
         return RowFaultError(Reason.NOT_JSON)
     try:
-        row = parse(line)
+        row = parse(looked.line)
     except RowFaultError as fault:
         return fault
     if isinstance(row, Written):
-        glued.look(row)
+        # The record and the card show the prompt.
+        glued.look(row, showable=not looked.hits)
     return row
 
 

@@ -4,7 +4,10 @@ from importlib.util import find_spec
 
 from hubtune.errors import MissingExtraError
 
-_TRAIN = ("torch", "transformers", "peft", "datasets", "accelerate")
+_TRAIN = (
+    *("torch", "transformers", "peft", "datasets", "accelerate"),
+    *("datasketch", "detect_secrets", "phonenumbers", "stdnum"),
+)
 
 
 def require_train(what: str) -> None:

@@ -7,6 +7,7 @@ from pydantic import Field
 from hubtune.config.data import FormatName, LossOn
 from hubtune.records.base import Record
 from hubtune.records.pins import Commit
+from hubtune.records.screening import ScreenRecord
 
 
 class SourceRecord(Record):
@@ -101,6 +102,7 @@ class DataRecord(Record):
         labels: The class names in the order of their ids; null where rows are not to be classified.
         several_labels: Whether a row may be of several classes.
         mix: How rows were drawn; null where one data set follows the other.
+        screen: What was looked for in the rows, and found; null where it was not.
     """
 
     upstream: dict[str, str]
@@ -112,3 +114,4 @@ class DataRecord(Record):
     labels: list[str] | None = None
     several_labels: bool = False
     mix: MixRecord | None = None
+    screen: ScreenRecord | None = None

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from hubtune.card.inputs import CardInputs
 from hubtune.card.sections.evaluation import Compared, Missing, in_group
 from hubtune.card.sections.names import BIAS, PRIVACY
+from hubtune.card.sections.screening import Screening, personal_data
 
 _SILENT = "the author made no statement"
 
@@ -48,6 +49,17 @@ class Assessed:
 
 
 @dataclass(frozen=True)
+class Privacy(Assessed):
+    """Context of `sections/privacy.md.j2`.
+
+    Attributes:
+        screening: What was looked for in the rows before training; None where it was not.
+    """
+
+    screening: Screening | None
+
+
+@dataclass(frozen=True)
 class Risks:
     """Context of `sections/risks.md.j2`; what follows from the records comes after the author's words."""
 
@@ -84,12 +96,14 @@ def risks(inputs: CardInputs) -> Risks:
     )
 
 
-def privacy(inputs: CardInputs) -> Assessed:
+def privacy(inputs: CardInputs) -> Privacy:
     """Personal data in the training rows and in what the model writes, and the consent of whom they are about."""
     measures, missing = in_group(inputs.evaluation, PRIVACY)
-    screening = Stated("Personal data in the training rows", None, "the rows were not screened", None)
+    record = inputs.data.screen
     statements = [_stated(inputs, "Privacy", "privacy"), _stated(inputs, "Consent", "consent")]
-    return Assessed(measures, missing, [screening, *statements])
+    if record is None:
+        statements.insert(0, Stated("Personal data in the training rows", None, "the rows were not screened", None))
+    return Privacy(measures, missing, statements, None if record is None else personal_data(record))
 
 
 def ethics(inputs: CardInputs) -> Statements:

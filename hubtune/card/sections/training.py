@@ -6,6 +6,7 @@ from hubtune.card.inputs import CardInputs
 from hubtune.card.markdown import Markdown
 from hubtune.card.numbers import duration, measure, moment, percent, plain, thousands
 from hubtune.card.sections.names import method_name, precision_name
+from hubtune.card.sections.screening import Repeats, repeats
 from hubtune.records.data import SourceRecord
 from hubtune.records.training import TrainingRecord
 
@@ -62,6 +63,7 @@ class TrainingData:
     not_measured: int
     max_length: int
     split_method: str
+    repeats: Repeats | None
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ def training_data(inputs: CardInputs) -> TrainingData:
         not_measured=data.held_out.left_out,
         max_length=data.max_length,
         split_method=data.split_method,
+        repeats=None if data.screen is None else repeats(data.screen),
     )
 
 

@@ -33,6 +33,12 @@ class RowFormat:
         named = template_columns(self.template) if self.template is not None else ()
         return tuple(dict.fromkeys([*named, *self.columns.values()]))
 
+    @property
+    def content(self) -> tuple[str, ...]:
+        """The columns that hold what people or models wrote: not labels, and not the schemas of tools."""
+        other = {self.columns.get("label"), self.columns.get("tools")}
+        return tuple(column for column in self.wanted if column not in other)
+
 
 def choose_format(entry: DataConfig, columns: Sequence[str], source: str) -> RowFormat:
     """Returns the format of a data set with these columns.

@@ -1,0 +1,72 @@
+"""What the detectors find and miss, measured on texts labelled before there were detectors, and after."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+
+import pytest
+
+from hubtune.config.screening import ScreenConfig
+from hubtune.data.screening.accuracy import ACCURACY, Accuracy
+from hubtune.data.screening.detectors import Detectors
+from tests.data.screening.labelled import later
+from tests.data.screening.labelled.marks import SETS, unmarked
+
+
+@dataclass(frozen=True)
+class Measured:
+    right: int
+    missed: tuple[str, ...]
+    wrong: tuple[str, ...]
+
+    @property
+    def precision(self) -> float:
+        return self.right / (self.right + len(self.wrong))
+
+    @property
+    def recall(self) -> float:
+        return self.right / (self.right + len(self.missed))
+
+
+def measure(kind: str, texts: Iterable[tuple[str, str]]) -> Measured:
+    """Counts over texts of every kind, each with its own: a value of another kind is a hard negative too."""
+    detectors = Detectors.make(ScreenConfig().phone_regions)
+    right, missed, wrong = 0, [], []
+    for name, marked in texts:
+        text, places = unmarked(marked)
+        wanted = places if name == kind else set()
+        found = {(span.start, span.end) for span in detectors.find(text) if span.kind == kind}
+        right += len(wanted & found)
+        missed += [text[slice(*place)] + " in " + text for place in wanted - found]
+        wrong += [text[slice(*place)] + " in " + text for place in found - wanted]
+    return Measured(right, tuple(missed), tuple(wrong))
+
+
+@cache
+def measured(kind: str) -> Measured:
+    return measure(
+        kind, [(name, marked) for name, module in SETS.items() for marked in (*module.PRESENT, *module.ABSENT)]
+    )
+
+
+@pytest.mark.parametrize("kind", SETS)
+def test_the_labelled_set_is_large_enough(kind: str):
+    assert min(len(SETS[kind].PRESENT), len(SETS[kind].ABSENT)) >= 30
+
+
+@pytest.mark.parametrize("kind", SETS)
+def test_precision(kind: str):
+    assert measured(kind).precision >= 0.95, measured(kind).wrong
+
+
+@pytest.mark.parametrize("kind", SETS)
+def test_recall(kind: str):
+    assert measured(kind).recall >= 0.9, measured(kind).missed
+
+
+@pytest.mark.parametrize("kind", SETS)
+def test_cards_tell_what_is_measured_on_texts_that_the_detectors_were_not_made_with(kind: str):
+    present = [(name, marked) for name, texts in later.PRESENT.items() for marked in texts]
+    found = measure(kind, [*present, *(("none", text) for text in later.ABSENT)])
+    labelled = found.right + len(found.missed)
+    assert ACCURACY[kind] == Accuracy(labelled=labelled, right=found.right, wrong=len(found.wrong)), found
