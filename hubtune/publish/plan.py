@@ -100,17 +100,21 @@ def plan_release(
 
 def _adapter(run: RunDirectory) -> dict[str, Path | bytes]:
     training = run.read(TrainingRecord)
-    return _unchanged(run.adapter_dir, training.files, hint=f"Train again: hubtune train {run.path}")
+    return _unchanged(
+        run.adapter_dir, training.files, since="the training", hint=f"Train again: hubtune train {run.path}"
+    )
 
 
 def _merged(run: RunDirectory) -> dict[str, Path | bytes]:
     """Returns the merged model's files, with the generation settings of the tuned model in place of the base's."""
     merged = run.read(MergeRecord)
-    files = _unchanged(run.model_dir, merged.files, hint=f"Delete {run.model_dir}, then publish again.")
+    files = _unchanged(
+        run.model_dir, merged.files, since="the merge", hint=f"Delete {run.model_dir}, then publish again."
+    )
     return {**files, GENERATION_CONFIG: run.adapter_dir / GENERATION_CONFIG}
 
 
-def _unchanged(folder: Path, recorded: Mapping[str, str], *, hint: str) -> dict[str, Path | bytes]:
+def _unchanged(folder: Path, recorded: Mapping[str, str], *, since: str, hint: str) -> dict[str, Path | bytes]:
     """Returns the recorded files of a folder.
 
     Raises:
@@ -121,7 +125,7 @@ def _unchanged(folder: Path, recorded: Mapping[str, str], *, hint: str) -> dict[
         raise RecordError(f"{', '.join(missing)} is not in {folder} any more.", hint=hint)
     changed = [name for name, digest in recorded.items() if sha256_file(folder / name) != digest]
     if changed:
-        raise RecordError(f"{', '.join(changed)} in {folder} is not what the run wrote.", hint=hint)
+        raise RecordError(f"{', '.join(changed)} in {folder} changed after {since}.", hint=hint)
     return {name: folder / name for name in recorded}
 
 

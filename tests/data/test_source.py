@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from hubtune.config.screening import ScreenConfig
 from hubtune.data.faults import Reason
 from hubtune.data.source import Source, read_source
 from hubtune.errors import ColumnNotFoundError, DataError, EmptySplitError, TooManyDroppedError
@@ -19,7 +20,7 @@ LONG = "Oil is a virtue by the drop. " * 20
 def read(tmp_path: Path, tokenizers):
     def read(rows: list[dict[str, object]], kind: str = "gpt2", length: int = 64, **values: object) -> Source:
         write_json_lines(tmp_path, rows)
-        return read_source(entry(**values), tmp_path, "org/s", tokenizers[kind], length)
+        return read_source(entry(**values), tmp_path, "org/s", tokenizers[kind], length, ScreenConfig())
 
     return read
 
@@ -69,7 +70,7 @@ def test_values_of_other_kinds_and_lines_that_are_not_json_are_lost_alone(tmp_pa
     ]
     (tmp_path / "train.jsonl").write_text("\n".join(lines) + "\n")
 
-    source = read_source(entry(text="text"), tmp_path, "org/s", tokenizers["gpt2"], 64)
+    source = read_source(entry(text="text"), tmp_path, "org/s", tokenizers["gpt2"], 64, ScreenConfig())
 
     assert source.tally.first == {Reason.NOT_TEXT: 2, Reason.NOT_JSON: 3, Reason.SURROGATE: 4, Reason.NULL: 5}
     assert [kept.row for kept in source.kept] == [1, 6]
@@ -129,7 +130,7 @@ def test_the_class_names_of_a_parquet_file_are_its_labels(tmp_path: Path, tokeni
     rows = datasets.Dataset.from_dict({"text": ["a", "b", "c"], "label": [1, 0, -1]}, features=features)
     rows.to_parquet(tmp_path / "train.parquet")
 
-    source = read_source(entry(), tmp_path, "org/s", tokenizers["bert"], 64)
+    source = read_source(entry(), tmp_path, "org/s", tokenizers["bert"], 64, ScreenConfig())
 
     assert source.labels is not None
     assert source.labels.names == ("no", "yes")
@@ -171,7 +172,9 @@ def test_a_held_out_split_without_the_columns_is_refused(tmp_path: Path, tokeniz
     write_json_lines(tmp_path, [{"quote": "a"}], "test.jsonl")
 
     with pytest.raises((DataError, ColumnNotFoundError)):
-        read_source(entry(text="text", held_out_split="test"), tmp_path, "org/s", tokenizers["gpt2"], 64)
+        read_source(
+            entry(text="text", held_out_split="test"), tmp_path, "org/s", tokenizers["gpt2"], 64, ScreenConfig()
+        )
 
 
 def test_prompts_that_end_with_a_space_or_touch_the_completion_are_warned_of(read):
