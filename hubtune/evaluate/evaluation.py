@@ -1,17 +1,20 @@
 """The evaluate stage: the base model and the tuned one on the same held-out rows."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.config.schema import TuneConfig
 from hubtune.data.tokens import Example
+from hubtune.evaluate.bench import Bench
 from hubtune.evaluate.bootstrap import LEAST_ROWS, METHOD, perplexity_difference
-from hubtune.evaluate.perplexity import Likelihoods, likelihoods
+from hubtune.evaluate.perplexity import Likelihoods
 from hubtune.models.environment import environment
-from hubtune.models.load import context_length, load_adapter, load_base, pad_id
+from hubtune.models.generation import safe_generation_config
+from hubtune.models.load import context_length, load_adapter, load_base
 from hubtune.models.probe import TOLERANCES, replay, take_probe
 from hubtune.records.evaluation import EvaluationRecord, Measure
 from hubtune.records.probe import ProbeRecord
@@ -38,6 +41,7 @@ def evaluate(
     base_folder: Path,
     tokenizer: "PreTrainedTokenizerBase",
     training: TrainingRecord,
+    train: Sequence[Example],
     held_out: Sequence[Example],
     progress: Progress,
 ) -> Evaluated:
@@ -51,13 +55,19 @@ def evaluate(
     """
     settings = config.evaluate
     model = load_adapter(load_base(base_folder, config.base.repo, training.precision), run.adapter_dir)
-    padding = pad_id(tokenizer)
-    batches = math.ceil(len(held_out) / settings.batch_size)
-    with progress.task("Evaluating", 2 * batches) as task:
-        with model.disable_adapter():
-            base = likelihoods(model, held_out, padding, settings.batch_size, lambda: task.advance(note="base"))
-        tuned = likelihoods(model, held_out, padding, settings.batch_size, lambda: task.advance(note="tuned"))
-    measure = _perplexity(base, tuned, settings.seed)
+    context = context_length(base_folder, config.base.repo)
+    bench = Bench(
+        sides={"base": lambda: _without_adapter(model), "tuned": lambda: nullcontext(model)},
+        tokenizer=tokenizer,
+        held_out=held_out,
+        train=train,
+        generation=safe_generation_config(base_folder, tokenizer, config.base.repo),
+        context=context,
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        progress=progress,
+    )
+    measure = _perplexity(bench.likelihoods("base"), bench.likelihoods("tuned"), settings.seed)
     run.event("evaluate", event="measure", name=measure.name, base=measure.base, tuned=measure.tuned, n=measure.n)
     evaluation = EvaluationRecord(
         upstream=run.digests("config", "evaluate", "data.json", "training.json"),
@@ -68,8 +78,13 @@ def evaluate(
         seed=settings.seed,
         environment=environment(),
     )
-    context = context_length(base_folder, config.base.repo)
     return Evaluated(evaluation, _probe(run, model, tokenizer, training.precision, context))
+
+
+@contextmanager
+def _without_adapter(model: "PeftModel") -> Iterator["PeftModel"]:
+    with model.disable_adapter():
+        yield model
 
 
 def _probe(
@@ -110,8 +125,10 @@ def _perplexity(base: Likelihoods, tuned: Likelihoods, seed: int) -> Measure:
         tokens=int(base.tokens.sum()),
         base=values[0] if finite else None,
         tuned=values[1] if finite else None,
+        difference=values[1] - values[0] if finite else None,
         interval=perplexity_difference(base, tuned, seed) if finite and enough else None,
         interval_method=METHOD if finite and enough else None,
+        seed=seed if finite and enough else None,
         status="failed" if not finite else "measured" if enough else "insufficient data",
         detail=detail,
     )

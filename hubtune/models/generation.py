@@ -133,14 +133,60 @@ def complete(
         prompt_ids: The prompt's token ids, at least one.
         max_new_tokens: The most tokens to write; together with the prompt they have to fit the context.
     """
+    (completion,) = complete_all(model, tokenizer, [prompt_ids], max_new_tokens)
+    return completion
+
+
+def complete_all(
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    prompts: Sequence[Sequence[int]],
+    max_new_tokens: int,
+    settings: "GenerationConfig | None" = None,
+) -> list[Completion]:
+    """Has a model go on after several prompts at once; each is padded on its left, whatever the tokenizer's side is.
+
+    Args:
+        model: A causal language model, with or without an adapter.
+        tokenizer: The model's.
+        prompts: Token ids, at least one each.
+        max_new_tokens: The most tokens to write; together with the longest prompt they have to fit the context.
+        settings: In place of the model's own generation settings.
+    """
     import torch
 
-    ids = torch.tensor([list(prompt_ids)], device=model.device)
-    written = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=max_new_tokens)
-    new = written[0, len(prompt_ids) :].tolist()
-    stopped = bool(new) and new[-1] in _ids(model.generation_config.eos_token_id)
-    text = _text_after(tokenizer, list(prompt_ids), new[:-1] if stopped else new)
-    return Completion(text, len(new), "stop token" if stopped else "length")
+    settings = settings or model.generation_config
+    longest = max(len(prompt) for prompt in prompts)
+    padding = pad_id(tokenizer)
+    ids = torch.full((len(prompts), longest), padding)
+    mask = torch.zeros_like(ids)
+    for row, prompt in enumerate(prompts):
+        ids[row, longest - len(prompt) :] = torch.tensor(list(prompt))
+        mask[row, longest - len(prompt) :] = 1
+    ids, mask = ids.to(model.device), mask.to(model.device)
+    model.eval()
+    with torch.inference_mode():
+        written = model.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            max_new_tokens=max_new_tokens,
+            generation_config=settings,
+            pad_token_id=padding,
+        )
+    stops = set(_ids(settings.eos_token_id))
+    return [
+        _completion(tokenizer, list(prompt), new, stops)
+        for prompt, new in zip(prompts, written[:, longest:].tolist(), strict=True)
+    ]
+
+
+def _completion(tokenizer: "PreTrainedTokenizerBase", prompt: list[int], new: list[int], stops: set[int]) -> Completion:
+    # What follows the first stop token is the padding of a row that ended before the others.
+    end = next((place for place, token in enumerate(new) if token in stops), None)
+    text = _text_after(tokenizer, prompt, new[:end])
+    if end is None:
+        return Completion(text, len(new), "length")
+    return Completion(text, end + 1, "stop token")
 
 
 def _settings_of(folder: Path) -> "GenerationConfig":

@@ -114,7 +114,9 @@ def run_evaluate(run: RunDirectory, progress: Progress, prepared: "Prepared | No
     training = run.read(TrainingRecord)
     prepared = prepared or run_data(run, progress)
     config, pins = run.config(), run.read(PinSet)
-    found = evaluate(run, config, cached(pins.base), _tokenizer(pins), training, prepared.held_out, progress)
+    found = evaluate(
+        run, config, cached(pins.base), _tokenizer(pins), training, prepared.train, prepared.held_out, progress
+    )
     run.write(found.probe)
     run.write(found.evaluation)
     return found.evaluation

@@ -2,35 +2,74 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from hubtune.records.base import Record
 from hubtune.records.training import EnvironmentRecord
+
+Group = Literal["quality", "bias", "privacy"]
+Status = Literal["measured", "insufficient data", "not assessed", "failed"]
 
 
 class Measure(Record):
     """One measure.
 
     Attributes:
-        name: The measure's name, such as `perplexity`.
-        split: The rows it was taken on, such as `held-out`.
-        n: Number of items (rows) measured.
+        name: The measure's name, such as `perplexity`; one that is taken along several axes has the axis in its name.
+        group: Which section of the card it belongs to.
+        split: The items it was taken on, such as `held-out`.
+        n: Number of items measured.
         tokens: Number of predicted tokens, where the measure is over tokens.
         base: The base model's value; null where that side does not exist.
         tuned: The tuned model's value; null likewise.
-        interval: The 95 % interval of `tuned - base`, by the method that `interval_method` names.
+        difference: `tuned - base`, or what else the interval is of; null where a side is missing.
+        interval: The 95 % interval of `difference`, by the method that `interval_method` names.
+        base_interval: The 95 % interval of `base` itself, where the measure is a rate.
+        tuned_interval: That of `tuned`.
+        p_value: Of the test that both sides are equal, adjusted where several measures are tested together.
+        seed: Of whatever was drawn: items, resamples.
+        version: Of the measure's definition; values of two versions do not compare.
+        settings: What else the value depends on, such as a signature or the hash of a word list.
+        seconds: Wall time that the measure took; what several measures share counts for the first of them.
         status: Whether there is a value to rely on.
         detail: Why there is none, or how the value came about.
     """
 
     name: str
+    group: Group = "quality"
     split: str
     n: int
     tokens: int | None = None
     base: float | None
     tuned: float | None
+    difference: float | None = None
     interval: tuple[float, float] | None
     interval_method: str | None = None
-    status: Literal["measured", "insufficient data", "not assessed", "failed"]
+    base_interval: tuple[float, float] | None = None
+    tuned_interval: tuple[float, float] | None = None
+    p_value: float | None = None
+    seed: int | None = None
+    version: str = "1"
+    settings: dict[str, str] = Field(default_factory=dict)
+    seconds: float | None = None
+    status: Status
     detail: str | None = None
+
+
+class Sample(Record):
+    """What both models wrote after the same prompt, greedily.
+
+    Attributes:
+        prompt: The text that they went on from.
+        reference: What the held-out row says there.
+        base: What the base model wrote; null where that side does not exist.
+        tuned: What the tuned model wrote.
+    """
+
+    prompt: str
+    reference: str | None = None
+    base: str | None
+    tuned: str
 
 
 class EvaluationRecord(Record):
@@ -38,6 +77,7 @@ class EvaluationRecord(Record):
 
     upstream: dict[str, str]
     measures: list[Measure]
+    samples: list[Sample] = Field(default_factory=list)
     precision: str
     batch_size: int
     max_items: int | None

@@ -32,7 +32,7 @@ def run(tmp_path: Path, tuned) -> RunDirectory:
 def measure(run: RunDirectory, tiny_model: Path, listener):
     def evaluated(held_out: list[Example], training: TrainingRecord | None = None):
         config, tokenizer = run.config(), load_tokenizer(tiny_model, BASE_REPO)
-        found = evaluate(run, config, tiny_model, tokenizer, training or training_record(), held_out, listener)
+        found = evaluate(run, config, tiny_model, tokenizer, training or training_record(), [], held_out, listener)
         run.write(found.probe)
         return found.evaluation
 
@@ -98,7 +98,7 @@ def test_the_precision_is_that_of_the_training(measure, examples):
 def test_progress_goes_through_all_batches_of_both_sides(measure, examples, listener):
     measure(examples)
 
-    assert listener.steps == {"Evaluating": [12, 12]}
+    assert listener.steps == {"Held-out rows, base": [6, 6], "Held-out rows, tuned": [6, 6]}
 
 
 def test_the_measure_stands_in_the_events(measure, run: RunDirectory, examples):

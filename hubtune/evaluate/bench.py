@@ -1,0 +1,120 @@
+"""The bench: base and tuned model on the same rows, for every metric to measure on; whatever is dear is done once."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from hubtune.data.tokens import IGNORED, Example
+from hubtune.evaluate.perplexity import Likelihoods, likelihoods
+from hubtune.models.generation import Completion, complete_all
+from hubtune.models.load import pad_id
+from hubtune.records.progress import Progress
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+Side = Literal["base", "tuned"]
+Sides = Mapping[Side, Callable[[], "AbstractContextManager[PreTrainedModel]"]]
+"""Opens the model of a side; both may be the same weights, with the adapter off and on."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Tokens to be given a likelihood.
+
+    Attributes:
+        input_ids: The whole text, with a BOS where the model wants one.
+        counted: Which of them count; the first never does, since nothing stands before it.
+    """
+
+    input_ids: list[int]
+    counted: list[bool]
+
+
+@dataclass
+class Bench:
+    """What metrics measure on.
+
+    Attributes:
+        sides: The models; `base` is missing where there is none.
+        held_out: The rows that training did not see.
+        train: The rows that it saw.
+        generation: Greedy settings that stop where the release's do.
+        context: The most tokens that the models can read; None where there is no limit.
+        seed: Of everything that is drawn.
+    """
+
+    sides: Sides
+    tokenizer: "PreTrainedTokenizerBase"
+    held_out: Sequence[Example]
+    train: Sequence[Example]
+    generation: "GenerationConfig"
+    context: int | None
+    batch_size: int
+    seed: int
+    progress: Progress
+    _likelihoods: dict[Side, Likelihoods] = field(default_factory=dict)
+
+    def likelihoods(self, side: Side) -> Likelihoods:
+        """Returns what a side gives the held-out rows."""
+        if side not in self._likelihoods:
+            padding, batches = pad_id(self.tokenizer), -(-len(self.held_out) // self.batch_size)
+            with self.progress.task(f"Held-out rows, {side}", batches) as task, self.sides[side]() as model:
+                self._likelihoods[side] = likelihoods(model, self.held_out, padding, self.batch_size, task.advance)
+        return self._likelihoods[side]
+
+    def score(self, side: Side, rows: Sequence[Scored], label: str) -> npt.NDArray[np.float64]:
+        """Returns the sum of log p over the counted tokens of each row, in nats, shape (rows,).
+
+        Args:
+            side: Which model.
+            rows: What to score.
+            label: What it is for, shown beside the progress bar.
+        """
+        examples = [
+            Example(
+                "",
+                row.input_ids,
+                [token if counts else IGNORED for token, counts in zip(row.input_ids, row.counted, strict=True)],
+                truncated=False,
+            )
+            for row in rows
+        ]
+        batches = -(-len(rows) // self.batch_size)
+        with self.progress.task(f"{label}, {side}", batches) as task, self.sides[side]() as model:
+            return -likelihoods(model, examples, pad_id(self.tokenizer), self.batch_size, task.advance).nll
+
+    def generate(
+        self, side: Side, prompts: Sequence[Sequence[int]], max_new_tokens: int, label: str
+    ) -> list[Completion]:
+        """Returns what a side writes after each prompt, greedily, in the prompts' order.
+
+        Prompts of like length go together, so that little is padded.
+
+        Args:
+            side: Which model.
+            prompts: Token ids; each has to leave room for `max_new_tokens` in the context.
+            max_new_tokens: The most tokens to write.
+            label: What it is for, shown beside the progress bar.
+        """
+        order = sorted(range(len(prompts)), key=lambda number: len(prompts[number]))
+        found: dict[int, Completion] = {}
+        batches = -(-len(prompts) // self.batch_size)
+        with self.progress.task(f"{label}, {side}", batches) as task, self.sides[side]() as model:
+            for start in range(0, len(order), self.batch_size):
+                numbers = order[start : start + self.batch_size]
+                written = complete_all(
+                    model,
+                    self.tokenizer,
+                    [prompts[number] for number in numbers],
+                    max_new_tokens,
+                    self.generation,
+                )
+                found.update(zip(numbers, written, strict=True))
+                task.advance()
+        return [found[number] for number in range(len(prompts))]
