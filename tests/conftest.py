@@ -1,10 +1,12 @@
 """What every test relies on: the Hub's clients see no real Hub, no cache of the user's and no Xet storage."""
 
 import os
+import random
+import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 from hypothesis import settings
@@ -17,6 +19,8 @@ from tests.tiny_models import make_chat, make_gpt2, make_llama
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+T = TypeVar("T")
 
 # Before anything imports huggingface_hub, which reads its environment once.
 _HOME = tempfile.mkdtemp(prefix="hubtune-tests-")
@@ -41,8 +45,29 @@ settings.register_profile("seeded", derandomize=True, database=None, deadline=No
 settings.load_profile("seeded")
 
 
+# Another number draws other samples for `make test`; `--full-trials` needs none.
+_SAMPLE_SEED = 1
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full-trials", action="store_true", help="Run every seeded trial in full, not a sample of it.")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "full_trial: a case of a kind of which a sample has another already.")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--full-trials"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("full_trial")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("full_trial")]
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(_HOME, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -55,6 +80,19 @@ def full_trials(pytestconfig: pytest.Config) -> bool:
 def trials(full_trials: bool) -> Callable[[int, int], int]:
     """Chooses between the size of a sample and that of the full trial."""
     return lambda sample, full: full if full_trials else sample
+
+
+@pytest.fixture
+def picked(full_trials: bool, request: pytest.FixtureRequest) -> Callable[[Sequence[T], int], list[T]]:
+    """Picks as many cases as given, in their order; each test picks others, and the full trials take all."""
+
+    def pick(cases: Sequence[T], count: int) -> list[T]:
+        if full_trials or count >= len(cases):
+            return list(cases)
+        places = random.Random(f"{_SAMPLE_SEED} {request.node.name}").sample(range(len(cases)), count)
+        return [cases[place] for place in sorted(places)]
+
+    return pick
 
 
 @pytest.fixture

@@ -150,10 +150,8 @@ def test_there_are_enough_hostile_texts() -> None:
     assert len(OWN) >= 40
 
 
-def test_hostile_text_changes_no_metadata_runs_nothing_and_breaks_no_page(
-    plain, browser, tmp_path, full_trials
-) -> None:
-    names = list(TEXTS) if full_trials else [*OWN, *list(TEXTS)[len(OWN) :: 8]]
+def test_hostile_text_changes_no_metadata_runs_nothing_and_breaks_no_page(plain, browser, tmp_path, picked) -> None:
+    names = [*picked(list(OWN), 14), *picked(list(TEXTS)[len(OWN) :], 4)]
     refused = []
     with visit(browser, "about:blank") as seen:
         shown(seen.page, plain, make_inputs(), tmp_path / "plain")

@@ -75,6 +75,6 @@ print(*(name for name in ("torch", "transformers", "peft", "datasets", "huggingf
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"], ["run"]], ids=" ".join)
 def test_help_and_config_errors_import_no_heavy_package(bare, arguments):
-    shown = bare.python(IMPORTED, *arguments)
+    shown = bare.execute([sys.executable, "-c", IMPORTED, *arguments])
     assert shown.code == 0, shown.err
     assert shown.out.splitlines()[-1] == ""

@@ -59,7 +59,7 @@ def test_repositories_are_decided_on_at_their_commits(world):
 
 
 def test_a_person_reads_the_verdict_the_reasons_and_the_duties(bare):
-    shown = bare.done("license", "--base", "mit", "--data", "cc-by-sa-4.0").out
+    shown = bare.installed("license", "--base", "mit", "--data", "cc-by-sa-4.0").out
 
     assert shown.startswith("Allowed with duties: the release states cc-by-sa-4.0.\n")
     assert "\nWhy:\n  - " in shown

@@ -1,4 +1,4 @@
-"""The life of a repository's releases, by the installed command and without torch."""
+"""The life of a repository's releases, by the command and without torch."""
 
 from hubtune.errors import ConfigError
 from tests.end_to_end.worlds import TARGET

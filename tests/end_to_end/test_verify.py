@@ -236,18 +236,23 @@ def _bomb(forge: Forge) -> dict[str, bytes]:
     [
         (_another_number, {"card"}, "and the records give"),
         (_other_legal_files, {"licences"}, "LICENSE is not what the inputs' licences give; NOTICE is not what"),
-        (_another_record, {"card"}, "and the records give"),
+        pytest.param(_another_record, {"card"}, "and the records give", marks=pytest.mark.full_trial),
         (_another_base, {"base", "records"}, f"adapter_config.json names lab/gpt2 at {'a' * 40}"),
         (_lenient_probe, {"probe"}, "is what arithmetic in"),
-        (_probe_without_logits, {"probe"}, "tokens without logits"),
-        (_probe_of_the_base, {"probe"}, "without the adapter the logits are"),
+        pytest.param(_probe_without_logits, {"probe"}, "tokens without logits", marks=pytest.mark.full_trial),
+        pytest.param(_probe_of_the_base, {"probe"}, "without the adapter the logits are", marks=pytest.mark.full_trial),
         (_another_tokenizer, {"probe"}, "the tokenizer reads"),
         (_pattern, {"model", "records"}, "target_modules that are not a list"),
-        (_another_licence, {"licences", "card"}, "licence"),
+        pytest.param(_another_licence, {"licences", "card"}, "licence", marks=pytest.mark.full_trial),
         (_licence_outside, {"licences"}, "etc/passwd is not the name of a legal file"),
-        (_licence_left_out, {"licences"}, "/LICENSE is missing, which has to travel along"),
+        pytest.param(
+            _licence_left_out,
+            {"licences"},
+            "/LICENSE is missing, which has to travel along",
+            marks=pytest.mark.full_trial,
+        ),
         (_another_run, {"records", "card"}, "was made from another data.json"),
-        (_no_upstream, {"records"}, "does not say from which training.json"),
+        pytest.param(_no_upstream, {"records"}, "does not say from which training.json", marks=pytest.mark.full_trial),
         (_bomb, {"records"}, "is not the plain YAML that hubtune writes"),
     ],
 )
@@ -361,7 +366,7 @@ def test_the_command_prints_a_line_for_each_claim_and_what_they_come_to(forge: F
 
 
 def test_the_installed_command_verifies_on_an_embedded_hub(finished: World):
-    done = finished.hubtune("--json", "verify", f"{TARGET}@{TAG}", "--hub", finished.hub)
+    done = finished.installed("--json", "verify", f"{TARGET}@{TAG}", "--hub", finished.hub)
 
     assert done.code == 0, done
     assert {claim["status"] for claim in done.document["claims"]} == {"confirmed", "unchecked"}

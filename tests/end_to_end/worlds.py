@@ -18,6 +18,7 @@ from huggingface_hub import HfApi
 
 from hubtune.errors import HubtuneError
 from hubtune.localhub import EmbeddedHub
+from tests.end_to_end.preloaded import preloaded
 
 HUBTUNE = str(Path(sys.executable).with_name("hubtune"))
 TARGET = "lab/quotes-lora"
@@ -96,18 +97,25 @@ class World:
         return {name: value for name, value in {**env, **more}.items() if value is not None}
 
     def hubtune(self, *args: str | Path, **env: str | None) -> Result:
-        """Runs the installed command in the working folder."""
+        """Runs the command in the working folder, in a process of its own that has its slow imports done."""
+        done = preloaded().run([HUBTUNE, *map(str, args)], self.work, self.env(**env))
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    def installed(self, *args: str | Path, **env: str | None) -> Result:
+        """Runs the installed command, with all of its own imports."""
         return self.execute([HUBTUNE, *map(str, args)], **env)
 
     def done(self, *args: str | Path, **env: str | None) -> Result:
-        """Runs the installed command, which has to succeed."""
+        """Runs the command as `hubtune` does; it has to succeed."""
         result = self.hubtune(*args, **env)
         assert result.code == 0, result.err
         return result
 
     def python(self, code: str, *args: str, **env: str | None) -> Result:
-        """Runs a Python program in a fresh process, with a cache that has nothing."""
-        return self.execute([sys.executable, "-c", code, *args], **{"HF_HOME": str(self.root / "consumer"), **env})
+        """Runs a Python program in a process of its own, with a cache that has nothing, as `hubtune` runs commands."""
+        env = {"HF_HOME": str(self.root / "consumer"), **env}
+        done = preloaded().run(["-c", *args], self.work, self.env(**env), code)
+        return Result(done.returncode, done.stdout, done.stderr)
 
     def execute(self, command: list[str], **env: str | None) -> Result:
         done = subprocess.run(

@@ -122,9 +122,9 @@ def test_hostile_markdown_does_nothing_in_a_browser_even_without_a_policy(served
         assert [line for line in seen.console if not line.startswith("Failed to load resource")] == []
 
 
-def test_hostile_cards_do_nothing_on_the_hub(served, browser, trials):
-    """Each in a file of its own; in the sample every tenth."""
-    texts = list(SMALL.items())[:: trials(10, 1)]
+def test_hostile_cards_do_nothing_on_the_hub(served, browser, picked):
+    """Each in a file of its own."""
+    texts = picked(list(SMALL.items()), 5)
     served.commit("org/evil", {f"{n}.md": text.encode() for n, (_, text) in enumerate(texts)})
     for n, (name, _) in enumerate(texts):
         with visit(browser, f"{served.url}/org/evil/blob/main/{n}.md") as seen:
