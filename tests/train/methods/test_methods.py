@@ -105,3 +105,13 @@ def test_a_whole_model_is_published_as_complete_weights_and_trained_slower_unles
 
     assert config.publish.artifact == "merged"
     assert config.train.learning_rate == 2e-5
+
+
+def test_qlora_trains_an_adapter_on_a_base_of_4_bits(train_on, llama: Path):
+    trained = train_on(llama, "train.method=qlora", "train.epochs=30", HOT)
+
+    assert trained.record.method == "qlora"
+    assert trained.record.final_loss < trained.record.first_loss / 2
+    weights = load_file(trained.run.adapter_dir / "adapter_model.safetensors")
+    assert {value.dtype for value in weights.values()} == {torch.float32}
+    assert not any("quant" in name or "base_layer" in name for name in weights)
