@@ -139,7 +139,7 @@ def build_metadata(inputs: CardInputs) -> CardMetadata:
         and measure.tuned is not None
         and (dataset := _dataset(inputs.data.sources, measure)) is not None
     ]
-    merged = inputs.target is not None and inputs.target.artifact == "merged"
+    merged = inputs.training.whole or (inputs.target is not None and inputs.target.artifact == "merged")
     names = [metric.type for result in results for metric in result.metrics]
     return CardMetadata(
         language=languages or None,
@@ -160,7 +160,7 @@ def card_title(inputs: CardInputs) -> str:
     """Returns the model's name: the repository's without its owner, or one made from the base model's."""
     if inputs.target is not None:
         return inputs.target.repo.rpartition("/")[2]
-    return f"{inputs.pins.base.repo.rpartition('/')[2]}-lora"
+    return f"{inputs.pins.base.repo.rpartition('/')[2]}-{inputs.training.method}"
 
 
 def _dataset(sources: list[SourceRecord], measure: Measure) -> ResultDataset | None:

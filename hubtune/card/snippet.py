@@ -13,10 +13,12 @@ _LONGEST_PROMPT = 400
 def usage_snippet(inputs: CardInputs) -> str:
     """Returns a Python program that loads the release and prints one completion, the same each time.
 
-    Without a release target it loads the adapter from the folder `adapter`.
+    Without a release target it loads the adapter from the folder `adapter`, or a whole model and the base's tokenizer
+    beside it from the folder `model`.
     """
     target = inputs.target
-    lines = _load_merged(target) if target is not None and target.artifact == "merged" else _load_adapter(inputs)
+    whole = inputs.training.whole or (target is not None and target.artifact == "merged")
+    lines = _load_whole(target) if whole else _load_adapter(inputs)
     lines += [
         "",
         *_asking(inputs),
@@ -78,7 +80,14 @@ def vllm_commands(inputs: CardInputs) -> str:
     )
 
 
-def _load_merged(target: ReleaseTarget) -> list[str]:
+def _load_whole(target: ReleaseTarget | None) -> list[str]:
+    if target is None:
+        return [
+            "from transformers import AutoModelForCausalLM, AutoTokenizer",
+            "",
+            'tokenizer = AutoTokenizer.from_pretrained("model")',
+            'model = AutoModelForCausalLM.from_pretrained("model")',
+        ]
     return [
         "from transformers import AutoModelForCausalLM, AutoTokenizer",
         "",

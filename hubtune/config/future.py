@@ -10,13 +10,11 @@ FUTURE_KEYS = frozenset(
         "evaluate.canaries",
         "publish.policy",
         "train.checkpoint_steps",
-        "train.last_blocks",
         "train.packing",
     }
 )
 
 FUTURE_VALUES: dict[str, frozenset[str]] = {
     "train.batch_size": frozenset({"auto"}),
-    "train.method": frozenset({"qlora", "full", "freeze"}),
     "train.precision": frozenset({"fp16"}),
 }

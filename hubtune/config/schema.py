@@ -34,25 +34,71 @@ class BaseModelConfig(_Section):
 
 
 class LoraConfig(_Section):
-    """Low-rank adaptation (Hu et al., 2021)."""
+    """Low-rank adaptation (Hu et al., 2021).
+
+    Attributes:
+        target_modules: Names of the layers that get an adapter, as their last parts, such as `q_proj`.
+        rslora: Whether the update is scaled by alpha / sqrt(r) instead of alpha / r (Kalajdzievski, 2023), which keeps
+            it as strong at high ranks.
+        modules_to_save: Names of layers that are trained whole and published with the adapter, such as `lm_head`.
+    """
 
     r: Annotated[int, Field(ge=1)] = 16
     alpha: Annotated[float, Field(gt=0)] = 32
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    target_modules: list[str] | Literal["all-linear"] = "all-linear"
+    target_modules: Annotated[list[str], Field(min_length=1)] | Literal["all-linear"] = "all-linear"
+    rslora: bool = False
+    modules_to_save: list[str] = []
+
+
+Method = Literal["lora", "qlora", "full", "freeze"]
+WHOLE_METHODS: frozenset[Method] = frozenset({"full", "freeze"})
+"""Methods that change the base's own weights, so that what they make is a whole model."""
+# A tenth of LoRA's rate for the weights themselves: "LoRA Without Regret" found the best rates ten times apart.
+_WHOLE_LEARNING_RATE = 2.0e-5
 
 
 class TrainConfig(_Section):
-    """How the base model is fine-tuned."""
+    """How the base model is fine-tuned.
 
-    method: Literal["lora"] = "lora"
+    Attributes:
+        method: `lora`, `qlora` (LoRA on a base held in 4 bits), `full` (every weight) or `freeze` (some of them).
+        last_blocks: With `freeze`, how many of the last blocks are trained, the final norm with them; 2 where neither
+            this nor `trainable` is given.
+        trainable: With `freeze`, patterns of the names of parameters to train, such as `model.layers.11.*`.
+    """
+
+    method: Method = "lora"
     lora: LoraConfig = LoraConfig()
+    last_blocks: Annotated[int, Field(ge=1)] | None = None
+    trainable: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] | None = None
     epochs: Annotated[float, Field(gt=0)] = 1
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2.0e-4
     batch_size: Annotated[int, Field(ge=1)] = 8
     max_length: Annotated[int, Field(ge=8)] = 512
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rate_of_the_method(cls, values: object) -> object:
+        if isinstance(values, dict) and values.get("method") in WHOLE_METHODS and "learning_rate" not in values:
+            return {**values, "learning_rate": _WHOLE_LEARNING_RATE}
+        return values
+
+    @model_validator(mode="after")
+    def _frozen_layers(self) -> Self:
+        given = [name for name in ("last_blocks", "trainable") if getattr(self, name) is not None]
+        if given and self.method != "freeze":
+            raise ValueError(f"{given[0]} goes with the method 'freeze', and the method is {self.method!r}")
+        if len(given) > 1:
+            raise ValueError("last_blocks and trainable both say what is trained; keep one")
+        return self
+
+    @property
+    def whole(self) -> bool:
+        """Whether the method makes a whole model, and no adapter."""
+        return self.method in WHOLE_METHODS
 
 
 class EvaluateConfig(_Section):
@@ -124,7 +170,8 @@ class CardConfig(_Section):
 class PublishConfig(_Section):
     """Where the release goes, and what it is called.
 
-    A repository holds one kind of artifact: the adapter, or the base's weights with the adapter merged into them.
+    A repository holds one kind of artifact: the adapter, or complete weights: the base's with the adapter merged into
+    them, or those that full fine-tuning or that of some layers made, which have no other kind.
     `counterpart` is the repository that holds the other kind of the same run; the two cards name each other.
     """
 
@@ -161,6 +208,24 @@ class TuneConfig(_Section):
     card: CardConfig = CardConfig()
     publish: PublishConfig = PublishConfig()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _artifact_of_the_method(cls, values: object) -> object:
+        train, publish = _section(values, "train"), _section(values, "publish")
+        if isinstance(values, dict) and train.get("method") in WHOLE_METHODS and "artifact" not in publish:
+            return {**values, "publish": {**publish, "artifact": "merged"}}
+        return values
+
+    @model_validator(mode="after")
+    def _complete_weights(self) -> Self:
+        if self.train.whole and self.publish.artifact != "merged":
+            raise ValueError(
+                f"publish.artifact is 'adapter', and the method {self.train.method!r} makes complete weights: 'merged'"
+            )
+        if self.train.whole and self.publish.counterpart is not None:
+            raise ValueError(f"publish.counterpart is for an adapter, and the method {self.train.method!r} makes none")
+        return self
+
     @model_validator(mode="after")
     def _one_chat_template(self) -> Self:
         if len({entry.chat_template for entry in self.data if entry.chat_template is not None}) > 1:
@@ -176,3 +241,8 @@ class TuneConfig(_Section):
     def chat_template(self) -> str | None:
         """The chat template that the config gives in place of the tokenizer's."""
         return next((entry.chat_template for entry in self.data if entry.chat_template is not None), None)
+
+
+def _section(values: object, name: str) -> dict[str, object]:
+    found = values.get(name) if isinstance(values, dict) else None
+    return found if isinstance(found, dict) else {}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from hubtune.config.schema import TuneConfig
 from hubtune.data.tokens import Example
-from hubtune.evaluate.bench import Bench
+from hubtune.evaluate.bench import Bench, Sides
 from hubtune.evaluate.bootstrap import LEAST_ROWS, METHOD, perplexity_difference
 from hubtune.evaluate.perplexity import Likelihoods
 from hubtune.models.environment import environment
@@ -54,10 +54,10 @@ def evaluate(
         ModelError: The base model or the adapter cannot be loaded.
     """
     settings = config.evaluate
-    model = load_adapter(load_base(base_folder, config.base.repo, training.precision), run.adapter_dir)
+    sides = _sides(run, training, base_folder, config.base.repo)
     context = context_length(base_folder, config.base.repo)
     bench = Bench(
-        sides={"base": lambda: _without_adapter(model), "tuned": lambda: nullcontext(model)},
+        sides=sides,
         tokenizer=tokenizer,
         held_out=held_out,
         train=train,
@@ -78,7 +78,17 @@ def evaluate(
         seed=settings.seed,
         environment=environment(),
     )
-    return Evaluated(evaluation, _probe(run, model, tokenizer, training.precision, context))
+    return Evaluated(evaluation, _probe(run, sides, tokenizer, training.precision, context))
+
+
+def _sides(run: RunDirectory, training: TrainingRecord, base_folder: Path, name: str) -> Sides:
+    """Loads what is measured: one model with its adapter off and on, or two models where training made a whole one."""
+    base = load_base(base_folder, name, training.precision)
+    if training.whole:
+        tuned = load_base(run.model_dir, "the tuned model", training.precision)
+        return {"base": lambda: nullcontext(base), "tuned": lambda: nullcontext(tuned)}
+    model = load_adapter(base, run.adapter_dir)
+    return {"base": lambda: _without_adapter(model), "tuned": lambda: nullcontext(model)}
 
 
 @contextmanager
@@ -89,14 +99,15 @@ def _without_adapter(model: "PeftModel") -> Iterator["PeftModel"]:
 
 def _probe(
     run: RunDirectory,
-    model: "PeftModel",
+    sides: Sides,
     tokenizer: "PreTrainedTokenizerBase",
     precision: str,
     context: int | None,
 ) -> ProbeRecord:
-    prompts = take_probe(model, tokenizer, context)
-    with model.disable_adapter():
-        difference = replay(model, prompts).difference
+    with sides["tuned"]() as tuned:
+        prompts = take_probe(tuned, tokenizer, context)
+    with sides["base"]() as base:
+        difference = replay(base, prompts).difference
     return ProbeRecord(
         upstream=run.digests("training.json"),
         precision=precision,

@@ -15,7 +15,7 @@ from hubtune.pin.pinning import Resolution, fetch_snapshots
 from hubtune.pipeline.check import check_run
 from hubtune.pipeline.extras import require_train
 from hubtune.pipeline.licensing import decide_release, license_record, require_allowed
-from hubtune.pipeline.stages import merged, run_card, run_data, run_evaluate, run_merge, run_publish, run_train
+from hubtune.pipeline.stages import needs_merge, run_card, run_data, run_evaluate, run_merge, run_publish, run_train
 from hubtune.records.base import Record
 from hubtune.records.evaluation import EvaluationRecord
 from hubtune.records.pins import PinSet
@@ -117,10 +117,9 @@ def run_job(config: TuneConfig, config_file: Path, options: RunOptions, progress
         if options.publish:
             require_allowed(decide_release(config, license_record(run).inputs))
         run.write_config(config)
-    done = all(run.has(kind) for kind in (TrainingRecord, EvaluationRecord, ProbeRecord))
-    if not (done and run.adapter_dir.is_dir()):
+    if not (run.trained and all(run.has(kind) for kind in (EvaluationRecord, ProbeRecord))):
         _train_and_evaluate(run, progress)
-    if config.publish.artifact == "merged" and not merged(run):
+    if needs_merge(run, config):
         run_merge(run, progress)
     inputs = run_card(run)
     release = run_publish(run, progress, TargetOptions(propose=options.propose)) if options.publish else None
@@ -129,7 +128,7 @@ def run_job(config: TuneConfig, config_file: Path, options: RunOptions, progress
 
 def _train_and_evaluate(run: RunDirectory, progress: Progress) -> None:
     prepared = run_data(run, progress)
-    if not (run.has(TrainingRecord) and run.adapter_dir.is_dir()):
+    if not run.trained:
         run_train(run, progress, prepared)
     run_evaluate(run, progress, prepared)
 

@@ -148,8 +148,12 @@ def run_merge(run: RunDirectory, progress: Progress) -> MergeRecord:
     return record
 
 
-def merged(run: RunDirectory) -> bool:
-    """Whether the run has merged weights of its adapter, and a probe of them."""
+def needs_merge(run: RunDirectory, config: TuneConfig) -> bool:
+    """Whether the adapter has still to be merged into the base's weights."""
+    return config.publish.artifact == "merged" and not config.train.whole and not _merged(run)
+
+
+def _merged(run: RunDirectory) -> bool:
     return run.has(MergeRecord) and run.has(MergedProbeRecord) and run.model_dir.is_dir()
 
 
@@ -216,7 +220,7 @@ def run_publish(run: RunDirectory, progress: Progress, target: TargetOptions | N
     """
     target = target or TargetOptions()
     config = with_target(run.config(), target)
-    if config.publish.repo is not None and config.publish.artifact == "merged" and not merged(run):
+    if config.publish.repo is not None and needs_merge(run, config):
         run_merge(run, progress)
     planned = plan_publish(run, config)
     plan = planned.plan
@@ -267,7 +271,9 @@ def _card_inputs(run: RunDirectory, config: TuneConfig) -> CardInputs:
         licenses=decide_release(config, license_record(run).inputs),
         target=ReleaseTarget.of(config.publish),
         version=__version__,
-        merge=run.read(MergeRecord) if config.publish.artifact == "merged" and run.has(MergeRecord) else None,
+        merge=run.read(MergeRecord)
+        if config.publish.artifact == "merged" and not config.train.whole and run.has(MergeRecord)
+        else None,
     )
 
 

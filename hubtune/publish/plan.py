@@ -57,7 +57,7 @@ def plan_release(
     training = run.read(TrainingRecord)
     pins = run.read(PinSet)
     artifact = config.publish.artifact
-    kinds = places(artifact)
+    kinds = places(artifact, whole=training.whole)
     for kind in kinds:
         run.read(kind)
     records = {place: run.record_file(kind).read_bytes() for kind, place in kinds.items()}
@@ -67,7 +67,7 @@ def plan_release(
         CONFIG: written_config,
         **records,
         **{name: base_folder / name for name in TOKENIZER_FILES if (base_folder / name).is_file()},
-        **(_adapter(run) if artifact == "adapter" else _merged(run)),
+        **(_trained(run, training) if artifact == "adapter" or training.whole else _merged(run)),
         # After the base's own files: a chat template that the model was trained with takes the place of the base's.
         **beside,
     }
@@ -98,11 +98,9 @@ def plan_release(
     )
 
 
-def _adapter(run: RunDirectory) -> dict[str, Path | bytes]:
-    training = run.read(TrainingRecord)
-    return _unchanged(
-        run.adapter_dir, training.files, since="the training", hint=f"Train again: hubtune train {run.path}"
-    )
+def _trained(run: RunDirectory, training: TrainingRecord) -> dict[str, Path | bytes]:
+    folder = run.trained_dir(training)
+    return _unchanged(folder, training.files, since="the training", hint=f"Train again: hubtune train {run.path}")
 
 
 def _merged(run: RunDirectory) -> dict[str, Path | bytes]:

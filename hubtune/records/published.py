@@ -32,12 +32,16 @@ PLACES: dict[type[Record], str] = {
 """Path in the repository of each record that the release of an adapter brings along."""
 
 
-def places(artifact: Artifact) -> dict[type[Record], str]:
+def places(artifact: Artifact, *, whole: bool = False) -> dict[type[Record], str]:
     """Returns the path in the repository of each record that a release brings along.
 
     Merged weights have a probe of their own, and the record of the merge.
+
+    Args:
+        artifact: What the repository holds.
+        whole: Whether training itself made complete weights, so that nothing was merged.
     """
-    if artifact == "adapter":
+    if artifact == "adapter" or whole:
         return PLACES
     shared = {kind: place for kind, place in PLACES.items() if kind is not ProbeRecord}
     return {**shared, MergedProbeRecord: PROBE, MergeRecord: MERGE}

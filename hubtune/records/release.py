@@ -7,7 +7,7 @@ from hubtune.records.pins import Commit, PinSet
 from hubtune.records.training import EnvironmentRecord
 
 Artifact = Literal["adapter", "merged"]
-"""What a repository holds: an adapter, or the base's weights with the adapter merged into them."""
+"""What a repository holds: an adapter, or complete weights."""
 
 
 class ReleaseRecord(Record):

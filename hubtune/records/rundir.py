@@ -93,8 +93,17 @@ class RunDirectory:
 
     @property
     def model_dir(self) -> Path:
-        """The whole model, adapter merged into the base."""
+        """The whole model: the adapter merged into the base, or what a method without adapters made."""
         return self.path / "model"
+
+    def trained_dir(self, training: TrainingRecord) -> Path:
+        """Returns the folder with what was trained: the adapter or the whole model."""
+        return self.model_dir if training.whole else self.adapter_dir
+
+    @property
+    def trained(self) -> bool:
+        """Whether the run has been trained, and what came of it is there."""
+        return self.has(TrainingRecord) and self.trained_dir(self.read(TrainingRecord)).is_dir()
 
     @property
     def card_file(self) -> Path:

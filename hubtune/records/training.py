@@ -1,5 +1,6 @@
 """The training record: method, losses, files and environment of one fine-tune."""
 
+from hubtune.config.schema import WHOLE_METHODS
 from hubtune.records.base import Record
 
 
@@ -25,7 +26,8 @@ class TrainingRecord(Record):
     Attributes:
         upstream: Digests of the config's sections, of the pins and of the data record.
         precision: What the base model's weights were held in, `bf16` or `fp32`; trainable weights are always fp32.
-        target_modules: The names of the layers that carry an adapter.
+        target_modules: The names of the layers that carry an adapter; of a method without adapters, the patterns or
+            blocks that were trained.
         schedule: How the learning rate goes after the warm-up.
         max_grad_norm: Length that gradients are clipped to.
         tokens: Tokens that carried loss, over all epochs.
@@ -33,7 +35,7 @@ class TrainingRecord(Record):
         final_loss: Mean loss of the last logged steps, in nats per token.
         losses: The loss curve.
         seconds: Wall time of the training loop.
-        files: The adapter's files: name to sha256.
+        files: The files of the adapter, or of the whole model where the method makes one: name to sha256.
     """
 
     upstream: dict[str, str]
@@ -60,3 +62,8 @@ class TrainingRecord(Record):
     seconds: float
     files: dict[str, str]
     environment: EnvironmentRecord
+
+    @property
+    def whole(self) -> bool:
+        """Whether the method made a whole model, and no adapter."""
+        return self.method in WHOLE_METHODS

@@ -13,14 +13,13 @@ from hubtune.data.batch import collate
 from hubtune.data.tokens import Example
 from hubtune.models.environment import environment
 from hubtune.models.generation import GENERATION_CONFIG, generation_json, safe_generation_config
-from hubtune.models.load import check_vocabulary, load_base, pad_id
+from hubtune.models.load import check_vocabulary, pad_id
 from hubtune.models.precision import choose_precision
 from hubtune.records.pins import Pin
 from hubtune.records.progress import Progress
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord
-from hubtune.train.adapter_files import save_adapter
-from hubtune.train.lora import adapted_layers, add_lora
+from hubtune.train.methods.method import make_trainable
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, TrainingArguments
@@ -55,15 +54,19 @@ def train(
     settings = config.train
     precision = choose_precision(settings.precision)
     set_seed(settings.seed)
-    base = load_base(base_folder, base_pin.repo, precision)
-    check_vocabulary(base, tokenizer, base_pin.repo)
+    subject = make_trainable(settings, base_folder, base_pin, precision)
+    model = subject.model
+    check_vocabulary(model, tokenizer, base_pin.repo)
     generation = generation_json(safe_generation_config(base_folder, tokenizer, base_pin.repo))
-    model = add_lora(base, settings.lora, base_pin)
     model.config.use_cache = False
-    trainable, total = model.get_nb_trainable_parameters()
+    trainable, total = subject.counts()
     progress.say(
-        f"LoRA in {precision}: {trainable:,} of {total:,} parameters are trained ({100 * trainable / total:.2f} %)"
+        f"{settings.method} in {precision}: {trainable:,} of {total:,} parameters are trained "
+        f"({100 * trainable / total:.2f} %)"
     )
+    if settings.method == "freeze":
+        for part, trained, size in subject.table():
+            progress.say(f"  {part}: {f'{trained:,} trained' if trained else 'frozen'} of {size:,}")
     steps = max(1, math.ceil(len(examples) / settings.batch_size * settings.epochs))
     padding = pad_id(tokenizer)
     started, clock = datetime.now(UTC), time.monotonic()
@@ -79,12 +82,12 @@ def train(
         _remove_printing(trainer)
         trainer.train()
     seconds = time.monotonic() - clock
-    files = save_adapter(model, run.adapter_dir, {GENERATION_CONFIG: generation})
+    files = subject.save(run, {GENERATION_CONFIG: generation}, progress)
     return TrainingRecord(
         upstream=run.digests("config", "pins.json", "data.json"),
         method=settings.method,
         precision=precision,
-        target_modules=adapted_layers(model),
+        target_modules=subject.layers,
         trainable_parameters=trainable,
         total_parameters=total,
         epochs=settings.epochs,

@@ -7,7 +7,7 @@ import pytest
 from hubtune.config.schema import LoraConfig
 from hubtune.data.tokens import Example
 from hubtune.models.load import load_base, load_tokenizer
-from hubtune.train.lora import add_lora
+from hubtune.train.methods.lora import add_lora
 from tests.encoding import encode
 from tests.sample_runs import BASE_REPO, sample_pins, saying
 from tests.tiny_models import make_adapter_act

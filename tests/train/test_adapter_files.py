@@ -13,7 +13,7 @@ from hubtune.config.schema import LoraConfig
 from hubtune.errors import DiskFullError
 from hubtune.models.load import load_base
 from hubtune.train.adapter_files import save_adapter
-from hubtune.train.lora import add_lora
+from hubtune.train.methods.lora import add_lora
 from tests.sample_runs import BASE_REPO, sample_pins
 from tests.tiny_models import make_adapter_act
 

@@ -27,7 +27,7 @@ class Summary:
     base_commit: str
     data: list[DataLine]
     method: str
-    rank: int
+    rank: int | None
     trainable_share: float
     headline: Headline | None
     headline_status: str
@@ -38,6 +38,7 @@ class Summary:
     repo: str | None
     tag: str | None
     merged: bool
+    whole: bool
     counterpart: str | None
     made_for: str | None
     unassessed: list[str]
@@ -54,7 +55,7 @@ def summary(inputs: CardInputs) -> Summary:
             for source in inputs.data.sources
         ],
         method=method_name(training.method),
-        rank=inputs.config.train.lora.r,
+        rank=None if training.whole else inputs.config.train.lora.r,
         trainable_share=training.trainable_parameters / training.total_parameters,
         headline=headline(inputs),
         headline_status=headline_status(inputs),
@@ -65,6 +66,7 @@ def summary(inputs: CardInputs) -> Summary:
         repo=target.repo if target else None,
         tag=target.tag if target else None,
         merged=target is not None and target.artifact == "merged",
+        whole=training.whole,
         counterpart=target.counterpart if target else None,
         made_for=_short(inputs.config.card.intended_use),
         unassessed=_unassessed(inputs),

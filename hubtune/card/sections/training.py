@@ -7,6 +7,7 @@ from hubtune.card.markdown import Markdown
 from hubtune.card.numbers import duration, measure, moment, percent, plain, thousands
 from hubtune.card.sections.names import method_name, precision_name
 from hubtune.card.sections.screening import Repeats, repeats
+from hubtune.config.schema import LoraConfig
 from hubtune.records.data import SourceRecord
 from hubtune.records.training import TrainingRecord
 
@@ -85,6 +86,7 @@ class TrainingProcedure:
     final_loss: float
     outcome: list[Setting]
     target_modules: list[str]
+    whole: bool
 
 
 def training_data(inputs: CardInputs) -> TrainingData:
@@ -135,9 +137,7 @@ def training_procedure(inputs: CardInputs) -> TrainingProcedure:
     return TrainingProcedure(
         method=method_name(training.method),
         settings=[
-            Setting("Rank (r)", thousands(train.lora.r)),
-            Setting("Alpha", plain(train.lora.alpha)),
-            Setting("Dropout", plain(train.lora.dropout)),
+            *([] if training.whole else _adapter_settings(train.lora)),
             Setting("Learning rate", plain(training.learning_rate)),
             Setting("Epochs", plain(training.epochs)),
             Setting("Batch size", thousands(training.batch_size)),
@@ -150,7 +150,7 @@ def training_procedure(inputs: CardInputs) -> TrainingProcedure:
             Setting("Gradient clipping", f"to a norm of {plain(training.max_grad_norm)}"),
             Setting("Longest row", f"{thousands(inputs.data.max_length)} tokens"),
             Setting("Precision of the base weights", precision_name(training.precision)),
-            Setting("Precision of the adapter weights", "float32"),
+            Setting(f"Precision of the {'trained' if training.whole else 'adapter'} weights", "float32"),
             Setting("Seed", str(training.seed)),
         ],
         curve=Markdown(LOSS_PICTURE) if has_loss_curve(training) else None,
@@ -168,4 +168,15 @@ def training_procedure(inputs: CardInputs) -> TrainingProcedure:
             Setting("Device", training.environment.device),
         ],
         target_modules=training.target_modules,
+        whole=training.whole,
     )
+
+
+def _adapter_settings(lora: LoraConfig) -> list[Setting]:
+    return [
+        Setting("Rank (r)", thousands(lora.r)),
+        Setting("Alpha", plain(lora.alpha)),
+        Setting("Dropout", plain(lora.dropout)),
+        *([Setting("Scaling", "alpha / √r (rsLoRA)")] if lora.rslora else []),
+        *([Setting("Layers trained whole", ", ".join(lora.modules_to_save))] if lora.modules_to_save else []),
+    ]

@@ -17,6 +17,7 @@ class Usage:
     gated: bool
     published: bool
     merged: bool
+    whole: bool
 
 
 def usage(inputs: CardInputs) -> Usage:
@@ -28,5 +29,6 @@ def usage(inputs: CardInputs) -> Usage:
         base=inputs.pins.base.repo,
         gated=inputs.pins.base.gated is not False,
         published=inputs.target is not None,
-        merged=inputs.target is not None and inputs.target.artifact == "merged",
+        merged=inputs.training.whole or (inputs.target is not None and inputs.target.artifact == "merged"),
+        whole=inputs.training.whole,
     )

@@ -55,7 +55,7 @@ def _inputs(documents: Documents, manifest: Manifest, config: TuneConfig) -> Car
         licenses=decide_release(config, documents.need(LicenseRecord).inputs),
         target=ReleaseTarget(manifest.repo, manifest.tag, manifest.artifact, config.publish.counterpart),
         version=manifest.hubtune,
-        merge=documents.need(MergeRecord) if manifest.artifact == "merged" else None,
+        merge=documents.need(MergeRecord) if MergeRecord in documents.places else None,
     )
 
 

@@ -128,12 +128,15 @@ def read_documents(files: Mapping[str, Path], lost: Mapping[str, str], manifest:
         records[Manifest] = manifest
     else:
         faults[MANIFEST] = manifest
-    expected = places(manifest.artifact if isinstance(manifest, Manifest) else "adapter")
+    config, card = attempt(CONFIG, _config, _MOST_CONFIG), attempt(CARD, _text)
+    expected = places(
+        manifest.artifact if isinstance(manifest, Manifest) else "adapter",
+        whole=config is not None and config.train.whole,
+    )
     for kind, path in expected.items():
         found = attempt(path, lambda content, kind=kind, path=path: parse_document(kind, content, path))  # type: ignore[misc]
         if found is not None:
             records[kind] = found
-    config, card = attempt(CONFIG, _config, _MOST_CONFIG), attempt(CARD, _text)
     return Documents(records, config, card, expected, faults)
 
 

@@ -98,8 +98,9 @@ def _precision(subject: Subject) -> str:
     from hubtune.models.probe import TOLERANCES
 
     documents = subject.documents
-    merged = documents.manifest.artifact == "merged"
-    recorded = documents.need(MergeRecord).dtype if merged else documents.need(TrainingRecord).precision
+    training = documents.need(TrainingRecord)
+    merged = documents.manifest.artifact == "merged" and not training.whole
+    recorded = documents.need(MergeRecord).dtype if merged else training.precision
     if recorded not in TOLERANCES:
         raise ContradictedError(f"its weights are recorded to be {recorded}, which no release of hubtune has")
     return recorded

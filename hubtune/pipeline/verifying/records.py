@@ -108,7 +108,9 @@ def _of_one_run(documents: Documents, manifest: Manifest) -> Iterator[str]:
         yield f"{PLACES[DataRecord]} tells of other data sets than the pins"
     if documents.need(EvaluationRecord).precision != training.precision:
         yield "the evaluation was of another precision than the training"
-    merged = documents.need(MergeRecord) if manifest.artifact == "merged" else None
+    if training.method != config.train.method:
+        yield "the training was by another method than the config names"
+    merged = documents.need(MergeRecord) if manifest.artifact == "merged" and not training.whole else None
     if documents.need(ProbeRecord).precision != (merged.dtype if merged else training.precision):
         yield "the probe was of another precision than the model"
     if merged and (merged.base.repo, merged.base.commit, merged.adapter) != (pins.base.repo, pins.base.commit, None):
@@ -119,9 +121,9 @@ def _of_one_run(documents: Documents, manifest: Manifest) -> Iterator[str]:
 
 
 def _weights(subject: Subject, manifest: Manifest) -> Iterator[str]:
-    trained = subject.documents.need(TrainingRecord).files
-    made = trained
-    if manifest.artifact == "merged":
+    training = subject.documents.need(TrainingRecord)
+    made = trained = training.files
+    if manifest.artifact == "merged" and not training.whole:
         # The settings are those of the tuned model, which the training wrote.
         settings = {name: digest for name, digest in trained.items() if name == GENERATION_CONFIG}
         made = {**subject.documents.need(MergeRecord).files, **settings}

@@ -8,7 +8,7 @@ import torch
 from hubtune.config.schema import LoraConfig
 from hubtune.errors import TrainingError
 from hubtune.models.load import load_base
-from hubtune.train.lora import adapted_layers, add_lora
+from hubtune.train.methods.lora import adapted_layers, add_lora
 from tests.sample_runs import BASE_COMMIT, BASE_REPO, sample_pins
 
 GPT2_LAYERS = ["c_attn", "c_fc", "c_proj"]

@@ -31,6 +31,8 @@ def add_lora(base: "PreTrainedModel", config: LoraConfig, pin: Pin) -> "PeftMode
         r=config.r,
         lora_alpha=config.alpha,
         lora_dropout=config.dropout,
+        use_rslora=config.rslora,
+        modules_to_save=config.modules_to_save or None,
         bias="none",
         target_modules=targets if isinstance(targets, str) else list(targets),
         # Conv1D (GPT-2) stores its weight as (in, out), the transpose of a linear layer's.

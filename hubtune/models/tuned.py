@@ -1,0 +1,90 @@
+"""Writes a fine-tuned model as its base's checkpoint with the trained tensors in place of the base's.
+
+What was not trained is copied byte for byte; names, shards and the dtype of each tensor are the base's.
+"""
+
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hubtune.errors import DiskFullError, TrainingError
+from hubtune.models.checkpoint import Checkpoint, open_checkpoint
+from hubtune.models.shards import FLOATS, Planned, ShardReader, open_shard, write_shard
+from hubtune.models.structure import Structure, read_structure
+from hubtune.records.model_files import CONFIG, TOKENIZER_FILES, WEIGHTS_INDEX
+from hubtune.records.progress import Progress
+
+if TYPE_CHECKING:
+    import torch
+
+
+def write_tuned(base: Path, trained: Mapping[str, "torch.Tensor"], folder: Path, progress: Progress) -> None:
+    """Writes the whole model into an empty folder, with the base's config and tokenizer.
+
+    Args:
+        base: The base model's snapshot, a full-precision model in safetensors.
+        trained: Parameter to its value, by the names that transformers gives them.
+        folder: Where to write.
+        progress: Told of the bytes that are written.
+
+    Raises:
+        TrainingError: The checkpoint has no tensor of a parameter's name and shape, or has it in whole numbers.
+        ModelError: The base cannot be read.
+        DiskFullError: There is no room.
+    """
+    checkpoint, structure = open_checkpoint(base), read_structure(base)
+    free = shutil.disk_usage(folder).free
+    if free < checkpoint.size:
+        raise DiskFullError(
+            f"The tuned model takes {checkpoint.size / 1e9:.2f} GB, and there is room for {free / 1e9:.2f} GB.",
+            hint="Free some space, or put the run elsewhere with --run-dir.",
+        )
+    stored = {
+        name: value for parameter, value in trained.items() for name in _names(structure, checkpoint, parameter, value)
+    }
+    with progress.task("Writing the model", checkpoint.size, unit="bytes") as task:
+        for shard in checkpoint.shards:
+            with open_shard(base / shard) as source:
+                planned = {}
+                for name, entry in source.header.tensors.items():
+                    made = _maker(stored[name], entry.dtype) if name in stored else None
+                    planned[name] = Planned(entry.dtype, entry.shape, made)
+                write_shard(source, folder / shard, planned, task.advance)
+    for name in (CONFIG, WEIGHTS_INDEX, *TOKENIZER_FILES):
+        if (base / name).is_file():
+            shutil.copyfile(base / name, folder / name)
+
+
+def _names(structure: Structure, checkpoint: Checkpoint, parameter: str, value: "torch.Tensor") -> list[str]:
+    """Returns the names that a parameter, and those that it is tied to, have in the checkpoint."""
+    tied = [other for pair in structure.tied.items() if parameter in pair for other in pair if other != parameter]
+    prefix = structure.prefix
+    found = []
+    for name in (parameter, *tied):
+        for spelled in dict.fromkeys((name, name.removeprefix(prefix), prefix + name)):
+            place = checkpoint.find(spelled)
+            if place is not None:
+                found.append(spelled)
+                if place[1].shape != tuple(value.shape) or place[1].dtype not in FLOATS:
+                    raise TrainingError(
+                        f"The base model stores {spelled} as {place[1].dtype} of shape {list(place[1].shape)}, and "
+                        f"what was trained has the shape {list(value.shape)}."
+                    )
+                break
+    if not found:
+        raise TrainingError(
+            f"The base model's checkpoint has no tensor {parameter}; its architecture is stored in another way than "
+            "it is trained, so the tuned weights cannot be put back.",
+            hint="Train an adapter instead: `train.method: lora`.",
+        )
+    return found
+
+
+def _maker(value: "torch.Tensor", dtype: str) -> "Callable[[ShardReader], torch.Tensor]":
+    def make(_shard: ShardReader) -> "torch.Tensor":
+        import torch
+
+        return value.detach().to("cpu", getattr(torch, FLOATS[dtype]))
+
+    return make

@@ -1,0 +1,115 @@
+"""A method: makes the base model trainable, tells what it trains, and saves what came of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hubtune.config.schema import TrainConfig
+from hubtune.models.load import load_base, load_base_4bit, load_stored
+from hubtune.models.tuned import write_tuned
+from hubtune.records.base import sha256_file
+from hubtune.records.folders import new_folder
+from hubtune.records.pins import Pin
+from hubtune.records.progress import Progress
+from hubtune.records.rundir import RunDirectory
+from hubtune.train.adapter_files import save_adapter
+from hubtune.train.methods.lora import adapted_layers, add_lora
+from hubtune.train.methods.whole import DEFAULT_BLOCKS, train_all, train_last_blocks, train_matching
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True)
+class Trainable:
+    """A model whose trainable parameters are in fp32 and the only ones that take gradients.
+
+    Attributes:
+        layers: What is trained: the layers with an adapter, the blocks, or the patterns.
+        whole: Whether the model's own weights are trained, and no adapter.
+    """
+
+    model: "PreTrainedModel"
+    layers: list[str]
+    whole: bool
+    base_folder: Path
+
+    def counts(self) -> tuple[int, int]:
+        """Returns how many parameters are trained, and how many there are."""
+        sizes = [(_size(parameter), parameter.requires_grad) for parameter in self.model.parameters()]
+        return sum(size for size, trained in sizes if trained), sum(size for size, _ in sizes)
+
+    def table(self) -> list[tuple[str, int, int]]:
+        """Returns for each top-level part, and each block, its trained and its total number of parameters."""
+        parts: dict[str, list[int]] = {}
+        for name, parameter in self.model.named_parameters():
+            counts = parts.setdefault(_part(name), [0, 0])
+            counts[0] += _size(parameter) if parameter.requires_grad else 0
+            counts[1] += _size(parameter)
+        return [(name, trained, total) for name, (trained, total) in parts.items()]
+
+    def save(self, run: RunDirectory, beside: Mapping[str, str], progress: Progress) -> dict[str, str]:
+        """Puts the adapter, or the whole model, into the run directory, complete or not at all.
+
+        Args:
+            run: Where to.
+            beside: Text files that belong to it: name to content.
+            progress: Told of the bytes of a whole model.
+
+        Returns:
+            The name of each file and its sha256.
+        """
+        if not self.whole:
+            return save_adapter(self.model, run.adapter_dir, beside)
+        trained = {name: value for name, value in self.model.named_parameters() if value.requires_grad}
+        with new_folder(run.model_dir, replace=True) as folder:
+            write_tuned(self.base_folder, trained, folder, progress)
+            for name, content in beside.items():
+                (folder / name).write_text(content, encoding="utf-8")
+            return {path.name: sha256_file(path) for path in sorted(folder.iterdir())}
+
+
+def make_trainable(settings: TrainConfig, base_folder: Path, pin: Pin, precision: str) -> Trainable:
+    """Loads the base model and makes it trainable by the config's method.
+
+    Args:
+        settings: The config's section.
+        base_folder: The base's snapshot.
+        pin: The base's pin.
+        precision: What an adapter's base is held in. A base whose own weights are trained is held as it is stored,
+            so that what is frozen stays the same to the bit, and what is trained in fp32.
+
+    Raises:
+        ModelError: The base cannot be loaded.
+        TrainingError: What is to be trained does not exist.
+    """
+    if settings.method in ("lora", "qlora"):
+        quantized = settings.method == "qlora"
+        base = load_base_4bit(base_folder, pin.repo) if quantized else load_base(base_folder, pin.repo, precision)
+        model = add_lora(base, settings.lora, pin)
+        return Trainable(model, adapted_layers(model), whole=False, base_folder=base_folder)
+    model = load_stored(base_folder, pin.repo)
+    if settings.method == "full":
+        layers = train_all(model)
+    elif settings.trainable is not None:
+        layers = train_matching(model, settings.trainable)
+    else:
+        layers = train_last_blocks(model, settings.last_blocks or DEFAULT_BLOCKS)
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+    return Trainable(model, layers, whole=True, base_folder=base_folder)
+
+
+def _size(parameter: "object") -> int:
+    # 4-bit weights are packed two to a byte and know their own number.
+    packed = getattr(getattr(parameter, "quant_state", None), "shape", None)
+    return int(packed.numel()) if packed is not None else int(parameter.numel())  # type: ignore[attr-defined]
+
+
+def _part(name: str) -> str:
+    """Returns the block that a parameter belongs to, else its module."""
+    steps = name.split(".")
+    number = next((place for place, step in enumerate(steps) if step.isdigit()), None)
+    return ".".join(steps[: number + 1] if number is not None else steps[:-1])
