@@ -73,7 +73,7 @@ def _lead(chosen: Mapping[str, int]) -> int:
     return (lead > 0) - (lead < 0)
 
 
-def win_rate(counts: Counts, seed: int) -> Measure:
+def win_rate(counts: Counts, seed: int | None) -> Measure:
     """Returns the share of decided pairs where the tuned model's text is preferred; ties are left out and stated.
 
     Args:
