@@ -66,6 +66,9 @@ class Session:
         run: The run.
         pairs: Its pairs.
         rater: A name that `check_rater` returned.
+
+    Raises:
+        RecordError: A file of answers is damaged, this rater's or another's.
     """
 
     def __init__(self, run: RunDirectory, pairs: PairsRecord, rater: str) -> None:
@@ -75,6 +78,8 @@ class Session:
         self._order = blind_order(rater, len(pairs.pairs), pairs.seed)
         self._digest = sha256_file(run.record_file(PairsRecord))
         self._file = _answer_file(run, rater, self._digest, len(pairs.pairs))
+        # A session that was killed may have kept an answer which is not counted yet.
+        update_ratings(run, pairs)
 
     @property
     def cut_off(self) -> bool:
