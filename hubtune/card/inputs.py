@@ -8,6 +8,7 @@ from hubtune.records.data import DataRecord
 from hubtune.records.evaluation import EvaluationRecord
 from hubtune.records.merge import MergeRecord
 from hubtune.records.pins import PinSet
+from hubtune.records.ratings import RatingsRecord
 from hubtune.records.release import Artifact
 from hubtune.records.training import TrainingRecord
 
@@ -48,6 +49,7 @@ class CardInputs:
         target: Where the release goes; None while nothing says where.
         merge: How the adapter was merged into the base's weights; None where it was not.
         version: Version of hubtune that renders the card.
+        ratings: What people preferred; None where nobody rated.
     """
 
     config: TuneConfig
@@ -59,3 +61,4 @@ class CardInputs:
     target: ReleaseTarget | None
     version: str
     merge: MergeRecord | None = None
+    ratings: RatingsRecord | None = None

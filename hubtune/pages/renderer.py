@@ -49,6 +49,29 @@ def hub_links(place: Place, path: str) -> Links:
     return RepoLinks.of_file(place.repo.path, place.revision, path)
 
 
+def page_environment(shape: Shape) -> Environment:
+    """Returns the engine of all pages: it escapes whatever a template writes, and undefined names are errors."""
+    environment = Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(FILTERS)
+    environment.globals.update(shape=shape, file_policy=_FILE_POLICY, style="")
+    return environment
+
+
+def page_asset(name: str, media_type: str) -> Asset:
+    """Returns a file that stands beside this module and that pages refer to."""
+    return Asset(name, media_type, (_HERE / name).read_bytes())
+
+
+SHARED_ASSETS = (page_asset("style.css", "text/css"), page_asset("icon.svg", "image/svg+xml"))
+"""What every page refers to."""
+
+
 class Renderer:
     """Renders pages.
 
@@ -61,27 +84,15 @@ class Renderer:
     def __init__(self, links: LinksOf = hub_links, *, shape: Shape = "hub") -> None:
         self._links = links
         style = (_HERE / "style.css").read_text(encoding="utf-8")
-        self._assets = (
-            Asset("style.css", "text/css", style.encode()),
-            Asset("icon.svg", "image/svg+xml", (_HERE / "icon.svg").read_bytes()),
-        )
-        self._environment = Environment(
-            loader=FileSystemLoader(_HERE / "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._environment.filters.update(FILTERS)
-        self._environment.globals["shape"] = shape
-        self._environment.globals["file_policy"] = _FILE_POLICY
-        # The stylesheet is part of this program.
-        self._environment.globals["style"] = Markup(style) if shape == "file" else ""  # noqa: S704
+        self._environment = page_environment(shape)
+        if shape == "file":
+            # The stylesheet is part of this program.
+            self._environment.globals["style"] = Markup(style)  # noqa: S704
 
     @property
     def assets(self) -> tuple[Asset, ...]:
         """The stylesheet and the icon."""
-        return self._assets
+        return SHARED_ASSETS
 
     @property
     def policy(self) -> str:

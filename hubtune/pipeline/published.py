@@ -17,7 +17,8 @@ from hubtune.records.licenses import LicenseRecord
 from hubtune.records.merge import MergeRecord
 from hubtune.records.pins import PinSet
 from hubtune.records.probe import ProbeRecord
-from hubtune.records.published import CARD, CONFIG, MANIFEST, MERGE, PLACES
+from hubtune.records.published import CARD, CONFIG, MANIFEST, MERGE, PLACES, RATED
+from hubtune.records.ratings import RatingsRecord
 from hubtune.records.release import Manifest
 from hubtune.records.training import TrainingRecord
 
@@ -32,6 +33,7 @@ class PublishedRelease:
         commit: The commit that everything was read at.
         card: The text of README.md.
         merge: For merged weights, how they were merged.
+        ratings: What people preferred; None where nobody rated.
         content: Path to content of every document that was read, to the byte.
     """
 
@@ -47,6 +49,7 @@ class PublishedRelease:
     evaluation: EvaluationRecord
     probe: ProbeRecord
     merge: MergeRecord | None
+    ratings: RatingsRecord | None
     content: dict[str, bytes]
 
 
@@ -69,7 +72,7 @@ def read_release(repo: str, revision: str) -> PublishedRelease:
             f"{repo} at {revision} is not a release that hubtune can read: it has no {', '.join(missing)}.",
             hint=f"See which releases there are: hubtune release list {repo}",
         )
-    content = read_files(repo, "model", found.commit, [*wanted, *({MERGE} & found.files.keys())])
+    content = read_files(repo, "model", found.commit, [*wanted, *({MERGE, RATED} & found.files.keys())])
     return PublishedRelease(
         repo=repo,
         commit=found.commit,
@@ -83,6 +86,7 @@ def read_release(repo: str, revision: str) -> PublishedRelease:
         evaluation=_record(EvaluationRecord, content),
         probe=_record(ProbeRecord, content),
         merge=parse_document(MergeRecord, content[MERGE], MERGE) if MERGE in content else None,
+        ratings=parse_document(RatingsRecord, content[RATED], RATED) if RATED in content else None,
         content=content,
     )
 

@@ -33,6 +33,7 @@ from hubtune.records.merge import MergeRecord
 from hubtune.records.pins import PinSet
 from hubtune.records.probe import MergedProbeRecord
 from hubtune.records.progress import Progress
+from hubtune.records.ratings import RatingsRecord
 from hubtune.records.release import CounterpartRecord, ReleaseRecord
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord
@@ -274,6 +275,7 @@ def _card_inputs(run: RunDirectory, config: TuneConfig) -> CardInputs:
         merge=run.read(MergeRecord)
         if config.publish.artifact == "merged" and not config.train.whole and run.has(MergeRecord)
         else None,
+        ratings=run.read(RatingsRecord) if run.has(RatingsRecord) else None,
     )
 
 

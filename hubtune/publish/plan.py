@@ -12,6 +12,7 @@ from hubtune.records.merge import MergeRecord
 from hubtune.records.model_files import GENERATION_CONFIG, TOKENIZER_FILES
 from hubtune.records.pins import PinSet
 from hubtune.records.published import CARD, CONFIG, MANIFEST, places, published_config, record_name
+from hubtune.records.ratings import RatingsRecord
 from hubtune.records.release import Artifact, Manifest
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord
@@ -57,7 +58,7 @@ def plan_release(
     training = run.read(TrainingRecord)
     pins = run.read(PinSet)
     artifact = config.publish.artifact
-    kinds = places(artifact, whole=training.whole)
+    kinds = places(artifact, whole=training.whole, rated=run.has(RatingsRecord))
     for kind in kinds:
         run.read(kind)
     records = {place: run.record_file(kind).read_bytes() for kind, place in kinds.items()}

@@ -11,6 +11,7 @@ from hubtune.records.licenses import LicenseRecord
 from hubtune.records.merge import MergeRecord
 from hubtune.records.pins import PinSet
 from hubtune.records.probe import MergedProbeRecord, ProbeRecord
+from hubtune.records.ratings import RatingsRecord
 from hubtune.records.release import Artifact
 from hubtune.records.training import TrainingRecord
 
@@ -21,6 +22,7 @@ RECORDS = "records"
 CONFIG = f"{RECORDS}/config.yaml"
 PROBE = f"{RECORDS}/probe.json"
 MERGE = f"{RECORDS}/merge.json"
+RATED = f"{RECORDS}/ratings.json"
 PLACES: dict[type[Record], str] = {
     PinSet: LOCK,
     LicenseRecord: f"{RECORDS}/licenses.json",
@@ -32,19 +34,21 @@ PLACES: dict[type[Record], str] = {
 """Path in the repository of each record that the release of an adapter brings along."""
 
 
-def places(artifact: Artifact, *, whole: bool = False) -> dict[type[Record], str]:
+def places(artifact: Artifact, *, rated: bool, whole: bool = False) -> dict[type[Record], str]:
     """Returns the path in the repository of each record that a release brings along.
 
     Merged weights have a probe of their own, and the record of the merge.
 
     Args:
-        artifact: What the repository holds.
+        artifact: What the release holds.
+        rated: Whether people rated the run.
         whole: Whether training itself made complete weights, so that nothing was merged.
     """
-    if artifact == "adapter" or whole:
-        return PLACES
-    shared = {kind: place for kind, place in PLACES.items() if kind is not ProbeRecord}
-    return {**shared, MergedProbeRecord: PROBE, MergeRecord: MERGE}
+    found = dict(PLACES)
+    if artifact == "merged" and not whole:
+        del found[ProbeRecord]
+        found |= {MergedProbeRecord: PROBE, MergeRecord: MERGE}
+    return {**found, RatingsRecord: RATED} if rated else found
 
 
 def record_name(place: str) -> str:

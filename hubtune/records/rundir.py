@@ -17,6 +17,7 @@ from hubtune.records.licenses import LicenseRecord
 from hubtune.records.merge import MergeRecord
 from hubtune.records.pins import PinSet
 from hubtune.records.probe import MergedProbeRecord, ProbeRecord
+from hubtune.records.ratings import RATINGS, PairsRecord, RatingsRecord
 from hubtune.records.release import CounterpartRecord, ReleaseRecord
 from hubtune.records.training import TrainingRecord
 
@@ -30,6 +31,8 @@ _FILES: dict[type[Record], tuple[str, str]] = {
     TrainingRecord: ("training.json", "hubtune train"),
     EvaluationRecord: ("evaluation.json", "hubtune evaluate"),
     ProbeRecord: ("probe.json", "hubtune evaluate"),
+    PairsRecord: (f"{RATINGS}/pairs.json", "hubtune rate"),
+    RatingsRecord: ("ratings.json", "hubtune rate --report"),
     MergeRecord: ("merge.json", "hubtune publish"),
     MergedProbeRecord: ("merged-probe.json", "hubtune publish"),
     ReleaseRecord: ("release.json", "hubtune publish"),
@@ -104,6 +107,11 @@ class RunDirectory:
     def trained(self) -> bool:
         """Whether the run has been trained, and what came of it is there."""
         return self.has(TrainingRecord) and self.trained_dir(self.read(TrainingRecord)).is_dir()
+
+    @property
+    def ratings_dir(self) -> Path:
+        """The pairs that raters compare, and their answers."""
+        return self.path / RATINGS
 
     @property
     def card_file(self) -> Path:

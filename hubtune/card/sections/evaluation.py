@@ -7,6 +7,7 @@ from hubtune.card.inputs import CardInputs
 from hubtune.card.markdown import Markdown
 from hubtune.card.numbers import measure as digits
 from hubtune.card.sections.names import QUALITY, measure_group, measure_meaning, measure_name, precision_name
+from hubtune.card.sections.preference import Preference, preference
 from hubtune.records.evaluation import EvaluationRecord, Measure
 from hubtune.records.merge import Fidelity
 
@@ -70,6 +71,7 @@ class Evaluation:
         conclusive: Whether the headline's interval leaves out zero; None where there is no interval.
         several_sets: Whether the held-out rows come from more than one data set.
         merging: For merged weights, how near they are to base and adapter, which is what was measured.
+        preference: What people preferred; None where nobody rated.
     """
 
     headline: Headline | None
@@ -81,6 +83,7 @@ class Evaluation:
     batch_size: int
     several_sets: bool
     merging: Fidelity | None
+    preference: Preference | None
 
 
 def evaluation(inputs: CardInputs) -> Evaluation:
@@ -98,6 +101,7 @@ def evaluation(inputs: CardInputs) -> Evaluation:
         batch_size=record.batch_size,
         several_sets=len({source.label for source in inputs.data.sources}) > 1,
         merging=inputs.merge.fidelity if inputs.merge else None,
+        preference=preference(inputs),
     )
 
 

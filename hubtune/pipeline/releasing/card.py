@@ -25,4 +25,5 @@ def card_inputs(release: PublishedRelease, config: TuneConfig, tag: str) -> Card
         target=ReleaseTarget.of(config.publish.model_copy(update={"repo": release.repo, "tag": tag})),
         version=__version__,
         merge=release.merge,
+        ratings=release.ratings,
     )

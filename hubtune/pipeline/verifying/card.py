@@ -19,6 +19,7 @@ from hubtune.records.evaluation import EvaluationRecord
 from hubtune.records.licenses import LicenseRecord
 from hubtune.records.merge import MergeRecord
 from hubtune.records.pins import PinSet
+from hubtune.records.ratings import RatingsRecord
 from hubtune.records.release import Manifest
 from hubtune.records.training import TrainingRecord
 
@@ -55,7 +56,8 @@ def _inputs(documents: Documents, manifest: Manifest, config: TuneConfig) -> Car
         licenses=decide_release(config, documents.need(LicenseRecord).inputs),
         target=ReleaseTarget(manifest.repo, manifest.tag, manifest.artifact, config.publish.counterpart),
         version=manifest.hubtune,
-        merge=documents.need(MergeRecord) if MergeRecord in documents.places else None,
+        merge=documents.find(MergeRecord),
+        ratings=documents.find(RatingsRecord),
     )
 
 

@@ -13,7 +13,7 @@ from hubtune.errors import HubtuneError
 from hubtune.pipeline.published import parse_document
 from hubtune.pipeline.verifying.outcome import ContradictedError, UncheckedError, listed
 from hubtune.records.base import Record
-from hubtune.records.published import CARD, CONFIG, MANIFEST, places
+from hubtune.records.published import CARD, CONFIG, MANIFEST, RATED, places, record_name
 from hubtune.records.release import Manifest
 
 R = TypeVar("R", bound=Record)
@@ -80,6 +80,10 @@ class Documents:
         path = next(path for known, path in self.places.items() if issubclass(known, kind))
         raise UncheckedError(self.faults[path].message)
 
+    def find(self, kind: type[R]) -> R | None:
+        """Returns a record that not every release has, or None where the manifest lists none; else see `need`."""
+        return self.need(kind) if kind in self.places else None
+
     def need_config(self) -> TuneConfig:
         """Returns the config; see `need`."""
         if self.config is None:
@@ -129,15 +133,18 @@ def read_documents(files: Mapping[str, Path], lost: Mapping[str, str], manifest:
     else:
         faults[MANIFEST] = manifest
     config, card = attempt(CONFIG, _config, _MOST_CONFIG), attempt(CARD, _text)
-    expected = places(
-        manifest.artifact if isinstance(manifest, Manifest) else "adapter",
-        whole=config is not None and config.train.whole,
-    )
+    expected = _expected(manifest, whole=config is not None and config.train.whole)
     for kind, path in expected.items():
         found = attempt(path, lambda content, kind=kind, path=path: parse_document(kind, content, path))  # type: ignore[misc]
         if found is not None:
             records[kind] = found
     return Documents(records, config, card, expected, faults)
+
+
+def _expected(manifest: Manifest | Fault, *, whole: bool) -> dict[type[Record], str]:
+    if not isinstance(manifest, Manifest):
+        return places("adapter", rated=False)
+    return places(manifest.artifact, rated=record_name(RATED) in manifest.records, whole=whole)
 
 
 def _bytes(file: Path | None, lost: str | None, path: str, most: int) -> bytes:

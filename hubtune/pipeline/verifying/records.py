@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from hubtune import __version__
 from hubtune.config.load import evaluation_digest, training_digest
 from hubtune.config.schema import TuneConfig
+from hubtune.evaluate.preference import win_rate
 from hubtune.pipeline.verifying.documents import Documents
 from hubtune.pipeline.verifying.outcome import ContradictedError, UncheckedError, listed, refuse
 from hubtune.pipeline.verifying.subject import Subject
@@ -16,7 +17,8 @@ from hubtune.records.merge import MergeRecord
 from hubtune.records.model_files import GENERATION_CONFIG
 from hubtune.records.pins import PinSet
 from hubtune.records.probe import MergedProbeRecord, ProbeRecord
-from hubtune.records.published import CARD, CONFIG, MERGE, PLACES, record_name
+from hubtune.records.published import CARD, CONFIG, MERGE, PLACES, RATED, record_name
+from hubtune.records.ratings import RatingsRecord
 from hubtune.records.release import Manifest
 from hubtune.records.training import TrainingRecord
 
@@ -29,6 +31,7 @@ _UPSTREAM: dict[type[Record], frozenset[str]] = {
     ProbeRecord: frozenset({"training.json"}),
     MergeRecord: frozenset({"pins.json", "training.json"}),
     MergedProbeRecord: frozenset({"merge.json"}),
+    RatingsRecord: frozenset({"data.json", "training.json"}),
 }
 _SECTIONS = ("config", "evaluate")
 
@@ -110,6 +113,9 @@ def _of_one_run(documents: Documents, manifest: Manifest) -> Iterator[str]:
         yield "the evaluation was of another precision than the training"
     if training.method != config.train.method:
         yield "the training was by another method than the config names"
+    ratings = documents.find(RatingsRecord)
+    if ratings and ratings.measure != win_rate(ratings.counts, ratings.measure.seed):
+        yield f"{RATED} has another win rate than its counts give"
     merged = documents.need(MergeRecord) if manifest.artifact == "merged" and not training.whole else None
     if documents.need(ProbeRecord).precision != (merged.dtype if merged else training.precision):
         yield "the probe was of another precision than the model"

@@ -1,0 +1,109 @@
+"""Human preference: in which order a rater sees the pairs, and the win rate that the answers of all raters give."""
+
+import hashlib
+import math
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from hubtune.records.evaluation import Measure
+from hubtune.records.ratings import Counts, Rating, Side
+
+METHOD = "Wilson score interval, 95 %"
+# Below this many decided pairs no share is told from an even one: 9 of 9 alone would be.
+LEAST_PAIRS = 10
+_Z = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class Shown:
+    """How a rater sees a pair: its number, and whose text stands as A."""
+
+    pair: int
+    a: Side
+
+
+def blind_order(rater: str, count: int, seed: int) -> list[Shown]:
+    """Returns the order in which a rater sees the pairs; the same seed and name give the same one on any machine.
+
+    The tuned model's text is A in half of the pairs, and in which half differs from rater to rater, so that a liking
+    for the first of two texts favours neither model.
+    """
+    pairs = range(count)
+    as_a = set(sorted(pairs, key=lambda pair: _draw(seed, rater, "side", pair))[: (count + _bit(seed, rater)) // 2])
+    order = sorted(pairs, key=lambda pair: _draw(seed, rater, "order", pair))
+    return [Shown(pair, "tuned" if pair in as_a else "base") for pair in order]
+
+
+def _draw(seed: int, rater: str, what: str, pair: int) -> bytes:
+    return hashlib.sha256(f"{seed}\0{rater}\0{what}\0{pair}".encode()).digest()
+
+
+def _bit(seed: int, rater: str) -> int:
+    return _draw(seed, rater, "odd", 0)[0] & 1
+
+
+def count_answers(raters: Mapping[str, Sequence[Rating]]) -> Counts:
+    """Counts the answers of each rater, pair by pair.
+
+    Raters who answer for the same pair do not make two pairs of it: they would not be independent, and the interval too
+    narrow. The pair goes to the side that more of them preferred, and is a tie where as many preferred the other.
+    """
+    choices: dict[int, list[str]] = defaultdict(list)
+    for ratings in raters.values():
+        for rating in ratings:
+            choices[rating.pair].append(rating.choice)
+    leads = Counter(_lead(Counter(chosen)) for chosen in choices.values())
+    compared = [first == second for chosen in choices.values() for first, second in combinations(chosen, 2)]
+    return Counts(
+        raters=sum(bool(ratings) for ratings in raters.values()),
+        answers=sum(len(ratings) for ratings in raters.values()),
+        tuned=leads[1],
+        base=leads[-1],
+        ties=leads[0],
+        compared=len(compared),
+        agreed=sum(compared),
+    )
+
+
+def _lead(chosen: Mapping[str, int]) -> int:
+    """Returns 1 where the tuned model leads, -1 where the base does, 0 where neither."""
+    lead = chosen.get("tuned", 0) - chosen.get("base", 0)
+    return (lead > 0) - (lead < 0)
+
+
+def win_rate(counts: Counts, seed: int | None) -> Measure:
+    """Returns the share of decided pairs where the tuned model's text is preferred; ties are left out and stated.
+
+    Args:
+        counts: What the raters preferred.
+        seed: Of the pairs and their order.
+    """
+    decided = counts.tuned + counts.base
+    rate = counts.tuned / decided if decided else None
+    low, high = wilson(counts.tuned, decided) if decided else (0.0, 1.0)
+    enough = decided >= LEAST_PAIRS
+    return Measure(
+        name="win_rate",
+        split="held-out",
+        n=decided,
+        base=None if rate is None else 1 - rate,
+        tuned=rate,
+        interval=None,
+        interval_method=METHOD if decided else None,
+        base_interval=(1 - high, 1 - low) if decided else None,
+        tuned_interval=(low, high) if decided else None,
+        seed=seed,
+        settings={"raters": str(counts.raters), "answers": str(counts.answers), "ties": str(counts.ties)},
+        status="measured" if enough else "insufficient data",
+        detail=None if enough else f"{decided} pairs are decided; {LEAST_PAIRS} are the least",
+    )
+
+
+def wilson(successes: int, n: int) -> tuple[float, float]:
+    """Returns the 95 % score interval of a share (Wilson, 1927); `n` is at least 1."""
+    share, spread = successes / n, _Z**2 / n
+    middle = (share + spread / 2) / (1 + spread)
+    half = _Z * math.sqrt(share * (1 - share) / n + spread / (4 * n)) / (1 + spread)
+    return max(0.0, middle - half), min(1.0, middle + half)
