@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from hubtune.errors import RecordError
-from tests.end_to_end.worlds import TARGET, World, digests
+from tests.end_to_end.worlds import TARGET, World, digests, untimed
 
 RUN = ("--json", "run", "--push", "--run-dir", "run")
 
