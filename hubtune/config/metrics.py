@@ -7,10 +7,14 @@ from importlib.metadata import entry_points
 ENTRY_POINTS = "hubtune.metrics"
 """The entry-point group in which a package offers metrics; the entry point's name is the metric's."""
 
-BUILT_IN = (*("perplexity", "bits_per_byte", "token_accuracy"),)
+BUILT_IN = (
+    *("perplexity", "bits_per_byte", "token_accuracy"),
+    *("bleu", "chrf", "rouge", "exact_match", "token_f1", "endings", "samples"),
+    "classification",
+)
 """hubtune's own metrics, in the order in which they are measured."""
 
-DEFAULT = ("perplexity", "bits_per_byte")
+DEFAULT = ("perplexity", "bits_per_byte", "endings", "samples")
 """What is measured where the config says nothing."""
 
 
