@@ -20,8 +20,8 @@ from hubtune.records.training import TrainingRecord
 REPEATABLE = ("perplexity", "bits_per_byte")
 """The measures that are measured again: means over the probabilities of given tokens.
 
-A generated text turns on which of two tokens is a little likelier somewhere, and so do shares of likeliest tokens and of
-likelier sentences: on another processor they may come out differently from the same model."""
+A generated text turns on which of two tokens is a little likelier somewhere, and so do shares of likeliest tokens and
+of likelier sentences: on another processor they may come out differently from the same model."""
 TOLERANCES = {"fp32": 1e-3, "bf16": 2e-2}
 """How far a value may be from the recorded one, as a share of it, by precision.
 
