@@ -1,8 +1,6 @@
 """The evaluate stage: the base model and the tuned one on the same held-out rows."""
 
-import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,20 +8,20 @@ from typing import TYPE_CHECKING
 from hubtune.config.schema import TuneConfig
 from hubtune.data.tokens import Example
 from hubtune.evaluate.bench import Bench, Sides
-from hubtune.evaluate.bootstrap import LEAST_ROWS, METHOD, perplexity_difference
-from hubtune.evaluate.perplexity import Likelihoods
+from hubtune.evaluate.registry import find_metrics
+from hubtune.evaluate.running import run_metrics
+from hubtune.evaluate.sides import open_sides
 from hubtune.models.environment import environment
 from hubtune.models.generation import safe_generation_config
-from hubtune.models.load import context_length, load_adapter, load_base
+from hubtune.models.load import context_length
 from hubtune.models.probe import TOLERANCES, replay, take_probe
-from hubtune.records.evaluation import EvaluationRecord, Measure
+from hubtune.records.evaluation import EvaluationRecord
 from hubtune.records.probe import ProbeRecord
 from hubtune.records.progress import Progress
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord
 
 if TYPE_CHECKING:
-    from peft import PeftModel
     from transformers import PreTrainedTokenizerBase
 
 
@@ -47,15 +45,21 @@ def evaluate(
 ) -> Evaluated:
     """Measures both models in the precision of the training; the base through the same weights, the adapter off.
 
+    A metric that raises is recorded as failed, and the others are measured all the same.
+
     Returns:
         The records; their upstream digests are those of the run directory now.
 
     Raises:
+        ConfigError: A metric that the config asks for is not installed.
         ModelError: The base model or the adapter cannot be loaded.
     """
     settings = config.evaluate
-    sides = _sides(run, training, base_folder, config.base.repo)
+    metrics = find_metrics(settings.metrics)
+    sides = open_sides(run, training, base_folder, config.base.repo)
     context = context_length(base_folder, config.base.repo)
+    # A prompt has the other half of the context.
+    written = settings.max_new_tokens if context is None else max(1, min(settings.max_new_tokens, context // 2))
     bench = Bench(
         sides=sides,
         tokenizer=tokenizer,
@@ -66,35 +70,28 @@ def evaluate(
         batch_size=settings.batch_size,
         seed=settings.seed,
         progress=progress,
+        most=settings.generations,
+        max_new_tokens=written,
+        phone_regions=config.screen.phone_regions,
     )
-    measure = _perplexity(bench.likelihoods("base"), bench.likelihoods("tuned"), settings.seed)
-    run.event("evaluate", event="measure", name=measure.name, base=measure.base, tuned=measure.tuned, n=measure.n)
+    measures = []
+    for measure in run_metrics(bench, metrics, by_name=settings.metrics != "all"):
+        run.event("evaluate", event="measure", name=measure.name, base=measure.base, tuned=measure.tuned, n=measure.n)
+        measures.append(measure)
     evaluation = EvaluationRecord(
         upstream=run.digests("config", "evaluate", "data.json", "training.json"),
-        measures=[measure],
+        measures=measures,
+        samples=bench.samples,
+        confusions=bench.confusions,
         precision=training.precision,
         batch_size=settings.batch_size,
         max_items=settings.max_items,
+        generations=settings.generations,
+        max_new_tokens=written,
         seed=settings.seed,
         environment=environment(),
     )
     return Evaluated(evaluation, _probe(run, sides, tokenizer, training.precision, context))
-
-
-def _sides(run: RunDirectory, training: TrainingRecord, base_folder: Path, name: str) -> Sides:
-    """Loads what is measured: one model with its adapter off and on, or two models where training made a whole one."""
-    base = load_base(base_folder, name, training.precision)
-    if training.whole:
-        tuned = load_base(run.model_dir, "the tuned model", training.precision)
-        return {"base": lambda: nullcontext(base), "tuned": lambda: nullcontext(tuned)}
-    model = load_adapter(base, run.adapter_dir)
-    return {"base": lambda: _without_adapter(model), "tuned": lambda: nullcontext(model)}
-
-
-@contextmanager
-def _without_adapter(model: "PeftModel") -> Iterator["PeftModel"]:
-    with model.disable_adapter():
-        yield model
 
 
 def _probe(
@@ -115,31 +112,4 @@ def _probe(
         difference=round(difference, 5),
         prompts=prompts,
         environment=environment(),
-    )
-
-
-def _perplexity(base: Likelihoods, tuned: Likelihoods, seed: int) -> Measure:
-    rows = len(base.nll)
-    values = base.perplexity, tuned.perplexity
-    finite = all(math.isfinite(value) for value in values)
-    enough = rows >= LEAST_ROWS
-    if not finite:
-        detail = f"the perplexity came out as {values[0]} for the base and {values[1]} for the tuned model"
-    elif not enough:
-        detail = f"{rows} rows are held out; {LEAST_ROWS} are the least for an interval"
-    else:
-        detail = None
-    return Measure(
-        name="perplexity",
-        split="held-out",
-        n=rows,
-        tokens=int(base.tokens.sum()),
-        base=values[0] if finite else None,
-        tuned=values[1] if finite else None,
-        difference=values[1] - values[0] if finite else None,
-        interval=perplexity_difference(base, tuned, seed) if finite and enough else None,
-        interval_method=METHOD if finite and enough else None,
-        seed=seed if finite and enough else None,
-        status="failed" if not finite else "measured" if enough else "insufficient data",
-        detail=detail,
     )

@@ -1,8 +1,7 @@
 """Makes the pairs that raters compare: what the base model and the tuned one write after the same held-out prompts."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,16 +9,16 @@ from hubtune.config.schema import TuneConfig
 from hubtune.data.tokens import IGNORED, Example
 from hubtune.errors import DataError, EmptySplitError
 from hubtune.evaluate.bench import Bench
+from hubtune.evaluate.sides import open_sides
 from hubtune.models.environment import environment
 from hubtune.models.generation import MAX_NEW_TOKENS, safe_generation_config
-from hubtune.models.load import context_length, load_adapter, load_base
+from hubtune.models.load import context_length
 from hubtune.records.progress import Progress
 from hubtune.records.ratings import Pair, PairsRecord
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord
 
 if TYPE_CHECKING:
-    from peft import PeftModel
     from transformers import PreTrainedTokenizerBase
 
 _Prompt = tuple[int, ...]
@@ -64,9 +63,8 @@ def make_pairs(
             "included.",
             hint="Hold out shorter rows, or choose a base model that reads more at once.",
         )
-    model = load_adapter(load_base(base_folder, name, training.precision), run.adapter_dir)
     bench = Bench(
-        sides={"base": lambda: _without_adapter(model), "tuned": lambda: nullcontext(model)},
+        sides=open_sides(run, training, base_folder, name),
         tokenizer=tokenizer,
         held_out=held_out,
         train=(),
@@ -119,9 +117,3 @@ def prompt_of(row: Example) -> _Prompt:
     # A BOS that carries no loss is no prompt.
     end = first if first > 1 else max(1, len(row.input_ids) // 2)
     return tuple(row.input_ids[:end])
-
-
-@contextmanager
-def _without_adapter(model: "PeftModel") -> Iterator["PeftModel"]:
-    with model.disable_adapter():
-        yield model
