@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from hubtune.config.bias import BiasConfig
 from hubtune.config.data import DataConfig, RowsConfig
 from hubtune.config.fields import Branch, LicenseChoice, RepoId, Revision, Tag, TargetRepoId
 from hubtune.config.screening import ScreenConfig
@@ -63,6 +64,7 @@ class EvaluateConfig(_Section):
     batch_size: Annotated[int, Field(ge=1)] = 8
     max_items: Annotated[int, Field(ge=1)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
+    bias: BiasConfig = BiasConfig()
 
 
 class AcceptedLicense(_Section):

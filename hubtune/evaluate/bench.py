@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
+from hubtune.config.bias import BiasConfig
 from hubtune.data.tokens import IGNORED, Example
 from hubtune.evaluate.perplexity import Likelihoods, likelihoods
 from hubtune.models.generation import Completion, complete_all
@@ -47,6 +48,7 @@ class Bench:
         generation: Greedy settings that stop where the release's do.
         context: The most tokens that the models can read; None where there is no limit.
         seed: Of everything that is drawn.
+        bias: Files of the user's own to measure bias with.
     """
 
     sides: Sides
@@ -58,6 +60,7 @@ class Bench:
     batch_size: int
     seed: int
     progress: Progress
+    bias: BiasConfig = field(default_factory=BiasConfig)
     _likelihoods: dict[Side, Likelihoods] = field(default_factory=dict)
 
     def likelihoods(self, side: Side) -> Likelihoods:
