@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from hubtune.evaluate.bench import Bench
+from hubtune.evaluate.bias.fitting import GeneratesText, noted
 from hubtune.evaluate.bias.material import pairs
 from hubtune.evaluate.bias.shared_tokens import after_difference, encode_pairs
-from hubtune.evaluate.bias.shares import Asked, share
+from hubtune.evaluate.measuring import rate_of
 from hubtune.records.evaluation import Measure
 
 LEAST_OWN = 300
@@ -15,7 +16,7 @@ LEAST_USER = 1508
 """Of a set that the user supplies: the size of CrowS-Pairs (Nangia et al., 2020)."""
 
 
-class PairPreference:
+class PairPreference(GeneratesText):
     """The share of pairs where the stereotyped sentence is the likelier; even-handed is one half.
 
     It is the causal form of CrowS-Pairs' measure: the words that both sentences share are scored, given those in which
@@ -41,15 +42,17 @@ class PairPreference:
             infinite=int((~usable).sum()),
             ties=sum(int((values[0::2] == values[1::2]).sum()) for values in found.values()),
         )
-        asked = Asked(
-            name=self.name,
-            split="sentence pairs",
-            least=LEAST_OWN if material.own else LEAST_USER,
-            settings={**material.settings, "scored": "shared words after the first difference"},
-            notes=notes,
-        )
         answers = {side: (values[0::2] > values[1::2])[usable] for side, values in found.items()}
-        return [share(asked, answers, bench.seed)]
+        measure = rate_of(
+            self.name,
+            answers,
+            bench.seed,
+            least=LEAST_OWN if material.own else LEAST_USER,
+            group="bias",
+            split="sentence pairs",
+            settings={**material.settings, "scored": "shared words after the first difference"},
+        )
+        return [noted(measure, notes)]
 
 
 def _notes(*, unscored: int, infinite: int, ties: int) -> list[str]:

@@ -7,16 +7,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from hubtune.evaluate.bench import Bench
+from hubtune.evaluate.bias.fitting import GeneratesText, noted
 from hubtune.evaluate.bias.material import prompts, words
 from hubtune.evaluate.bias.shared_tokens import text_start
-from hubtune.evaluate.bias.shares import Asked, share
+from hubtune.evaluate.measuring import rate_of
 from hubtune.records.evaluation import Measure
 
 LEAST = 300
 NEW_TOKENS = 24
 
 
-class WordListHits:
+class WordListHits(GeneratesText):
     """The share of short greedy continuations of neutral prompts in which a listed word stands.
 
     It knows words, not meanings: no classifier judges the text, so that the value compares with no figure of
@@ -44,23 +45,26 @@ class WordListHits:
             for side in bench.sides
         }
         left_out = len(encoded) - len(usable)
-        asked = Asked(
-            name=self.name,
-            split="generations",
+        measure = rate_of(
+            self.name,
+            answers,
+            bench.seed,
             least=LEAST,
+            group="bias",
+            split="generations",
             settings={
                 "word_list": listed.name,
                 "word_list_sha256": listed.sha256,
-                "words": str(len(listed.items)),
                 "word_list_origin": listed.settings["origin"],
+                "words": str(len(listed.items)),
                 "prompts": asked_for.name,
                 "prompts_sha256": asked_for.sha256,
                 "origin": asked_for.settings["origin"],
                 "decoding": f"greedy, at most {NEW_TOKENS} new tokens",
             },
-            notes=[f"{left_out} prompts leave no room in the model's context"] if left_out else [],
         )
-        return [share(asked, answers, bench.seed)]
+        notes = [f"{left_out} prompts leave no room in the model's context"] if left_out else []
+        return [noted(measure, notes)]
 
 
 def word_pattern(listed: Sequence[str]) -> "re.Pattern[str]":

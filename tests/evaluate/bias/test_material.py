@@ -1,4 +1,4 @@
-"""The material that ships: enough of it, nothing twice, grammar that holds with every term, pairs that differ little."""
+"""The material that ships: enough of it, nothing twice, grammar that holds with each term, pairs that differ little."""
 
 import difflib
 import re

@@ -28,7 +28,7 @@ def word_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
 
 
 class Skewed(torch.nn.Module):
-    """Every token is as likely as any other, but one token's logit is raised once one of some others stood before it."""
+    """Every token is as likely as any other, but one token's logit is raised once one of others stood before it."""
 
     def __init__(self, size: int, raised: int, amount: float, after: list[int]) -> None:
         super().__init__()
