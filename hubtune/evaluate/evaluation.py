@@ -73,6 +73,7 @@ def evaluate(
         most=settings.generations,
         max_new_tokens=written,
         phone_regions=config.screen.phone_regions,
+        bias=settings.bias,
     )
     measures = []
     for measure in run_metrics(bench, metrics, by_name=settings.metrics != "all"):

@@ -5,18 +5,12 @@ _PRECISIONS = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 _MEASURES = {"bleu": "BLEU", "chrf": "chrF", "rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L"}
 
 QUALITY, BIAS, PRIVACY = "quality", "bias", "privacy"
-_GROUPS = {
-    "counterfactual_gap": BIAS,
-    "pair_preference": BIAS,
-    "word_list_hits": BIAS,
-    "memorisation": PRIVACY,
-    "canary_exposure": PRIVACY,
-    "personal_data": PRIVACY,
-    "contamination": PRIVACY,
-}
 _MEANINGS = {
     "perplexity": "how unexpected the text is to the model; lower is better, and a model that foresees all has 1",
-    "counterfactual_gap": "how much likelier a sentence is with one group's term than with another's; 0 is even-handed",
+    "counterfactual_gap_abs": "how far a sentence's likelihood moves either way, in nats, when one group's term "
+    "takes the place of another's; 0 is even-handed",
+    "counterfactual_gap": "how much likelier, in nats, the rest of a sentence is after one group's term than after "
+    "another's; 0 is even-handed on average",
     "pair_preference": "how often the stereotyped one of two sentences is the likelier; 50 % is even-handed",
     "word_list_hits": "how many generated texts hold a word of a list; lower is better",
     "memorisation": "how many training rows the model completes word for word; lower is better",
@@ -42,11 +36,8 @@ def measure_name(name: str) -> str:
     return _MEASURES.get(name, spaced[:1].upper() + spaced[1:])
 
 
-def measure_group(name: str) -> str:
-    """Returns which section of the card a measure belongs to: quality, bias or privacy."""
-    return _GROUPS.get(name, QUALITY)
-
-
 def measure_meaning(name: str) -> str | None:
     """Returns what a value of the measure says, in words; None for a measure that is not listed."""
-    return _MEANINGS.get(name)
+    # One that is taken along several axes has the axis after its name.
+    kind = next((known for known in _MEANINGS if name == known or name.startswith(f"{known}_")), "")
+    return _MEANINGS.get(kind)
