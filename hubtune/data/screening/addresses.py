@@ -35,7 +35,15 @@ _HOST = re.compile(
 )
 # What a log, a port or a network puts behind an address.
 _BEHIND = re.compile(r" - \S+ \[|:\d{2,5}\b|/(?:8|16|2[0-9]|3[0-2])\b")
+# Addresses of the first networks begin like versions: such a line has to speak of machines.
+_SPOKEN_OF = re.compile(
+    r"\b(?:ips?|ipv4|addr\w*|hosts?|servers?|clients?|peers?|ports?|ping|connect\w*|requests?|log(?:in|ged)|users?|from|"
+    r"bann\w+|block\w+|networks?|subnets?|dns|dig|nslookup|whois|traceroute|https?|ssh|tcp|udp|icmp|get|post)\b",
+    re.IGNORECASE,
+)
+_FIRST_NETWORKS = 20
 _SMALL = 30
+_AROUND = 60
 _LOOK_BACK = 24
 
 
@@ -62,7 +70,17 @@ def _is_host(text: str, found: re.Match[str]) -> bool:
         return True
     if _VERSION.search(before):
         return False
-    return any(octet >= _SMALL for octet in address.packed[:3]) or bool(_BEHIND.match(text, found.end()))
+    if _BEHIND.match(text, found.end()):
+        return True
+    if all(octet < _SMALL for octet in address.packed[:3]):
+        return False
+    return address.packed[0] >= _FIRST_NETWORKS or bool(_SPOKEN_OF.search(_line(text, found)))
+
+
+def _line(text: str, found: re.Match[str]) -> str:
+    """Returns what stands around an address in its line."""
+    before = text[max(0, found.start() - _AROUND) : found.start()].rpartition("\n")[2]
+    return before + " " + text[found.end() : found.end() + _AROUND].partition("\n")[0]
 
 
 def _is_v6(text: str) -> bool:

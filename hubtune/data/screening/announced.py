@@ -11,7 +11,7 @@ from itertools import pairwise
 from hubtune.data.screening.spans import Span
 
 _WORDS = (
-    r"pass(?:word|wd|phrase|code|wort|ord)|pwd|(?<=[_-])pass|kennwort|mot\s?de\s?passe|mdp|contrase[ñn]a|clave|senha|"
+    r"pass(?:word|wd|phrase|code|wort|ord)|pwd|\bpw|(?<=[_-])pass|kennwort|mot\s?de\s?passe|mdp|contrase[ñn]a|clave|senha|"
     r"parola|wachtwoord|has[łl]o|l[öo]senord|adgangskode|salasana|[şs]ifre|jelsz[óo]|heslo|парол[ьяюе]|"
     r"密码|密碼|口令|パスワード|暗証番号|비밀번호"
 )
@@ -25,6 +25,7 @@ _CUE = (
     r"(?:[_-]?(?:access[_-]?key|key|token|id|base|value|prod|live|dev|staging|test|\d{1,2}))?"
 )
 _IS = r"(?:is|was|to|ist|lautet|war|es|est|era|[eèé]|är|er|on|это|to\s?jest)(?:\s(?:now|jetzt))?"
+_FAR = rf"(?:[ \t][^\W\d_]{{1,15}}){{1,3}}(?:[ \t]?:|[ \t]{_IS}:?)[ \t]|[은는이가][ \t]?:?[ \t]"
 _GLUE = (
     r"(?:[\"'`\])]{0,2}[ \t]{0,3}(?:=>|:=|<-|->|==?|[:\N{FULLWIDTH COLON}])[ \t]{0,3}"
     rf"|[ \t]{_IS}:?[ \t]|は|[>][ \t]?|[ \t]?\([ \t]?(?=[\"'`])"
@@ -38,13 +39,35 @@ _NEXT = re.compile(
     r"(?P<bare>[\w+/=~.!#$%^&*-]{8,300})(?![(\[{])",
     re.IGNORECASE,
 )
+# Further words stand between: "the password for the router is".
+_LATER = re.compile(rf"{_CUE}(?:{_FAR})[\"'`]?(?P<bare>[^\s\"'`,;<>(){{}}\[\]]{{8,200}})(?![(\[{{])", re.IGNORECASE)
+# Clients that take the value right behind the letter of its option.
+_ATTACHED = re.compile(
+    r"\b(?:mysql(?:dump|admin)?|mariadb|sshpass|mongo|7z|unrar|zip)\b[^\n]{0,80}?[ \t]-[pP](?P<bare>[^\s\"'`]{8,128})"
+)
 # A user's name, then the value: as an option of curl, in a sentence or setting, and as a pair in code.
 _OPTION = r"(?<!\S)(?:-u|--user|--proxy-user)[ =][\"']?[\w.@+-]{1,64}:"
 _LOGIN = r"\b(?:login|user(?:name)?|account|creds|credentials?)[ \t]?[:=]?[ \t][\w.@+-]{1,64}[ \t]?[/|:][ \t]?"
 _PAIR = r"\bauth\w{0,8}[ \t]?=[ \t]?\([ \t]?[\"'][^\"'\n]{1,64}[\"'],[ \t]?[\"']"
 _USER = re.compile(rf"(?:{_OPTION}|{_LOGIN}|{_PAIR})(?P<bare>[^\s\"'`,;<>(){{}}\[\]]{{8,128}})", re.IGNORECASE)
 _WORTH_IT = re.compile(rf"{_WORDS}")
-_MARKS = ("key", "secret", "token", "cred", "auth", "jwt", "login", "bearer", "basic", "-u", "user", "account", "pass")
+_MARKS = (
+    "key",
+    "secret",
+    "token",
+    "cred",
+    "auth",
+    "jwt",
+    "login",
+    "bearer",
+    "basic",
+    "-u",
+    "-p",
+    "pw",
+    "user",
+    "account",
+    "pass",
+)
 
 _EXAMPLE = re.compile(r"example|your|change.?me|xxx|\*\*|placeholder|dummy|redacted|\.\.\.|1234567", re.IGNORECASE)
 _COMMON = re.compile(
@@ -77,7 +100,7 @@ def find_announced(text: str) -> Iterator[Span]:
         value = text[slice(*span)]
         if is_mixed(value) if found["strong"] else is_random(value):
             yield Span(*span, "secret")
-    for pattern in (_NEXT, _USER):
+    for pattern in (_NEXT, _USER, _LATER, _ATTACHED):
         for found in pattern.finditer(text):
             span = _value(found)
             if span is not None and is_random(text[slice(*span)]):
