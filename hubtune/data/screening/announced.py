@@ -45,6 +45,11 @@ _LATER = re.compile(rf"{_CUE}(?:{_FAR})[\"'`]?(?P<bare>[^\s\"'`,;<>(){{}}\[\]]{{
 _ATTACHED = re.compile(
     r"\b(?:mysql(?:dump|admin)?|mariadb|sshpass|mongo|7z|unrar|zip)\b[^\n]{0,80}?[ \t]-[pP](?P<bare>[^\s\"'`]{8,128})"
 )
+# An entry of a list of settings: its name, then its value on the next line.
+_ENTRY = re.compile(
+    rf"\bname[\"']?[ \t]?[:=][ \t]?[\"']?[\w-]*{_CUE}[\"']?,?[ \t]*\n[ \t]*[\"']?value[\"']?[ \t]?[:=][ \t]?{_VALUE}",
+    re.IGNORECASE,
+)
 # A user's name, then the value: as an option of curl, in a sentence or setting, and as a pair in code.
 _OPTION = r"(?<!\S)(?:-u|--user|--proxy-user)[ =][\"']?[\w.@+-]{1,64}:"
 _LOGIN = r"\b(?:login|user(?:name)?|account|creds|credentials?)[ \t]?[:=]?[ \t][\w.@+-]{1,64}[ \t]?[/|:][ \t]?"
@@ -83,6 +88,7 @@ _REFERENCE = re.compile(
 _QUERY = re.compile(r"[?&][\w.-]*\Z")
 _ENDS = ".!?:"
 _FEWEST_DISTINCT = 7
+_FEWEST_CAPITALS = 0.3
 # Letters in two cases and digits, drawn at random, change their kind at six places of ten; names of things, at one.
 _OFTEN, _SHORT = 0.25, 20
 _OFTEN_IN_SHORT = 0.3
@@ -100,7 +106,7 @@ def find_announced(text: str) -> Iterator[Span]:
         value = text[slice(*span)]
         if is_mixed(value) if found["strong"] else is_random(value):
             yield Span(*span, "secret")
-    for pattern in (_NEXT, _USER, _LATER, _ATTACHED):
+    for pattern in (_NEXT, _USER, _LATER, _ATTACHED, _ENTRY):
         for found in pattern.finditer(text):
             span = _value(found)
             if span is not None and is_random(text[slice(*span)]):
@@ -113,10 +119,19 @@ def is_placeholder(value: str) -> bool:
 
 
 def is_mixed(value: str) -> bool:
-    """Whether there are letters and digits, in what is no placeholder and no name of where the value is kept."""
+    """Whether there are letters and digits, in what is no placeholder and no name of where the value is kept.
+
+    Letters alone will do where capitals are as many as the others and among them, which no name of a variable has.
+    """
     if is_placeholder(value) or _REFERENCE.match(value):
         return False
-    return any(character.isalpha() for character in value) and any(character.isdigit() for character in value)
+    letters = [character.isupper() for character in value if character.isalpha()]
+    if any(character.isdigit() for character in value):
+        return bool(letters)
+    changes = sum(one != other for one, other in pairwise(letters))
+    return _FEWEST_CAPITALS <= sum(letters) / max(1, len(letters)) <= 1 - _FEWEST_CAPITALS and changes >= 0.3 * len(
+        letters
+    )
 
 
 def is_random(value: str) -> bool:
