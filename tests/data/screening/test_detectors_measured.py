@@ -9,7 +9,7 @@ import pytest
 from hubtune.config.screening import ScreenConfig
 from hubtune.data.screening.accuracy import ACCURACY, Accuracy
 from hubtune.data.screening.detectors import Detectors
-from tests.data.screening.labelled import later, styles, styles_absent
+from tests.data.screening.labelled import later, seen, styles, styles_absent, unseen
 from tests.data.screening.labelled.marks import SETS, unmarked
 
 
@@ -54,7 +54,10 @@ LABELLED: dict[str, Texts] = {
     "first": labelled({kind: module.PRESENT for kind, module in SETS.items()}, [m.ABSENT for m in SETS.values()]),
     "later": labelled(later.PRESENT, [later.ABSENT]),
     "styles": labelled(styles.PRESENT, styles_absent.ABSENT.values()),
+    "seen": labelled(seen.PRESENT, seen.ABSENT.values()),
+    "unseen": labelled(unseen.PRESENT, unseen.ABSENT.values()),
 }
+BOUND = [(kind, name) for name, texts in LABELLED.items() if name != "unseen" for kind in SETS if kind in dict(texts)]
 
 
 @cache
@@ -68,20 +71,18 @@ def test_the_labelled_sets_are_large_enough(kind: str):
     assert min(len(styles.PRESENT[kind]), len(styles_absent.ABSENT[kind])) >= 30
 
 
-@pytest.mark.parametrize("name", LABELLED)
-@pytest.mark.parametrize("kind", SETS)
+@pytest.mark.parametrize(("kind", "name"), BOUND)
 def test_precision(kind: str, name: str):
     assert measured(kind, name).precision >= 0.95, measured(kind, name).wrong
 
 
-@pytest.mark.parametrize("name", LABELLED)
-@pytest.mark.parametrize("kind", SETS)
+@pytest.mark.parametrize(("kind", "name"), BOUND)
 def test_recall(kind: str, name: str):
     assert measured(kind, name).recall >= 0.9, measured(kind, name).missed
 
 
 @pytest.mark.parametrize("kind", SETS)
 def test_cards_tell_what_is_measured_on_texts_that_the_detectors_were_not_made_with(kind: str):
-    found = measured(kind, "later")
+    found = measured(kind, "unseen")
     labelled = found.right + len(found.missed)
     assert ACCURACY[kind] == Accuracy(labelled=labelled, right=found.right, wrong=len(found.wrong)), found
