@@ -10,7 +10,7 @@ from hubtune.config.screening import PersonalKind
 
 @dataclass(frozen=True)
 class Accuracy:
-    """What a detector finds among labelled values, in short texts: logs, settings, code, tables, chats and prose of several languages.
+    """What a detector finds among labelled values, in short texts: logs, settings, code, tables, chats and prose.
 
     Attributes:
         labelled: Values that are to be found.
