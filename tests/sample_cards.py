@@ -6,7 +6,8 @@ from dataclasses import replace
 from hubtune.card.inputs import CardInputs, ReleaseTarget
 from hubtune.card.licensing.decision import decide
 from hubtune.config.load import parse_config
-from hubtune.records.data import DataRecord, SourceRecord, SplitRecord
+from hubtune.data.split import GIVEN_METHOD, GROUP_METHOD
+from hubtune.records.data import DataRecord, MixRecord, SourceRecord, SplitRecord
 from hubtune.records.evaluation import EvaluationRecord, Measure
 from hubtune.records.licenses import LicensedInput
 from hubtune.records.merge import Fidelity, MergedSource, MergeRecord, Tolerance
@@ -271,6 +272,57 @@ def two_data_sets() -> CardInputs:
     )
 
 
+def mixed_chats() -> CardInputs:
+    """Returns an adapter of conversations, drawn by weight from a local file and a data set with a held-out split."""
+    config = """
+base: {repo: openai-community/gpt2-medium}
+data:
+  - path: talks/rows.jsonl
+    license: cc-by-4.0
+    format: chat
+    chat_template: "{{ messages }}"
+    group_by: speaker
+    weight: 3
+  - {repo: Abirate/english_quotes, format: chat, held_out_split: test}
+rows: {mix: interleave, stop: all_exhausted, seed: 7}
+publish: {repo: org/quotes-lora}
+"""
+    inputs = make_inputs(config)
+    (source,) = inputs.data.sources
+    chats = {"format": "chat", "template": None, "columns": {"messages": "messages"}, "loss_on": "assistant"}
+    local = {
+        "repo": None,
+        "commit": None,
+        "file": "rows.jsonl",
+        "sha256": "9a" * 32,
+        "group_by": "speaker",
+        "languages": [],
+    }
+    mix = MixRecord(stop="all_exhausted", seed=7, weights=[3.0, 1.0])
+    return replace(
+        inputs,
+        data=inputs.data.model_copy(
+            update={
+                "sources": [
+                    source.model_copy(
+                        update={**chats, **local, "rows": 900, "kept": 900, "dropped": {}, "trained": 3390}
+                    ),
+                    source.model_copy(update={**chats, "held_out_split": "test", "trained": 1130}),
+                ],
+                "mix": mix,
+                "split_method": f"{GROUP_METHOD}; {GIVEN_METHOD}",
+            }
+        ),
+        licenses=decide(
+            [
+                license_of("base", GPT2, BASE_COMMIT, "mit"),
+                LicensedInput(kind="data", file="rows.jsonl", licenses=["cc-by-4.0"]),
+                license_of("data", QUOTES, DATA_COMMIT, "cc-by-4.0"),
+            ]
+        ),
+    )
+
+
 def merged() -> CardInputs:
     """Returns a release of the whole model, with the adapter merged into the base's weights."""
     target = ReleaseTarget("org/quotes-merged", "v1.0.0", artifact="merged", counterpart="org/quotes-lora")
@@ -399,6 +451,7 @@ CARDS: dict[str, Callable[[], CardInputs]] = {
     "non-commercial": non_commercial,
     "nothing-assessed": nothing_assessed,
     "two-data-sets": two_data_sets,
+    "mixed-chats": mixed_chats,
     "every-statement": every_statement,
 }
 """Every kind of card that has a golden file."""

@@ -4,6 +4,7 @@ Reasons for the defaults: LoRA on all linear layers with a rate about ten times 
 "LoRA Without Regret" (Schulman et al., 2025); alpha 32 is that report's constant scaling.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -209,6 +210,10 @@ class PublishConfig(_Section):
         return self
 
 
+def _may_be_chat(entry: Mapping[str, object]) -> bool:
+    return entry.get("format") in (None, "chat") and entry.get("template") is None and entry.get("text") is None
+
+
 class TuneConfig(_Section):
     """A whole run, from pinned inputs to a tagged release."""
 
@@ -238,6 +243,22 @@ class TuneConfig(_Section):
         if self.train.whole and self.publish.counterpart is not None:
             raise ValueError(f"publish.counterpart is for an adapter, and the method {self.train.method!r} makes none")
         return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _template_for_all(cls, given: object) -> object:
+        """Gives a chat template to the other conversations too: the model is published with that one alone."""
+        entries = given.get("data") if isinstance(given, dict) else None
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            return given
+        template = next((entry["chat_template"] for entry in entries if entry.get("chat_template") is not None), None)
+        if template is None:
+            return given
+        filled = [
+            {**entry, "chat_template": template} if _may_be_chat(entry) and not entry.get("chat_template") else entry
+            for entry in entries
+        ]
+        return {**given, "data": filled}
 
     @model_validator(mode="after")
     def _one_chat_template(self) -> Self:

@@ -141,7 +141,7 @@ def read_source(
         _check_columns(rows, chosen, entry, name)
     source = Source(name, chosen, rows=sum(len(rows) for rows, _ in parts), screen=RowScreen.make(screen))
     parse = _parser(source, entry, [rows for rows, _ in parts], tokenizer)
-    encoder = Encoder(tokenizer, max_length)
+    encoder = Encoder(tokenizer, max_length, source.chat_template)
     wanted = list(dict.fromkeys([*chosen.wanted, *([entry.group_by] if entry.group_by else [])]))
     glued = Glue()
     number = 0

@@ -4,11 +4,11 @@ Which tokens carry loss follows from the place of their characters in the row, n
 """
 
 import itertools
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hubtune.data.control import control_pattern, for_data, own_template, turn_tokens
 from hubtune.data.faults import Reason, RowFaultError
 from hubtune.data.pieces import Classified, Piece, Written
 from hubtune.errors import ModelError
@@ -47,19 +47,25 @@ class Example:
 class Encoder:
     """Turns rows into examples for one tokenizer; the same row always gives the same example.
 
-    Special tokens that stand inside data are encoded as text: data cannot end a sequence or open a chat turn.
+    Special tokens that stand inside data are encoded as text, and so are tokens with which a chat template marks turns
+    though they are not special: data cannot end a sequence or open a chat turn.
 
     Args:
         tokenizer: The base model's, with an EOS token.
         max_length: The most tokens of a row, BOS and EOS included.
+        template: The chat template that writes turns; the tokenizer's own unless another does.
     """
 
-    def __init__(self, tokenizer: "PreTrainedTokenizerBase", max_length: int) -> None:
+    def __init__(self, tokenizer: "PreTrainedTokenizerBase", max_length: int, template: str | None = None) -> None:
+        turns = turn_tokens(tokenizer, template or own_template(tokenizer))
         self._tokenizer = tokenizer
         self._limit = max_length
         self._bos = _bos(tokenizer)
-        self._special = special_tokens(tokenizer)
-        self._special_ids = {token for token, text in tokenizer.added_tokens_decoder.items() if text.special}
+        self._for_data = for_data(tokenizer, turns)
+        self._special = control_pattern(tokenizer, turns)
+        self._special_ids = {
+            token for token, text in tokenizer.added_tokens_decoder.items() if text.special or str(text) in turns
+        }
         self._special_ids.add(tokenizer.eos_token_id)
 
     def encode(self, rows: Sequence[Written]) -> list[Example | RowFaultError]:
@@ -76,6 +82,10 @@ class Encoder:
                 found[number] = self._by_runs(row.text, meant)
         for numbers, split in ((plain, True), (whole, False)):
             found.update(zip(numbers, self._tokens([rows[number].text for number in numbers], split), strict=True))
+        for number in whole:
+            meant, text = self._meant(rows[number].pieces), rows[number].text
+            if not self._steered_by(found[number][0], [text[start:end] for start, end in meant]):
+                found[number] = self._by_runs(text, meant)
         return [self._example(row, *found[number]) for number, row in enumerate(rows)]
 
     def classify(self, rows: Sequence[Classified]) -> list[Example]:
@@ -83,8 +93,8 @@ class Encoder:
         examples = []
         for row in rows:
             texts = (row.text,) if row.pair is None else (row.text, row.pair)
-            whole = self._tokenizer(*texts, split_special_tokens=True)
-            cut = self._tokenizer(*texts, split_special_tokens=True, truncation=True, max_length=self._limit)
+            whole = self._for_data(*texts, split_special_tokens=True)
+            cut = self._for_data(*texts, split_special_tokens=True, truncation=True, max_length=self._limit)
             examples.append(
                 Example(
                     text="\n".join(texts),
@@ -110,11 +120,18 @@ class Encoder:
         if not texts:
             return []
         fast = bool(self._tokenizer.is_fast)
-        encoded = self._tokenizer(
+        tokenizer = self._for_data if split_special else self._tokenizer
+        encoded = tokenizer(
             texts, add_special_tokens=False, split_special_tokens=split_special, return_offsets_mapping=fast
         )
         offsets = encoded["offset_mapping"] if fast else [[] for _ in texts]
         return list(zip(encoded["input_ids"], offsets, strict=True))
+
+    def _steered_by(self, ids: Sequence[int], meant: Sequence[str]) -> bool:
+        """Whether these are the tokens that steer the model: a normalizer may have made others of the data."""
+        steering = self._special_ids - {self._tokenizer.unk_token_id}
+        wanted = [int(self._tokenizer.convert_tokens_to_ids(text)) for text in meant]
+        return [token for token in ids if token in steering] == [token for token in wanted if token in steering]
 
     def _by_runs(self, text: str, meant: Sequence[_Span]) -> tuple[list[int], list[_Span]]:
         """Encodes the text between special tokens that are meant as text alone, whatever looks like others there."""
@@ -208,14 +225,6 @@ class Encoder:
         if not within and ids[kept - 1] in self._special_ids:
             return ids[:kept], response[:kept]
         return [*ids[:kept], ids[-1]], [*response[:kept], True]
-
-
-def special_tokens(tokenizer: "PreTrainedTokenizerBase") -> "re.Pattern[str]":
-    """Returns a pattern that finds the special tokens of a tokenizer, the longest first."""
-    texts = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
-    texts |= set(tokenizer.all_special_tokens)
-    longest_first = sorted(texts, key=lambda text: (-len(text), text))
-    return re.compile("|".join(re.escape(text) for text in longest_first) or "(?!)")
 
 
 def _bos(tokenizer: "PreTrainedTokenizerBase") -> list[int]:

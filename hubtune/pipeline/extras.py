@@ -6,7 +6,7 @@ from hubtune.errors import MissingExtraError
 
 _TRAIN = (
     *("torch", "transformers", "peft", "datasets", "accelerate"),
-    *("datasketch", "detect_secrets", "phonenumbers", "stdnum"),
+    *("datasketch", "detect_secrets", "phonenumbers"),
     *("rouge_score", "sacrebleu", "sklearn"),
 )
 

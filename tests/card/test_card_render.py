@@ -115,7 +115,7 @@ def test_an_evaluation_elsewhere_has_its_own_row_and_versions(inputs: CardInputs
 def test_a_sample_of_the_held_out_rows_is_said(inputs: CardInputs) -> None:
     held_out = inputs.data.held_out.model_copy(update={"left_out": 1200})
     changed = replace(inputs, data=inputs.data.model_copy(update={"held_out": held_out}))
-    assert "of those, 1,200 are neither trained on nor measured" in render_card(changed)
+    assert "Of the held-out rows, 1,200 are neither trained on nor measured" in render_card(changed)
     assert "nor measured" not in render_card(inputs)
 
 

@@ -211,6 +211,13 @@ def test_a_chat_template_may_stand_in_a_file_and_stays_as_it_is(tmp_path: Path):
     assert load_config(tmp_path / "tune.yaml").data[0].chat_template == "  {{ messages }}\n\n"
 
 
+def test_a_chat_template_writes_the_conversations_of_every_data_set():
+    config = parse_config(
+        "base: {repo: org/base}\ndata: [{repo: org/s}, {repo: org/t, chat_template: x}, {repo: org/u, format: text}]\n"
+    )
+    assert [entry.chat_template for entry in config.data] == ["x", "x", None]
+
+
 @pytest.mark.parametrize("value", ["{file: none.jinja}", "{file: ../chat.jinja}", "{path: chat.jinja}"])
 def test_a_chat_template_s_file_that_cannot_be_used_is_told(value: str):
     (fault,) = _faults(f"base: {{repo: org/base}}\ndata: [{{repo: org/s, chat_template: {value}}}]\n")

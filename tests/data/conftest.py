@@ -51,7 +51,9 @@ def encoded() -> Callable[..., Example]:
     """Encodes one row; it has to give an example."""
 
     def encode(row: dict[str, object], tokenizer, length: int = 500, **values: object) -> Example:
-        (example,) = Encoder(tokenizer, length).encode([written(row, tokenizer, **values)])
+        (example,) = Encoder(tokenizer, length, entry(**values).chat_template).encode(
+            [written(row, tokenizer, **values)]
+        )
         assert isinstance(example, Example), example.reason
         return example
 
@@ -64,7 +66,9 @@ def refused() -> Callable[..., RowFaultError]:
 
     def encode(row: dict[str, object], tokenizer, length: int = 500, **values: object) -> RowFaultError:
         try:
-            (fault,) = Encoder(tokenizer, length).encode([written(row, tokenizer, **values)])
+            (fault,) = Encoder(tokenizer, length, entry(**values).chat_template).encode(
+                [written(row, tokenizer, **values)]
+            )
         except RowFaultError as error:
             return error
         assert isinstance(fault, RowFaultError), fault

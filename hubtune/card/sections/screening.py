@@ -18,8 +18,8 @@ _HOW: dict[PersonalKind, str] = {
     "phone": "libphonenumber, {regions}; misses national numbers of other countries, and digits in unusual groups",
     "card_number": "issuer, length and check digit; misses those in unusual groups",
     "iban": "country, structure and check digits",
-    "ip_address": "form, local ones left out; misses those with brackets around a dot",
-    "secret": "known forms, private keys and assignments; misses passwords made of words, and unannounced ones",
+    "ip_address": "form, local ones and what looks like a version left out; misses those with brackets around a dot",
+    "secret": "known forms, and values that a word announces; misses passwords made of words, and unannounced ones",
 }
 _DONE: dict[PersonalPolicy, str] = {
     "report": "used as they are",

@@ -1,5 +1,6 @@
 """What the adapter was trained on, and how."""
 
+import hashlib
 from dataclasses import dataclass
 
 from hubtune.card.inputs import CardInputs
@@ -20,9 +21,14 @@ _FEWEST_POINTS = 2
 _WRITING = {
     "prompt_completion": "Each row is a prompt and a completion.",
     "instruction": "Each row is an instruction, with an input where it has one, in Alpaca's words, and a response.",
-    "chat": "Each row is a conversation, written by the model's chat template.",
+    "chat": "Each row is a conversation, written by the base model's own chat template.",
     "classification": "Each row is a text and its label.",
 }
+_STOPS = {
+    "first_exhausted": "until the first data set was used up, so that no row came twice",
+    "all_exhausted": "until every data set was used up once, so that rows of the others came again",
+}
+_SHORT_DIGEST = 12
 _LOSS = {"completion": "Only the response carried loss.", "assistant": "Only what the assistant says carried loss."}
 
 
@@ -36,31 +42,60 @@ class Dropped:
 
 @dataclass(frozen=True)
 class DataSet:
-    """One data set as it was read."""
+    """One data set as it was read.
+
+    Attributes:
+        file_digest: Of a local file, the start of its sha256.
+        chat_template: Where the config gave the chat template, the start of its sha256.
+        held_out_split: The split whose rows are held out; None where rows of `split` were drawn.
+        group_by: The column whose values are held out together.
+        weight: Its weight, where rows were drawn from several data sets by weight.
+        trained: Rows of it that were drawn to train on, those that came again counted again.
+    """
 
     repo: str
+    file_digest: str | None
     configuration: str | None
     split: str
     rows: int
     kept: int
     template: str | None
     writing: str | None
+    chat_template: str | None
     loss: str | None
     dropped: list[Dropped]
+    held_out_split: str | None
+    group_by: str | None
+    weight: float | None
+    trained: int | None
+
+
+@dataclass(frozen=True)
+class Mix:
+    """How rows were drawn from several data sets."""
+
+    stop: str
+    seed: int
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Context of `sections/training_data.md.j2`."""
+    """Context of `sections/training_data.md.j2`.
+
+    Attributes:
+        mix: None where one data set follows the other.
+        held_out_asked: The share of rows that the run asked for; None where every data set has a held-out split.
+    """
 
     sets: list[DataSet]
+    mix: Mix | None
     train_rows: int
     train_tokens: int
     train_truncated: int
     held_out_rows: int
     held_out_tokens: int
     held_out_truncated: int
-    held_out_asked: float
+    held_out_asked: float | None
     not_measured: int
     max_length: int
     split_method: str
@@ -92,32 +127,44 @@ class TrainingProcedure:
 def training_data(inputs: CardInputs) -> TrainingData:
     """Builds the context of the section on data."""
     data, config = inputs.data, inputs.config
+    drawn = any(source.held_out_split is None for source in data.sources)
     return TrainingData(
-        sets=[
-            DataSet(
-                repo=source.label,
-                configuration=source.name,
-                split=source.split,
-                rows=source.rows,
-                kept=source.kept,
-                template=_template(source),
-                writing=_WRITING.get(source.format),
-                loss=_LOSS.get(source.loss_on),
-                dropped=[Dropped(reason, rows) for reason, rows in source.dropped.items() if rows],
-            )
-            for source in data.sources
-        ],
+        sets=[_data_set(inputs, number) for number in range(len(data.sources))],
+        mix=None if data.mix is None else Mix(_STOPS[data.mix.stop], data.mix.seed),
         train_rows=data.train.rows,
         train_tokens=data.train.tokens,
         train_truncated=data.train.truncated,
         held_out_rows=data.held_out.rows,
         held_out_tokens=data.held_out.tokens,
         held_out_truncated=data.held_out.truncated,
-        held_out_asked=config.evaluate.holdout,
+        held_out_asked=config.evaluate.holdout if drawn else None,
         not_measured=data.held_out.left_out,
         max_length=data.max_length,
         split_method=data.split_method,
         repeats=None if data.screen is None else repeats(data.screen),
+    )
+
+
+def _data_set(inputs: CardInputs, number: int) -> DataSet:
+    source, mix = inputs.data.sources[number], inputs.data.mix
+    given = inputs.config.chat_template if source.format == "chat" else None
+    return DataSet(
+        repo=source.label,
+        file_digest=None if source.sha256 is None else source.sha256[:_SHORT_DIGEST],
+        configuration=source.name,
+        split=source.split,
+        rows=source.rows,
+        kept=source.kept,
+        template=_template(source),
+        writing=_WRITING.get(source.format),
+        # The template that wrote the rows may hold a fixed date besides; what is published is the one given.
+        chat_template=None if given is None else hashlib.sha256(given.encode()).hexdigest()[:_SHORT_DIGEST],
+        loss=_LOSS.get(source.loss_on),
+        dropped=[Dropped(reason, rows) for reason, rows in source.dropped.items() if rows],
+        held_out_split=source.held_out_split,
+        group_by=source.group_by,
+        weight=None if mix is None else mix.weights[number],
+        trained=source.trained,
     )
 
 

@@ -4,22 +4,22 @@ Where the template marks them itself (`{% generation %}`), its marks count. Else
 answer, with and without it: what the answer added is the answer. Where the template writes earlier turns differently
 once later ones follow, the answers are looked for in the whole text, between marks put around them.
 
-Special tokens that stand in a message are text. They are marked before the template sees them, so that they can be told
-from those that the template writes.
+Special tokens and the template's marks of turns are text where they stand in a message. They are marked before the
+template sees them, so that they can be told from those that the template writes.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jinja2 import TemplateError
 
 from hubtune.config.data import LossOn
+from hubtune.data.control import control_pattern, own_template, turn_tokens
 from hubtune.data.faults import Reason, RowFaultError
 from hubtune.data.formats.conversations import Conversation, Json
 from hubtune.data.pieces import Piece, Written
-from hubtune.data.tokens import special_tokens
 from hubtune.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class ChatWriter:
 
     Attributes:
         template: Jinja text.
-        special: Texts of the special tokens.
+        special: Finds special tokens, and those with which the template marks turns.
     """
 
     tokenizer: "PreTrainedTokenizerBase"
@@ -62,7 +62,7 @@ class ChatWriter:
         Raises:
             ConfigError: There is no template.
         """
-        text = template or _own_template(tokenizer)
+        text = template or own_template(tokenizer)
         if text is None:
             raise ConfigError(
                 f"The tokenizer of {name} has no chat template, and data of format 'chat' needs one.",
@@ -70,7 +70,7 @@ class ChatWriter:
             )
         if "strftime_now" in text:
             text = _FIXED_DATE + text
-        return cls(tokenizer, text, special_tokens(tokenizer), loss_on)
+        return cls(tokenizer, text, control_pattern(tokenizer, turn_tokens(tokenizer, text)), loss_on)
 
     def write(self, conversation: Conversation) -> Written:
         """Writes a conversation.
@@ -186,13 +186,6 @@ class _template_faults:  # noqa: N801 - used as a statement
         if isinstance(error, _FAULTS):
             line = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise RowFaultError(Reason.TEMPLATE, line[:200]) from error
-
-
-def _own_template(tokenizer: "PreTrainedTokenizerBase") -> str | None:
-    own = tokenizer.chat_template
-    if isinstance(own, Mapping):
-        own = own.get("default")
-    return own if isinstance(own, str) else None
 
 
 def _is_answer(message: Json) -> bool:

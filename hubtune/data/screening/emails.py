@@ -3,11 +3,9 @@
 import re
 from collections.abc import Iterator
 
-from hubtune.data.screening.spans import Span
+from hubtune.data.screening.spans import WORD, Span
 
-# A letter, digit or underscore, but for scripts that are written without spaces: there, a word does not end where an
-# address begins.
-_W = r"[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
+_W = WORD
 _LETTER = r"[^\W\d_\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
 _LOCAL = rf"{_W}(?:(?:{_W}|[.+'-]){{0,62}}(?:{_W}|[+-]))?"
 _LABEL = rf"{_W}(?:(?:{_W}|-){{0,61}}{_W})?"
@@ -20,8 +18,13 @@ _BRACKETED = re.compile(
 )
 _IN_SERVER = re.compile(r"://[^\s/?#@]*\Z")
 _LONGEST_USER = 256
-# logo@2x.png is a picture for dense screens.
-_PICTURES = frozenset({"png", "jpg", "jpeg", "gif", "webp", "svg", "avif", "bmp", "ico", "pdf", "css", "js"})
+# logo@2x.png is a picture for dense screens, getty@tty1.service a unit of systemd.
+_NO_DOMAINS = frozenset(
+    {
+        *("png", "jpg", "jpeg", "gif", "webp", "svg", "avif", "bmp", "ico", "pdf", "css", "js"),
+        *("service", "socket", "timer", "target", "mount", "slice", "device", "swap", "scope"),
+    }
+)
 
 
 def find_emails(text: str) -> Iterator[Span]:
@@ -30,13 +33,22 @@ def find_emails(text: str) -> Iterator[Span]:
     Missed are addresses that are spelled out in words.
     """
     if "@" in text or "%40" in text:
-        yield from (Span(*found.span(), "email") for found in _PLAIN.finditer(text) if _is_address(text, found))
+        for found in _PLAIN.finditer(text):
+            if _is_address(text, found):
+                yield Span(_start(text, found), found.end(), "email")
     if "[" in text or "(" in text:
         yield from (Span(*found.span(), "email") for found in _BRACKETED.finditer(text))
 
 
+def _start(text: str, found: re.Match[str]) -> int:
+    """Returns where the address begins: after an apostrophe, where another closes the quotation behind the address."""
+    if "'" in found["local"] and text[found.end() : found.end() + 1] == "'":
+        return found.start() + found["local"].rindex("'") + 1
+    return found.start()
+
+
 def _is_address(text: str, found: re.Match[str]) -> bool:
-    if found["top"].lower() in _PICTURES:
+    if found["top"].lower() in _NO_DOMAINS:
         return False
     if found["local"] == "git" and text[found.end() : found.end() + 1] == ":":
         return False

@@ -1,4 +1,4 @@
-"""Finds credentials: tokens of known form, private keys, passwords in addresses and in assignments.
+"""Finds credentials: tokens of known form, private keys, passwords in addresses, and what a word announces.
 
 The forms of most vendors' tokens are those of detect-secrets; what it lacks, or judges by the file that a line is in,
 stands here.
@@ -8,29 +8,40 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
+from hubtune.data.screening.announced import find_announced, is_mixed, is_placeholder
 from hubtune.data.screening.spans import Span
 
-# One of these stands in every text that has a token of known form. It keeps the many patterns from most texts.
-_WORTH_IT = re.compile(
-    r"(?i:hf_|a3t|akia|asia|abia|acca|gh[pousr]_|github_pat_|gl[a-z]{2,5}-|gr1348941|xox|hooks\.slack|[rs]k_live|aiza|sk-|"
-    r"npm_|pypi-|sg\.|eyj|dop_v1_|private key|sq0csp|:aa|-us\d|aws)|AC[a-z0-9]{32}|SK[a-z0-9]{32}|[MNO][\w-]{23,25}\.|"
-    r"\d{8}:[\w-]{35}"
+# In lower case, one of these is in every text with a token of known form. It keeps the many patterns from most texts.
+_MARKS = (
+    *("hf_", "akia", "asia", "abia", "acca", "a3t", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "gr1348941"),
+    *("xox", "xapp-", "hooks.slack", "sk_", "rk_", "aiza", "sk-", "npm_", "pypi-", "sg.", "eyj", "dop_v1_", "sq0csp"),
+    *("private key", ":aa", "hvs.", "dckr_pat_", "shpat_", "shpca_", "shppa_", "shpss_", "lin_api_", "atatt3", "aws"),
+    *("whsec_", "ya29.", "gocspx-", "pmak-", "nrak-", "gsk_", "pplx-", "xai-", "age-secret-key-"),
+)
+_SHAPES = re.compile(
+    r"\bgl[a-z]{2,6}-|-us\d|AC[a-z0-9]{32}|SK[a-z0-9]{32}|[MNO][\w-]{23,25}\.|\d{8}:[\w-]{35}", re.ASCII
 )
 _OWN = tuple(
-    re.compile(pattern)
+    re.compile(rf"(?<![A-Za-z0-9]){pattern}", re.ASCII)
     for pattern in (
-        r"\bhf_[A-Za-z0-9]{30,40}\b",
-        r"\bgithub_pat_[A-Za-z0-9]{22}_[A-Za-z0-9]{59}\b",
-        r"\bsk-(?:proj-|svcacct-|ant-[a-z]+\d*-)[\w-]{32,200}",
+        r"hf_[A-Za-z0-9]{30,40}\b",
+        r"github_pat_[A-Za-z0-9]{22}_[A-Za-z0-9]{59}\b",
+        r"gh[pousr]_[A-Za-z0-9]{36,40}\b",
+        r"sk-(?:proj-|svcacct-|or-v\d-|ant-[a-z]+\d*-)[\w-]{32,200}",
+        r"sk-[A-Za-z0-9]{40,64}(?![\w-])",
         # As the library's, but bounded: that one takes minutes for a row of "sk-sk-sk-".
-        r"\bsk-[\w-]{0,100}[A-Za-z0-9]{20}T3BlbkFJ[A-Za-z0-9]{20}",
-        r"\bAIza[\w-]{35}(?![\w-])",
-        r"\beyJ[\w-]{10,}\.eyJ[\w-]{4,}\.[\w-]{16,}",
-        r"\bdop_v1_[0-9a-f]{64}\b",
-        r"\bnpm_[A-Za-z0-9]{36}\b",
-        r"\bxox[abeprs]-\d+-[\w-]{10,}",
-        r"\b\d{8,10}:AA[\w-]{33}(?![\w-])",
+        r"sk-[\w-]{0,100}[A-Za-z0-9]{20}T3BlbkFJ[A-Za-z0-9]{20}",
+        r"AIza[\w-]{35}(?![\w-])",
+        r"eyJ[\w-]{10,}\.eyJ[\w-]{4,}\.[\w-]{16,}",
+        r"dop_v1_[0-9a-f]{64}\b",
+        r"npm_[A-Za-z0-9]{36}\b",
+        r"xox[abeprs]-\d+-[\w-]{10,}",
+        r"xapp-\d-[\w-]{30,}",
+        r"\d{8,10}:AA[\w-]{33}(?![\w-])",
         r"https://hooks\.slack\.com/services/[\w/]{30,}",
+        r"(?:hvs\.|ya29\.|GOCSPX-|dckr_pat_|ATATT3|PMAK-|pplx-|xai-)[\w-]{24,250}",
+        r"(?:shp(?:at|ca|pa|ss)_|lin_api_|whsec_|gsk_|NRAK-|[rs]k_(?:live|test|prod)_)[A-Za-z0-9]{20,100}\b",
+        r"AGE-SECRET-KEY-1[A-Z0-9]{58}\b",
     )
 )
 _PRIVATE_KEY = re.compile(
@@ -39,39 +50,32 @@ _PRIVATE_KEY = re.compile(
     re.DOTALL,
 )
 _IN_URL = re.compile(r"[a-z][a-z0-9+.-]{1,20}://[^\s:/?#@]{0,64}:(?P<value>[^\s/?#@]{6,128})@(?=[\w\[])", re.IGNORECASE)
-_ASSIGNED = re.compile(
-    r"""(?:password|passwd|passphrase|\bpwd|secret|token|api[_-]?key|access[_-]?key|account[_-]?key|private[_-]?key
-    |credentials?|auth)(?:[_-]?(?:key|token|id|access[_-]?key))?["']?\s{0,3}(?::=|=>|=|:|\bis\b)\s{0,3}
-    (?P<quote>["'`]?)(?P<value>[^\s"'`,;<>(){}\[\]]{8,200})(?![(\[{])""",
-    re.IGNORECASE | re.VERBOSE,
-)
-_DIGEST = re.compile(r"(?:[0-9a-f]{64}|[0-9a-f]{128})\Z")
-_EXAMPLE = re.compile(r"example|your|change.?me|xxx|\*\*|placeholder|dummy|redacted|\.\.\.", re.IGNORECASE)
-_REFERENCE = re.compile(r"\$[\w({]|%\w+%|(?:os\.|process\.|sys\.)?env|[A-Za-z_][A-Za-z0-9_]*\.[A-Za-z_]")
-_FEWEST_DISTINCT = 7
 
 
 def find_secrets(text: str) -> Iterator[Span]:
-    """Finds credentials.
+    """Finds credentials: by their form, in addresses, and by the words that announce them.
 
-    In an assignment such as `password = …` a value counts when it mixes letters and digits, or cases in an unusual way,
-    and is no placeholder. Missed are passwords made of words, and those that no word announces.
+    Missed are passwords made of words, and values that neither a form nor a word gives away.
     """
-    if _WORTH_IT.search(text):
+    known = list(_known(text))
+    yield from known
+    # A token of known form ends where it ends, whatever stands behind it.
+    yield from (span for span in find_announced(text) if not any(span.overlaps(other) for other in known))
+
+
+def _known(text: str) -> Iterator[Span]:
+    lowered = text.lower()
+    if any(mark in lowered for mark in _MARKS) or _SHAPES.search(text):
         for pattern in (*_OWN, *_vendors()):
             for found in pattern.finditer(text):
-                if _stands_alone(text, found) and not _is_placeholder(found[0]):
+                if _stands_alone(text, found) and not is_placeholder(found[0]):
                     yield Span(*found.span(), "secret")
         for found in _PRIVATE_KEY.finditer(text):
             yield Span(found.start(), found.start() + len(found[0].rstrip()), "secret")
     if "://" in text:
         for found in _IN_URL.finditer(text):
-            if _is_random(found["value"]):
+            if is_mixed(found["value"]):
                 yield Span(*found.span("value"), "secret")
-    for found in _ASSIGNED.finditer(text):
-        value = found["value"].rstrip(".!?:")
-        if _is_random(value) and not _DIGEST.match(value):
-            yield Span(found.start("value"), found.start("value") + len(value), "secret")
 
 
 @cache
@@ -103,16 +107,5 @@ def _vendors() -> tuple[re.Pattern[str], ...]:
 
 def _stands_alone(text: str, found: re.Match[str]) -> bool:
     """Whether the token is no part of a longer word, such as the Base64 of a picture."""
-    before, after = text[found.start() - 1 : found.start()], text[found.end() : found.end() + 1]
-    return not (before.isalnum() or after.isalnum() or before in tuple("+/") or after in tuple("+/"))
-
-
-def _is_placeholder(value: str) -> bool:
-    return bool(_EXAMPLE.search(value)) or len(set(value)) < _FEWEST_DISTINCT
-
-
-def _is_random(value: str) -> bool:
-    """Whether letters and digits are mixed as in no word and no name of a variable."""
-    if _is_placeholder(value) or _REFERENCE.match(value):
-        return False
-    return bool(re.search(r"[^\W\d_]", value)) and bool(re.search(r"\d", value))
+    beside = text[max(0, found.start() - 1) : found.start()] + text[found.end() : found.end() + 1]
+    return not any(character.isascii() and (character.isalnum() or character in "+/") for character in beside)

@@ -1,8 +1,4 @@
-"""Texts that were written after the detectors were finished. Cards tell what is measured here.
-
-The detectors were made with the other labelled texts in view, so figures on those flatter them. They must not be
-changed for a text that stands here: then it belongs to the others, and a new one takes its place.
-"""
+"""Texts that were written after the first detectors were finished; those of today were made with them in view."""
 
 import base64
 import random
