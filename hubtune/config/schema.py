@@ -56,12 +56,18 @@ class TrainConfig(_Section):
 
 
 class EvaluateConfig(_Section):
-    """What is measured, and on which held-out rows."""
+    """What is measured, and on which held-out rows.
+
+    Attributes:
+        canaries: How many random secrets to train on besides the data, to measure how well the model knows them. A run
+            with any is never published. Ten are the least for a value to rely on.
+    """
 
     holdout: Annotated[float, Field(gt=0, lt=1)] = 0.1
     metrics: list[Literal["perplexity"]] | Literal["all"] = ["perplexity"]
     batch_size: Annotated[int, Field(ge=1)] = 8
     max_items: Annotated[int, Field(ge=1)] | None = None
+    canaries: Annotated[int, Field(ge=0, le=10_000)] = 0
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
 
 
