@@ -29,7 +29,7 @@ def sample_config(*overrides: str) -> TuneConfig:
     base: {{repo: {BASE_REPO}}}
     data: [{{repo: {DATA_REPO}, template: "{{author}}: {{quote}}"}}]
     train: {{precision: fp32, batch_size: 4, max_length: 64, learning_rate: 0.01, lora: {{r: 4}}}}
-    evaluate: {{holdout: 0.2, batch_size: 4}}
+    evaluate: {{holdout: 0.2, batch_size: 4, metrics: [perplexity]}}
     card: {{license: mit, intended_use: Tests.}}
     publish: {{repo: org/tuned}}
     """

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from hubtune.config import yamldoc
 from hubtune.config.future import FUTURE_KEYS, FUTURE_VALUES
+from hubtune.config.metrics import known_metrics, unknown_metric
 from hubtune.config.schema import TuneConfig
 from hubtune.config.statement_files import read_chat_template_files, read_statement_files
 from hubtune.config.yamldoc import Mapping, Problem, Value
@@ -23,12 +24,14 @@ _SEGMENT = re.compile(r"^(?P<key>[^\[\]]+)(?P<indexes>(?:\[\d+\])*)$")
 _NOT_YET = "hubtune does not do this yet; take it out (README.md lists what is planned)"
 
 
-def load_config(path: Path, overrides: Sequence[str] = ()) -> TuneConfig:
+def load_config(path: Path, overrides: Sequence[str] = (), *, started: bool = False) -> TuneConfig:
     """Loads and validates the config at `path`.
 
     Args:
         path: A YAML file.
         overrides: `key=value` texts such as `train.epochs=3` or `data[0].split=test`; they win over the file.
+        started: Whether it is that of a run which is under way: its card can be written where the metrics that it
+            was measured by are not installed.
 
     Raises:
         ConfigError: The file is missing or not readable, or there are faults; the details name every one.
@@ -42,17 +45,23 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> TuneConfig:
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"The config file {path} cannot be read: {error}.") from error
-    return parse_config(text, overrides, source=str(path), folder=path.parent)
+    return parse_config(text, overrides, source=str(path), folder=path.parent, started=started)
 
 
 def parse_config(
-    text: str, overrides: Sequence[str] = (), *, source: str = "config", folder: Path = Path()
+    text: str,
+    overrides: Sequence[str] = (),
+    *,
+    source: str = "config",
+    folder: Path = Path(),
+    started: bool = False,
 ) -> TuneConfig:
     """Validates a config given as YAML text; see `load_config`. Files that it names are looked for from `folder`."""
     mapping, problems = yamldoc.parse(text)
     problems += _apply_overrides(mapping, overrides)
     problems += read_statement_files(mapping, folder) + read_chat_template_files(mapping, folder)
     _locate(mapping, folder)
+    problems += [] if started else _unknown_metrics(mapping)
     config: TuneConfig | None = None
     if mapping or not problems:
         try:
@@ -139,6 +148,16 @@ def _locate(mapping: Mapping, folder: Path) -> None:
     for section, key in places:
         if isinstance(section, dict) and isinstance(section.get(key), str) and section[key]:
             section[key] = str((folder / str(section[key])).absolute())
+
+
+def _unknown_metrics(mapping: Mapping) -> list[Problem]:
+    section = mapping.get("evaluate")
+    asked = section.get("metrics") if isinstance(section, dict) else None
+    if not isinstance(asked, list):
+        return []
+    known = known_metrics()
+    named = ((number, unknown_metric(name, known)) for number, name in enumerate(asked) if isinstance(name, str))
+    return [Problem(f"evaluate.metrics[{number}]", fault) for number, fault in named if fault is not None]
 
 
 def _apply_overrides(mapping: Mapping, overrides: Iterable[str]) -> list[Problem]:

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from hubtune.config.data import DataConfig, RowsConfig
 from hubtune.config.fields import Branch, LicenseChoice, RepoId, Revision, Tag, TargetRepoId
+from hubtune.config.metrics import DEFAULT
 from hubtune.config.screening import ScreenConfig
 
 
@@ -55,18 +56,24 @@ class TrainConfig(_Section):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
 
 
+MetricName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
+
+
 class EvaluateConfig(_Section):
     """What is measured, and on which held-out rows.
 
-    Attributes:
-        canaries: How many random secrets to train on besides the data, to measure how well the model knows them. A run
-            with any is never published. Ten are the least for a value to rely on.
+    `generations` is the most held-out rows that the models are made to go on from, and `max_new_tokens` the most that
+    they write there. Whether metrics of these names are installed is for `load` to say: a release's config can be read
+    without the plugins of those who made it. `canaries` is how many random secrets are trained on besides the data, to
+    measure how well the model knows them; a run with any is never published, and ten are the least to rely on.
     """
 
     holdout: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    metrics: list[Literal["perplexity"]] | Literal["all"] = ["perplexity"]
+    metrics: Literal["all"] | list[MetricName] = list(DEFAULT)
     batch_size: Annotated[int, Field(ge=1)] = 8
     max_items: Annotated[int, Field(ge=1)] | None = None
+    generations: Annotated[int, Field(ge=1)] = 100
+    max_new_tokens: Annotated[int, Field(ge=1, le=4096)] = 48
     canaries: Annotated[int, Field(ge=0, le=10_000)] = 0
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
 

@@ -8,9 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hubtune.data.tokens import IGNORED, Example
+from hubtune.evaluate.begun import Begun, begin
 from hubtune.evaluate.perplexity import Likelihoods, likelihoods
 from hubtune.models.generation import Completion, complete_all
 from hubtune.models.load import pad_id
+from hubtune.records.evaluation import Confusion, Sample
 from hubtune.records.progress import Progress
 
 if TYPE_CHECKING:
@@ -47,6 +49,12 @@ class Bench:
         generation: Greedy settings that stop where the release's do.
         context: The most tokens that the models can read; None where there is no limit.
         seed: Of everything that is drawn.
+        most: The most held-out rows that the models are made to go on from.
+        max_new_tokens: The most tokens that they write there.
+        classes: Of a classifier, the names of its classes by their ids; a held-out row's `labels` are such ids.
+        classifier: Of a classifier, what tells the class that a side gives each held-out row.
+        samples: Texts that metrics have to show beside their measures; they add to it.
+        confusions: Tables of theirs likewise.
     """
 
     sides: Sides
@@ -58,7 +66,16 @@ class Bench:
     batch_size: int
     seed: int
     progress: Progress
+    most: int = 100
+    max_new_tokens: int = 48
+    classes: Sequence[str] = ()
+    classifier: Callable[[Side], Sequence[int]] | None = None
+    samples: list[Sample] = field(default_factory=list)
+    confusions: list[Confusion] = field(default_factory=list)
     _likelihoods: dict[Side, Likelihoods] = field(default_factory=dict)
+    _begun: Begun | None = None
+    _continuations: dict[Side, list[Completion]] = field(default_factory=dict)
+    _classified: dict[Side, list[int]] = field(default_factory=dict)
 
     def likelihoods(self, side: Side) -> Likelihoods:
         """Returns what a side gives the held-out rows."""
@@ -67,6 +84,32 @@ class Bench:
             with self.progress.task(f"Held-out rows, {side}", batches) as task, self.sides[side]() as model:
                 self._likelihoods[side] = likelihoods(model, self.held_out, padding, self.batch_size, task.advance)
         return self._likelihoods[side]
+
+    @property
+    def begun(self) -> Begun:
+        """The held-out rows that the models go on from, a seeded sample of them."""
+        if self._begun is None:
+            self._begun = begin(self.held_out, self.tokenizer, self.context, self.max_new_tokens, self.most, self.seed)
+        return self._begun
+
+    def continuations(self, side: Side) -> list[Completion]:
+        """Returns what a side writes after the prompt of each row of `begun`, in their order."""
+        if side not in self._continuations:
+            prompts = [row.prompt for row in self.begun.rows]
+            self._continuations[side] = self.generate(side, prompts, self.max_new_tokens, "Going on from held-out rows")
+        return self._continuations[side]
+
+    def classify(self, side: Side) -> list[int]:
+        """Returns the class that a side gives each held-out row.
+
+        Raises:
+            ValueError: The model is no classifier.
+        """
+        if self.classifier is None:
+            raise ValueError("the model is no classifier")
+        if side not in self._classified:
+            self._classified[side] = [int(found) for found in self.classifier(side)]
+        return self._classified[side]
 
     def score(self, side: Side, rows: Sequence[Scored], label: str) -> npt.NDArray[np.float64]:
         """Returns the sum of log p over the counted tokens of each row, in nats, shape (rows,).

@@ -1,6 +1,5 @@
 """The evaluate stage: the base model and the tuned one on the same held-out rows."""
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -10,13 +9,13 @@ from typing import TYPE_CHECKING
 from hubtune.config.schema import TuneConfig
 from hubtune.data.tokens import Example
 from hubtune.evaluate.bench import Bench
-from hubtune.evaluate.bootstrap import LEAST_ROWS, METHOD, perplexity_difference
-from hubtune.evaluate.perplexity import Likelihoods
+from hubtune.evaluate.registry import find_metrics
+from hubtune.evaluate.running import run_metrics
 from hubtune.models.environment import environment
 from hubtune.models.generation import safe_generation_config
 from hubtune.models.load import context_length, load_adapter, load_base
 from hubtune.models.probe import TOLERANCES, replay, take_probe
-from hubtune.records.evaluation import EvaluationRecord, Measure
+from hubtune.records.evaluation import EvaluationRecord
 from hubtune.records.probe import ProbeRecord
 from hubtune.records.progress import Progress
 from hubtune.records.rundir import RunDirectory
@@ -47,17 +46,21 @@ def evaluate(
 ) -> Evaluated:
     """Measures both models in the precision of the training; the base through the same weights, the adapter off.
 
+    A metric that raises is recorded as failed, and the others are measured all the same.
+
     Returns:
         The records; their upstream digests are those of the run directory now.
 
     Raises:
+        ConfigError: A metric that the config asks for is not installed.
         ModelError: The base model or the adapter cannot be loaded.
     """
     settings = config.evaluate
+    metrics = find_metrics(settings.metrics)
     model = load_adapter(load_base(base_folder, config.base.repo, training.precision), run.adapter_dir)
     context = context_length(base_folder, config.base.repo)
     bench = Bench(
-        sides={"base": lambda: _without_adapter(model), "tuned": lambda: nullcontext(model)},
+        sides={"base": lambda: without_adapter(model), "tuned": lambda: nullcontext(model)},
         tokenizer=tokenizer,
         held_out=held_out,
         train=train,
@@ -66,15 +69,23 @@ def evaluate(
         batch_size=settings.batch_size,
         seed=settings.seed,
         progress=progress,
+        most=settings.generations,
+        max_new_tokens=settings.max_new_tokens,
     )
-    measure = _perplexity(bench.likelihoods("base"), bench.likelihoods("tuned"), settings.seed)
-    run.event("evaluate", event="measure", name=measure.name, base=measure.base, tuned=measure.tuned, n=measure.n)
+    measures = []
+    for measure in run_metrics(bench, metrics, by_name=settings.metrics != "all"):
+        run.event("evaluate", event="measure", name=measure.name, base=measure.base, tuned=measure.tuned, n=measure.n)
+        measures.append(measure)
     evaluation = EvaluationRecord(
         upstream=run.digests("config", "evaluate", "data.json", "training.json"),
-        measures=[measure],
+        measures=measures,
+        samples=bench.samples,
+        confusions=bench.confusions,
         precision=training.precision,
         batch_size=settings.batch_size,
         max_items=settings.max_items,
+        generations=settings.generations,
+        max_new_tokens=settings.max_new_tokens,
         seed=settings.seed,
         environment=environment(),
     )
@@ -82,7 +93,8 @@ def evaluate(
 
 
 @contextmanager
-def _without_adapter(model: "PeftModel") -> Iterator["PeftModel"]:
+def without_adapter(model: "PeftModel") -> Iterator["PeftModel"]:
+    """Opens the base model: the same weights with the adapter off."""
     with model.disable_adapter():
         yield model
 
@@ -104,31 +116,4 @@ def _probe(
         difference=round(difference, 5),
         prompts=prompts,
         environment=environment(),
-    )
-
-
-def _perplexity(base: Likelihoods, tuned: Likelihoods, seed: int) -> Measure:
-    rows = len(base.nll)
-    values = base.perplexity, tuned.perplexity
-    finite = all(math.isfinite(value) for value in values)
-    enough = rows >= LEAST_ROWS
-    if not finite:
-        detail = f"the perplexity came out as {values[0]} for the base and {values[1]} for the tuned model"
-    elif not enough:
-        detail = f"{rows} rows are held out; {LEAST_ROWS} are the least for an interval"
-    else:
-        detail = None
-    return Measure(
-        name="perplexity",
-        split="held-out",
-        n=rows,
-        tokens=int(base.tokens.sum()),
-        base=values[0] if finite else None,
-        tuned=values[1] if finite else None,
-        difference=values[1] - values[0] if finite else None,
-        interval=perplexity_difference(base, tuned, seed) if finite and enough else None,
-        interval_method=METHOD if finite and enough else None,
-        seed=seed if finite and enough else None,
-        status="failed" if not finite else "measured" if enough else "insufficient data",
-        detail=detail,
     )

@@ -1,4 +1,4 @@
-"""Perplexity: exp of the mean negative log-likelihood per predicted token, over all held-out rows."""
+"""What a model gives each row: its negative log-likelihood and how many of its tokens were the likeliest."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,10 +21,12 @@ class Likelihoods:
     Attributes:
         nll: Negative log-likelihood of each row, in nats, shape (rows,).
         tokens: Predicted tokens of each row, shape (rows,). The first token of a row is not predicted.
+        correct: How many of them were the likeliest, shape (rows,).
     """
 
     nll: npt.NDArray[np.float64]
     tokens: npt.NDArray[np.int64]
+    correct: npt.NDArray[np.int64]
 
     @property
     def perplexity(self) -> float:
@@ -47,7 +49,7 @@ def likelihoods(
     import torch
 
     nll = np.zeros(len(examples))
-    tokens = np.zeros(len(examples), dtype=np.int64)
+    tokens, correct = np.zeros(len(examples), dtype=np.int64), np.zeros(len(examples), dtype=np.int64)
     order = sorted(range(len(examples)), key=lambda index: len(examples[index].input_ids))
     model.eval()
     for start in range(0, len(order), batch_size):
@@ -63,5 +65,7 @@ def likelihoods(
             )
         nll[rows] = losses.double().sum(dim=1).cpu().numpy()
         tokens[rows] = (targets != IGNORED).sum(dim=1).cpu().numpy()
+        # No label is IGNORED's number, so what is left out is never right.
+        correct[rows] = (logits[:, :-1].argmax(dim=-1) == targets).sum(dim=1).cpu().numpy()
         on_batch()
-    return Likelihoods(nll=nll, tokens=tokens)
+    return Likelihoods(nll=nll, tokens=tokens, correct=correct)

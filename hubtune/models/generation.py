@@ -183,7 +183,7 @@ def complete_all(
 def _completion(tokenizer: "PreTrainedTokenizerBase", prompt: list[int], new: list[int], stops: set[int]) -> Completion:
     # What follows the first stop token is the padding of a row that ended before the others.
     end = next((place for place, token in enumerate(new) if token in stops), None)
-    text = _text_after(tokenizer, prompt, new[:end])
+    text = text_after(tokenizer, prompt, new[:end])
     if end is None:
         return Completion(text, len(new), "length")
     return Completion(text, end + 1, "stop token")
@@ -220,11 +220,18 @@ def _end_of_turn(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
     return [index for index in ids if index in added or index in tokenizer.all_special_ids][:1]
 
 
-def _text_after(tokenizer: "PreTrainedTokenizerBase", prompt: list[int], new: list[int]) -> str:
-    # Decoded alone, the first new token of some tokenizers would lose the space before it.
-    options = {"skip_special_tokens": True, "clean_up_tokenization_spaces": False}
-    before, whole = tokenizer.decode(prompt, **options), tokenizer.decode([*prompt, *new], **options)
-    return str(whole.removeprefix(before) if whole.startswith(before) else tokenizer.decode(new, **options))
+def plain_text(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int]) -> str:
+    """Returns the text that tokens stand for, to the character; special tokens stand for none."""
+    return str(tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+
+def text_after(tokenizer: "PreTrainedTokenizerBase", prompt: Sequence[int], new: Sequence[int]) -> str:
+    """Returns the text of the tokens `new`, which stand after `prompt`.
+
+    Decoded alone, the first new token of some tokenizers would lose the space before it.
+    """
+    before, whole = plain_text(tokenizer, prompt), plain_text(tokenizer, [*prompt, *new])
+    return whole.removeprefix(before) if whole.startswith(before) else plain_text(tokenizer, new)
 
 
 def _ids(value: int | list[int] | None) -> list[int]:

@@ -254,7 +254,7 @@ def with_target(config: TuneConfig, target: TargetOptions) -> TuneConfig:
     Raises:
         ConfigError: The repository's id is malformed, the tag is not a version, and the like.
     """
-    config = parse_config(dump_config(config), target.overrides, source="The release's target")
+    config = parse_config(dump_config(config), target.overrides, source="The release's target", started=True)
     config = target.apply_counterpart(config)
     target.require_fit(config)
     return config

@@ -72,15 +72,41 @@ class Sample(Record):
     tuned: str
 
 
+class Confusion(Record):
+    """What a classifier of one side took rows for.
+
+    Attributes:
+        side: Whose.
+        classes: The names of the classes.
+        counts: For each class that rows have, a line with how many of them were given each class.
+    """
+
+    side: Literal["base", "tuned"]
+    classes: list[str]
+    counts: list[list[int]]
+
+
 class EvaluationRecord(Record):
-    """What the evaluate stage did. `upstream` holds the digests of config sections, data and training records."""
+    """What the evaluate stage did.
+
+    Attributes:
+        upstream: Digests of the config's sections, of the data and training records.
+        samples: What both models wrote after some held-out rows' beginnings.
+        confusions: Of a classifier, which classes it mixes up.
+        max_items: The most held-out rows that were measured, drawn by `seed`; null for all.
+        generations: The most rows that the models were made to go on from, drawn from those by `seed`.
+        max_new_tokens: The most tokens that they wrote there.
+    """
 
     upstream: dict[str, str]
     measures: list[Measure]
     samples: list[Sample] = Field(default_factory=list)
+    confusions: list[Confusion] = Field(default_factory=list)
     precision: str
     batch_size: int
     max_items: int | None
+    generations: int | None = None
+    max_new_tokens: int | None = None
     seed: int
     environment: EnvironmentRecord
 

@@ -103,7 +103,7 @@ class RunDirectory:
 
     def config(self) -> TuneConfig:
         """Reads the run's config."""
-        return load_config(self.config_file)
+        return load_config(self.config_file, started=True)
 
     def write_config(self, config: TuneConfig) -> None:
         """Replaces the run's config."""

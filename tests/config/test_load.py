@@ -12,6 +12,7 @@ from hubtune.config.load import (
     read_dumped,
     training_digest,
 )
+from hubtune.config.metrics import DEFAULT
 from hubtune.errors import ConfigError
 
 MINIMAL = "base: {repo: org/base}\ndata: [{repo: org/sayings, text: quote}]\n"
@@ -27,7 +28,7 @@ def test_two_lines_are_a_whole_config():
     config = parse_config(MINIMAL)
 
     assert (config.base.revision, config.data[0].split, config.train.method) == ("main", "train", "lora")
-    assert (config.evaluate.metrics, config.card.license, config.publish.tag) == (["perplexity"], "auto", "v1.0.0")
+    assert (config.evaluate.metrics, config.card.license, config.publish.tag) == (list(DEFAULT), "auto", "v1.0.0")
 
 
 def test_every_fault_is_told_at_once_with_its_place():

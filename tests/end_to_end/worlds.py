@@ -25,7 +25,7 @@ CONFIG = {
     "base": {"repo": "lab/gpt2"},
     "data": [{"repo": "lab/quotes", "template": "Quote by {author}: {quote}"}],
     "train": {"epochs": 4, "learning_rate": 1.0e-2, "batch_size": 8, "max_length": 64, "lora": {"r": 4}},
-    "evaluate": {"holdout": 0.25},
+    "evaluate": {"holdout": 0.25, "metrics": ["perplexity"]},
     "card": {"intended_use": "Tests of the whole job."},
     "publish": {"repo": TARGET, "tag": "v1.0.0"},
 }
@@ -35,6 +35,11 @@ DATA_CARD = "---\nlicense: cc0-1.0\nlanguage: en\n---\n\n# Quotes for tests\n"
 TRADES = ["baker", "tailor", "gardener", "ferryman", "printer", "shepherd", "carpenter", "weaver"]
 # A POST with one of these in its path reads.
 _READING_POSTS = ("/paths-info/", "/api/validate-yaml")
+
+
+def untimed(evaluation: dict) -> dict:
+    """Returns an evaluation record without how long each measure took."""
+    return {**evaluation, "measures": [{**measure, "seconds": None} for measure in evaluation["measures"]]}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,29 @@
+"""The names of metrics that a config may ask for: hubtune's own, and those of installed plugins. Needs no torch."""
+
+import difflib
+from collections.abc import Sequence
+from importlib.metadata import entry_points
+
+ENTRY_POINTS = "hubtune.metrics"
+"""The entry-point group in which a package offers metrics; the entry point's name is the metric's."""
+
+BUILT_IN = (*("perplexity", "bits_per_byte", "token_accuracy"),)
+"""hubtune's own metrics, in the order in which they are measured."""
+
+DEFAULT = ("perplexity", "bits_per_byte")
+"""What is measured where the config says nothing."""
+
+
+def known_metrics() -> list[str]:
+    """Returns the names of all metrics that are installed; one of a plugin cannot take a name of hubtune's own."""
+    offered = {point.name for point in entry_points(group=ENTRY_POINTS)}
+    return [*BUILT_IN, *sorted(offered - set(BUILT_IN))]
+
+
+def unknown_metric(name: str, known: Sequence[str]) -> str | None:
+    """Returns why a metric cannot be measured, or None where it is installed."""
+    if name in known:
+        return None
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    meant = f"; did you mean `{close[0]}`?" if close else "."
+    return f"there is no metric {name!r}{meant} There are: {', '.join(known)}, and `all` for what fits the data"

@@ -1,0 +1,91 @@
+"""How far a value may be trusted: the paired bootstrap, Wilson's interval, McNemar's exact test, Holm's correction."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+RESAMPLES = 2000
+METHOD = f"paired bootstrap over rows, {RESAMPLES} resamples, 95 % percentile interval of tuned - base"
+WILSON = "Wilson"
+LEAST_ROWS = 10
+"""Below this many rows a percentile interval says little."""
+
+Resampled = Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float64]]
+"""A value of one side for each draw of items: item numbers of shape (draws, items) to values of shape (draws,)."""
+
+# Of a normal distribution, 95 % lies within this many standard deviations.
+_Z = 1.959963984540054
+# Item numbers that are drawn at once, so that memory does not grow with the number of items.
+_AT_ONCE = 4_000_000
+
+
+def paired_bootstrap(base: Resampled, tuned: Resampled, items: int, seed: int) -> tuple[float, float]:
+    """Returns the 95 % percentile interval of tuned - base, both on the same draws of items (Efron, 1979).
+
+    Args:
+        base: The value of the base model.
+        tuned: That of the tuned model.
+        items: How many there are to draw from: rows, or whatever varies as one, such as templates.
+        seed: Of the draws.
+    """
+    random = np.random.default_rng(seed)
+    step = max(1, min(RESAMPLES, _AT_ONCE // items))
+    differences = []
+    for start in range(0, RESAMPLES, step):
+        draws = random.integers(0, items, size=(min(step, RESAMPLES - start), items))
+        differences.append(tuned(draws) - base(draws))
+    low, high = np.percentile(np.concatenate(differences), [2.5, 97.5])
+    return float(low), float(high)
+
+
+def mean_of(values: npt.ArrayLike) -> Resampled:
+    """Returns the mean of one value per item."""
+    array = np.asarray(values, dtype=np.float64)
+    return lambda draws: array[draws].mean(axis=1)
+
+
+def wilson(hits: int, items: int) -> tuple[float, float]:
+    """Returns the 95 % interval of a rate (Wilson, 1927); it never leaves 0 to 1.
+
+    Raises:
+        ValueError: There are no items.
+    """
+    if items < 1:
+        raise ValueError("a rate of no items has no interval")
+    rate, spread = hits / items, _Z**2 / items
+    middle = (rate + spread / 2) / (1 + spread)
+    half = _Z * math.sqrt(rate * (1 - rate) / items + spread / (4 * items)) / (1 + spread)
+    # At the ends the formula gives just 0 and 1, but for rounding.
+    return (0.0 if hits == 0 else max(0.0, middle - half)), (1.0 if hits == items else min(1.0, middle + half))
+
+
+def none_of(items: int) -> float:
+    """Returns the exact one-sided 95 % upper bound of a rate of which `items` items showed none: about 3 / items."""
+    return float(1 - 0.05 ** (1 / items))
+
+
+def mcnemar(base: npt.ArrayLike, tuned: npt.ArrayLike) -> float:
+    """Returns the two-sided p-value that two rates on the same items are equal (McNemar, 1947), by the exact binomial.
+
+    Args:
+        base: Whether the base model hit each item.
+        tuned: The same of the tuned model.
+    """
+    first, second = np.asarray(base, dtype=bool), np.asarray(tuned, dtype=bool)
+    lost, won = int((first & ~second).sum()), int((~first & second).sum())
+    discordant = lost + won
+    tail = sum(math.comb(discordant, count) for count in range(min(lost, won) + 1))
+    # Of whole numbers, so that thousands of items lose nothing.
+    return min(1.0, 2 * tail / (1 << discordant))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Returns the p-values of tests that were made together, adjusted so that they hold together (Holm, 1979)."""
+    adjusted = [0.0] * len(p_values)
+    least = 0.0
+    for rank, place in enumerate(sorted(range(len(p_values)), key=lambda place: p_values[place])):
+        least = max(least, min(1.0, (len(p_values) - rank) * p_values[place]))
+        adjusted[place] = least
+    return adjusted
