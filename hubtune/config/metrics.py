@@ -7,7 +7,10 @@ from importlib.metadata import entry_points
 ENTRY_POINTS = "hubtune.metrics"
 """The entry-point group in which a package offers metrics; the entry point's name is the metric's."""
 
-BUILT_IN = (*("perplexity", "bits_per_byte", "token_accuracy"),)
+BUILT_IN = (
+    *("perplexity", "bits_per_byte", "token_accuracy"),
+    *("memorisation", "canary_exposure", "personal_data", "contamination"),
+)
 """hubtune's own metrics, in the order in which they are measured."""
 
 DEFAULT = ("perplexity", "bits_per_byte")

@@ -55,7 +55,7 @@ class Planted:
 def draw_canaries(count: int, seed: int) -> list[Canary]:
     """Returns the canaries of a run; more of them begin with the same ones."""
     words: set[str] = set()
-    canaries = []
+    canaries: list[Canary] = []
     draw = _random("canaries", seed)
     while len(canaries) < count:
         word = "".join(draw.choice(_CONSONANTS) + draw.choice(_VOWELS) for _ in range(_SYLLABLES)).capitalize()
