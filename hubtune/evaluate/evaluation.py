@@ -15,6 +15,7 @@ from hubtune.models.environment import environment
 from hubtune.models.generation import safe_generation_config
 from hubtune.models.load import context_length
 from hubtune.models.probe import TOLERANCES, replay, take_probe
+from hubtune.records.data import DataRecord
 from hubtune.records.evaluation import EvaluationRecord
 from hubtune.records.probe import ProbeRecord
 from hubtune.records.progress import Progress
@@ -55,7 +56,9 @@ def evaluate(
         ModelError: The base model or the adapter cannot be loaded.
     """
     settings = config.evaluate
-    metrics = find_metrics(settings.metrics)
+    # Whoever plants canaries wants to know how well they are known.
+    exposure = ["canary_exposure"] if settings.canaries else []
+    metrics = find_metrics(settings.metrics if settings.metrics == "all" else [*settings.metrics, *exposure])
     sides = open_sides(run, training, base_folder, config.base.repo)
     context = context_length(base_folder, config.base.repo)
     # A prompt has the other half of the context.
@@ -72,8 +75,10 @@ def evaluate(
         progress=progress,
         most=settings.generations,
         max_new_tokens=written,
+        max_items=settings.max_items,
         phone_regions=config.screen.phone_regions,
         bias=settings.bias,
+        data=run.read(DataRecord) if run.has(DataRecord) else None,
     )
     measures = []
     for measure in run_metrics(bench, metrics, by_name=settings.metrics != "all"):
