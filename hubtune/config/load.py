@@ -95,13 +95,17 @@ def read_dumped(text: str, source: str) -> TuneConfig:
 
 
 def without_folders(config: TuneConfig) -> TuneConfig:
-    """Returns the config without where on a disk its files lie: of local data and templates the name is left."""
+    """Returns the config without what belongs to one machine.
+
+    That is where its files lie on a disk, of which the name is left, and in how many processes rows are read.
+    """
     data = [
         entry if entry.path is None else entry.model_copy(update={"path": _name(entry.path)}) for entry in config.data
     ]
     templates = config.card.templates
     card = config.card if templates is None else config.card.model_copy(update={"templates": _name(templates)})
-    return config.model_copy(update={"data": data, "card": card})
+    rows = config.rows.model_copy(update={"workers": "auto"})
+    return config.model_copy(update={"data": data, "card": card, "rows": rows})
 
 
 def _name(path: str) -> str:
@@ -118,6 +122,7 @@ def training_digest(config: TuneConfig) -> str:
     for entry in values["data"]:
         # Licences are the card's matter.
         del entry["license"]
+    del values["rows"]["workers"]
     return _digest({**values, "held_out": config.evaluate.model_dump(include={"holdout", "seed", "max_items"})})
 
 
