@@ -74,6 +74,9 @@ class DataConfig(_Section):
         group_by: Rows with the same value in this column are held out together.
         chat_template: Jinja text that takes the place of the tokenizer's; `{file: PATH}` in the config file.
         weight: The data set's share where rows are interleaved.
+        streaming: Read the rows from the Hub one after the other, at the pinned commit, instead of fetching the files:
+            for what does not fit the disk. What is kept of a row are its tokens and its text; a part such as
+            `train[:100000]` bounds them.
         labels: The class names in the order of their ids, where the rows hold ids.
     """
 
@@ -93,6 +96,7 @@ class DataConfig(_Section):
     loss_on: LossOn | None = None
     labels: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=2)] | None = None
     weight: Annotated[float, Field(gt=0)] = 1
+    streaming: bool = False
 
     @field_validator("labels")
     @classmethod
@@ -109,6 +113,8 @@ class DataConfig(_Section):
             raise ValueError("`name` and `revision` go with a repository, and this is a local file")
         if self.repo is not None and self.license is not None:
             raise ValueError("`license` is for a local file; that of a repository stands on its card")
+        if self.path is not None and self.streaming:
+            raise ValueError("`streaming` goes with a repository, and this is a local file")
         return self
 
     @model_validator(mode="after")
@@ -174,9 +180,12 @@ class RowsConfig(_Section):
             the shorter ones repeated.
         seed: Of the drawing.
         max_dropped: The largest share of a data set's rows that may be unusable before the run stops.
+        workers: Processes that read the rows. `auto` takes one for each core, at most 8, where there are 20,000 rows or
+            more. The rows are the same for any number, so this stands in no record.
     """
 
     mix: Literal["concatenate", "interleave"] = "concatenate"
     stop: Literal["first_exhausted", "all_exhausted"] = "first_exhausted"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
     max_dropped: Annotated[float, Field(ge=0, le=1)] = 0.01
+    workers: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] = "auto"

@@ -105,7 +105,10 @@ def read_dumped(text: str, source: str) -> TuneConfig:
 
 
 def without_folders(config: TuneConfig) -> TuneConfig:
-    """Returns the config without where on a disk its files lie: of each local file and folder the name is left."""
+    """Returns the config without what belongs to one machine.
+
+    That is where its files lie on a disk, of which the name is left, and in how many processes rows are read.
+    """
     data = [
         entry if entry.path is None else entry.model_copy(update={"path": _name(entry.path)}) for entry in config.data
     ]
@@ -114,7 +117,8 @@ def without_folders(config: TuneConfig) -> TuneConfig:
     bias = config.evaluate.bias
     bias = bias.model_copy(update={key: _name(path) for key, path in bias.named().items()})
     evaluate = config.evaluate.model_copy(update={"bias": bias})
-    return config.model_copy(update={"data": data, "card": card, "evaluate": evaluate})
+    rows = config.rows.model_copy(update={"workers": "auto"})
+    return config.model_copy(update={"data": data, "card": card, "rows": rows, "evaluate": evaluate})
 
 
 def _name(path: str) -> str:
@@ -131,6 +135,7 @@ def training_digest(config: TuneConfig) -> str:
     for entry in values["data"]:
         # Licences are the card's matter.
         del entry["license"]
+    del values["rows"]["workers"]
     held_out = config.evaluate.model_dump(include={"holdout", "seed", "max_items"})
     planted = {"canaries": config.evaluate.canaries} if config.evaluate.canaries else {}
     return _digest({**values, "held_out": held_out, **planted})

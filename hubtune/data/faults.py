@@ -79,10 +79,19 @@ class Tally:
 
     def add(self, fault: RowFaultError, row: int) -> None:
         """Counts one row."""
-        self.counts[fault.reason] += 1
-        if fault.reason not in self.first or row < self.first[fault.reason]:
-            self.first[fault.reason] = row
-            self.details[fault.reason] = fault.detail
+        self.add_several(fault.reason, 1, row, fault.detail)
+
+    def merge(self, later: "Tally") -> None:
+        """Adds the rows of another tally."""
+        for reason, count in later.counts.items():
+            self.add_several(reason, count, later.first[reason], later.details[reason])
+
+    def add_several(self, reason: Reason, count: int, first: int, detail: str = "") -> None:
+        """Counts rows that were left out for one reason; `first` is the number of the first of them."""
+        self.counts[reason] += count
+        if reason not in self.first or first < self.first[reason]:
+            self.first[reason] = first
+            self.details[reason] = detail
 
     def dropped(self) -> dict[str, int]:
         """Returns the number of rows left out, by reason."""

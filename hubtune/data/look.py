@@ -53,7 +53,7 @@ def look_at(folder: Path, repo: str) -> Look:
         name=name,
         splits=splits,
         split=split,
-        rows=len(rows),
+        rows=rows.total or 0,
         columns=rows.columns,
         format=infer_format(rows.columns),
         texts=[column for column in rows.columns if isinstance(first.get(column), str) and _nameable(column)],

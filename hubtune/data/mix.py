@@ -1,14 +1,15 @@
 """Draws rows of several data sets in turn, by weight."""
 
 import random
+from array import array
 from collections.abc import Sequence
 from typing import Literal
 
 
 def interleave(
     sizes: Sequence[int], weights: Sequence[float], stop: Literal["first_exhausted", "all_exhausted"], seed: int
-) -> list[tuple[int, int]]:
-    """Returns the order of drawing, each as the number of the data set and of its row.
+) -> tuple["array[int]", "array[int]"]:
+    """Returns the order of drawing: the number of the data set of each row, and the number of the row in it.
 
     A data set's rows come in their order. With `first_exhausted` it ends when the next draw is from a data set that is
     used up, so that no row comes twice. With `all_exhausted` a data set that is used up begins anew, until each was
@@ -20,7 +21,7 @@ def interleave(
         stop: When it ends.
         seed: Of the drawing.
     """
-    drawn: list[tuple[int, int]] = []
+    owners, rows = array("q"), array("q")
     taken = [0] * len(sizes)
     sources = [number for number, size in enumerate(sizes) if size]
     chances = [weights[number] for number in sources]
@@ -29,8 +30,9 @@ def interleave(
         (number,) = random_.choices(sources, chances)
         if stop == "first_exhausted" and taken[number] == sizes[number]:
             break
-        drawn.append((number, taken[number] % sizes[number]))
+        owners.append(number)
+        rows.append(taken[number] % sizes[number])
         taken[number] += 1
         if stop == "all_exhausted" and all(taken[other] >= sizes[other] for other in sources):
             break
-    return drawn
+    return owners, rows

@@ -1,54 +1,89 @@
 """Divides the kept rows of all data sets into those to train on, in the order of drawing, and those held out."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
 
 from hubtune.config.schema import TuneConfig
 from hubtune.data.faults import Reason
 from hubtune.data.mix import interleave
-from hubtune.data.source import Kept, Source
+from hubtune.data.source import Source
 from hubtune.data.split import GIVEN_METHOD, GROUP_METHOD, METHOD, copies_of_held_out, held_out_mask
+from hubtune.data.store import Array, Examples
 from hubtune.errors import EmptySplitError
 
 
-def split(config: TuneConfig, sources: Sequence[Source]) -> tuple[list[list[Kept]], list[Kept]]:
-    """Returns the rows to train on of each data set, and all those that are held out.
+@dataclass(frozen=True)
+class AllRows:
+    """The stored rows of all data sets, one after the other, known by their places from 0."""
+
+    sources: Sequence[Source]
+
+    @property
+    def starts(self) -> Array:
+        """The place of each data set's first row, and one more: the number of all rows; shape (data sets + 1,)."""
+        return np.cumsum([0, *(len(source.store) for source in self.sources)])
+
+    def column(self, name: str) -> Array:
+        """Returns a column of all rows, shape (rows,)."""
+        columns = [source.store.column(name) for source in self.sources]
+        return columns[0] if len(columns) == 1 else np.concatenate(columns)
+
+    def by_source(self, places: Array) -> list[Array]:
+        """Returns places of each data set, as places in its own store; `places` goes up."""
+        starts = self.starts
+        borders = np.searchsorted(places, starts)
+        return [places[borders[n] : borders[n + 1]] - starts[n] for n in range(len(self.sources))]
+
+    def leave_out(self, places: Array, reason: Reason) -> None:
+        """Takes rows out of their data sets; `places` goes up."""
+        for source, own in zip(self.sources, self.by_source(places), strict=True):
+            source.leave_out(own, reason)
+
+    def examples(self, places: Array) -> Examples:
+        """Returns the examples of rows in this order."""
+        return Examples([source.store for source in self.sources], places)
+
+
+def split(config: TuneConfig, rows: AllRows) -> tuple[Array, Array]:
+    """Returns the places of the rows to train on, and of those that are held out; both go up.
 
     Raises:
         EmptySplitError: One of the two parts would have no rows.
     """
-    every = [(number, kept) for number, source in enumerate(sources) for kept in source.kept]
-    drawn = [place for place, (number, _) in enumerate(every) if config.data[number].held_out_split is None]
-    keys = [every[place][1].group or every[place][1].example.text for place in drawn]
-    mask = [kept.held_out for _, kept in every]
-    for place, out in zip(drawn, held_out_mask(keys, config.evaluate.holdout, config.evaluate.seed), strict=True):
-        mask[place] = out
-    if not any(mask):
+    mask = rows.column("held_out").astype(bool)
+    given = [
+        np.full(len(source.store), entry.held_out_split is not None)
+        for entry, source in zip(config.data, rows.sources, strict=True)
+    ]
+    drawn = ~np.concatenate(given)
+    mask[drawn] = held_out_mask(rows.column("draw")[drawn], config.evaluate.holdout)
+    if not mask.any():
         grouped = any(entry.group_by for entry in config.data)
         raise EmptySplitError(
             f"All rows have the same {'group' if grouped else 'text'}, so none can be held out to measure on.",
             hint="Use a data set with more than one distinct row" + (", or leave `group_by` out." if grouped else "."),
         )
-    copies = copies_of_held_out([kept.example.text for _, kept in every], mask)
-    train: list[list[Kept]] = [[] for _ in sources]
-    left_out: list[list[Kept]] = [[] for _ in sources]
-    for (number, kept), out, copy in zip(every, mask, copies, strict=True):
-        if not out:
-            (left_out if copy else train)[number].append(kept)
-    for source, rows in zip(sources, left_out, strict=True):
-        source.leave_out(rows, Reason.HELD_OUT)
-    if not any(train):
+    copies = copies_of_held_out(rows.column("text_digest"), mask)
+    rows.leave_out(np.flatnonzero(copies), Reason.HELD_OUT)
+    train = np.flatnonzero(~mask & ~copies)
+    if not len(train):
         raise EmptySplitError(
             "Every row to train on is held out as well.", hint="Use a held-out split that holds other rows."
         )
-    return train, [kept for (_, kept), out in zip(every, mask, strict=True) if out]
+    return train, np.flatnonzero(mask)
 
 
-def drawing_order(config: TuneConfig, train: Sequence[Sequence[Kept]]) -> list[tuple[int, int]]:
-    """Returns the rows to train on in their order, each as the number of the data set and of its row."""
-    sizes = [len(rows) for rows in train]
-    if config.rows.mix == "interleave":
-        return interleave(sizes, [entry.weight for entry in config.data], config.rows.stop, config.rows.seed)
-    return [(source, row) for source, size in enumerate(sizes) for row in range(size)]
+def drawing_order(config: TuneConfig, rows: AllRows, train: Array) -> Array:
+    """Returns the places of the rows to train on in their order, given those that there are, going up."""
+    if config.rows.mix != "interleave":
+        return train
+    borders = np.searchsorted(train, rows.starts)
+    sizes = [int(size) for size in np.diff(borders)]
+    owners, numbers = interleave(sizes, [entry.weight for entry in config.data], config.rows.stop, config.rows.seed)
+    order: Array = train[borders[np.frombuffer(owners, dtype=np.int64)] + np.frombuffer(numbers, dtype=np.int64)]
+    return order
 
 
 def split_method(config: TuneConfig) -> str:

@@ -1,25 +1,26 @@
 """The data stage: pinned data sets become the examples to train on and to measure on, and a record of how.
 
-The same config, pins and tokenizer give the same examples, so later stages prepare them again and compare the
-fingerprints instead of storing the rows a second time.
+The same config, pins and tokenizer give the same examples, so later stages prepare them again, from the cache, and
+compare the fingerprints. Examples lie on disk; nothing here grows by more than some dozen bytes a row.
 """
 
 import random
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from hubtune.config.data import DataConfig
 from hubtune.config.schema import TuneConfig
 from hubtune.data.canaries import Planted, plant
 from hubtune.data.formats.classes import LabelSet
-from hubtune.data.parts import drawing_order, split, split_method
+from hubtune.data.parts import AllRows, drawing_order, split, split_method
 from hubtune.data.repeats import without_repeats
 from hubtune.data.screening.record import screen_record
 from hubtune.data.source import Source, read_source
-from hubtune.data.tokens import Example
+from hubtune.data.store import Examples
 from hubtune.errors import ConfigError, DataError, RecordError
 from hubtune.hub.cards import languages_of
 from hubtune.records.base import sha256_bytes, sha256_file
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
 class Prepared:
     """The examples of a run, and where they came from; the `planted` ones are trained on besides `train`."""
 
-    train: list[Example]
-    held_out: list[Example]
+    train: Examples
+    held_out: Examples
     sources: list[SourceRecord]
     train_left_out: int
     held_out_left_out: int
@@ -104,24 +105,26 @@ def prepare(
     length = min(config.train.max_length, context or config.train.max_length)
     if length < config.train.max_length:
         progress.warn(f"{pins.base.repo} reads at most {length} tokens: rows are cut there, before train.max_length")
-    sources = _read(config, places, tokenizer, length, progress)
+    pinned = _pin_of_each(config, pins)
+    sources = _read(config, pinned, places, tokenizer, length, progress)
     labels = _common_labels(sources)
-    train_rows, held_out_rows = split(config, sources)
-    remaining = without_repeats(config.screen, sources, train_rows, held_out_rows)
+    rows = AllRows(sources)
+    train_rows, held_out_rows = split(config, rows)
+    remaining = without_repeats(config.screen, rows, train_rows, held_out_rows)
     train, held_out = remaining.train, remaining.held_out
-    order = drawing_order(config, train)
+    order = drawing_order(config, rows, train)
     limit = min(config.evaluate.max_items or len(held_out), len(held_out))
-    measured = random.Random(config.evaluate.seed).sample(held_out, limit)  # noqa: S311 - no secret
+    measured = random.Random(config.evaluate.seed).sample(range(len(held_out)), limit)  # noqa: S311 - no secret
     mixed = config.rows.mix == "interleave"
-    trained = Counter(source for source, _ in order)
+    trained = [len(own) for own in rows.by_source(np.sort(order))] if mixed else [None] * len(sources)
     return Prepared(
-        train=[train[source][row].example for source, row in order],
-        held_out=[kept.example for kept in measured],
+        train=rows.examples(order),
+        held_out=rows.examples(held_out[measured]),
         sources=[
-            _source_record(config.data[number], pin, place, source, trained[number] if mixed else None)
-            for number, (pin, place, source) in enumerate(zip(_pin_of_each(config, pins), places, sources, strict=True))
+            _source_record(entry, pin, place, source, count)
+            for entry, pin, place, source, count in zip(config.data, pinned, places, sources, trained, strict=True)
         ],
-        train_left_out=sum(len(rows) for rows in train) - len(set(order)),
+        train_left_out=len(train) - len(np.unique(order)) if mixed else 0,
         held_out_left_out=len(held_out) - len(measured),
         max_length=length,
         split_method=split_method(config),
@@ -146,28 +149,37 @@ def _planted(config: TuneConfig, labels: LabelSet | None, tokenizer: "PreTrained
 
 def _read(
     config: TuneConfig,
+    pins: Sequence[Pin | None],
     places: Sequence[Path],
     tokenizer: "PreTrainedTokenizerBase",
     length: int,
     progress: Progress,
 ) -> list[Source]:
     sources = []
-    with progress.task("Reading the data", len(config.data)) as task:
-        for entry, place in zip(config.data, places, strict=True):
-            source = read_source(entry, place, entry.label, tokenizer, length, config.screen)
-            chosen = source.format
-            if chosen.inferred:
-                columns = ", ".join(chosen.columns.values())
-                progress.say(f"{entry.label}: no format is stated, and the columns ({columns}) look like {chosen.kind}")
-            for warning in source.warnings:
-                progress.warn(warning)
-            source.screen.say(entry.label, progress)
-            source.screen.require_allowed(entry.label)
-            source.require_usable(config.rows.max_dropped)
-            for line in source.tally.lines():
-                progress.warn(f"{entry.label}: left out {line}")
-            sources.append(source)
-            task.advance(note=f"{entry.label}: {len(source.kept)} of {source.rows} rows kept")
+    for entry, pin, place in zip(config.data, pins, places, strict=True):
+        source = read_source(
+            entry,
+            place,
+            entry.label,
+            tokenizer,
+            length,
+            config.screen,
+            seed=config.evaluate.seed,
+            workers=config.rows.workers,
+            pin=pin,
+            progress=progress,
+        )
+        chosen = source.format
+        if chosen.inferred:
+            columns = ", ".join(chosen.columns.values())
+            progress.say(f"{entry.label}: no format is stated, and the columns ({columns}) look like {chosen.kind}")
+        for warning in source.warnings:
+            progress.warn(warning)
+        source.screen.say(entry.label, progress)
+        source.require_usable(config.rows.max_dropped)
+        for line in source.tally.lines():
+            progress.warn(f"{entry.label}: left out {line}")
+        sources.append(source)
     return sources
 
 
@@ -218,7 +230,7 @@ def _source_record(
         chat_template=None if source.chat_template is None else sha256_bytes(source.chat_template.encode()),
         loss_on=source.format.loss_on,
         rows=source.rows,
-        kept=len(source.kept),
+        kept=int(source.stays.sum()),
         dropped=source.tally.dropped(),
         first_dropped=source.tally.first_rows(),
         trained=trained,
@@ -228,13 +240,13 @@ def _source_record(
     )
 
 
-def _count(examples: Sequence[Example], left_out: int, labels: LabelSet | None) -> SplitRecord:
-    classes: Counter[int] = Counter(label for example in examples for label in example.labels) if labels else Counter()
+def _count(examples: Examples, left_out: int, labels: LabelSet | None) -> SplitRecord:
+    classes = examples.label_counts(len(labels.names)) if labels else ()
     return SplitRecord(
         rows=len(examples),
-        tokens=sum(len(example.input_ids) for example in examples),
-        learnt=None if labels else sum(example.learnt for example in examples),
-        truncated=sum(example.truncated for example in examples),
+        tokens=int(examples.lengths.sum()),
+        learnt=None if labels else int(examples.learnt.sum()),
+        truncated=int(examples.truncated.sum()),
         left_out=left_out,
-        classes={name: classes[number] for number, name in enumerate(labels.names)} if labels else {},
+        classes={name: int(count) for name, count in zip(labels.names, classes, strict=True)} if labels else {},
     )

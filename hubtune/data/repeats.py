@@ -1,13 +1,16 @@
 """Finds the rows that repeat others, and leaves out those that the config says, once it is known what is held out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+
+import numpy as np
 
 from hubtune.config.screening import COPY_KINDS, CopyKind, ScreenConfig
 from hubtune.data.faults import Reason
+from hubtune.data.parts import AllRows
 from hubtune.data.screening.copies import Side, contamination
 from hubtune.data.screening.rows import Count
-from hubtune.data.source import Kept, Source
+from hubtune.data.store import Array
 from hubtune.errors import EmptySplitError, ScreeningError
 
 _REASONS: dict[CopyKind, Reason] = {
@@ -22,57 +25,54 @@ _NAMES: dict[CopyKind, str] = {
 }
 
 
-Owned = tuple[int, Kept]
-"""The place of a data set, and a row of it."""
-
-
 @dataclass(frozen=True)
 class Remaining:
-    """What is left to train on, of each data set, and what is held out.
+    """What is left to train on, and what is held out.
 
     Attributes:
+        train: Places of rows, going up; `held_out` too.
         counts: What was found, by kind; `hits` of contamination are the rows to train on, `rows` the held-out ones.
     """
 
-    train: list[list[Kept]]
-    held_out: list[Kept]
+    train: Array
+    held_out: Array
     counts: dict[CopyKind, Count]
 
 
-def without_repeats(
-    config: ScreenConfig, sources: Sequence[Source], train: Sequence[Sequence[Kept]], held_out: Sequence[Kept]
-) -> Remaining:
+def without_repeats(config: ScreenConfig, rows: AllRows, train: Array, held_out: Array) -> Remaining:
     """Finds rows that repeat others.
 
     Duplicates are looked for among the rows to train on and among those held out; the first of them stays. A row to
     train on that repeats a held-out one is contamination, and it is the row to train on that goes.
 
+    Args:
+        config: What to do with them.
+        rows: The rows of all data sets.
+        train: Places of the rows to train on, going up.
+        held_out: Places of the held-out rows, going up.
+
     Raises:
         ScreeningError: There are some of a kind that the config refuses.
         EmptySplitError: Nothing would be left to train on.
     """
-    learnt = [(number, kept) for number, rows in enumerate(train) for kept in rows]
-    owners = {id(kept): number for number, source in enumerate(sources) for kept in source.kept}
-    measured = [(owners[id(kept)], kept) for kept in held_out]
-    sides = Side([kept.own for _, kept in learnt]), Side([kept.own for _, kept in measured])
-    across = contamination(*sides)
-    found = _within(sides, (learnt, measured)) | {"contamination": [learnt[place] for place in across.train]}
-    _require_allowed(config, sources, found)
-    gone: set[int] = set()
+    learnt, measured = Side(_Traces(rows, train)), Side(_Traces(rows, held_out))
+    across = contamination(learnt, measured)
+    found = _within(learnt, train, measured, held_out) | {"contamination": train[across.train]}
+    _require_allowed(config, rows, found)
+    gone = np.empty(0, dtype=np.int64)
     counts = {}
     for kind in COPY_KINDS:
-        dropped = [pair for pair in found[kind] if id(pair[1]) not in gone] if config.copies(kind) == "drop" else []
-        for number, source in enumerate(sources):
-            source.leave_out([kept for owner, kept in dropped if owner == number], _REASONS[kind])
-        gone |= {id(kept) for _, kept in dropped}
-        rows = len(across.held_out) if kind == "contamination" else len(found[kind])
-        counts[kind] = Count(rows=rows, hits=len(found[kind]), dropped=len(dropped))
+        dropped = np.setdiff1d(found[kind], gone) if config.copies(kind) == "drop" else gone[:0]
+        rows.leave_out(dropped, _REASONS[kind])
+        gone = np.union1d(gone, dropped)
+        several = len(across.held_out) if kind == "contamination" else len(found[kind])
+        counts[kind] = Count(rows=several, hits=len(found[kind]), dropped=len(dropped))
     remaining = Remaining(
-        train=[[kept for kept in rows if id(kept) not in gone] for rows in train],
-        held_out=[kept for kept in held_out if id(kept) not in gone],
+        train=train[~np.isin(train, gone)] if len(gone) else train,
+        held_out=held_out[~np.isin(held_out, gone)] if len(gone) else held_out,
         counts=counts,
     )
-    if not any(remaining.train):
+    if not len(remaining.train):
         raise EmptySplitError(
             "Every row to train on repeats held-out text.",
             hint="Hold out other rows, or let them be with `screen.contamination: report`.",
@@ -80,30 +80,63 @@ def without_repeats(
     return remaining
 
 
-def _within(sides: Sequence[Side], rows: Sequence[Sequence[Owned]]) -> dict[CopyKind, list[Owned]]:
-    found: dict[CopyKind, list[Owned]] = {"duplicates": [], "near_duplicates": []}
-    for side, own in zip(sides, rows, strict=True):
-        copies = side.copies()
-        found["duplicates"] += [own[place] for place in copies.duplicates]
-        found["near_duplicates"] += [own[place] for place in copies.near_duplicates]
-    return found
+def _within(learnt: Side, train: Array, measured: Side, held_out: Array) -> dict[CopyKind, Array]:
+    one, other = learnt.copies(), measured.copies()
+    return {
+        "duplicates": np.union1d(train[one.duplicates], held_out[other.duplicates]),
+        "near_duplicates": np.union1d(train[one.near_duplicates], held_out[other.near_duplicates]),
+    }
 
 
-def _require_allowed(
-    config: ScreenConfig, sources: Sequence[Source], found: Mapping[CopyKind, Sequence[Owned]]
-) -> None:
-    refused = [kind for kind in COPY_KINDS if config.copies(kind) == "refuse" and found[kind]]
+@dataclass(frozen=True)
+class _Traces:
+    """The traces of the rows at some places, which go up."""
+
+    rows: AllRows
+    places: Array
+
+    def digests(self) -> Array:
+        return self.rows.column("own_digest")[self.places]
+
+    def sketches(self, places: Array) -> Array:
+        wanted = self.places[places]
+        if len(self.rows.sources) == 1:
+            return self.rows.sources[0].store.sketches(wanted)
+        found = np.empty((len(wanted), 128), dtype=np.uint32)
+        owners = np.searchsorted(self.rows.starts, wanted, side="right") - 1
+        for number in np.unique(owners):
+            chosen = owners == number
+            found[chosen] = self.rows.sources[number].store.sketches(wanted[chosen] - self.rows.starts[number])
+        return found
+
+    def runs(self) -> Iterator[tuple[Array, Array]]:
+        for source, before in zip(self.rows.sources, self.rows.starts, strict=False):
+            for start, borders, keys in source.store.lists("runs"):
+                first = int(before) + start
+                at, end = np.searchsorted(self.places, [first, first + len(borders) - 1])
+                own = self.places[at:end] - first
+                sizes = np.diff(borders)
+                chosen = np.zeros(len(sizes), dtype=bool)
+                chosen[own] = True
+                yield np.repeat(np.arange(at, end), sizes[own]), keys[np.repeat(chosen, sizes)]
+
+
+def _require_allowed(config: ScreenConfig, rows: AllRows, found: Mapping[CopyKind, Array]) -> None:
+    refused = [kind for kind in COPY_KINDS if config.copies(kind) == "refuse" and len(found[kind])]
     if refused:
         raise ScreeningError(
             "Rows repeat others, and the config refuses to train on them.",
-            details=[_line(kind, sources, found[kind]) for kind in refused],
+            details=[_line(kind, rows, found[kind]) for kind in refused],
             hint="Take them out of the data, or choose with "
             + ", ".join(f"`screen.{kind}: drop`" for kind in refused)
             + " (or report) what becomes of such rows.",
         )
 
 
-def _line(kind: CopyKind, sources: Sequence[Source], found: Sequence[Owned]) -> str:
-    owner, first = min(found, key=lambda pair: (pair[0], pair[1].row))
-    rows = "1 row repeats" if len(found) == 1 else f"{len(found):,} rows repeat"
-    return f"{rows} {_NAMES[kind]}, first row {first.row:,} of {sources[owner].name}"
+def _line(kind: CopyKind, rows: AllRows, found: Array) -> str:
+    source, own = next(
+        (source, own) for source, own in zip(rows.sources, rows.by_source(found), strict=True) if len(own)
+    )
+    first = int(source.store.column("row")[own].min())
+    several = "1 row repeats" if len(found) == 1 else f"{len(found):,} rows repeat"
+    return f"{several} {_NAMES[kind]}, first row {first:,} of {source.name}"

@@ -1,23 +1,25 @@
 """Reads the rows of a pinned data set from its snapshot's folder, offline, without running anything that is in it."""
 
 import errno
+import itertools
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.config.data import DataConfig
-from hubtune.data.json_lines import Line, columns_of, read_lines
+from hubtune.data.json_lines import JsonLines, Line
 from hubtune.errors import DataError, EmptySplitError, SplitNotFoundError
 from hubtune.records.base import disk_errors
 
 if TYPE_CHECKING:
-    from datasets import Dataset, DatasetBuilder
+    from datasets import Dataset, DatasetBuilder, Features
 
 _ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst", ".7z", ".rar")
 _READABLE = (".jsonl", ".json", ".ndjson", ".csv", ".tsv", ".parquet", ".arrow")
-_BATCH = 1000
+BATCH = 1000
 # What reads a local file, by how its name ends.
 _READERS = {
     **dict.fromkeys((".jsonl", ".json", ".ndjson"), "json"),
@@ -33,25 +35,18 @@ class Rows:
         columns: The names of the columns.
         nested: Those that hold lists or mappings, and what: the name of the kind.
         class_names: The class names of those that hold ids of classes, by column.
+        total: How many rows there are; None where that shows at their end.
     """
 
     columns: list[str]
     nested: Mapping[str, str]
     class_names: Mapping[str, tuple[str, ...]]
-    _rows: "Dataset | list[Line]"
-
-    def __len__(self) -> int:
-        return len(self._rows)
+    total: int | None
+    _read: Callable[[Sequence[str]], Iterator[list[Line]]]
 
     def batches(self, wanted: Sequence[str]) -> Iterator[list[Line]]:
         """Gives the rows, some at a time, with the wanted columns alone; None for a row that could not be parsed."""
-        if isinstance(self._rows, list):
-            for start in range(0, len(self._rows), _BATCH):
-                some = self._rows[start : start + _BATCH]
-                yield [None if row is None else {column: row.get(column) for column in wanted} for row in some]
-            return
-        for batch in self._rows.select_columns(list(wanted)).iter(_BATCH):
-            yield [dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]
+        return self._read(wanted)
 
 
 def read_rows(place: Path, entry: DataConfig, source: str, split: str | None = None) -> Rows:
@@ -70,7 +65,7 @@ def read_rows(place: Path, entry: DataConfig, source: str, split: str | None = N
     """
     split = split or entry.split
     rows = _part(_load(place, entry, source, split), split, source)
-    if len(rows) == 0:
+    if rows.total == 0:
         raise _empty(source, split)
     return rows
 
@@ -84,7 +79,7 @@ def splits_of(folder: Path, name: str | None, source: str) -> list[str]:
     return sorted(_load(folder, DataConfig(repo=source, name=name), source, "train"))
 
 
-def _load(place: Path, entry: DataConfig, source: str, split: str) -> "Mapping[str, Dataset | list[Line]]":
+def _load(place: Path, entry: DataConfig, source: str, split: str) -> "Mapping[str, Dataset | JsonLines]":
     import datasets
     from datasets.exceptions import DatasetGenerationError
 
@@ -163,16 +158,16 @@ def _files(builder: "DatasetBuilder") -> dict[str, list[str]]:
     return {str(split): [str(name) for name in names] for split, names in found.items()}
 
 
-def _line_by_line(builder: "DatasetBuilder | None") -> dict[str, list[Line]] | None:
+def _line_by_line(builder: "DatasetBuilder | None") -> dict[str, JsonLines] | None:
     files = _files(builder) if builder is not None else {}
     every = [name for names in files.values() for name in names]
     if not every or not all(name.endswith((".jsonl", ".json", ".ndjson")) for name in every):
         return None
-    found = {split: read_lines([Path(name) for name in names]) for split, names in files.items()}
+    found = {split: JsonLines.look_at([Path(name) for name in names]) for split, names in files.items()}
     return None if None in found.values() else {split: rows for split, rows in found.items() if rows is not None}
 
 
-def _part(found: "Mapping[str, Dataset | list[Line]]", wanted: str, source: str) -> Rows:
+def _part(found: "Mapping[str, Dataset | JsonLines]", wanted: str, source: str) -> Rows:
     import datasets
 
     names = [part.strip().partition("[")[0] for part in wanted.split("+")]
@@ -190,24 +185,43 @@ def _part(found: "Mapping[str, Dataset | list[Line]]", wanted: str, source: str)
         raise SplitNotFoundError(
             f"{source} has no part {wanted!r}: {error}", hint="Count from 0, such as train[:100] or train[10%:20%]."
         ) from error
-    lines = [line for rows in chosen if isinstance(rows, list) for line in rows]
+    lines = [rows for rows in chosen if isinstance(rows, JsonLines)]
     if lines:
-        return Rows(columns_of(lines), {}, {}, lines)
-    parsed = [rows for rows in chosen if not isinstance(rows, list)]
+        columns = list(dict.fromkeys(column for rows in lines for column in rows.columns))
+        return Rows(columns, {}, {}, sum(len(rows) for rows in lines), partial(_batches_of_lines, lines))
+    parsed = [rows for rows in chosen if not isinstance(rows, JsonLines)]
     whole: Dataset = parsed[0] if len(parsed) == 1 else datasets.concatenate_datasets(parsed)
-    features = whole.features
+    return described(whole.features, len(whole), partial(_batches, whole))
+
+
+def described(features: "Features", total: int | None, read: Callable[[Sequence[str]], Iterator[list[Line]]]) -> Rows:
+    """Returns rows with what their features say of the columns."""
+    import datasets
+
     flat = (datasets.Value, datasets.ClassLabel, datasets.Json)
     return Rows(
-        columns=list(whole.column_names),
+        columns=list(features),
         nested={name: type(kind).__name__ for name, kind in features.items() if not isinstance(kind, flat)},
         class_names={name: _class_names(kind) for name, kind in features.items() if _class_names(kind)},
-        _rows=whole,
+        total=total,
+        _read=read,
     )
 
 
-def _cut(rows: "Dataset | list[Line]", start: int, end: int | None) -> "Dataset | list[Line]":
-    if isinstance(rows, list):
-        return rows[start:end]
+def _batches(rows: "Dataset", wanted: Sequence[str]) -> Iterator[list[Line]]:
+    for batch in rows.select_columns(list(wanted)).iter(BATCH):
+        yield [dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]
+
+
+def _batches_of_lines(parts: Sequence[JsonLines], wanted: Sequence[str]) -> Iterator[list[Line]]:
+    lines = itertools.chain(*parts)
+    while some := list(itertools.islice(lines, BATCH)):
+        yield [None if row is None else {column: row.get(column) for column in wanted} for row in some]
+
+
+def _cut(rows: "Dataset | JsonLines", start: int, end: int | None) -> "Dataset | JsonLines":
+    if isinstance(rows, JsonLines):
+        return rows.part(start, len(rows) if end is None else end)
     whole = start == 0 and end in (None, len(rows))
     return rows if whole else rows.select(range(start, len(rows) if end is None else end))
 

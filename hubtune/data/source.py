@@ -1,48 +1,35 @@
 """One data set, from its rows to examples: every row becomes an example or is counted with the reason why not."""
 
+import contextlib
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
 
 from hubtune.config.data import DataConfig
 from hubtune.config.screening import ScreenConfig
-from hubtune.data.faults import Reason, RowFaultError, Tally
+from hubtune.data import cache
+from hubtune.data.encoding import Batch, RowEncoder
+from hubtune.data.faults import Reason, Tally
 from hubtune.data.formats.chat import ChatWriter
 from hubtune.data.formats.choice import RowFormat, choose_format
-from hubtune.data.formats.classes import LabelSet, classify, find_labels
-from hubtune.data.formats.conversations import read_conversation
-from hubtune.data.formats.texts import write_text
-from hubtune.data.json_lines import Line
-from hubtune.data.pieces import Classified, Written
+from hubtune.data.formats.classes import LabelSet, find_labels
+from hubtune.data.glue import Glue
 from hubtune.data.rows import Rows, read_rows
-from hubtune.data.screening.rows import Looked, RowScreen, own_text
-from hubtune.data.tokens import Encoder, Example
-from hubtune.errors import DataError, EmptySplitError, TooManyDroppedError
+from hubtune.data.screening.rows import Count, RowScreen
+from hubtune.data.store import ROWS_FILE, Array, Examples, Store, Writer
+from hubtune.data.workers import encode_all, worker_count
+from hubtune.errors import DataError, EmptySplitError, ScreeningError, TooManyDroppedError
+from hubtune.records.base import require_room, sha256_file
+from hubtune.records.pins import Pin
+from hubtune.records.progress import Progress
+from hubtune.records.rows import EncodedRecord, LeftOutRecord, ScreenedRecord
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-Parsed = Written | Classified | RowFaultError
-
-
-@dataclass(frozen=True)
-class Kept:
-    """A row that is used.
-
-    Attributes:
-        row: Its number, from 1; the rows of a held-out split are counted on after the others.
-        group: The value that decides on which side the row falls, where rows are held out by groups.
-        held_out: Whether it comes from a split that is held out.
-        own: The words of the row alone, without those that a template gives to every row.
-    """
-
-    example: Example
-    row: int
-    group: str | None
-    held_out: bool
-    own: str
 
 
 @dataclass
@@ -51,6 +38,8 @@ class Source:
 
     Attributes:
         rows: Rows read. It equals the kept rows and those in the tally.
+        store: The rows that could be used.
+        stays: Which of them are still used, shape (stored rows,).
         labels: The classes, where the rows are to be classified.
         chat_template: The template that wrote the rows, where one did.
         prompt: An example of what to ask the tuned model.
@@ -60,32 +49,40 @@ class Source:
     name: str
     format: RowFormat
     rows: int
+    store: Store
+    stays: Array
     screen: RowScreen
-    kept: list[Kept] = field(default_factory=list)
-    tally: Tally = field(default_factory=Tally)
-    labels: LabelSet | None = None
-    chat_template: str | None = None
-    prompt: str | None = None
-    warnings: list[str] = field(default_factory=list)
+    tally: Tally
+    labels: LabelSet | None
+    chat_template: str | None
+    prompt: str | None
+    warnings: list[str]
+
+    @property
+    def kept(self) -> Examples:
+        """The examples of the rows that are still used."""
+        return Examples((self.store,), np.flatnonzero(self.stays))
+
+    @property
+    def numbers(self) -> Array:
+        """The numbers of the kept rows in the source, from 1; those of a held-out split are counted on."""
+        return self.store.column("row")[self.stays]
 
     @property
     def fingerprint(self) -> str:
         """The sha256 over the kept rows' texts in order, each with its length in bytes before it."""
         digest = hashlib.sha256()
-        for kept in self.kept:
-            content = kept.example.text.encode()
+        for text in self.store.texts(self.stays):
+            content = text.encode()
             digest.update(b"%d:" % len(content))
             digest.update(content)
         return digest.hexdigest()
 
-    def leave_out(self, copies: Sequence[Kept], reason: Reason) -> None:
-        """Takes rows out that repeat others."""
-        if not copies:
-            return
-        rows = {copy.row for copy in copies}
-        self.kept = [kept for kept in self.kept if kept.row not in rows]
-        for row in sorted(rows):
-            self.tally.add(RowFaultError(reason), row)
+    def leave_out(self, places: Array, reason: Reason) -> None:
+        """Takes rows out that repeat others, by their places in the store."""
+        if len(places):
+            self.stays[places] = False
+            self.tally.add_several(reason, len(places), int(self.store.column("row")[places].min()))
 
     def require_usable(self, most: float) -> None:
         """Refuses a data set of whose rows too many cannot be used.
@@ -94,7 +91,7 @@ class Source:
             EmptySplitError: None can.
             TooManyDroppedError: More than the share `most` cannot.
         """
-        if not self.kept:
+        if not self.stays.any():
             raise EmptySplitError(
                 f"No row of {self.name} can be used.",
                 details=self.tally.lines(),
@@ -118,8 +115,13 @@ def read_source(
     tokenizer: "PreTrainedTokenizerBase",
     max_length: int,
     screen: ScreenConfig,
+    *,
+    seed: int = 0,
+    workers: int | Literal["auto"] = "auto",
+    pin: Pin | None = None,
+    progress: Progress | None = None,
 ) -> Source:
-    """Reads, writes and encodes one data set.
+    """Reads, writes and encodes one data set, or finds it in the cache, encoded before.
 
     Args:
         entry: Its part of the config.
@@ -128,121 +130,139 @@ def read_source(
         tokenizer: The base model's.
         max_length: The most tokens of a row.
         screen: What to do with rows that hold personal data or secrets.
+        seed: Of the split.
+        workers: In how many processes.
+        pin: Its pin, where it has one.
+        progress: Told of the rows.
 
     Raises:
         DataError: It cannot be used; the subclass and the message say why.
+        ScreeningError: It holds what the config refuses; then its rows are not kept in the cache.
         ConfigError: Its rows are conversations, and there is no chat template.
     """
+    key = cache.key_of(entry, pin, place, tokenizer, max_length, screen, seed)
+    found = cache.find(key)
+    if found is not None:
+        if progress is not None:
+            progress.say(f"{name}: its {found[0].rows:,} rows were encoded before, and are taken from the cache")
+        return _source(name, screen, *found)
     parts = [(read_rows(place, entry, name), False)]
     if entry.held_out_split is not None:
         parts.append((read_rows(place, entry, name, entry.held_out_split), True))
     chosen = choose_format(entry, parts[0][0].columns, name)
     for rows, _ in parts:
         _check_columns(rows, chosen, entry, name)
-    source = Source(name, chosen, rows=sum(len(rows) for rows, _ in parts), screen=RowScreen.make(screen))
-    parse = _parser(source, entry, [rows for rows, _ in parts], tokenizer)
-    encoder = Encoder(tokenizer, max_length, source.chat_template)
-    wanted = list(dict.fromkeys([*chosen.wanted, *([entry.group_by] if entry.group_by else [])]))
-    glued = Glue()
-    number = 0
-    for rows, held_out in parts:
-        for batch in rows.batches(wanted):
-            looked = [source.screen.look(line, chosen.content) for line in batch]
-            examples = _encode(encoder, [_parsed(row, parse, glued) for row in looked])
-            for line, row, example in zip(batch, looked, examples, strict=True):
-                number += 1
-                counted = example if isinstance(example, RowFaultError) else source.screen.count(example, row, number)
-                if isinstance(counted, RowFaultError):
-                    source.tally.add(counted, number)
-                    continue
-                group = None if entry.group_by is None else _group(line, entry.group_by)
-                source.kept.append(Kept(counted, number, group, held_out, own_text(row.line, chosen.content)))
-    source.prompt = glued.prompt
-    source.warnings += glued.warnings(name)
-    return source
+    chat = chosen.kind == "chat"
+    encoder = RowEncoder(
+        format=chosen,
+        writer=ChatWriter.make(tokenizer, entry.chat_template, chosen.loss_on, name) if chat else None,
+        labels=_label_set(entry, chosen, [rows for rows, _ in parts], name),
+        group_by=entry.group_by,
+        tokenizer=tokenizer,
+        max_length=max_length,
+        screen=screen,
+        seed=seed,
+    )
+    job = _Encoding(name, encoder, parts, workers, progress)
+    return _source(name, screen, *cache.make(key, job.write))
 
 
-@dataclass
-class Glue:
-    """Looks at where prompts end and responses begin, and keeps the first prompt."""
+@dataclass(frozen=True)
+class _Encoding:
+    """The encoding of one data set."""
 
-    prompt: str | None = None
-    spaces: int = 0
-    touching: int = 0
+    name: str
+    encoder: RowEncoder
+    parts: Sequence[tuple[Rows, bool]]
+    workers: int | Literal["auto"]
+    progress: Progress | None
 
-    def look(self, row: Written, *, showable: bool) -> None:
-        """Looks at one row."""
-        if showable:
-            self.prompt = self.prompt or row.prompt
-        if row.turns:
-            return
-        for before, after in zip(row.pieces, row.pieces[1:], strict=False):
-            if after.response and not before.response:
-                self.spaces += before.text.endswith(" ")
-                self.touching += before.text[-1].isalnum() and after.text[0].isalnum()
+    def write(self, folder: Path) -> EncodedRecord:
+        """Writes the rows into a folder and returns what is known of them."""
+        screen, tally, glue = RowScreen.make(self.encoder.screen), Tally(), Glue()
+        totals = [rows.total for rows, _ in self.parts]
+        total = None if None in totals else sum(known for known in totals if known is not None)
+        writer = Writer(folder / ROWS_FILE)
+        lines = 0
+        with _task(self.progress, f"Reading {self.name}", total) as advance:
+            for some in encode_all(self.encoder, self._batches(), worker_count(self.workers, total)):
+                if lines == 0 and total is not None:
+                    require_room(folder, some.rows.nbytes * total // max(1, some.lines), "move the cache with HF_HOME")
+                lines += some.lines
+                writer.write(some.rows)
+                tally.merge(some.tally)
+                screen.add(some.screen)
+                glue.add(some.glue)
+                advance(some.lines)
+        writer.close()
+        _require_allowed(screen, self.name, self.progress)
+        chosen, labels, path = self.encoder.format, self.encoder.labels, folder / ROWS_FILE
+        return EncodedRecord(
+            rows=lines,
+            kept=writer.rows,
+            format=chosen.kind,
+            columns=dict(chosen.columns),
+            template=chosen.template,
+            loss_on=chosen.loss_on,
+            inferred=chosen.inferred,
+            labels=None if labels is None else list(labels.names),
+            several_labels=labels is not None and labels.several,
+            chat_template=None if self.encoder.writer is None else self.encoder.writer.template,
+            prompt=glue.prompt,
+            warnings=glue.warnings(self.name),
+            left_out=[
+                LeftOutRecord(reason=reason.name, count=count, first=tally.first[reason], detail=tally.details[reason])
+                for reason, count in tally.counts.items()
+            ],
+            screened_rows=screen.rows,
+            screened=[ScreenedRecord(kind=kind, **vars(count)) for kind, count in screen.counts.items()],
+            size=path.stat().st_size,
+            sha256=sha256_file(path),
+        )
 
-    def warnings(self, name: str) -> list[str]:
-        """Returns what to look at."""
-        found = []
-        if self.spaces:
-            found.append(
-                f"{name}: in {self.spaces:,} rows the prompt ends with a space, which most tokenizers make part of the "
-                "response's first token; let the response begin with it, and ask without it"
-            )
-        if self.touching:
-            found.append(
-                f"{name}: in {self.touching:,} rows nothing stands between prompt and completion; "
-                'a `template` such as "{prompt}\\n{completion}" puts something there'
-            )
-        return found
-
-
-def _parsed(looked: Looked, parse: Callable[[Mapping[str, object]], Parsed], glued: Glue) -> Parsed:
-    if looked.line is None:
-        return RowFaultError(Reason.NOT_JSON)
-    try:
-        row = parse(looked.line)
-    except RowFaultError as fault:
-        return fault
-    if isinstance(row, Written):
-        # The record and the card show the prompt.
-        glued.look(row, showable=not looked.hits)
-    return row
-
-
-def _encode(encoder: Encoder, rows: Sequence[Parsed]) -> Iterator[Example | RowFaultError]:
-    written = iter(encoder.encode([row for row in rows if isinstance(row, Written)]))
-    classified = iter(encoder.classify([row for row in rows if isinstance(row, Classified)]))
-    for row in rows:
-        if isinstance(row, RowFaultError):
-            yield row
-        else:
-            yield next(written) if isinstance(row, Written) else next(classified)
-
-
-def _parser(
-    source: Source, entry: DataConfig, parts: Sequence[Rows], tokenizer: "PreTrainedTokenizerBase"
-) -> Callable[[Mapping[str, object]], Parsed]:
-    chosen = source.format
-    if chosen.kind == "chat":
-        writer = ChatWriter.make(tokenizer, entry.chat_template, chosen.loss_on, source.name)
-        source.chat_template = writer.template
-        return lambda row: writer.write(read_conversation(row, chosen.columns))
-    if chosen.kind == "classification":
-        labels = source.labels = _label_set(entry, chosen.columns["label"], parts, source.name)
-        return lambda row: classify(row, chosen, labels)
-    return lambda row: write_text(row, chosen)
+    def _batches(self) -> Iterator[Batch]:
+        first = 1
+        for rows, held_out in self.parts:
+            for lines in rows.batches(self.encoder.wanted):
+                yield Batch(lines, first, held_out)
+                first += len(lines)
 
 
-def _label_set(entry: DataConfig, column: str, parts: Sequence[Rows], name: str) -> LabelSet:
-    values = [
+def _source(name: str, screen: ScreenConfig, record: EncodedRecord, store: Store) -> Source:
+    tally = Tally()
+    for left_out in record.left_out:
+        tally.add_several(Reason[left_out.reason], left_out.count, left_out.first, left_out.detail)
+    screened = RowScreen.make(screen)
+    screened.rows = record.screened_rows
+    for found in record.screened:
+        screened.counts[found.kind] = Count(**found.model_dump(exclude={"kind"}))
+    return Source(
+        name=name,
+        format=RowFormat(record.format, record.columns, record.template, record.loss_on, record.inferred),
+        rows=record.rows,
+        store=store,
+        stays=np.ones(len(store), dtype=bool),
+        screen=screened,
+        tally=tally,
+        labels=None if record.labels is None else LabelSet(tuple(record.labels), record.several_labels),
+        chat_template=record.chat_template,
+        prompt=record.prompt,
+        warnings=list(record.warnings),
+    )
+
+
+def _label_set(entry: DataConfig, chosen: RowFormat, parts: Sequence[Rows], name: str) -> LabelSet | None:
+    """Returns the classes of rows to classify; None for other rows."""
+    if chosen.kind != "classification":
+        return None
+    column = chosen.columns["label"]
+    found = find_labels(
         line[column]
         for rows in parts
         for batch in rows.batches([column])
         for line in batch
         if line is not None and line[column] is not None
-    ]
-    found = find_labels(values)
+    )
     names = tuple(entry.labels or parts[0].class_names.get(column, ())) or found.names
     if len(names) < 2:
         raise DataError(
@@ -268,7 +288,20 @@ def _check_columns(rows: Rows, chosen: RowFormat, entry: DataConfig, name: str) 
             )
 
 
-def _group(line: Line, column: str) -> str | None:
-    """Returns the row's group; a row without one falls by its text."""
-    value = None if line is None else line[column]
-    return str(value) if value is not None and str(value).strip() else None
+def _require_allowed(screen: RowScreen, name: str, progress: Progress | None) -> None:
+    try:
+        screen.require_allowed(name)
+    except ScreeningError:
+        # The rest of what was found would never be said.
+        if progress is not None:
+            screen.say(name, progress)
+        raise
+
+
+@contextlib.contextmanager
+def _task(progress: Progress | None, label: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    if progress is None:
+        yield lambda _: None
+        return
+    with progress.task(label, total or 0) as task:
+        yield task.advance

@@ -7,7 +7,12 @@ those are found, so that training never sees one.
 
 import hashlib
 import unicodedata
-from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
 
 _PLACES = 2**48
 METHOD = "sha256 of the seed and the row's text, without case, punctuation and spacing"
@@ -15,40 +20,71 @@ GROUP_METHOD = "sha256 of the seed and the group's value, without case, punctuat
 GIVEN_METHOD = "the data set's own split"
 
 
+class _Spacing(dict[int, str]):
+    """What each character becomes, found out once for each: a space in place of punctuation, spacing and controls."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        self[code] = " " if unicodedata.category(character)[0] in "PZC" else character
+        return self[code]
+
+
+_SPACING = _Spacing()
+
+
 def fold(text: str) -> str:
     """Returns the text in lower case with punctuation and spacing reduced to single spaces.
 
     That is what two duplicates have in common. Letters, marks, digits and symbols of every script stay.
     """
-    kept = (" " if unicodedata.category(character)[0] in "PZC" else character for character in _normal(text))
-    return " ".join("".join(kept).split())
+    return " ".join(_normal(text).translate(_SPACING).split())
 
 
 def _normal(text: str) -> str:
+    if text.isascii():
+        return text.lower()
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
-def held_out_mask(texts: Sequence[str], share: float, seed: int) -> list[bool]:
-    """Tells for each text whether it is held out.
-
-    About `share` of the distinct texts are. Where none would be, the one with the lowest hash is, so that a small data
-    set has something to be measured on; where all would be, the one with the highest is not.
-    """
-    places = [_place(fold(text), seed) for text in texts]
-    distinct = sorted(set(places))
-    if len(distinct) < 2:
-        return [False] * len(texts)
-    threshold = min(max(int(share * _PLACES), distinct[0] + 1), distinct[-1])
-    return [place < threshold for place in places]
+def text_digest(folded: str) -> bytes:
+    """Returns 16 bytes that a folded text has in common with its copies alone."""
+    return hashlib.sha256(folded.encode()).digest()[:16]
 
 
-def copies_of_held_out(texts: Sequence[str], mask: Sequence[bool]) -> list[bool]:
-    """Tells for each text whether it is on the side of the training although the same text is held out."""
-    folded = [fold(text) for text in texts]
-    held = {text for text, out in zip(folded, mask, strict=True) if out}
-    return [not out and text in held for text, out in zip(folded, mask, strict=True)]
-
-
-def _place(folded: str, seed: int) -> int:
+def draw(folded: str, seed: int) -> int:
+    """Returns a number from 0 to 2**48 that decides on which side a folded text or group falls."""
     digest = hashlib.sha256(f"{seed}\0{folded}".encode()).digest()
     return int.from_bytes(digest[:6])
+
+
+def held_out_mask(draws: "Array", share: float) -> "Array":
+    """Tells for each row whether it is held out.
+
+    About `share` of the distinct rows are. Where none would be, the one with the lowest number is, so that a small data
+    set has something to be measured on; where all would be, the one with the highest is not.
+
+    Args:
+        draws: What `draw` gives for each row, shape (rows,).
+        share: From 0 to 1.
+    """
+    import numpy as np
+
+    if len(draws) == 0 or draws.min() == draws.max():
+        return np.zeros(len(draws), dtype=bool)
+    lowest, highest = int(draws.min()), int(draws.max())
+    result: Array = draws < min(max(int(share * _PLACES), lowest + 1), highest)
+    return result
+
+
+def copies_of_held_out(digests: "Array", mask: "Array") -> "Array":
+    """Tells for each row whether it is on the side of the training although the same text is held out.
+
+    Args:
+        digests: Of the rows' folded texts, shape (rows,).
+        mask: Which rows are held out.
+    """
+    import numpy as np
+
+    result = np.zeros(len(digests), dtype=bool)
+    result[~mask] = np.isin(digests[~mask], digests[mask])
+    return result

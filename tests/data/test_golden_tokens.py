@@ -81,7 +81,7 @@ def test_tokens_and_labels_are_as_the_golden_file_says(tmp_path: Path, tokenizer
         assert source.format.kind == kind
         shown += [f"== {name}", *(f"left out: {line}" for line in source.tally.lines())]
         for kept in source.kept:
-            shown += _lines(kept.example, tokenizers[name], classified=kind == "classification")
+            shown += _lines(kept, tokenizers[name], classified=kind == "classification")
     text = "\n".join(shown) + "\n"
     golden = GOLDEN / f"{kind}.txt"
     if os.environ.get("UPDATE_GOLDEN"):

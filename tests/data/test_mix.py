@@ -2,7 +2,11 @@
 
 import pytest
 
-from hubtune.data.mix import interleave
+from hubtune.data import mix
+
+
+def interleave(sizes: list[int], weights: list[float], stop: str, seed: int) -> list[tuple[int, int]]:
+    return list(zip(*mix.interleave(sizes, weights, stop, seed), strict=True))
 
 
 def test_a_data_set_is_drawn_from_in_the_share_of_its_weight():

@@ -135,10 +135,10 @@ def test_a_data_set_whose_rows_are_all_dropped_is_refused_with_the_reasons(prepa
     assert line.startswith("2 rows, first row 1: a field is blank; ")
 
 
-def test_the_reading_is_reported_to_its_end(prepare_rows, listener: Listener):
+def test_the_reading_is_reported_row_by_row_to_its_end(prepare_rows, listener: Listener):
     prepare_rows(SAYINGS[:10], SAYINGS[10:])
 
-    assert listener.steps == {"Reading the data": [2, 2]}
+    assert listener.steps == {"Reading org/sayings": [30, 30]}
 
 
 @pytest.mark.parametrize(("context", "length", "warnings"), [(16, 16, 1), (64, 64, 0), (4096, 64, 0), (None, 64, 0)])

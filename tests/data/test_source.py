@@ -56,7 +56,7 @@ def test_every_bad_row_is_counted_with_the_first_of_its_kind(read):
         Reason.HUGE: 1,
     }
     assert source.rows == 20 == len(source.kept) + source.tally.counts.total()
-    assert [kept.row for kept in source.kept] == [number for number in range(1, 21) if number not in bad]
+    assert source.numbers.tolist() == [number for number in range(1, 21) if number not in bad]
 
 
 def test_values_of_other_kinds_and_lines_that_are_not_json_are_lost_alone(tmp_path: Path, tokenizers):
@@ -73,7 +73,7 @@ def test_values_of_other_kinds_and_lines_that_are_not_json_are_lost_alone(tmp_pa
     source = read_source(entry(text="text"), tmp_path, "org/s", tokenizers["gpt2"], 64, ScreenConfig())
 
     assert source.tally.first == {Reason.NOT_TEXT: 2, Reason.NOT_JSON: 3, Reason.SURROGATE: 4, Reason.NULL: 5}
-    assert [kept.row for kept in source.kept] == [1, 6]
+    assert source.numbers.tolist() == [1, 6]
     assert source.rows == 6
 
 
@@ -120,7 +120,7 @@ def test_an_unknown_label_is_counted(read):
     source = read(rows, labels=["good", "bad"])
 
     assert source.tally.first == {Reason.LABEL: 3}
-    assert [kept.example.labels for kept in source.kept] == [[0], [1]]
+    assert [example.labels for example in source.kept] == [[0], [1]]
 
 
 def test_the_class_names_of_a_parquet_file_are_its_labels(tmp_path: Path, tokenizers):
@@ -134,7 +134,7 @@ def test_the_class_names_of_a_parquet_file_are_its_labels(tmp_path: Path, tokeni
 
     assert source.labels is not None
     assert source.labels.names == ("no", "yes")
-    assert [kept.example.labels for kept in source.kept] == [[1], [0]]
+    assert [example.labels for example in source.kept] == [[1], [0]]
     assert source.tally.first == {Reason.LABEL: 3}
 
 
@@ -145,7 +145,7 @@ def test_a_pair_of_texts_is_encoded_as_the_tokenizer_puts_pairs(read, tokenizers
         [{"text": "Oil", "then": "drop [SEP]", "label": n % 2} for n in range(2)], "bert", columns={"text_pair": "then"}
     )
 
-    example = source.kept[0].example
+    example = source.kept[0]
     assert example.input_ids.count(bert.sep_token_id) == 2
     assert example.input_ids[0] == bert.cls_token_id
     assert example.token_type_ids is not None

@@ -1,8 +1,16 @@
 """The held-out rows are drawn by content: duplicates stay together and rows added later move nobody."""
 
+import numpy as np
 import pytest
 
-from hubtune.data.split import fold, held_out_mask
+from hubtune.data import split
+from hubtune.data.split import draw, fold
+
+
+def held_out_mask(texts: list[str], share: float, seed: int) -> list[bool]:
+    draws = np.array([draw(fold(text), seed) for text in texts], dtype=np.int64)
+    return split.held_out_mask(draws, share).tolist()
+
 
 TEXTS = [f"Saying number {number} of many" for number in range(2000)]
 

@@ -1,6 +1,6 @@
 """Rows to classify: a text or a pair of texts, and a label by name or id, or several of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from hubtune.data.faults import Reason, RowFaultError
@@ -57,14 +57,16 @@ def classify(row: Mapping[str, object], chosen: RowFormat, labels: LabelSet) -> 
     return Classified(text, pair, labels.ids(row[chosen.columns["label"]]))
 
 
-def find_labels(values: Sequence[object]) -> LabelSet:
+def find_labels(values: Iterable[object]) -> LabelSet:
     """Returns the label set that a column's values make: names by the alphabet, or ids from 0 to the largest."""
-    several = any(isinstance(value, list) for value in values)
-    found: set[object] = set()
+    several, names, largest = False, set[str](), -1
     for value in values:
-        found.update(value if isinstance(value, list) else [value])
-    names = sorted(label for label in found if isinstance(label, str) and label)
-    ids = [int(label) for label in found if isinstance(label, int)]
+        several = several or isinstance(value, list)
+        for label in value if isinstance(value, list) else [value]:
+            if isinstance(label, str) and label:
+                names.add(label)
+            elif isinstance(label, int):
+                largest = max(largest, int(label))
     if names:
-        return LabelSet(tuple(names), several)
-    return LabelSet(tuple(str(number) for number in range(max(ids, default=-1) + 1)), several)
+        return LabelSet(tuple(sorted(names)), several)
+    return LabelSet(tuple(str(number) for number in range(largest + 1)), several)

@@ -1,21 +1,25 @@
-"""Finds rows that repeat others: duplicates and near duplicates on one side of the split, contamination across it."""
+"""Finds rows that repeat others: duplicates and near duplicates on one side of the split, contamination across it.
 
-import hashlib
-from collections import Counter
-from collections.abc import Sequence
+What is compared was taken from each row when it was read (`hubtune.data.screening.traces`) and lies on disk; memory
+holds some dozen bytes of each row at most.
+"""
+
+from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hubtune.data.screening.sketches import alike, candidates, runs, sketch
-from hubtune.data.split import fold
+from hubtune.data.screening.sketches import alike, candidates
+from hubtune.data.screening.traces import Traces
 
 if TYPE_CHECKING:
-    from hubtune.data.screening.sketches import Array
+    from collections.abc import Iterator
 
-LONG_RUN = 13
-"""Words that two rows have to have in common, one after the other, to count as contamination (Brown et al., 2020)."""
+    from hubtune.data.screening.sketches import Array, Sketches
+
 BOILERPLATE = 10
 """A run in more rows to train on than this is a phrase of the data set, not a copy (Brown et al., 2020, appendix C)."""
+# Runs of held-out rows that are looked for at once, 16 bytes each; where there are more, several passes are made.
+_RUNS_AT_ONCE = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -27,8 +31,8 @@ class Copies:
         near_duplicates: Others that belong to the near duplicates of an earlier row, at once or by way of a third.
     """
 
-    duplicates: list[int]
-    near_duplicates: list[int]
+    duplicates: "Array"
+    near_duplicates: "Array"
 
 
 @dataclass(frozen=True)
@@ -40,120 +44,202 @@ class Contamination:
         held_out: Places of the held-out rows.
     """
 
-    train: list[int]
-    held_out: list[int]
+    train: "Array"
+    held_out: "Array"
 
 
 class Side:
-    """The rows of one side of the split, reduced to what it takes to find copies.
+    """The rows of one side of the split.
 
-    Of each distinct text it keeps 536 bytes and, while it is made, the words of a few rows at a time.
-
-    Args:
-        texts: The rows' own words, without what a template adds to each.
+    Attributes:
+        traces: What was taken from the rows.
+        distinct: Places of the rows whose text no earlier row has.
     """
 
-    def __init__(self, texts: Sequence[str]) -> None:
-        self.first: dict[bytes, int] = {}
-        self.texts = texts
-        self.digests = [hashlib.sha256(" ".join(words(text)).encode()).digest()[:16] for text in texts]
-        for place, digest in enumerate(self.digests):
-            self.first.setdefault(digest, place)
-        self.distinct = list(self.first.values())
-        self.sketches = sketch(words(texts[place]) for place in self.distinct)
+    def __init__(self, traces: Traces) -> None:
+        import numpy as np
+
+        self.traces = traces
+        digests = traces.digests()
+        # Stable, so that the first of equal rows comes first.
+        order = np.argsort(digests, kind="stable")
+        first = np.ones(len(order), dtype=bool)
+        first[1:] = digests[order[1:]] != digests[order[:-1]]
+        self._first = np.zeros(len(order), dtype=bool)
+        self._first[order[first]] = True
+        self.distinct = np.flatnonzero(self._first)
 
     def copies(self) -> Copies:
         """Finds the rows that repeat an earlier row."""
+        import numpy as np
+
+        sketches = _Chosen(self.traces, self.distinct)
         groups = _Groups(len(self.distinct))
-        for bucket in candidates(self.sketches):
-            _join(self.sketches, bucket, groups)
-        return Copies(
-            duplicates=[place for place, digest in enumerate(self.digests) if self.first[digest] != place],
-            near_duplicates=[place for number, place in enumerate(self.distinct) if groups.first(number) != number],
-        )
+        for bucket in candidates(sketches):
+            _join(sketches, bucket, groups)
+        return Copies(duplicates=np.flatnonzero(~self._first), near_duplicates=self.distinct[groups.later()])
 
+    def with_texts_of(self, places: "Array") -> "Array":
+        """Returns the places of all rows with the text of one of these."""
+        import numpy as np
 
-def words(text: str) -> list[str]:
-    """Returns the words of a text in lower case; two spellings of the same words are one duplicate."""
-    return fold(text).split()
+        if not len(places):
+            return places
+        digests = self.traces.digests()
+        return np.flatnonzero(np.isin(digests, digests[places]))
+
+    def distinct_mask(self) -> "Array":
+        """Tells for each row whether no earlier row has its text."""
+        return self._first
 
 
 def contamination(train: Side, held_out: Side) -> Contamination:
     """Finds the rows that make a measure on the held-out rows look better than the model is."""
-    guilty = train.first.keys() & held_out.first.keys()
-    leaked = set(guilty)
-    for train_digest, held_digest in _alike_across(train, held_out):
-        guilty.add(train_digest)
-        leaked.add(held_digest)
-    long_train, long_held = _long_runs(train, held_out)
-    guilty |= long_train
-    leaked |= long_held
+    import numpy as np
+
+    guilty, leaked = _equal_across(train, held_out)
+    pairs = (_alike_across(train, held_out), _long_runs(train, held_out))
     return Contamination(
-        train=[place for place, digest in enumerate(train.digests) if digest in guilty],
-        held_out=[place for place, digest in enumerate(held_out.digests) if digest in leaked],
+        train=train.with_texts_of(np.unique(np.concatenate([guilty, *(pair[0] for pair in pairs)]))),
+        held_out=held_out.with_texts_of(np.unique(np.concatenate([leaked, *(pair[1] for pair in pairs)]))),
     )
 
 
-def _alike_across(train: Side, held_out: Side) -> set[tuple[bytes, bytes]]:
+def _equal_across(train: Side, held_out: Side) -> "tuple[Array, Array]":
+    import numpy as np
+
+    learnt, measured = train.traces.digests(), held_out.traces.digests()
+    leaked = np.flatnonzero(np.isin(measured, learnt))
+    return np.flatnonzero(np.isin(learnt, measured[leaked])), leaked
+
+
+def _alike_across(train: Side, held_out: Side) -> "tuple[Array, Array]":
     import numpy as np
 
     border = len(train.distinct)
-    sketches = np.concatenate([train.sketches, held_out.sketches])
-    found = set()
+    sketches = _Joined(_Chosen(train.traces, train.distinct), _Chosen(held_out.traces, held_out.distinct))
+    guilty, leaked = np.zeros(border, dtype=bool), np.zeros(len(held_out.distinct), dtype=bool)
     for bucket in candidates(sketches):
         left, right = bucket[bucket < border], bucket[bucket >= border]
         if not len(left) or not len(right):
             continue
+        others = sketches[left]
         for one in right:
-            digest = held_out.digests[held_out.distinct[one - border]]
-            for other in left[alike(sketches[one], sketches[left])]:
-                found.add((train.digests[train.distinct[other]], digest))
-    return found
+            near = alike(sketches[np.array([one])], others)
+            guilty[left[near]] = True
+            leaked[one - border] |= near.any()
+    return train.distinct[guilty], held_out.distinct[leaked]
 
 
-def _long_runs(train: Side, held_out: Side) -> tuple[set[bytes], set[bytes]]:
-    """Returns the digests of rows on either side that share a run of 13 words, phrases of the data set left out."""
-    owners: dict[bytes, set[bytes]] = {}
-    for place in held_out.distinct:
-        for run in _digests_of_runs(held_out.texts[place]):
-            owners.setdefault(run, set()).add(held_out.digests[place])
-    shared = {
-        train.digests[place]: {run for run in _digests_of_runs(train.texts[place]) if run in owners}
-        for place in train.distinct
-    }
-    shared = {digest: found for digest, found in shared.items() if found}
-    counts = Counter(run for found in shared.values() for run in found)
-    copied = {run for run, count in counts.items() if count <= BOILERPLATE}
-    guilty = {digest for digest, found in shared.items() if found & copied}
-    return guilty, {digest for run in copied for digest in owners[run]}
+def _long_runs(train: Side, held_out: Side) -> "tuple[Array, Array]":
+    """Returns the places of rows on either side that share a run of 13 words, phrases of the data set left out."""
+    import numpy as np
+
+    guilty, leaked = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
+    total = sum(len(keys) for _, keys in _distinct_runs(held_out))
+    passes = -(-total // _RUNS_AT_ONCE)
+    for number in range(passes):
+        part = _Part(number, passes)
+        keys = np.unique(np.concatenate([part.of(keys) for _, keys in _distinct_runs(held_out)]))
+        counts = np.zeros(len(keys), dtype=np.int64)
+        for _, which in _hits(train, keys, part):
+            np.add.at(counts, which, 1)
+        copied = keys[(counts > 0) & (counts <= BOILERPLATE)]
+        if len(copied):
+            guilty += [places for places, _ in _hits(train, copied, part)]
+            leaked += [places for places, _ in _hits(held_out, copied, part)]
+    return np.unique(np.concatenate(guilty)), np.unique(np.concatenate(leaked))
 
 
-def _digests_of_runs(text: str) -> list[bytes]:
-    every = words(text)
-    if len(every) < LONG_RUN:
-        return []
-    return [hashlib.blake2b(run, digest_size=8).digest() for run in runs(every, LONG_RUN)]
+@dataclass(frozen=True)
+class _Part:
+    """One of several parts of all runs, by their keys."""
+
+    number: int
+    parts: int
+
+    def of(self, keys: "Array") -> "Array":
+        return keys if self.parts == 1 else keys[keys % self.parts == self.number]
 
 
-def _join(sketches: "Array", bucket: "Array", groups: "_Groups") -> None:
+def _distinct_runs(side: Side) -> "Iterator[tuple[Array, Array]]":
+    """Gives the runs of rows whose text no earlier row has, some at a time: place of the row, and key."""
+    first = side.distinct_mask()
+    for places, keys in side.traces.runs():
+        chosen = first[places]
+        yield places[chosen], keys[chosen]
+
+
+def _hits(side: Side, keys: "Array", part: _Part) -> "Iterator[tuple[Array, Array]]":
+    """Gives where a row holds a run of `keys`, which is sorted: place of the row, and place in `keys`; once a row."""
+    import numpy as np
+
+    for places, own in _distinct_runs(side):
+        which = np.minimum(np.searchsorted(keys, own), len(keys) - 1)
+        found = (keys[which] == own) & (own % part.parts == part.number)
+        if found.any():
+            pairs = np.unique(np.stack([places[found], which[found]]), axis=1)
+            yield pairs[0], pairs[1]
+
+
+def _join(sketches: "Sketches", bucket: "Array", groups: "_Groups") -> None:
     """Joins all near duplicates in a bucket: starts at each text in turn and goes on from whatever is alike."""
-    left = bucket
+    import numpy as np
+
+    every = sketches[bucket]
+    left = np.arange(len(bucket))
     while len(left) > 1:
         waiting, left = [left[0]], left[1:]
         while waiting and len(left):
             one = waiting.pop()
-            near = alike(sketches[one], sketches[left])
+            near = alike(every[one], every[left])
             for other in left[near]:
-                groups.join(int(one), int(other))
+                groups.join(int(bucket[one]), int(bucket[other]))
             waiting += list(left[near])
             left = left[~near]
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """The sketches of some rows."""
+
+    traces: Traces
+    places: "Array"
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, numbers: "Array") -> "Array":
+        return self.traces.sketches(self.places[numbers])
+
+
+@dataclass(frozen=True)
+class _Joined:
+    """The sketches of one side, then those of the other."""
+
+    one: _Chosen
+    other: _Chosen
+
+    def __len__(self) -> int:
+        return len(self.one) + len(self.other)
+
+    def __getitem__(self, numbers: "Array") -> "Array":
+        import numpy as np
+
+        first = numbers < len(self.one)
+        found = np.empty((len(numbers), 128), dtype=np.uint32)
+        if first.any():
+            found[first] = self.one[numbers[first]]
+        if not first.all():
+            found[~first] = self.other[numbers[~first] - len(self.one)]
+        return found
 
 
 class _Groups:
     """Disjoint sets of numbers, each known by its lowest."""
 
     def __init__(self, size: int) -> None:
-        self._parents = list(range(size))
+        self._parents = array("q", range(size))
 
     def first(self, number: int) -> int:
         while self._parents[number] != number:
@@ -164,3 +250,9 @@ class _Groups:
     def join(self, one: int, other: int) -> None:
         low, high = sorted((self.first(one), self.first(other)))
         self._parents[high] = low
+
+    def later(self) -> "Array":
+        """Returns the numbers that are not the lowest of their set."""
+        import numpy as np
+
+        return np.flatnonzero(np.frombuffer(self._parents, dtype=np.int64) != np.arange(len(self._parents)))

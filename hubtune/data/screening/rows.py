@@ -59,6 +59,14 @@ class Count:
     redacted: int = 0
     first: int = 0
 
+    def add(self, later: "Count") -> None:
+        """Adds what was found in rows that follow."""
+        self.rows += later.rows
+        self.hits += later.hits
+        self.dropped += later.dropped
+        self.redacted += later.redacted
+        self.first = self.first or later.first
+
 
 @dataclass
 class RowScreen:
@@ -77,6 +85,12 @@ class RowScreen:
     def make(cls, config: ScreenConfig) -> "RowScreen":
         """Returns a screen that has seen no row yet."""
         return cls(config, Detectors.make(config.phone_regions))
+
+    def add(self, later: "RowScreen") -> None:
+        """Adds what was found in rows that follow."""
+        self.rows += later.rows
+        for kind, count in later.counts.items():
+            self.counts[kind].add(count)
 
     def look(self, line: Line, columns: Collection[str]) -> Looked:
         """Looks through the texts in these columns, also those within lists and mappings.

@@ -1,11 +1,12 @@
 """Short sketches of texts from which it can be told how much two of them have in common, and who might be alike.
 
 MinHash after Broder (1997): the share of equal values in two sketches estimates the Jaccard index of the two sets of
-runs of words. A sketch takes 512 bytes whatever the length of the text.
+runs of words. A sketch takes 512 bytes whatever the length of the text, so sketches stay on disk: what is held in
+memory of each text is one key of eight bytes at a time.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,6 +25,18 @@ _BANDS, _BAND = 21, 6
 # More texts than this in one bucket are told apart by a further band before they are compared with each other.
 _MOST = 5000
 _AT_ONCE = 10_000
+# An odd number with bits all over, as multiplicative hashing takes (Knuth, 1973; the golden ratio of 64 bits).
+_FACTOR = 0x9E3779B97F4A7C15
+
+
+class Sketches(Protocol):
+    """The sketches of texts, wherever they lie; an array of shape (texts, 128) is one."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def __getitem__(self, places: "Array", /) -> "Array":
+        """The sketches of texts at these places, shape (places, 128)."""
 
 
 def runs(words: Sequence[str], length: int) -> Iterator[bytes]:
@@ -54,28 +67,46 @@ def alike(one: "Array", others: "Array") -> "Array":
     return result
 
 
-def candidates(sketches: "Array") -> "Iterator[Array]":
+def candidates(sketches: Sketches) -> "Iterator[Array]":
     """Gives groups of places of texts that may be alike: those that share a band.
 
     Which groups there are does not depend on the order of the texts. Two texts can be in several groups together.
     """
-    import numpy as np
-
     for band in range(_BANDS):
-        yield from _buckets(sketches, np.arange(len(sketches)), band, 0)
+        yield from _buckets(sketches, None, band, 0)
 
 
-def _buckets(sketches: "Array", places: "Array", band: int, depth: int) -> "Iterator[Array]":
+def _buckets(sketches: Sketches, places: "Array | None", band: int, depth: int) -> "Iterator[Array]":
+    """Gives the groups among all texts, or those at `places`."""
     import numpy as np
 
-    start = (band + depth) % _BANDS * _BAND
-    values = np.ascontiguousarray(sketches[places, start : start + _BAND])
-    keys = values.view(np.dtype((np.void, values.itemsize * _BAND))).ravel()
+    keys = _keys(sketches, places, (band + depth) % _BANDS * _BAND)
     order = np.argsort(keys, kind="stable")
-    sorted_keys = keys[order]
-    ends = np.flatnonzero(sorted_keys[1:] != sorted_keys[:-1]) + 1
-    for bucket in np.split(places[order], ends):
+    # In place: a second array of keys would be the largest thing in memory.
+    keys.sort(kind="stable")
+    borders = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1], [True]]))
+    del keys
+    shared = np.flatnonzero(np.diff(borders) > 1)
+    for start, end in zip(borders[shared], borders[shared + 1], strict=True):
+        bucket = order[start:end] if places is None else places[order[start:end]]
         if len(bucket) > _MOST and depth < _BANDS - 1:
             yield from _buckets(sketches, bucket, band, depth + 1)
-        elif len(bucket) > 1:
+        else:
             yield bucket
+
+
+def _keys(sketches: Sketches, places: "Array | None", start: int) -> "Array":
+    """Returns one number for the six values from `start` of each sketch; equal values give equal numbers."""
+    import numpy as np
+
+    size = len(sketches) if places is None else len(places)
+    keys = np.zeros(size, dtype=np.uint64)
+    for first in range(0, size, _AT_ONCE):
+        some = np.arange(first, min(size, first + _AT_ONCE)) if places is None else places[first : first + _AT_ONCE]
+        values = sketches[some][:, start : start + _BAND].astype(np.uint64)
+        key = keys[first : first + _AT_ONCE]
+        for column in range(_BAND):
+            key += values[:, column]
+            key *= np.uint64(_FACTOR)
+            key ^= key >> np.uint64(29)
+    return keys

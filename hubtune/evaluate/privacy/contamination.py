@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from hubtune.data.screening.copies import BOILERPLATE, LONG_RUN
+from hubtune.data.screening.copies import BOILERPLATE
+from hubtune.data.screening.traces import LONG_RUN
 from hubtune.evaluate.bench import Bench
 from hubtune.records.evaluation import Measure
 

@@ -1,0 +1,209 @@
+"""Keeps encoded rows between runs, beside the copies of data sets that `datasets` keeps (HF_HOME, HF_DATASETS_CACHE).
+
+An entry is a folder with the rows and a record of them, under a key made from all that decides what the rows become. It
+is written beside and renamed when it is complete, so that a crash leaves nothing that looks like an entry, and two
+processes that make the same one do not meet. Its digest is checked whenever it is used. Only the user may read it.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import shutil
+import tempfile
+import time
+import unicodedata
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hubtune.config.data import DataConfig
+from hubtune.config.screening import COPY_KINDS, ScreenConfig
+from hubtune.data.store import ROWS_FILE, Store
+from hubtune.errors import RecordError
+from hubtune.records.base import disk_errors, sha256_file, write_atomic
+from hubtune.records.pins import Pin
+from hubtune.records.rows import EncodedRecord
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_RECORD = "rows.json"
+_NEW = "new-"
+UNUSED_DAYS = 30
+"""Entries that no run has used for so long are removed when a new one is made."""
+LARGEST = 50_000_000_000
+"""Bytes of all entries together; where there are more, those go first that were not used for the longest time."""
+_DAY = 86_400
+# Whose versions decide how a row is read, written and encoded.
+_LIBRARIES = (
+    *("tokenizers", "transformers", "datasets", "pyarrow", "numpy", "jinja2"),
+    *("datasketch", "phonenumbers", "detect-secrets"),
+)
+
+
+def cache_root() -> Path:
+    """Returns the folder of all entries."""
+    import datasets
+
+    return Path(datasets.config.HF_DATASETS_CACHE) / "hubtune"
+
+
+def find(key: str) -> tuple[EncodedRecord, Store] | None:
+    """Returns the entry of that key; None where there is none that is whole."""
+    folder = cache_root() / key
+    rows = folder / ROWS_FILE
+    try:
+        record = EncodedRecord.read(folder / _RECORD)
+        if rows.stat().st_size != record.size or sha256_file(rows) != record.sha256:
+            return None
+        store = Store(rows)
+        os.utime(folder / _RECORD)
+    except (RecordError, OSError, ValueError):
+        return None
+    return record, store
+
+
+def make(key: str, write: Callable[[Path], EncodedRecord]) -> tuple[EncodedRecord, Store]:
+    """Makes an entry, in place of one that is not whole, and removes what has not been used for long.
+
+    Args:
+        key: Its key.
+        write: Writes the rows into a folder and returns the record of them. Where it raises, nothing is kept.
+
+    Raises:
+        DiskFullError: There is no room.
+    """
+    root = cache_root()
+    with disk_errors(root):
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _new_folder(root) as folder:
+            record = write(folder)
+            write_atomic(folder / _RECORD, record.to_json())
+            # Opened before it is renamed: whoever removes the entry meanwhile takes nothing from this process.
+            store = Store(folder / ROWS_FILE)
+            _put(folder, root / key)
+        _tidy(root, key)
+    return record, Store(root / key / ROWS_FILE) if (root / key / ROWS_FILE).is_file() else store
+
+
+@contextlib.contextmanager
+def _new_folder(root: Path) -> Iterator[Path]:
+    # `mkdtemp` gives rights to the user alone.
+    folder = Path(tempfile.mkdtemp(dir=root, prefix=_NEW))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _put(folder: Path, place: Path) -> None:
+    """Renames a complete folder; where another process was faster, or left something damaged, that goes."""
+    for _ in range(3):
+        with contextlib.suppress(OSError):
+            folder.rename(place)
+            return
+        with contextlib.suppress(OSError), _new_folder(place.parent) as aside:
+            place.rename(aside / "old")
+
+
+def _tidy(root: Path, key: str) -> None:
+    """Removes entries that no run has used for long, what a crash left, and the oldest where all take too much room."""
+    now = time.time()
+    entries: list[tuple[float, int, Path]] = []
+    for folder in root.iterdir():
+        with contextlib.suppress(OSError):
+            if folder.name.startswith(_NEW):
+                if now - folder.stat().st_mtime > _DAY:
+                    shutil.rmtree(folder, ignore_errors=True)
+                continue
+            used = (folder / _RECORD).stat().st_mtime
+            entries.append((used, (folder / ROWS_FILE).stat().st_size, folder))
+    room = LARGEST
+    for used, size, folder in sorted(entries, reverse=True):
+        room -= size
+        if folder.name != key and (now - used > UNUSED_DAYS * _DAY or room < 0):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def key_of(
+    entry: DataConfig,
+    pin: Pin | None,
+    place: Path,
+    tokenizer: "PreTrainedTokenizerBase",
+    max_length: int,
+    screen: ScreenConfig,
+    seed: int,
+) -> str:
+    """Returns the key of a data set's encoded rows: a digest of all that decides what they become.
+
+    Args:
+        entry: The data set's part of the config.
+        pin: Its pin; None for a local file, or one that is not known.
+        place: Its snapshot's folder, or the local file.
+        tokenizer: The base model's.
+        max_length: The most tokens of a row.
+        screen: What is looked for in the rows.
+        seed: Of the split.
+    """
+    described = {
+        "data": None if pin is None else [pin.repo, pin.commit],
+        "files": [] if entry.streaming else _files(place),
+        "entry": entry.model_dump(mode="json", exclude={"license", "weight", "path", "repo", "revision"}),
+        "tokenizer": _tokenizer_digest(tokenizer),
+        "max_length": max_length,
+        "screen": screen.model_dump(mode="json", exclude={str(kind) for kind in COPY_KINDS}),
+        "seed": seed,
+        "versions": {name: version(name) for name in _LIBRARIES},
+        "python": [platform.python_version(), unicodedata.unidata_version],
+        "code": _code_digest(),
+    }
+    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:40]
+
+
+def _files(place: Path) -> list[list[str | int]]:
+    """Returns what tells the files of a snapshot, or a local file, from others, down to a change by hand."""
+    if place.is_file():
+        return [[sha256_file(place)]]
+    found: list[list[str | int]] = []
+    for path in sorted(place.rglob("*")):
+        real = path.resolve()
+        if real.is_file():
+            about = real.stat()
+            found.append([str(path.relative_to(place)), real.name, about.st_size, about.st_mtime_ns])
+    return found
+
+
+def _tokenizer_digest(tokenizer: "PreTrainedTokenizerBase") -> str:
+    """Returns a digest of a tokenizer as it is in memory, wherever its files came from."""
+    digest = hashlib.sha256(type(tokenizer).__name__.encode())
+    if tokenizer.is_fast:
+        backend = tokenizer.backend_tokenizer
+        # What the last call left there; each call sets its own.
+        backend.no_truncation()
+        backend.no_padding()
+        digest.update(backend.to_str().encode())
+    else:
+        digest.update(json.dumps(tokenizer.get_vocab(), sort_keys=True).encode())
+        for name in ("vocab_file", "merges_file"):
+            path = getattr(tokenizer, name, None)
+            digest.update(sha256_file(Path(path)).encode() if path and Path(path).is_file() else b"-")
+    about = {
+        "special": {name: str(token) for name, token in tokenizer.special_tokens_map.items()},
+        "added": {str(number): repr(token) for number, token in tokenizer.added_tokens_decoder.items()},
+        "chat_template": tokenizer.chat_template,
+        "sides": [tokenizer.truncation_side, tokenizer.padding_side],
+        "inputs": list(tokenizer.model_input_names),
+    }
+    digest.update(json.dumps(about, sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _code_digest() -> str:
+    """Returns a digest of hubtune's code for data: another version of it may encode rows differently."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,177 @@
+"""From the lines of a data set to rows as they are stored: screened, written, encoded, and traced, some at a time.
+
+Each batch is worked on alone, so it does not matter in which process; what was counted is put together afterwards.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from hubtune.config.screening import ScreenConfig
+from hubtune.data.faults import Reason, RowFaultError, Tally
+from hubtune.data.formats.chat import ChatWriter
+from hubtune.data.formats.choice import RowFormat
+from hubtune.data.formats.classes import LabelSet, classify
+from hubtune.data.formats.conversations import read_conversation
+from hubtune.data.formats.texts import write_text
+from hubtune.data.glue import Glue
+from hubtune.data.json_lines import Line
+from hubtune.data.pieces import Classified, Written
+from hubtune.data.screening.rows import Looked, RowScreen, own_text
+from hubtune.data.screening.traces import Trace, trace
+from hubtune.data.split import draw, fold, text_digest
+from hubtune.data.store import SCHEMA, SKETCH_BYTES
+from hubtune.data.tokens import Encoder, Example
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Parsed = Written | Classified | RowFaultError
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some lines of a data set.
+
+    Attributes:
+        first: The number of the first, from 1.
+        held_out: Whether they are of a split that is held out.
+    """
+
+    lines: Sequence[Line]
+    first: int
+    held_out: bool
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What became of some lines: each is a stored row, or in the tally."""
+
+    lines: int
+    rows: pa.RecordBatch
+    tally: Tally
+    screen: RowScreen
+    glue: Glue
+
+
+@dataclass(frozen=True)
+class _Kept:
+    example: Example
+    number: int
+    group: str | None
+    own: str
+
+
+@dataclass(frozen=True)
+class RowEncoder:
+    """All that it takes to encode the lines of one data set.
+
+    Attributes:
+        writer: Writes conversations, where the rows hold such.
+        labels: The classes, where the rows are to be classified.
+        group_by: The column whose values decide on which side of the split a row falls; None where its text does.
+        max_length: The most tokens of a row.
+        seed: Of the split.
+    """
+
+    format: RowFormat
+    writer: ChatWriter | None
+    labels: LabelSet | None
+    group_by: str | None
+    tokenizer: "PreTrainedTokenizerBase"
+    max_length: int
+    screen: ScreenConfig
+    seed: int
+
+    @property
+    def wanted(self) -> list[str]:
+        """The columns that are read."""
+        return list(dict.fromkeys([*self.format.wanted, *([self.group_by] if self.group_by else [])]))
+
+    @cached_property
+    def _encoder(self) -> Encoder:
+        return Encoder(self.tokenizer, self.max_length, None if self.writer is None else self.writer.template)
+
+    def encode(self, batch: Batch) -> Encoded:
+        """Encodes some lines."""
+        screen, tally, glue = RowScreen.make(self.screen), Tally(), Glue()
+        looked = [screen.look(line, self.format.content) for line in batch.lines]
+        examples = self._examples([self._parsed(row, glue) for row in looked])
+        kept: list[_Kept] = []
+        for number, (line, row, example) in enumerate(zip(batch.lines, looked, examples, strict=True), batch.first):
+            counted = example if isinstance(example, RowFaultError) else screen.count(example, row, number)
+            if isinstance(counted, RowFaultError):
+                tally.add(counted, number)
+                continue
+            own = own_text(row.line, self.format.content)
+            kept.append(_Kept(counted, number, _group(line, self.group_by), own))
+        return Encoded(len(batch.lines), self._stored(kept, held_out=batch.held_out), tally, screen, glue)
+
+    def _parsed(self, looked: Looked, glue: Glue) -> Parsed:
+        if looked.line is None:
+            return RowFaultError(Reason.NOT_JSON)
+        try:
+            row = self._parse(looked.line)
+        except RowFaultError as fault:
+            return fault
+        if isinstance(row, Written):
+            # The record and the card show the prompt.
+            glue.look(row, showable=not looked.hits)
+        return row
+
+    def _parse(self, line: Mapping[str, object]) -> Written | Classified:
+        if self.writer is not None:
+            return self.writer.write(read_conversation(line, self.format.columns))
+        if self.labels is not None:
+            return classify(line, self.format, self.labels)
+        return write_text(line, self.format)
+
+    def _examples(self, rows: Sequence[Parsed]) -> Iterator[Example | RowFaultError]:
+        written = iter(self._encoder.encode([row for row in rows if isinstance(row, Written)]))
+        classified = iter(self._encoder.classify([row for row in rows if isinstance(row, Classified)]))
+        for row in rows:
+            if isinstance(row, RowFaultError):
+                yield row
+            else:
+                yield next(written) if isinstance(row, Written) else next(classified)
+
+    def _stored(self, kept: Sequence[_Kept], *, held_out: bool) -> pa.RecordBatch:
+        examples = [row.example for row in kept]
+        # Where no template writes a row, its text and its own words are the same.
+        texts = {text: fold(text) for row in kept for text in (row.example.text, row.own)}
+        folded = [texts[example.text] for example in examples]
+        found = trace([texts[row.own] for row in kept])
+        columns = {
+            "row": [row.number for row in kept],
+            "held_out": [int(held_out)] * len(kept),
+            "length": [len(example.input_ids) for example in examples],
+            "learnt": [example.learnt for example in examples],
+            "truncated": [int(example.truncated) for example in examples],
+            "draw": [draw(key, self.seed) for key in _keys(kept, folded)],
+            "text_digest": [text_digest(text) for text in folded],
+            "own_digest": found.digest,
+            "sketch": _sketches(found),
+            "runs": found.runs,
+            "text": [example.text for example in examples],
+            "input_ids": [example.input_ids for example in examples],
+            "labels": [example.labels for example in examples],
+            "token_type_ids": [example.token_type_ids for example in examples],
+        }
+        return pa.RecordBatch.from_pydict(columns, schema=SCHEMA)
+
+
+def _keys(kept: Sequence[_Kept], folded: Sequence[str]) -> list[str]:
+    return [text if row.group is None else fold(row.group) for row, text in zip(kept, folded, strict=True)]
+
+
+def _sketches(found: Trace) -> pa.Array:
+    return pa.Array.from_buffers(pa.binary(SKETCH_BYTES), len(found.sketch), [None, pa.py_buffer(found.sketch)])
+
+
+def _group(line: Line, column: str | None) -> str | None:
+    """Returns the row's group; a row without one falls by its text."""
+    value = None if line is None or column is None else line[column]
+    return str(value) if value is not None and str(value).strip() else None
