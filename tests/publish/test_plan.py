@@ -11,9 +11,12 @@ from hubtune.errors import RecordError
 from hubtune.publish.plan import ReleasePlan, plan_release
 from hubtune.records.evaluation import EvaluationRecord
 from hubtune.records.pins import PinSet
-from hubtune.records.published import CONFIG, MANIFEST, PLACES
+from hubtune.records.published import CONFIG, MANIFEST, PLACES, RATED
+from hubtune.records.ratings import RatingsRecord
 from hubtune.records.release import Manifest
+from hubtune.records.training import TrainingRecord
 from tests.publish.conftest import REPO
+from tests.sample_ratings import ratable_run, sample_pairs, session_of
 from tests.sample_runs import CARD_TEXT, ENVIRONMENT, LEGAL, finished_run, sample_pins
 
 
@@ -96,6 +99,18 @@ def test_the_records_are_published_as_the_run_holds_them(tmp_path: Path, base_fo
     assert {place: published[place] for place in PLACES.values()} == {
         place: run.record_file(kind).read_bytes() for kind, place in PLACES.items()
     }
+
+
+def test_ratings_of_this_training_go_along_and_those_of_another_do_not(tmp_path: Path, base_folder: Path):
+    run = ratable_run(tmp_path / "run", sample_pairs(2))
+    session_of(run).answer(0, "a")
+
+    published = _bytes(plan_release(run, run.config(), REPO, base_folder, CARD_TEXT, LEGAL))
+    assert published[RATED] == run.record_file(RatingsRecord).read_bytes()
+    assert "ratings.json" in Manifest.model_validate_json(published[MANIFEST]).records
+
+    run.write(run.read(TrainingRecord).model_copy(update={"final_loss": 1.0}))
+    assert not run.has(RatingsRecord)
 
 
 def test_the_published_config_says_that_own_templates_were_used_and_not_where_they_lie(
