@@ -122,7 +122,12 @@ class Encoder:
         fast = bool(self._tokenizer.is_fast)
         tokenizer = self._for_data if split_special else self._tokenizer
         encoded = tokenizer(
-            texts, add_special_tokens=False, split_special_tokens=split_special, return_offsets_mapping=fast
+            texts,
+            add_special_tokens=False,
+            split_special_tokens=split_special,
+            return_offsets_mapping=fast,
+            # Rows are cut later; else it warns of those that are longer than the model can read.
+            verbose=False,
         )
         offsets = encoded["offset_mapping"] if fast else [[] for _ in texts]
         return list(zip(encoded["input_ids"], offsets, strict=True))
