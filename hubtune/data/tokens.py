@@ -168,15 +168,13 @@ class Encoder:
     def _example(self, row: Written, ids: Sequence[int], offsets: Sequence[_Span]) -> Example | RowFaultError:
         response = self._responses(row.pieces, ids, offsets)
         ids, begun = list(ids), all(response)
-        bos, eos = self._tokenizer.bos_token_id, self._tokenizer.eos_token_id
-        if bos is not None and bos != eos:
+        bos = self._tokenizer.bos_token_id
+        if bos is not None:
             # A template may have written one, or even two.
             written = len(list(itertools.takewhile(lambda token: token == bos, ids)))
             ids, response = ids[written:], response[written:]
             if written or self._bos:
                 ids, response = [bos, *ids], [begun, *response]
-        elif self._bos and ids[:1] != self._bos:
-            ids, response = [*self._bos, *ids], [begun, *response]
         ids, response = self._ended(row, ids, response)
         fitted = self._fitted(ids, response)
         if fitted is None:
