@@ -19,6 +19,25 @@ Pins and revisions
 - rows are lost while the metadata give the full count:
   tests/data/test_prepare.py::test_every_row_is_trained_on_held_out_left_out_or_dropped
 
+Ends of rows, padding and templates
+
+- padding and EOS are one token, so the real EOS is masked and the model never stops:
+  tests/data/test_ends_and_masks.py::test_where_padding_is_eos_the_row_s_own_eos_carries_loss_and_padding_does_not
+- the last label of a row is not what ends it:
+  tests/data/test_ends_and_masks.py::test_the_last_label_of_every_row_is_what_ends_it
+- two BOS, one of the template and one of the tokenizer:
+  tests/data/test_ends_and_masks.py::test_exactly_one_bos_whatever_chat_template_and_tokenizer_add
+- the response marker is tokenised differently in context, and the mask misses it:
+  tests/data/test_ends_and_masks.py::test_the_mask_follows_characters_however_a_response_marker_is_tokenised
+- or it follows no marks of the template:
+  tests/data/test_ends_and_masks.py::test_a_chat_s_mask_is_that_of_the_template_s_own_generation_marks
+- the tokenizer loses its chat template or EOS when it is saved:
+  tests/data/test_ends_and_masks.py::test_preparing_rows_leaves_the_tokenizer_as_it_was
+- truncation removes the response:
+  tests/data/test_ends_and_masks.py::test_a_row_whose_response_would_be_cut_off_whole_is_refused
+- text of a user opens a turn:
+  tests/data/test_control.py::test_a_mark_in_a_message_opens_no_turn
+
 Publishing
 
 - a local path becomes the base or a data set, found after the training:

@@ -122,7 +122,12 @@ class Encoder:
         fast = bool(self._tokenizer.is_fast)
         tokenizer = self._for_data if split_special else self._tokenizer
         encoded = tokenizer(
-            texts, add_special_tokens=False, split_special_tokens=split_special, return_offsets_mapping=fast
+            texts,
+            add_special_tokens=False,
+            split_special_tokens=split_special,
+            return_offsets_mapping=fast,
+            # Rows are cut later; else it warns of those that are longer than the model can read.
+            verbose=False,
         )
         offsets = encoded["offset_mapping"] if fast else [[] for _ in texts]
         return list(zip(encoded["input_ids"], offsets, strict=True))
@@ -163,15 +168,13 @@ class Encoder:
     def _example(self, row: Written, ids: Sequence[int], offsets: Sequence[_Span]) -> Example | RowFaultError:
         response = self._responses(row.pieces, ids, offsets)
         ids, begun = list(ids), all(response)
-        bos, eos = self._tokenizer.bos_token_id, self._tokenizer.eos_token_id
-        if bos is not None and bos != eos:
+        bos = self._tokenizer.bos_token_id
+        if bos is not None:
             # A template may have written one, or even two.
             written = len(list(itertools.takewhile(lambda token: token == bos, ids)))
             ids, response = ids[written:], response[written:]
             if written or self._bos:
                 ids, response = [bos, *ids], [begun, *response]
-        elif self._bos and ids[:1] != self._bos:
-            ids, response = [*self._bos, *ids], [begun, *response]
         ids, response = self._ended(row, ids, response)
         fitted = self._fitted(ids, response)
         if fitted is None:

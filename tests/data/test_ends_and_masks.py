@@ -92,6 +92,16 @@ def test_exactly_one_bos_whatever_chat_template_and_tokenizer_add(tokenizers, en
     assert example.input_ids.count(llama.bos_token_id) == 1
 
 
+@pytest.mark.parametrize("start", ["", "{{ bos_token or '' }}", "{{ (bos_token or '') * 2 }}"])
+def test_every_kind_of_tokenizer_begins_a_row_at_most_once(each, encoded, start: str):
+    example = encoded(chat(("user", "Oil?"), ("assistant", "A virtue.")), each, chat_template=start + WITH_GENERATION)
+
+    bos = each.bos_token_id
+    begun = next((place for place, token in enumerate(example.input_ids) if token != bos), 0)
+    # GPT-2's tokenizer puts nothing before a text, so there a row begins with BOS where its template says so.
+    assert begun == (bos is not None and (bos != each.eos_token_id or bool(start)))
+
+
 @pytest.mark.parametrize("start", ["", "{{ bos_token }}"])
 def test_a_tokenizer_without_bos_gets_none(tokenizers, encoded, start: str):
     qwen = tokenizers["qwen"]
@@ -137,12 +147,13 @@ def test_a_chat_s_mask_is_that_of_the_template_s_own_generation_marks(each, enco
         assert answer in given
 
 
-def test_preparing_rows_leaves_the_tokenizer_as_it_was(tmp_path: Path, encoded, any_row):
-    row, values = any_row
-    tokenizer = KINDS["qwen"]()
+@pytest.mark.parametrize("kind", KINDS)
+def test_preparing_rows_leaves_the_tokenizer_as_it_was(tmp_path: Path, encoded, kind: str):
+    tokenizer = KINDS[kind]()
     tokenizer.save_pretrained(tmp_path / "before")
 
-    encoded(row, tokenizer, 16 if "text" in row else 500, **values)
+    for row, values in FORMATS.values():
+        encoded(row, tokenizer, 16 if "text" in row else 500, **values)
     tokenizer.save_pretrained(tmp_path / "after")
 
     for path in (tmp_path / "before").iterdir():
