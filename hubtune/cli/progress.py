@@ -15,6 +15,8 @@ from hubtune.records.progress import Task
 _LINES = 10
 # Lines closer together than this tell a reader of a log nothing.
 _SECONDS_BETWEEN = 1.0
+# Where nobody knows how much is left, there are no tenths.
+_SECONDS_UNKNOWN = 30.0
 
 
 class TerminalProgress:
@@ -56,15 +58,17 @@ class _Silent:
 
 class _Bar:
     def __init__(self, bars: Bars, label: str, total: int) -> None:
-        self._bars, self._total = bars, total
-        self._task = bars.add_task(label, total=total, note="")
+        self._bars, self._total, self._done = bars, total, 0
+        self._task = bars.add_task(label, total=total or None, note="")
 
     def advance(self, steps: int = 1, *, note: str = "") -> None:
+        self._done += steps
         self._bars.update(self._task, advance=steps, note=note)
 
     def finish(self) -> None:
         # What was there already, such as files in the cache, was never counted.
-        self._bars.update(self._task, completed=self._total)
+        whole = self._total or self._done
+        self._bars.update(self._task, completed=whole, total=whole)
 
 
 class _Lines:
@@ -79,8 +83,13 @@ class _Lines:
 
     def advance(self, steps: int = 1, *, note: str = "") -> None:
         self._done += steps
-        tenth = _LINES * self._done // max(1, self._total)
         now = time.monotonic()
+        if not self._total:
+            if now - self._last > _SECONDS_UNKNOWN:
+                self._last = now
+                self._print(f"{self._amount()} so far")
+            return
+        tenth = _LINES * self._done // self._total
         if tenth > self._printed and self._done < self._total and now - self._last > _SECONDS_BETWEEN:
             self._printed, self._last = tenth, now
             tail = f", {note}" if note else ""
@@ -92,7 +101,7 @@ class _Lines:
     def _amount(self) -> str:
         if self._unit == "bytes":
             return f"{self._done / 1e6:,.0f} of {self._total / 1e6:,.0f} MB"
-        return f"{self._done} of {self._total}"
+        return f"{self._done:,} of {self._total:,}" if self._total else f"{self._done:,}"
 
     def _print(self, text: str) -> None:
         self._console.print(f"{escape(self._label)}: {escape(text)}", highlight=False, soft_wrap=True)

@@ -25,9 +25,10 @@ class AllRows:
         """The place of each data set's first row, and one more: the number of all rows; shape (data sets + 1,)."""
         return np.cumsum([0, *(len(source.store) for source in self.sources)])
 
-    def column(self, name: str) -> Array:
-        """Returns a column of all rows, shape (rows,)."""
-        columns = [source.store.column(name) for source in self.sources]
+    def column(self, name: str, places: Array | None = None) -> Array:
+        """Returns a column of all rows, or of those at `places`, which go up; shape (rows,)."""
+        own = [None] * len(self.sources) if places is None else self.by_source(places)
+        columns = [source.store.column(name, some) for source, some in zip(self.sources, own, strict=True)]
         return columns[0] if len(columns) == 1 else np.concatenate(columns)
 
     def by_source(self, places: Array) -> list[Array]:

@@ -96,7 +96,7 @@ class _Traces:
     places: Array
 
     def digests(self) -> Array:
-        return self.rows.column("own_digest")[self.places]
+        return self.rows.column("own_digest", self.places)
 
     def sketches(self, places: Array) -> Array:
         wanted = self.places[places]

@@ -21,6 +21,7 @@ from hubtune.data.glue import Glue
 from hubtune.data.rows import Rows, read_rows
 from hubtune.data.screening.rows import Count, RowScreen
 from hubtune.data.store import ROWS_FILE, Array, Examples, Store, Writer
+from hubtune.data.streams import stream_rows
 from hubtune.data.workers import encode_all, worker_count
 from hubtune.errors import DataError, EmptySplitError, ScreeningError, TooManyDroppedError
 from hubtune.records.base import require_room, sha256_file
@@ -146,9 +147,11 @@ def read_source(
         if progress is not None:
             progress.say(f"{name}: its {found[0].rows:,} rows were encoded before, and are taken from the cache")
         return _source(name, screen, *found)
-    parts = [(read_rows(place, entry, name), False)]
-    if entry.held_out_split is not None:
-        parts.append((read_rows(place, entry, name, entry.held_out_split), True))
+    splits = [(entry.split, False), *([(entry.held_out_split, True)] if entry.held_out_split else [])]
+    if entry.streaming and pin is not None:
+        parts = [(stream_rows(pin, entry, name, split), held_out) for split, held_out in splits]
+    else:
+        parts = [(read_rows(place, entry, name, split), held_out) for split, held_out in splits]
     chosen = choose_format(entry, parts[0][0].columns, name)
     for rows, _ in parts:
         _check_columns(rows, chosen, entry, name)
@@ -195,6 +198,8 @@ class _Encoding:
                 glue.add(some.glue)
                 advance(some.lines)
         writer.close()
+        if lines == 0:
+            raise EmptySplitError(f"{self.name} has no rows.", hint="Choose another part with `data[].split`.")
         _require_allowed(screen, self.name, self.progress)
         chosen, labels, path = self.encoder.format, self.encoder.labels, folder / ROWS_FILE
         return EncodedRecord(
@@ -256,6 +261,7 @@ def _label_set(entry: DataConfig, chosen: RowFormat, parts: Sequence[Rows], name
     if chosen.kind != "classification":
         return None
     column = chosen.columns["label"]
+    # Goes through all rows: also where the names are known, only they tell whether a row has several labels.
     found = find_labels(
         line[column]
         for rows in parts

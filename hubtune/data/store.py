@@ -104,10 +104,17 @@ class Store:
     def __len__(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0
 
-    def column(self, name: str) -> Array:
-        """Returns a column of values of one size, shape (rows,)."""
-        parts = [block.values(name) for block in self._blocks]
-        return np.concatenate(parts) if parts else np.empty(0, dtype=_TYPES[name])
+    def column(self, name: str, places: Array | None = None) -> Array:
+        """Returns a column of values of one size, of all rows or of those at `places`, which go up; shape (rows,)."""
+        if places is None:
+            parts = [block.values(name) for block in self._blocks]
+            return np.concatenate(parts) if parts else np.empty(0, dtype=_TYPES[name])
+        found = np.empty(len(places), dtype=_TYPES[name])
+        borders = [0, *np.searchsorted(places, self._ends)]
+        for number, block in enumerate(self._blocks):
+            own = slice(borders[number], borders[number + 1])
+            found[own] = block.values(name)[places[own] - (self._ends[number] - len(block))]
+        return found
 
     def example(self, place: int) -> Example:
         """Returns the example of one row."""

@@ -1,5 +1,6 @@
 """Fetches a pinned repository into the local cache, checks every byte of it, and finds it there again offline."""
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -35,20 +36,29 @@ _PATTERNS: dict[RepoType, list[str] | None] = {
 }
 
 
+# Of a data set whose rows are streamed: the card, and the legal files of the model's patterns.
+_CARD_PATTERNS = [
+    "README.md",
+    *("[Ll][Ii][Cc][Ee][Nn][CcSs][Ee]*", "[Cc][Oo][Pp][Yy][Ii][Nn][Gg]*", "[Nn][Oo][Tt][Ii][Cc][Ee]*"),
+    "*[Uu][Ss][Ee][_-][Pp][Oo][Ll][Ii][Cc][Yy]*",
+]
 _TOKENIZER_PATTERNS = ["*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt"]
 
 
-def download_size(repo_type: RepoType, files: Mapping[str, int]) -> int:
+def download_size(repo_type: RepoType, files: Mapping[str, int], *, streamed: bool = False) -> int:
     """Returns how many bytes `fetch` brings at most, given each file's size; less where some are in the cache."""
-    return sum(files[path] for path in filter_repo_objects(files, allow_patterns=_PATTERNS[repo_type]))
+    patterns = _CARD_PATTERNS if streamed else _PATTERNS[repo_type]
+    return sum(files[path] for path in filter_repo_objects(files, allow_patterns=patterns))
 
 
-def fetch(pin: Pin, on_bytes: Callable[[int], None] = lambda _: None) -> Path:
+def fetch(pin: Pin, on_bytes: Callable[[int], None] = lambda _: None, *, streamed: bool = False) -> Path:
     """Downloads the files of `pin` by its commit, and checks their digests.
 
     Args:
         pin: What to fetch.
         on_bytes: Called with the number of bytes that have come since the last call, from any thread.
+        streamed: Whether it is a data set whose rows are streamed: then its card and legal files come alone, into a
+            folder of their own, as a snapshot of a few files would pass for the whole one.
 
     Returns:
         The snapshot's folder in the Hub client's cache.
@@ -63,10 +73,13 @@ def fetch(pin: Pin, on_bytes: Callable[[int], None] = lambda _: None) -> Path:
                 pin.repo,
                 repo_type=pin.type,
                 revision=pin.commit,
-                allow_patterns=_PATTERNS[pin.type],
+                allow_patterns=_CARD_PATTERNS if streamed else _PATTERNS[pin.type],
+                cache_dir=_cards_folder() if streamed else None,
                 tqdm_class=_bar_that_tells(on_bytes),
             )
         )
+    # Not there where no file of a data set is fetched.
+    folder.mkdir(parents=True, exist_ok=True)
     _check_digests(pin, folder)
     return folder
 
@@ -96,26 +109,36 @@ def fetch_tokenizer(pin: Pin, folder: Path) -> Path:
     return folder
 
 
-def cached(pin: Pin) -> Path:
+def cached(pin: Pin, *, streamed: bool = False) -> Path:
     """Returns the folder of a snapshot that `fetch` made before, without any request.
+
+    Args:
+        pin: What was fetched.
+        streamed: Whether a folder with the card and the legal files alone will do.
 
     Raises:
         RecordError: It is not in the cache any more.
     """
-    try:
-        folder = snapshot_download(
-            pin.repo,
-            repo_type=pin.type,
-            revision=pin.commit,
-            local_files_only=True,
-            allow_patterns=_PATTERNS[pin.type],
-        )
-    except LocalEntryNotFoundError as error:
-        raise RecordError(
-            f"The pinned files of {pin.repo} at {pin.commit} are not in the local cache any more.",
-            hint="Fetch them again: hubtune pin",
-        ) from error
-    return Path(folder)
+    for patterns, folder in ((_PATTERNS[pin.type], None), *([(_CARD_PATTERNS, _cards_folder())] if streamed else [])):
+        with contextlib.suppress(LocalEntryNotFoundError):
+            return Path(
+                snapshot_download(
+                    pin.repo,
+                    repo_type=pin.type,
+                    revision=pin.commit,
+                    local_files_only=True,
+                    allow_patterns=patterns,
+                    cache_dir=folder,
+                )
+            )
+    raise RecordError(
+        f"The pinned files of {pin.repo} at {pin.commit} are not in the local cache any more.",
+        hint="Fetch them again: hubtune pin",
+    )
+
+
+def _cards_folder() -> Path:
+    return cache_folder() / "hubtune-cards"
 
 
 def _bar_that_tells(on_bytes: Callable[[int], None]) -> type[tqdm]:

@@ -1,6 +1,8 @@
 """The pin stage: each input's revision becomes a commit, and the files of that commit are fetched and checked."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from hubtune.config.data import DataConfig
 from hubtune.config.schema import BaseModelConfig, TuneConfig
@@ -9,15 +11,27 @@ from hubtune.hub.snapshot import download_size, fetch
 from hubtune.pin.files import check_safetensors
 from hubtune.pin.lock import locked_pin
 from hubtune.records.pins import Pin, PinSet, RepoType
-from hubtune.records.progress import Progress
+from hubtune.records.progress import Progress, Task
 
 
 @dataclass(frozen=True)
 class Resolution:
-    """The pins of a run's inputs, and how many bytes it takes at most to fetch them all."""
+    """The pins of a run's inputs, and how many bytes it takes at most to fetch them all.
+
+    Attributes:
+        streamed: Pins of data sets whose rows are streamed, so that their files are not fetched.
+    """
 
     pins: PinSet
     size: int
+    streamed: tuple[Pin, ...] = ()
+
+    @classmethod
+    def of(cls, config: TuneConfig, base: Pin, data: Sequence[Pin], size: int) -> "Resolution":
+        """Returns the resolution of a config's inputs, the pins of data sets in their order."""
+        # A data set that is streamed in one place and not in another is fetched.
+        whole = [pin for entry, pin in zip(config.pinned_data, data, strict=True) if not entry.streaming]
+        return cls(PinSet(base=base, data=list(data)), size, tuple(pin for pin in data if pin not in whole))
 
 
 def resolve_pins(config: TuneConfig, lock: PinSet | None, progress: Progress) -> Resolution:
@@ -33,7 +47,7 @@ def resolve_pins(config: TuneConfig, lock: PinSet | None, progress: Progress) ->
         pin, more = resolve_pin(entry, lock, progress)
         data.append(pin)
         size += more
-    return Resolution(PinSet(base=base, data=data), size)
+    return Resolution.of(config, base, data, size)
 
 
 def fetch_snapshots(resolution: Resolution, progress: Progress) -> None:
@@ -45,7 +59,12 @@ def fetch_snapshots(resolution: Resolution, progress: Progress) -> None:
     """
     with progress.task("Fetching the pinned inputs", resolution.size, unit="bytes") as task:
         for pin in resolution.pins.all():
-            fetch(pin, lambda count, name=pin.repo: task.advance(count, note=name))  # type: ignore[misc]
+            told = partial(_tell, task, pin.repo)
+            fetch(pin, told, streamed=pin in resolution.streamed)
+
+
+def _tell(task: Task, name: str, count: int) -> None:
+    task.advance(count, note=name)
 
 
 def resolve_pin(entry: BaseModelConfig | DataConfig, lock: PinSet | None, progress: Progress) -> tuple[Pin, int]:
@@ -69,4 +88,5 @@ def resolve_pin(entry: BaseModelConfig | DataConfig, lock: PinSet | None, progre
         license=found.license,
         gated=found.gated,
     )
-    return pin, download_size(repo_type, found.files)
+    streamed = isinstance(entry, DataConfig) and entry.streaming
+    return pin, download_size(repo_type, found.files, streamed=streamed)

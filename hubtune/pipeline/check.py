@@ -156,9 +156,8 @@ def check_run(
             task.advance(note=str(entry.repo))
         size = sum(bytes_ for _, bytes_ in found)
         if len(found) == len(entries):
-            pins = PinSet(base=found[0][0], data=[pin for pin, _ in found[1:]])
-            checks.resolution = Resolution(pins, size)
-            _check_licenses(checks, config, pins, publish=publish)
+            checks.resolution = Resolution.of(config, found[0][0], [pin for pin, _ in found[1:]], size)
+            _check_licenses(checks, config, checks.resolution.pins, publish=publish)
         task.advance(note="licence")
         checks.attempt(
             "disk",

@@ -1,6 +1,7 @@
 """Applies the licence decision to pinned repositories: before training, on the card, in the release, and by itself."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 from hubtune.card.licensing.decision import LicenseDecision, decide
@@ -73,7 +74,7 @@ def fetch_licenses(pins: PinSet) -> list[LicensedInput]:
 def license_record(run: RunDirectory) -> LicenseRecord:
     """Returns the run's record of its inputs' licences; makes it from the snapshots where there is none yet."""
     if not run.has(LicenseRecord):
-        inputs = [read_licensed_input(pin, cached(pin)) for pin in _unique(run.read(PinSet))]
+        inputs = [read_licensed_input(pin, _folder(pin)) for pin in _unique(run.read(PinSet))]
         run.write(LicenseRecord(upstream=run.digests("pins.json"), inputs=inputs))
     return run.read(LicenseRecord)
 
@@ -117,7 +118,12 @@ def require_allowed(decision: LicenseDecision) -> LicenseDecision:
 
 def license_folders(pins: PinSet) -> Folders:
     """Returns where the snapshot of each input is."""
-    return {("base" if pin.type == "model" else "data", pin.repo, pin.commit): cached(pin) for pin in pins.all()}
+    return {("base" if pin.type == "model" else "data", pin.repo, pin.commit): _folder(pin) for pin in pins.all()}
+
+
+def _folder(pin: Pin) -> Path:
+    # The card and the legal files are all that is read of a data set, and all that there is of one that is streamed.
+    return cached(pin, streamed=pin.type == "dataset")
 
 
 def _unique(pins: PinSet) -> list[Pin]:

@@ -1,13 +1,20 @@
 """Where the data of a run lies: the snapshots of what is pinned, and local files."""
 
-from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from hubtune.config.schema import TuneConfig
 from hubtune.records.pins import Pin, PinSet
 
 
-def data_places(config: TuneConfig, pins: PinSet, folder_of: Callable[[Pin], Path]) -> list[Path]:
+class FolderOf(Protocol):
+    """Finds the snapshot of a pin; where its rows are streamed, the folder with its card."""
+
+    def __call__(self, pin: Pin, /, *, streamed: bool) -> Path:
+        """Returns the folder."""
+
+
+def data_places(config: TuneConfig, pins: PinSet, folder_of: FolderOf) -> list[Path]:
     """Returns the place of each data set in the config's order: the folder of a snapshot, or a local file.
 
     Args:
@@ -16,4 +23,7 @@ def data_places(config: TuneConfig, pins: PinSet, folder_of: Callable[[Pin], Pat
         folder_of: Finds the snapshot of a pin.
     """
     pinned = iter(pins.data)
-    return [Path(entry.path) if entry.path is not None else folder_of(next(pinned)) for entry in config.data]
+    return [
+        Path(entry.path) if entry.path is not None else folder_of(next(pinned), streamed=entry.streaming)
+        for entry in config.data
+    ]

@@ -23,4 +23,4 @@ class Progress(Protocol):
     def task(
         self, label: str, total: int, *, unit: Literal["steps", "bytes"] = "steps"
     ) -> AbstractContextManager[Task]:
-        """Starts a long step of `total` parts; it ends when the context does."""
+        """Starts a long step of `total` parts, 0 where nobody knows how many; it ends when the context does."""

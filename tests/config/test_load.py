@@ -325,6 +325,7 @@ def test_a_dumped_config_reads_back_equal_and_holds_every_default():
         "publish.tag=v2.0.0",
         "publish.repo=org/x",
         "evaluate.batch_size=1",
+        "rows.workers=3",
     ],
 )
 def test_card_release_and_way_of_measuring_do_not_decide_the_training(override: str):
@@ -338,6 +339,7 @@ def test_card_release_and_way_of_measuring_do_not_decide_the_training(override: 
         "data[0].split=test",
         "data[0].loss_on=all",
         "rows.max_dropped=0.5",
+        "data[0].streaming=true",
         "train.seed=1",
         "train.lora.r=1",
         "evaluate.holdout=0.2",

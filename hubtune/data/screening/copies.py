@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hubtune.data.screening.sketches import alike, candidates
 from hubtune.data.screening.traces import Traces
+from hubtune.data.split import among
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,8 +64,11 @@ class Side:
         digests = traces.digests()
         # Stable, so that the first of equal rows comes first.
         order = np.argsort(digests, kind="stable")
+        # One array of digests at a time: they are the largest thing in memory.
+        digests = digests[order]
         first = np.ones(len(order), dtype=bool)
-        first[1:] = digests[order[1:]] != digests[order[:-1]]
+        first[1:] = digests[1:] != digests[:-1]
+        del digests
         self._first = np.zeros(len(order), dtype=bool)
         self._first[order[first]] = True
         self.distinct = np.flatnonzero(self._first)
@@ -86,7 +90,7 @@ class Side:
         if not len(places):
             return places
         digests = self.traces.digests()
-        return np.flatnonzero(np.isin(digests, digests[places]))
+        return np.flatnonzero(among(digests, np.sort(digests[places])))
 
     def distinct_mask(self) -> "Array":
         """Tells for each row whether no earlier row has its text."""
@@ -109,8 +113,8 @@ def _equal_across(train: Side, held_out: Side) -> "tuple[Array, Array]":
     import numpy as np
 
     learnt, measured = train.traces.digests(), held_out.traces.digests()
-    leaked = np.flatnonzero(np.isin(measured, learnt))
-    return np.flatnonzero(np.isin(learnt, measured[leaked])), leaked
+    guilty = np.flatnonzero(among(learnt, np.sort(measured)))
+    return guilty, np.flatnonzero(among(measured, np.sort(learnt[guilty])))
 
 
 def _alike_across(train: Side, held_out: Side) -> "tuple[Array, Array]":
@@ -239,7 +243,7 @@ class _Groups:
     """Disjoint sets of numbers, each known by its lowest."""
 
     def __init__(self, size: int) -> None:
-        self._parents = array("q", range(size))
+        self._parents = array("i" if size < 2**31 else "q", range(size))
 
     def first(self, number: int) -> int:
         while self._parents[number] != number:
@@ -255,4 +259,5 @@ class _Groups:
         """Returns the numbers that are not the lowest of their set."""
         import numpy as np
 
-        return np.flatnonzero(np.frombuffer(self._parents, dtype=np.int64) != np.arange(len(self._parents)))
+        parents = np.frombuffer(self._parents, dtype=self._parents.typecode)
+        return np.flatnonzero(parents != np.arange(len(parents), dtype=parents.dtype))

@@ -50,14 +50,14 @@ def sketch(texts: Iterable[Sequence[str]]) -> "Array":
     import numpy as np
     from datasketch import MinHash
 
-    first = MinHash(PERMUTATIONS, seed=SEED, scheme=_SCHEME)
+    own = MinHash(PERMUTATIONS, seed=SEED, scheme=_SCHEME)
     rows = []
     for words in texts:
-        own = MinHash(PERMUTATIONS, permutations=first.permutations, scheme=_SCHEME)
+        own.clear()
         every = list(runs(words, RUN))
         for start in range(0, len(every), _AT_ONCE):
             own.update_batch(every[start : start + _AT_ONCE])
-        rows.append(own.hashvalues)
+        rows.append(own.hashvalues.copy())
     return np.array(rows, dtype=np.uint32).reshape(len(rows), PERMUTATIONS)
 
 
@@ -84,10 +84,12 @@ def _buckets(sketches: Sketches, places: "Array | None", band: int, depth: int) 
     order = np.argsort(keys, kind="stable")
     # In place: a second array of keys would be the largest thing in memory.
     keys.sort(kind="stable")
-    borders = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1], [True]]))
+    same = np.zeros(len(keys) + 1, dtype=bool)
+    same[1:-1] = keys[1:] == keys[:-1]
     del keys
-    shared = np.flatnonzero(np.diff(borders) > 1)
-    for start, end in zip(borders[shared], borders[shared + 1], strict=True):
+    # A run of equal keys begins before the first that is the same as the one before it.
+    starts, ends = np.flatnonzero(same[1:] & ~same[:-1]), np.flatnonzero(~same[1:] & same[:-1]) + 1
+    for start, end in zip(starts, ends, strict=True):
         bucket = order[start:end] if places is None else places[order[start:end]]
         if len(bucket) > _MOST and depth < _BANDS - 1:
             yield from _buckets(sketches, bucket, band, depth + 1)

@@ -1,0 +1,104 @@
+"""Reads the rows of a data set from the Hub one after the other, at the pinned commit, without fetching its files."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from hubtune.config.data import DataConfig
+from hubtune.data.json_lines import Line
+from hubtune.data.rows import BATCH, Rows, described
+from hubtune.errors import DataError, SplitNotFoundError
+from hubtune.hub.translate import hub_errors, mask
+from hubtune.records.pins import Pin
+
+if TYPE_CHECKING:
+    from datasets import DatasetBuilder, IterableDataset
+
+_PART = re.compile(r"(?P<name>\w[\w.-]*)(?:\[(?P<start>\d*):(?P<end>\d*)\])?")
+
+
+def stream_rows(pin: Pin, entry: DataConfig, source: str, split: str | None = None) -> Rows:
+    """Reads a split of a data set, of any format that `datasets` reads without a script.
+
+    Nothing is asked of the Hub but at the pin's commit. Rows come when they are gone through; how many there are is
+    known where the data set's card or the config tells.
+
+    Args:
+        pin: The data set at a commit.
+        entry: Its part of the config.
+        source: What to call it.
+        split: The split; None for `entry.split`.
+
+    Raises:
+        HubError: The Hub cannot be reached, or refuses.
+        SplitNotFoundError: There is no such split, or only its end would tell where the part begins.
+        DataError: The files cannot be read.
+    """
+    import datasets
+
+    datasets.disable_progress_bars()
+    with _errors(pin, source):
+        builder = datasets.load_dataset_builder(pin.repo, name=entry.name, revision=pin.commit)
+        streams = dict(builder.as_streaming_dataset())
+    parts = [_part(builder, streams, part.strip(), source) for part in (split or entry.split).split("+")]
+    first, _ = parts[0]
+    with _errors(pin, source):
+        head = list(first.take(BATCH))
+        features = first.features or datasets.Dataset.from_list(head).features
+    totals = [total for _, total in parts]
+    total = None if None in totals else sum(known for known in totals if known is not None)
+    return described(features, total if head else 0, partial(_batches, [stream for stream, _ in parts], pin, source))
+
+
+def _part(
+    builder: "DatasetBuilder", streams: "dict[str, IterableDataset]", part: str, source: str
+) -> "tuple[IterableDataset, int | None]":
+    """Returns a part of a split, and how many rows it has at most, where that is known."""
+    found = _PART.fullmatch(part)
+    if found is None:
+        raise SplitNotFoundError(
+            f"{part!r} of {source} cannot be streamed: where it lies shows at the end of the data alone.",
+            hint="Count from 0, such as train[:100000], or leave `streaming` out.",
+        )
+    name = found["name"]
+    if name not in streams:
+        raise SplitNotFoundError(
+            f"{source} has no split {name!r}; it has: {', '.join(sorted(streams))}.",
+            hint="Choose one of these with `data[].split`.",
+        )
+    start, end = int(found["start"] or 0), int(found["end"]) if found["end"] else None
+    about = (builder.info.splits or {}).get(name)
+    ends = [known for known in (end, about.num_examples if about is not None else None) if known]
+    stream = streams[name]
+    stream = stream.skip(start) if start else stream
+    stream = stream if end is None else stream.take(max(0, end - start))
+    return stream, max(0, min(ends) - start) if ends else None
+
+
+def _batches(
+    streams: "Sequence[IterableDataset]", pin: Pin, source: str, wanted: Sequence[str]
+) -> Iterator[list[Line]]:
+    with _errors(pin, source):
+        for batch in chain.from_iterable(stream.iter(BATCH) for stream in streams):
+            size = max((len(values) for values in batch.values()), default=0)
+            columns = [batch.get(column, [None] * size) for column in wanted]
+            yield [dict(zip(wanted, values, strict=True)) for values in zip(*columns, strict=True)]
+
+
+@contextmanager
+def _errors(pin: Pin, source: str) -> Iterator[None]:
+    """Turns what `datasets` raises while it reads from the Hub into errors that say what to do."""
+    from datasets.exceptions import DatasetGenerationError
+
+    try:
+        with hub_errors(pin.repo, pin.commit):
+            yield
+    except (ValueError, OSError, DatasetGenerationError) as error:
+        raise DataError(
+            f"{source} cannot be streamed: {mask(str(error.__cause__ or error))}",
+            hint="JSON Lines, CSV, Parquet and Arrow can, whole and of one form. Without `streaming`, lines that are "
+            "not JSON are left out alone.",
+        ) from error

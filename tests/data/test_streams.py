@@ -1,0 +1,137 @@
+"""Rows that are streamed are the rows that would have been fetched, and only the pinned commit is asked for."""
+
+import io
+import json
+import re
+
+import pytest
+
+from hubtune.config.screening import ScreenConfig
+from hubtune.data.source import Source, read_source
+from hubtune.errors import DataError, EmptySplitError, HubtuneError, SplitNotFoundError
+from hubtune.hub.snapshot import cached, download_size, fetch
+from hubtune.records.pins import Pin
+from tests.data.conftest import entry
+from tests.listener import Listener
+
+ROWS = [{"prompt": f"Row {number} is", "completion": f" long {number}." if number % 5 else ""} for number in range(60)]
+TEST = [{"prompt": "Oil is", "completion": f" good {number}."} for number in range(4)]
+
+
+def _lines(rows: list[dict[str, object]]) -> bytes:
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def _parquet(rows: list[dict[str, object]]) -> bytes:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    file = io.BytesIO()
+    parquet.write_table(pa.Table.from_pylist(rows), file)
+    return file.getvalue()
+
+
+@pytest.fixture
+def hub(served, monkeypatch):
+    import datasets
+
+    # `datasets` has read it from the environment when it was imported.
+    monkeypatch.setattr(datasets.config, "HF_ENDPOINT", served.url)
+    return served
+
+
+def _pin(hub, files: dict[str, bytes]) -> Pin:
+    files = {"README.md": b"---\nlanguage: en\n---\n", "LICENSE": b"MIT\n", **files}
+    commit = hub.commit("org/s", files, "dataset")
+    # A branch that has moved on must not matter.
+    hub.commit("org/s", {"data/train.parquet": b"x", "train.jsonl": b"x", "test.jsonl": b"x"}, "dataset")
+    return Pin(repo="org/s", type="dataset", requested="main", commit=commit)
+
+
+def _read(pin: Pin, tokenizer, progress: Listener | None = None, **values: object) -> Source:
+    place = fetch(pin, streamed=bool(values.get("streaming")))
+    config = entry(**values)
+    return read_source(config, place, "org/s", tokenizer, 60, ScreenConfig(), pin=pin, progress=progress)
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_streamed_rows_are_those_of_the_files_and_no_request_but_for_the_commit_is_made(
+    hub, tokenizers, kind: str, listener: Listener
+):
+    files = {"train.jsonl": _lines(ROWS)} if kind == "jsonl" else {"data/train.parquet": _parquet(ROWS)}
+    pin = _pin(hub, files)
+    before = len(hub.requests())
+
+    streamed = _read(pin, tokenizers["gpt2"], listener, streaming=True)
+
+    asked = [line for line in hub.requests()[before:] if line["repo"] is not None]
+    assert {line["revision"] for line in asked} == {pin.commit}
+    assert any("/resolve/" in str(line["path"]) and "train" in str(line["path"]) for line in asked)
+    assert not list(cached(pin, streamed=True).glob("**/*train*"))
+    assert listener.steps["Reading org/s"][0] == 60
+
+    fetched = _read(pin, tokenizers["gpt2"])
+    assert streamed.kept == fetched.kept
+    assert streamed.tally == fetched.tally
+    assert streamed.rows == fetched.rows == 60 == len(streamed.kept) + streamed.tally.counts.total()
+
+    before = len(hub.requests())
+    again = _read(pin, tokenizers["gpt2"], streaming=True)
+    assert again.kept == streamed.kept
+    assert not [line for line in hub.requests()[before:] if "train" in str(line["path"])]
+
+
+def test_a_part_of_a_split_and_a_split_that_is_held_out_are_streamed(hub, tokenizers, listener: Listener):
+    pin = _pin(hub, {"train.jsonl": _lines(ROWS), "test.jsonl": _lines(TEST)})
+
+    source = _read(
+        pin, tokenizers["gpt2"], listener, streaming=True, split="train[51:54]+train[:2]", held_out_split="test"
+    )
+
+    texts = [example.text for example in source.kept]
+    assert texts[:4] == [f"Row {number} is long {number}." for number in (51, 52, 53, 1)]
+    assert texts[4:] == [f"Oil is good {number}." for number in range(4)]
+    assert source.store.column("held_out").tolist() == [0] * 4 + [1] * 4
+    assert source.rows == 9
+
+
+@pytest.mark.parametrize("split", ["train[:10%]", "train[-5:]", "dev"])
+def test_a_part_that_a_stream_cannot_know_is_refused_with_what_it_can(hub, tokenizers, split: str):
+    pin = _pin(hub, {"train.jsonl": _lines(ROWS)})
+
+    with pytest.raises(SplitNotFoundError, match=re.escape(split.partition("[")[0])) as caught:
+        _read(pin, tokenizers["gpt2"], streaming=True, split=split)
+
+    assert "data[].split" in str(caught.value.hint) or "train[:100000]" in str(caught.value.hint)
+
+
+def test_a_line_that_is_no_json_stops_a_stream_and_says_that_fetching_would_not(hub, tokenizers):
+    pin = _pin(hub, {"train.jsonl": _lines(ROWS[:30]) + b"{cut\n"})
+
+    with pytest.raises(DataError, match="org/s cannot be streamed") as caught:
+        _read(pin, tokenizers["gpt2"], streaming=True)
+
+    assert "Without `streaming`" in str(caught.value.hint)
+
+
+def test_a_part_without_rows_is_refused(hub, tokenizers):
+    pin = _pin(hub, {"train.jsonl": _lines(ROWS[:30])})
+
+    with pytest.raises(EmptySplitError):
+        _read(pin, tokenizers["gpt2"], streaming=True, split="train[40:50]")
+
+
+def test_a_hub_that_fails_in_the_middle_is_told_as_such(hub, tokenizers):
+    pin = _pin(hub, {"train.jsonl": _lines(ROWS)})
+    place = fetch(pin, streamed=True)
+    gone = pin.model_copy(update={"commit": "1" * 40})
+
+    with pytest.raises(HubtuneError):
+        read_source(entry(streaming=True), place, "org/s", tokenizers["gpt2"], 60, ScreenConfig(), pin=gone)
+
+
+def test_of_a_streamed_data_set_only_the_card_and_the_legal_files_are_counted_as_a_download():
+    files = {"README.md": 1, "LICENSE": 20, "train.jsonl": 300}
+
+    assert download_size("dataset", files, streamed=True) == 21
+    assert download_size("dataset", files) == 321
