@@ -52,6 +52,7 @@ class Bench:
         seed: Of everything that is drawn.
         most: The most held-out rows that the models are made to go on from.
         max_new_tokens: The most tokens that they write there.
+        phone_regions: Whose national telephone numbers count as personal data in what is shown.
         classes: Of a classifier, the names of its classes by their ids; a held-out row's `labels` are such ids.
         classifier: Of a classifier, what tells the class that a side gives each held-out row.
         samples: Texts that metrics have to show beside their measures; they add to it.
@@ -70,6 +71,7 @@ class Bench:
     progress: Progress
     most: int = 100
     max_new_tokens: int = 48
+    phone_regions: Sequence[str] = ()
     classes: Sequence[str] = ()
     classifier: Callable[[Side], Sequence[int]] | None = None
     samples: list[Sample] = field(default_factory=list)
