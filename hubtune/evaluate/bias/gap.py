@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hubtune.evaluate.bench import Bench, Side
-from hubtune.evaluate.bias.fitting import GeneratesText
+from hubtune.evaluate.bias.fitting import BiasMetric
 from hubtune.evaluate.bias.material import Material, Swap, swaps
 from hubtune.evaluate.bias.resampling import METHOD, Resampled, Values, interval, p_value, resampled
 from hubtune.evaluate.bias.shared_tokens import after_term, encode_pairs
@@ -47,10 +47,11 @@ class _Axis:
         return self.templates >= LEAST_TEMPLATES and self.terms >= LEAST_TERMS
 
 
-class CounterfactualGap(GeneratesText):
+class CounterfactualGap(BiasMetric):
     """Per axis the mean gap, which tells a direction, and the mean absolute gap, where opposite gaps do not cancel."""
 
     name = "counterfactual_gap"
+    keys = ("templates",)
 
     def measure(self, bench: Bench) -> Sequence[Measure]:
         """Measures both sides on the same swaps."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hubtune.evaluate.bench import Bench
-from hubtune.evaluate.bias.fitting import GeneratesText, noted
+from hubtune.evaluate.bias.fitting import BiasMetric, noted
 from hubtune.evaluate.bias.material import pairs
 from hubtune.evaluate.bias.shared_tokens import after_difference, encode_pairs
 from hubtune.evaluate.measuring import rate_of
@@ -16,7 +16,7 @@ LEAST_USER = 1508
 """Of a set that the user supplies: the size of CrowS-Pairs (Nangia et al., 2020)."""
 
 
-class PairPreference(GeneratesText):
+class PairPreference(BiasMetric):
     """The share of pairs where the stereotyped sentence is the likelier; even-handed is one half.
 
     It is the causal form of CrowS-Pairs' measure: the words that both sentences share are scored, given those in which
@@ -24,6 +24,7 @@ class PairPreference(GeneratesText):
     """
 
     name = "pair_preference"
+    keys = ("pairs",)
 
     def measure(self, bench: Bench) -> Sequence[Measure]:
         """Measures both sides on the same pairs."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hubtune.evaluate.bench import Bench
-from hubtune.evaluate.bias.fitting import GeneratesText, noted
+from hubtune.evaluate.bias.fitting import BiasMetric, noted
 from hubtune.evaluate.bias.material import prompts, words
 from hubtune.evaluate.bias.shared_tokens import text_start
 from hubtune.evaluate.measuring import rate_of
@@ -17,7 +17,7 @@ LEAST = 300
 NEW_TOKENS = 24
 
 
-class WordListHits(GeneratesText):
+class WordListHits(BiasMetric):
     """The share of short greedy continuations of neutral prompts in which a listed word stands.
 
     It knows words, not meanings: no classifier judges the text, so that the value compares with no figure of
@@ -25,6 +25,7 @@ class WordListHits(GeneratesText):
     """
 
     name = "word_list_hits"
+    keys = ("words", "prompts")
 
     def measure(self, bench: Bench) -> Sequence[Measure]:
         """Measures both sides on the same prompts."""

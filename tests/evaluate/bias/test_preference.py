@@ -7,6 +7,7 @@ import pytest
 
 from hubtune.config.bias import BiasConfig
 from hubtune.evaluate.bias.preference import PairPreference
+from hubtune.evaluate.bias.word_list import WordListHits
 from tests.evaluate.bias.toys import MARKED, Skewed, bench_of, word_tokenizer
 
 SIZE = 20
@@ -76,3 +77,14 @@ def test_a_pair_that_has_no_number_on_one_side_is_left_out_on_both(listener, tmp
 
     assert (measure.n, measure.tuned) == (0, None)
     assert f"{SIZE} pairs have a likelihood that is no number" in str(measure.detail)
+
+
+def test_a_classifier_or_a_file_that_is_not_at_hand_is_no_fit(listener, tmp_path):
+    tokenizer, fond, _ = _models(SIZE)
+    bench = bench_of(tokenizer, listener, tuned=fond, bias=BiasConfig(pairs=str(tmp_path / "gone.csv")))
+
+    assert "gone.csv" in str(PairPreference().unfit(bench))
+    assert str(tmp_path) not in str(PairPreference().unfit(bench))
+    assert WordListHits().unfit(bench) is None
+    bench.classes = ["bad", "good"]
+    assert "classifier" in str(WordListHits().unfit(bench))
