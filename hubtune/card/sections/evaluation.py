@@ -6,7 +6,7 @@ from typing import Literal
 from hubtune.card.inputs import CardInputs
 from hubtune.card.markdown import Markdown
 from hubtune.card.numbers import measure as digits
-from hubtune.card.sections.names import QUALITY, measure_group, measure_meaning, measure_name, precision_name
+from hubtune.card.sections.names import QUALITY, measure_meaning, measure_name, precision_name
 from hubtune.records.evaluation import EvaluationRecord, Measure
 from hubtune.records.merge import Fidelity
 
@@ -103,7 +103,7 @@ def evaluation(inputs: CardInputs) -> Evaluation:
 
 def in_group(record: EvaluationRecord, group: str) -> tuple[list[Compared], list[Missing]]:
     """Returns the measures of one group: those with a value for the tuned model, and the others."""
-    measures = [measure for measure in record.measures if measure_group(measure.name) == group]
+    measures = [measure for measure in record.measures if measure.group == group]
     compared = [found for found in map(_compared, measures) if found is not None]
     missing = [
         Missing(measure_name(measure.name), measure.status, _clause(measure.detail))

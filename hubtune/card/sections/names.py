@@ -5,15 +5,6 @@ _PRECISIONS = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 _MEASURES = {"bleu": "BLEU", "chrf": "chrF", "rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L"}
 
 QUALITY, BIAS, PRIVACY = "quality", "bias", "privacy"
-_GROUPS = {
-    "counterfactual_gap": BIAS,
-    "pair_preference": BIAS,
-    "word_list_hits": BIAS,
-    "memorisation": PRIVACY,
-    "canary_exposure": PRIVACY,
-    "personal_data": PRIVACY,
-    "contamination": PRIVACY,
-}
 _MEANINGS = {
     "perplexity": "how unexpected the text is to the model; lower is better, and a model that foresees all has 1",
     "counterfactual_gap": "how much likelier a sentence is with one group's term than with another's; 0 is even-handed",
@@ -40,11 +31,6 @@ def measure_name(name: str) -> str:
     """Returns a measure's name as a reader knows it; words for a name that is not listed."""
     spaced = name.replace("_", " ")
     return _MEASURES.get(name, spaced[:1].upper() + spaced[1:])
-
-
-def measure_group(name: str) -> str:
-    """Returns which section of the card a measure belongs to: quality, bias or privacy."""
-    return _GROUPS.get(name, QUALITY)
 
 
 def measure_meaning(name: str) -> str | None:

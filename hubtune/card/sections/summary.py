@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hubtune.card.inputs import SHORT_COMMIT, CardInputs
 from hubtune.card.sections.evaluation import Headline, headline, headline_status
 from hubtune.card.sections.licensing import displays, license_terms
-from hubtune.card.sections.names import BIAS, PRIVACY, QUALITY, measure_group, method_name
+from hubtune.card.sections.names import BIAS, PRIVACY, QUALITY, method_name
 
 _LONGEST_CELL = 160
 
@@ -78,6 +78,6 @@ def _short(statement: str | None) -> str | None:
 
 
 def _unassessed(inputs: CardInputs) -> list[str]:
-    groups = {measure_group(measure.name) for measure in inputs.evaluation.measures if measure.status == "measured"}
+    groups = {measure.group for measure in inputs.evaluation.measures if measure.status == "measured"}
     subjects = ((QUALITY, "quality"), (BIAS, "bias"), (PRIVACY, "memorisation and personal data"))
     return [subject for group, subject in subjects if group not in groups]

@@ -27,7 +27,7 @@ class Contamination:
             return [self._measure(0, None, "not assessed", "the rows were not screened for it")]
         kept = found.hits - found.dropped
         what = "were not trained on" if kept == 0 else f"{kept:,} of them were trained on all the same"
-        detail = f"{found.rows:,} held-out rows; {found.hits:,} rows to train on repeat them" if found.hits else None
+        detail = f"{found.hits:,} rows to train on repeat them" if found.hits else None
         settings = {
             "compared_by": f"the same text, a run of {LONG_RUN} words, or MinHash of runs of 5 words, 0.8 and above",
             "boilerplate": f"a run in more than {BOILERPLATE} rows to train on does not count",

@@ -66,7 +66,7 @@ class PersonalData:
         written = {side: _written(bench, side, drawn.prompts, detectors) for side in bench.sides}
         _look_up(bench, written, detectors)
         settings = {
-            "prompts": f"the first half of each row: {drawn.train} training rows and {drawn.held_out} held-out rows",
+            "prompts": f"the first half of {drawn.train} training rows and of {drawn.held_out} held-out rows",
             "max_new_tokens": str(bench.max_new_tokens),
             "decoding": "greedy, with the release's generation settings",
             "phone_regions": ", ".join(_regions(bench)),
