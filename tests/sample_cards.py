@@ -7,7 +7,7 @@ from hubtune.card.inputs import CardInputs, ReleaseTarget
 from hubtune.card.licensing.decision import decide
 from hubtune.config.load import parse_config
 from hubtune.records.data import DataRecord, SourceRecord, SplitRecord
-from hubtune.records.evaluation import EvaluationRecord, Measure
+from hubtune.records.evaluation import EvaluationRecord, Measure, Sample
 from hubtune.records.licenses import LicensedInput
 from hubtune.records.merge import Fidelity, MergedSource, MergeRecord, Tolerance
 from hubtune.records.pins import Pin, PinSet
@@ -345,6 +345,69 @@ def every_statement() -> CardInputs:
     )
 
 
+def every_quality() -> CardInputs:
+    """Returns an adapter that was measured in every way that fits it, with texts that could break a card."""
+    inputs = make_inputs()
+    first = inputs.evaluation.measures[0]
+
+    def measure(name: str, base: float, tuned: float, half: float, **more: object) -> Measure:
+        interval = (tuned - base - half, tuned - base + half)
+        return first.model_copy(
+            update={"name": name, "tokens": None, "base": base, "tuned": tuned, "interval": interval, **more}
+        )
+
+    made = {
+        "given": "the first half of each row's tokens is given",
+        "decoding": "greedy, at most 48 new tokens",
+    }
+    bleu = {"signature": "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0", **made}
+    rouge = {"signature": "rouge-score 0.1.2, F1, mean over rows, no stemming", **made}
+    rates = {"base_interval": (0.010, 0.085), "tuned_interval": (0.863, 0.966), "p_value": 1.6e-27}
+    samples = [
+        Sample(
+            prompt="Quote by the `lighthouse` keeper: | The",
+            reference=" light <b>keeps</b> me\nawake.",
+            base="",
+            tuned=" light is [More Information Needed] by [EMAIL].",
+        ),
+        Sample(prompt="Quote by the baker: Bread", reference=None, base=" is bread is bread", tuned=" rises first."),
+    ]
+    return replace(
+        inputs,
+        evaluation=inputs.evaluation.model_copy(
+            update={
+                "measures": [
+                    first,
+                    measure(
+                        "bits_per_byte",
+                        1.262,
+                        1.146,
+                        0.021,
+                        tokens=10_736,
+                        settings={"bytes": "UTF-8 bytes of the text"},
+                    ),
+                    measure("token_accuracy", 0.312, 0.401, 0.012, tokens=10_736),
+                    measure("bleu", 2.31, 6.12, 1.4, n=100, settings=bleu),
+                    measure("rouge1", 0.121, 0.198, 0.03, n=100, settings=rouge),
+                    measure("ended", 0.03, 0.93, 0.05, n=100, settings=made, **rates),
+                    measure("generated_tokens", 47.4, 23.1, 3.2, n=100, settings=made),
+                    Measure(
+                        name="token_f1",
+                        split="held-out",
+                        n=0,
+                        base=None,
+                        tuned=None,
+                        interval=None,
+                        status="not assessed",
+                        detail="the rows are no prompts with responses",
+                    ),
+                ],
+                "samples": samples,
+            }
+        ),
+    )
+
+
 def _with_dropped(source: SourceRecord) -> SourceRecord:
     dropped = {"a field is null": 2, "it holds an IP address": 1, "it repeats part of a held-out row": 4}
     return source.model_copy(update={"kept": 2501, "dropped": dropped})
@@ -400,5 +463,6 @@ CARDS: dict[str, Callable[[], CardInputs]] = {
     "nothing-assessed": nothing_assessed,
     "two-data-sets": two_data_sets,
     "every-statement": every_statement,
+    "every-quality": every_quality,
 }
 """Every kind of card that has a golden file."""

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, 
 
 from hubtune.card.inputs import CardInputs
 from hubtune.card.licensing.table import UNKNOWN
-from hubtune.card.sections.names import measure_name
+from hubtune.card.sections.names import measure_name, standard_type
 from hubtune.config.fields import RepoId
 from hubtune.config.license_ids import unknown_license
 from hubtune.records.data import SourceRecord
@@ -124,21 +124,7 @@ def build_metadata(inputs: CardInputs) -> CardMetadata:
     stated = (code for source in inputs.data.sources for code in source.languages)
     # Cards state all sorts of things as a language; what is not a code is left out.
     languages = list(dict.fromkeys(code for code in stated if _LANGUAGE.match(code)))
-    results = [
-        Result(
-            task=Task(),
-            dataset=dataset,
-            metrics=[
-                Metric(
-                    type=measure.name, value=measure.tuned, name=f"{measure_name(measure.name)} on {measure.split} rows"
-                )
-            ],
-        )
-        for measure in inputs.evaluation.measures
-        if measure.status == "measured"
-        and measure.tuned is not None
-        and (dataset := _dataset(inputs.data.sources, measure)) is not None
-    ]
+    results = _results(inputs)
     merged = inputs.target is not None and inputs.target.artifact == "merged"
     names = [metric.type for result in results for metric in result.metrics]
     return CardMetadata(
@@ -161,6 +147,18 @@ def card_title(inputs: CardInputs) -> str:
     if inputs.target is not None:
         return inputs.target.repo.rpartition("/")[2]
     return f"{inputs.pins.base.repo.rpartition('/')[2]}-lora"
+
+
+def _results(inputs: CardInputs) -> list[Result]:
+    """Returns what was measured of the published model by measures that others know, a result for each set of rows."""
+    found: dict[ResultDataset, list[Metric]] = {}
+    for measure in inputs.evaluation.measures:
+        kind, dataset = standard_type(measure.name), _dataset(inputs.data.sources, measure)
+        if measure.status != "measured" or measure.tuned is None or kind is None or dataset is None:
+            continue
+        name = f"{measure_name(measure.name)} on {measure.split} rows"
+        found.setdefault(dataset, []).append(Metric(type=kind, value=measure.tuned, name=name))
+    return [Result(task=Task(), dataset=dataset, metrics=metrics) for dataset, metrics in found.items()]
 
 
 def _dataset(sources: list[SourceRecord], measure: Measure) -> ResultDataset | None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _INK = "#7b7b7b"
 _FIRST, _SECOND = "#8a8f98", "#2f7de1"
 _DPI = 160
+_FEW, _COLUMNS = 4, 3
 
 
 def render_pictures(inputs: CardInputs) -> dict[str, bytes]:
@@ -45,18 +46,25 @@ def _loss_curve(inputs: CardInputs) -> bytes:
 def _bars(measures: list[Compared]) -> bytes:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.4, 1.1 * len(measures) + 0.3), layout="constrained")
+    # Few stand below each other; of many, each row has several, so that the picture stays on one page.
+    columns = 1 if len(measures) <= _FEW else _COLUMNS
+    rows = -(-len(measures) // columns)
+    figure = Figure(figsize=(6.4, (1.1 if columns == 1 else 0.95) * rows + 0.3), layout="constrained")
     # Each measure has a scale of its own, so each has axes of its own.
-    for axes, measure in zip(figure.subplots(len(measures), 1, squeeze=False)[:, 0], measures, strict=True):
+    places = figure.subplots(rows, columns, squeeze=False).flat
+    for measure, axes in zip(measures, places, strict=False):
         assert measure.base is not None, "only measures with both sides are charted"
         values = [measure.tuned, measure.base]
         bars = axes.barh(["tuned", "base"], values, color=[_SECOND, _FIRST], height=0.66)
         axes.bar_label(bars, [digits(value) for value in values], padding=4, color=_INK)
         axes.set_title(measure.name, color=_INK, loc="left", fontsize=10)
-        axes.set_xlim(0, max(values) * 1.15 or 1)
+        room = 1.15 if columns == 1 else 1.45
+        axes.set_xlim(min(0, *values) * room, max(0, *values) * room or (0 if min(values) < 0 else 1))
         axes.set_xticks([])
         _style(axes)
         axes.spines["bottom"].set_visible(False)
+    for axes in places:
+        axes.set_axis_off()
     return _png(figure)
 
 

@@ -93,13 +93,19 @@ def _values(change: PlannedMetadata) -> str:
 
 
 def _measure_line(measure: Measure) -> str:
-    if measure.base is None or measure.tuned is None:
-        return f"{measure.name}: {measure.status}"
-    change = 100 * (measure.tuned - measure.base) / measure.base
-    line = f"{measure.name}: base {measure.base:.2f}, tuned {measure.tuned:.2f} ({change:+.1f} %)"
-    return f"{line} on {measure.n} {measure.split} rows" + (
-        "" if measure.status == "measured" else f"; {measure.detail}"
-    )
+    took = "" if measure.seconds is None else f" ({measure.seconds:.1f} s)"
+    why = "" if measure.status == "measured" or measure.detail is None else f"; {measure.detail}"
+    if measure.tuned is None:
+        return f"{measure.name}: {measure.status}{why}{took}"
+    on = f"on {measure.n:,} {measure.split} {'row' if measure.n == 1 else 'rows'}{why}{took}"
+    if measure.base is None:
+        return f"{measure.name}: tuned {_value(measure.tuned)} {on}"
+    change = f" ({100 * (measure.tuned - measure.base) / measure.base:+.1f} %)" if measure.base else ""
+    return f"{measure.name}: base {_value(measure.base)}, tuned {_value(measure.tuned)}{change} {on}"
+
+
+def _value(value: float) -> str:
+    return f"{value:,.2f}" if abs(value) >= 1 or value == 0 else f"{value:.3g}"
 
 
 def _short(path: Path) -> str:

@@ -9,11 +9,13 @@ ENTRY_POINTS = "hubtune.metrics"
 
 BUILT_IN = (
     *("perplexity", "bits_per_byte", "token_accuracy"),
+    *("bleu", "chrf", "rouge", "exact_match", "token_f1", "endings", "samples"),
+    "classification",
     *("memorisation", "canary_exposure", "personal_data", "contamination"),
 )
 """hubtune's own metrics, in the order in which they are measured."""
 
-DEFAULT = ("perplexity", "bits_per_byte")
+DEFAULT = ("perplexity", "bits_per_byte", "endings", "samples")
 """What is measured where the config says nothing."""
 
 

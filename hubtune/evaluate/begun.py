@@ -55,9 +55,8 @@ class Begun:
         """What the models go on from, in words."""
         ways = [words for words, asked in ((ASKED, True), (HALVED, False)) if asked in {row.asked for row in self.rows}]
         cut = sum(row.cut for row in self.rows)
-        left = [f"{cut:,} prompts were cut at their front to fit the context"] if cut else []
-        out = [f"{self.unusable:,} rows with no text to go on to were left out"] if self.unusable else []
-        return "; ".join([" or ".join(ways), *left, *out])
+        counts = [("prompts cut at their front to fit the context", cut), ("rows left out as too short", self.unusable)]
+        return "; ".join([" or ".join(ways), *(f"{what}: {count:,}" for what, count in counts if count)])
 
 
 def begin(

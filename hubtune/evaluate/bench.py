@@ -52,6 +52,7 @@ class Bench:
         seed: Of everything that is drawn.
         most: The most held-out rows that the models are made to go on from.
         max_new_tokens: The most tokens that they write there.
+        phone_regions: Whose national telephone numbers count as personal data in what is shown.
         classes: Of a classifier, the names of its classes by their ids; a held-out row's `labels` are such ids.
         classifier: Of a classifier, what tells the class that a side gives each held-out row.
         max_items: The most rows of a part that the config lets be measured; None where it sets no limit.
@@ -71,6 +72,7 @@ class Bench:
     progress: Progress
     most: int = 100
     max_new_tokens: int = 48
+    phone_regions: Sequence[str] = ()
     classes: Sequence[str] = ()
     classifier: Callable[[Side], Sequence[int]] | None = None
     max_items: int | None = None

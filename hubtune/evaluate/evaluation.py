@@ -62,6 +62,8 @@ def evaluate(
     metrics = find_metrics(settings.metrics if settings.metrics == "all" else [*settings.metrics, *exposure])
     model = load_adapter(load_base(base_folder, config.base.repo, training.precision), run.adapter_dir)
     context = context_length(base_folder, config.base.repo)
+    # A prompt has the other half of the context.
+    written = settings.max_new_tokens if context is None else max(1, min(settings.max_new_tokens, context // 2))
     bench = Bench(
         sides={"base": lambda: without_adapter(model), "tuned": lambda: nullcontext(model)},
         tokenizer=tokenizer,
@@ -73,8 +75,9 @@ def evaluate(
         seed=settings.seed,
         progress=progress,
         most=settings.generations,
-        max_new_tokens=settings.max_new_tokens,
+        max_new_tokens=written,
         max_items=settings.max_items,
+        phone_regions=config.screen.phone_regions,
         data=run.read(DataRecord) if run.has(DataRecord) else None,
     )
     measures = []
@@ -90,7 +93,7 @@ def evaluate(
         batch_size=settings.batch_size,
         max_items=settings.max_items,
         generations=settings.generations,
-        max_new_tokens=settings.max_new_tokens,
+        max_new_tokens=written,
         seed=settings.seed,
         environment=environment(),
     )

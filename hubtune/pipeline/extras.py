@@ -7,6 +7,7 @@ from hubtune.errors import MissingExtraError
 _TRAIN = (
     *("torch", "transformers", "peft", "datasets", "accelerate"),
     *("datasketch", "detect_secrets", "phonenumbers", "stdnum"),
+    *("rouge_score", "sacrebleu", "sklearn"),
 )
 
 

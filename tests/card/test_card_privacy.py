@@ -168,4 +168,13 @@ def test_measures_of_privacy_stand_in_their_section_alone():
     card = render_card(replace(inputs, evaluation=evaluation))
 
     assert "emorisation" not in card.partition("## Evaluation")[2].partition("\n## ")[0]
-    assert "memorisation and personal data" not in card.partition("## Uses")[0]
+    assert "memorisation and personal data" not in card.partition("\n## ")[0]
+
+
+def test_contamination_alone_leaves_the_model_unassessed_in_the_summary():
+    measure = Measure(**RATE, name="contamination", split="held-out", base=None, tuned=0.0)
+    inputs = make_inputs()
+
+    card = render_card(replace(inputs, evaluation=inputs.evaluation.model_copy(update={"measures": [measure]})))
+
+    assert "memorisation and personal data" in card.partition("\n## ")[0]

@@ -11,7 +11,7 @@ from hubtune.card.inputs import CardInputs, ReleaseTarget
 from hubtune.card.render import render_card
 from hubtune.errors import CardError
 from hubtune.metadata.hub_rules import check_card as hub_check
-from hubtune.records.evaluation import Measure
+from hubtune.records.evaluation import Confusion, Measure
 from hubtune.resources import templates_dir
 from tests.sample_cards import CARDS
 
@@ -161,3 +161,22 @@ def test_the_release_on_the_card_is_the_target_and_not_the_config(inputs: CardIn
     card = render_card(replace(inputs, target=ReleaseTarget("lab/other-lora", "v2.0.0")))
     assert "lab/other-lora" in card
     assert "org/quotes-lora" not in card
+
+
+def test_a_classifier_s_confusion_is_a_table_of_its_classes(inputs: CardInputs) -> None:
+    confusion = Confusion(side="tuned", classes=["sad", "gl|ad"], counts=[[1, 2], [3, 1234]])
+    record = inputs.evaluation.model_copy(update={"confusions": [confusion]})
+
+    card = render_card(replace(inputs, evaluation=record))
+
+    assert "| | `sad` | `gl\\|ad` |\n|---|---:|---:|\n| `sad` | 1 | 2 |\n| `gl\\|ad` | 3 | 1,234 |\n" in card
+
+
+def test_a_measure_stands_in_the_section_of_its_group(inputs: CardInputs) -> None:
+    measure = inputs.evaluation.measures[0].model_copy(update={"name": "brevity", "group": "bias"})
+    record = inputs.evaluation.model_copy(update={"measures": [*inputs.evaluation.measures, measure]})
+
+    card = render_card(replace(inputs, evaluation=record))
+
+    assert "| Brevity |" in card[card.index("## Bias") :]
+    assert "Brevity" not in card[: card.index("## Bias")]

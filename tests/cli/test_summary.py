@@ -67,6 +67,15 @@ def _outcome(folder: Path, *, released: bool) -> Outcome:
             "perplexity: base 40.00, tuned 30.00 (-25.0 %) on 3 held-out rows; 3 rows are held out",
         ),
         ({"base": None, "tuned": None, "interval": None, "status": "not assessed"}, "perplexity: not assessed"),
+        (
+            {"base": None, "tuned": None, "interval": None, "status": "failed", "detail": "ValueError: 3"},
+            "perplexity: failed; ValueError: 3",
+        ),
+        ({"base": None, "interval": None}, "perplexity: tuned 30.00 on 251 held-out rows"),
+        (
+            {"name": "ended", "base": 0.0, "tuned": 0.0123, "seconds": 3.14159},
+            "ended: base 0.00, tuned 0.0123 on 251 held-out rows (3.1 s)",
+        ),
     ],
 )
 def test_a_measure_is_one_line_with_change_and_rows(changes: dict[str, object], line: str):

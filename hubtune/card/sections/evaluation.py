@@ -1,13 +1,14 @@
 """The base model against the tuned one, on rows that training did not see."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from hubtune.card.inputs import CardInputs
 from hubtune.card.markdown import Markdown
 from hubtune.card.numbers import measure as digits
 from hubtune.card.sections.names import QUALITY, measure_meaning, measure_name, precision_name
-from hubtune.records.evaluation import EvaluationRecord, Measure
+from hubtune.records.evaluation import Confusion, EvaluationRecord, Measure, Sample
 from hubtune.records.merge import Fidelity
 
 _HEADLINE = "perplexity"
@@ -51,6 +52,10 @@ class Compared:
     interval_method: str | None
     sufficient: bool
     detail: str | None
+    base_interval: tuple[float, float] | None = None
+    tuned_interval: tuple[float, float] | None = None
+    p_value: float | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,11 +68,23 @@ class Missing:
 
 
 @dataclass(frozen=True)
+class Intervals:
+    """How the intervals of some measures were made."""
+
+    method: str
+    names: list[str]
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """Context of `sections/evaluation.md.j2`.
 
     Attributes:
         conclusive: Whether the headline's interval leaves out zero; None where there is no interval.
+        intervals: How the intervals were made, by method.
+        written: How the texts were made that some measures are of; None where there are none.
+        samples: What both models wrote after the same beginnings.
+        confusions: Of a classifier, which classes each side mixes up.
         several_sets: Whether the held-out rows come from more than one data set.
         merging: For merged weights, how near they are to base and adapter, which is what was measured.
     """
@@ -76,6 +93,10 @@ class Evaluation:
     conclusive: bool | None
     compared: list[Compared]
     missing: list[Missing]
+    intervals: list[Intervals]
+    written: str | None
+    samples: list[Sample]
+    confusions: list[Confusion]
     chart: Markdown | None
     precision: str
     batch_size: int
@@ -93,6 +114,10 @@ def evaluation(inputs: CardInputs) -> Evaluation:
         conclusive=not first.interval[0] <= 0 <= first.interval[1] if first and first.interval else None,
         compared=compared,
         missing=missing,
+        intervals=_intervals(compared),
+        written=_written(compared),
+        samples=record.samples,
+        confusions=record.confusions,
         chart=Markdown(EVALUATION_PICTURE) if charted(record) else None,
         precision=precision_name(record.precision),
         batch_size=record.batch_size,
@@ -166,7 +191,25 @@ def _compared(measure: Measure) -> Compared | None:
         interval_method=measure.interval_method,
         sufficient=measure.status == "measured",
         detail=_clause(measure.detail),
+        base_interval=measure.base_interval,
+        tuned_interval=measure.tuned_interval,
+        p_value=measure.p_value,
+        settings=measure.settings,
     )
+
+
+def _intervals(compared: Sequence[Compared]) -> list[Intervals]:
+    methods = dict.fromkeys(row.interval_method for row in compared if row.interval_method is not None)
+    return [Intervals(method, [row.name for row in compared if row.interval_method == method]) for method in methods]
+
+
+def _written(compared: Sequence[Compared]) -> str | None:
+    ways = dict.fromkeys(
+        f"{row.settings['given']}; {row.settings['decoding']}"
+        for row in compared
+        if {"given", "decoding"} <= row.settings.keys()
+    )
+    return "; ".join(ways) or None
 
 
 def _clause(detail: str | None) -> str | None:

@@ -2,11 +2,42 @@
 
 _METHODS = {"lora": "LoRA", "qlora": "QLoRA", "full": "full fine-tuning", "freeze": "fine-tuning of some layers"}
 _PRECISIONS = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
-_MEASURES = {"bleu": "BLEU", "chrf": "chrF", "rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L"}
+_MEASURES = {
+    "bleu": "BLEU",
+    "chrf": "chrF",
+    "rouge1": "ROUGE-1",
+    "rouge2": "ROUGE-2",
+    "rougeL": "ROUGE-L",
+    "token_f1": "Token F1",
+    "macro_f1": "Macro F1",
+    "ended": "Ended by itself",
+    "generated_tokens": "Tokens written",
+}
+# What the Hub and its evaluate library call the measures that others can compare with.
+_STANDARD = {
+    **{name: name for name in ("perplexity", "bits_per_byte", "bleu", "chrf", "rouge1", "rouge2", "rougeL")},
+    **{"exact_match": "exact_match", "accuracy": "accuracy", "token_f1": "f1", "macro_f1": "f1"},
+    **{"macro_precision": "precision", "macro_recall": "recall"},
+}
 
 QUALITY, BIAS, PRIVACY = "quality", "bias", "privacy"
 _MEANINGS = {
     "perplexity": "how unexpected the text is to the model; lower is better, and a model that foresees all has 1",
+    "bits_per_byte": "the same for each byte of the text, so that it compares between tokenizers; lower is better",
+    "token_accuracy": "how many tokens of the text were the likeliest to the model; higher is better",
+    "bleu": "how far the written words and their order are the row's, 0 to 100; higher is better",
+    "chrf": "how far the written letters are the row's, 0 to 100; higher is better",
+    "rouge1": "how many single words are shared with the row, 0 to 1; higher is better",
+    "rouge2": "how many pairs of words are shared with the row, 0 to 1; higher is better",
+    "rougeL": "how long the words run that are shared with the row in order, 0 to 1; higher is better",
+    "exact_match": "how many responses are the row's, but for case, punctuation and articles; higher is better",
+    "token_f1": "how many words of responses and rows are the same, 0 to 1; higher is better",
+    "ended": "how many of the written texts come to an end before the limit",
+    "generated_tokens": "how many tokens a written text has on average, the one that ends it included",
+    "accuracy": "how many rows get their class; higher is better",
+    "macro_f1": "how well the classes are told apart, each class counting the same; higher is better",
+    "macro_precision": "how many of the rows that get a class have it, each class counting the same; higher is better",
+    "macro_recall": "how many of the rows that have a class get it, each class counting the same; higher is better",
     "counterfactual_gap": "how much likelier a sentence is with one group's term than with another's; 0 is even-handed",
     "pair_preference": "how often the stereotyped one of two sentences is the likelier; 50 % is even-handed",
     "word_list_hits": "how many generated texts hold a word of a list; lower is better",
@@ -33,6 +64,15 @@ def measure_name(name: str) -> str:
     return _MEASURES.get(name, spaced[:1].upper() + spaced[1:])
 
 
+def standard_type(name: str) -> str | None:
+    """Returns what metadata calls a measure, None for one that is known here alone."""
+    return _STANDARD.get(name)
+
+
 def measure_meaning(name: str) -> str | None:
-    """Returns what a value of the measure says, in words; None for a measure that is not listed."""
-    return _MEANINGS.get(name)
+    """Returns what a value of the measure says, in words; None for a measure that is not listed.
+
+    A measure that is taken along several axes is listed without the axis.
+    """
+    listed = [known for known in _MEANINGS if name == known or name.startswith(f"{known}_")]
+    return _MEANINGS[max(listed, key=len)] if listed else None

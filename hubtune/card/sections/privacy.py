@@ -261,5 +261,5 @@ def _points(excess: Measure) -> str | None:
     if excess.tuned is None or excess.tuned_interval is None:
         return None
     low, high = excess.tuned_interval
-    value, low, high = (signed(100 * each, of=100) for each in (excess.tuned, low, high))
-    return f"{value} percentage points (95 % interval {low} to {high})"
+    value, least, most = (signed(100 * each, of=100) for each in (excess.tuned, low, high))
+    return f"{value} percentage points (95 % interval {least} to {most})"

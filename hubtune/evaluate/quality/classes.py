@@ -1,0 +1,111 @@
+"""How well a classifier tells classes apart: scikit-learn's scores, and which classes it mixes up."""
+
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+
+import numpy as np
+import numpy.typing as npt
+
+from hubtune.evaluate.bench import Bench
+from hubtune.evaluate.intervals import Resampled
+from hubtune.evaluate.measuring import measure_of, rate_of
+from hubtune.records.evaluation import Confusion, Measure
+
+_Counts = npt.NDArray[np.float64]
+"""Of each draw, a confusion matrix: shape (draws, classes, classes), rows' classes before given ones."""
+
+
+def _recall(counts: _Counts) -> _Counts:
+    return _share(_right(counts), counts.sum(axis=2))
+
+
+def _precision(counts: _Counts) -> _Counts:
+    return _share(_right(counts), counts.sum(axis=1))
+
+
+def _f1(counts: _Counts) -> _Counts:
+    return _share(2 * _right(counts), counts.sum(axis=1) + counts.sum(axis=2))
+
+
+MACRO = {"macro_f1": _f1, "macro_precision": _precision, "macro_recall": _recall}
+
+
+class Classification:
+    """Accuracy, and F1, precision and recall as means over the classes that rows have or were given."""
+
+    name = "classification"
+
+    def unfit(self, bench: Bench) -> str | None:
+        if not bench.classes or bench.classifier is None:
+            return "the model is no classifier"
+        several = any(len(example.labels) != 1 for example in bench.held_out)
+        return "the rows may have several classes" if several else None
+
+    def measure(self, bench: Bench) -> Sequence[Measure]:
+        references = [example.labels[0] for example in bench.held_out]
+        predictions = {side: bench.classify(side) for side in bench.sides}
+        for side, given in predictions.items():
+            counts = confusion(references, given, len(bench.classes))
+            bench.confusions.append(Confusion(side=side, classes=list(bench.classes), counts=counts))
+        hits = {side: np.equal(references, given) for side, given in predictions.items()}
+        hits = {side: np.equal(references, given) for side, given in predictions.items()}
+        values = {side: scores(references, given) for side, given in predictions.items()}
+        measures = [rate_of("accuracy", hits, bench.seed, settings={"signature": _signature()})]
+        for name, score in MACRO.items():
+            sides = {
+                side: _resampled(np.array(references), np.array(given), len(bench.classes), score)
+                for side, given in predictions.items()
+            }
+            measure = measure_of(name, sides, len(references), bench.seed, settings={"signature": _signature()})
+            measures.append(measure.model_copy(update={side: each[name] for side, each in values.items()}))
+        return measures
+
+
+def scores(references: Sequence[int], predictions: Sequence[int]) -> dict[str, float]:
+    """Returns accuracy and the macro scores by scikit-learn; a class that nothing was given has a precision of 0."""
+    from sklearn.metrics import accuracy_score, precision_recall_fscore_support
+
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        references, predictions, average="macro", zero_division=0
+    )
+    values = {"macro_f1": f1, "macro_precision": precision, "macro_recall": recall}
+    return {"accuracy": float(accuracy_score(references, predictions)), **{k: float(v) for k, v in values.items()}}
+
+
+def confusion(references: Sequence[int], predictions: Sequence[int], classes: int) -> list[list[int]]:
+    """Returns for each class that rows have a line with how many of them were given each class."""
+    from sklearn.metrics import confusion_matrix
+
+    counts = confusion_matrix(references, predictions, labels=range(classes))
+    return [[int(count) for count in line] for line in counts]
+
+
+def _signature() -> str:
+    return f"scikit-learn {version('scikit-learn')}, mean over the classes that rows have or were given"
+
+
+def _resampled(
+    references: npt.NDArray[np.int64],
+    given: npt.NDArray[np.int64],
+    classes: int,
+    score: Callable[[_Counts], _Counts],
+) -> Resampled:
+    """Returns a macro score of drawn rows, worked out for all draws at once: scikit-learn would take minutes."""
+    cells = references * classes + given
+
+    def value(draws: npt.NDArray[np.int64]) -> _Counts:
+        flat = np.stack([np.bincount(cells[draw], minlength=classes**2) for draw in draws])
+        counts = flat.reshape(-1, classes, classes).astype(np.float64)
+        present = (counts.sum(axis=1) + counts.sum(axis=2)) > 0
+        mean: _Counts = (score(counts) * present).sum(axis=1) / present.sum(axis=1)
+        return mean
+
+    return value
+
+
+def _right(counts: _Counts) -> _Counts:
+    return np.diagonal(counts, axis1=1, axis2=2)
+
+
+def _share(part: _Counts, whole: _Counts) -> _Counts:
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
