@@ -79,9 +79,6 @@ def evaluate(
         phone_regions=config.screen.phone_regions,
         bias=settings.bias,
         data=run.read(DataRecord) if run.has(DataRecord) else None,
-=======
-        bias=settings.bias,
->>>>>>> 9cac3260c884f01d8208189caa908634f91be6cc
     )
     measures = []
     for measure in run_metrics(bench, metrics, by_name=settings.metrics != "all"):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from hubtune.data.faults import Reason
 from hubtune.data.screening.copies import BOILERPLATE
 from hubtune.data.screening.traces import LONG_RUN
 from hubtune.evaluate.bench import Bench
@@ -26,9 +27,11 @@ class Contamination:
         compared = 0 if screen is None else screen.held_out or 0
         if found is None or compared == 0:
             return [self._measure(0, None, "not assessed", "the rows were not screened for it")]
+        assert bench.data is not None, "its screen was found"
+        same = sum(source.dropped.get(Reason.HELD_OUT.text, 0) for source in bench.data.sources)
         kept = found.hits - found.dropped
         what = "were not trained on" if kept == 0 else f"{kept:,} of them were trained on all the same"
-        detail = f"{found.rows:,} held-out rows; {found.hits:,} rows to train on repeat them" if found.hits else None
+        detail = f"{found.hits:,} rows to train on repeat them" if found.hits else None
         settings = {
             "compared_by": f"the same text, a run of {LONG_RUN} words, or MinHash of runs of 5 words, 0.8 and above",
             "boilerplate": f"a run in more than {BOILERPLATE} rows to train on does not count",
@@ -36,8 +39,12 @@ class Contamination:
             "rows": str(found.rows),
             "train_rows": str(found.hits),
             "train_rows_left_out": str(found.dropped),
+            "same_text_left_out_before": str(same),
         }
         detail = None if detail is None else f"{detail}, and {what}"
+        if same:
+            before = f"{same:,} rows to train on with the text of a held-out row were left out before and do not count"
+            detail = before if detail is None else f"{detail}; {before}"
         return [self._measure(compared, found.rows / compared, "measured", detail, settings)]
 
     def _measure(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from hubtune.config.screening import PERSONAL_KINDS, PersonalKind, ScreenConfig
+from hubtune.config.screening import PERSONAL_KINDS, PersonalKind
 from hubtune.data.screening.detectors import Detectors
 from hubtune.evaluate.bench import Bench, Side
 from hubtune.evaluate.intervals import RESAMPLES, Resampled, none_of
@@ -62,14 +62,14 @@ class PersonalData:
         drawn = draw_prompts(
             bench.train, bench.held_out, bench.tokenizer, room=room, most=bench.max_items, seed=bench.seed
         )
-        detectors = Detectors.make(_regions(bench))
+        detectors = Detectors.make(bench.phone_regions)
         written = {side: _written(bench, side, drawn.prompts, detectors) for side in bench.sides}
         _look_up(bench, written, detectors)
         settings = {
-            "prompts": f"the first half of each row: {drawn.train} training rows and {drawn.held_out} held-out rows",
+            "prompts": f"the first half of {drawn.train} training rows and of {drawn.held_out} held-out rows",
             "max_new_tokens": str(bench.max_new_tokens),
             "decoding": "greedy, with the release's generation settings",
-            "phone_regions": ", ".join(_regions(bench)),
+            "phone_regions": ", ".join(bench.phone_regions) or "none: international numbers alone",
         }
         return [
             self._measure(
@@ -108,11 +108,6 @@ class PersonalData:
             return measure
         own = {f"{side}_interval": _interval(each, seed) for side, each in hits.items()}
         return measure.model_copy(update={**own, "interval_method": _METHOD})
-
-
-def _regions(bench: Bench) -> list[str]:
-    screen = None if bench.data is None else bench.data.screen
-    return ScreenConfig().phone_regions if screen is None else screen.phone_regions
 
 
 def _written(bench: Bench, side: Side, prompts: Sequence[Prompt], detectors: Detectors) -> Written:

@@ -6,6 +6,7 @@ import pytest
 
 from hubtune.evaluate.privacy.contamination import Contamination
 from hubtune.records.screening import FindingRecord, ScreenRecord
+from tests.sample_runs import sample_source
 
 
 def measure(bench, held_out: int | None, policy: str = "drop", rows: int = 3, hits: int = 5, dropped: int = 5):
@@ -36,6 +37,15 @@ def test_none_is_a_rate_of_zero(overfitted):
     found = measure(overfitted, 40, rows=0, hits=0, dropped=0)
 
     assert (found.tuned, found.status, found.detail) == (0.0, "measured", None)
+
+
+def test_copies_that_the_split_left_out_before_are_told_of(overfitted):
+    source = sample_source(dropped={"the same text is held out": 4}, rows=44)
+    bench = replace(overfitted, data=overfitted.data.model_copy(update={"sources": [source]}))
+
+    found = measure(bench, 40, rows=0, hits=0, dropped=0)
+
+    assert "4 rows to train on with the text of a held-out row were left out before" in found.detail
 
 
 @pytest.mark.parametrize("held_out", [None, 0])
