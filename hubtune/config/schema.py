@@ -170,7 +170,9 @@ class TuneConfig(_Section):
     @classmethod
     def _template_for_all(cls, given: object) -> object:
         """Gives a chat template to the other conversations too: the model is published with that one alone."""
-        entries = given.get("data") if isinstance(given, dict) else None
+        if not isinstance(given, dict):
+            return given
+        entries = given.get("data")
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             return given
         template = next((entry["chat_template"] for entry in entries if entry.get("chat_template") is not None), None)
