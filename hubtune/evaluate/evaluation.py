@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 from hubtune.config.schema import TuneConfig
 from hubtune.data.tokens import Example
-from hubtune.evaluate.bench import Bench, Sides
+from hubtune.evaluate.bench import Sides
+from hubtune.evaluate.measured import Models, measure_models
 from hubtune.evaluate.registry import find_metrics
-from hubtune.evaluate.running import run_metrics
 from hubtune.evaluate.sides import open_sides
 from hubtune.models.environment import environment
 from hubtune.models.generation import safe_generation_config
 from hubtune.models.load import context_length
 from hubtune.models.probe import TOLERANCES, replay, take_probe
 from hubtune.records.data import DataRecord
-from hubtune.records.evaluation import EvaluationRecord
+from hubtune.records.evaluation import EvaluationRecord, Measure
 from hubtune.records.probe import ProbeRecord
 from hubtune.records.progress import Progress
 from hubtune.records.rundir import RunDirectory
@@ -55,47 +55,24 @@ def evaluate(
         ConfigError: A metric that the config asks for is not installed.
         ModelError: The base model or the adapter cannot be loaded.
     """
-    settings = config.evaluate
-    # Whoever plants canaries wants to know how well they are known.
-    exposure = ["canary_exposure"] if settings.canaries else []
-    metrics = find_metrics(settings.metrics if settings.metrics == "all" else [*settings.metrics, *exposure])
+    # Before minutes are spent on loading.
+    find_metrics(config.evaluate.metrics)
     sides = open_sides(run, training, base_folder, config.base.repo)
     context = context_length(base_folder, config.base.repo)
-    # A prompt has the other half of the context.
-    written = settings.max_new_tokens if context is None else max(1, min(settings.max_new_tokens, context // 2))
-    bench = Bench(
+    models = Models(
         sides=sides,
         tokenizer=tokenizer,
-        held_out=held_out,
-        train=train,
         generation=safe_generation_config(base_folder, tokenizer, config.base.repo),
         context=context,
-        batch_size=settings.batch_size,
-        seed=settings.seed,
-        progress=progress,
-        most=settings.generations,
-        max_new_tokens=written,
-        max_items=settings.max_items,
-        phone_regions=config.screen.phone_regions,
-        bias=settings.bias,
-        data=run.read(DataRecord) if run.has(DataRecord) else None,
-    )
-    measures = []
-    for measure in run_metrics(bench, metrics, by_name=settings.metrics != "all"):
-        run.event("evaluate", event="measure", name=measure.name, base=measure.base, tuned=measure.tuned, n=measure.n)
-        measures.append(measure)
-    evaluation = EvaluationRecord(
-        upstream=run.digests("config", "evaluate", "data.json", "training.json"),
-        measures=measures,
-        samples=bench.samples,
-        confusions=bench.confusions,
         precision=training.precision,
-        batch_size=settings.batch_size,
-        max_items=settings.max_items,
-        generations=settings.generations,
-        max_new_tokens=written,
-        seed=settings.seed,
-        environment=environment(),
+    )
+
+    def tell(measure: Measure) -> None:
+        run.event("evaluate", event="measure", name=measure.name, base=measure.base, tuned=measure.tuned, n=measure.n)
+
+    upstream = run.digests("config", "evaluate", "data.json", "training.json")
+    evaluation = measure_models(
+        models, config, train, held_out, upstream, progress, tell, run.read(DataRecord) if run.has(DataRecord) else None
     )
     return Evaluated(evaluation, _probe(run, sides, tokenizer, training.precision, context))
 
