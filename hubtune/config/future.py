@@ -11,7 +11,6 @@ FUTURE_KEYS = frozenset(
         "publish.policy",
         "train.checkpoint_steps",
         "train.last_blocks",
-        "train.packing",
     }
 )
 

@@ -43,14 +43,28 @@ class LoraConfig(_Section):
 
 
 class TrainConfig(_Section):
-    """How the base model is fine-tuned."""
+    """How the base model is fine-tuned.
+
+    `batch_size` counts rows, whatever their length; an optimizer step takes `batch_size` times `gradient_accumulation`
+    rows and weighs each of their tokens alike, so 1 times 4 learns what 4 times 1 does. `packing` puts the rows of a
+    batch one after another into sequences without padding, each row on its own to the model's attention. It is a matter
+    of speed alone: the steps, their rows and their gradients are those of padded batches. Where the architecture cannot
+    keep rows apart, rows of like length share a batch instead.
+    """
 
     method: Literal["lora"] = "lora"
     lora: LoraConfig = LoraConfig()
     epochs: Annotated[float, Field(gt=0)] = 1
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2.0e-4
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    weight_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    max_grad_norm: Annotated[float, Field(ge=0)] = 1.0
+    logging_steps: Annotated[int, Field(ge=1)] | None = None
     batch_size: Annotated[int, Field(ge=1)] = 8
+    gradient_accumulation: Annotated[int, Field(ge=1)] = 1
     max_length: Annotated[int, Field(ge=8)] = 512
+    packing: bool = True
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
 
