@@ -129,9 +129,9 @@ def test_the_rate_rises_over_the_warm_up_and_falls_to_nothing_after_the_last_ste
 
 def test_gradients_are_clipped_to_the_length_that_the_config_gives(train_on, llama: Path):
     free = train_on(llama, "train.max_grad_norm=0")
-    short = train_on(llama, "train.max_grad_norm=0.0001")
+    short = train_on(llama, "train.max_grad_norm=1.0e-12")
 
-    # Adam is blind to the gradient's length, but not to one that is as small as its epsilon.
+    # Adam is blind to the length of a gradient, but not of one far below its epsilon.
     assert short.record.final_loss > free.record.final_loss
 
 
