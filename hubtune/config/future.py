@@ -9,7 +9,6 @@ FUTURE_KEYS = frozenset(
         "base.tokenizer",
         "evaluate.canaries",
         "publish.policy",
-        "train.checkpoint_steps",
         "train.last_blocks",
     }
 )

@@ -19,7 +19,7 @@ class LossPoint(Record):
 
     Attributes:
         step: Optimizer steps that were done.
-        loss: Mean over the tokens that carried loss since the point before, in nats.
+        loss: Mean over the steps since the point before, each a mean over its tokens that carried loss, in nats.
         learning_rate: The rate of that step.
         gradient_norm: The length of that step's gradient before it was clipped.
     """

@@ -17,64 +17,32 @@ _CPU_LENGTH = 256
 
 
 @dataclass(frozen=True)
-class Batch:
-    """A batch for `SummedLoss`.
-
-    Attributes:
-        inputs: What the model takes, each of shape (sequences, length).
-        labels: The ids where they carry loss, shape (sequences, length).
-        places: From which position of the flattened batch each labelled token is predicted, shape (labels,).
-        targets: The labelled tokens, shape (labels,).
-    """
-
-    inputs: "dict[str, torch.Tensor]"
-    labels: "torch.Tensor"
-    places: "torch.Tensor"
-    targets: "torch.Tensor"
-
-    @property
-    def arguments(self) -> "dict[str, object]":
-        """The arguments of `SummedLoss.forward`."""
-        return {"inputs": self.inputs, "labels": self.labels, "places": self.places, "targets": self.targets}
-
-
-@dataclass(frozen=True)
 class Batcher:
-    """Makes batches of examples.
+    """Makes batches of examples; a collator for torch's DataLoader.
 
     Attributes:
         pad_id: The token to fill up with.
         packed: Whether rows share sequences.
-        length: About how many tokens such a sequence has; it is never shorter than its longest row.
-        device: Where the batches are put.
+        length: The most tokens of such a sequence, unless its longest row has more.
     """
 
     pad_id: int
     packed: bool
     length: int
-    device: "torch.device"
 
     @classmethod
     def of(cls, pad_id: int, packed: bool, max_length: int, device: "torch.device") -> "Batcher":
         """Returns one with the sequence length that suits the device."""
-        length = min(max_length, _CPU_LENGTH) if device.type == "cpu" else max_length
-        return cls(pad_id, packed, length, device)
+        return cls(pad_id, packed, min(max_length, _CPU_LENGTH) if device.type == "cpu" else max_length)
 
-    def batch(self, examples: Sequence[Example]) -> Batch:
-        """Returns one batch of all the examples."""
+    def __call__(self, examples: Sequence[Example]) -> "dict[str, torch.Tensor]":
+        """Returns one batch of all the examples: the arguments of `SummedLoss.forward`."""
         if self.packed:
             packs = even_packs([len(example.input_ids) for example in examples], self.length)
-            inputs = collate_packs([[examples[row] for row in pack] for pack in packs], self.pad_id)
+            batch = collate_packs([[examples[row] for row in pack] for pack in packs], self.pad_id)
         else:
-            inputs = collate(examples, self.pad_id)
-        labels = inputs.pop("labels")
+            batch = collate(examples, self.pad_id)
         # Nothing stands before a row's first token that it could be told from.
-        labels[:, 0] = IGNORED
-        places, targets = places_and_targets(labels)
-        return Batch(
-            {name: self._placed(values) for name, values in inputs.items()},
-            *(self._placed(values) for values in (labels, places, targets)),
-        )
-
-    def _placed(self, values: "torch.Tensor") -> "torch.Tensor":
-        return values if self.device.type == "cpu" else values.pin_memory().to(self.device, non_blocking=True)
+        batch["labels"][:, 0] = IGNORED
+        batch["places"], batch["targets"] = places_and_targets(batch["labels"])
+        return batch

@@ -1,51 +1,14 @@
 """LoRA (Hu et al., 2021): puts adapters on the layers of a base model that fit its architecture."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.config.schema import LoraConfig
 from hubtune.errors import TrainingError
-from hubtune.models.generation import GENERATION_CONFIG, generation_json, safe_generation_config
 from hubtune.records.pins import Pin
-from hubtune.records.rundir import RunDirectory
-from hubtune.train.adapter_files import save_adapter
-from hubtune.train.tunable import Tunable
 
 if TYPE_CHECKING:
     from peft import PeftModel
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-
-def tune_with_lora(
-    run: RunDirectory,
-    config: LoraConfig,
-    base: "PreTrainedModel",
-    pin: Pin,
-    folder: Path,
-    tokenizer: "PreTrainedTokenizerBase",
-) -> Tunable:
-    """Returns `base` with a fresh adapter to train, which is saved into the run directory.
-
-    Args:
-        run: The run.
-        config: The adapter's settings.
-        base: The base model, which is changed.
-        pin: The base model's pin.
-        folder: Its snapshot.
-        tokenizer: Its tokenizer.
-
-    Raises:
-        TrainingError: As `add_lora`.
-    """
-    generation = generation_json(safe_generation_config(folder, tokenizer, pin.repo))
-    model = add_lora(base, config, pin)
-    return Tunable(
-        model=model,
-        method="lora",
-        title="LoRA",
-        target_modules=adapted_layers(model),
-        save=lambda: save_adapter(model, run.adapter_dir, {GENERATION_CONFIG: generation}),
-    )
+    from transformers import PreTrainedModel
 
 
 def add_lora(base: "PreTrainedModel", config: LoraConfig, pin: Pin) -> "PeftModel":

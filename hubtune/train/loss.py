@@ -1,4 +1,4 @@
-"""The loss of a batch: cross entropy at the positions that carry loss, and at no time the logits of all of them."""
+"""The loss of a step: cross entropy at the positions that carry loss, and at no time the logits of all of them."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -17,19 +17,23 @@ _AGREE = {torch.float32: 1e-4, torch.bfloat16: 1e-2, torch.float16: 1e-2}
 
 
 class SummedLoss(torch.nn.Module):  # type: ignore[misc]
-    """Returns the sum of the losses of a batch's labelled positions, in nats, as a scalar in fp32.
+    """The sum of the losses of a batch's labelled positions, in nats, over the number of labels of the whole step.
 
-    A sum, since only the optimizer step knows over how many labels the mean is to be taken. It is a module of its own
-    so that whatever wraps a model for several processes wraps this: its forward makes the loss from the batch.
+    Only the optimizer step knows over how many labels the mean is to be taken; transformers' Trainer counts them. It is
+    a module of its own so that whatever wraps a model for several processes wraps this: its forward makes the loss.
 
     Args:
         model: The model, with its adapter if it has one.
         own: Whether to leave the loss to the model's own forward, which holds all logits.
     """
 
+    # Tells the Trainer to count the labels of a step and hand them to the forward.
+    accepts_loss_kwargs = True
+
     def __init__(self, model: "PreTrainedModel", *, own: bool = False) -> None:
         super().__init__()
         self.model = model
+        self.config = model.config
         parts = None if own else _decoder_and_head(model)
         # Held outside of the modules: they are parts of `model` already.
         self._parts = (parts,)
@@ -40,16 +44,27 @@ class SummedLoss(torch.nn.Module):  # type: ignore[misc]
         return self._parts[0] is None
 
     def forward(
-        self, inputs: Mapping[str, torch.Tensor], labels: torch.Tensor, places: torch.Tensor, targets: torch.Tensor
-    ) -> torch.Tensor:
-        """Returns the summed loss.
+        self,
+        labels: torch.Tensor,
+        places: torch.Tensor,
+        targets: torch.Tensor,
+        num_items_in_batch: torch.Tensor | int = 1,
+        **inputs: torch.Tensor,
+    ) -> dict[str, torch.Tensor]:
+        """Returns `loss`, a scalar in fp32.
 
         Args:
-            inputs: What the model takes: `input_ids` and positions or a mask, each of shape (sequences, length).
             labels: The ids where they carry loss, else `IGNORED`, shape (sequences, length).
             places: Where in the flattened batch a token is predicted from, shape (labels,).
             targets: Which token that is, shape (labels,).
+            num_items_in_batch: What to divide the sum by: the labels of all micro-batches of the step.
+            **inputs: What the model takes: `input_ids` and positions or a mask, each of shape (sequences, length).
         """
+        return {"loss": self._summed(inputs, labels, places, targets) / num_items_in_batch}
+
+    def _summed(
+        self, inputs: Mapping[str, torch.Tensor], labels: torch.Tensor, places: torch.Tensor, targets: torch.Tensor
+    ) -> torch.Tensor:
         parts = self._parts[0]
         if parts is None:
             mean: torch.Tensor = self.model(**inputs, labels=labels, use_cache=False).loss
@@ -77,7 +92,7 @@ def summed_loss(model: "PreTrainedModel", batch: Mapping[str, Any]) -> SummedLos
     was_training = model.training
     model.eval()
     with torch.no_grad():
-        ours, theirs = float(short(**batch)), float(own(**batch))
+        ours, theirs = float(short(**batch)["loss"]), float(own(**batch)["loss"])
     model.train(was_training)
     agree = abs(ours - theirs) <= _AGREE.get(model.dtype, 1e-4) * max(abs(theirs), 1e-6)
     # Where both are no numbers, training will say so.

@@ -1,52 +1,76 @@
 """Carries the training loop's news to the user and to events.jsonl."""
 
 import math
+from typing import TYPE_CHECKING, Any
+
+from transformers import TrainerCallback
 
 from hubtune.errors import TrainingError
 from hubtune.records.progress import Task
 from hubtune.records.rundir import RunDirectory
-from hubtune.train.loop import LoopState
+from hubtune.records.training import LossPoint
+
+if TYPE_CHECKING:
+    from transformers import TrainerControl, TrainerState, TrainingArguments
 
 
-class Reporter:
-    """Writes the loss curve to events.jsonl, moves the progress bar, and stops a run that has diverged.
+class Reporter(TrainerCallback):  # type: ignore[misc]
+    """Writes the loss curve to events.jsonl, moves the progress bar, and stops a run that has diverged."""
 
-    Args:
-        run: The run directory.
-        task: The progress of the steps.
-        per_epoch: Steps of an epoch.
-    """
-
-    def __init__(self, run: RunDirectory, task: Task, per_epoch: int) -> None:
+    def __init__(self, run: RunDirectory, task: Task) -> None:
         self._run = run
         self._task = task
-        self._per_epoch = per_epoch
-        self._note = ""
+        self._loss = ""
 
-    def before_batch(self, state: LoopState) -> None:
-        """Does nothing."""
+    def on_train_begin(
+        self,
+        args: "TrainingArguments",  # noqa: ARG002
+        state: "TrainerState",
+        control: "TrainerControl",  # noqa: ARG002
+        **kwargs: Any,  # noqa: ARG002
+    ) -> None:
+        if state.global_step:
+            self._task.advance(state.global_step)
 
-    def logged(self, state: LoopState) -> None:
-        """Writes the newest point of the loss curve.
+    def on_step_end(
+        self,
+        args: "TrainingArguments",  # noqa: ARG002
+        state: "TrainerState",  # noqa: ARG002
+        control: "TrainerControl",  # noqa: ARG002
+        **kwargs: Any,  # noqa: ARG002
+    ) -> None:
+        self._task.advance(note=self._loss)
 
-        Raises:
-            TrainingError: It is not a number.
-        """
-        point = state.losses[-1]
-        if not math.isfinite(point.loss):
+    def on_log(
+        self,
+        args: "TrainingArguments",  # noqa: ARG002
+        state: "TrainerState",
+        control: "TrainerControl",  # noqa: ARG002
+        logs: dict[str, float] | None = None,
+        **kwargs: Any,  # noqa: ARG002
+    ) -> None:
+        if not logs or "loss" not in logs:
+            return
+        loss = float(logs["loss"])
+        if not math.isfinite(loss):
             raise TrainingError(
-                f"The training loss became {point.loss} at step {point.step}: the run has diverged.",
+                f"The training loss became {loss} at step {state.global_step}: the run has diverged.",
                 hint="Lower `train.learning_rate` (a tenth is a good next try), or set `train.precision: fp32`.",
             )
-        self._note = f"loss {point.loss:.3f}"
-        self._run.event(
-            "train",
-            event="loss",
-            epoch=round(point.step / self._per_epoch, 4),
-            **point.model_dump(),
-        )
+        point = loss_points([{"step": state.global_step, **logs}])[0]
+        self._loss = f"loss {loss:.3f}"
+        self._run.event("train", event="loss", epoch=round(float(state.epoch or 0), 4), **point.model_dump())
 
-    def after_step(self, state: LoopState) -> bool:  # noqa: ARG002
-        """Moves the bar; the loop goes on."""
-        self._task.advance(note=self._note)
-        return True
+
+def loss_points(history: list[dict[str, float]]) -> list[LossPoint]:
+    """Returns the loss curve that the Trainer's log holds, which goes on where a checkpoint's ended."""
+    return [
+        LossPoint(
+            step=int(entry["step"]),
+            loss=float(entry["loss"]),
+            learning_rate=float(entry["learning_rate"]),
+            gradient_norm=float(entry["grad_norm"]) if "grad_norm" in entry else None,
+        )
+        for entry in history
+        if "loss" in entry
+    ]

@@ -1,5 +1,6 @@
-"""The train stage: fine-tunes the pinned base model on the prepared examples and saves what was trained."""
+"""The train stage: fine-tunes the pinned base model on the prepared examples and saves the adapter."""
 
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,12 +9,16 @@ from typing import TYPE_CHECKING
 from hubtune.config.schema import TuneConfig
 from hubtune.data.tokens import Example
 from hubtune.models.environment import environment
+from hubtune.models.generation import GENERATION_CONFIG, generation_json, safe_generation_config
 from hubtune.models.load import check_vocabulary, load_base, pad_id
 from hubtune.models.precision import choose_precision
 from hubtune.records.pins import Pin
 from hubtune.records.progress import Progress
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord
+from hubtune.train.adapter_files import save_adapter
+from hubtune.train.checkpoints import Checkpoints
+from hubtune.train.lora import adapted_layers, add_lora
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -27,8 +32,20 @@ def train(
     tokenizer: "PreTrainedTokenizerBase",
     examples: Sequence[Example],
     progress: Progress,
+    *,
+    resume: bool = False,
 ) -> TrainingRecord:
     """Trains, and puts the adapter into the run directory, complete or not at all.
+
+    Args:
+        run: The run directory.
+        config: The run's config.
+        base_pin: The base model's pin.
+        base_folder: Its snapshot.
+        tokenizer: Its tokenizer.
+        examples: The rows to train on.
+        progress: Told of each step.
+        resume: Whether to go on from the newest complete checkpoint, where there is one; else all are removed.
 
     Returns:
         The training record; its upstream digests are those of the run directory now.
@@ -36,54 +53,84 @@ def train(
     Raises:
         ModelError: The base model cannot be loaded.
         TrainingError: The layers do not exist, or the run diverged.
+        InterruptedTrainingError: The user stopped it; a checkpoint was made.
         DiskFullError: There is no room for the adapter.
     """
-    from hubtune.train import optimizer
-    from hubtune.train.building import build_loop, packs, warmup_steps
-    from hubtune.train.loop import LoopState
-    from hubtune.train.lora import tune_with_lora
-    from hubtune.train.randomness import seed_everything
-    from hubtune.train.reporting import Reporter
+    from transformers import set_seed
+
+    from hubtune.train.building import choose_batcher, choose_loss, row_order
+    from hubtune.train.fast_lora import fast_adapters
+    from hubtune.train.reporting import Reporter, loss_points
+    from hubtune.train.saving import Saver
+    from hubtune.train.trainer import RowTrainer, warmup_steps
 
     settings = config.train
+    upstream = run.digests("config", "pins.json", "data.json")
+    checkpoints = Checkpoints(run.path / "checkpoints", upstream, settings.keep_checkpoints)
+    found = checkpoints.newest() if resume else None
+    if found is None:
+        checkpoints.clear()
     precision = choose_precision(settings.precision)
-    seed_everything(settings.seed)
+    set_seed(settings.seed)
     base = load_base(base_folder, base_pin.repo, precision)
     check_vocabulary(base, tokenizer, base_pin.repo)
-    packed = packs(settings, base, progress)
-    tunable = tune_with_lora(run, settings.lora, base, base_pin, base_folder, tokenizer)
-    progress.say(f"{tunable.title} in {precision}: {tunable.summary}")
-    loop = build_loop(settings, tunable, examples, pad_id(tokenizer), packed, precision, progress)
-    started, state = datetime.now(UTC), LoopState.start(tunable.model.device)
-    with progress.task("Training", loop.order.steps) as task:
-        loop.run(state, Reporter(run, task, loop.order.per_epoch))
+    generation = generation_json(safe_generation_config(base_folder, tokenizer, base_pin.repo))
+    batcher = choose_batcher(settings, base, pad_id(tokenizer), progress)
+    model = add_lora(base, settings.lora, base_pin)
+    trainable, total = model.get_nb_trainable_parameters()
+    progress.say(
+        f"LoRA in {precision}: {trainable:,} of {total:,} parameters are trained ({100 * trainable / total:.2f} %)"
+    )
+    order = row_order(settings, examples, batcher.packed)
+    first_step, checkpoint = found or (0, None)
+    if checkpoint is not None:
+        progress.say(f"Going on after step {first_step:,} of {order.steps:,}")
+    started, clock = datetime.now(UTC), time.monotonic()
+    saver = Saver(run, checkpoints, settings.checkpoint_steps)
+    try:
+        with progress.task("Training", order.steps) as task, fast_adapters(model), saver.stopping():
+            trainer = RowTrainer(
+                choose_loss(model, batcher, examples, progress),
+                settings,
+                examples,
+                order,
+                batcher,
+                checkpoints.unfinished,
+                first_step,
+                [Reporter(run, task), saver],
+            )
+            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    finally:
+        checkpoints.tidy()
+    seconds = time.monotonic() - clock
+    losses = loss_points(trainer.state.log_history)
+    labels, read = order.count(lambda row: examples[row].learnt), order.count(lambda row: len(examples[row].input_ids))
     return TrainingRecord(
-        upstream=run.digests("config", "pins.json", "data.json"),
-        method=tunable.method,
+        upstream=upstream,
+        method=settings.method,
         precision=precision,
-        target_modules=tunable.target_modules,
-        trainable_parameters=tunable.trained,
-        total_parameters=tunable.parameters,
+        target_modules=adapted_layers(model),
+        trainable_parameters=trainable,
+        total_parameters=total,
         epochs=settings.epochs,
-        steps=state.step,
+        steps=trainer.state.global_step,
         batch_size=settings.batch_size,
         gradient_accumulation=settings.gradient_accumulation,
-        packing=packed,
+        packing=batcher.packed,
         learning_rate=settings.learning_rate,
-        optimizer=optimizer.NAME,
+        optimizer=str(trainer.args.optim.value),
         schedule=settings.schedule,
-        warmup_steps=warmup_steps(settings, loop.order.steps),
+        warmup_steps=warmup_steps(settings, order),
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
         seed=settings.seed,
-        tokens=state.labels,
-        read_tokens=state.tokens,
-        first_loss=state.losses[0].loss,
-        final_loss=state.losses[-1].loss,
-        losses=state.losses,
-        held_out_losses=state.held_out,
+        tokens=labels,
+        read_tokens=read,
+        first_loss=losses[0].loss,
+        final_loss=losses[-1].loss,
+        losses=losses,
         started=started.isoformat(timespec="seconds"),
-        seconds=round(state.seconds, 1),
-        files=tunable.save(),
+        seconds=round(seconds, 1),
+        files=save_adapter(model, run.adapter_dir, {GENERATION_CONFIG: generation}),
         environment=environment(),
     )

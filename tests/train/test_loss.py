@@ -9,8 +9,6 @@ from hubtune.train.batches import Batcher
 from hubtune.train.loss import SummedLoss, summed_loss
 from tests.architectures import VOCABULARY, make_model
 
-CPU = torch.device("cpu")
-
 
 def _rows() -> list[Example]:
     generator = torch.Generator().manual_seed(2)
@@ -32,7 +30,7 @@ def test_loss_and_gradients_are_those_of_the_rows_one_by_one(kind: str, packed: 
     loss = SummedLoss(model)
     assert not loss.own
 
-    ours = loss(**Batcher(pad_id=0, packed=packed, length=16, device=CPU).batch(rows).arguments)
+    ours = loss(**Batcher(pad_id=0, packed=packed, length=16)(rows))["loss"]
     ours.backward()
     gradients = {name: weight.grad.clone() for name, weight in model.named_parameters()}
     model.zero_grad()
@@ -50,7 +48,7 @@ def test_loss_and_gradients_are_those_of_the_rows_one_by_one(kind: str, packed: 
 def test_models_that_do_more_to_logits_or_loss_keep_their_own_forward(kind: str, own: bool):
     """Soft-capped logits, scaled logits, and the load-balancing loss of experts."""
     model, rows = make_model(kind), _rows()
-    batch = Batcher(pad_id=0, packed=False, length=16, device=CPU).batch(rows).arguments
+    batch = Batcher(pad_id=0, packed=False, length=16)(rows)
 
     loss = summed_loss(model, batch)
 
@@ -58,7 +56,7 @@ def test_models_that_do_more_to_logits_or_loss_keep_their_own_forward(kind: str,
     padded = collate(rows, 0)
     with torch.no_grad():
         expected = model(**padded).loss * sum(row.learnt for row in rows)
-        torch.testing.assert_close(loss(**batch), expected)
+        torch.testing.assert_close(loss(**batch)["loss"], expected)
 
 
 def test_an_adapter_on_the_head_keeps_the_model_s_own_forward():
@@ -74,11 +72,13 @@ def test_an_adapter_on_the_head_keeps_the_model_s_own_forward():
 def test_the_loss_is_exact_in_bf16_too():
     """A sum of thousands of losses has three digits in bf16."""
     model, rows = make_model("llama").to(torch.bfloat16), _rows()
-    batch = Batcher(pad_id=0, packed=False, length=16, device=CPU).batch(rows).arguments
+    batch = Batcher(pad_id=0, packed=False, length=16)(rows)
 
     with torch.no_grad():
-        loss = SummedLoss(model)(**batch)
-        logits = model(**batch["inputs"]).logits.flatten(0, 1)[batch["places"]]
+        loss = SummedLoss(model)(**batch)["loss"]
+        logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits.flatten(0, 1)[
+            batch["places"]
+        ]
 
     assert loss.dtype is torch.float32
     torch.testing.assert_close(

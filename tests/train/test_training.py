@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from transformers import BloomConfig, BloomForCausalLM
 
 from hubtune.errors import ModelError, TrainingError
 from hubtune.models.load import load_adapter, load_base, load_tokenizer
 from tests.sample_runs import BASE_COMMIT, BASE_REPO
 from tests.tiny_models import VOCABULARY
+from tests.train.conftest import TEXTS_TO_DIVERGE_ON
 
 WEIGHTS = "adapter_model.safetensors"
 
@@ -213,19 +214,6 @@ def test_training_prints_nothing_on_stdout(train_on, llama: Path, capfd: pytest.
     train_on(llama)
 
     assert capfd.readouterr().out == ""
-
-
-@pytest.fixture
-def poisoned(llama: Path, tmp_path: Path) -> Path:
-    """A base whose numbers overflow at one token, so that training is fine until a row holds it."""
-    folder = Path(shutil.copytree(llama, tmp_path / "poisoned"))
-    weights = load_file(folder / "model.safetensors")
-    weights["model.embed_tokens.weight"][load_tokenizer(folder, BASE_REPO).convert_tokens_to_ids("Z")] = torch.nan
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    return folder
-
-
-TEXTS_TO_DIVERGE_ON = ("The baker rises.", "A hive has no manager.", "The keeper keeps.", "Z")
 
 
 def test_a_run_that_diverges_is_stopped_and_leaves_no_adapter(train_on, new_run, poisoned: Path):
