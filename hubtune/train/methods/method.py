@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.config.schema import TrainConfig
-from hubtune.models.load import load_base, load_base_4bit, load_stored
+from hubtune.models.load import load_base, load_base_4bit
 from hubtune.models.tuned import write_tuned
 from hubtune.records.base import sha256_file
 from hubtune.records.folders import new_folder
@@ -77,8 +77,8 @@ def make_trainable(settings: TrainConfig, base_folder: Path, pin: Pin, precision
         settings: The config's section.
         base_folder: The base's snapshot.
         pin: The base's pin.
-        precision: What an adapter's base is held in. A base whose own weights are trained is held as it is stored,
-            so that what is frozen stays the same to the bit, and what is trained in fp32.
+        precision: What an adapter's base is held in. A base whose own weights are trained is held in fp32; what of it
+            is frozen is taken from its checkpoint when the model is saved, and so stays the same to the bit.
 
     Raises:
         ModelError: The base cannot be loaded.
@@ -89,16 +89,13 @@ def make_trainable(settings: TrainConfig, base_folder: Path, pin: Pin, precision
         base = load_base_4bit(base_folder, pin.repo) if quantized else load_base(base_folder, pin.repo, precision)
         model = add_lora(base, settings.lora, pin)
         return Trainable(model, adapted_layers(model), whole=False, base_folder=base_folder)
-    model = load_stored(base_folder, pin.repo)
+    model = load_base(base_folder, pin.repo, "fp32")
     if settings.method == "full":
         layers = train_all(model)
     elif settings.trainable is not None:
         layers = train_matching(model, settings.trainable)
     else:
         layers = train_last_blocks(model, settings.last_blocks or DEFAULT_BLOCKS)
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            parameter.data = parameter.data.float()
     return Trainable(model, layers, whole=True, base_folder=base_folder)
 
 
