@@ -35,6 +35,7 @@ def _add_commands() -> None:
     from hubtune.cli import (
         card,
         check,
+        compare,
         data,
         evaluate,
         generate,
@@ -60,6 +61,7 @@ def _add_commands() -> None:
         run.run,
         train.train,
         evaluate.evaluate,
+        compare.compare,
         card.card,
         publish.publish,
         release.release,

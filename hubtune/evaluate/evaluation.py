@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 from hubtune.config.schema import TuneConfig
 from hubtune.data.tokens import Example
-from hubtune.evaluate.bench import Bench
+from hubtune.evaluate.bench import Sides
+from hubtune.evaluate.measured import Models, measure_models
 from hubtune.evaluate.registry import find_metrics
-from hubtune.evaluate.running import run_metrics
 from hubtune.models.environment import environment
 from hubtune.models.generation import safe_generation_config
 from hubtune.models.load import context_length, load_adapter, load_base
 from hubtune.models.probe import TOLERANCES, replay, take_probe
 from hubtune.records.data import DataRecord
-from hubtune.records.evaluation import EvaluationRecord
+from hubtune.records.evaluation import EvaluationRecord, Measure
 from hubtune.records.probe import ProbeRecord
 from hubtune.records.progress import Progress
 from hubtune.records.rundir import RunDirectory
@@ -56,48 +56,30 @@ def evaluate(
         ConfigError: A metric that the config asks for is not installed.
         ModelError: The base model or the adapter cannot be loaded.
     """
-    settings = config.evaluate
-    # Whoever plants canaries wants to know how well they are known.
-    exposure = ["canary_exposure"] if settings.canaries else []
-    metrics = find_metrics(settings.metrics if settings.metrics == "all" else [*settings.metrics, *exposure])
+    # Before minutes are spent on loading.
+    find_metrics(config.evaluate.metrics)
     model = load_adapter(load_base(base_folder, config.base.repo, training.precision), run.adapter_dir)
     context = context_length(base_folder, config.base.repo)
-    # A prompt has the other half of the context.
-    written = settings.max_new_tokens if context is None else max(1, min(settings.max_new_tokens, context // 2))
-    bench = Bench(
-        sides={"base": lambda: without_adapter(model), "tuned": lambda: nullcontext(model)},
+    models = Models(
+        sides=adapter_sides(model),
         tokenizer=tokenizer,
-        held_out=held_out,
-        train=train,
         generation=safe_generation_config(base_folder, tokenizer, config.base.repo),
         context=context,
-        batch_size=settings.batch_size,
-        seed=settings.seed,
-        progress=progress,
-        most=settings.generations,
-        max_new_tokens=written,
-        max_items=settings.max_items,
-        phone_regions=config.screen.phone_regions,
-        data=run.read(DataRecord) if run.has(DataRecord) else None,
-    )
-    measures = []
-    for measure in run_metrics(bench, metrics, by_name=settings.metrics != "all"):
-        run.event("evaluate", event="measure", name=measure.name, base=measure.base, tuned=measure.tuned, n=measure.n)
-        measures.append(measure)
-    evaluation = EvaluationRecord(
-        upstream=run.digests("config", "evaluate", "data.json", "training.json"),
-        measures=measures,
-        samples=bench.samples,
-        confusions=bench.confusions,
         precision=training.precision,
-        batch_size=settings.batch_size,
-        max_items=settings.max_items,
-        generations=settings.generations,
-        max_new_tokens=written,
-        seed=settings.seed,
-        environment=environment(),
     )
+
+    def tell(measure: Measure) -> None:
+        run.event("evaluate", event="measure", name=measure.name, base=measure.base, tuned=measure.tuned, n=measure.n)
+
+    upstream = run.digests("config", "evaluate", "data.json", "training.json")
+    data = run.read(DataRecord) if run.has(DataRecord) else None
+    evaluation = measure_models(models, config, train, held_out, upstream, progress, data, tell)
     return Evaluated(evaluation, _probe(run, model, tokenizer, training.precision, context))
+
+
+def adapter_sides(model: "PeftModel") -> Sides:
+    """Returns both sides of an adapted model: the base through the same weights, the adapter off."""
+    return {"base": lambda: without_adapter(model), "tuned": lambda: nullcontext(model)}
 
 
 @contextmanager
