@@ -71,9 +71,8 @@ def evaluate(
         run.event("evaluate", event="measure", name=measure.name, base=measure.base, tuned=measure.tuned, n=measure.n)
 
     upstream = run.digests("config", "evaluate", "data.json", "training.json")
-    evaluation = measure_models(
-        models, config, train, held_out, upstream, progress, tell, run.read(DataRecord) if run.has(DataRecord) else None
-    )
+    data = run.read(DataRecord) if run.has(DataRecord) else None
+    evaluation = measure_models(models, config, train, held_out, upstream, progress, data, tell)
     return Evaluated(evaluation, _probe(run, sides, tokenizer, training.precision, context))
 
 

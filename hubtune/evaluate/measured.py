@@ -43,8 +43,8 @@ def measure_models(
     held_out: Sequence[Example],
     upstream: dict[str, str],
     progress: Progress,
+    data: DataRecord | None,
     on_measure: Callable[[Measure], None] | None = None,
-    data: DataRecord | None = None,
 ) -> EvaluationRecord:
     """Measures by the config's metrics; one that raises is recorded as failed, and the others go on.
 
@@ -55,8 +55,8 @@ def measure_models(
         held_out: Those that it was not.
         upstream: Digests of what the record is made from.
         progress: Told of each step.
+        data: What is recorded of the data; None where it is not that of the tuned model's training.
         on_measure: Told of each measure as it comes.
-        data: The data record; None where there is none.
 
     Raises:
         ConfigError: A metric that the config asks for is not installed.
