@@ -19,11 +19,12 @@ from hubtune.card.markdown import Markdown
 from hubtune.card.metadata import build_metadata, card_title
 from hubtune.card.outline import SECTIONS
 from hubtune.card.own_templates import own_templates, records_context, render_own, title_of
+from hubtune.card.sections.bias import bias
 from hubtune.card.sections.evaluation import evaluation
 from hubtune.card.sections.licensing import displays, licensing
 from hubtune.card.sections.provenance import making, provenance
 from hubtune.card.sections.release import citation, contact, environment, verify
-from hubtune.card.sections.statements import bias, ethics, privacy, risks, uses
+from hubtune.card.sections.statements import ethics, privacy, risks, uses
 from hubtune.card.sections.summary import summary
 from hubtune.card.sections.training import training_data, training_procedure
 from hubtune.card.sections.usage import usage

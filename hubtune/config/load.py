@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from hubtune.config import yamldoc
+from hubtune.config.bias import BiasConfig
 from hubtune.config.future import FUTURE_KEYS, FUTURE_VALUES
 from hubtune.config.metrics import known_metrics, unknown_metric
 from hubtune.config.schema import TuneConfig
@@ -104,13 +105,16 @@ def read_dumped(text: str, source: str) -> TuneConfig:
 
 
 def without_folders(config: TuneConfig) -> TuneConfig:
-    """Returns the config without where on a disk its files lie: of local data and templates the name is left."""
+    """Returns the config without where on a disk its files lie: of each local file and folder the name is left."""
     data = [
         entry if entry.path is None else entry.model_copy(update={"path": _name(entry.path)}) for entry in config.data
     ]
     templates = config.card.templates
     card = config.card if templates is None else config.card.model_copy(update={"templates": _name(templates)})
-    return config.model_copy(update={"data": data, "card": card})
+    bias = config.evaluate.bias
+    bias = bias.model_copy(update={key: _name(path) for key, path in bias.named().items()})
+    evaluate = config.evaluate.model_copy(update={"bias": bias})
+    return config.model_copy(update={"data": data, "card": card, "evaluate": evaluate})
 
 
 def _name(path: str) -> str:
@@ -132,7 +136,7 @@ def training_digest(config: TuneConfig) -> str:
 
 def evaluation_digest(config: TuneConfig) -> str:
     """Returns the sha256 of how the models are measured."""
-    return _digest(config.evaluate.model_dump(mode="json"))
+    return _digest(without_folders(config).evaluate.model_dump(mode="json"))
 
 
 def _digest(values: dict[str, object]) -> str:
@@ -141,8 +145,13 @@ def _digest(values: dict[str, object]) -> str:
 
 def _locate(mapping: Mapping, folder: Path) -> None:
     """Makes the paths of the config absolute: the run's own copy of it lies somewhere else."""
-    card, data = mapping.get("card"), mapping.get("data")
-    places = [(card, "templates"), *((entry, "path") for entry in (data if isinstance(data, list) else []))]
+    card, data, evaluate = mapping.get("card"), mapping.get("data"), mapping.get("evaluate")
+    bias = evaluate.get("bias") if isinstance(evaluate, dict) else None
+    places = [
+        (card, "templates"),
+        *((entry, "path") for entry in (data if isinstance(data, list) else [])),
+        *((bias, key) for key in BiasConfig.model_fields),
+    ]
     for section, key in places:
         if isinstance(section, dict) and isinstance(section.get(key), str) and section[key]:
             section[key] = str((folder / str(section[key])).absolute())

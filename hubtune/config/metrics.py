@@ -11,6 +11,7 @@ BUILT_IN = (
     *("perplexity", "bits_per_byte", "token_accuracy"),
     *("bleu", "chrf", "rouge", "exact_match", "token_f1", "endings", "samples"),
     "classification",
+    *("counterfactual_gap", "pair_preference", "word_list_hits"),
 )
 """hubtune's own metrics, in the order in which they are measured."""
 

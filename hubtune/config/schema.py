@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from hubtune.config.bias import BiasConfig
 from hubtune.config.data import DataConfig, RowsConfig
 from hubtune.config.fields import Branch, LicenseChoice, RepoId, Revision, Tag, TargetRepoId
 from hubtune.config.metrics import DEFAULT
@@ -74,6 +75,7 @@ class EvaluateConfig(_Section):
     generations: Annotated[int, Field(ge=1)] = 100
     max_new_tokens: Annotated[int, Field(ge=1, le=4096)] = 48
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
+    bias: BiasConfig = BiasConfig()
 
 
 class AcceptedLicense(_Section):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
+from hubtune.config.bias import BiasConfig
 from hubtune.data.tokens import IGNORED, Example
 from hubtune.evaluate.begun import Begun, begin
 from hubtune.evaluate.perplexity import Likelihoods, likelihoods
@@ -56,6 +57,7 @@ class Bench:
         classifier: Of a classifier, what tells the class that a side gives each held-out row.
         samples: Texts that metrics have to show beside their measures; they add to it.
         confusions: Tables of theirs likewise.
+        bias: Files of the user's own to measure bias with.
     """
 
     sides: Sides
@@ -74,6 +76,7 @@ class Bench:
     classifier: Callable[[Side], Sequence[int]] | None = None
     samples: list[Sample] = field(default_factory=list)
     confusions: list[Confusion] = field(default_factory=list)
+    bias: BiasConfig = field(default_factory=BiasConfig)
     _likelihoods: dict[Side, Likelihoods] = field(default_factory=dict)
     _begun: Begun | None = None
     _continuations: dict[Side, list[Completion]] = field(default_factory=dict)

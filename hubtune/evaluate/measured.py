@@ -81,6 +81,7 @@ def measure_models(
         phone_regions=config.screen.phone_regions,
         classes=models.classes,
         classifier=models.classifier,
+        bias=settings.bias,
     )
     measures = []
     for measure in run_metrics(bench, metrics, by_name=settings.metrics != "all"):

@@ -7,11 +7,12 @@ from typing import Literal
 from hubtune.config.metrics import ENTRY_POINTS, known_metrics, unknown_metric
 from hubtune.errors import ConfigError
 from hubtune.evaluate.bench import Bench
+from hubtune.evaluate.bias.metrics import BIAS_METRICS
 from hubtune.evaluate.metric import Metric
 from hubtune.evaluate.quality.metrics import QUALITY_METRICS
 from hubtune.records.evaluation import Measure
 
-BUILT_IN: tuple[Metric, ...] = (*QUALITY_METRICS,)
+BUILT_IN: tuple[Metric, ...] = (*QUALITY_METRICS, *BIAS_METRICS)
 """hubtune's own metrics; `hubtune.config.metrics` has their names, which a config is checked by without torch."""
 
 

@@ -11,6 +11,7 @@ from hubtune.config.data import DataConfig
 from hubtune.config.load import dump_config
 from hubtune.config.schema import BaseModelConfig, TuneConfig
 from hubtune.errors import CheckError, HubtuneError
+from hubtune.evaluate.bias.material import check_files
 from hubtune.hub.read import current_token
 from hubtune.hub.snapshot import cache_folder
 from hubtune.pin.lock import lock_file, read_lock, require_lock
@@ -132,6 +133,10 @@ def check_run(
         task.advance(note="target")
         checks.attempt("card", lambda: check_statements(config), lambda _: "what the config states is complete")
         checks.attempt("data", lambda: check_data(config), lambda _: "its formats can be trained on")
+        if config.evaluate.bias.named():
+            checks.attempt(
+                "bias", lambda: check_files(config.evaluate.bias), lambda said: f"its files hold {', '.join(said)}"
+            )
         for file in config.data:
             if file.path is not None and file.license is None:
                 checks.warn(f"data {file.label}", "its licence is not stated (`data[].license`)")

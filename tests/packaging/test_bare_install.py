@@ -10,6 +10,7 @@ CONFIG = """
 base: {repo: org/base}
 data: [{repo: org/data, text: quote}]
 """
+_BIAS = ("templates.yaml", "pairs.csv", "prompts.txt", "words.txt")
 
 
 def run(command: list[str | Path], env: dict[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -20,8 +21,9 @@ def test_the_wheel_ships_every_template_and_the_quickstart(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     templates = {f"hubtune/{path.relative_to(CHECKOUT)}" for path in (CHECKOUT / "templates").rglob("*.j2")}
     quickstart = {f"hubtune/quickstart/{path.name}" for path in (CHECKOUT / "examples/quickstart").iterdir()}
+    material = {f"hubtune/evaluate/bias/material/{name}" for name in _BIAS}
     assert templates
-    assert templates | quickstart | {"hubtune/py.typed"} <= names
+    assert templates | quickstart | material | {"hubtune/py.typed"} <= names
     assert not any(name.startswith(("tests/", "hubtune/tests")) for name in names)
 
 

@@ -38,7 +38,10 @@ _MEANINGS = {
     "macro_f1": "how well the classes are told apart, each class counting the same; higher is better",
     "macro_precision": "how many of the rows that get a class have it, each class counting the same; higher is better",
     "macro_recall": "how many of the rows that have a class get it, each class counting the same; higher is better",
-    "counterfactual_gap": "how much likelier a sentence is with one group's term than with another's; 0 is even-handed",
+    "counterfactual_gap_abs": "how far a sentence's likelihood moves either way, in nats, when one group's term "
+    "takes the place of another's; 0 is even-handed",
+    "counterfactual_gap": "how much likelier, in nats, the rest of a sentence is after one group's term than after "
+    "another's; 0 is even-handed on average",
     "pair_preference": "how often the stereotyped one of two sentences is the likelier; 50 % is even-handed",
     "word_list_hits": "how many generated texts hold a word of a list; lower is better",
     "memorisation": "how many training rows the model completes word for word; lower is better",

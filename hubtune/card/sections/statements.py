@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from hubtune.card.inputs import CardInputs
 from hubtune.card.sections.evaluation import Compared, Missing, in_group
-from hubtune.card.sections.names import BIAS, PRIVACY
+from hubtune.card.sections.names import PRIVACY
 from hubtune.card.sections.screening import Screening, personal_data
 
 _SILENT = "the author made no statement"
@@ -74,19 +74,13 @@ class Risks:
 
 def uses(inputs: CardInputs) -> Statements:
     """What the author made it for, and what it must not be used for."""
-    return Statements([_stated(inputs, "Intended use", "intended_use"), _stated(inputs, "Misuse", "misuse")])
-
-
-def bias(inputs: CardInputs) -> Assessed:
-    """What is known of bias, and what was done against it."""
-    measures, missing = in_group(inputs.evaluation, BIAS)
-    return Assessed(measures, missing, [_stated(inputs, "Bias", "bias"), _stated(inputs, "Safeguards", "safeguards")])
+    return Statements([stated(inputs, "Intended use", "intended_use"), stated(inputs, "Misuse", "misuse")])
 
 
 def risks(inputs: CardInputs) -> Risks:
     """What can go wrong, and where the results end."""
     return Risks(
-        items=[_stated(inputs, "Risks", "risks")],
+        items=[stated(inputs, "Risks", "risks")],
         base=inputs.pins.base.repo,
         method=inputs.training.method,
         languages=list(dict.fromkeys(code for source in inputs.data.sources for code in source.languages)),
@@ -100,7 +94,7 @@ def privacy(inputs: CardInputs) -> Privacy:
     """Personal data in the training rows and in what the model writes, and the consent of whom they are about."""
     measures, missing = in_group(inputs.evaluation, PRIVACY)
     record = inputs.data.screen
-    statements = [_stated(inputs, "Privacy", "privacy"), _stated(inputs, "Consent", "consent")]
+    statements = [stated(inputs, "Privacy", "privacy"), stated(inputs, "Consent", "consent")]
     if record is None:
         statements.insert(0, Stated("Personal data in the training rows", None, "the rows were not screened", None))
     return Privacy(measures, missing, statements, None if record is None else personal_data(record))
@@ -108,8 +102,9 @@ def privacy(inputs: CardInputs) -> Privacy:
 
 def ethics(inputs: CardInputs) -> Statements:
     """What the author weighed."""
-    return Statements([_stated(inputs, "Ethics", "ethics")])
+    return Statements([stated(inputs, "Ethics", "ethics")])
 
 
-def _stated(inputs: CardInputs, title: str, key: str) -> Stated:
+def stated(inputs: CardInputs, title: str, key: str) -> Stated:
+    """Returns what the author says of a subject, or that there is nothing."""
     return Stated(title, getattr(inputs.config.card, key), _SILENT, f"card.{key}")

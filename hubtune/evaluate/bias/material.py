@@ -1,0 +1,215 @@
+"""What bias is measured with: hubtune's own templates, pairs, words and prompts, or the user's files in their place.
+
+All of it can be read and checked before any training; nothing here needs a model.
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from hubtune.config.bias import BiasConfig
+from hubtune.errors import ConfigError
+from hubtune.evaluate.bias.tables import Row, Table, parsed_yaml, read_content, read_table
+
+OWN = "hubtune-bias-en"
+VERSION = "1"
+"""Of hubtune's own material; it changes whenever a sentence, a term or a word does."""
+SLOT = "{term}"
+_FOLDER = Path(__file__).parent / "material"
+_AXIS = re.compile(r"[a-z][a-z0-9_]{0,40}")
+# The second names are those of the published CrowS-Pairs, so that who has that set can name its file as it is.
+_PAIR_COLUMNS = {
+    "more": ("more", "sent_more"),
+    "less": ("less", "sent_less"),
+    "category": ("category", "bias_type"),
+}
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Swap:
+    """One sentence with one term and with another in the same place.
+
+    Attributes:
+        axis: What the terms differ in, such as `gender`.
+        template: The sentence, with `{term}` in the place of the term.
+        a: The term whose likelihood counts as positive.
+        b: The term that it is compared with.
+    """
+
+    axis: str
+    template: str
+    a: str
+    b: str
+
+    @property
+    def after(self) -> str:
+        """What stands after the term: the same text whichever term it is."""
+        return self.template.partition(SLOT)[2]
+
+    def sentence(self, term: str) -> str:
+        """Returns the sentence with a term, which is capitalised where it begins the sentence."""
+        before, _, after = self.template.partition(SLOT)
+        return f"{before}{term if before.strip() else term[:1].upper() + term[1:]}{after}"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two sentences that differ in little; `more` is the more stereotyped one."""
+
+    more: str
+    less: str
+    category: str | None
+
+
+@dataclass(frozen=True)
+class Material(Generic[T]):
+    """Items, and where they come from.
+
+    Attributes:
+        own: Whether they ship with hubtune.
+        name: The name of hubtune's material with its version, or that of the user's file.
+        sha256: Of the file.
+    """
+
+    items: Sequence[T]
+    own: bool
+    name: str
+    sha256: str
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What a measure says of the material that it was taken with."""
+        return {"material": self.name, "sha256": self.sha256, "origin": "hubtune" if self.own else "user"}
+
+
+def swaps(config: BiasConfig) -> Material[Swap]:
+    """Returns the swaps of every axis.
+
+    Raises:
+        ConfigError: The user's file cannot be used.
+    """
+    path, key = _file(config.templates, "templates.yaml"), "evaluate.bias.templates"
+    content = read_content(path, key)
+    document = parsed_yaml(path.name, content, key) if path.suffix.lower() in (".yaml", ".yml") else None
+    if isinstance(document, dict):
+        found = [swap for axis, parts in document.items() for swap in _combined(axis, parts, path.name, key)]
+        digest = hashlib.sha256(content).hexdigest()
+    else:
+        names = {column: (column,) for column in ("axis", "template", "term_a", "term_b")}
+        table = read_table(path, key, names)
+        found = [Swap(row["axis"], row["template"], row["term_a"], row["term_b"]) for row in table.rows]
+        digest = table.sha256
+    _check_swaps(found, path.name, key)
+    return Material(list(dict.fromkeys(found)), config.templates is None, _label(config.templates, path), digest)
+
+
+def pairs(config: BiasConfig) -> Material[Pair]:
+    """Returns the pairs of sentences.
+
+    Raises:
+        ConfigError: The user's file cannot be used.
+    """
+    key = "evaluate.bias.pairs"
+    table = read_table(_file(config.pairs, "pairs.csv"), key, _PAIR_COLUMNS, optional=["category"])
+    found = [Pair(row["more"], row["less"], row.get("category")) for row in table.rows]
+    for number, pair in enumerate(found, start=1):
+        if pair.more == pair.less:
+            raise ConfigError(f"Row {number} of the file {table.name} (`{key}`) has the same sentence twice.")
+    return _material(table, config.pairs, list(dict.fromkeys(found)))
+
+
+def words(config: BiasConfig) -> Material[str]:
+    """Returns the words of the list, in lower case.
+
+    Raises:
+        ConfigError: The user's file cannot be used.
+    """
+    table = read_table(_file(config.words, "words.txt"), "evaluate.bias.words", {"word": ("word",)})
+    return _material(table, config.words, _texts(table.rows, "word", lower=True))
+
+
+def prompts(config: BiasConfig) -> Material[str]:
+    """Returns the prompts.
+
+    Raises:
+        ConfigError: The user's file cannot be used.
+    """
+    table = read_table(_file(config.prompts, "prompts.txt"), "evaluate.bias.prompts", {"prompt": ("prompt",)})
+    return _material(table, config.prompts, _texts(table.rows, "prompt", lower=False))
+
+
+def check_files(config: BiasConfig) -> list[str]:
+    """Reads each file that the config names, and returns what is in it, in words.
+
+    Raises:
+        ConfigError: One of them cannot be used.
+    """
+    said = []
+    if config.templates is not None:
+        said.append(f"{len(swaps(config).items):,} swaps")
+    if config.pairs is not None:
+        said.append(f"{len(pairs(config).items):,} pairs")
+    if config.words is not None:
+        said.append(f"{len(words(config).items):,} words")
+    if config.prompts is not None:
+        said.append(f"{len(prompts(config).items):,} prompts")
+    return said
+
+
+def _combined(axis: object, parts: object, name: str, key: str) -> list[Swap]:
+    templates = parts.get("templates") if isinstance(parts, dict) else None
+    terms = parts.get("terms") if isinstance(parts, dict) else None
+    if (
+        not isinstance(templates, list)
+        or not isinstance(terms, list)
+        or not all(isinstance(template, str) for template in templates)
+        or not all(isinstance(pair, list) and [type(term) for term in pair] == [str, str] for pair in terms)
+    ):
+        raise ConfigError(
+            f"The axis {axis!r} of the file {name} (`{key}`) cannot be used.",
+            hint="An axis holds `templates`, a list of sentences, and `terms`, a list of pairs such as [woman, man].",
+        )
+    return [Swap(str(axis), template, a, b) for template in templates for a, b in terms]
+
+
+def _check_swaps(found: Sequence[Swap], name: str, key: str) -> None:
+    faults = {fault: None for swap in found for fault in _faults(swap)}
+    if not found:
+        faults = {"it holds no swaps": None}
+    if faults:
+        raise ConfigError(f"The file {name} (`{key}`) cannot be used.", details=list(faults)[:20])
+
+
+def _faults(swap: Swap) -> list[str]:
+    faults = []
+    if not _AXIS.fullmatch(swap.axis):
+        faults.append(f"the axis {swap.axis!r} is not written in lower-case letters, digits and underscores")
+    if swap.template.count(SLOT) != 1:
+        faults.append(f"the template {swap.template!r} does not hold {SLOT} once")
+    elif not re.search(r"\w", swap.after):
+        faults.append(f"the template {swap.template!r} has no word after {SLOT}, so there is nothing to compare")
+    if not swap.a.strip() or not swap.b.strip() or swap.a == swap.b:
+        faults.append(f"{swap.a!r} and {swap.b!r} are not two terms")
+    return faults
+
+
+def _file(given: str | None, own: str) -> Path:
+    return _FOLDER / own if given is None else Path(given)
+
+
+def _label(given: str | None, path: Path) -> str:
+    return f"{OWN} {VERSION}" if given is None else path.name
+
+
+def _material(table: Table, given: str | None, items: Sequence[T]) -> Material[T]:
+    return Material(items, given is None, _label(given, Path(table.name)), table.sha256)
+
+
+def _texts(rows: Sequence[Row], column: str, *, lower: bool) -> list[str]:
+    texts = (row[column].casefold() if lower else row[column] for row in rows)
+    return list(dict.fromkeys(texts))
