@@ -245,6 +245,12 @@ class ArtifactKindError(HubError):
     exit_code = 54
 
 
+class CanariesError(HubtuneError):
+    """A run was trained on planted secrets, so what it made is for measuring and not for others."""
+
+    exit_code = 55
+
+
 class HubDamagedError(HubtuneError):
     """Files of an embedded Hub are damaged or missing."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from hubtune.config.load import parse_config
 from hubtune.config.schema import TuneConfig
 from hubtune.records.base import sha256_file
-from hubtune.records.data import DataRecord, SourceRecord, SplitRecord
+from hubtune.records.data import CanaryRecord, DataRecord, SourceRecord, SplitRecord
 from hubtune.records.evaluation import EvaluationRecord, Measure
 from hubtune.records.licenses import LicensedInput, LicenseRecord
 from hubtune.records.pins import Pin, PinSet
@@ -101,12 +101,14 @@ def training_record(**changes: object) -> TrainingRecord:
     return TrainingRecord.model_validate({**values, **changes})
 
 
-def finished_run(path: Path, *overrides: str, weights: bytes = b"weights") -> RunDirectory:
+def finished_run(
+    path: Path, *overrides: str, weights: bytes = b"weights", canaries: CanaryRecord | None = None
+) -> RunDirectory:
     """Makes a run that only has to be published: all records, a card, and an adapter that holds `weights`."""
     run = RunDirectory.create(sample_config(*overrides), path=path)
     run.write(sample_pins())
     run.write(LicenseRecord(upstream=run.digests("pins.json"), inputs=sample_licenses()))
-    run.write(_data_record(run))
+    run.write(_data_record(run).model_copy(update={"canaries": canaries}))
     run.adapter_dir.mkdir()
     (run.adapter_dir / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": BASE_REPO}))
     (run.adapter_dir / "adapter_model.safetensors").write_bytes(weights)

@@ -22,9 +22,10 @@ from hubtune.card.own_templates import own_templates, records_context, render_ow
 from hubtune.card.sections.bias import bias
 from hubtune.card.sections.evaluation import evaluation
 from hubtune.card.sections.licensing import displays, licensing
+from hubtune.card.sections.privacy import privacy
 from hubtune.card.sections.provenance import making, provenance
 from hubtune.card.sections.release import citation, contact, environment, verify
-from hubtune.card.sections.statements import ethics, privacy, risks, uses
+from hubtune.card.sections.statements import ethics, risks, uses
 from hubtune.card.sections.summary import summary
 from hubtune.card.sections.training import training_data, training_procedure
 from hubtune.card.sections.usage import usage

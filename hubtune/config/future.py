@@ -7,7 +7,6 @@ FUTURE_KEYS = frozenset(
     {
         "base.adapter",
         "base.tokenizer",
-        "evaluate.canaries",
         "publish.policy",
         "train.checkpoint_steps",
         "train.last_blocks",

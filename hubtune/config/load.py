@@ -131,7 +131,9 @@ def training_digest(config: TuneConfig) -> str:
     for entry in values["data"]:
         # Licences are the card's matter.
         del entry["license"]
-    return _digest({**values, "held_out": config.evaluate.model_dump(include={"holdout", "seed", "max_items"})})
+    held_out = config.evaluate.model_dump(include={"holdout", "seed", "max_items"})
+    planted = {"canaries": config.evaluate.canaries} if config.evaluate.canaries else {}
+    return _digest({**values, "held_out": held_out, **planted})
 
 
 def evaluation_digest(config: TuneConfig) -> str:

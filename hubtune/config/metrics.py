@@ -12,10 +12,11 @@ BUILT_IN = (
     *("bleu", "chrf", "rouge", "exact_match", "token_f1", "endings", "samples"),
     "classification",
     *("counterfactual_gap", "pair_preference", "word_list_hits"),
+    *("memorisation", "canary_exposure", "personal_data", "contamination"),
 )
 """hubtune's own metrics, in the order in which they are measured."""
 
-DEFAULT = ("perplexity", "bits_per_byte", "endings", "samples")
+DEFAULT = ("perplexity", "bits_per_byte", "endings", "samples", "counterfactual_gap")
 """What is measured where the config says nothing."""
 
 

@@ -65,7 +65,8 @@ class EvaluateConfig(_Section):
 
     `generations` is the most held-out rows that the models are made to go on from, and `max_new_tokens` the most that
     they write there. Whether metrics of these names are installed is for `load` to say: a release's config can be read
-    without the plugins of those who made it.
+    without the plugins of those who made it. `canaries` is how many random secrets are trained on besides the data, to
+    measure how well the model knows them; a run with any is never published, and ten are the least to rely on.
     """
 
     holdout: Annotated[float, Field(gt=0, lt=1)] = 0.1
@@ -74,6 +75,7 @@ class EvaluateConfig(_Section):
     max_items: Annotated[int, Field(ge=1)] | None = None
     generations: Annotated[int, Field(ge=1)] = 100
     max_new_tokens: Annotated[int, Field(ge=1, le=4096)] = 48
+    canaries: Annotated[int, Field(ge=0, le=10_000)] = 0
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
     bias: BiasConfig = BiasConfig()
 

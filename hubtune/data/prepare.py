@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 
 from hubtune.config.data import DataConfig
 from hubtune.config.schema import TuneConfig
+from hubtune.data.canaries import Planted, plant
 from hubtune.data.formats.classes import LabelSet
 from hubtune.data.parts import drawing_order, split, split_method
 from hubtune.data.repeats import without_repeats
 from hubtune.data.screening.record import screen_record
 from hubtune.data.source import Source, read_source
 from hubtune.data.tokens import Example
-from hubtune.errors import DataError, RecordError
+from hubtune.errors import ConfigError, DataError, RecordError
 from hubtune.hub.cards import languages_of
 from hubtune.records.base import sha256_bytes, sha256_file
 from hubtune.records.data import DataRecord, MixRecord, SourceRecord, SplitRecord
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Prepared:
-    """The examples of a run, and where they came from."""
+    """The examples of a run, and where they came from; the `planted` ones are trained on besides `train`."""
 
     train: list[Example]
     held_out: list[Example]
@@ -45,6 +46,7 @@ class Prepared:
     labels: LabelSet | None
     mix: MixRecord | None
     screen: ScreenRecord
+    planted: Planted
 
     def record(self, upstream: dict[str, str]) -> DataRecord:
         """Returns the data record."""
@@ -59,6 +61,7 @@ class Prepared:
             several_labels=self.labels is not None and self.labels.several,
             mix=self.mix,
             screen=self.screen,
+            canaries=self.planted.record,
         )
 
     def check(self, record: DataRecord) -> None:
@@ -103,7 +106,8 @@ def prepare(
         progress.warn(f"{pins.base.repo} reads at most {length} tokens: rows are cut there, before train.max_length")
     sources = _read(config, places, tokenizer, length, progress)
     labels = _common_labels(sources)
-    remaining = without_repeats(config.screen, sources, *split(config, sources))
+    train_rows, held_out_rows = split(config, sources)
+    remaining = without_repeats(config.screen, sources, train_rows, held_out_rows)
     train, held_out = remaining.train, remaining.held_out
     order = drawing_order(config, train)
     limit = min(config.evaluate.max_items or len(held_out), len(held_out))
@@ -125,8 +129,19 @@ def prepare(
         mix=MixRecord(stop=config.rows.stop, seed=config.rows.seed, weights=[entry.weight for entry in config.data])
         if mixed
         else None,
-        screen=screen_record(config.screen, [source.screen for source in sources], remaining.counts),
+        screen=screen_record(
+            config.screen, [source.screen for source in sources], remaining.counts, len(held_out_rows)
+        ),
+        planted=_planted(config, labels, tokenizer, length),
     )
+
+
+def _planted(config: TuneConfig, labels: LabelSet | None, tokenizer: "PreTrainedTokenizerBase", length: int) -> Planted:
+    if labels is not None and config.evaluate.canaries:
+        raise ConfigError(
+            "evaluate.canaries plants texts, and the rows are to be classified.", hint="Set evaluate.canaries to 0."
+        )
+    return plant(config.evaluate.canaries, config.evaluate.seed, tokenizer, length)
 
 
 def _read(

@@ -13,6 +13,7 @@ from hubtune.evaluate.begun import Begun, begin
 from hubtune.evaluate.perplexity import Likelihoods, likelihoods
 from hubtune.models.generation import Completion, complete_all
 from hubtune.models.load import pad_id
+from hubtune.records.data import DataRecord
 from hubtune.records.evaluation import Confusion, Sample
 from hubtune.records.progress import Progress
 
@@ -55,6 +56,8 @@ class Bench:
         phone_regions: Whose national telephone numbers count as personal data in what is shown.
         classes: Of a classifier, the names of its classes by their ids; a held-out row's `labels` are such ids.
         classifier: Of a classifier, what tells the class that a side gives each held-out row.
+        max_items: The most rows of a part that the config lets be measured; None where it sets no limit.
+        data: The data record; None where there is none.
         samples: Texts that metrics have to show beside their measures; they add to it.
         confusions: Tables of theirs likewise.
         bias: Files of the user's own to measure bias with.
@@ -74,6 +77,8 @@ class Bench:
     phone_regions: Sequence[str] = ()
     classes: Sequence[str] = ()
     classifier: Callable[[Side], Sequence[int]] | None = None
+    max_items: int | None = None
+    data: DataRecord | None = None
     samples: list[Sample] = field(default_factory=list)
     confusions: list[Confusion] = field(default_factory=list)
     bias: BiasConfig = field(default_factory=BiasConfig)

@@ -15,6 +15,7 @@ from hubtune.models.environment import environment
 from hubtune.models.generation import safe_generation_config
 from hubtune.models.load import context_length, load_adapter, load_base
 from hubtune.models.probe import TOLERANCES, replay, take_probe
+from hubtune.records.data import DataRecord
 from hubtune.records.evaluation import EvaluationRecord, Measure
 from hubtune.records.probe import ProbeRecord
 from hubtune.records.progress import Progress
@@ -71,7 +72,8 @@ def evaluate(
         run.event("evaluate", event="measure", name=measure.name, base=measure.base, tuned=measure.tuned, n=measure.n)
 
     upstream = run.digests("config", "evaluate", "data.json", "training.json")
-    evaluation = measure_models(models, config, train, held_out, upstream, progress, tell)
+    data = run.read(DataRecord) if run.has(DataRecord) else None
+    evaluation = measure_models(models, config, train, held_out, upstream, progress, data, tell)
     return Evaluated(evaluation, _probe(run, model, tokenizer, training.precision, context))
 
 

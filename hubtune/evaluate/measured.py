@@ -10,6 +10,7 @@ from hubtune.evaluate.bench import Bench, Side, Sides
 from hubtune.evaluate.registry import find_metrics
 from hubtune.evaluate.running import run_metrics
 from hubtune.models.environment import environment
+from hubtune.records.data import DataRecord
 from hubtune.records.evaluation import EvaluationRecord, Measure
 from hubtune.records.progress import Progress
 
@@ -46,6 +47,7 @@ def measure_models(
     held_out: Sequence[Example],
     upstream: dict[str, str],
     progress: Progress,
+    data: DataRecord | None,
     on_measure: Callable[[Measure], None] | None = None,
 ) -> EvaluationRecord:
     """Measures by the config's metrics; one that raises is recorded as failed, and the others go on.
@@ -57,13 +59,16 @@ def measure_models(
         held_out: Those that it was not.
         upstream: Digests of what the record is made from.
         progress: Told of each step.
+        data: What is recorded of the data; None where it is not that of the tuned model's training.
         on_measure: Told of each measure as it comes.
 
     Raises:
         ConfigError: A metric that the config asks for is not installed.
     """
     settings = config.evaluate
-    metrics = find_metrics(settings.metrics)
+    # Whoever plants canaries wants to know how well they are known.
+    exposure = ["canary_exposure"] if settings.canaries else []
+    metrics = find_metrics(settings.metrics if settings.metrics == "all" else [*settings.metrics, *exposure])
     # A prompt has the other half of the context.
     room = settings.max_new_tokens if models.context is None else max(1, models.context // 2)
     bench = Bench(
@@ -78,10 +83,12 @@ def measure_models(
         progress=progress,
         most=settings.generations,
         max_new_tokens=min(settings.max_new_tokens, room),
+        max_items=settings.max_items,
         phone_regions=config.screen.phone_regions,
         classes=models.classes,
         classifier=models.classifier,
         bias=settings.bias,
+        data=data,
     )
     measures = []
     for measure in run_metrics(bench, metrics, by_name=settings.metrics != "all"):

@@ -9,10 +9,11 @@ from hubtune.errors import ConfigError
 from hubtune.evaluate.bench import Bench
 from hubtune.evaluate.bias.metrics import BIAS_METRICS
 from hubtune.evaluate.metric import Metric
+from hubtune.evaluate.privacy.metrics import PRIVACY_METRICS
 from hubtune.evaluate.quality.metrics import QUALITY_METRICS
 from hubtune.records.evaluation import Measure
 
-BUILT_IN: tuple[Metric, ...] = (*QUALITY_METRICS, *BIAS_METRICS)
+BUILT_IN: tuple[Metric, ...] = (*QUALITY_METRICS, *BIAS_METRICS, *PRIVACY_METRICS)
 """hubtune's own metrics; `hubtune.config.metrics` has their names, which a config is checked by without torch."""
 
 

@@ -13,6 +13,7 @@ from hubtune.evaluate.registry import find_metrics
 from hubtune.models.consumer import load_release_model
 from hubtune.models.generation import safe_generation_config
 from hubtune.models.load import context_length, load_base
+from hubtune.records.data import DataRecord
 from hubtune.records.evaluation import EvaluationRecord
 from hubtune.records.progress import Progress
 
@@ -34,6 +35,7 @@ def evaluate_release(
     progress: Progress,
     *,
     adapter: bool,
+    data: DataRecord | None,
 ) -> EvaluationRecord:
     """Measures a release, against its base where there is one.
 
@@ -48,6 +50,7 @@ def evaluate_release(
         held_out: Those that it was not.
         progress: Told of each step.
         adapter: Whether it is an adapter, and not a whole model.
+        data: What is recorded of the data; None where it is not that of the release's training.
 
     Raises:
         ConfigError: A metric that the config asks for is not installed.
@@ -71,4 +74,4 @@ def evaluate_release(
         context=context_length(weights, name),
         precision=precision,
     )
-    return measure_models(models, config, train, held_out, {}, progress)
+    return measure_models(models, config, train, held_out, {}, progress, data)

@@ -18,7 +18,7 @@ from hubtune.pin.lock import lock_file, read_lock, require_lock
 from hubtune.pin.pinning import Resolution, resolve_pin
 from hubtune.pipeline.licensing import decide_release, fetch_licenses, require_allowed
 from hubtune.pipeline.trainable import check_data
-from hubtune.publish.preflight import check_target
+from hubtune.publish.preflight import check_target, refuse_canaries
 from hubtune.publish.secrets import refuse_secrets
 from hubtune.records.base import Record, require_room
 from hubtune.records.pins import Pin, PinSet
@@ -130,6 +130,9 @@ def check_run(
     with progress.task("Checking", len(entries) + 3) as task:
         if publish:
             _check_target(checks, config, config_file, progress, propose=propose)
+            checks.attempt(
+                "canaries", lambda: refuse_canaries(config.evaluate.canaries), lambda _: "no secret is to be planted"
+            )
         task.advance(note="target")
         checks.attempt("card", lambda: check_statements(config), lambda _: "what the config states is complete")
         checks.attempt("data", lambda: check_data(config), lambda _: "its formats can be trained on")

@@ -109,6 +109,7 @@ def measure_release(
         held_out,
         progress,
         adapter=release.artifact == "adapter",
+        data=prepared.record({}) if plan.own else None,
     )
     measures = record.measures if plan.own else [_on_given(measure) for measure in record.measures]
     return ReleaseEvaluationRecord(

@@ -16,6 +16,7 @@ from hubtune.pipeline.check import check_run
 from hubtune.pipeline.extras import require_train
 from hubtune.pipeline.licensing import decide_release, license_record, require_allowed
 from hubtune.pipeline.stages import merged, run_card, run_data, run_evaluate, run_merge, run_publish, run_train
+from hubtune.publish.preflight import refuse_canaries
 from hubtune.records.base import Record
 from hubtune.records.evaluation import EvaluationRecord
 from hubtune.records.pins import PinSet
@@ -115,6 +116,7 @@ def run_job(config: TuneConfig, config_file: Path, options: RunOptions, progress
         # The card's part of the config may be another than the run was started with.
         check_statements(config)
         if options.publish:
+            refuse_canaries(config.evaluate.canaries)
             require_allowed(decide_release(config, license_record(run).inputs))
         run.write_config(config)
     done = all(run.has(kind) for kind in (TrainingRecord, EvaluationRecord, ProbeRecord))

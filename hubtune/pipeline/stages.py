@@ -22,7 +22,7 @@ from hubtune.pipeline.merging import merge_run
 from hubtune.pipeline.places import data_places
 from hubtune.pipeline.trainable import no_classifier_yet
 from hubtune.publish.plan import ReleasePlan, plan_release
-from hubtune.publish.preflight import check_publisher
+from hubtune.publish.preflight import check_publisher, refuse_canaries
 from hubtune.publish.propose import propose_release
 from hubtune.publish.push import push
 from hubtune.publish.secrets import refuse_secrets
@@ -86,13 +86,15 @@ def run_train(run: RunDirectory, progress: Progress, prepared: "Prepared | None"
             the disk is full.
     """
     require_train("Training")
+    from hubtune.data.canaries import with_canaries
     from hubtune.train.training import train
 
     prepared = prepared or run_data(run, progress)
     if prepared.labels is not None:
         raise no_classifier_yet("The rows have labels")
     config, pins = run.config(), run.read(PinSet)
-    record = train(run, config, pins.base, cached(pins.base), _tokenizer(pins), prepared.train, progress)
+    rows = with_canaries(prepared.train, prepared.planted.rows)
+    record = train(run, config, pins.base, cached(pins.base), _tokenizer(pins), rows, progress)
     run.write(record)
     return record
 
@@ -194,6 +196,7 @@ def plan_publish(run: RunDirectory, config: TuneConfig) -> PlannedRelease:
             hint="Set `publish.repo` in config.yaml of the run, or give it: --push namespace/name",
         )
     inputs = _card_inputs(run, config)
+    refuse_canaries(inputs.data.canaries.rows if inputs.data.canaries else 0)
     require_allowed(inputs.licenses)
     card = _render(inputs)
     pictures = render_pictures(inputs)

@@ -2,7 +2,7 @@
 
 import time
 
-from hubtune.errors import PermissionDeniedError, RepoNotFoundError
+from hubtune.errors import CanariesError, PermissionDeniedError, RepoNotFoundError
 from hubtune.hub.read import Identity, whoami
 from hubtune.hub.session import requests_sent_once
 from hubtune.hub.write import tag_taken
@@ -63,6 +63,20 @@ def check_target(
         heads = [refs.branches[name] for name in (MAIN, branch) if name in refs.branches]
         remote.require_kind(artifact, dict.fromkeys(heads))
     return identity.name
+
+
+def refuse_canaries(planted: int) -> None:
+    """Refuses to publish what was trained, or is to be, on this many planted secrets.
+
+    Raises:
+        CanariesError: There are some.
+    """
+    if planted:
+        secrets = "1 planted secret" if planted == 1 else f"{planted:,} planted secrets"
+        raise CanariesError(
+            f"A run that is trained on {secrets} (evaluate.canaries) is to measure memorisation, and is not published.",
+            hint="Set evaluate.canaries to 0 and train anew: hubtune run -s evaluate.canaries=0",
+        )
 
 
 def check_publisher(repo: str, progress: Progress, *, propose: bool = False, wait: Wait = time.sleep) -> Identity:

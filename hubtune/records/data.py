@@ -85,6 +85,24 @@ class SplitRecord(Record):
     classes: dict[str, int] = Field(default_factory=dict)
 
 
+class CanaryRecord(Record):
+    """Secrets planted among the rows to train on; they are no rows of a data set, and the split does not count them.
+
+    Attributes:
+        rows: How many, one row each.
+        tokens: Their tokens, end-of-sequence tokens included.
+        format: The text of a row, with `{word}` and `{secret}` in it.
+        digits: Decimal digits of a secret.
+        seed: What the words and the secrets follow from.
+    """
+
+    rows: int
+    tokens: int
+    format: str
+    digits: int
+    seed: int
+
+
 class MixRecord(Record):
     """How rows of several data sets were drawn; `weights` are in the order of the sources."""
 
@@ -103,6 +121,7 @@ class DataRecord(Record):
         several_labels: Whether a row may be of several classes.
         mix: How rows were drawn; null where one data set follows the other.
         screen: What was looked for in the rows, and found; null where it was not.
+        canaries: Secrets that were trained on besides; null where none were planted. Such a run is never published.
     """
 
     upstream: dict[str, str]
@@ -115,3 +134,4 @@ class DataRecord(Record):
     several_labels: bool = False
     mix: MixRecord | None = None
     screen: ScreenRecord | None = None
+    canaries: CanaryRecord | None = None

@@ -36,10 +36,12 @@ class ScreenRecord(Record):
 
     Attributes:
         rows: Rows that were looked at: all that could be used.
+        held_out: Those of them that are held out and were compared with the rows to train on.
         phone_regions: Whose national telephone numbers were looked for.
         findings: One for each kind that was looked for, also where nothing was found.
     """
 
     rows: int
+    held_out: int | None = None
     phone_regions: list[str]
     findings: list[FindingRecord]

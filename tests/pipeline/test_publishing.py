@@ -7,8 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from hubtune.cli.main import app
-from hubtune.errors import ConfigError, PermissionDeniedError, SecretFoundError
+from hubtune.errors import CanariesError, ConfigError, PermissionDeniedError, SecretFoundError
 from hubtune.pipeline.check import check_run
+from hubtune.records.data import CanaryRecord
 from hubtune.records.plan import PlanRecord
 from hubtune.records.release import ReleaseRecord
 from hubtune.records.rundir import RunDirectory
@@ -178,6 +179,35 @@ def test_a_secret_in_the_config_is_found_before_training(hub, listener, tmp_path
 
     assert any(f"{file}, line 2: a Hugging Face token" in finding.detail for finding in checks.findings)
     assert any(isinstance(failure, SecretFoundError) for failure in checks.failures)
+
+
+def test_a_run_with_canaries_is_not_published_whatever_its_config_says_now(hub, hubtune, tmp_path):
+    planted = CanaryRecord(rows=10, tokens=200, format="{word} {secret}", digits=9, seed=42)
+    run = finished_run(tmp_path / "planted", canaries=planted)
+    before = folder(run)
+
+    for option in ([], ["--dry-run"], ["--create-pr"]):
+        with pytest.raises(CanariesError, match="10 planted secrets") as caught:
+            hubtune("publish", run.path, *option)
+        assert caught.value.exit_code == 55
+        assert "evaluate.canaries" in str(caught.value.hint)
+
+    assert hub.requests() == []
+    assert folder(run) == before
+
+
+def test_canaries_are_refused_before_training_where_the_run_is_to_be_published(hub, listener, tmp_path):
+    config = sample_config("evaluate.canaries=10")
+
+    pushed, kept = (
+        check_run(config, tmp_path / "hubtune.yaml", listener, publish=publish, run_folder=tmp_path)
+        for publish in (True, False)
+    )
+
+    assert [finding.status for finding in pushed.findings if finding.check == "canaries"] == ["error"]
+    assert any(isinstance(failure, CanariesError) for failure in pushed.failures)
+    assert not any(finding.check == "canaries" for finding in kept.findings)
+    assert not any(isinstance(failure, CanariesError) for failure in kept.failures)
 
 
 @pytest.mark.parametrize(

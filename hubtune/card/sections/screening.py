@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hubtune.config.screening import COPY_KINDS, PERSONAL_KINDS, PersonalKind, PersonalPolicy
 from hubtune.records.screening import FindingRecord, ScreenRecord
 
-_NAMES: dict[PersonalKind, str] = {
+KIND_NAMES: dict[PersonalKind, str] = {
     "email": "E-mail addresses",
     "phone": "Telephone numbers",
     "card_number": "Card numbers",
@@ -13,6 +13,7 @@ _NAMES: dict[PersonalKind, str] = {
     "ip_address": "IP addresses",
     "secret": "Tokens, keys and passwords",
 }
+"""What a reader calls each kind."""
 _HOW: dict[PersonalKind, str] = {
     "email": "form; misses those that are spelled out in words",
     "phone": "libphonenumber, {regions}; misses national numbers of other countries, and digits in unusual groups",
@@ -89,7 +90,7 @@ def personal_data(record: ScreenRecord) -> Screening:
         rows=record.rows,
         findings=[
             Finding(
-                name=_NAMES[kind],
+                name=KIND_NAMES[kind],
                 rows=found[kind].rows,
                 per_thousand=found[kind].per_thousand,
                 done=_DONE[found[kind].policy] if found[kind].rows else None,

@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 
 from hubtune.card.inputs import CardInputs
-from hubtune.card.sections.evaluation import Compared, Missing, in_group
-from hubtune.card.sections.names import PRIVACY
-from hubtune.card.sections.screening import Screening, personal_data
+from hubtune.card.sections.evaluation import Compared, Missing
 
 _SILENT = "the author made no statement"
 
@@ -49,17 +47,6 @@ class Assessed:
 
 
 @dataclass(frozen=True)
-class Privacy(Assessed):
-    """Context of `sections/privacy.md.j2`.
-
-    Attributes:
-        screening: What was looked for in the rows before training; None where it was not.
-    """
-
-    screening: Screening | None
-
-
-@dataclass(frozen=True)
 class Risks:
     """Context of `sections/risks.md.j2`; what follows from the records comes after the author's words."""
 
@@ -90,21 +77,11 @@ def risks(inputs: CardInputs) -> Risks:
     )
 
 
-def privacy(inputs: CardInputs) -> Privacy:
-    """Personal data in the training rows and in what the model writes, and the consent of whom they are about."""
-    measures, missing = in_group(inputs.evaluation, PRIVACY)
-    record = inputs.data.screen
-    statements = [stated(inputs, "Privacy", "privacy"), stated(inputs, "Consent", "consent")]
-    if record is None:
-        statements.insert(0, Stated("Personal data in the training rows", None, "the rows were not screened", None))
-    return Privacy(measures, missing, statements, None if record is None else personal_data(record))
-
-
 def ethics(inputs: CardInputs) -> Statements:
     """What the author weighed."""
     return Statements([stated(inputs, "Ethics", "ethics")])
 
 
 def stated(inputs: CardInputs, title: str, key: str) -> Stated:
-    """Returns what the author says of a subject, or that there is nothing."""
+    """Returns what the author says of a subject under a key of `card`."""
     return Stated(title, getattr(inputs.config.card, key), _SILENT, f"card.{key}")

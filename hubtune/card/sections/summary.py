@@ -78,6 +78,11 @@ def _short(statement: str | None) -> str | None:
 
 
 def _unassessed(inputs: CardInputs) -> list[str]:
-    groups = {measure.group for measure in inputs.evaluation.measures if measure.status == "measured"}
+    # Contamination is a fact about the data, and says nothing of what the model gives away.
+    groups = {
+        measure.group
+        for measure in inputs.evaluation.measures
+        if measure.status == "measured" and measure.name != "contamination"
+    }
     subjects = ((QUALITY, "quality"), (BIAS, "bias"), (PRIVACY, "memorisation and personal data"))
     return [subject for group, subject in subjects if group not in groups]

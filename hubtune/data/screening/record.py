@@ -8,7 +8,9 @@ from hubtune.data.screening.rows import Count, RowScreen
 from hubtune.records.screening import FindingRecord, ScreenRecord
 
 
-def screen_record(config: ScreenConfig, screens: Sequence[RowScreen], copies: Mapping[CopyKind, Count]) -> ScreenRecord:
+def screen_record(
+    config: ScreenConfig, screens: Sequence[RowScreen], copies: Mapping[CopyKind, Count], held_out: int
+) -> ScreenRecord:
     """Returns the record; it has an entry for each kind, also where nothing was found."""
     rows = sum(screen.rows for screen in screens)
     findings = []
@@ -42,7 +44,7 @@ def screen_record(config: ScreenConfig, screens: Sequence[RowScreen], copies: Ma
                 dropped=count.dropped,
             )
         )
-    return ScreenRecord(rows=rows, phone_regions=list(config.phone_regions), findings=findings)
+    return ScreenRecord(rows=rows, held_out=held_out, phone_regions=list(config.phone_regions), findings=findings)
 
 
 def _per_thousand(hits: int, rows: int) -> float:

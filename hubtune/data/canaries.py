@@ -1,0 +1,140 @@
+"""Canaries: random secrets planted among the rows to train on, to see afterwards how well the model knows them.
+
+The whole of them follows from a seed and a number, so that no record has to hold a secret (Carlini et al., 2019, "The
+Secret Sharer"). Whoever knows the seed can make them anew: a model that learnt them is for measuring, not for others.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, overload
+
+from hubtune.data.pieces import Piece, Written
+from hubtune.data.tokens import Encoder, Example
+from hubtune.errors import DataError
+from hubtune.records.data import CanaryRecord
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+FORMAT = "The access code of {word} is {secret}"
+DIGITS = 9
+_CONSONANTS, _VOWELS, _SYLLABLES = "bdfgklmnprstvz", "aeiou", 4
+
+
+@dataclass(frozen=True)
+class Canary:
+    """One planted secret.
+
+    Attributes:
+        word: A made-up name; no two canaries of a run have the same.
+        secret: Decimal digits, each drawn evenly.
+    """
+
+    word: str
+    secret: str
+
+    @property
+    def text(self) -> str:
+        """The row that is trained on."""
+        return self.with_secret(self.secret)
+
+    def with_secret(self, secret: str) -> str:
+        """Returns the row as it would be with another secret."""
+        return FORMAT.format(word=self.word, secret=secret)
+
+
+@dataclass(frozen=True)
+class Planted:
+    """Canaries as rows to train on, and what the data record says of them: nothing where there are none."""
+
+    rows: list[Example]
+    record: CanaryRecord | None
+
+
+def draw_canaries(count: int, seed: int) -> list[Canary]:
+    """Returns the canaries of a run; more of them begin with the same ones."""
+    words: set[str] = set()
+    canaries: list[Canary] = []
+    draw = _random("canaries", seed)
+    while len(canaries) < count:
+        word = "".join(draw.choice(_CONSONANTS) + draw.choice(_VOWELS) for _ in range(_SYLLABLES)).capitalize()
+        secret = _secret(draw)
+        if word not in words:
+            words.add(word)
+            canaries.append(Canary(word, secret))
+    return canaries
+
+
+def draw_others(canary: Canary, count: int, seed: int) -> list[str]:
+    """Returns secrets that could have been planted in place of the canary's; all differ."""
+    draw = _random(f"others than {canary.word}", seed)
+    found: dict[str, None] = {}
+    while len(found) < count:
+        secret = _secret(draw)
+        if secret != canary.secret:
+            found[secret] = None
+    return list(found)
+
+
+def encode_rows(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", max_length: int) -> list[Example]:
+    """Encodes rows with canaries as texts that are learnt whole, whatever the form of the data's own rows is.
+
+    Raises:
+        DataError: A row does not fit into `max_length` tokens, so a secret would be cut.
+    """
+    rows = [Written((Piece(text, response=True),), learn_all=True) for text in texts]
+    encoded = Encoder(tokenizer, max_length).encode(rows)
+    examples = [row for row in encoded if isinstance(row, Example) and not row.truncated]
+    if len(examples) < len(texts):
+        raise DataError(
+            f"A row is cut at {max_length} tokens, and a canary takes more.",
+            hint="Raise train.max_length, or set evaluate.canaries to 0.",
+        )
+    return examples
+
+
+def plant(count: int, seed: int, tokenizer: "PreTrainedTokenizerBase", max_length: int) -> Planted:
+    """Makes the rows to add to those to train on, one for each canary.
+
+    Raises:
+        DataError: As `encode_rows`.
+    """
+    if not count:
+        return Planted([], None)
+    rows = encode_rows([canary.text for canary in draw_canaries(count, seed)], tokenizer, max_length)
+    tokens = sum(len(row.input_ids) for row in rows)
+    return Planted(rows, CanaryRecord(rows=count, tokens=tokens, format=FORMAT, digits=DIGITS, seed=seed))
+
+
+def with_canaries(rows: Sequence[Example], canaries: Sequence[Example]) -> Sequence[Example]:
+    """Returns the rows to train on with the planted ones after them, without reading them."""
+    return _Chained(rows, canaries) if canaries else rows
+
+
+class _Chained(Sequence[Example]):
+    def __init__(self, first: Sequence[Example], second: Sequence[Example]) -> None:
+        self._first, self._second = first, second
+
+    def __len__(self) -> int:
+        return len(self._first) + len(self._second)
+
+    @overload
+    def __getitem__(self, place: int) -> Example: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Example]: ...
+    def __getitem__(self, place: int | slice) -> Example | list[Example]:
+        if isinstance(place, slice):
+            return [self[each] for each in range(*place.indices(len(self)))]
+        at = range(len(self))[place]
+        border = len(self._first)
+        return self._first[at] if at < border else self._second[at - border]
+
+
+def _secret(draw: random.Random) -> str:
+    return "".join(draw.choice("0123456789") for _ in range(DIGITS))
+
+
+def _random(purpose: str, seed: int) -> random.Random:
+    # A secret for whoever does not know the seed is all that exposure needs.
+    return random.Random(f"{purpose} {seed}")  # noqa: S311

@@ -1,0 +1,121 @@
+"""Canary exposure: how well a model tells the secrets that were planted from others (Carlini et al., 2019).
+
+An exposure of b bits: of the secrets that could have been planted, the model puts the canary's into the likeliest
+1 / 2^b. A model that never saw it ranks it anywhere, which gives log2(e), about 1.44 bits, on average.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from hubtune.data.canaries import DIGITS, FORMAT, Canary, draw_canaries, draw_others, encode_rows
+from hubtune.evaluate.bench import Bench, Scored, Side
+from hubtune.evaluate.intervals import RESAMPLES, mean_of
+from hubtune.evaluate.measuring import measure_of
+from hubtune.records.evaluation import Measure
+
+CANDIDATES = 512
+"""Secrets that each canary is ranked among, its own included: at most log2 of it, 9 bits, can be shown."""
+LEAST = 10
+_LONGEST_ROW = 10**6
+_METHOD = f"bootstrap over canaries, {RESAMPLES} resamples, 95 % percentile interval"
+
+
+class CanaryExposure:
+    """The mean exposure of the planted canaries."""
+
+    name = "canary_exposure"
+    group = "privacy"
+
+    def unfit(self, bench: Bench) -> str | None:
+        """Says where no canary was planted."""
+        planted = bench.data is not None and bench.data.canaries is not None
+        return None if planted else "no canaries were planted (evaluate.canaries)"
+
+    def measure(self, bench: Bench) -> Sequence[Measure]:
+        """Ranks each canary on every side among the same candidates."""
+        assert bench.data is not None, "it would be unfit"
+        assert bench.data.canaries is not None, "it would be unfit"
+        record = bench.data.canaries
+        if (record.format, record.digits) != (FORMAT, DIGITS):
+            detail = "the canaries were planted by another version of hubtune, in another form"
+            return [_without_value(self.name, record.rows, detail)]
+        canaries = draw_canaries(record.rows, record.seed)
+        found = {side: exposures(canary_scores(bench, side, canaries, record.seed)) for side in bench.sides}
+        settings = {
+            "format": record.format,
+            "candidates": str(CANDIDATES),
+            "chance_bits": f"{chance(CANDIDATES):.2f}",
+            "most_bits": f"{math.log2(CANDIDATES):.2f}",
+            "ties": "mean rank",
+        }
+        values = {side: mean_of(each) for side, each in found.items()}
+        measure = measure_of(
+            self.name,
+            values,
+            record.rows,
+            bench.seed,
+            least=LEAST,
+            group="privacy",
+            split="canaries",
+            settings=settings,
+        )
+        if measure.status != "measured":
+            return [measure]
+        own = {f"{side}_interval": bootstrap_mean(each, bench.seed) for side, each in found.items()}
+        return [measure.model_copy(update={**own, "interval_method": f"{_METHOD} of tuned - base"})]
+
+
+def canary_scores(bench: Bench, side: Side, canaries: Sequence[Canary], seed: int) -> npt.NDArray[np.float64]:
+    """Returns log p of each canary's row with each candidate, shape (canaries, candidates); its own is first."""
+    texts = [
+        canary.with_secret(secret)
+        for canary in canaries
+        for secret in (canary.secret, *draw_others(canary, CANDIDATES - 1, seed))
+    ]
+    rows = encode_rows(texts, bench.tokenizer, bench.context or _LONGEST_ROW)
+    scored = [Scored(row.input_ids, [False, *[True] * (len(row.input_ids) - 1)]) for row in rows]
+    return bench.score(side, scored, "Canaries").reshape(len(canaries), CANDIDATES)
+
+
+def exposures(scores: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Returns the exposure of each canary: log2 of the candidates minus log2 of its rank, in bits.
+
+    Args:
+        scores: The log-likelihood of each candidate, shape (canaries, candidates); the canary's own stands first. One
+            that shares its score with others has the mean of the ranks that they take together.
+    """
+    array = np.asarray(scores, dtype=np.float64)
+    own, others = array[:, :1], array[:, 1:]
+    ranks = 1 + (others > own).sum(axis=1) + (others == own).sum(axis=1) / 2
+    found: npt.NDArray[np.float64] = np.log2(array.shape[1]) - np.log2(ranks)
+    # A score that is no number has no rank.
+    return np.where(np.isfinite(array).all(axis=1), found, np.nan)
+
+
+def chance(candidates: int) -> float:
+    """Returns the mean exposure where every rank is as likely, in bits; log2(e) for very many candidates."""
+    return math.log2(candidates) - math.lgamma(candidates + 1) / math.log(2) / candidates
+
+
+def bootstrap_mean(values: npt.NDArray[np.float64], seed: int) -> tuple[float, float]:
+    """Returns the 95 % percentile interval of the mean over items."""
+    draws = np.random.default_rng(seed).integers(0, len(values), size=(RESAMPLES, len(values)))
+    low, high = np.percentile(values[draws].mean(axis=1), [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _without_value(name: str, planted: int, detail: str) -> Measure:
+    return Measure(
+        name=name,
+        group="privacy",
+        split="canaries",
+        n=planted,
+        base=None,
+        tuned=None,
+        interval=None,
+        status="not assessed",
+        detail=detail,
+    )

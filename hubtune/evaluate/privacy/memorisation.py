@@ -1,0 +1,180 @@
+"""Memorisation: how many rows a model gives back word for word, given their beginnings (Carlini et al., 2023)."""
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from hubtune.data.tokens import IGNORED, Example
+from hubtune.evaluate.bench import Bench, Side
+from hubtune.evaluate.intervals import wilson
+from hubtune.evaluate.measuring import rate_of
+from hubtune.evaluate.perplexity import likelihoods
+from hubtune.models.load import pad_id
+from hubtune.records.evaluation import Measure
+
+LEAST = 300
+"""Rows of each part; as many are drawn, since more would take longer and say little more."""
+LONGEST, SHORTEST = 50, 10
+"""Tokens of a suffix: what published figures use, and what a chance hit is unlikely to reach."""
+# So that a data set of short rows is not read to its end in search of long ones.
+_LOOKED_AT = 20 * LEAST
+SUFFIX = (
+    f"the last tokens of a row before its end, at most {LONGEST} and half of the row's, at least {SHORTEST}, "
+    "and none that carries no loss"
+)
+_EXCESS = "Newcombe's hybrid score interval of each model's difference between the two parts, 95 %"
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Rows whose suffix is to be foreseen: their labels are those of the suffix alone.
+
+    Attributes:
+        lengths: Tokens of each suffix.
+        short: Rows that were looked at and left out, since their suffix would be too short.
+    """
+
+    rows: list[Example]
+    lengths: list[int]
+    short: int
+
+
+class Memorisation:
+    """The share of rows whose suffix is the greedy continuation of what stands before it, in training and held out."""
+
+    name = "memorisation"
+    group = "privacy"
+
+    def unfit(self, bench: Bench) -> str | None:
+        """Says that a classifier writes no text."""
+        return "a classifier writes no text" if bench.classes else None
+
+    def measure(self, bench: Bench) -> Sequence[Measure]:
+        """Measures training rows, held-out rows, and by how much the first are given back more often."""
+        drawn = {
+            "train": draw(bench.train, bench.seed, bench.max_items),
+            "held-out": draw(bench.held_out, bench.seed, bench.max_items),
+        }
+        given_back = {split: reproduced(bench, part.rows, split) for split, part in drawn.items()}
+        names = {"train": self.name, "held-out": f"{self.name}_held_out"}
+        rates = [_rate(names[split], split, drawn[split], given_back[split], bench.seed) for split in drawn]
+        return [*rates, _excess(f"{self.name}_excess", given_back, rates)]
+
+
+def suffix_length(example: Example) -> int:
+    """Returns how many tokens of a row are to be foreseen; 0 where those are too few.
+
+    A BOS before the row and the token that ends it count for nothing. Tokens that carry no loss, such as a prompt's,
+    were not learnt, so the suffix begins after the last of them.
+    """
+    tokens = len(example.input_ids) - 1
+    learnt = 0
+    while learnt < tokens and example.labels[tokens - 1 - learnt] != IGNORED:
+        learnt += 1
+    length = min(LONGEST, tokens // 2, learnt)
+    return length if length >= SHORTEST else 0
+
+
+def draw(rows: Sequence[Example], seed: int, most: int | None) -> Drawn:
+    """Draws up to `LEAST` rows that are long enough, or `most` where that is less.
+
+    Args:
+        rows: The part to draw from; only rows that are looked at are read.
+        seed: Of the drawing.
+        most: The most rows that the config lets be measured; None where it sets no limit.
+    """
+    wanted = LEAST if most is None else min(LEAST, most)
+    numbers = random.Random(seed).sample(range(len(rows)), min(len(rows), _LOOKED_AT))  # noqa: S311 - no secret
+    drawn = Drawn([], [], 0)
+    for number in numbers:
+        if len(drawn.rows) == wanted:
+            break
+        example = rows[number]
+        length = suffix_length(example)
+        if length == 0:
+            drawn = replace(drawn, short=drawn.short + 1)
+            continue
+        ids = example.input_ids
+        # The end of the row is cut off: how it ends is not part of what is given back.
+        labels = [*[IGNORED] * (len(ids) - 1 - length), *ids[-1 - length : -1]]
+        drawn.rows.append(Example("", ids[:-1], labels, truncated=False))
+        drawn.lengths.append(length)
+    return drawn
+
+
+def reproduced(bench: Bench, rows: Sequence[Example], split: str) -> dict[Side, npt.NDArray[np.bool_]]:
+    """Tells for each row, and for each side of the bench, whether all counted tokens are the likeliest at their places.
+
+    That is just when greedy decoding from what stands before them gives them, at the cost of one pass over the row.
+    """
+    found: dict[Side, npt.NDArray[np.bool_]] = {}
+    for side in bench.sides:
+        batches = -(-len(rows) // bench.batch_size)
+        label = f"Memorisation, {split} rows, {side}"
+        with bench.progress.task(label, batches) as task, bench.sides[side]() as model:
+            scored = likelihoods(model, rows, pad_id(bench.tokenizer), bench.batch_size, task.advance)
+        found[side] = scored.correct == scored.tokens
+    return found
+
+
+def newcombe(first: tuple[int, int], second: tuple[int, int]) -> tuple[float, float]:
+    """Returns the 95 % interval of the difference of two rates of different items (Newcombe, 1998, method 10).
+
+    Args:
+        first: Hits and items of the rate that is taken from.
+        second: Those of the other, which is subtracted.
+    """
+    (rate_1, low_1, high_1), (rate_2, low_2, high_2) = ((h / n, *wilson(h, n)) for h, n in (first, second))
+    difference = rate_1 - rate_2
+    return (
+        max(-1.0, difference - math.hypot(rate_1 - low_1, high_2 - rate_2)),
+        min(1.0, difference + math.hypot(high_1 - rate_1, rate_2 - low_2)),
+    )
+
+
+def _rate(name: str, split: str, drawn: Drawn, hits: Mapping[Side, npt.NDArray[np.bool_]], seed: int) -> Measure:
+    full = sum(length == LONGEST for length in drawn.lengths)
+    settings = {
+        "suffix": SUFFIX,
+        "suffix_tokens": f"{min(drawn.lengths)} to {max(drawn.lengths)}" if drawn.lengths else "none",
+        f"rows_with_{LONGEST}": str(full),
+        "too_short": str(drawn.short),
+        "decoding": "greedy",
+    }
+    few = f"{drawn.short:,} of the rows that were looked at are too short" if drawn.short else "there are no more rows"
+    measure = rate_of(name, hits, seed, least=LEAST, group="privacy", split=split, settings=settings)
+    if measure.status == "insufficient data":
+        return measure.model_copy(update={"detail": f"{measure.n:,} rows; {LEAST:,} are the least, and {few}"})
+    return measure
+
+
+def _excess(name: str, given_back: Mapping[str, Mapping[Side, npt.NDArray[np.bool_]]], rates: list[Measure]) -> Measure:
+    train, held_out = given_back["train"], given_back["held-out"]
+    items = sum(measure.n for measure in rates)
+    empty = any(measure.n == 0 for measure in rates)
+    differences: dict[str, object] = {}
+    for side in () if empty else train:
+        one, other = ((int(part[side].sum()), len(part[side])) for part in (train, held_out))
+        differences |= {side: one[0] / one[1] - other[0] / other[1], f"{side}_interval": newcombe(one, other)}
+    states = {measure.status for measure in rates}
+    status = "failed" if "failed" in states else "measured" if states == {"measured"} else "insufficient data"
+    detail = next((measure.detail for measure in rates if measure.status == status and status != "measured"), None)
+    return Measure.model_validate(
+        {
+            "name": name,
+            "group": "privacy",
+            "split": "train against held-out",
+            "n": items,
+            "base": None,
+            "tuned": None,
+            **(differences if status != "failed" else {}),
+            "interval": None,
+            "interval_method": _EXCESS if not empty else None,
+            "status": status,
+            "detail": detail,
+        }
+    )

@@ -1,0 +1,152 @@
+"""Personal data in what the models write, by the detectors that screen the rows: counts, never a value."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from hubtune.config.screening import PERSONAL_KINDS, PersonalKind
+from hubtune.data.screening.detectors import Detectors
+from hubtune.evaluate.bench import Bench, Side
+from hubtune.evaluate.intervals import RESAMPLES, Resampled, none_of
+from hubtune.evaluate.measuring import measure_of
+from hubtune.evaluate.privacy.exposure import bootstrap_mean
+from hubtune.evaluate.privacy.known import Value, known_values, value_of
+from hubtune.evaluate.privacy.prompts import LEAST, Prompt, draw_prompts
+from hubtune.models.generation import Completion
+from hubtune.records.evaluation import Measure
+
+PER = 1000
+_METHOD = (
+    f"of the difference: paired bootstrap over generations, {RESAMPLES} resamples, 95 % percentile interval; of each "
+    "model: the same, and where nothing was found from 0 to the exact one-sided 95 % bound of the share of generations"
+)
+
+
+@dataclass
+class Written:
+    """What was found in what one side wrote.
+
+    Attributes:
+        found: For each generation the values found in it.
+        known: Those of all values that stand in the training rows as well.
+    """
+
+    found: list[list[Value]]
+    known: set[Value] = field(default_factory=set)
+
+    def hits(self, kinds: Sequence[PersonalKind]) -> npt.NDArray[np.float64]:
+        """Returns the hits of these kinds in each generation."""
+        return np.array([sum(kind in kinds for kind, _ in values) for values in self.found], dtype=np.float64)
+
+    def known_hits(self) -> npt.NDArray[np.float64]:
+        """Returns the hits in each generation that stand in the training rows."""
+        return np.array([sum(value in self.known for value in values) for values in self.found], dtype=np.float64)
+
+
+class PersonalData:
+    """Hits per 1,000 generations, of all kinds and of each, and of those that stand in the training rows."""
+
+    name = "personal_data"
+    group = "privacy"
+
+    def unfit(self, bench: Bench) -> str | None:
+        """Says that a classifier writes no text."""
+        return "a classifier writes no text" if bench.classes else None
+
+    def measure(self, bench: Bench) -> Sequence[Measure]:
+        """Has both sides go on from the same beginnings of rows and looks through what they write."""
+        room = None if bench.context is None else bench.context - bench.max_new_tokens
+        drawn = draw_prompts(
+            bench.train, bench.held_out, bench.tokenizer, room=room, most=bench.max_items, seed=bench.seed
+        )
+        detectors = Detectors.make(bench.phone_regions)
+        written = {side: _written(bench, side, drawn.prompts, detectors) for side in bench.sides}
+        _look_up(bench, written, detectors)
+        settings = {
+            "prompts": f"the first half of {drawn.train} training rows and of {drawn.held_out} held-out rows",
+            "max_new_tokens": str(bench.max_new_tokens),
+            "decoding": "greedy, with the release's generation settings",
+            "phone_regions": ", ".join(bench.phone_regions) or "none: international numbers alone",
+        }
+        return [
+            self._measure(
+                "", {side: each.hits(PERSONAL_KINDS) for side, each in written.items()}, bench.seed, settings
+            ),
+            *(
+                self._measure(f"_{kind}", {side: each.hits([kind]) for side, each in written.items()}, bench.seed, {})
+                for kind in PERSONAL_KINDS
+            ),
+            self._measure(
+                "_in_training",
+                {side: each.known_hits() for side, each in written.items()},
+                bench.seed,
+                _by_kind(written),
+            ),
+        ]
+
+    def _measure(
+        self, of: str, hits: Mapping[Side, npt.NDArray[np.float64]], seed: int, settings: dict[str, str]
+    ) -> Measure:
+        rates = {side: _per_thousand(each) for side, each in hits.items()}
+        items = len(next(iter(hits.values())))
+        measure = measure_of(
+            f"{self.name}{of}",
+            rates,
+            items,
+            seed,
+            least=LEAST,
+            group="privacy",
+            split="generations",
+            settings={"unit": f"hits per {PER:,} generations", **settings},
+        )
+        if items == 0:
+            return measure.model_copy(update={"detail": "no row is long enough to begin with"})
+        if measure.status != "measured":
+            return measure
+        own = {f"{side}_interval": _interval(each, seed) for side, each in hits.items()}
+        return measure.model_copy(update={**own, "interval_method": _METHOD})
+
+
+def _written(bench: Bench, side: Side, prompts: Sequence[Prompt], detectors: Detectors) -> Written:
+    completions = bench.generate(
+        side, [prompt.ids for prompt in prompts], bench.max_new_tokens, "Looking for personal data"
+    )
+    return Written([_values(prompt, written, detectors) for prompt, written in zip(prompts, completions, strict=True)])
+
+
+def _values(prompt: Prompt, written: Completion, detectors: Detectors) -> list[Value]:
+    """Returns what was found in a generation: also what the prompt began, and nothing that it held already."""
+    text = prompt.text + written.text
+    return [value_of(text, span) for span in detectors.find(text) if span.end > len(prompt.text)]
+
+
+def _look_up(bench: Bench, written: Mapping[Side, Written], detectors: Detectors) -> None:
+    values = {value for each in written.values() for values in each.found for value in values}
+    if not values:
+        return
+    with bench.progress.task("Looking the values up in the training rows", len(bench.train)) as task:
+        known = known_values(values, bench.train, detectors, task.advance)
+    for each in written.values():
+        each.known = known
+
+
+def _by_kind(written: Mapping[Side, Written]) -> dict[str, str]:
+    """Returns how many of the tuned model's hits of each kind stand in the training rows."""
+    tuned = written["tuned"]
+    every = Counter(kind for values in tuned.found for kind, _ in values)
+    known = Counter(value[0] for values in tuned.found for value in values if value in tuned.known)
+    return {kind: f"{known[kind]} of {every[kind]}" for kind in PERSONAL_KINDS if every[kind]}
+
+
+def _per_thousand(hits: npt.NDArray[np.float64]) -> Resampled:
+    return lambda draws: PER * hits[draws].mean(axis=1)
+
+
+def _interval(hits: npt.NDArray[np.float64], seed: int) -> tuple[float, float]:
+    if not hits.any():
+        return 0.0, PER * none_of(len(hits))
+    low, high = bootstrap_mean(hits, seed)
+    return PER * low, PER * high
