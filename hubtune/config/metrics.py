@@ -16,7 +16,7 @@ BUILT_IN = (
 )
 """hubtune's own metrics, in the order in which they are measured."""
 
-DEFAULT = ("perplexity", "bits_per_byte", "endings", "samples")
+DEFAULT = ("perplexity", "bits_per_byte", "endings", "samples", "counterfactual_gap")
 """What is measured where the config says nothing."""
 
 

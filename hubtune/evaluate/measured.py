@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from hubtune.config.schema import TuneConfig
 from hubtune.data.tokens import Example
-from hubtune.evaluate.bench import Bench, Sides
+from hubtune.evaluate.bench import Bench, Side, Sides
 from hubtune.evaluate.registry import find_metrics
 from hubtune.evaluate.running import run_metrics
 from hubtune.models.environment import environment
@@ -27,6 +27,8 @@ class Models:
         generation: Greedy settings that stop where the release's do.
         context: The most tokens that the models can read; None where there is no limit.
         precision: What the weights are held in.
+        classes: Of classifiers, the names of the classes by their ids.
+        classifier: Of classifiers, what tells the class that a side gives each held-out row.
     """
 
     sides: Sides
@@ -34,6 +36,8 @@ class Models:
     generation: "GenerationConfig"
     context: int | None
     precision: str
+    classes: Sequence[str] = ()
+    classifier: Callable[[Side], Sequence[int]] | None = None
 
 
 def measure_models(
@@ -81,6 +85,8 @@ def measure_models(
         max_new_tokens=min(settings.max_new_tokens, room),
         max_items=settings.max_items,
         phone_regions=config.screen.phone_regions,
+        classes=models.classes,
+        classifier=models.classifier,
         bias=settings.bias,
         data=data,
     )
