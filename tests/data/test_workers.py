@@ -148,6 +148,15 @@ def test_workers_end_when_nobody_wants_more_and_few_batches_wait_meanwhile():
     assert _ended()
 
 
+def test_rows_that_may_be_few_are_begun_without_other_processes():
+    encoded = encode_all(other(Other), [Batch([None] * 10, number, held_out=False) for number in (3, 4, 5)], 2, 15)
+
+    assert [next(encoded).lines for _ in range(2)] == [os.getpid()] * 2
+    assert multiprocessing.active_children() == []
+    assert next(encoded).lines != os.getpid()
+    assert list(encoded) == []
+
+
 def _ended() -> bool:
     for process in multiprocessing.active_children():
         process.join(20)
