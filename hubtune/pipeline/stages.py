@@ -95,7 +95,17 @@ def run_train(
     if prepared.labels is not None:
         raise no_classifier_yet("The rows have labels")
     config, pins = run.config(), run.read(PinSet)
-    record = train(run, config, pins.base, cached(pins.base), _tokenizer(pins), prepared.train, progress, resume=resume)
+    record = train(
+        run,
+        config,
+        pins.base,
+        cached(pins.base),
+        _tokenizer(pins),
+        prepared.train,
+        progress,
+        held_out=prepared.held_out,
+        resume=resume,
+    )
     run.write(record)
     return record
 
