@@ -70,6 +70,10 @@ class TrainConfig(_Section):
     of speed alone: the steps, their rows and their gradients are those of padded batches. Where the architecture cannot
     keep rows apart, rows of like length share a batch instead.
 
+    Up to 200 held-out rows are measured every `held_out_steps` steps, else after each epoch. With `early_stopping: 2`
+    training stops after two measurements in a row that were no better than the best, and the best's weights are kept;
+    the held-out rows have then chosen among models, so their measures flatter it, which the card says.
+
     A run is saved every `checkpoint_steps` steps, else every five minutes, and the last `keep_checkpoints` are kept.
     A linear fall after a short warm-up is what LoRA's own experiments used, without weight decay; a `max_grad_norm` of
     1 is the Trainer's and leaves ordinary steps as they are.
@@ -96,6 +100,8 @@ class TrainConfig(_Section):
     gradient_accumulation: Annotated[int, Field(ge=1)] = 1
     max_length: Annotated[int, Field(ge=8)] = 512
     packing: bool = True
+    held_out_steps: Annotated[int, Field(ge=1)] | None = None
+    early_stopping: Annotated[int, Field(ge=1)] | None = None
     checkpoint_steps: Annotated[int, Field(ge=1)] | None = None
     keep_checkpoints: Annotated[int, Field(ge=1)] = 2
     precision: Literal["auto", "bf16", "fp32"] = "auto"

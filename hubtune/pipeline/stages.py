@@ -97,8 +97,17 @@ def run_train(
     if prepared.labels is not None:
         raise no_classifier_yet("The rows have labels")
     config, pins = run.config(), run.read(PinSet)
-    rows = with_canaries(prepared.train, prepared.planted.rows)
-    record = train(run, config, pins.base, cached(pins.base), _tokenizer(pins), rows, progress, resume=resume)
+    record = train(
+        run,
+        config,
+        pins.base,
+        cached(pins.base),
+        _tokenizer(pins),
+        with_canaries(prepared.train, prepared.planted.rows),
+        progress,
+        held_out=prepared.held_out,
+        resume=resume,
+    )
     run.write(record)
     return record
 

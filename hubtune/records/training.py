@@ -38,6 +38,20 @@ class HeldOutPoint(Record):
     loss: float
 
 
+class Finding(Record):
+    """What the loss curves show.
+
+    Attributes:
+        name: In two or three words, such as `overfitting`.
+        evidence: The numbers that it rests on, in a clause.
+        advice: What to change.
+    """
+
+    name: str
+    evidence: str
+    advice: str
+
+
 class TrainingRecord(Record):
     """What the train stage did.
 
@@ -56,6 +70,8 @@ class TrainingRecord(Record):
         final_loss: Mean loss of the last logged steps, in nats per token.
         losses: The loss curve.
         held_out_losses: The losses on held-out rows while training went on.
+        best_step: The step whose weights were kept, where held-out rows chose it; else the last step's were.
+        findings: What the curves show, where it is of note.
         seconds: Wall time of the training loop.
         files: The files of the adapter, or of the whole model where the method makes one: name to sha256.
     """
@@ -84,6 +100,8 @@ class TrainingRecord(Record):
     final_loss: float
     losses: list[LossPoint]
     held_out_losses: list[HeldOutPoint] = Field(default=[])
+    best_step: int | None = None
+    findings: list[Finding] = Field(default=[])
     started: str
     seconds: float
     files: dict[str, str]

@@ -6,7 +6,7 @@ part back.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 WEIGHTS = "trained.safetensors"
 """The trained weights in a checkpoint; the frozen ones are the base's."""
+
+_BEST = "best.safetensors"
 
 # Losses are logged about this many times in a run, and at least every ten steps.
 _LOGS = 50
@@ -56,6 +58,7 @@ class RowTrainer(Trainer):  # type: ignore[misc]
         callbacks: "list[TrainerCallback]",
     ) -> None:
         self._settings, self._order, self._first_step = settings, order, first_step
+        self.best: dict[str, torch.Tensor] | None = None
         self.lr_scheduler: torch.optim.lr_scheduler.LRScheduler | None = None
         super().__init__(
             model=loss,
@@ -97,9 +100,25 @@ class RowTrainer(Trainer):  # type: ignore[misc]
         folder.mkdir(parents=True, exist_ok=True)
         weights = {name: weight.detach().contiguous() for name, weight in trained_weights(self.model).items()}
         save_file(weights, folder / WEIGHTS)
+        if self.best is not None:
+            save_file(self.best, folder / _BEST)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        load_weights(model or self.model, Path(resume_from_checkpoint) / WEIGHTS)
+        from safetensors.torch import load_file
+
+        folder = Path(resume_from_checkpoint)
+        load_weights(model or self.model, load_file(folder / WEIGHTS))
+        if (folder / _BEST).is_file():
+            self.best = load_file(folder / _BEST)
+
+    def keep_best(self) -> None:
+        """Notes the weights of this moment as the best."""
+        self.best = {name: weight.detach().cpu().clone() for name, weight in trained_weights(self.model).items()}
+
+    def restore_best(self) -> None:
+        """Puts the best weights back, where there are any."""
+        if self.best is not None:
+            load_weights(self.model, self.best)
 
 
 def trained_weights(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
@@ -107,11 +126,9 @@ def trained_weights(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
     return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
 
 
-def load_weights(model: torch.nn.Module, file: Path) -> None:
+def load_weights(model: torch.nn.Module, saved: Mapping[str, torch.Tensor]) -> None:
     """Puts the weights of a checkpoint into the model, which has to train just these."""
-    from safetensors.torch import load_file
-
-    weights, saved = trained_weights(model), load_file(file)
+    weights = trained_weights(model)
     assert weights.keys() == saved.keys(), "the manifest was checked, so the checkpoint is of this config"
     with torch.no_grad():
         for name, weight in weights.items():

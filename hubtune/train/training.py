@@ -32,6 +32,7 @@ def train(
     examples: Sequence[Example],
     progress: Progress,
     *,
+    held_out: Sequence[Example] = (),
     resume: bool = False,
 ) -> TrainingRecord:
     """Trains, and puts the adapter into the run directory, complete or not at all.
@@ -44,6 +45,7 @@ def train(
         tokenizer: Its tokenizer.
         examples: The rows to train on.
         progress: Told of each step.
+        held_out: The rows to measure while training goes on.
         resume: Whether to go on from the newest complete checkpoint, where there is one; else all are removed.
 
     Returns:
@@ -58,7 +60,9 @@ def train(
     from transformers import set_seed
 
     from hubtune.train.building import choose_batcher, choose_loss, row_order
+    from hubtune.train.diagnosis import diagnose
     from hubtune.train.fast_lora import fast_adapters
+    from hubtune.train.held_out import HeldOutLoss, held_out_points
     from hubtune.train.reporting import Reporter, loss_points
     from hubtune.train.saving import Saver
     from hubtune.train.trainer import RowTrainer, warmup_steps
@@ -92,20 +96,33 @@ def train(
     saver = Saver(run, checkpoints, settings.checkpoint_steps)
     try:
         with progress.task("Training", order.steps) as task, fast_adapters(model), saver.stopping():
+            loss = choose_loss(model, batcher, examples, progress)
+            measuring = HeldOutLoss(
+                run,
+                loss,
+                held_out,
+                batcher,
+                settings.batch_size,
+                settings.held_out_steps or order.per_epoch,
+                settings.early_stopping,
+                lambda: trainer.keep_best(),
+            )
             trainer = RowTrainer(
-                choose_loss(model, batcher, examples, progress),
+                loss,
                 settings,
                 examples,
                 order,
                 batcher,
                 checkpoints.unfinished,
                 first_step,
-                [Reporter(run, task), saver],
+                [Reporter(run, task), measuring, saver],
             )
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     finally:
         checkpoints.tidy()
+    trainer.restore_best()
     seconds = time.monotonic() - clock
+    measured = held_out_points(trainer.state.log_history)
     losses = loss_points(trainer.state.log_history)
     labels, read = order.count(lambda row: examples[row].learnt), order.count(lambda row: len(examples[row].input_ids))
     return TrainingRecord(
@@ -132,6 +149,9 @@ def train(
         first_loss=losses[0].loss,
         final_loss=losses[-1].loss,
         losses=losses,
+        held_out_losses=measured,
+        best_step=None if trainer.best is None else min(measured, key=lambda point: point.loss).step,
+        findings=diagnose(losses, measured, trainer.state.global_step),
         started=started.isoformat(timespec="seconds"),
         seconds=round(seconds, 1),
         files=subject.save(run, {GENERATION_CONFIG: generation}, progress),

@@ -48,6 +48,7 @@ def train_on(new_run) -> Callable[..., Trained]:
         *overrides: str,
         run: RunDirectory | None = None,
         texts: tuple[str, ...] = TEXTS,
+        held_out: tuple[str, ...] = (),
         resume: bool = False,
         listener: Listener | None = None,
     ) -> Trained:
@@ -55,7 +56,9 @@ def train_on(new_run) -> Callable[..., Trained]:
         config, listener = run.config(), listener or Listener()
         tokenizer = load_tokenizer(base, "org/base")
         examples = encode(texts, tokenizer, config.train.max_length)
-        record = train(run, config, sample_pins().base, base, tokenizer, examples, listener, resume=resume)
+        others = encode(held_out, tokenizer, config.train.max_length)
+        pin = sample_pins().base
+        record = train(run, config, pin, base, tokenizer, examples, listener, held_out=others, resume=resume)
         return Trained(run, record, listener)
 
     return fit

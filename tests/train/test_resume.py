@@ -124,8 +124,13 @@ def test_a_run_that_is_stopped_saves_the_step_under_way_and_says_how_to_go_on(tr
 
 
 def test_a_diverged_run_keeps_its_last_good_checkpoint_and_makes_none_after_it(train_on, new_run, poisoned: Path):
-    # The row that cannot be learnt comes third in this seed's order.
-    run = new_run("train.batch_size=1", "train.checkpoint_steps=1", "train.keep_checkpoints=9", "train.logging_steps=9")
+    run = new_run(
+        "train.seed=43",
+        "train.batch_size=1",
+        "train.checkpoint_steps=1",
+        "train.keep_checkpoints=9",
+        "train.logging_steps=9",
+    )
 
     with pytest.raises(TrainingError, match="diverged") as caught:
         train_on(poisoned, run=run, texts=TEXTS_TO_DIVERGE_ON)
