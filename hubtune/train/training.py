@@ -80,6 +80,8 @@ def train(
     check_vocabulary(base, tokenizer, base_pin.repo)
     generation = generation_json(safe_generation_config(base_folder, tokenizer, base_pin.repo))
     batcher = choose_batcher(settings, base, pad_id(tokenizer), progress)
+    if settings.gradient_checkpointing:
+        base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     model = add_lora(base, settings.lora, base_pin)
     trainable, total = model.get_nb_trainable_parameters()
     progress.say(
