@@ -80,6 +80,8 @@ def train(
     check_vocabulary(model, tokenizer, base_pin.repo)
     generation = generation_json(safe_generation_config(base_folder, tokenizer, base_pin.repo))
     batcher = choose_batcher(settings, model, pad_id(tokenizer), progress)
+    if settings.gradient_checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     trainable, total = subject.counts()
     progress.say(
         f"{settings.method} in {precision}: {trainable:,} of {total:,} parameters are trained "
