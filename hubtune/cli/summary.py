@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hubtune.pipeline.run import Outcome
 
 SERVE_PORT = 8931
+_OF_ROWS = ("held-out", "train", "given")
 _MARKS = {"added": "+", "removed": "-", "changed": "~"}
 
 
@@ -115,10 +116,13 @@ def _measure_line(measure: Measure) -> str:
     why = "" if measure.status == "measured" or measure.detail is None else f"; {measure.detail}"
     if measure.tuned is None:
         return f"{measure.name}: {measure.status}{why}{took}"
-    on = f"on {measure.n:,} {measure.split} {'row' if measure.n == 1 else 'rows'}{why}{took}"
+    rows = f" {'row' if measure.n == 1 else 'rows'}" if measure.split in _OF_ROWS else ""
+    on = f"on {measure.n:,} {measure.split}{rows}{why}{took}"
     if measure.base is None:
         return f"{measure.name}: tuned {_value(measure.tuned)} {on}"
-    change = f" ({100 * (measure.tuned - measure.base) / measure.base:+.1f} %)" if measure.base else ""
+    # A share of a gap that may have either sign, or of next to nothing, would say nothing.
+    relative = measure.group == "quality" and measure.base > 0
+    change = f" ({100 * (measure.tuned - measure.base) / measure.base:+.1f} %)" if relative else ""
     return f"{measure.name}: base {_value(measure.base)}, tuned {_value(measure.tuned)}{change} {on}"
 
 
