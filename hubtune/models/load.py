@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.errors import ModelError
+from hubtune.models.base_facts import require_4bit
 from hubtune.models.precision import dtype_of
 
 if TYPE_CHECKING:
@@ -76,6 +77,20 @@ def check_vocabulary(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBa
         )
 
 
+def check_finite(model: "PreTrainedModel", name: str) -> None:
+    """Refuses weights that are no numbers: nothing can be learnt from them, and every loss would be NaN.
+
+    Raises:
+        ModelError: A tensor holds NaN or infinity; the message names it.
+    """
+    for tensor, weight in model.named_parameters():
+        if weight.is_floating_point() and not bool(weight.isfinite().all()):
+            raise ModelError(
+                f"{name} holds numbers that are not finite (NaN or infinity) in {tensor}.",
+                hint="Its files are damaged or were saved after a training that diverged; choose another revision.",
+            )
+
+
 def load_base(folder: Path, name: str, precision: str) -> "PreTrainedModel":
     """Loads a causal language model.
 
@@ -112,8 +127,9 @@ def load_base_4bit(folder: Path, name: str) -> "PreTrainedModel":
         name: Its id, for messages.
 
     Raises:
-        ModelError: As `load_base`.
+        ModelError: As `load_base`; or nothing that is installed computes with 4 bits.
     """
+    require_4bit()
     import torch
     from transformers import BitsAndBytesConfig
 

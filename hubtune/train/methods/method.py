@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.config.schema import TrainConfig
-from hubtune.models.load import load_base, load_base_4bit, load_stored
+from hubtune.models.load import check_finite, load_base, load_base_4bit, load_stored
 from hubtune.models.tuned import write_tuned
 from hubtune.records.base import sha256_file
 from hubtune.records.folders import new_folder
@@ -81,15 +81,17 @@ def make_trainable(settings: TrainConfig, base_folder: Path, pin: Pin, precision
             so that what is frozen stays the same to the bit, and what is trained in fp32.
 
     Raises:
-        ModelError: The base cannot be loaded.
+        ModelError: The base cannot be loaded, or its weights are no numbers.
         TrainingError: What is to be trained does not exist.
     """
     if settings.method in ("lora", "qlora"):
         quantized = settings.method == "qlora"
         base = load_base_4bit(base_folder, pin.repo) if quantized else load_base(base_folder, pin.repo, precision)
+        check_finite(base, pin.repo)
         model = add_lora(base, settings.lora, pin)
         return Trainable(model, adapted_layers(model), whole=False, base_folder=base_folder)
     model = load_stored(base_folder, pin.repo)
+    check_finite(model, pin.repo)
     if settings.method == "full":
         layers = train_all(model)
     elif settings.trainable is not None:
