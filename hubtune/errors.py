@@ -185,6 +185,12 @@ class TrainingError(HubtuneError):
     exit_code = 32
 
 
+class InterruptedTrainingError(TrainingError):
+    """The user stopped a training, which can go on from a checkpoint."""
+
+    exit_code = 130
+
+
 class MergeError(ModelError):
     """An adapter cannot be merged into its base model, or the merged model is not what the two are together."""
 

@@ -38,6 +38,15 @@ Ends of rows, padding and templates
 - text of a user opens a turn:
   tests/data/test_control.py::test_a_mark_in_a_message_opens_no_turn
 
+Training
+
+- packed rows see each other, and each is taught to begin with the last token of the one before:
+  tests/data/test_packing.py::test_a_packed_row_gets_the_logits_that_it_gets_alone
+- the same, in the labels:
+  tests/data/test_packing.py::test_packed_rows_count_positions_from_0_and_no_row_is_learnt_to_follow_another
+- gradient accumulation weighs rows of unequal length unequally:
+  tests/train/test_training.py::test_four_micro_batches_of_one_row_learn_what_one_of_four_does
+
 Publishing
 
 - a local path becomes the base or a data set, found after the training:

@@ -8,8 +8,6 @@ FUTURE_KEYS = frozenset(
         "base.adapter",
         "base.tokenizer",
         "publish.policy",
-        "train.checkpoint_steps",
-        "train.packing",
     }
 )
 

@@ -64,6 +64,20 @@ _WHOLE_LEARNING_RATE = 2.0e-5
 class TrainConfig(_Section):
     """How the base model is fine-tuned.
 
+    `batch_size` counts rows, whatever their length; an optimizer step takes `batch_size` times `gradient_accumulation`
+    rows and weighs each of their tokens alike, so 1 times 4 learns what 4 times 1 does. `packing` puts the rows of a
+    batch one after another into sequences without padding, each row on its own to the model's attention. It is a matter
+    of speed alone: the steps, their rows and their gradients are those of padded batches. Where the architecture cannot
+    keep rows apart, rows of like length share a batch instead.
+
+    Up to 200 held-out rows are measured every `held_out_steps` steps, else after each epoch. With `early_stopping: 2`
+    training stops after two measurements in a row that were no better than the best, and the best's weights are kept;
+    the held-out rows have then chosen among models, so their measures flatter it, which the card says.
+
+    A run is saved every `checkpoint_steps` steps, else every five minutes, and the last `keep_checkpoints` are kept.
+    A linear fall after a short warm-up is what LoRA's own experiments used, without weight decay; a `max_grad_norm` of
+    1 is the Trainer's and leaves ordinary steps as they are.
+
     Attributes:
         method: `lora`, `qlora` (LoRA on a base held in 4 bits), `full` (every weight) or `freeze` (some of them).
         last_blocks: With `freeze`, how many of the last blocks are trained, the final norm with them; 2 where neither
@@ -77,8 +91,19 @@ class TrainConfig(_Section):
     trainable: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] | None = None
     epochs: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1
     learning_rate: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] = 2.0e-4
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    weight_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    max_grad_norm: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    logging_steps: Annotated[int, Field(ge=1)] | None = None
     batch_size: Annotated[int, Field(ge=1)] = 8
+    gradient_accumulation: Annotated[int, Field(ge=1)] = 1
     max_length: Annotated[int, Field(ge=8)] = 512
+    packing: bool = True
+    held_out_steps: Annotated[int, Field(ge=1)] | None = None
+    early_stopping: Annotated[int, Field(ge=1)] | None = None
+    checkpoint_steps: Annotated[int, Field(ge=1)] | None = None
+    keep_checkpoints: Annotated[int, Field(ge=1)] = 2
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
 

@@ -69,7 +69,8 @@ def require_4bit() -> None:
     """
     if find_spec("bitsandbytes") is None:
         raise ModelError(
-            "The method 'qlora' holds the base in 4 bits, and bitsandbytes, which computes with them, is not installed.",
+            "The method 'qlora' holds the base in 4 bits, and bitsandbytes, which computes with them, is not "
+            "installed.",
             hint="Install it: pip install bitsandbytes; or use `train.method: lora`.",
         )
 

@@ -131,7 +131,7 @@ def run_job(config: TuneConfig, config_file: Path, options: RunOptions, progress
 def _train_and_evaluate(run: RunDirectory, progress: Progress) -> None:
     prepared = run_data(run, progress)
     if not run.trained:
-        run_train(run, progress, prepared)
+        run_train(run, progress, prepared, resume=True)
     run_evaluate(run, progress, prepared)
 
 

@@ -74,13 +74,16 @@ def run_data(run: RunDirectory, progress: Progress) -> "Prepared":
     return prepared
 
 
-def run_train(run: RunDirectory, progress: Progress, prepared: "Prepared | None" = None) -> TrainingRecord:
+def run_train(
+    run: RunDirectory, progress: Progress, prepared: "Prepared | None" = None, *, resume: bool = False
+) -> TrainingRecord:
     """Trains on the run's data and writes the adapter and training.json.
 
     Args:
         run: A run with pins.
         progress: Told of each step.
         prepared: The run's data where it was read already.
+        resume: Whether to go on from a checkpoint, where there is one.
 
     Raises:
         HubtuneError: As `run_data`; and the rows are to be classified, the model cannot be loaded, the run diverged,
@@ -94,8 +97,17 @@ def run_train(run: RunDirectory, progress: Progress, prepared: "Prepared | None"
     if prepared.labels is not None:
         raise no_classifier_yet("The rows have labels")
     config, pins = run.config(), run.read(PinSet)
-    rows = with_canaries(prepared.train, prepared.planted.rows)
-    record = train(run, config, pins.base, cached(pins.base), _tokenizer(pins), rows, progress)
+    record = train(
+        run,
+        config,
+        pins.base,
+        cached(pins.base),
+        _tokenizer(pins),
+        with_canaries(prepared.train, prepared.planted.rows),
+        progress,
+        held_out=prepared.held_out,
+        resume=resume,
+    )
     run.write(record)
     return record
 

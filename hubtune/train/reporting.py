@@ -21,7 +21,16 @@ class Reporter(TrainerCallback):  # type: ignore[misc]
         self._run = run
         self._task = task
         self._loss = ""
-        self.losses: list[LossPoint] = []
+
+    def on_train_begin(
+        self,
+        args: "TrainingArguments",  # noqa: ARG002
+        state: "TrainerState",
+        control: "TrainerControl",  # noqa: ARG002
+        **kwargs: Any,  # noqa: ARG002
+    ) -> None:
+        if state.global_step:
+            self._task.advance(state.global_step)
 
     def on_step_end(
         self,
@@ -48,13 +57,20 @@ class Reporter(TrainerCallback):  # type: ignore[misc]
                 f"The training loss became {loss} at step {state.global_step}: the run has diverged.",
                 hint="Lower `train.learning_rate` (a tenth is a good next try), or set `train.precision: fp32`.",
             )
-        self.losses.append(LossPoint(step=state.global_step, loss=loss))
+        point = loss_points([{"step": state.global_step, **logs}])[0]
         self._loss = f"loss {loss:.3f}"
-        self._run.event(
-            "train",
-            event="loss",
-            step=state.global_step,
-            epoch=round(float(state.epoch or 0), 4),
-            loss=loss,
-            learning_rate=float(logs.get("learning_rate", 0.0)),
+        self._run.event("train", event="loss", epoch=round(float(state.epoch or 0), 4), **point.model_dump())
+
+
+def loss_points(history: list[dict[str, float]]) -> list[LossPoint]:
+    """Returns the loss curve that the Trainer's log holds, which goes on where a checkpoint's ended."""
+    return [
+        LossPoint(
+            step=int(entry["step"]),
+            loss=float(entry["loss"]),
+            learning_rate=float(entry["learning_rate"]),
+            gradient_norm=float(entry["grad_norm"]) if "grad_norm" in entry else None,
         )
+        for entry in history
+        if "loss" in entry
+    ]

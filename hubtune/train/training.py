@@ -1,15 +1,12 @@
 """The train stage: fine-tunes the pinned base model on the prepared examples and saves the adapter."""
 
-import math
-import tempfile
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hubtune.config.schema import TrainConfig, TuneConfig
-from hubtune.data.batch import collate
+from hubtune.config.schema import TuneConfig
 from hubtune.data.tokens import Example
 from hubtune.models.environment import environment
 from hubtune.models.generation import GENERATION_CONFIG, generation_json, safe_generation_config
@@ -19,13 +16,11 @@ from hubtune.records.pins import Pin
 from hubtune.records.progress import Progress
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord
+from hubtune.train.checkpoints import Checkpoints
 from hubtune.train.methods.method import make_trainable
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase, TrainingArguments
-
-# Losses are logged about this many times in a run, and at least every ten steps.
-_LOGS = 50
+    from transformers import PreTrainedTokenizerBase
 
 
 def train(
@@ -36,8 +31,22 @@ def train(
     tokenizer: "PreTrainedTokenizerBase",
     examples: Sequence[Example],
     progress: Progress,
+    *,
+    held_out: Sequence[Example] = (),
+    resume: bool = False,
 ) -> TrainingRecord:
-    """Trains, and puts the adapter into the run directory, complete or not at all.
+    """Trains, and puts the adapter, or the whole model, into the run directory, complete or not at all.
+
+    Args:
+        run: The run directory.
+        config: The run's config.
+        base_pin: The base model's pin.
+        base_folder: Its snapshot.
+        tokenizer: Its tokenizer.
+        examples: The rows to train on.
+        progress: Told of each step.
+        held_out: The rows to measure while training goes on.
+        resume: Whether to go on from the newest complete checkpoint, where there is one; else all are removed.
 
     Returns:
         The training record; its upstream digests are those of the run directory now.
@@ -45,20 +54,32 @@ def train(
     Raises:
         ModelError: The base model cannot be loaded.
         TrainingError: The layers do not exist, or the run diverged.
+        InterruptedTrainingError: The user stopped it; a checkpoint was made.
         DiskFullError: There is no room for the adapter.
     """
-    from transformers import Trainer, set_seed
+    from transformers import set_seed
 
-    from hubtune.train.reporting import Reporter
+    from hubtune.train.building import choose_batcher, choose_loss, row_order
+    from hubtune.train.diagnosis import diagnose
+    from hubtune.train.fast_lora import fast_adapters
+    from hubtune.train.held_out import HeldOutLoss, held_out_points
+    from hubtune.train.reporting import Reporter, loss_points
+    from hubtune.train.saving import Saver
+    from hubtune.train.trainer import RowTrainer, warmup_steps
 
     settings = config.train
+    upstream = run.digests("config", "pins.json", "data.json")
+    checkpoints = Checkpoints(run.path / "checkpoints", upstream, settings.keep_checkpoints)
+    found = checkpoints.newest() if resume else None
+    if found is None:
+        checkpoints.clear()
     precision = choose_precision(settings.precision)
     set_seed(settings.seed)
     subject = make_trainable(settings, base_folder, base_pin, precision)
     model = subject.model
     check_vocabulary(model, tokenizer, base_pin.repo)
     generation = generation_json(safe_generation_config(base_folder, tokenizer, base_pin.repo))
-    model.config.use_cache = False
+    batcher = choose_batcher(settings, model, pad_id(tokenizer), progress)
     trainable, total = subject.counts()
     progress.say(
         f"{settings.method} in {precision}: {trainable:,} of {total:,} parameters are trained "
@@ -67,24 +88,47 @@ def train(
     if settings.method == "freeze":
         for part, trained, size in subject.table():
             progress.say(f"  {part}: {f'{trained:,} trained' if trained else 'frozen'} of {size:,}")
-    steps = max(1, math.ceil(len(examples) / settings.batch_size * settings.epochs))
-    padding = pad_id(tokenizer)
+    order = row_order(settings, examples, batcher.packed)
+    first_step, checkpoint = found or (0, None)
+    if checkpoint is not None:
+        progress.say(f"Going on after step {first_step:,} of {order.steps:,}")
     started, clock = datetime.now(UTC), time.monotonic()
-    with progress.task("Training", steps) as task, tempfile.TemporaryDirectory() as scratch:
-        reporter = Reporter(run, task)
-        trainer = Trainer(
-            model=model,
-            args=_arguments(settings, steps, scratch),
-            train_dataset=list(examples),
-            data_collator=lambda batch: collate(batch, padding),
-            callbacks=[reporter],
-        )
-        _remove_printing(trainer)
-        trainer.train()
+    saver = Saver(run, checkpoints, settings.checkpoint_steps)
+    try:
+        with progress.task("Training", order.steps) as task, fast_adapters(model), saver.stopping():
+            loss = choose_loss(model, batcher, examples, progress)
+            measuring = HeldOutLoss(
+                run,
+                loss,
+                held_out,
+                batcher,
+                settings.batch_size,
+                settings.held_out_steps or order.per_epoch,
+                settings.early_stopping,
+                lambda: trainer.keep_best(),
+            )
+            trainer = RowTrainer(
+                loss,
+                settings,
+                examples,
+                order,
+                batcher,
+                checkpoints.unfinished,
+                first_step,
+                [Reporter(run, task), measuring, saver],
+            )
+            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    finally:
+        checkpoints.tidy()
+    trainer.restore_best()
+    subject.require_finite(trainer.state.global_step)
     seconds = time.monotonic() - clock
     files = subject.save(run, {GENERATION_CONFIG: generation}, progress)
+    measured = held_out_points(trainer.state.log_history)
+    losses = loss_points(trainer.state.log_history)
+    labels, read = order.count(lambda row: examples[row].learnt), order.count(lambda row: len(examples[row].input_ids))
     return TrainingRecord(
-        upstream=run.digests("config", "pins.json", "data.json"),
+        upstream=upstream,
         method=settings.method,
         precision=precision,
         target_modules=subject.layers,
@@ -93,54 +137,25 @@ def train(
         epochs=settings.epochs,
         steps=trainer.state.global_step,
         batch_size=settings.batch_size,
+        gradient_accumulation=settings.gradient_accumulation,
+        packing=batcher.packed,
         learning_rate=settings.learning_rate,
         optimizer=str(trainer.args.optim.value),
-        schedule=str(trainer.args.lr_scheduler_type.value),
-        warmup_steps=trainer.args.get_warmup_steps(steps),
-        weight_decay=trainer.args.weight_decay,
-        max_grad_norm=trainer.args.max_grad_norm,
+        schedule=settings.schedule,
+        warmup_steps=warmup_steps(settings, order),
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
         seed=settings.seed,
-        tokens=round(sum(example.learnt for example in examples) * settings.epochs),
-        first_loss=reporter.losses[0].loss,
-        final_loss=reporter.losses[-1].loss,
-        losses=reporter.losses,
+        tokens=labels,
+        read_tokens=read,
+        first_loss=losses[0].loss,
+        final_loss=losses[-1].loss,
+        losses=losses,
+        held_out_losses=measured,
+        best_step=None if trainer.best is None else min(measured, key=lambda point: point.loss).step,
+        findings=diagnose(losses, measured, trainer.state.global_step),
         started=started.isoformat(timespec="seconds"),
         seconds=round(seconds, 1),
         files=files,
         environment=environment(),
     )
-
-
-def _arguments(settings: TrainConfig, steps: int, scratch: str) -> "TrainingArguments":
-    import torch
-    from transformers import TrainingArguments
-
-    return TrainingArguments(
-        output_dir=scratch,
-        num_train_epochs=settings.epochs,
-        max_steps=steps,
-        per_device_train_batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate,
-        # A short warm-up and a linear fall to zero are what LoRA's own experiments used.
-        warmup_steps=0.05,
-        lr_scheduler_type="linear",
-        weight_decay=0.0,
-        logging_steps=max(1, min(10, steps // _LOGS)),
-        logging_first_step=True,
-        # Else transformers puts the mean of earlier losses in place of one that is not a number.
-        logging_nan_inf_filter=False,
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        seed=settings.seed,
-        data_seed=settings.seed,
-        use_cpu=not torch.cuda.is_available(),
-    )
-
-
-def _remove_printing(trainer: "object") -> None:
-    # Without tqdm, transformers prints each log as a dict on stdout, which belongs to the command's result.
-    from transformers import PrinterCallback
-
-    trainer.remove_callback(PrinterCallback)  # type: ignore[attr-defined]

@@ -1,10 +1,12 @@
 """Training runs on the tiny models."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from hubtune.models.load import load_tokenizer
 from hubtune.records.rundir import RunDirectory
@@ -12,9 +14,11 @@ from hubtune.records.training import TrainingRecord
 from hubtune.train.training import train
 from tests.encoding import encode
 from tests.listener import Listener
-from tests.sample_runs import sample_config, sample_pins, saying
+from tests.sample_runs import BASE_REPO, sample_config, sample_pins, saying
 
 TEXTS = tuple("{author}: {quote}".format_map(saying(number)) for number in range(8))
+
+TEXTS_TO_DIVERGE_ON = ("The baker rises.", "A hive has no manager.", "The keeper keeps.", "Z")
 
 
 @dataclass(frozen=True)
@@ -38,11 +42,33 @@ def new_run(tmp_path: Path) -> Callable[..., RunDirectory]:
 def train_on(new_run) -> Callable[..., Trained]:
     """Trains a run of its own on eight rows, three epochs unless an override says otherwise."""
 
-    def fit(base: Path, *overrides: str, run: RunDirectory | None = None, texts: tuple[str, ...] = TEXTS) -> Trained:
+    def fit(
+        base: Path,
+        *overrides: str,
+        run: RunDirectory | None = None,
+        texts: tuple[str, ...] = TEXTS,
+        held_out: tuple[str, ...] = (),
+        resume: bool = False,
+        listener: Listener | None = None,
+    ) -> Trained:
         run = run or new_run("train.epochs=3", *overrides)
-        config, listener = run.config(), Listener()
+        config, listener = run.config(), listener or Listener()
         tokenizer = load_tokenizer(base, "org/base")
         examples = encode(texts, tokenizer, config.train.max_length)
-        return Trained(run, train(run, config, sample_pins().base, base, tokenizer, examples, listener), listener)
+        others = encode(held_out, tokenizer, config.train.max_length)
+        pin = sample_pins().base
+        record = train(run, config, pin, base, tokenizer, examples, listener, held_out=others, resume=resume)
+        return Trained(run, record, listener)
 
     return fit
+
+
+@pytest.fixture
+def poisoned(neox: Path, tmp_path: Path) -> Path:
+    """A base whose numbers overflow at one token, so that training is fine until a row holds it."""
+    folder = Path(shutil.copytree(neox, tmp_path / "poisoned"))
+    weights = load_file(folder / "model.safetensors")
+    row = weights["gpt_neox.embed_in.weight"][load_tokenizer(folder, BASE_REPO).convert_tokens_to_ids("Z")]
+    row[::2], row[1::2] = 3e38, -3e38
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from transformers import BloomConfig, BloomForCausalLM
 
 from hubtune.errors import ModelError, TrainingError
 from hubtune.models.load import load_adapter, load_base, load_tokenizer
 from tests.sample_runs import BASE_COMMIT, BASE_REPO
+from tests.tiny_models import VOCABULARY
+from tests.train.conftest import TEXTS_TO_DIVERGE_ON
 
 WEIGHTS = "adapter_model.safetensors"
 
@@ -69,6 +72,68 @@ def test_the_saved_config_names_the_layers_in_order(train_on, llama: Path):
 
     assert layers == sorted(layers)
     assert len(layers) > 1
+
+
+def _weights(trained) -> dict[str, torch.Tensor]:
+    return load_file(trained.run.adapter_dir / WEIGHTS)
+
+
+def _assert_learnt_alike(one, other) -> None:
+    assert [point.step for point in one.record.losses] == [point.step for point in other.record.losses]
+    for point, twin in zip(one.record.losses, other.record.losses, strict=True):
+        assert point.loss == pytest.approx(twin.loss, rel=1e-4)
+    weights, twins = _weights(one), _weights(other)
+    for name, weight in weights.items():
+        # Adam makes a full step of a gradient whose sign alone is known, so that rounding shows where it is near 0.
+        torch.testing.assert_close(weight, twins[name], rtol=1e-2, atol=2e-4, msg=name)
+
+
+@pytest.mark.parametrize("packing", ["true", "false"])
+def test_four_micro_batches_of_one_row_learn_what_one_of_four_does(train_on, llama: Path, packing: str):
+    """The rows are of unequal length: a mean of the means of micro-batches would weigh their tokens unequally."""
+    whole = train_on(llama, "train.batch_size=4", f"train.packing={packing}")
+    parts = train_on(llama, "train.batch_size=1", "train.gradient_accumulation=4", f"train.packing={packing}")
+
+    assert parts.record.steps == whole.record.steps == 6
+    assert (parts.record.tokens, parts.record.read_tokens) == (whole.record.tokens, whole.record.read_tokens)
+    _assert_learnt_alike(whole, parts)
+
+
+def test_a_step_on_packed_rows_is_the_step_on_the_same_rows_padded(train_on, tiny_model: Path):
+    # One batch of all rows: which rows share a batch is another matter.
+    packed = train_on(tiny_model, "train.batch_size=8")
+    padded = train_on(tiny_model, "train.batch_size=8", "train.packing=false")
+
+    assert (packed.record.packing, padded.record.packing) == (True, False)
+    _assert_learnt_alike(packed, padded)
+
+
+def test_a_base_that_cannot_keep_packed_rows_apart_gets_padded_batches_and_a_warning(train_on, llama, tmp_path: Path):
+    folder = Path(shutil.copytree(llama, tmp_path / "bloom"))
+    config = BloomConfig(vocab_size=VOCABULARY, hidden_size=32, n_layer=1, n_head=2)
+    BloomForCausalLM(config).save_pretrained(folder)
+
+    trained = train_on(folder)
+
+    assert trained.record.packing is False
+    assert any("packed rows" in warning for warning in trained.listener.warned)
+
+
+def test_the_rate_rises_over_the_warm_up_and_falls_to_nothing_after_the_last_step(train_on, llama: Path):
+    trained = train_on(llama, "train.epochs=5", "train.warmup=0.2", "train.learning_rate=0.01", "train.logging_steps=1")
+    rates = [point.learning_rate for point in trained.record.losses]
+
+    assert trained.record.warmup_steps == 2
+    assert rates[:3] == pytest.approx([0.01 / 3, 0.02 / 3, 0.01])
+    assert rates[3:] == pytest.approx([0.01 * left / 8 for left in range(7, 0, -1)])
+
+
+def test_gradients_are_clipped_to_the_length_that_the_config_gives(train_on, llama: Path):
+    free = train_on(llama, "train.max_grad_norm=0")
+    short = train_on(llama, "train.max_grad_norm=1.0e-12")
+
+    # Adam is blind to the length of a gradient, but not of one far below its epsilon.
+    assert short.record.final_loss > free.record.final_loss
 
 
 def test_another_seed_gives_another_adapter(train_on, llama: Path):
@@ -149,19 +214,6 @@ def test_training_prints_nothing_on_stdout(train_on, llama: Path, capfd: pytest.
     train_on(llama)
 
     assert capfd.readouterr().out == ""
-
-
-@pytest.fixture
-def poisoned(llama: Path, tmp_path: Path) -> Path:
-    """A base whose numbers overflow at one token, so that training is fine until a row holds it."""
-    folder = Path(shutil.copytree(llama, tmp_path / "poisoned"))
-    weights = load_file(folder / "model.safetensors")
-    weights["model.embed_tokens.weight"][load_tokenizer(folder, BASE_REPO).convert_tokens_to_ids("Z")] = torch.nan
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    return folder
-
-
-TEXTS_TO_DIVERGE_ON = ("The baker rises.", "A hive has no manager.", "The keeper keeps.", "Z")
 
 
 def test_a_run_that_diverges_is_stopped_and_leaves_no_adapter(train_on, new_run, poisoned: Path):

@@ -10,7 +10,7 @@ from hubtune.card.sections.names import method_name, precision_name
 from hubtune.card.sections.screening import Repeats, repeats
 from hubtune.config.schema import LoraConfig
 from hubtune.records.data import SourceRecord
-from hubtune.records.training import TrainingRecord
+from hubtune.records.training import Finding, TrainingRecord
 
 LOSS_PICTURE = "images/loss.png"
 """Where the loss curve stands in the repository."""
@@ -122,6 +122,8 @@ class TrainingProcedure:
     outcome: list[Setting]
     target_modules: list[str]
     whole: bool
+    findings: list[Finding]
+    best_step: int | None
 
 
 def training_data(inputs: CardInputs) -> TrainingData:
@@ -188,6 +190,11 @@ def training_procedure(inputs: CardInputs) -> TrainingProcedure:
             Setting("Learning rate", plain(training.learning_rate)),
             Setting("Epochs", plain(training.epochs)),
             Setting("Batch size", thousands(training.batch_size)),
+            *(
+                [Setting("Micro-batches in a step", thousands(training.gradient_accumulation))]
+                if training.gradient_accumulation > 1
+                else []
+            ),
             Setting("Optimiser", training.optimizer),
             Setting(
                 "Learning rate schedule",
@@ -210,12 +217,19 @@ def training_procedure(inputs: CardInputs) -> TrainingProcedure:
             Setting("Tokens that carried loss", thousands(training.tokens)),
             Setting("Loss at the start", f"{measure(training.first_loss)} nats per token"),
             Setting("Loss at the end", f"{measure(training.final_loss)} nats per token"),
+            *(
+                [Setting("Held-out loss at the end", f"{measure(training.held_out_losses[-1].loss)} nats per token")]
+                if training.held_out_losses
+                else []
+            ),
             Setting("Started", moment(training.started)),
             Setting("Time", duration(training.seconds)),
             Setting("Device", training.environment.device),
         ],
         target_modules=training.target_modules,
         whole=training.whole,
+        findings=training.findings,
+        best_step=training.best_step,
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.config.schema import TrainConfig
+from hubtune.errors import TrainingError
 from hubtune.models.load import check_finite, load_base, load_base_4bit, load_stored
 from hubtune.models.tuned import write_tuned
 from hubtune.records.base import sha256_file
@@ -48,6 +49,22 @@ class Trainable:
             counts[0] += _size(parameter) if parameter.requires_grad else 0
             counts[1] += _size(parameter)
         return [(name, trained, total) for name, (trained, total) in parts.items()]
+
+    def require_finite(self, step: int) -> None:
+        """Refuses weights that have become NaN or infinite; the losses of the last steps may not have been logged.
+
+        Args:
+            step: Steps that were done.
+
+        Raises:
+            TrainingError: The run has diverged.
+        """
+        for name, weight in self.model.named_parameters():
+            if weight.requires_grad and not bool(weight.isfinite().all()):
+                raise TrainingError(
+                    f"The weights of {name} were no finite numbers any more at step {step}: the run has diverged.",
+                    hint="Lower `train.learning_rate` (a tenth is a good next try).",
+                )
 
     def save(self, run: RunDirectory, beside: Mapping[str, str], progress: Progress) -> dict[str, str]:
         """Puts the adapter, or the whole model, into the run directory, complete or not at all.

@@ -1,0 +1,86 @@
+"""Reads the loss curves: what went wrong, if anything, the number that shows it, and what to change."""
+
+import math
+from collections.abc import Sequence
+
+from hubtune.records.training import Finding, HeldOutPoint, LossPoint
+
+# Above the noise of a few hundred held-out rows.
+_ROSE = 1.02
+_GAP = 0.7
+_STILL_FALLING = 0.05
+_UNMOVED = 0.99
+_JUMP = 1.5
+_FEW_STEPS = 20
+_FEWEST_POINTS = 10
+
+
+def diagnose(losses: Sequence[LossPoint], held_out: Sequence[HeldOutPoint], steps: int) -> list[Finding]:
+    """Returns what the curves show; nothing where they show nothing of note.
+
+    Args:
+        losses: The loss curve.
+        held_out: The losses on held-out rows; may be empty.
+        steps: Optimizer steps of the whole run.
+    """
+    first, last = losses[0].loss, losses[-1].loss
+    found = [*_overfitting(last, held_out)]
+    highest = max(losses[1:] or losses, key=lambda point: point.loss)
+    if highest.loss > _JUMP * first:
+        found.append(
+            Finding(
+                name="learning rate too high",
+                evidence=f"the training loss rose from {first:.3f} to {highest.loss:.3f} at step {highest.step}",
+                advice="Lower train.learning_rate, to a third at first, or raise train.warmup.",
+            )
+        )
+    elif last > _UNMOVED * first and steps > 1:
+        found.append(
+            Finding(
+                name="nothing learnt",
+                evidence=f"the training loss was {first:.3f} at the start and {last:.3f} at the end",
+                advice="Raise train.learning_rate or train.epochs, and look at the rows: hubtune data show",
+            )
+        )
+    elif not found:
+        found += _underfitting(losses)
+    if steps < _FEW_STEPS:
+        found.append(
+            Finding(
+                name="few steps",
+                evidence=f"{steps} optimizer steps were made",
+                advice="Raise train.epochs or lower train.batch_size, or give more rows.",
+            )
+        )
+    return found
+
+
+def _overfitting(last: float, held_out: Sequence[HeldOutPoint]) -> list[Finding]:
+    if not held_out:
+        return []
+    best, end = min(held_out, key=lambda point: point.loss), held_out[-1]
+    advice = "Train fewer epochs, set train.early_stopping, or give more rows."
+    if end.loss > _ROSE * best.loss:
+        evidence = f"the held-out loss was {best.loss:.3f} after step {best.step} and {end.loss:.3f} at the end"
+    elif last < _GAP * end.loss:
+        evidence = f"the training loss is {last:.3f} at the end, and the held-out loss {end.loss:.3f}"
+    else:
+        return []
+    return [Finding(name="overfitting", evidence=evidence, advice=advice)]
+
+
+def _underfitting(losses: Sequence[LossPoint]) -> list[Finding]:
+    if len(losses) < _FEWEST_POINTS:
+        return []
+    part = math.ceil(len(losses) / 5)
+    before = sum(point.loss for point in losses[-2 * part : -part]) / part
+    after = sum(point.loss for point in losses[-part:]) / part
+    if after > (1 - _STILL_FALLING) * before:
+        return []
+    return [
+        Finding(
+            name="underfitting",
+            evidence=f"the training loss still fell over the last fifth, from {before:.3f} to {after:.3f}",
+            advice="Raise train.epochs.",
+        )
+    ]

@@ -1,0 +1,87 @@
+"""Measures held-out rows while training goes on, and stops where they no longer get better."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import TrainerCallback
+
+from hubtune.data.tokens import Example
+from hubtune.records.rundir import RunDirectory
+from hubtune.records.training import HeldOutPoint
+from hubtune.train.batches import Batcher
+from hubtune.train.loss import SummedLoss
+
+if TYPE_CHECKING:
+    from transformers import TrainerControl, TrainerState, TrainingArguments
+
+# Enough to tell rising from falling, and little beside an epoch.
+MOST_ROWS = 200
+_KEY = "held_out_loss"
+
+
+class HeldOutLoss(TrainerCallback):  # type: ignore[misc]
+    """Measures the first held-out rows every so many steps.
+
+    Args:
+        run: The run, for its events.
+        loss: The model, wrapped into its loss.
+        rows: The held-out rows.
+        batcher: Makes batches of them.
+        micro: How many rows go through the model at once.
+        every: Steps from one measurement to the next; the last step has one too.
+        patience: Stop after so many measurements in a row that were no better than the best; None to go on to the end.
+        keep: Called at each measurement that is the best so far, where there is a patience.
+    """
+
+    def __init__(
+        self,
+        run: RunDirectory,
+        loss: SummedLoss,
+        rows: Sequence[Example],
+        batcher: Batcher,
+        micro: int,
+        every: int,
+        patience: int | None,
+        keep: Callable[[], None],
+    ) -> None:
+        self._run, self._loss, self._batcher, self._micro = run, loss, batcher, micro
+        self._rows = [rows[number] for number in range(min(MOST_ROWS, len(rows)))]
+        self._every, self._patience, self._keep = every, patience, keep
+
+    def on_step_end(
+        self,
+        args: "TrainingArguments",  # noqa: ARG002
+        state: "TrainerState",
+        control: "TrainerControl",
+        **kwargs: Any,  # noqa: ARG002
+    ) -> None:
+        if not self._rows or (state.global_step % self._every and state.global_step < state.max_steps):
+            return
+        state.log_history.append({"step": state.global_step, _KEY: self._measure()})
+        points = held_out_points(state.log_history)
+        self._run.event("train", event="held_out_loss", **points[-1].model_dump())
+        if self._patience is None:
+            return
+        best = min(range(len(points)), key=lambda number: points[number].loss)
+        if best == len(points) - 1:
+            self._keep()
+        elif len(points) - 1 - best >= self._patience:
+            control.should_training_stop = True
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def _measure(self) -> float:
+        self._loss.eval()
+        total, labels = 0.0, 0
+        device = self._loss.model.device
+        for start in range(0, len(self._rows), self._micro):
+            batch = self._batcher(self._rows[start : start + self._micro])
+            labels += len(batch["targets"])
+            total += float(self._loss(**{name: values.to(device) for name, values in batch.items()})["loss"])
+        self._loss.train()
+        return total / labels
+
+
+def held_out_points(history: list[dict[str, float]]) -> list[HeldOutPoint]:
+    """Returns the measurements that the Trainer's log holds."""
+    return [HeldOutPoint(step=int(entry["step"]), loss=entry[_KEY]) for entry in history if _KEY in entry]

@@ -1,0 +1,164 @@
+"""The loss of a step: cross entropy at the positions that carry loss, and at no time the logits of all of them."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from hubtune.data.tokens import IGNORED
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+# Logits held at once, by the kind of device: 64 MB and 512 MB in fp32.
+_LOGITS = {"cpu": 2**24, "cuda": 2**27}
+# How far, as a share, the two ways to a loss may lie apart: both take the same logits to fp32 first.
+_AGREE = {torch.float32: 1e-4, torch.bfloat16: 1e-2, torch.float16: 1e-2}
+
+
+class SummedLoss(torch.nn.Module):  # type: ignore[misc]
+    """The sum of the losses of a batch's labelled positions, in nats, over the number of labels of the whole step.
+
+    Only the optimizer step knows over how many labels the mean is to be taken; transformers' Trainer counts them. It is
+    a module of its own so that whatever wraps a model for several processes wraps this: its forward makes the loss.
+
+    Args:
+        model: The model, with its adapter if it has one.
+        own: Whether to leave the loss to the model's own forward, which holds all logits.
+    """
+
+    # Tells the Trainer to count the labels of a step and hand them to the forward.
+    accepts_loss_kwargs = True
+
+    def __init__(self, model: "PreTrainedModel", *, own: bool = False) -> None:
+        super().__init__()
+        self.model = model
+        self.config = model.config
+        parts = None if own else _decoder_and_head(model)
+        # Held outside of the modules: they are parts of `model` already.
+        self._parts = (parts,)
+
+    @property
+    def own(self) -> bool:
+        """Whether the model's own forward makes the loss."""
+        return self._parts[0] is None
+
+    def forward(
+        self,
+        labels: torch.Tensor,
+        places: torch.Tensor,
+        targets: torch.Tensor,
+        num_items_in_batch: torch.Tensor | int = 1,
+        **inputs: torch.Tensor,
+    ) -> dict[str, torch.Tensor]:
+        """Returns `loss`, a scalar in fp32.
+
+        Args:
+            labels: The ids where they carry loss, else `IGNORED`, shape (sequences, length).
+            places: Where in the flattened batch a token is predicted from, shape (labels,).
+            targets: Which token that is, shape (labels,).
+            num_items_in_batch: What to divide the sum by: the labels of all micro-batches of the step.
+            **inputs: What the model takes: `input_ids` and positions or a mask, each of shape (sequences, length).
+        """
+        return {"loss": self._summed(inputs, labels, places, targets) / num_items_in_batch}
+
+    def _summed(
+        self, inputs: Mapping[str, torch.Tensor], labels: torch.Tensor, places: torch.Tensor, targets: torch.Tensor
+    ) -> torch.Tensor:
+        parts = self._parts[0]
+        if parts is None:
+            mean: torch.Tensor = self.model(**inputs, labels=labels, use_cache=False).loss
+            return mean.float() * len(targets)
+        decoder, head = parts
+        hidden = decoder(**inputs, use_cache=False).last_hidden_state
+        chosen = hidden.flatten(0, 1).index_select(0, places)
+        total: torch.Tensor = _LinearCrossEntropy.apply(chosen, head.weight, head.bias, targets)
+        return total
+
+
+def summed_loss(model: "PreTrainedModel", batch: Mapping[str, Any]) -> SummedLoss:
+    """Returns the loss of a model, by the short way where that gives what the model's own forward gives.
+
+    Soft-capped or scaled logits, an adapter on the head, and losses of other kinds (of a mixture of experts) make a
+    difference; so the two ways are compared on one batch instead of guessing by the architecture.
+
+    Args:
+        model: The model.
+        batch: A small batch; the arguments of `SummedLoss.forward`.
+    """
+    short, own = SummedLoss(model), SummedLoss(model, own=True)
+    if short.own or getattr(model.config.get_text_config(), "output_router_logits", False):
+        return own
+    was_training = model.training
+    model.eval()
+    with torch.no_grad():
+        ours, theirs = float(short(**batch)["loss"]), float(own(**batch)["loss"])
+    model.train(was_training)
+    agree = abs(ours - theirs) <= _AGREE.get(model.dtype, 1e-4) * max(abs(theirs), 1e-6)
+    # Where both are no numbers, training will say so.
+    return short if agree or theirs != theirs else own
+
+
+def places_and_targets(labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns from which position of a flattened batch each labelled token is predicted, and the tokens.
+
+    Args:
+        labels: Shape (sequences, length), on the CPU: finding them on an accelerator would wait for it in each step.
+    """
+    sequence, place = (labels[:, 1:] != IGNORED).nonzero(as_tuple=True)
+    return sequence * labels.shape[1] + place, labels[sequence, place + 1]
+
+
+def _decoder_and_head(model: "PreTrainedModel") -> tuple[torch.nn.Module, torch.nn.Linear] | None:
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    head = base.get_output_embeddings()
+    decoder = getattr(base, base.base_model_prefix, None)
+    # A head with an adapter is no plain linear layer.
+    return (decoder, head) if type(head) is torch.nn.Linear and isinstance(decoder, torch.nn.Module) else None
+
+
+class _LinearCrossEntropy(torch.autograd.Function):  # type: ignore[misc]
+    """Summed cross entropy of a linear layer's outputs, piece by piece; each piece's gradient is made at once.
+
+    torch's own `linear_cross_entropy` does the same, but rounds the loss to the layer's format, which in bf16 leaves
+    two digits, and its piecewise way was seen to take ten times as long on the CPU.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        targets: torch.Tensor,
+    ) -> torch.Tensor:
+        for_hidden, for_weight, for_bias = ctx.needs_input_grad[:3]
+        total = torch.zeros((), device=hidden.device)
+        grad_hidden = torch.empty_like(hidden) if for_hidden else None
+        grad_weight = torch.zeros_like(weight) if for_weight else None
+        grad_bias = torch.zeros_like(weight[:, 0]) if for_bias else None
+        rows = max(1, _LOGITS.get(hidden.device.type, 2**24) // weight.shape[0])
+        for start in range(0, len(targets), rows):
+            piece, aims = hidden[start : start + rows], targets[start : start + rows]
+            logits = torch.nn.functional.linear(piece, weight, bias).float()
+            largest = logits.logsumexp(dim=1, keepdim=True)
+            total += (largest - logits.gather(1, aims[:, None])).sum()
+            if not any(ctx.needs_input_grad[:3]):
+                continue
+            errors = logits.sub_(largest).exp_()
+            errors[torch.arange(len(aims), device=aims.device), aims] -= 1
+            errors = errors.to(weight.dtype)
+            if grad_hidden is not None:
+                torch.mm(errors, weight, out=grad_hidden[start : start + rows])
+            if grad_weight is not None:
+                grad_weight.addmm_(errors.t(), piece)
+            if grad_bias is not None:
+                grad_bias += errors.sum(dim=0)
+        ctx.grads = (grad_hidden, grad_weight, grad_bias)
+        return total
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, scale: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        grads = tuple(None if grad is None else grad * scale.to(grad.dtype) for grad in ctx.grads)
+        return (*grads, None)

