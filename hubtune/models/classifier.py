@@ -54,8 +54,12 @@ def load_classifier(
     import torch
     from safetensors import SafetensorError
     from transformers import AutoModelForSequenceClassification
+    from transformers.utils import logging
 
     options.setdefault("device_map", {"": "cuda:0" if torch.cuda.is_available() else "cpu"})
+    verbosity = logging.get_verbosity()
+    # Else it tells of the head that is missing as of something wrong.
+    logging.set_verbosity_error()
     try:
         model, report = AutoModelForSequenceClassification.from_pretrained(
             folder,
@@ -76,6 +80,8 @@ def load_classifier(
             f"{name} cannot be loaded to classify texts: {first_line(error)}",
             hint="Choose a base model for whose architecture transformers has a sequence classifier.",
         ) from error
+    finally:
+        logging.set_verbosity(verbosity)
     fresh = {tensor: _head(tensor) for tensor in report["missing_keys"]}
     missing = sorted(tensor for tensor, head in fresh.items() if head is None)
     if missing:

@@ -29,10 +29,11 @@ def load_tokenizer(folder: Path, name: str) -> "PreTrainedTokenizerBase":
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(
-            f"The tokenizer of {name} cannot be loaded: {_first_line(error)}",
+            f"The tokenizer of {name} cannot be loaded: {first_line(error)}",
             hint="The repository has to hold it, best as tokenizer.json with tokenizer_config.json.",
         ) from error
-    if tokenizer.eos_token_id is None:
+    # An encoder's tokenizer puts its own tokens around a text to classify.
+    if tokenizer.eos_token_id is None and tokenizer.sep_token_id is None:
         raise ModelError(
             f"The tokenizer of {name} has no EOS token, so a tuned model could not learn where to stop.",
             hint="Choose a base model whose tokenizer_config.json names an `eos_token`.",
@@ -57,7 +58,7 @@ def context_length(folder: Path, name: str) -> int | None:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(
-            f"The config of {name} cannot be used: {_first_line(error)}",
+            f"The config of {name} cannot be used: {first_line(error)}",
             hint="Choose a base model that transformers knows by itself; code from a repository is never run.",
         ) from error
     return getattr(config.get_text_config(), "max_position_embeddings", None)
@@ -129,6 +130,17 @@ def load_base_4bit(folder: Path, name: str) -> "PreTrainedModel":
     Raises:
         ModelError: As `load_base`; or nothing that is installed computes with 4 bits.
     """
+    import torch
+
+    return _load(folder, name, torch.bfloat16, **in_4bit())
+
+
+def in_4bit(*kept: str) -> dict[str, object]:
+    """Returns the options that have transformers quantise a base to 4 bits, but for the modules of the names `kept`.
+
+    Raises:
+        ModelError: Nothing that is installed computes with 4 bits.
+    """
     require_4bit()
     import torch
     from transformers import BitsAndBytesConfig
@@ -138,9 +150,12 @@ def load_base_4bit(folder: Path, name: str) -> "PreTrainedModel":
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.bfloat16,
+        llm_int8_skip_modules=list(kept) or None,
     )
-    device = "cuda:0" if torch.cuda.is_available() else "cpu"
-    return _load(folder, name, torch.bfloat16, quantization_config=settings, device_map={"": device})
+    return {
+        "quantization_config": settings,
+        "device_map": {"": "cuda:0" if torch.cuda.is_available() else "cpu"},
+    }
 
 
 def _load(folder: Path, name: str, dtype: "torch.dtype | str", **options: object) -> "PreTrainedModel":
@@ -159,7 +174,7 @@ def _load(folder: Path, name: str, dtype: "torch.dtype | str", **options: object
         )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(
-            f"{name} cannot be loaded as a causal language model: {_first_line(error)}",
+            f"{name} cannot be loaded as a causal language model: {first_line(error)}",
             hint="Choose a base model that transformers knows by itself; code from a repository is never run.",
         ) from error
     if report["missing_keys"]:
@@ -184,8 +199,9 @@ def load_adapter(base: "PreTrainedModel", folder: Path) -> "PeftModel":
     try:
         return PeftModel.from_pretrained(base, str(folder), local_files_only=True)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise ModelError(f"The adapter in {folder} cannot be loaded: {_first_line(error)}") from error
+        raise ModelError(f"The adapter in {folder} cannot be loaded: {first_line(error)}") from error
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Returns what an error says first; its kind where it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
