@@ -15,7 +15,7 @@ from hypothesis import settings
 from tests.browser import chromium
 from tests.listener import Listener
 from tests.served_hub import ServedHub, serve
-from tests.tiny_models import make_chat, make_gpt2, make_llama
+from tests.tiny_models import make_bert, make_chat, make_gpt2, make_llama, make_neox
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -118,6 +118,18 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def chat(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a tiny Qwen2 with a chat template; for reading only."""
     return make_chat(tmp_path_factory.mktemp("chat"))
+
+
+@pytest.fixture(scope="session")
+def neox(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny GPT-NeoX; for reading only."""
+    return make_neox(tmp_path_factory.mktemp("neox"))
+
+
+@pytest.fixture(scope="session")
+def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny BERT without a head; for reading only."""
+    return make_bert(tmp_path_factory.mktemp("bert"))
 
 
 @pytest.fixture(params=["gpt2", "llama"])

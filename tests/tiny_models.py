@@ -112,6 +112,54 @@ def make_chat(folder: Path) -> Path:
     return folder
 
 
+def make_neox(folder: Path) -> Path:
+    """Saves a GPT-NeoX model, which has layer norms and a head of its own, with its tokenizer in `folder`."""
+    from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+
+    end = "<|endoftext|>"
+    tokenizer = _train_tokenizer([end])
+    _save_tokenizer(tokenizer, folder, eos_token=end, bos_token=end)
+    config = GPTNeoXConfig(
+        vocab_size=VOCABULARY,
+        max_position_embeddings=CONTEXT,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        initializer_range=0.2,
+        bos_token_id=tokenizer.token_to_id(end),
+        eos_token_id=tokenizer.token_to_id(end),
+    )
+    _save_model(GPTNeoXForCausalLM, config, folder)
+    return folder
+
+
+def make_bert(folder: Path) -> Path:
+    """Saves a BERT without a head, as it is before it is taught to classify, with its tokenizer in `folder`."""
+    from tokenizers.processors import TemplateProcessing
+    from transformers import BertConfig, BertModel
+
+    tokenizer = _train_tokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]"])
+    tokenizer.post_processor = TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[(name, tokenizer.token_to_id(name)) for name in ("[CLS]", "[SEP]")],
+    )
+    _save_tokenizer(tokenizer, folder, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]")
+    config = BertConfig(
+        vocab_size=VOCABULARY,
+        max_position_embeddings=CONTEXT,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        initializer_range=0.2,
+        pad_token_id=tokenizer.token_to_id("[PAD]"),
+    )
+    _save_model(BertModel, config, folder)
+    return folder
+
+
 def make_say(folder: Path, tokens: list[int]) -> None:
     """Rewrites the weights of a Llama or a Qwen2 so that after any prompt it writes these tokens."""
     import torch

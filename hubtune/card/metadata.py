@@ -35,6 +35,7 @@ def _check_language(value: str) -> str:
     return value
 
 
+TaskType = Literal["text-generation", "text-classification"]
 NonEmpty = Annotated[str, Field(min_length=1)]
 
 
@@ -45,7 +46,7 @@ class _Part(BaseModel):
 class Task(_Part):
     """What the model was measured at."""
 
-    type: Literal["text-generation"] = "text-generation"
+    type: TaskType = "text-generation"
     name: NonEmpty = "Text generation"
 
 
@@ -105,7 +106,7 @@ class CardMetadata(_Part):
     license_name: NonEmpty | None = None
     license_link: NonEmpty | None = None
     library_name: Literal["peft", "transformers"]
-    pipeline_tag: Literal["text-generation"] = "text-generation"
+    pipeline_tag: TaskType = "text-generation"
     base_model: RepoId
     base_model_relation: Literal["adapter", "finetune"]
     datasets: Annotated[list[RepoId], Field(min_length=1)] | None = None
@@ -133,6 +134,7 @@ def build_metadata(inputs: CardInputs) -> CardMetadata:
         license_name=inputs.licenses.license_name,
         license_link=inputs.licenses.license_link,
         library_name="transformers" if merged else "peft",
+        pipeline_tag=_task(inputs).type,
         base_model=inputs.pins.base.repo,
         base_model_relation="finetune" if merged else "adapter",
         datasets=list(dict.fromkeys(pin.repo for pin in inputs.pins.data)) or None,
@@ -140,6 +142,10 @@ def build_metadata(inputs: CardInputs) -> CardMetadata:
         tags=["hubtune", inputs.training.method],
         model_index=[ModelIndexEntry(name=card_title(inputs), results=results)] if results else None,
     )
+
+
+def _task(inputs: CardInputs) -> Task:
+    return Task() if inputs.data.labels is None else Task(type="text-classification", name="Text classification")
 
 
 def card_title(inputs: CardInputs) -> str:
@@ -158,7 +164,7 @@ def _results(inputs: CardInputs) -> list[Result]:
             continue
         name = f"{measure_name(measure.name)} on {measure.split} rows"
         found.setdefault(dataset, []).append(Metric(type=kind, value=measure.tuned, name=name))
-    return [Result(task=Task(), dataset=dataset, metrics=metrics) for dataset, metrics in found.items()]
+    return [Result(task=_task(inputs), dataset=dataset, metrics=metrics) for dataset, metrics in found.items()]
 
 
 def _dataset(sources: list[SourceRecord], measure: Measure) -> ResultDataset | None:

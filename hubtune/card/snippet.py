@@ -3,9 +3,10 @@
 import json
 import string
 
-from hubtune.card.inputs import CardInputs, ReleaseTarget
+from hubtune.card.inputs import CardInputs
 
 _FALLBACK_PROMPT = "Once"
+_TO_CLASSIFY = "A text to classify."
 _MOST_NEW_TOKENS = 60
 _LONGEST_PROMPT = 400
 
@@ -13,12 +14,16 @@ _LONGEST_PROMPT = 400
 def usage_snippet(inputs: CardInputs) -> str:
     """Returns a Python program that loads the release and prints one completion, the same each time.
 
+    Of a classifier it prints the class, or the classes, of a text.
+
     Without a release target it loads the adapter from the folder `adapter`, or a whole model and the base's tokenizer
     beside it from the folder `model`.
     """
     target = inputs.target
     whole = inputs.training.whole or (target is not None and target.artifact == "merged")
-    lines = _load_whole(target) if whole else _load_adapter(inputs)
+    lines = _load_whole(inputs) if whole else _load_adapter(inputs)
+    if inputs.data.labels is not None:
+        return "\n".join([*lines, "", *_classifying(several=inputs.data.several_labels)]) + "\n"
     lines += [
         "",
         *_asking(inputs),
@@ -42,6 +47,23 @@ def _asking(inputs: CardInputs) -> list[str]:
     ]
 
 
+def _classifying(*, several: bool) -> list[str]:
+    chosen = (
+        "print([model.config.id2label[number] for number, logit in enumerate(logits) if logit > 0])"
+        if several
+        else "print(model.config.id2label[int(logits.argmax())])"
+    )
+    return [
+        f'inputs = tokenizer({_literal(_TO_CLASSIFY)}, return_tensors="pt")',
+        "logits = model.eval()(**inputs).logits[0]",
+        chosen,
+    ]
+
+
+def _loader(inputs: CardInputs) -> str:
+    return "AutoModelForCausalLM" if inputs.data.labels is None else "AutoModelForSequenceClassification"
+
+
 def _is_chat(inputs: CardInputs) -> bool:
     return inputs.data.sources[0].format == "chat"
 
@@ -52,6 +74,17 @@ def _messages(inputs: CardInputs) -> str:
 
 def pipeline_snippet(inputs: CardInputs) -> str:
     """Returns Python for transformers' pipeline; it goes on from `usage_snippet`, whose model and tokenizer it uses."""
+    if inputs.data.labels is not None:
+        every = ", top_k=None" if inputs.data.several_labels else ""
+        return "\n".join(
+            [
+                "from transformers import pipeline",
+                "",
+                'classify = pipeline("text-classification", model=model, tokenizer=tokenizer)',
+                f"print(classify({_literal(_TO_CLASSIFY)}{every}))",
+                "",
+            ]
+        )
     return "\n".join(
         [
             "from transformers import pipeline",
@@ -81,28 +114,28 @@ def vllm_commands(inputs: CardInputs) -> str:
     )
 
 
-def _load_whole(target: ReleaseTarget | None) -> list[str]:
+def _load_whole(inputs: CardInputs) -> list[str]:
+    target, loader = inputs.target, _loader(inputs)
+    lines = [f"from transformers import {', '.join(sorted([loader, 'AutoTokenizer']))}", ""]
     if target is None:
         return [
-            "from transformers import AutoModelForCausalLM, AutoTokenizer",
-            "",
+            *lines,
             'tokenizer = AutoTokenizer.from_pretrained("model")',
-            'model = AutoModelForCausalLM.from_pretrained("model")',
+            f'model = {loader}.from_pretrained("model")',
         ]
     return [
-        "from transformers import AutoModelForCausalLM, AutoTokenizer",
-        "",
+        *lines,
         f"repo = {_literal(target.repo)}",
         f"tag = {_literal(target.tag)}",
         "",
         "tokenizer = AutoTokenizer.from_pretrained(repo, revision=tag)",
-        "model = AutoModelForCausalLM.from_pretrained(repo, revision=tag)",
+        f"model = {loader}.from_pretrained(repo, revision=tag)",
     ]
 
 
 def _load_adapter(inputs: CardInputs) -> list[str]:
-    target = inputs.target
-    lines = ["from peft import PeftModel", "from transformers import AutoModelForCausalLM, AutoTokenizer", ""]
+    target, loader = inputs.target, _loader(inputs)
+    lines = ["from peft import PeftModel", f"from transformers import {loader}, AutoTokenizer", ""]
     if target is None:
         lines += ['adapter = "adapter"', ""]
     else:
@@ -111,11 +144,25 @@ def _load_adapter(inputs: CardInputs) -> list[str]:
     return [
         *lines,
         f"tokenizer = AutoTokenizer.from_pretrained(adapter{revision})",
-        "base = AutoModelForCausalLM.from_pretrained(",
+        f"base = {loader}.from_pretrained(",
         f"    {_literal(inputs.pins.base.repo)},",
         f"    revision={_literal(inputs.pins.base.commit)},",
+        *_head(inputs),
         ")",
         f"model = PeftModel.from_pretrained(base, adapter{revision})",
+    ]
+
+
+def _head(inputs: CardInputs) -> list[str]:
+    """Returns the arguments that give the base the head of a classifier, which its adapter then fills."""
+    if inputs.data.labels is None:
+        return []
+    names = [_literal(name) for name in inputs.data.labels]
+    return [
+        f"    num_labels={len(names)},",
+        f"    id2label={{{', '.join(f'{number}: {name}' for number, name in enumerate(names))}}},",
+        f"    label2id={{{', '.join(f'{name}: {number}' for number, name in enumerate(names))}}},",
+        "    pad_token_id=tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id,",
     ]
 
 

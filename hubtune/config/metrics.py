@@ -16,6 +16,9 @@ BUILT_IN = (
 )
 """hubtune's own metrics, in the order in which they are measured."""
 
+CLASSIFICATION = "classification"
+"""What is measured of a classifier where the config says nothing."""
+
 DEFAULT = ("perplexity", "bits_per_byte", "endings", "samples", "counterfactual_gap")
 """What is measured where the config says nothing."""
 

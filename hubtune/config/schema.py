@@ -47,7 +47,7 @@ class LoraConfig(_Section):
     """
 
     r: Annotated[int, Field(ge=1)] = 16
-    alpha: Annotated[float, Field(gt=0)] = 32
+    alpha: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 32
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     target_modules: Annotated[list[str], Field(min_length=1)] | Literal["all-linear"] = "all-linear"
     rslora: bool = False
@@ -92,12 +92,12 @@ class TrainConfig(_Section):
     lora: LoraConfig = LoraConfig()
     last_blocks: Annotated[int, Field(ge=1)] | None = None
     trainable: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] | None = None
-    epochs: Annotated[float, Field(gt=0)] = 1
-    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2.0e-4
+    epochs: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1
+    learning_rate: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] = 2.0e-4
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.05
     weight_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    max_grad_norm: Annotated[float, Field(ge=0)] = 1.0
+    max_grad_norm: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     logging_steps: Annotated[int, Field(ge=1)] | None = None
     batch_size: Annotated[int, Field(ge=1)] = 8
     gradient_accumulation: Annotated[int, Field(ge=1)] = 1

@@ -69,7 +69,16 @@ class Encoder:
         self._special_ids.add(tokenizer.eos_token_id)
 
     def encode(self, rows: Sequence[Written]) -> list[Example | RowFaultError]:
-        """Encodes rows, in their order; where one cannot be used, the reason stands in its place."""
+        """Encodes rows, in their order; where one cannot be used, the reason stands in its place.
+
+        Raises:
+            ModelError: The tokenizer has no token that ends a text.
+        """
+        if rows and self._tokenizer.eos_token_id is None:
+            raise ModelError(
+                "The base model's tokenizer has no EOS token, so a tuned model could not learn where to stop.",
+                hint="Choose a base model that writes text; this one can classify: `format: classification`.",
+            )
         found: dict[int, tuple[list[int], list[_Span]]] = {}
         plain, whole = [], []
         for number, row in enumerate(rows):

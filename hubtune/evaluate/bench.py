@@ -57,7 +57,8 @@ class Bench:
         max_new_tokens: The most tokens that they write there.
         phone_regions: Whose national telephone numbers count as personal data in what is shown.
         classes: Of a classifier, the names of its classes by their ids; a held-out row's `labels` are such ids.
-        classifier: Of a classifier, what tells the class that a side gives each held-out row.
+        classifier: Of a classifier, what tells the ids of the classes that a side gives each held-out row.
+        several_classes: Of a classifier, whether a row may be of several classes.
         max_items: The most rows of a part that the config lets be measured; None where it sets no limit.
         data: The data record; None where there is none.
         samples: Texts that metrics have to show beside their measures; they add to it.
@@ -78,7 +79,8 @@ class Bench:
     max_new_tokens: int = 48
     phone_regions: Sequence[str] = ()
     classes: Sequence[str] = ()
-    classifier: Callable[[Side], Sequence[int]] | None = None
+    classifier: Callable[[Side], Sequence[Sequence[int]]] | None = None
+    several_classes: bool = False
     max_items: int | None = None
     data: DataRecord | None = None
     samples: list[Sample] = field(default_factory=list)
@@ -87,7 +89,7 @@ class Bench:
     _likelihoods: dict[Side, Likelihoods] = field(default_factory=dict)
     _begun: Begun | None = None
     _continuations: dict[Side, list[Completion]] = field(default_factory=dict)
-    _classified: dict[Side, list[int]] = field(default_factory=dict)
+    _classified: dict[Side, list[list[int]]] = field(default_factory=dict)
 
     def likelihoods(self, side: Side) -> Likelihoods:
         """Returns what a side gives the held-out rows."""
@@ -111,8 +113,8 @@ class Bench:
             self._continuations[side] = self.generate(side, prompts, self.max_new_tokens, "Going on from held-out rows")
         return self._continuations[side]
 
-    def classify(self, side: Side) -> list[int]:
-        """Returns the class that a side gives each held-out row.
+    def classify(self, side: Side) -> list[list[int]]:
+        """Returns the ids of the classes that a side gives each held-out row: one, unless a row may be of several.
 
         Raises:
             ValueError: The model is no classifier.
@@ -120,7 +122,7 @@ class Bench:
         if self.classifier is None:
             raise ValueError("the model is no classifier")
         if side not in self._classified:
-            self._classified[side] = [int(found) for found in self.classifier(side)]
+            self._classified[side] = [list(found) for found in self.classifier(side)]
         return self._classified[side]
 
     def score(self, side: Side, rows: Sequence[Scored], label: str) -> npt.NDArray[np.float64]:

@@ -11,6 +11,7 @@ from hubtune.evaluate.bench import Sides
 from hubtune.evaluate.measured import Models, measure_models
 from hubtune.evaluate.registry import find_metrics
 from hubtune.evaluate.sides import open_sides
+from hubtune.models.classifier import Classes
 from hubtune.models.environment import environment
 from hubtune.models.generation import safe_generation_config
 from hubtune.models.load import context_length
@@ -43,10 +44,13 @@ def evaluate(
     train: Sequence[Example],
     held_out: Sequence[Example],
     progress: Progress,
+    classes: Classes | None = None,
 ) -> Evaluated:
     """Measures both models in the precision of the training; the base through the same weights, the adapter off.
 
-    A metric that raises is recorded as failed, and the others are measured all the same.
+    A metric that raises is recorded as failed, and the others are measured all the same. A classifier, for which
+    `classes` says what it tells apart, is measured alone, since its base has no head to classify with; what the config
+    does not ask for by name is then `classification`.
 
     Returns:
         The records; their upstream digests are those of the run directory now.
@@ -55,16 +59,19 @@ def evaluate(
         ConfigError: A metric that the config asks for is not installed.
         ModelError: The base model or the adapter cannot be loaded.
     """
+    from transformers import GenerationConfig
+
     # Before minutes are spent on loading.
     find_metrics(config.evaluate.metrics)
-    sides = open_sides(run, training, base_folder, config.base.repo)
+    sides = open_sides(run, training, base_folder, config.base.repo, classes)
     context = context_length(base_folder, config.base.repo)
     models = Models(
         sides=sides,
         tokenizer=tokenizer,
-        generation=safe_generation_config(base_folder, tokenizer, config.base.repo),
+        generation=GenerationConfig() if classes else safe_generation_config(base_folder, tokenizer, config.base.repo),
         context=context,
         precision=training.precision,
+        classes=classes,
     )
 
     def tell(measure: Measure) -> None:
@@ -85,13 +92,15 @@ def _probe(
 ) -> ProbeRecord:
     with sides["tuned"]() as tuned:
         prompts = take_probe(tuned, tokenizer, context)
-    with sides["base"]() as base:
-        difference = replay(base, prompts).difference
+    difference = None
+    if "base" in sides:
+        with sides["base"]() as base:
+            difference = replay(base, prompts).difference
     return ProbeRecord(
         upstream=run.digests("training.json"),
         precision=precision,
         tolerance=TOLERANCES[precision],
-        difference=round(difference, 5),
+        difference=None if difference is None else round(difference, 5),
         prompts=prompts,
         environment=environment(),
     )

@@ -2,13 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
+from hubtune.config.metrics import CLASSIFICATION, DEFAULT
 from hubtune.config.schema import TuneConfig
 from hubtune.data.tokens import Example
-from hubtune.evaluate.bench import Bench, Side, Sides
+from hubtune.evaluate.bench import Bench, Sides
+from hubtune.evaluate.classifying import classify_rows
 from hubtune.evaluate.registry import find_metrics
 from hubtune.evaluate.running import run_metrics
+from hubtune.models.classifier import Classes
 from hubtune.models.environment import environment
 from hubtune.records.data import DataRecord
 from hubtune.records.evaluation import EvaluationRecord, Measure
@@ -27,8 +31,7 @@ class Models:
         generation: Greedy settings that stop where the release's do.
         context: The most tokens that the models can read; None where there is no limit.
         precision: What the weights are held in.
-        classes: Of classifiers, the names of the classes by their ids.
-        classifier: Of classifiers, what tells the class that a side gives each held-out row.
+        classes: What classifiers tell apart; None for models that write text.
     """
 
     sides: Sides
@@ -36,8 +39,7 @@ class Models:
     generation: "GenerationConfig"
     context: int | None
     precision: str
-    classes: Sequence[str] = ()
-    classifier: Callable[[Side], Sequence[int]] | None = None
+    classes: Classes | None = None
 
 
 def measure_models(
@@ -68,7 +70,11 @@ def measure_models(
     settings = config.evaluate
     # Whoever plants canaries wants to know how well they are known.
     exposure = ["canary_exposure"] if settings.canaries else []
-    metrics = find_metrics(settings.metrics if settings.metrics == "all" else [*settings.metrics, *exposure])
+    asked = settings.metrics if settings.metrics == "all" else [*settings.metrics, *exposure]
+    by_name = asked != "all"
+    if models.classes is not None and asked in ("all", list(DEFAULT)):
+        asked, by_name = [CLASSIFICATION], True
+    metrics = find_metrics(asked)
     # A prompt has the other half of the context.
     room = settings.max_new_tokens if models.context is None else max(1, models.context // 2)
     bench = Bench(
@@ -85,13 +91,14 @@ def measure_models(
         max_new_tokens=min(settings.max_new_tokens, room),
         max_items=settings.max_items,
         phone_regions=config.screen.phone_regions,
-        classes=models.classes,
-        classifier=models.classifier,
         bias=settings.bias,
         data=data,
     )
+    if models.classes is not None:
+        bench.classes, bench.several_classes = models.classes.names, models.classes.several
+        bench.classifier = partial(classify_rows, bench)
     measures = []
-    for measure in run_metrics(bench, metrics, by_name=settings.metrics != "all"):
+    for measure in run_metrics(bench, metrics, by_name=by_name):
         if on_measure is not None:
             on_measure(measure)
         measures.append(measure)

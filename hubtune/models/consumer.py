@@ -1,18 +1,24 @@
 """Loads a published release as its consumers do: from the files of its repository and of its base, and nothing else."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.errors import ModelError
+from hubtune.models.classifier import Classes, load_classifier
 from hubtune.models.generation import GENERATION_CONFIG, safe_generation_config
-from hubtune.models.load import check_vocabulary, load_adapter, load_base, load_tokenizer
+from hubtune.models.load import check_vocabulary, load_adapter, load_base, load_tokenizer, pad_id
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
 def load_release(
-    release_folder: Path, base_folder: Path | None, precision: str, name: str
+    release_folder: Path,
+    base_folder: Path | None,
+    precision: str,
+    name: str,
+    labels: tuple[Sequence[str], bool] | None = None,
 ) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
     """Loads a release's model and its tokenizer.
 
@@ -21,6 +27,7 @@ def load_release(
         base_folder: The snapshot of the base that an adapter needs; None where the release is a whole model.
         precision: What the weights of the base, or of the whole model, are held in.
         name: The release's repository, for messages.
+        labels: Of a classifier, the names of its classes and whether a text may be of several.
 
     Returns:
         The model, with its adapter where it has one and with the release's generation settings; and the tokenizer.
@@ -29,6 +36,9 @@ def load_release(
         ModelError: A part is missing or damaged, or they do not fit each other.
     """
     tokenizer = load_tokenizer(release_folder, name)
+    if labels is not None:
+        classes = Classes(tuple(labels[0]), labels[1], pad_id(tokenizer))
+        return _load_classifier(release_folder, base_folder, precision, name, classes), tokenizer
     return load_release_model(release_folder, base_folder, precision, name, tokenizer), tokenizer
 
 
@@ -47,6 +57,15 @@ def load_release_model(
         model = load_adapter(model, release_folder)
     model.generation_config = _generation_config(release_folder, weights, tokenizer, name)
     return model.eval()
+
+
+def _load_classifier(
+    release_folder: Path, base_folder: Path | None, precision: str, name: str, classes: Classes
+) -> "PreTrainedModel":
+    if base_folder is None:
+        return load_classifier(release_folder, name, precision, classes)[0].eval()
+    base, _ = load_classifier(base_folder, f"the base model of {name}", precision, classes)
+    return load_adapter(base, release_folder).eval()
 
 
 def _generation_config(

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.errors import ModelError
+from hubtune.models.base_facts import require_4bit
 from hubtune.models.precision import dtype_of
 
 if TYPE_CHECKING:
@@ -28,10 +29,11 @@ def load_tokenizer(folder: Path, name: str) -> "PreTrainedTokenizerBase":
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(
-            f"The tokenizer of {name} cannot be loaded: {_first_line(error)}",
+            f"The tokenizer of {name} cannot be loaded: {first_line(error)}",
             hint="The repository has to hold it, best as tokenizer.json with tokenizer_config.json.",
         ) from error
-    if tokenizer.eos_token_id is None:
+    # An encoder's tokenizer puts its own tokens around a text to classify.
+    if tokenizer.eos_token_id is None and tokenizer.sep_token_id is None:
         raise ModelError(
             f"The tokenizer of {name} has no EOS token, so a tuned model could not learn where to stop.",
             hint="Choose a base model whose tokenizer_config.json names an `eos_token`.",
@@ -56,7 +58,7 @@ def context_length(folder: Path, name: str) -> int | None:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(
-            f"The config of {name} cannot be used: {_first_line(error)}",
+            f"The config of {name} cannot be used: {first_line(error)}",
             hint="Choose a base model that transformers knows by itself; code from a repository is never run.",
         ) from error
     return getattr(config.get_text_config(), "max_position_embeddings", None)
@@ -74,6 +76,20 @@ def check_vocabulary(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBa
             f"The tokenizer of {name} has {len(tokenizer):,} tokens, and the model has embeddings for {rows:,}.",
             hint="The repository's files do not belong together; choose another revision or base model.",
         )
+
+
+def check_finite(model: "PreTrainedModel", name: str) -> None:
+    """Refuses weights that are no numbers: nothing can be learnt from them, and every loss would be NaN.
+
+    Raises:
+        ModelError: A tensor holds NaN or infinity; the message names it.
+    """
+    for tensor, weight in model.named_parameters():
+        if weight.is_floating_point() and not bool(weight.isfinite().all()):
+            raise ModelError(
+                f"{name} holds numbers that are not finite (NaN or infinity) in {tensor}.",
+                hint="Its files are damaged or were saved after a training that diverged; choose another revision.",
+            )
 
 
 def load_base(folder: Path, name: str, precision: str) -> "PreTrainedModel":
@@ -101,8 +117,20 @@ def load_base_4bit(folder: Path, name: str) -> "PreTrainedModel":
         name: Its id, for messages.
 
     Raises:
-        ModelError: As `load_base`.
+        ModelError: As `load_base`; or nothing that is installed computes with 4 bits.
     """
+    import torch
+
+    return _load(folder, name, torch.bfloat16, **in_4bit())
+
+
+def in_4bit(*kept: str) -> dict[str, object]:
+    """Returns the options that have transformers quantise a base to 4 bits, but for the modules of the names `kept`.
+
+    Raises:
+        ModelError: Nothing that is installed computes with 4 bits.
+    """
+    require_4bit()
     import torch
     from transformers import BitsAndBytesConfig
 
@@ -111,9 +139,12 @@ def load_base_4bit(folder: Path, name: str) -> "PreTrainedModel":
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.bfloat16,
+        llm_int8_skip_modules=list(kept) or None,
     )
-    device = "cuda:0" if torch.cuda.is_available() else "cpu"
-    return _load(folder, name, torch.bfloat16, quantization_config=settings, device_map={"": device})
+    return {
+        "quantization_config": settings,
+        "device_map": {"": "cuda:0" if torch.cuda.is_available() else "cpu"},
+    }
 
 
 def _load(folder: Path, name: str, dtype: "torch.dtype", **options: object) -> "PreTrainedModel":
@@ -132,7 +163,7 @@ def _load(folder: Path, name: str, dtype: "torch.dtype", **options: object) -> "
         )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(
-            f"{name} cannot be loaded as a causal language model: {_first_line(error)}",
+            f"{name} cannot be loaded as a causal language model: {first_line(error)}",
             hint="Choose a base model that transformers knows by itself; code from a repository is never run.",
         ) from error
     if report["missing_keys"]:
@@ -157,8 +188,9 @@ def load_adapter(base: "PreTrainedModel", folder: Path) -> "PeftModel":
     try:
         return PeftModel.from_pretrained(base, str(folder), local_files_only=True)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise ModelError(f"The adapter in {folder} cannot be loaded: {_first_line(error)}") from error
+        raise ModelError(f"The adapter in {folder} cannot be loaded: {first_line(error)}") from error
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Returns what an error says first; its kind where it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hubtune.errors import ModelError
+from hubtune.models.classifier import class_logits, classifies
 from hubtune.models.prompts import PROMPTS
 from hubtune.records.probe import ProbePrompt
 
@@ -41,14 +42,15 @@ class Replay:
 def take_probe(
     model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", context: int | None = None
 ) -> list[ProbePrompt]:
-    """Returns what the model says to each of the fixed prompts.
+    """Returns what the model says to each of the fixed prompts: how it goes on, or of a classifier, its logits.
 
     Args:
         model: The model, on any device.
         tokenizer: Its tokenizer; the prompts are encoded as the training's texts are, with a BOS where it puts one.
         context: The most tokens that the model can read; longer prompts are cut at their front.
     """
-    return [_go_on(model, text, encode_prompt(tokenizer, text, context)) for text in PROMPTS]
+    answer = _classify if classifies(model) else _go_on
+    return [answer(model, text, encode_prompt(tokenizer, text, context)) for text in PROMPTS]
 
 
 def replay(model: "PreTrainedModel", prompts: Sequence[ProbePrompt]) -> Replay:
@@ -58,18 +60,31 @@ def replay(model: "PreTrainedModel", prompts: Sequence[ProbePrompt]) -> Replay:
         ModelError: A stored id is not in the model's vocabulary: it is another model.
     """
     difference, shortfall = 0.0, 0.0
+    classes = model.config.num_labels if classifies(model) else None
     vocabulary = model.get_input_embeddings().weight.shape[0]
     largest = max(max(*prompt.input_ids, *prompt.tokens, *map(max, prompt.likeliest)) for prompt in prompts)
     if largest >= vocabulary:
         raise ModelError(f"The probe has the token {largest}, and the model's vocabulary ends at {vocabulary - 1}.")
+    if classes is not None and any(sorted(prompt.likeliest[0]) != list(range(classes)) for prompt in prompts):
+        raise ModelError(f"The probe has other classes than the model's {classes}.")
     for prompt in prompts:
-        logits = _logits(model, [*prompt.input_ids, *prompt.tokens[:-1]])[len(prompt.input_ids) - 1 :]
+        if classes is None:
+            logits = _logits(model, [*prompt.input_ids, *prompt.tokens[:-1]])[len(prompt.input_ids) - 1 :]
+        else:
+            logits = class_logits(model, prompt.input_ids)[None]
         for row, token, ids, stored in zip(logits, prompt.tokens, prompt.likeliest, prompt.logits, strict=True):
             apart = (row[ids] - row.new_tensor(stored)).abs().max()
             # A NaN has to come out as the largest difference of all, which `max` would not see to.
             difference = max(difference, float(apart.nan_to_num(float("inf"))))
             shortfall = max(shortfall, float(row.max() - row[token]))
     return Replay(difference, shortfall)
+
+
+def _classify(model: "PreTrainedModel", text: str, input_ids: list[int]) -> ProbePrompt:
+    """Returns the logits of all classes, the likeliest first, as one step's."""
+    ordered = class_logits(model, input_ids).sort(descending=True, stable=True)
+    ids, logits = ordered.indices.tolist(), [round(value, 5) for value in ordered.values.tolist()]
+    return ProbePrompt(text=text, input_ids=input_ids, tokens=ids[:1], likeliest=[ids], logits=[logits])
 
 
 def _go_on(model: "PreTrainedModel", text: str, input_ids: list[int]) -> ProbePrompt:

@@ -12,11 +12,13 @@ from hubtune.errors import DiskFullError, TrainingError
 from hubtune.models.checkpoint import Checkpoint, open_checkpoint
 from hubtune.models.shards import FLOATS, Planned, ShardReader, open_shard, write_shard
 from hubtune.models.structure import Structure, read_structure
+from hubtune.records.base import disk_errors
 from hubtune.records.model_files import CONFIG, TOKENIZER_FILES, WEIGHTS_INDEX
 from hubtune.records.progress import Progress
 
 if TYPE_CHECKING:
     import torch
+    from transformers import PreTrainedModel
 
 
 def write_tuned(base: Path, trained: Mapping[str, "torch.Tensor"], folder: Path, progress: Progress) -> None:
@@ -54,6 +56,28 @@ def write_tuned(base: Path, trained: Mapping[str, "torch.Tensor"], folder: Path,
     for name in (CONFIG, WEIGHTS_INDEX, *TOKENIZER_FILES):
         if (base / name).is_file():
             shutil.copyfile(base / name, folder / name)
+
+
+def write_classifier(base: Path, model: "PreTrainedModel", folder: Path) -> None:
+    """Writes a classifier that was trained whole into an empty folder, with the base's tokenizer.
+
+    It has tensors that its base lacks, and lacks the head that the base has, so that its checkpoint is transformers'
+    own and not the base's with other numbers. Trained weights are stored in the dtype of the others.
+    """
+    stored = read_dtype(base)
+    with disk_errors(folder):
+        model.to(stored).save_pretrained(str(folder))
+        for name in TOKENIZER_FILES:
+            if (base / name).is_file():
+                shutil.copyfile(base / name, folder / name)
+
+
+def read_dtype(base: Path) -> "torch.dtype":
+    """Returns the dtype that most numbers of a checkpoint have."""
+    import torch
+
+    dtype: torch.dtype = getattr(torch, FLOATS.get(open_checkpoint(base).dtype, "float32"))
+    return dtype
 
 
 def _names(structure: Structure, checkpoint: Checkpoint, parameter: str, value: "torch.Tensor") -> list[str]:

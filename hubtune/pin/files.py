@@ -1,9 +1,25 @@
-"""What a base model has to hold so that it can be loaded without running anyone's code."""
+"""What a base model has to hold so that it can be loaded, and without running anyone's code."""
 
 from collections.abc import Iterable
 from fnmatch import fnmatch
 
-from hubtune.errors import NoSafetensorsError
+from hubtune.errors import ModelError, NoSafetensorsError
+from hubtune.records.model_files import ADAPTER_CONFIG, CONFIG
+
+
+def check_no_adapter(repo: str, commit: str, files: Iterable[str]) -> None:
+    """Refuses an adapter in the place of a base model.
+
+    Raises:
+        ModelError: The repository holds an adapter and no model.
+    """
+    names = set(files)
+    if ADAPTER_CONFIG in names and CONFIG not in names:
+        raise ModelError(
+            f"{repo} at {commit} is an adapter itself, and no base model.",
+            hint="Name the model that it was trained on as `base.repo`; to train the adapter further, name it as "
+            "`base.adapter.repo`.",
+        )
 
 
 def check_safetensors(repo: str, commit: str, files: Iterable[str]) -> None:

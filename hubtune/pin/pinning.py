@@ -8,7 +8,7 @@ from hubtune.config.data import DataConfig
 from hubtune.config.schema import BaseModelConfig, TuneConfig
 from hubtune.hub.read import check_access, resolve
 from hubtune.hub.snapshot import download_size, fetch
-from hubtune.pin.files import check_safetensors
+from hubtune.pin.files import check_no_adapter, check_safetensors
 from hubtune.pin.lock import locked_pin
 from hubtune.records.pins import Pin, PinSet, RepoType
 from hubtune.records.progress import Progress, Task
@@ -77,6 +77,7 @@ def resolve_pin(entry: BaseModelConfig | DataConfig, lock: PinSet | None, progre
     if found.gated:
         check_access(repo, repo_type)
     if repo_type == "model":
+        check_no_adapter(repo, found.commit, found.files)
         check_safetensors(repo, found.commit, found.files)
     if locked is None and lock is not None:
         progress.say(f"{repo} at {entry.revision} is not in hubtune.lock: pinned to {found.commit}")

@@ -16,6 +16,7 @@ from hubtune.hub.read import current_token
 from hubtune.hub.snapshot import cache_folder
 from hubtune.pin.lock import lock_file, read_lock, require_lock
 from hubtune.pin.pinning import Resolution, resolve_pin
+from hubtune.pipeline.checking_base import check_base
 from hubtune.pipeline.licensing import decide_release, fetch_licenses, require_allowed
 from hubtune.pipeline.trainable import check_data
 from hubtune.publish.preflight import check_target, refuse_canaries
@@ -157,6 +158,10 @@ def check_run(
         size = sum(bytes_ for _, bytes_ in found)
         if len(found) == len(entries):
             checks.resolution = Resolution.of(config, found[0][0], [pin for pin, _ in found[1:]], size)
+            base = found[0][0]
+            checks.attempt(
+                "model", lambda: check_base(config, base), lambda _: f"the method {config.train.method!r} can train it"
+            )
             _check_licenses(checks, config, checks.resolution.pins, publish=publish)
         task.advance(note="licence")
         checks.attempt(

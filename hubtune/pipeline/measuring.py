@@ -15,7 +15,6 @@ from hubtune.pipeline.extras import require_train
 from hubtune.pipeline.places import data_places
 from hubtune.pipeline.published import PublishedRelease, read_release
 from hubtune.pipeline.releases import FetchedRelease, fetch_release
-from hubtune.pipeline.trainable import no_classifier_yet
 from hubtune.records.evaluation import EvaluationRecord, Measure
 from hubtune.records.pins import Commit, PinSet
 from hubtune.records.progress import Progress
@@ -94,7 +93,10 @@ def measure_release(
     places = data_places(plan.config, plan.pins, fetch)
     prepared = prepare(plan.config, plan.pins, places, tokenizer, progress, context=context)
     if prepared.labels is not None:
-        raise no_classifier_yet("The rows have labels")
+        raise ConfigError(
+            f"The rows are to be classified, and {repo} is measured as a model that writes text.",
+            hint="`hubtune evaluate RUN` measures a classifier in its run directory.",
+        )
     if plan.untouched and published is not None:
         prepared.check(published.data)
     train, held_out = (prepared.train, prepared.held_out) if plan.own else ([], _all_rows(prepared, plan.config))

@@ -16,11 +16,11 @@ from hubtune.config.target import TargetOptions
 from hubtune.errors import ConfigError
 from hubtune.hub.read import current_token, repo_url
 from hubtune.hub.snapshot import cached
+from hubtune.pipeline.classifying import classes_of, refuse_classifier
 from hubtune.pipeline.extras import require_train
 from hubtune.pipeline.licensing import decide_release, license_folders, license_record, require_allowed
 from hubtune.pipeline.merging import merge_run
 from hubtune.pipeline.places import data_places
-from hubtune.pipeline.trainable import no_classifier_yet
 from hubtune.publish.plan import ReleasePlan, plan_release
 from hubtune.publish.preflight import check_publisher, refuse_canaries
 from hubtune.publish.propose import propose_release
@@ -86,25 +86,24 @@ def run_train(
         resume: Whether to go on from a checkpoint, where there is one.
 
     Raises:
-        HubtuneError: As `run_data`; and the rows are to be classified, the model cannot be loaded, the run diverged,
-            the disk is full.
+        HubtuneError: As `run_data`; and the model cannot be loaded, the run diverged, the disk is full.
     """
     require_train("Training")
     from hubtune.data.canaries import with_canaries
     from hubtune.train.training import train
 
     prepared = prepared or run_data(run, progress)
-    if prepared.labels is not None:
-        raise no_classifier_yet("The rows have labels")
     config, pins = run.config(), run.read(PinSet)
+    tokenizer = _tokenizer(pins)
     record = train(
         run,
         config,
         pins.base,
         cached(pins.base),
-        _tokenizer(pins),
+        tokenizer,
         with_canaries(prepared.train, prepared.planted.rows),
         progress,
+        classes=classes_of(run.read(DataRecord), tokenizer),
         held_out=prepared.held_out,
         resume=resume,
     )
@@ -129,8 +128,17 @@ def run_evaluate(run: RunDirectory, progress: Progress, prepared: "Prepared | No
     training = run.read(TrainingRecord)
     prepared = prepared or run_data(run, progress)
     config, pins = run.config(), run.read(PinSet)
+    tokenizer = _tokenizer(pins)
     found = evaluate(
-        run, config, cached(pins.base), _tokenizer(pins), training, prepared.train, prepared.held_out, progress
+        run,
+        config,
+        cached(pins.base),
+        tokenizer,
+        training,
+        prepared.train,
+        prepared.held_out,
+        progress,
+        classes_of(run.read(DataRecord), tokenizer),
     )
     run.write(found.probe)
     run.write(found.evaluation)
@@ -149,6 +157,7 @@ def run_merge(run: RunDirectory, progress: Progress) -> MergeRecord:
     from hubtune.models.load import context_length, load_base
     from hubtune.models.probe import TOLERANCES, take_probe
 
+    refuse_classifier(run.read(DataRecord), "merged into its base")
     record, pins = merge_run(run, progress), run.read(PinSet)
     model = load_base(run.model_dir, "the merged model", record.dtype)
     probe = MergedProbeRecord(

@@ -1,4 +1,4 @@
-"""What can be prepared and not be trained on yet."""
+"""What can be known of the data before it is fetched."""
 
 from pathlib import Path
 
@@ -7,10 +7,10 @@ from hubtune.errors import ConfigError, DataError
 
 
 def check_data(config: TuneConfig) -> None:
-    """Refuses a config whose data can be looked at and not be trained on, or lies in a file that is not there.
+    """Refuses data in a file that is not there, and a classifier that is to be published merged.
 
     Raises:
-        ConfigError: A data set is to be classified.
+        ConfigError: An adapter that classifies is to be merged.
         DataError: A local file is missing.
     """
     for number, entry in enumerate(config.data):
@@ -19,14 +19,9 @@ def check_data(config: TuneConfig) -> None:
                 f"There is no file {entry.path}, which data[{number}].path names.",
                 hint="Correct the path; a relative one starts at the config's folder.",
             )
-        if entry.stated_format == "classification":
-            raise no_classifier_yet(f"data[{number}].format is classification")
-
-
-def no_classifier_yet(cause: str) -> ConfigError:
-    """Returns the error for data to classify."""
-    return ConfigError(
-        f"{cause}: hubtune prepares such data and does not train classifiers yet.",
-        hint="`hubtune data show` shows the rows and the balance of the labels. To learn the texts alone, state "
-        "`format: text`.",
-    )
+        merged = config.publish.artifact == "merged" and not config.train.whole
+        if entry.stated_format == "classification" and merged:
+            raise ConfigError(
+                f"data[{number}].format is classification, and a classifier's adapter cannot be merged into its base.",
+                hint="Set `publish.artifact: adapter`, or train complete weights: `train.method: full` or `freeze`.",
+            )

@@ -9,6 +9,8 @@ from hubtune.records.training import EnvironmentRecord
 class ProbePrompt(Record):
     """One prompt, and how the model goes on, token by token, taking the likeliest token each time.
 
+    Of a classifier it is one step, in which ids are those of classes.
+
     Attributes:
         text: The prompt.
         input_ids: Its token ids.

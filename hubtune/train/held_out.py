@@ -10,6 +10,7 @@ from hubtune.data.tokens import Example
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import HeldOutPoint
 from hubtune.train.batches import Batcher
+from hubtune.train.classes import ClassBatcher, ClassLoss
 from hubtune.train.loss import SummedLoss
 
 if TYPE_CHECKING:
@@ -37,9 +38,9 @@ class HeldOutLoss(TrainerCallback):  # type: ignore[misc]
     def __init__(
         self,
         run: RunDirectory,
-        loss: SummedLoss,
+        loss: SummedLoss | ClassLoss,
         rows: Sequence[Example],
-        batcher: Batcher,
+        batcher: Batcher | ClassBatcher,
         micro: int,
         every: int,
         patience: int | None,

@@ -16,6 +16,7 @@ from transformers import PrinterCallback, Trainer, TrainingArguments
 from hubtune.config.schema import TrainConfig
 from hubtune.data.tokens import Example
 from hubtune.train.batches import Batcher
+from hubtune.train.classes import ClassBatcher, ClassLoss
 from hubtune.train.loss import SummedLoss
 from hubtune.train.order import MicroBatches, RowOrder
 from hubtune.train.schedule import rate_factor
@@ -48,11 +49,11 @@ class RowTrainer(Trainer):  # type: ignore[misc]
 
     def __init__(
         self,
-        loss: SummedLoss,
+        loss: SummedLoss | ClassLoss,
         settings: TrainConfig,
         examples: Sequence[Example],
         order: RowOrder,
-        batcher: Batcher,
+        batcher: Batcher | ClassBatcher,
         folder: Path,
         first_step: int,
         callbacks: "list[TrainerCallback]",

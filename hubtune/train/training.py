@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hubtune.config.schema import TuneConfig
 from hubtune.data.tokens import Example
+from hubtune.models.classifier import Classes
 from hubtune.models.environment import environment
 from hubtune.models.generation import GENERATION_CONFIG, generation_json, safe_generation_config
 from hubtune.models.load import check_vocabulary, pad_id
@@ -32,10 +33,11 @@ def train(
     examples: Sequence[Example],
     progress: Progress,
     *,
+    classes: Classes | None = None,
     held_out: Sequence[Example] = (),
     resume: bool = False,
 ) -> TrainingRecord:
-    """Trains, and puts the adapter into the run directory, complete or not at all.
+    """Trains, and puts the adapter, or the whole model, into the run directory, complete or not at all.
 
     Args:
         run: The run directory.
@@ -45,6 +47,7 @@ def train(
         tokenizer: Its tokenizer.
         examples: The rows to train on.
         progress: Told of each step.
+        classes: What a classifier tells apart; None for a model that writes text.
         held_out: The rows to measure while training goes on.
         resume: Whether to go on from the newest complete checkpoint, where there is one; else all are removed.
 
@@ -75,11 +78,13 @@ def train(
         checkpoints.clear()
     precision = choose_precision(settings.precision)
     set_seed(settings.seed)
-    subject = make_trainable(settings, base_folder, base_pin, precision)
+    subject = make_trainable(settings, base_folder, base_pin, precision, classes)
     model = subject.model
     check_vocabulary(model, tokenizer, base_pin.repo)
-    generation = generation_json(safe_generation_config(base_folder, tokenizer, base_pin.repo))
-    batcher = choose_batcher(settings, model, pad_id(tokenizer), progress)
+    beside = {}
+    if classes is None:
+        beside[GENERATION_CONFIG] = generation_json(safe_generation_config(base_folder, tokenizer, base_pin.repo))
+    batcher = choose_batcher(settings, subject, pad_id(tokenizer), progress)
     if settings.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     trainable, total = subject.counts()
@@ -98,7 +103,7 @@ def train(
     saver = Saver(run, checkpoints, settings.checkpoint_steps)
     try:
         with progress.task("Training", order.steps) as task, fast_adapters(model), saver.stopping():
-            loss = choose_loss(model, batcher, examples, progress)
+            loss = choose_loss(subject, batcher, examples, progress)
             measuring = HeldOutLoss(
                 run,
                 loss,
@@ -123,10 +128,13 @@ def train(
     finally:
         checkpoints.tidy()
     trainer.restore_best()
+    subject.require_finite(trainer.state.global_step)
     seconds = time.monotonic() - clock
+    files = subject.save(run, beside, progress)
     measured = held_out_points(trainer.state.log_history)
     losses = loss_points(trainer.state.log_history)
-    labels, read = order.count(lambda row: examples[row].learnt), order.count(lambda row: len(examples[row].input_ids))
+    labels = order.count(lambda row: examples[row].learnt if classes is None else 1)
+    read = order.count(lambda row: len(examples[row].input_ids))
     return TrainingRecord(
         upstream=upstream,
         method=settings.method,
@@ -156,6 +164,6 @@ def train(
         findings=diagnose(losses, measured, trainer.state.global_step),
         started=started.isoformat(timespec="seconds"),
         seconds=round(seconds, 1),
-        files=subject.save(run, {GENERATION_CONFIG: generation}, progress),
+        files=files,
         environment=environment(),
     )

@@ -218,7 +218,7 @@ def test_classes_are_told_apart_as_scikit_learn_says(bench):
     references = random.integers(0, 3, 40)
     given = {"base": random.integers(0, 4, 40), "tuned": np.where(random.random(40) < 0.8, references, 3)}
     bench.held_out = [Example("", [1], [int(label)], False) for label in references]
-    bench.classes, bench.classifier = ["sad", "glad", "odd", "none"], lambda side: given[side]
+    bench.classes, bench.classifier = ["sad", "glad", "odd", "none"], lambda side: [[one] for one in given[side]]
     metric = Classification()
     assert metric.unfit(bench) is None
 

@@ -1,4 +1,4 @@
-"""What can be prepared and not be trained on is refused before a run starts."""
+"""What can be known of the data is looked at before a run starts."""
 
 import pytest
 
@@ -9,15 +9,15 @@ from tests.sample_runs import sample_config
 LABELLED = "data[0]={repo: org/s, format: classification}"
 
 
-def test_data_to_classify_is_refused_with_its_place_and_what_can_be_done_with_it():
-    with pytest.raises(
-        ConfigError, match=r"data\[0\]\.format is classification: .* does not train classifiers yet"
-    ) as (caught):
-        check_data(sample_config(LABELLED))
+def test_a_classifier_s_adapter_cannot_be_published_merged():
+    with pytest.raises(ConfigError, match=r"data\[0\]\.format is classification, .* cannot be merged") as caught:
+        check_data(sample_config(LABELLED, "publish.artifact=merged"))
 
-    assert "hubtune data show" in str(caught.value.hint)
+    assert "publish.artifact: adapter" in str(caught.value.hint)
 
 
-def test_other_data_passes():
-    check_data(sample_config())
-    check_data(sample_config("data[0]={repo: org/s}"))
+@pytest.mark.parametrize("more", [[], ["train.method=full", "publish.artifact=merged"]])
+def test_data_to_classify_and_other_data_passes(more):
+    check_data(sample_config(LABELLED, *more))
+    check_data(sample_config(*more))
+    check_data(sample_config("data[0]={repo: org/s}", *more))

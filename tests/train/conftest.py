@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import torch
 from safetensors.torch import load_file, save_file
 
 from hubtune.models.load import load_tokenizer
@@ -65,10 +64,11 @@ def train_on(new_run) -> Callable[..., Trained]:
 
 
 @pytest.fixture
-def poisoned(llama: Path, tmp_path: Path) -> Path:
+def poisoned(neox: Path, tmp_path: Path) -> Path:
     """A base whose numbers overflow at one token, so that training is fine until a row holds it."""
-    folder = Path(shutil.copytree(llama, tmp_path / "poisoned"))
+    folder = Path(shutil.copytree(neox, tmp_path / "poisoned"))
     weights = load_file(folder / "model.safetensors")
-    weights["model.embed_tokens.weight"][load_tokenizer(folder, BASE_REPO).convert_tokens_to_ids("Z")] = torch.nan
+    row = weights["gpt_neox.embed_in.weight"][load_tokenizer(folder, BASE_REPO).convert_tokens_to_ids("Z")]
+    row[::2], row[1::2] = 3e38, -3e38
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     return folder

@@ -12,7 +12,8 @@ from hubtune.card.sections.preference import Preference, preference
 from hubtune.records.evaluation import Confusion, EvaluationRecord, Measure, Sample
 from hubtune.records.merge import Fidelity
 
-_HEADLINE = "perplexity"
+# The measure that a reader looks at first; a classifier has the second.
+_HEADLINES = ("perplexity", "accuracy")
 EVALUATION_PICTURE = "images/evaluation.png"
 """Where the chart of base against tuned stands in the repository."""
 
@@ -29,6 +30,7 @@ class Headline:
     """
 
     name: str
+    better: Literal["lower", "higher"]
     split: str
     n: int
     base: float | None
@@ -110,7 +112,7 @@ class Evaluation:
 def evaluation(inputs: CardInputs) -> Evaluation:
     """Builds the section's context."""
     record = inputs.evaluation
-    first = record.measure(_HEADLINE)
+    first = _first(inputs)
     compared, missing = in_group(record, QUALITY)
     return Evaluation(
         headline=headline(inputs),
@@ -150,18 +152,19 @@ def charted(record: EvaluationRecord) -> list[Compared]:
 
 def headline_status(inputs: CardInputs) -> str:
     """Returns how the measuring of the headline ended."""
-    found = inputs.evaluation.measure(_HEADLINE)
+    found = _first(inputs)
     return found.status if found else "not assessed"
 
 
 def headline(inputs: CardInputs) -> Headline | None:
-    """Returns the run's perplexity, None where there is no value to rely on."""
-    found = inputs.evaluation.measure(_HEADLINE)
+    """Returns the run's perplexity, or a classifier's accuracy; None where there is no value to rely on."""
+    found = _first(inputs)
     if found is None or found.status != "measured" or found.tuned is None:
         return None
     base, tuned = found.base, found.tuned
     return Headline(
         name=measure_name(found.name),
+        better="lower" if found.name == _HEADLINES[0] else "higher",
         split=found.split,
         n=found.n,
         base=base,
@@ -169,6 +172,10 @@ def headline(inputs: CardInputs) -> Headline | None:
         direction=None if base is None else _direction(base, tuned),
         change=(tuned - base) / base if base else None,
     )
+
+
+def _first(inputs: CardInputs) -> Measure | None:
+    return inputs.evaluation.measure(_HEADLINES[0 if inputs.data.labels is None else 1])
 
 
 def _direction(base: float, tuned: float) -> Direction:

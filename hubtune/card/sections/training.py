@@ -41,6 +41,15 @@ class Dropped:
 
 
 @dataclass(frozen=True)
+class ClassRows:
+    """A class, and how many rows of each part have it."""
+
+    name: str
+    train: int
+    held_out: int
+
+
+@dataclass(frozen=True)
 class DataSet:
     """One data set as it was read.
 
@@ -100,6 +109,7 @@ class TrainingData:
     max_length: int
     split_method: str
     repeats: Repeats | None
+    classes: list[ClassRows]
 
 
 @dataclass(frozen=True)
@@ -144,6 +154,10 @@ def training_data(inputs: CardInputs) -> TrainingData:
         max_length=data.max_length,
         split_method=data.split_method,
         repeats=None if data.screen is None else repeats(data.screen),
+        classes=[
+            ClassRows(name, data.train.classes.get(name, 0), data.held_out.classes.get(name, 0))
+            for name in data.labels or []
+        ],
     )
 
 
@@ -182,6 +196,8 @@ def has_loss_curve(training: TrainingRecord) -> bool:
 def training_procedure(inputs: CardInputs) -> TrainingProcedure:
     """Builds the context of the section on training."""
     training, train = inputs.training, inputs.config.train
+    classifier = inputs.data.labels is not None
+    unit = "nats per label" if classifier else "nats per token"
     share = training.trainable_parameters / training.total_parameters
     return TrainingProcedure(
         method=method_name(training.method),
@@ -214,9 +230,9 @@ def training_procedure(inputs: CardInputs) -> TrainingProcedure:
             Setting("Optimiser steps", thousands(training.steps)),
             Setting("Trained parameters", f"{thousands(training.trainable_parameters)} ({percent(share)} of all)"),
             Setting("All parameters", thousands(training.total_parameters)),
-            Setting("Tokens that carried loss", thousands(training.tokens)),
-            Setting("Loss at the start", f"{measure(training.first_loss)} nats per token"),
-            Setting("Loss at the end", f"{measure(training.final_loss)} nats per token"),
+            Setting("Rows that were learnt" if classifier else "Tokens that carried loss", thousands(training.tokens)),
+            Setting("Loss at the start", f"{measure(training.first_loss)} {unit}"),
+            Setting("Loss at the end", f"{measure(training.final_loss)} {unit}"),
             *(
                 [Setting("Held-out loss at the end", f"{measure(training.held_out_losses[-1].loss)} nats per token")]
                 if training.held_out_losses

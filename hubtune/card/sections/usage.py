@@ -18,6 +18,7 @@ class Usage:
     published: bool
     merged: bool
     whole: bool
+    classifier: bool
 
 
 def usage(inputs: CardInputs) -> Usage:
@@ -25,10 +26,11 @@ def usage(inputs: CardInputs) -> Usage:
     return Usage(
         snippet=usage_snippet(inputs),
         pipeline=pipeline_snippet(inputs),
-        vllm=vllm_commands(inputs) if inputs.target else None,
+        vllm=vllm_commands(inputs) if inputs.target and inputs.data.labels is None else None,
         base=inputs.pins.base.repo,
         gated=inputs.pins.base.gated is not False,
         published=inputs.target is not None,
         merged=inputs.training.whole or (inputs.target is not None and inputs.target.artifact == "merged"),
         whole=inputs.training.whole,
+        classifier=inputs.data.labels is not None,
     )

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hubtune.evaluate.bench import Bench
-from hubtune.evaluate.intervals import Resampled
+from hubtune.evaluate.intervals import LEAST_ROWS, Resampled
 from hubtune.evaluate.measuring import measure_of, rate_of
 from hubtune.records.evaluation import Confusion, Measure
 
@@ -36,21 +36,20 @@ class Classification:
     name = "classification"
 
     def unfit(self, bench: Bench) -> str | None:
-        if not bench.classes or bench.classifier is None:
-            return "the model is no classifier"
-        several = any(len(example.labels) != 1 for example in bench.held_out)
-        return "the rows may have several classes" if several else None
+        return None if bench.classes and bench.classifier else "the model is no classifier"
 
     def measure(self, bench: Bench) -> Sequence[Measure]:
+        if bench.several_classes:
+            return _of_several(bench)
         references = [example.labels[0] for example in bench.held_out]
-        predictions = {side: bench.classify(side) for side in bench.sides}
+        predictions = {side: [given[0] for given in bench.classify(side)] for side in bench.sides}
         for side, given in predictions.items():
             counts = confusion(references, given, len(bench.classes))
             bench.confusions.append(Confusion(side=side, classes=list(bench.classes), counts=counts))
         hits = {side: np.equal(references, given) for side, given in predictions.items()}
-        hits = {side: np.equal(references, given) for side, given in predictions.items()}
         values = {side: scores(references, given) for side, given in predictions.items()}
-        measures = [rate_of("accuracy", hits, bench.seed, settings={"signature": _signature()})]
+        accuracy = rate_of("accuracy", hits, bench.seed, settings={"signature": _signature(), **_majority(references)})
+        measures = [_alone(accuracy)]
         for name, score in MACRO.items():
             sides = {
                 side: _resampled(np.array(references), np.array(given), len(bench.classes), score)
@@ -59,6 +58,63 @@ class Classification:
             measure = measure_of(name, sides, len(references), bench.seed, settings={"signature": _signature()})
             measures.append(measure.model_copy(update={side: each[name] for side, each in values.items()}))
         return measures
+
+
+def _of_several(bench: Bench) -> list[Measure]:
+    """Returns how many rows get just their classes, and how well each class is told from its absence."""
+    from sklearn.metrics import precision_recall_fscore_support
+
+    references = _indicators([example.labels for example in bench.held_out], len(bench.classes))
+    given = {side: _indicators(bench.classify(side), len(bench.classes)) for side in bench.sides}
+    settings = {"signature": _signature()}
+    hits = {side: (each == references).all(axis=1) for side, each in given.items()}
+    measures = [_alone(rate_of("accuracy", hits, bench.seed, settings=settings))]
+    found = {
+        side: precision_recall_fscore_support(references, each, average="macro", zero_division=0)[:3]
+        for side, each in given.items()
+    }
+    for place, name in ((2, "macro_f1"), (0, "macro_precision"), (1, "macro_recall")):
+        values = {"base": None, **{side: float(each[place]) for side, each in found.items()}}
+        enough = len(references) >= LEAST_ROWS
+        measures.append(
+            Measure(
+                name=name,
+                split="held-out",
+                n=len(references),
+                base=values["base"],
+                tuned=values["tuned"],
+                interval=None,
+                settings=settings,
+                status="measured" if enough else "insufficient data",
+                detail=None
+                if enough
+                else f"{len(references):,} items were measured; {LEAST_ROWS:,} are the least to rely on",
+            )
+        )
+    return measures
+
+
+def _indicators(rows: Sequence[Sequence[int]], classes: int) -> npt.NDArray[np.int64]:
+    found = np.zeros((len(rows), classes), dtype=np.int64)
+    for row, ids in enumerate(rows):
+        found[row, list(ids)] = 1
+    return found
+
+
+def _majority(references: Sequence[int]) -> dict[str, str]:
+    """Returns what giving every row the most frequent class would get: what a classifier has to be better than."""
+    if not references:
+        return {}
+    return {"most_frequent_class_alone": f"{np.bincount(references).max() / len(references):.4g}"}
+
+
+def _alone(accuracy: Measure) -> Measure:
+    """Returns the measure with why there is no base to compare with, where there is none."""
+    if accuracy.base is not None or accuracy.status != "measured":
+        return accuracy
+    majority = accuracy.settings.get("most_frequent_class_alone")
+    known = f"; giving every row the most frequent class would get {majority}" if majority else ""
+    return accuracy.model_copy(update={"detail": f"the base model has no head that classifies{known}"})
 
 
 def scores(references: Sequence[int], predictions: Sequence[int]) -> dict[str, float]:

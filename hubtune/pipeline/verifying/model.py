@@ -12,6 +12,7 @@ from hubtune.pipeline.verifying.inputs import ADAPTER_CONFIG, adapter_settings, 
 from hubtune.pipeline.verifying.outcome import ContradictedError, UncheckedError, judged, listed
 from hubtune.pipeline.verifying.probe import check_probe
 from hubtune.pipeline.verifying.subject import Subject
+from hubtune.records.data import DataRecord
 from hubtune.records.merge import MergeRecord
 from hubtune.records.pins import Pin
 from hubtune.records.progress import Progress
@@ -89,7 +90,9 @@ def _load(subject: Subject, progress: Progress) -> Loaded:
             raise ContradictedError(f"transformers would load the adapter that {ADAPTER_CONFIG} names over the weights")
     precision = _precision(subject)
     with progress.task(f"Loading {subject.repo}", 1) as task:
-        model, tokenizer = load_release(subject.folder, base, precision, subject.repo)
+        data = subject.documents.need(DataRecord)
+        labels = None if data.labels is None else (data.labels, data.several_labels)
+        model, tokenizer = load_release(subject.folder, base, precision, subject.repo, labels)
         task.advance()
     return Loaded(model, tokenizer, base, precision)
 

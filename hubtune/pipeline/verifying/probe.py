@@ -47,8 +47,11 @@ def check_probe(subject: Subject, loaded: "Loaded") -> str:
 
 def _tuning(record: ProbeRecord, loaded: "Loaded", limit: float) -> str:
     """Says what the adapter does to the answers, measured."""
+    from hubtune.models.classifier import classifies
     from hubtune.models.probe import replay
 
+    if classifies(loaded.model):
+        return "what tuning changed cannot be seen, since the base has no head that classifies"
     if loaded.base is None:
         return "what tuning changed cannot be seen from merged weights"
     with loaded.model.disable_adapter():

@@ -1,18 +1,27 @@
 """LoRA (Hu et al., 2021): puts adapters on the layers of a base model that fit its architecture."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hubtune.config.schema import LoraConfig
 from hubtune.errors import TrainingError
+from hubtune.models.classifier import HEADS, classifies
 from hubtune.records.pins import Pin
 
 if TYPE_CHECKING:
+    import torch
     from peft import PeftModel
     from transformers import PreTrainedModel
 
 
-def add_lora(base: "PreTrainedModel", config: LoraConfig, pin: Pin) -> "PeftModel":
+def add_lora(base: "PreTrainedModel", config: LoraConfig, pin: Pin, head: Sequence[str] = ()) -> "PeftModel":
     """Returns `base` with LoRA adapters, in fp32, as its only trainable weights.
+
+    Args:
+        base: The base model.
+        config: The adapter's settings.
+        pin: The base's pin.
+        head: Of a classifier, the modules that the base lacked: they are trained and saved whole.
 
     The adapter's config names the base by its Hub id and its commit, so that whoever loads it later can load the very
     weights that it was trained on.
@@ -24,15 +33,16 @@ def add_lora(base: "PreTrainedModel", config: LoraConfig, pin: Pin) -> "PeftMode
     from transformers.pytorch_utils import Conv1D
 
     _check_layers(base, config.target_modules)
+    whole = list(dict.fromkeys([*config.modules_to_save, *head]))
     fused = any(isinstance(module, Conv1D) for module in base.modules())
     targets = config.target_modules
     lora = peft.LoraConfig(
-        task_type=peft.TaskType.CAUSAL_LM,
+        task_type=peft.TaskType.SEQ_CLS if classifies(base) else peft.TaskType.CAUSAL_LM,
         r=config.r,
         lora_alpha=config.alpha,
         lora_dropout=config.dropout,
         use_rslora=config.rslora,
-        modules_to_save=config.modules_to_save or None,
+        modules_to_save=whole or None,
         bias="none",
         target_modules=targets if isinstance(targets, str) else list(targets),
         # Conv1D (GPT-2) stores its weight as (in, out), the transpose of a linear layer's.
@@ -42,7 +52,28 @@ def add_lora(base: "PreTrainedModel", config: LoraConfig, pin: Pin) -> "PeftMode
     adapter = model.peft_config["default"]
     adapter.base_model_name_or_path = pin.repo
     adapter.revision = pin.commit
+    for module in model.modules():
+        if isinstance(module, peft.utils.ModulesToSaveWrapper):
+            _hold_in_fp32(module, base.dtype)
     return model
+
+
+def _hold_in_fp32(module: "torch.nn.Module", precision: "torch.dtype") -> None:
+    """Has a module that is trained whole compute in fp32, between layers that compute in the base's precision."""
+    import torch
+
+    for weight in module.parameters():
+        if weight.requires_grad:
+            weight.data = weight.data.float()
+    if precision == torch.float32:
+        return
+    module.register_forward_pre_hook(lambda _, inputs: tuple(_cast(value, torch.float32) for value in inputs))
+    module.register_forward_hook(lambda _, __, output: _cast(output, precision))
+
+
+def _cast(value: object, precision: "torch.dtype") -> object:
+    floats = getattr(value, "is_floating_point", None)
+    return value.to(precision) if floats is not None and floats() else value  # type: ignore[attr-defined]
 
 
 def adapted_layers(model: "PeftModel") -> list[str]:
@@ -76,5 +107,7 @@ def _linear_layers(base: "PreTrainedModel") -> list[str]:
     return [
         name
         for name, module in base.named_modules()
-        if isinstance(module, torch.nn.Linear | Conv1D) and module is not base.get_output_embeddings()
+        if isinstance(module, torch.nn.Linear | Conv1D)
+        and module is not base.get_output_embeddings()
+        and not (classifies(base) and name.partition(".")[0] in HEADS)
     ]

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.config.schema import TrainConfig
-from hubtune.models.load import load_base, load_base_4bit
-from hubtune.models.tuned import write_tuned
+from hubtune.errors import TrainingError
+from hubtune.models.classifier import HEADS, Classes, load_classifier
+from hubtune.models.load import check_finite, in_4bit, load_base, load_base_4bit
+from hubtune.models.tuned import write_classifier, write_tuned
 from hubtune.records.base import sha256_file
 from hubtune.records.folders import new_folder
 from hubtune.records.pins import Pin
@@ -28,12 +30,14 @@ class Trainable:
     Attributes:
         layers: What is trained: the layers with an adapter, the blocks, or the patterns.
         whole: Whether the model's own weights are trained, and no adapter.
+        classes: What a classifier tells apart; None where the model writes text.
     """
 
     model: "PreTrainedModel"
     layers: list[str]
     whole: bool
     base_folder: Path
+    classes: Classes | None = None
 
     def counts(self) -> tuple[int, int]:
         """Returns how many parameters are trained, and how many there are."""
@@ -48,6 +52,22 @@ class Trainable:
             counts[0] += _size(parameter) if parameter.requires_grad else 0
             counts[1] += _size(parameter)
         return [(name, trained, total) for name, (trained, total) in parts.items()]
+
+    def require_finite(self, step: int) -> None:
+        """Refuses weights that have become NaN or infinite; the losses of the last steps may not have been logged.
+
+        Args:
+            step: Steps that were done.
+
+        Raises:
+            TrainingError: The run has diverged.
+        """
+        for name, weight in self.model.named_parameters():
+            if weight.requires_grad and not bool(weight.isfinite().all()):
+                raise TrainingError(
+                    f"The weights of {name} were no finite numbers any more at step {step}: the run has diverged.",
+                    hint="Lower `train.learning_rate` (a tenth is a good next try).",
+                )
 
     def save(self, run: RunDirectory, beside: Mapping[str, str], progress: Progress) -> dict[str, str]:
         """Puts the adapter, or the whole model, into the run directory, complete or not at all.
@@ -64,39 +84,61 @@ class Trainable:
             return save_adapter(self.model, run.adapter_dir, beside)
         trained = {name: value for name, value in self.model.named_parameters() if value.requires_grad}
         with new_folder(run.model_dir, replace=True) as folder:
-            write_tuned(self.base_folder, trained, folder, progress)
+            if self.classes is not None:
+                write_classifier(self.base_folder, self.model, folder)
+            else:
+                write_tuned(self.base_folder, trained, folder, progress)
             for name, content in beside.items():
                 (folder / name).write_text(content, encoding="utf-8")
             return {path.name: sha256_file(path) for path in sorted(folder.iterdir())}
 
 
-def make_trainable(settings: TrainConfig, base_folder: Path, pin: Pin, precision: str) -> Trainable:
+def make_trainable(
+    settings: TrainConfig, base_folder: Path, pin: Pin, precision: str, classes: Classes | None = None
+) -> Trainable:
     """Loads the base model and makes it trainable by the config's method.
 
     Args:
         settings: The config's section.
         base_folder: The base's snapshot.
         pin: The base's pin.
-        precision: What an adapter's base is held in. A base whose own weights are trained is held in fp32; what of it
-            is frozen is taken from its checkpoint when the model is saved, and so stays the same to the bit.
+        precision: What an adapter's base is held in. A base whose own weights are trained is held in fp32; what is
+            frozen of it is published as it was stored, to the bit.
+        classes: What it has to tell apart; None for a model that writes text. A head that the base lacks is made by
+            torch's random numbers and trained by every method.
 
     Raises:
-        ModelError: The base cannot be loaded.
+        ModelError: The base cannot be loaded, or its weights are no numbers.
         TrainingError: What is to be trained does not exist.
     """
-    if settings.method in ("lora", "qlora"):
-        quantized = settings.method == "qlora"
-        base = load_base_4bit(base_folder, pin.repo) if quantized else load_base(base_folder, pin.repo, precision)
-        model = add_lora(base, settings.lora, pin)
-        return Trainable(model, adapted_layers(model), whole=False, base_folder=base_folder)
-    model = load_base(base_folder, pin.repo, "fp32")
+    base, head = _load(settings, base_folder, pin.repo, precision, classes)
+    check_finite(base, pin.repo)
+    if not settings.whole:
+        model = add_lora(base, settings.lora, pin, head)
+        return Trainable(model, adapted_layers(model), whole=False, base_folder=base_folder, classes=classes)
     if settings.method == "full":
-        layers = train_all(model)
+        layers = train_all(base)
     elif settings.trainable is not None:
-        layers = train_matching(model, settings.trainable)
+        layers = train_matching(base, settings.trainable)
     else:
-        layers = train_last_blocks(model, settings.last_blocks or DEFAULT_BLOCKS)
-    return Trainable(model, layers, whole=True, base_folder=base_folder)
+        layers = train_last_blocks(base, settings.last_blocks or DEFAULT_BLOCKS)
+    for name, parameter in base.named_parameters():
+        if set(head) & set(name.split(".")):
+            parameter.requires_grad_(True)
+    return Trainable(base, layers, whole=True, base_folder=base_folder, classes=classes)
+
+
+def _load(
+    settings: TrainConfig, folder: Path, name: str, precision: str, classes: Classes | None
+) -> "tuple[PreTrainedModel, list[str]]":
+    """Loads the base as the method holds it; returns it and the modules of a head that it lacks."""
+    if classes is not None:
+        if settings.method == "qlora":
+            return load_classifier(folder, name, "bf16", classes, **in_4bit(*HEADS))
+        return load_classifier(folder, name, "fp32" if settings.whole else precision, classes)
+    if settings.method == "qlora":
+        return load_base_4bit(folder, name), []
+    return load_base(folder, name, "fp32" if settings.whole else precision), []
 
 
 def _size(parameter: "object") -> int:

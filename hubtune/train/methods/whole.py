@@ -37,13 +37,11 @@ def train_last_blocks(model: "PreTrainedModel", count: int) -> list[str]:
             f"`train.last_blocks` is {count}, and the base model has {len(blocks)} blocks.",
             hint=f"Choose 1 to {len(blocks)}, or train every weight: `train.method: full`.",
         )
-    parent, _, own = name.rpartition(".")
-    siblings = [child for child, _ in model.get_submodule(parent).named_children()]
-    after = siblings[siblings.index(own) + 1 :]
     chosen = [f"{name}.{number}" for number in range(len(blocks) - count, len(blocks))]
-    chosen += [f"{parent}.{child}" if parent else child for child in after]
-    top = [child for child, _ in model.named_children()]
-    chosen += top[top.index(name.partition(".")[0]) + 1 :]
+    while name:
+        name, _, own = name.rpartition(".")
+        siblings = [child for child, _ in model.get_submodule(name).named_children()]
+        chosen += [f"{name}.{child}" if name else child for child in siblings[siblings.index(own) + 1 :]]
     frozen = {id(parameter) for parameter in model.get_input_embeddings().parameters()}
     return _train_only(
         model,

@@ -1,14 +1,15 @@
 """Every method trains what it says, leaves the rest as it was to the bit, and saves what the ecosystem loads again."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from hubtune.config.load import parse_config
-from hubtune.errors import ConfigError, TrainingError
+from hubtune.errors import ConfigError, ModelError, TrainingError
 
 WEIGHTS = "model.safetensors"
 HOT = "train.learning_rate=0.02"
@@ -89,11 +90,18 @@ def test_what_cannot_be_trained_is_named(train_on, gpt2: Path, override, named):
         ("train: {method: full}\npublish: {artifact: adapter}", "complete weights"),
         ("train: {method: freeze, last_blocks: 1, trainable: [a]}", "keep one"),
         ("train: {method: lora, last_blocks: 1}", "goes with the method 'freeze'"),
+        ("train: {learning_rate: .nan}", "finite number"),
+        ("train: {learning_rate: -1.0e-4}", "greater than 0"),
+        ("train: {epochs: 0}", "greater than 0"),
+        ("train: {epochs: .inf}", "finite number"),
+        ("train: {lora: {r: 0}}", "greater than or equal to 1"),
+        ("train: {lora: {dropout: 1}}", "less than 1"),
+        ("train: {lora: {alpha: .inf}}", "finite number"),
         ("train: {method: freeze, last_blocks: 0}", "greater than or equal to 1"),
         ("train: {method: full}\npublish: {repo: a/b, counterpart: a/c}", "makes none"),
     ],
 )
-def test_settings_that_contradict_the_method_are_refused(text, named):
+def test_settings_that_make_no_sense_are_refused(text, named):
     with pytest.raises(ConfigError) as refused:
         parse_config(f"base: {{repo: a/b}}\ndata: [{{repo: a/c}}]\n{text}")
 
@@ -115,3 +123,14 @@ def test_qlora_trains_an_adapter_on_a_base_of_4_bits(train_on, llama: Path):
     weights = load_file(trained.run.adapter_dir / "adapter_model.safetensors")
     assert {value.dtype for value in weights.values()} == {torch.float32}
     assert not any("quant" in name or "base_layer" in name for name in weights)
+
+
+@pytest.mark.parametrize("method", ["lora", "freeze"])
+def test_a_base_whose_weights_are_no_numbers_is_refused_with_the_tensor_s_name(train_on, llama, tmp_path, method):
+    folder = Path(shutil.copytree(llama, tmp_path / "damaged"))
+    weights = load_file(folder / WEIGHTS)
+    weights["model.layers.1.mlp.up_proj.weight"][3, 5] = torch.nan
+    save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
+
+    with pytest.raises(ModelError, match=r"not finite .* in model\.layers\.1\.mlp\.up_proj\.weight"):
+        train_on(folder, f"train.method={method}")

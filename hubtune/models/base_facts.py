@@ -1,0 +1,105 @@
+"""What a base model's config.json tells before anything is loaded: whether it can be trained, and by which methods."""
+
+import json
+from collections.abc import Collection, Mapping
+from importlib.util import find_spec
+
+from hubtune.config.schema import TrainConfig
+from hubtune.errors import ModelError
+from hubtune.records.model_files import CONFIG, WEIGHTS_INDEX
+
+Facts = Mapping[str, object]
+"""The content of a config.json, a stranger's text: nothing in it is to be relied on without a look."""
+
+
+def read_facts(content: bytes, name: str) -> Facts:
+    """Reads a config.json.
+
+    Raises:
+        ModelError: It is no mapping in JSON.
+    """
+    try:
+        found = json.loads(content)
+    except ValueError as error:
+        raise ModelError(f"{CONFIG} of {name} is not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise ModelError(f"{CONFIG} of {name} does not hold a mapping.")
+    return found
+
+
+def check_facts(facts: Facts, train: TrainConfig, name: str, commit: str) -> None:
+    """Refuses a base model that cannot be fine-tuned by the config's method.
+
+    Args:
+        facts: Its config.
+        train: How it is to be trained.
+        name: Its repository, for messages.
+        commit: Its commit, for messages.
+
+    Raises:
+        ModelError: It is an encoder-decoder model, would need code from the repository, or is quantised and its own
+            weights are to be trained; or 4 bits are asked for and nothing here computes with them.
+    """
+    if facts.get("is_encoder_decoder") is True:
+        raise ModelError(
+            f"{name} is an encoder-decoder model ({_kind(facts)}), and hubtune trains models of one stack.",
+            hint="Choose a decoder, such as a GPT-2, Llama or Qwen model, or an encoder to classify with.",
+        )
+    if facts.get("auto_map") and not _known(facts):
+        raise ModelError(
+            f"{name} at {commit} needs Python code from its repository (auto_map in {CONFIG}), which is never run: "
+            f"transformers has no model type {_kind(facts)!r} of its own.",
+            hint="Choose a base model, or a conversion of this one, whose architecture is part of transformers.",
+        )
+    if facts.get("quantization_config") and train.whole:
+        raise ModelError(
+            f"{name} is quantised already, and the method {train.method!r} trains the base's own weights, which "
+            "rounded numbers cannot be.",
+            hint="Name the full-precision model that it was made from, or train an adapter: `train.method: lora`.",
+        )
+    if train.method == "qlora":
+        require_4bit()
+
+
+def require_4bit() -> None:
+    """Refuses where no package computes with weights of 4 bits.
+
+    Raises:
+        ModelError: bitsandbytes is not installed.
+    """
+    if find_spec("bitsandbytes") is None:
+        raise ModelError(
+            "The method 'qlora' holds the base in 4 bits, and bitsandbytes, which computes with them, is not "
+            "installed.",
+            hint="Install it: pip install bitsandbytes; or use `train.method: lora`.",
+        )
+
+
+def check_shards(index: bytes, files: Collection[str], name: str) -> None:
+    """Refuses a base model whose index names files that the repository does not hold.
+
+    Raises:
+        ModelError: One is missing, or the index cannot be read.
+    """
+    places = read_facts(index, name).get("weight_map")
+    if not isinstance(places, dict):
+        raise ModelError(f"{WEIGHTS_INDEX} of {name} does not name its shards.")
+    missing = sorted({str(shard) for shard in places.values()} - set(files))
+    if missing:
+        raise ModelError(
+            f"{name} lacks {len(missing)} of the files that hold its weights, such as {missing[0]}.",
+            hint="Choose a revision that holds the whole model.",
+        )
+
+
+def _kind(facts: Facts) -> str:
+    return str(facts.get("model_type", "unknown"))[:60]
+
+
+def _known(facts: Facts) -> bool:
+    """Whether transformers has the architecture itself; without transformers that shows when the model is loaded."""
+    if find_spec("transformers") is None:
+        return True
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+
+    return facts.get("model_type") in CONFIG_MAPPING_NAMES

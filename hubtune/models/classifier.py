@@ -1,0 +1,141 @@
+"""Classifiers: a base model with a head that gives each class of a text a logit, and what it says to texts."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hubtune.errors import ModelError
+from hubtune.models.load import first_line
+from hubtune.models.precision import dtype_of
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+HEADS = ("score", "classifier", "pooler", "pre_classifier", "classification_head")
+"""What a base that was not made to classify may lack: the heads of transformers' classifiers, and BERT's pooler before
+its head, by the names that these have."""
+
+
+@dataclass(frozen=True)
+class Classes:
+    """What is told apart.
+
+    Attributes:
+        names: The classes' names, in the order of their ids.
+        several: Whether a text may be of several classes, or of none.
+        pad_id: The token that fills up shorter texts of a batch; a decoder finds a text's end by it.
+    """
+
+    names: tuple[str, ...]
+    several: bool
+    pad_id: int
+
+
+def load_classifier(
+    folder: Path, name: str, dtype: str, classes: Classes, **options: object
+) -> "tuple[PreTrainedModel, list[str]]":
+    """Loads a model to classify with; what its checkpoint lacks of the head is made by torch's random numbers.
+
+    Args:
+        folder: The snapshot of a base, or a classifier.
+        name: Its id, for messages.
+        dtype: A precision that `dtype_of` knows, or `auto` for those of the checkpoint.
+        classes: What it has to tell apart.
+        options: Handed to `from_pretrained`.
+
+    Returns:
+        The model, and the names of the modules that the checkpoint lacks, such as `score`.
+
+    Raises:
+        ModelError: It cannot be loaded so without remote code, or lacks more than a head.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoModelForSequenceClassification
+    from transformers.utils import logging
+
+    options.setdefault("device_map", {"": "cuda:0" if torch.cuda.is_available() else "cpu"})
+    verbosity = logging.get_verbosity()
+    # Else it tells of the head that is missing as of something wrong.
+    logging.set_verbosity_error()
+    try:
+        model, report = AutoModelForSequenceClassification.from_pretrained(
+            folder,
+            num_labels=len(classes.names),
+            id2label=dict(enumerate(classes.names)),
+            label2id={label: number for number, label in enumerate(classes.names)},
+            problem_type="multi_label_classification" if classes.several else "single_label_classification",
+            pad_token_id=classes.pad_id,
+            dtype="auto" if dtype == "auto" else dtype_of(dtype),
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            **options,
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise ModelError(
+            f"{name} cannot be loaded to classify texts: {first_line(error)}",
+            hint="Choose a base model for whose architecture transformers has a sequence classifier.",
+        ) from error
+    finally:
+        logging.set_verbosity(verbosity)
+    fresh = {tensor: _head(tensor) for tensor in report["missing_keys"]}
+    missing = sorted(tensor for tensor, head in fresh.items() if head is None)
+    if missing:
+        raise ModelError(
+            f"{name} lacks {len(missing)} of its tensors, such as {missing[0]}.",
+            hint="Choose a repository that holds the whole model.",
+        )
+    return model, sorted({head for head in fresh.values() if head is not None})
+
+
+def classifies(model: "PreTrainedModel") -> bool:
+    """Whether a model, with an adapter or without, gives classes and no tokens."""
+    bare = model.get_base_model() if hasattr(model, "get_base_model") else model
+    return type(bare).__name__.endswith("ForSequenceClassification")
+
+
+def class_logits(model: "PreTrainedModel", input_ids: Sequence[int]) -> "torch.Tensor":
+    """Returns the logits of the classes of one text, shape (classes,), in fp32 on the CPU."""
+    import torch
+
+    model.eval()
+    with torch.inference_mode():
+        logits = model(input_ids=torch.tensor([list(input_ids)], device=model.device)).logits
+    return logits[0].float().cpu()
+
+
+def give_classes(
+    model: "PreTrainedModel",
+    batches: "Sequence[Callable[[], dict[str, torch.Tensor]]]",
+    on_batch: Callable[[], None] = lambda: None,
+) -> list[list[int]]:
+    """Returns the classes that a model gives each row: the likeliest, or of several classes those above one half.
+
+    Args:
+        model: A classifier.
+        batches: What makes each batch of `input_ids`, `attention_mask` and whatever else it takes.
+        on_batch: Called after each.
+    """
+    import torch
+
+    several = model.config.problem_type == "multi_label_classification"
+    given: list[list[int]] = []
+    model.eval()
+    for make in batches:
+        batch = {name: values.to(model.device) for name, values in make().items() if name != "labels"}
+        with torch.inference_mode():
+            logits = model(**batch).logits.float()
+        # The logistic function is above one half where its argument is above 0.
+        chosen = logits > 0 if several else torch.nn.functional.one_hot(logits.argmax(dim=1), logits.shape[1])
+        given += [row.nonzero().flatten().tolist() for row in chosen.cpu()]
+        on_batch()
+    return given
+
+
+def _head(tensor: str) -> str | None:
+    """Returns the name of the head's part that a tensor belongs to; None where it is the body's."""
+    return next((step for step in tensor.split(".") if step in HEADS), None)

@@ -1,0 +1,54 @@
+"""`hubtune check` reads the base's config at its commit and says whether it can be trained, before any weights come."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hubtune.config.load import load_config
+from hubtune.pipeline.check import Checks, check_run
+
+CONFIG = "base: {repo: org/base}\ndata: [{repo: org/data, text: a}]\n"
+LLAMA = {"model_type": "llama"}
+SHARDS = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
+
+
+@pytest.fixture
+def check(tmp_path: Path, served, listener):
+    def made(files: dict[str, object], more: str = "") -> Checks:
+        content = {name: json.dumps(value).encode() for name, value in files.items()}
+        served.commit("org/base", {"model-00001-of-00002.safetensors": b"weights", **content})
+        served.commit("org/data", {"train.csv": b"a\n1\n"}, "dataset")
+        file = tmp_path / "hubtune.yaml"
+        file.write_text(CONFIG + more)
+        return check_run(load_config(file), file, listener, publish=False, run_folder=tmp_path)
+
+    return made
+
+
+def _said(checks: Checks, check: str) -> tuple[str, str]:
+    (found,) = [finding for finding in checks.findings if finding.check == check]
+    return found.status, found.detail
+
+
+def test_a_base_that_can_be_trained_passes(check):
+    assert _said(check({"config.json": LLAMA}), "model") == ("ok", "the method 'lora' can train it")
+
+
+def test_a_base_that_lacks_a_shard_is_refused(check):
+    status, detail = _said(check({"config.json": LLAMA, "model.safetensors.index.json": SHARDS}), "model")
+
+    assert status == "error"
+    assert "model-00002-of-00002.safetensors" in detail
+
+
+def test_an_encoder_decoder_base_is_refused(check):
+    status, detail = _said(check({"config.json": {"model_type": "t5", "is_encoder_decoder": True}}), "model")
+
+    assert (status, "encoder-decoder" in detail) == ("error", True)
+
+
+def test_an_adapter_in_the_place_of_a_base_is_refused_with_where_to_name_it(check):
+    status, detail = _said(check({"adapter_config.json": {}}), "base org/base")
+
+    assert (status, "is an adapter itself" in detail, "`base.adapter.repo`" in detail) == ("error", True, True)
