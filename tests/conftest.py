@@ -84,12 +84,13 @@ def trials(full_trials: bool) -> Callable[[int, int], int]:
 
 @pytest.fixture
 def picked(full_trials: bool, request: pytest.FixtureRequest) -> Callable[[Sequence[T], int], list[T]]:
-    """Picks as many cases as given, in their order; each test picks others, and the full trials take all."""
+    """Picks as many cases as given, in their order; each test and each call picks others, and the full trials all."""
+    chance = random.Random(f"{_SAMPLE_SEED} {request.node.name}")
 
     def pick(cases: Sequence[T], count: int) -> list[T]:
         if full_trials or count >= len(cases):
             return list(cases)
-        places = random.Random(f"{_SAMPLE_SEED} {request.node.name}").sample(range(len(cases)), count)
+        places = chance.sample(range(len(cases)), count)
         return [cases[place] for place in sorted(places)]
 
     return pick

@@ -412,6 +412,7 @@ def every_quality() -> CardInputs:
         "given": "the first half of each row's tokens is given",
         "decoding": "greedy, at most 48 new tokens",
     }
+    counted = {"bytes": "UTF-8 bytes of the text"}
     bleu = {"signature": "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0", **made}
     rouge = {"signature": "rouge-score 0.1.2, F1, mean over rows, no stemming", **made}
     rates = {"base_interval": (0.010, 0.085), "tuned_interval": (0.863, 0.966), "p_value": 1.6e-27}
@@ -436,7 +437,7 @@ def every_quality() -> CardInputs:
                         1.146,
                         0.021,
                         tokens=10_736,
-                        settings={"bytes": "UTF-8 bytes of the text"},
+                        settings=counted,
                     ),
                     measure("token_accuracy", 0.312, 0.401, 0.012, tokens=10_736),
                     measure("bleu", 2.31, 6.12, 1.4, n=100, settings=bleu),

@@ -92,7 +92,8 @@ def pipeline_snippet(inputs: CardInputs) -> str:
             'generate = pipeline("text-generation", model=model, tokenizer=tokenizer)',
             f"prompt = {_messages(inputs) if _is_chat(inputs) else _literal(example_prompt(inputs))}",
             f"found = generate(prompt, do_sample=False, max_new_tokens={_new_tokens(inputs)})",
-            'print(found[0]["generated_text"])',
+            # Of a chat the pipeline gives all messages; the answer is the last.
+            'print(found[0]["generated_text"]%s)' % ('[-1]["content"]' if _is_chat(inputs) else ""),
             "",
         ]
     )

@@ -1,21 +1,62 @@
-"""`hubtune evaluate`: the evaluate stage of a run."""
+"""`hubtune evaluate`: the evaluate stage of a run, or the same for what is published."""
 
 from pathlib import Path
 
 import click
 
-from hubtune.cli.options import run_argument
+from hubtune.cli.options import NamedRelease, hub_option, named_release, on_hub, set_option
 from hubtune.cli.output import Output
 from hubtune.cli.summary import measure_lines
+from hubtune.errors import ConfigError
+from hubtune.records.base import write_atomic
+from hubtune.records.evaluation import EvaluationRecord
 
 
-@click.command(short_help="Measure base and tuned model of a run.")
-@run_argument
+@click.command(short_help="Measure base and tuned model of a run or a release.")
+@click.argument("subject", metavar="RUN|REPO@TAG")
+@click.option("--data", metavar="REPO|FILE", help="Measure a release on all rows of this data, instead of its own.")
+@set_option
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write the record, too.")
+@hub_option
 @click.pass_obj
-def evaluate(output: Output, run: Path) -> None:
-    """Measure base and tuned model of the run directory RUN on its held-out rows."""
+def evaluate(
+    output: Output, subject: str, data: str | None, overrides: tuple[str, ...], out: Path | None, hub: Path | None
+) -> None:
+    """Measure base and tuned model of the run directory RUN on its held-out rows, or those of a published release.
+
+    A release REPO@TAG, whose TAG may be a commit, is measured on the data that its records pin, or with --data on other
+    data, which is read in the same form unless -s says otherwise, such as -s data[0].text=quote.
+    """
+    release = None if Path(subject).exists() else named_release(subject)
+    if release is None:
+        record, lines = _of_run(output, Path(subject), given=data is not None or bool(overrides))
+    else:
+        record, lines = _of_release(output, release, data, overrides, hub)
+    if out is not None:
+        write_atomic(out, record.to_json())
+    output.result(record, lines)
+
+
+def _of_run(output: Output, path: Path, *, given: bool) -> tuple[EvaluationRecord, list[str]]:
     from hubtune.pipeline.stages import run_evaluate
     from hubtune.records.rundir import RunDirectory
 
-    record = run_evaluate(RunDirectory.open(run), output.progress)
-    output.result(record, [*measure_lines(record), f"Next: hubtune card render {run}"])
+    if given:
+        raise ConfigError(
+            "A run is measured as its config.yaml says.",
+            hint="Edit its `evaluate` section; --data and -s go with a release, REPO@TAG.",
+        )
+    record = run_evaluate(RunDirectory.open(path), output.progress)
+    return record, [*measure_lines(record), f"Next: hubtune card render {path}"]
+
+
+def _of_release(
+    output: Output, release: NamedRelease, data: str | None, overrides: tuple[str, ...], hub: Path | None
+) -> tuple[EvaluationRecord, list[str]]:
+    with on_hub(hub):
+        from hubtune.pipeline.measuring import measure_release
+
+        record = measure_release(*release, output.progress, data=data, overrides=overrides)
+    against = "" if record.base is None else f" against {record.base}@{record.base_commit}"
+    measured = f"{record.repo}@{record.commit}{against}, on {', '.join(record.data)}"
+    return record, [measured, *measure_lines(record)]

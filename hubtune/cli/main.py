@@ -35,6 +35,7 @@ def _add_commands() -> None:
     from hubtune.cli import (
         card,
         check,
+        compare,
         data,
         evaluate,
         generate,
@@ -62,6 +63,7 @@ def _add_commands() -> None:
         train.train,
         evaluate.evaluate,
         rate.rate,
+        compare.compare,
         card.card,
         publish.publish,
         release.release,

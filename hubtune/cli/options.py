@@ -18,11 +18,20 @@ class NamedRelease(NamedTuple):
     revision: str
 
 
-def _split_release(_ctx: click.Context, _param: click.Parameter, value: str) -> NamedRelease:
+def named_release(value: str) -> NamedRelease:
+    """Returns the release that a user names.
+
+    Raises:
+        click.BadParameter: It has no revision.
+    """
     repo, _, revision = value.partition("@")
     if not repo or not revision:
         raise click.BadParameter(f"{value!r} does not say which revision: give REPO@TAG, such as org/model@v1.0.0.")
     return NamedRelease(repo, revision)
+
+
+def _split_release(_ctx: click.Context, _param: click.Parameter, value: str) -> NamedRelease:
+    return named_release(value)
 
 
 release_argument = click.argument("release", metavar="REPO@TAG", callback=_split_release)

@@ -9,15 +9,34 @@ from hubtune.records.plan import PlannedMetadata, PlanRecord
 from hubtune.records.release import ReleaseRecord
 
 if TYPE_CHECKING:
+    from hubtune.pipeline.comparing import ComparisonRecord
     from hubtune.pipeline.run import Outcome
 
 SERVE_PORT = 8931
+_OF_ROWS = ("held-out", "train", "given")
 _MARKS = {"added": "+", "removed": "-", "changed": "~"}
 
 
 def measure_lines(record: EvaluationRecord) -> list[str]:
     """Returns one line a measure: base and tuned value, the change, and what they were taken on."""
     return [_measure_line(measure) for measure in record.measures]
+
+
+def comparison_lines(record: "ComparisonRecord") -> list[str]:
+    """Returns a table of both tuned models' values, and below it what each difference is worth."""
+    shown = [
+        (one.name, _or_none(one.a), _or_none(one.b), "none" if one.difference is None else f"{one.difference:+,.4g}")
+        for one in record.measures
+    ]
+    titles = ("measure", "A", "B", "B - A")
+    widths = [max(len(row[column]) for row in [titles, *shown]) for column in range(len(titles))]
+    first, *others = widths
+    table = [
+        "  ".join([name.ljust(first), *(value.rjust(width) for value, width in zip(values, others, strict=True))])
+        for name, *values in [titles, *shown]
+    ]
+    lines = [f"A: {record.a.named}", f"B: {record.b.named}", "", *table, ""]
+    return [*lines, *(f"{one.name}: {one.verdict}, since {one.reason}" for one in record.measures)]
 
 
 def outcome_lines(outcome: "Outcome", hub: Path | None) -> list[str]:
@@ -97,11 +116,18 @@ def _measure_line(measure: Measure) -> str:
     why = "" if measure.status == "measured" or measure.detail is None else f"; {measure.detail}"
     if measure.tuned is None:
         return f"{measure.name}: {measure.status}{why}{took}"
-    on = f"on {measure.n:,} {measure.split} {'row' if measure.n == 1 else 'rows'}{why}{took}"
+    rows = f" {'row' if measure.n == 1 else 'rows'}" if measure.split in _OF_ROWS else ""
+    on = f"on {measure.n:,} {measure.split}{rows}{why}{took}"
     if measure.base is None:
         return f"{measure.name}: tuned {_value(measure.tuned)} {on}"
-    change = f" ({100 * (measure.tuned - measure.base) / measure.base:+.1f} %)" if measure.base else ""
+    # A share of a gap that may have either sign, or of next to nothing, would say nothing.
+    relative = measure.group == "quality" and measure.base > 0
+    change = f" ({100 * (measure.tuned - measure.base) / measure.base:+.1f} %)" if relative else ""
     return f"{measure.name}: base {_value(measure.base)}, tuned {_value(measure.tuned)}{change} {on}"
+
+
+def _or_none(value: float | None) -> str:
+    return "none" if value is None else _value(value)
 
 
 def _value(value: float) -> str:

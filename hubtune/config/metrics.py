@@ -19,7 +19,7 @@ BUILT_IN = (
 CLASSIFICATION = "classification"
 """What is measured of a classifier where the config says nothing."""
 
-DEFAULT = ("perplexity", "bits_per_byte", "endings", "samples")
+DEFAULT = ("perplexity", "bits_per_byte", "endings", "samples", "counterfactual_gap")
 """What is measured where the config says nothing."""
 
 

@@ -22,7 +22,7 @@ from hubtune.data.rows import Rows, read_rows
 from hubtune.data.screening.rows import Count, RowScreen
 from hubtune.data.store import ROWS_FILE, Array, Examples, Store, Writer
 from hubtune.data.streams import stream_rows
-from hubtune.data.workers import encode_all, worker_count
+from hubtune.data.workers import WORTHWHILE, encode_all, worker_count
 from hubtune.errors import DataError, EmptySplitError, ScreeningError, TooManyDroppedError
 from hubtune.records.base import require_room, sha256_file
 from hubtune.records.pins import Pin
@@ -188,7 +188,9 @@ class _Encoding:
         writer = Writer(folder / ROWS_FILE)
         lines = 0
         with _task(self.progress, f"Reading {self.name}", total) as advance:
-            for some in encode_all(self.encoder, self._batches(), worker_count(self.workers, total)):
+            # Where nobody knows how many rows there are, it shows whether they are worth other processes.
+            alone = WORTHWHILE if total is None and self.workers == "auto" else 0
+            for some in encode_all(self.encoder, self._batches(), worker_count(self.workers, total), alone):
                 if lines == 0 and total is not None:
                     require_room(folder, some.rows.nbytes * total // max(1, some.lines), "move the cache with HF_HOME")
                 lines += some.lines

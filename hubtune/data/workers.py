@@ -34,16 +34,29 @@ def worker_count(wanted: int | Literal["auto"], rows: int | None) -> int:
     return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, _MOST)
 
 
-def encode_all(encoder: RowEncoder, batches: Iterable[Batch], workers: int) -> Iterator[Encoded]:
+def encode_all(encoder: RowEncoder, batches: Iterable[Batch], workers: int, rows_before: int = 0) -> Iterator[Encoded]:
     """Gives what becomes of each batch, in order, the same for any number of workers.
+
+    Args:
+        encoder: What encodes them.
+        batches: What is to be encoded; few are taken before they are needed.
+        workers: Processes; with 1, this one.
+        rows_before: Rows that this process encodes before it starts others.
 
     Raises:
         DataError: A worker ended before its work was done.
     """
-    if workers == 1:
-        for batch in batches:
-            yield encoder.encode(batch)
-        return
+    batches, done = iter(batches), 0
+    while workers == 1 or done < rows_before:
+        alone = next(batches, None)
+        if alone is None:
+            return
+        yield encoder.encode(alone)
+        done += len(alone.lines)
+    yield from _encode_in_pool(encoder, batches, workers)
+
+
+def _encode_in_pool(encoder: RowEncoder, batches: Iterator[Batch], workers: int) -> Iterator[Encoded]:
     # Not forked: the threads of the tokenizer, of torch and of Arrow would not be there in the copy, and their locks.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(encoder,))

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+# Tokens of a row that is as much work as one of `batch_size` rows is meant to be; more of shorter rows go together.
+_FULL = 64
 Side = Literal["base", "tuned"]
 Sides = Mapping[Side, Callable[[], "AbstractContextManager[PreTrainedModel]"]]
 """Opens the model of a side; both may be the same weights, with the adapter off and on."""
@@ -140,9 +142,10 @@ class Bench:
             )
             for row in rows
         ]
-        batches = -(-len(rows) // self.batch_size)
-        with self.progress.task(f"{label}, {side}", batches) as task, self.sides[side]() as model:
-            return -likelihoods(model, examples, pad_id(self.tokenizer), self.batch_size, task.advance).nll
+        longest = max((len(row.input_ids) for row in rows), default=1)
+        size = self.batch_size * max(1, _FULL // longest)
+        with self.progress.task(f"{label}, {side}", -(-len(rows) // size)) as task, self.sides[side]() as model:
+            return -likelihoods(model, examples, pad_id(self.tokenizer), size, task.advance).nll
 
     def generate(
         self, side: Side, prompts: Sequence[Sequence[int]], max_new_tokens: int, label: str

@@ -2,17 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hubtune.config.metrics import CLASSIFICATION, DEFAULT
 from hubtune.config.schema import TuneConfig
 from hubtune.data.tokens import Example
-from hubtune.evaluate.bench import Bench, Sides
-from hubtune.evaluate.classifying import classify_rows
+from hubtune.evaluate.bench import Sides
+from hubtune.evaluate.measured import Models, measure_models
 from hubtune.evaluate.registry import find_metrics
-from hubtune.evaluate.running import run_metrics
 from hubtune.evaluate.sides import open_sides
 from hubtune.models.classifier import Classes
 from hubtune.models.environment import environment
@@ -20,7 +17,7 @@ from hubtune.models.generation import safe_generation_config
 from hubtune.models.load import context_length
 from hubtune.models.probe import TOLERANCES, replay, take_probe
 from hubtune.records.data import DataRecord
-from hubtune.records.evaluation import EvaluationRecord
+from hubtune.records.evaluation import EvaluationRecord, Measure
 from hubtune.records.probe import ProbeRecord
 from hubtune.records.progress import Progress
 from hubtune.records.rundir import RunDirectory
@@ -52,8 +49,7 @@ def evaluate(
     """Measures both models in the precision of the training; the base through the same weights, the adapter off.
 
     A metric that raises is recorded as failed, and the others are measured all the same. A classifier, for which
-    `classes` says what it tells apart, is measured alone, since its base has no head to classify with; what the config
-    does not ask for by name is then `classification`.
+    `classes` says what it tells apart, is measured alone, since its base has no head to classify with.
 
     Returns:
         The records; their upstream digests are those of the run directory now.
@@ -64,55 +60,25 @@ def evaluate(
     """
     from transformers import GenerationConfig
 
-    settings = config.evaluate
-    # Whoever plants canaries wants to know how well they are known.
-    exposure = ["canary_exposure"] if settings.canaries else []
-    asked = settings.metrics if settings.metrics == "all" else [*settings.metrics, *exposure]
-    by_name = settings.metrics != "all"
-    if classes is not None and asked in ("all", list(DEFAULT)):
-        asked, by_name = [CLASSIFICATION], True
-    metrics = find_metrics(asked)
+    # Before minutes are spent on loading.
+    find_metrics(config.evaluate.metrics)
     sides = open_sides(run, training, base_folder, config.base.repo, classes)
     context = context_length(base_folder, config.base.repo)
-    # A prompt has the other half of the context.
-    written = settings.max_new_tokens if context is None else max(1, min(settings.max_new_tokens, context // 2))
-    bench = Bench(
+    models = Models(
         sides=sides,
         tokenizer=tokenizer,
-        held_out=held_out,
-        train=train,
         generation=GenerationConfig() if classes else safe_generation_config(base_folder, tokenizer, config.base.repo),
+        classes=classes,
         context=context,
-        batch_size=settings.batch_size,
-        seed=settings.seed,
-        progress=progress,
-        most=settings.generations,
-        max_new_tokens=written,
-        max_items=settings.max_items,
-        phone_regions=config.screen.phone_regions,
-        bias=settings.bias,
-        data=run.read(DataRecord) if run.has(DataRecord) else None,
-    )
-    if classes is not None:
-        bench.classes, bench.several_classes = classes.names, classes.several
-        bench.classifier = partial(classify_rows, bench)
-    measures = []
-    for measure in run_metrics(bench, metrics, by_name=by_name):
-        run.event("evaluate", event="measure", name=measure.name, base=measure.base, tuned=measure.tuned, n=measure.n)
-        measures.append(measure)
-    evaluation = EvaluationRecord(
-        upstream=run.digests("config", "evaluate", "data.json", "training.json"),
-        measures=measures,
-        samples=bench.samples,
-        confusions=bench.confusions,
         precision=training.precision,
-        batch_size=settings.batch_size,
-        max_items=settings.max_items,
-        generations=settings.generations,
-        max_new_tokens=written,
-        seed=settings.seed,
-        environment=environment(),
     )
+
+    def tell(measure: Measure) -> None:
+        run.event("evaluate", event="measure", name=measure.name, base=measure.base, tuned=measure.tuned, n=measure.n)
+
+    upstream = run.digests("config", "evaluate", "data.json", "training.json")
+    data = run.read(DataRecord) if run.has(DataRecord) else None
+    evaluation = measure_models(models, config, train, held_out, upstream, progress, data, tell)
     return Evaluated(evaluation, _probe(run, sides, tokenizer, training.precision, context))
 
 

@@ -40,7 +40,11 @@ def open_sides(
     if training.whole:
         tuned = load_base(run.model_dir, "the tuned model", training.precision)
         return {"base": lambda: nullcontext(base), "tuned": lambda: nullcontext(tuned)}
-    model = load_adapter(base, run.adapter_dir)
+    return adapter_sides(load_adapter(base, run.adapter_dir))
+
+
+def adapter_sides(model: "PeftModel") -> Sides:
+    """Returns both sides of an adapted model: the base through the same weights, the adapter off."""
     return {"base": lambda: without_adapter(model), "tuned": lambda: nullcontext(model)}
 
 

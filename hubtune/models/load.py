@@ -109,17 +109,6 @@ def load_base(folder: Path, name: str, precision: str) -> "PreTrainedModel":
     return model.to("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def load_stored(folder: Path, name: str) -> "PreTrainedModel":
-    """Loads a causal language model in the number formats that its checkpoint has.
-
-    Raises:
-        ModelError: As `load_base`.
-    """
-    import torch
-
-    return _load(folder, name, "auto").to("cuda" if torch.cuda.is_available() else "cpu")
-
-
 def load_base_4bit(folder: Path, name: str) -> "PreTrainedModel":
     """Loads a causal language model quantised to 4 bits, as QLoRA (Dettmers et al., 2023) holds its base.
 
@@ -158,7 +147,7 @@ def in_4bit(*kept: str) -> dict[str, object]:
     }
 
 
-def _load(folder: Path, name: str, dtype: "torch.dtype | str", **options: object) -> "PreTrainedModel":
+def _load(folder: Path, name: str, dtype: "torch.dtype", **options: object) -> "PreTrainedModel":
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 

@@ -68,7 +68,7 @@ class HeldOutLoss(TrainerCallback):  # type: ignore[misc]
         if best == len(points) - 1:
             self._keep()
         elif len(points) - 1 - best >= self._patience:
-            control.should_training_stop = True
+            control.should_training_stop = control.should_log = True
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def _measure(self) -> float:

@@ -35,11 +35,14 @@ class Reporter(TrainerCallback):  # type: ignore[misc]
     def on_step_end(
         self,
         args: "TrainingArguments",  # noqa: ARG002
-        state: "TrainerState",  # noqa: ARG002
-        control: "TrainerControl",  # noqa: ARG002
+        state: "TrainerState",
+        control: "TrainerControl",
         **kwargs: Any,  # noqa: ARG002
     ) -> None:
         self._task.advance(note=self._loss)
+        if state.global_step >= state.max_steps:
+            # The Trainer logs every so many steps alone; a run that diverges in the last ones must not pass.
+            control.should_log = True
 
     def on_log(
         self,

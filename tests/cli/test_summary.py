@@ -71,6 +71,10 @@ def _outcome(folder: Path, *, released: bool) -> Outcome:
             {"base": None, "tuned": None, "interval": None, "status": "failed", "detail": "ValueError: 3"},
             "perplexity: failed; ValueError: 3",
         ),
+        (
+            {"name": "gap", "group": "bias", "split": "templates", "base": -0.001, "tuned": 0.1},
+            "gap: base -0.001, tuned 0.1 on 251 templates",
+        ),
         ({"base": None, "interval": None}, "perplexity: tuned 30.00 on 251 held-out rows"),
         (
             {"name": "ended", "base": 0.0, "tuned": 0.0123, "seconds": 3.14159},

@@ -114,7 +114,6 @@ def test_a_key_that_stands_twice_is_told_with_its_lines(text: str, fault: str):
 @pytest.mark.parametrize(
     ("added", "path"),
     [
-        ("train: {packing: true}", "train.packing"),
         ("train: {precision: fp16}", "train.precision"),
         ("train: {batch_size: auto}", "train.batch_size"),
     ],

@@ -63,8 +63,11 @@ def test_every_row_is_kept_or_dropped_whatever_the_rows(tmp_path: Path, tokenize
     check()
 
 
-def test_every_row_is_kept_or_dropped_by_two_workers(tmp_path: Path, tokenizers, trials: Callable[[int, int], int]):
-    @settings(max_examples=trials(1, 20))
+def test_every_row_is_kept_or_dropped_by_two_workers(tmp_path: Path, tokenizers, full_trials: bool):
+    if not full_trials:
+        pytest.skip("starts two processes for each example; the sample is the trial of three workers")
+
+    @settings(max_examples=20)
     @given(st.randoms(use_true_random=False))
     def check(drawn) -> None:
         rows = drawn.choices([GOOD, *BAD, MAIL, None], k=drawn.randint(1001, 1500))
@@ -146,6 +149,15 @@ def test_workers_end_when_nobody_wants_more_and_few_batches_wait_meanwhile():
     encoded.close()
 
     assert _ended()
+
+
+def test_rows_that_may_be_few_are_begun_without_other_processes():
+    encoded = encode_all(other(Other), [Batch([None] * 10, number, held_out=False) for number in (3, 4, 5)], 2, 15)
+
+    assert [next(encoded).lines for _ in range(2)] == [os.getpid()] * 2
+    assert multiprocessing.active_children() == []
+    assert next(encoded).lines != os.getpid()
+    assert list(encoded) == []
 
 
 def _ended() -> bool:

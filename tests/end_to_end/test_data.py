@@ -63,3 +63,21 @@ def test_a_release_trained_on_a_local_file_names_the_file_and_its_digest_and_nev
     assert "datasets" not in yaml.safe_load(card.split("---")[1])
     assert not [name for name, content in published.items() if b"notes/" in content]
     assert not [name for name, content in published.items() if str(world.root).encode() in content]
+
+
+def test_a_streamed_data_set_is_trained_on_without_its_files_and_read_from_the_cache_by_the_next_stage(world):
+    world.config(data__streaming=True)
+    before = len(world.requests())
+
+    world.done("run", "--hub", world.hub, "--run-dir", "run", "-s", "train.epochs=1")
+    asked = [line for line in world.requests()[before:] if line["path"].endswith("train.jsonl")]
+    # No Hub is there.
+    again = world.done("evaluate", "run")
+
+    (pin,) = world.record("pins.json")["data"]
+    assert {line["revision"] for line in asked} == {pin["commit"]}
+    assert len([line for line in world.requests()[before:] if line["path"].endswith("train.jsonl")]) == len(asked) > 0
+    assert not list((world.root / "home" / "hub").rglob("train.jsonl"))
+    assert "encoded before, and are taken from the cache" in again.err
+    (source,) = world.record("data.json")["sources"]
+    assert source["rows"] == source["kept"] + sum(source["dropped"].values()) > 0

@@ -114,5 +114,10 @@ def test_the_programs_of_each_golden_card_find_the_adapter_at_work(kind: str, se
 @pytest.mark.parametrize("kind", CARDS)
 def test_both_programs_of_a_card_write_the_same_text(kind: str, seen) -> None:
     program, pipeline = seen[kind]["said"]
-    assert program == pipeline
-    assert len(program) > 1
+    if CARDS[kind]().data.sources[0].format == "chat":
+        # The pipeline leaves out what was asked.
+        assert len(pipeline.strip()) > 1
+        assert program.endswith(pipeline)
+    else:
+        assert program == pipeline
+        assert len(program) > 1

@@ -75,6 +75,19 @@ def test_the_evaluation_is_measured_again_and_the_announced_commit_compared(forg
     assert f"tuned {measure['tuned']:.4g}" in detail(record, "evaluation")
 
 
+def test_what_turns_on_near_ties_is_not_measured_again(forge: Forge):
+    """The record also has a measure of generated texts, whose value another processor need not come to."""
+
+    def add(record: dict) -> None:
+        record["measures"].append({**record["measures"][0], "name": "bleu", "tuned": 99.0})
+
+    forge.publish(_edited(forge, "records/evaluation.json", add))
+
+    record = verify(evaluate=True)
+    assert statuses(record)["evaluation"] == "confirmed"
+    assert detail(record, "evaluation").endswith("not measured again: bleu")
+
+
 def test_another_commit_than_the_announced_one_is_not_the_release(forge: Forge):
     assert list(contradicted(verify(announced="a" * 40))) == ["origin"]
 

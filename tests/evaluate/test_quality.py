@@ -15,9 +15,9 @@ from hubtune.evaluate.quality.answers import ExactMatch, TokenF1, normalised, to
 from hubtune.evaluate.quality.classes import Classification, confusion, scores
 from hubtune.evaluate.quality.endings import Endings
 from hubtune.evaluate.quality.likelihood import BitsPerByte, Perplexity, TokenAccuracy, predicted_bytes
+from hubtune.evaluate.quality.metrics import QUALITY_METRICS
 from hubtune.evaluate.quality.overlap import Bleu, Chrf, Rouge
 from hubtune.evaluate.quality.samples import Samples
-from hubtune.evaluate.registry import find_metrics
 from hubtune.evaluate.running import run_metrics
 from tests.encoding import encode
 from tests.tiny_models import CONTEXT, VOCABULARY
@@ -185,7 +185,7 @@ def test_a_model_that_writes_nothing_is_measured(bench):
 def test_texts_are_written_once_for_all_metrics(bench):
     first = bench.continuations("base")
 
-    list(run_metrics(bench, find_metrics("all"), by_name=False))
+    list(run_metrics(bench, QUALITY_METRICS, by_name=False))
 
     assert bench.continuations("base") is first
 
@@ -193,7 +193,7 @@ def test_texts_are_written_once_for_all_metrics(bench):
 def test_the_tuned_side_alone_is_measured_where_there_is_no_base(bench):
     bench.sides = {"tuned": bench.sides["tuned"]}
 
-    found = list(run_metrics(bench, find_metrics("all"), by_name=False))
+    found = list(run_metrics(bench, QUALITY_METRICS, by_name=False))
 
     assert [m.name for m in found][:6] == ["perplexity", "bits_per_byte", "token_accuracy", "bleu", "chrf", "rouge1"]
     assert all(m.status == "measured" and m.base is None and m.tuned is not None for m in found)

@@ -84,3 +84,14 @@ def test_a_metric_that_does_not_fit_is_told_of_where_it_was_asked_for(bench):
     assert (named.status, named.base, named.tuned) == ("not assessed", None, None)
     assert "writes none" in str(named.detail)
     assert list(run_metrics(bench, metrics, by_name=False)) == []
+
+
+def test_the_readme_s_metric_measures(bench):
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (program,) = (block for block in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "class Brevity" in block)
+    names: dict[str, type] = {}
+    exec(program, names)
+
+    (measure,) = run_metrics(bench, [names["Brevity"]()], by_name=True)
+
+    assert (measure.name, measure.status, measure.n) == ("brevity", "measured", len(bench.begun.rows))

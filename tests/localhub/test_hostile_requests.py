@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import subprocess
+from itertools import product
 from urllib.parse import quote
 
 import pytest
@@ -151,14 +152,14 @@ def quotings(name: str) -> set[str]:
 @pytest.mark.parametrize("path", TREES)
 def test_no_path_leads_out_of_the_hub(raw, surroundings, path, picked):
     before = surroundings()
-    for name in picked(NAMES, 8):
-        for quoted in quotings(name):
-            for method in ("GET", "POST", "DELETE"):
-                asked = path.format(id="org/model", name=quoted).replace("\\", "%5C")
-                answer = raw(method, asked, b"{}" if method == "POST" else None)
-                assert answer.status < 500, (method, asked, answer.body)
-                assert SECRET.encode() not in answer.body
-                assert b"root:" not in answer.body
+    for name in NAMES:
+        ways = list(product(sorted(quotings(name)), ("GET", "POST", "DELETE")))
+        for quoted, method in picked(ways, 2):
+            asked = path.format(id="org/model", name=quoted).replace("\\", "%5C")
+            answer = raw(method, asked, b"{}" if method == "POST" else None)
+            assert answer.status < 500, (method, asked, answer.body)
+            assert SECRET.encode() not in answer.body
+            assert b"root:" not in answer.body
     assert surroundings() == before
 
 
@@ -195,10 +196,10 @@ def test_values_of_other_kinds_than_expected_hit_no_bug(raw, model, api, request
     raw("POST", f"/api/models/{model}/discussions", b'{"title": "one", "description": "text", "pullRequest": true}')
     method, path = request_line.format(id=model).split()
     texts = [json.dumps(value) for value in VALUES] + [json.dumps(dict.fromkeys(KEYS, value)) for value in VALUES]
-    texts += [
+    one_key = [
         json.dumps({"name": "org/other", "type": "model", "title": "t", key: v}) for key in KEYS for v in ([], {}, 7)
     ]
-    for text in picked(texts, 40):
+    for text in [*texts, *picked(one_key, 12)]:
         answer = raw(method, path, text.encode(), Content_Type="application/json")
         assert answer.status < 500, (text, answer.body)
     assert raw("GET", f"/api/models/{model}").status == 200

@@ -3,7 +3,7 @@
 import pytest
 
 from hubtune.config.load import parse_config
-from hubtune.errors import NoSafetensorsError, RepoNotFoundError, RevisionNotFoundError
+from hubtune.errors import NoSafetensorsError, RecordError, RepoNotFoundError, RevisionNotFoundError
 from hubtune.hub.snapshot import cached
 from hubtune.pin.pinning import fetch_snapshots, resolve_pins
 from hubtune.records.pins import PinSet
@@ -169,3 +169,18 @@ def test_a_locked_commit_that_the_hub_lost_is_named(commits, listener):
 
     with pytest.raises(RevisionNotFoundError, match="0" * 40):
         resolve_pins(_config(), lost, listener)
+
+
+def test_of_a_streamed_data_set_the_card_alone_is_fetched_and_the_size_says_so(served, commits, listener):
+    whole = resolve_pins(_config(), None, listener)
+    config = _config()
+    config = config.model_copy(update={"data": [config.data[0].model_copy(update={"streaming": True})]})
+
+    resolution = resolve_pins(config, None, listener)
+    fetch_snapshots(resolution, listener)
+
+    (pin,) = resolution.pins.data
+    assert resolution.size < whole.size
+    assert not list(cached(pin, streamed=True).glob("*.csv"))
+    with pytest.raises(RecordError):
+        cached(pin)

@@ -128,6 +128,12 @@ def test_the_rate_rises_over_the_warm_up_and_falls_to_nothing_after_the_last_ste
     assert rates[3:] == pytest.approx([0.01 * left / 8 for left in range(7, 0, -1)])
 
 
+def test_gradient_checkpointing_changes_no_number(train_on, llama: Path):
+    plain, again = train_on(llama), train_on(llama, "train.gradient_checkpointing=true")
+
+    _assert_learnt_alike(plain, again)
+
+
 def test_gradients_are_clipped_to_the_length_that_the_config_gives(train_on, llama: Path):
     free = train_on(llama, "train.max_grad_norm=0")
     short = train_on(llama, "train.max_grad_norm=1.0e-12")

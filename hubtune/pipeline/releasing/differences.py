@@ -25,6 +25,7 @@ from hubtune.pipeline.releasing.record import (
     SettingChange,
 )
 from hubtune.pipeline.releasing.versions import version_of
+from hubtune.records.data import DataRecord
 from hubtune.records.evaluation import Measure
 from hubtune.records.pins import Pin, PinSet
 from hubtune.records.training import EnvironmentRecord
@@ -130,7 +131,7 @@ def _order(before: PublishedRelease, after: PublishedRelease, a: str, b: str) ->
 
 def _measures(before: PublishedRelease, after: PublishedRelease) -> Iterator[MeasureChange]:
     first, second = _by_name(before), _by_name(after)
-    same_rows = _rows(before) == _rows(after)
+    same_rows = rows_of(before.data, before.config) == rows_of(after.data, after.config)
     for key in dict.fromkeys([*first, *second]):
         old, new = first.get(key), second.get(key)
         found = difference(old, new, same_rows=same_rows)
@@ -156,9 +157,9 @@ def _by_name(release: PublishedRelease) -> dict[tuple[str, str], Measure]:
     return {(measure.name, measure.split): measure for measure in release.evaluation.measures}
 
 
-def _rows(release: PublishedRelease) -> tuple[object, ...]:
+def rows_of(data: DataRecord, config: TuneConfig) -> tuple[object, ...]:
     """Returns what decides which rows were held out, and how long they are."""
-    data, settings = release.data, release.config.evaluate
+    settings = config.evaluate
     sources = [(source.repo, source.name, source.split, source.template, source.fingerprint) for source in data.sources]
     rows = (data.held_out, data.split_method, data.max_length)
     return (sources, rows, settings.holdout, settings.seed, settings.max_items)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hubtune.config.schema import TrainConfig
 from hubtune.errors import TrainingError
 from hubtune.models.classifier import HEADS, Classes, load_classifier
-from hubtune.models.load import check_finite, in_4bit, load_base, load_base_4bit, load_stored
+from hubtune.models.load import check_finite, in_4bit, load_base, load_base_4bit
 from hubtune.models.tuned import write_classifier, write_tuned
 from hubtune.records.base import sha256_file
 from hubtune.records.folders import new_folder
@@ -125,8 +125,6 @@ def make_trainable(
     for name, parameter in base.named_parameters():
         if set(head) & set(name.split(".")):
             parameter.requires_grad_(True)
-    # Layers in bf16 between trained ones in fp32 could not be multiplied with what those give.
-    base.float()
     return Trainable(base, layers, whole=True, base_folder=base_folder, classes=classes)
 
 
@@ -137,10 +135,10 @@ def _load(
     if classes is not None:
         if settings.method == "qlora":
             return load_classifier(folder, name, "bf16", classes, **in_4bit(*HEADS))
-        return load_classifier(folder, name, "auto" if settings.whole else precision, classes)
+        return load_classifier(folder, name, "fp32" if settings.whole else precision, classes)
     if settings.method == "qlora":
         return load_base_4bit(folder, name), []
-    return (load_stored(folder, name) if settings.whole else load_base(folder, name, precision)), []
+    return load_base(folder, name, "fp32" if settings.whole else precision), []
 
 
 def _size(parameter: "object") -> int:

@@ -1,0 +1,77 @@
+"""A published release on the bench, loaded as its consumers load it."""
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hubtune.config.schema import TuneConfig
+from hubtune.data.tokens import Example
+from hubtune.evaluate.measured import Models, measure_models
+from hubtune.evaluate.registry import find_metrics
+from hubtune.evaluate.sides import adapter_sides
+from hubtune.models.consumer import load_release_model
+from hubtune.models.generation import safe_generation_config
+from hubtune.models.load import context_length, load_base
+from hubtune.records.data import DataRecord
+from hubtune.records.evaluation import EvaluationRecord
+from hubtune.records.progress import Progress
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from hubtune.evaluate.bench import Sides
+
+
+def evaluate_release(
+    name: str,
+    folder: Path,
+    base_folder: Path | None,
+    tokenizer: "PreTrainedTokenizerBase",
+    precision: str,
+    config: TuneConfig,
+    train: Sequence[Example],
+    held_out: Sequence[Example],
+    progress: Progress,
+    *,
+    adapter: bool,
+    data: DataRecord | None,
+) -> EvaluationRecord:
+    """Measures a release, against its base where there is one.
+
+    Args:
+        name: The release's repository, for messages.
+        folder: Its snapshot.
+        base_folder: The snapshot of its base; None where that of a whole model is not known.
+        tokenizer: The release's.
+        precision: What the weights are held in.
+        config: Says how to measure.
+        train: The rows that the release was trained on.
+        held_out: Those that it was not.
+        progress: Told of each step.
+        adapter: Whether it is an adapter, and not a whole model.
+        data: What is recorded of the data; None where it is not that of the release's training.
+
+    Raises:
+        ConfigError: A metric that the config asks for is not installed.
+        ModelError: The release or its base cannot be loaded.
+    """
+    find_metrics(config.evaluate.metrics)
+    with progress.task(f"Loading {name}", 1) as task:
+        model = load_release_model(folder, base_folder if adapter else None, precision, name, tokenizer)
+        sides: Sides = {"tuned": lambda: nullcontext(model)}
+        if adapter:
+            sides = adapter_sides(model)
+        elif base_folder is not None:
+            base = load_base(base_folder, f"the base model of {name}", precision)
+            sides = {"base": lambda: nullcontext(base), **sides}
+        task.advance()
+    weights = base_folder if adapter and base_folder is not None else folder
+    models = Models(
+        sides=sides,
+        tokenizer=tokenizer,
+        generation=safe_generation_config(weights, tokenizer, name),
+        context=context_length(weights, name),
+        precision=precision,
+    )
+    return measure_models(models, config, train, held_out, {}, progress, data)
