@@ -49,8 +49,7 @@ def evaluate(
     """Measures both models in the precision of the training; the base through the same weights, the adapter off.
 
     A metric that raises is recorded as failed, and the others are measured all the same. A classifier, for which
-    `classes` says what it tells apart, is measured alone, since its base has no head to classify with; what the config
-    does not ask for by name is then `classification`.
+    `classes` says what it tells apart, is measured alone, since its base has no head to classify with.
 
     Returns:
         The records; their upstream digests are those of the run directory now.

@@ -54,6 +54,8 @@ def measure_models(
 ) -> EvaluationRecord:
     """Measures by the config's metrics; one that raises is recorded as failed, and the others go on.
 
+    Of classifiers, what the config does not ask for by name is `classification`.
+
     Args:
         models: What to measure.
         config: Says how.
@@ -71,7 +73,7 @@ def measure_models(
     # Whoever plants canaries wants to know how well they are known.
     exposure = ["canary_exposure"] if settings.canaries else []
     asked = settings.metrics if settings.metrics == "all" else [*settings.metrics, *exposure]
-    by_name = asked != "all"
+    by_name = settings.metrics != "all"
     if models.classes is not None and asked in ("all", list(DEFAULT)):
         asked, by_name = [CLASSIFICATION], True
     metrics = find_metrics(asked)

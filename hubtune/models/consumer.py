@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.errors import ModelError
+from hubtune.models.base_facts import read_facts
 from hubtune.models.classifier import Classes, load_classifier
 from hubtune.models.generation import GENERATION_CONFIG, safe_generation_config
 from hubtune.models.load import check_vocabulary, load_adapter, load_base, load_tokenizer, pad_id
+from hubtune.records.model_files import ADAPTER_CONFIG, CONFIG
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -50,6 +52,7 @@ def load_release_model(
     tokenizer: "PreTrainedTokenizerBase",
 ) -> "PreTrainedModel":
     """Loads the model alone, for `tokenizer`, which is the release's; see `load_release`."""
+    _refuse_classifier(release_folder, name)
     weights = base_folder or release_folder
     model = load_base(weights, name if base_folder is None else f"the base model of {name}", precision)
     check_vocabulary(model, tokenizer, name)
@@ -57,6 +60,16 @@ def load_release_model(
         model = load_adapter(model, release_folder)
     model.generation_config = _generation_config(release_folder, weights, tokenizer, name)
     return model.eval()
+
+
+def _refuse_classifier(folder: Path, name: str) -> None:
+    for file, key in ((ADAPTER_CONFIG, "task_type"), (CONFIG, "architectures")):
+        stated = str(read_facts((folder / file).read_bytes(), name).get(key)) if (folder / file).is_file() else ""
+        if "SEQ_CLS" in stated or "ForSequenceClassification" in stated:
+            raise ModelError(
+                f"{name} classifies texts and writes none.",
+                hint="Its card has a program that loads it; `hubtune verify` checks it.",
+            )
 
 
 def _load_classifier(

@@ -1,39 +1,42 @@
 """Chooses how the rows go through the model: packed or padded, and by which way to the loss."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from hubtune.config.schema import TrainConfig
 from hubtune.data.tokens import Example
+from hubtune.models.classifier import Classes
 from hubtune.models.isolation import rows_are_isolated
 from hubtune.records.progress import Progress
 from hubtune.train.batches import Batcher
 from hubtune.train.classes import ClassBatcher, ClassLoss
 from hubtune.train.loss import SummedLoss, summed_loss
-from hubtune.train.methods.method import Trainable
 from hubtune.train.order import RowOrder
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 # Rows, and tokens of a row, that the two ways to the loss are compared on.
 _CHECKED = (2, 64)
 
 
 def choose_batcher(
-    settings: TrainConfig, subject: Trainable, pad_id: int, progress: Progress
+    settings: TrainConfig, model: "PreTrainedModel", pad_id: int, progress: Progress, classes: Classes | None = None
 ) -> Batcher | ClassBatcher:
     """Returns what makes the batches: packed where that is asked for and the model keeps rows apart."""
-    if subject.classes is not None:
-        return ClassBatcher(pad_id, len(subject.classes.names) if subject.classes.several else None)
-    packed = settings.packing and rows_are_isolated(subject.model)
+    if classes is not None:
+        return ClassBatcher(pad_id, len(classes.names) if classes.several else None)
+    packed = settings.packing and rows_are_isolated(model)
     if settings.packing and not packed:
         progress.warn("This architecture cannot keep packed rows apart: rows of like length are padded instead")
-    return Batcher.of(pad_id, packed, settings.max_length, subject.model.device)
+    return Batcher.of(pad_id, packed, settings.max_length, model.device)
 
 
 def choose_loss(
-    subject: Trainable, batcher: Batcher | ClassBatcher, examples: Sequence[Example], progress: Progress
+    model: "PreTrainedModel", batcher: Batcher | ClassBatcher, examples: Sequence[Example], progress: Progress
 ) -> SummedLoss | ClassLoss:
     """Returns the model wrapped into its loss."""
-    model = subject.model
-    if subject.classes is not None:
+    if isinstance(batcher, ClassBatcher):
         return ClassLoss(model)
     rows, tokens = _CHECKED
     few = [_end_of(examples[row], tokens) for row in range(min(rows, len(examples)))]

@@ -84,7 +84,7 @@ def train(
     beside = {}
     if classes is None:
         beside[GENERATION_CONFIG] = generation_json(safe_generation_config(base_folder, tokenizer, base_pin.repo))
-    batcher = choose_batcher(settings, subject, pad_id(tokenizer), progress)
+    batcher = choose_batcher(settings, model, pad_id(tokenizer), progress, classes)
     if settings.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     trainable, total = subject.counts()
@@ -103,7 +103,7 @@ def train(
     saver = Saver(run, checkpoints, settings.checkpoint_steps)
     try:
         with progress.task("Training", order.steps) as task, fast_adapters(model), saver.stopping():
-            loss = choose_loss(subject, batcher, examples, progress)
+            loss = choose_loss(model, batcher, examples, progress)
             measuring = HeldOutLoss(
                 run,
                 loss,

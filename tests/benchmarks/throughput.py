@@ -31,7 +31,7 @@ from hubtune.pipeline.quickstart import _model_file
 from hubtune.records.pins import Pin
 from hubtune.train.building import choose_batcher, choose_loss, row_order
 from hubtune.train.fast_lora import fast_adapters
-from hubtune.train.methods.method import make_trainable
+from hubtune.train.methods.lora import add_lora
 from hubtune.train.trainer import RowTrainer
 from tests.listener import Listener
 
@@ -87,15 +87,16 @@ def hubtune(job: Job) -> tuple[Spent, torch.nn.Module]:
     settings = TrainConfig.model_validate({"learning_rate": RATE, "lora": lora})
     examples = [Example("", ids, ids, truncated=False) for ids in job.ids(job.texts)]
     precision, listener = choose_precision("auto"), Listener()
-    subject = make_trainable(settings, job.model, PIN, precision)
-    batcher = choose_batcher(settings, subject, job.tokenizer.eos_token_id, listener)
-    with tempfile.TemporaryDirectory() as folder, fast_adapters(subject.model):
-        loss = choose_loss(subject, batcher, examples, listener)
+    base = load_base(job.model, "SmolLM2", precision)
+    batcher = choose_batcher(settings, base, job.tokenizer.eos_token_id, listener)
+    model = add_lora(base, settings.lora, PIN)
+    with tempfile.TemporaryDirectory() as folder, fast_adapters(model):
+        loss = choose_loss(model, batcher, examples, listener)
         order = row_order(settings, examples, batcher.packed)
         trainer = RowTrainer(loss, settings, examples, order, batcher, Path(folder), 0, [])
         started = Clock()
         trainer.train()
-        return started.spent(), subject.model
+        return started.spent(), model
 
 
 def tutorial(job: Job) -> tuple[Spent, torch.nn.Module]:

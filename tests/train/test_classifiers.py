@@ -9,6 +9,7 @@ from transformers import AutoModelForSequenceClassification
 
 from hubtune.data.pieces import Classified
 from hubtune.data.tokens import Encoder
+from hubtune.errors import ModelError
 from hubtune.evaluate.evaluation import evaluate
 from hubtune.models.classifier import Classes
 from hubtune.models.consumer import load_release
@@ -99,6 +100,8 @@ def test_an_adapter_s_release_loads_as_verify_loads_it(new_run, gpt2: Path, tmp_
 
     assert replay(model, found.probe.prompts).difference < 1e-4
     assert take_probe(model, tokenizer)[0].tokens == found.probe.prompts[0].tokens
+    with pytest.raises(ModelError, match="classifies texts and writes none"):
+        load_release(release, gpt2, "fp32", "org/tuned")
 
 
 def test_a_head_in_bf16_is_trained_in_fp32(new_run, llama: Path):
