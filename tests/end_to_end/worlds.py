@@ -39,8 +39,10 @@ _READING_POSTS = ("/paths-info/", "/api/validate-yaml")
 
 
 def untimed(evaluation: dict) -> dict:
-    """Returns an evaluation record without how long each measure took."""
-    return {**evaluation, "measures": [{**measure, "seconds": None} for measure in evaluation["measures"]]}
+    """Returns an evaluation record without what tells of time: how long each measure took, and the training's record."""
+    upstream = {**evaluation["upstream"], "training.json": None}
+    measures = [{**measure, "seconds": None} for measure in evaluation["measures"]]
+    return {**evaluation, "upstream": upstream, "measures": measures}
 
 
 @dataclass(frozen=True)
