@@ -7,9 +7,8 @@ from typing import Literal, TypeVar
 
 from hubtune.card.licensing.decision import LicenseDecision
 from hubtune.card.statements import check_statements
-from hubtune.config.data import DataConfig
 from hubtune.config.load import dump_config
-from hubtune.config.schema import BaseModelConfig, TuneConfig
+from hubtune.config.schema import BaseAdapterConfig, BaseModelConfig, Input, TuneConfig
 from hubtune.errors import CheckError, HubtuneError
 from hubtune.evaluate.bias.material import check_files
 from hubtune.hub.read import current_token
@@ -127,7 +126,7 @@ def check_run(
         run_folder: Where the run will be written.
     """
     checks = Checks()
-    entries: list[BaseModelConfig | DataConfig] = [config.base, *config.pinned_data]
+    entries = config.pinned
     with progress.task("Checking", len(entries) + 3) as task:
         if publish:
             _check_target(checks, config, config_file, progress, propose=propose)
@@ -157,7 +156,7 @@ def check_run(
             task.advance(note=str(entry.repo))
         size = sum(bytes_ for _, bytes_ in found)
         if len(found) == len(entries):
-            checks.resolution = Resolution.of(config, found[0][0], [pin for pin, _ in found[1:]], size)
+            checks.resolution = Resolution.of(config, [pin for pin, _ in found], size)
             base = found[0][0]
             checks.attempt(
                 "model", lambda: check_base(config, base), lambda _: f"the method {config.train.method!r} can train it"
@@ -201,10 +200,9 @@ def _check_target(checks: Checks, config: TuneConfig, config_file: Path, progres
     )
 
 
-def _check_input(
-    checks: Checks, entry: BaseModelConfig | DataConfig, lock: PinSet | None, progress: Progress
-) -> tuple[Pin, int] | None:
-    name = f"{'base' if isinstance(entry, BaseModelConfig) else 'data'} {entry.repo}"
+def _check_input(checks: Checks, entry: Input, lock: PinSet | None, progress: Progress) -> tuple[Pin, int] | None:
+    kinds = {BaseModelConfig: "base", BaseAdapterConfig: "adapter"}
+    name = f"{kinds.get(type(entry), 'data')} {entry.repo}"
     pinned = checks.attempt(
         name, lambda: resolve_pin(entry, lock, progress), lambda found: f"{found[0].requested} is {found[0].commit}"
     )

@@ -15,7 +15,6 @@ from hubtune.pipeline.extras import require_train
 from hubtune.pipeline.places import data_places
 from hubtune.pipeline.published import PublishedRelease, read_release
 from hubtune.pipeline.releases import FetchedRelease, fetch_release
-from hubtune.pipeline.trainable import no_classifier_yet
 from hubtune.records.evaluation import EvaluationRecord, Measure
 from hubtune.records.pins import Commit, PinSet
 from hubtune.records.progress import Progress
@@ -93,8 +92,6 @@ def measure_release(
     context = context_length(release.base_folder or release.folder, repo)
     places = data_places(plan.config, plan.pins, fetch)
     prepared = prepare(plan.config, plan.pins, places, tokenizer, progress, context=context)
-    if prepared.labels is not None:
-        raise no_classifier_yet("The rows have labels")
     if plan.untouched and published is not None:
         prepared.check(published.data)
     train, held_out = (prepared.train, prepared.held_out) if plan.own else ([], _all_rows(prepared, plan.config))
@@ -110,6 +107,7 @@ def measure_release(
         progress,
         adapter=release.artifact == "adapter",
         data=prepared.record({}) if plan.own else None,
+        labels=None if prepared.labels is None else (prepared.labels.names, prepared.labels.several),
     )
     measures = record.measures if plan.own else [_on_given(measure) for measure in record.measures]
     return ReleaseEvaluationRecord(

@@ -34,6 +34,7 @@ def train(
     progress: Progress,
     *,
     classes: Classes | None = None,
+    adapter: tuple[Pin, Path] | None = None,
     held_out: Sequence[Example] = (),
     resume: bool = False,
 ) -> TrainingRecord:
@@ -48,6 +49,7 @@ def train(
         examples: The rows to train on.
         progress: Told of each step.
         classes: What a classifier tells apart; None for a model that writes text.
+        adapter: The adapter that is trained further, and its snapshot; None for a new one.
         held_out: The rows to measure while training goes on.
         resume: Whether to go on from the newest complete checkpoint, where there is one; else all are removed.
 
@@ -78,7 +80,7 @@ def train(
         checkpoints.clear()
     precision = choose_precision(settings.precision)
     set_seed(settings.seed)
-    subject = make_trainable(settings, base_folder, base_pin, precision, classes)
+    subject = make_trainable(settings, base_folder, base_pin, precision, classes, adapter)
     model = subject.model
     check_vocabulary(model, tokenizer, base_pin.repo)
     beside = {}
