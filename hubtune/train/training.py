@@ -19,6 +19,7 @@ from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord
 from hubtune.train.checkpoints import Checkpoints
 from hubtune.train.methods.method import make_trainable
+from hubtune.train.out_of_memory import memory_errors
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -60,6 +61,7 @@ def train(
         ModelError: The base model cannot be loaded.
         TrainingError: The layers do not exist, or the run diverged.
         InterruptedTrainingError: The user stopped it; a checkpoint was made.
+        MemoryNeededError: The memory did not do.
         DiskFullError: There is no room for the adapter.
     """
     from transformers import set_seed
@@ -104,7 +106,12 @@ def train(
     started, clock = datetime.now(UTC), time.monotonic()
     saver = Saver(run, checkpoints, settings.checkpoint_steps)
     try:
-        with progress.task("Training", order.steps) as task, fast_adapters(model), saver.stopping():
+        with (
+            progress.task("Training", order.steps) as task,
+            fast_adapters(model),
+            saver.stopping(),
+            memory_errors(settings, base_folder, model.dtype),
+        ):
             loss = choose_loss(model, batcher, examples, progress)
             measuring = HeldOutLoss(
                 run,
