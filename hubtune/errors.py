@@ -185,6 +185,12 @@ class TrainingError(HubtuneError):
     exit_code = 32
 
 
+class MemoryNeededError(TrainingError):
+    """The memory of this machine does not do for a training."""
+
+    exit_code = 36
+
+
 class InterruptedTrainingError(TrainingError):
     """The user stopped a training, which can go on from a checkpoint."""
 

@@ -5,7 +5,6 @@ Such a field is refused with that reason, which differs from a misspelt key.
 
 FUTURE_KEYS = frozenset(
     {
-        "base.adapter",
         "base.tokenizer",
         "publish.policy",
     }

@@ -136,6 +136,9 @@ def training_digest(config: TuneConfig) -> str:
         # Licences are the card's matter.
         del entry["license"]
     del values["rows"]["workers"]
+    if values["base"]["adapter"] is None:
+        # Runs of versions that knew none are the same runs.
+        del values["base"]["adapter"]
     held_out = config.evaluate.model_dump(include={"holdout", "seed", "max_items"})
     planted = {"canaries": config.evaluate.canaries} if config.evaluate.canaries else {}
     return _digest({**values, "held_out": held_out, **planted})

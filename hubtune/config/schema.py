@@ -29,11 +29,24 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class BaseModelConfig(_Section):
-    """The base model to fine-tune."""
+class BaseAdapterConfig(_Section):
+    """A published LoRA adapter that is trained further."""
 
     repo: RepoId
     revision: Revision = "main"
+
+
+class BaseModelConfig(_Section):
+    """The base model to fine-tune.
+
+    Attributes:
+        adapter: An adapter for it to go on from; None to begin with a new one. The release holds the further trained
+            adapter, which needs the base alone.
+    """
+
+    repo: RepoId
+    revision: Revision = "main"
+    adapter: BaseAdapterConfig | None = None
 
 
 class LoraConfig(_Section):
@@ -275,6 +288,12 @@ class TuneConfig(_Section):
             raise ValueError(f"publish.counterpart is for an adapter, and the method {self.train.method!r} makes none")
         return self
 
+    @model_validator(mode="after")
+    def _an_adapter_s_method(self) -> Self:
+        if self.base.adapter is not None and self.train.whole:
+            raise ValueError(f"base.adapter is trained further, and the method {self.train.method!r} trains no adapter")
+        return self
+
     @model_validator(mode="before")
     @classmethod
     def _template_for_all(cls, given: object) -> object:
@@ -300,6 +319,12 @@ class TuneConfig(_Section):
         return self
 
     @property
+    def pinned(self) -> "list[Input]":
+        """The inputs that are repositories, and so have a pin each, in this order."""
+        adapter = [] if self.base.adapter is None else [self.base.adapter]
+        return [self.base, *adapter, *self.pinned_data]
+
+    @property
     def pinned_data(self) -> list[DataConfig]:
         """The data sets that are repositories, and so have a pin each, in this order."""
         return [entry for entry in self.data if entry.repo is not None]
@@ -308,6 +333,10 @@ class TuneConfig(_Section):
     def chat_template(self) -> str | None:
         """The chat template that the config gives in place of the tokenizer's."""
         return next((entry.chat_template for entry in self.data if entry.chat_template is not None), None)
+
+
+Input = BaseModelConfig | BaseAdapterConfig | DataConfig
+"""An entry of the config that names a repository."""
 
 
 def _section(values: object, name: str) -> dict[str, object]:

@@ -10,9 +10,10 @@ from hubtune.data.tokens import Example
 from hubtune.evaluate.measured import Models, measure_models
 from hubtune.evaluate.registry import find_metrics
 from hubtune.evaluate.sides import adapter_sides
-from hubtune.models.consumer import load_release_model
+from hubtune.models.classifier import Classes
+from hubtune.models.consumer import load_release, load_release_model
 from hubtune.models.generation import safe_generation_config
-from hubtune.models.load import context_length, load_base
+from hubtune.models.load import context_length, load_base, pad_id
 from hubtune.records.data import DataRecord
 from hubtune.records.evaluation import EvaluationRecord
 from hubtune.records.progress import Progress
@@ -36,8 +37,9 @@ def evaluate_release(
     *,
     adapter: bool,
     data: DataRecord | None,
+    labels: tuple[Sequence[str], bool] | None = None,
 ) -> EvaluationRecord:
-    """Measures a release, against its base where there is one.
+    """Measures a release, against its base where there is one that can do the same: a classifier's lacks a head.
 
     Args:
         name: The release's repository, for messages.
@@ -51,27 +53,36 @@ def evaluate_release(
         progress: Told of each step.
         adapter: Whether it is an adapter, and not a whole model.
         data: What is recorded of the data; None where it is not that of the release's training.
+        labels: Of a classifier, the names of its classes and whether a text may be of several.
 
     Raises:
         ConfigError: A metric that the config asks for is not installed.
         ModelError: The release or its base cannot be loaded.
     """
+    from transformers import GenerationConfig
+
     find_metrics(config.evaluate.metrics)
     with progress.task(f"Loading {name}", 1) as task:
-        model = load_release_model(folder, base_folder if adapter else None, precision, name, tokenizer)
+        classes, weights = None, base_folder if adapter else None
+        if labels is not None:
+            model, _ = load_release(folder, weights, precision, name, labels)
+            classes = Classes(tuple(labels[0]), labels[1], pad_id(tokenizer))
+        else:
+            model = load_release_model(folder, weights, precision, name, tokenizer)
         sides: Sides = {"tuned": lambda: nullcontext(model)}
-        if adapter:
+        if classes is None and adapter:
             sides = adapter_sides(model)
-        elif base_folder is not None:
+        elif classes is None and base_folder is not None:
             base = load_base(base_folder, f"the base model of {name}", precision)
             sides = {"base": lambda: nullcontext(base), **sides}
         task.advance()
-    weights = base_folder if adapter and base_folder is not None else folder
+    weights = weights or folder
     models = Models(
         sides=sides,
         tokenizer=tokenizer,
-        generation=safe_generation_config(weights, tokenizer, name),
+        generation=GenerationConfig() if classes else safe_generation_config(weights, tokenizer, name),
         context=context_length(weights, name),
         precision=precision,
+        classes=classes,
     )
     return measure_models(models, config, train, held_out, {}, progress, data)

@@ -176,8 +176,8 @@ def _load(folder: Path, name: str, dtype: "torch.dtype", **options: object) -> "
     return model
 
 
-def load_adapter(base: "PreTrainedModel", folder: Path) -> "PeftModel":
-    """Puts the adapter in `folder` on `base`, for use and not for training.
+def load_adapter(base: "PreTrainedModel", folder: Path, *, trainable: bool = False) -> "PeftModel":
+    """Puts the adapter in `folder` on `base`, for use unless it is to be trained further.
 
     Raises:
         ModelError: It cannot be loaded, or does not fit the base model.
@@ -186,7 +186,7 @@ def load_adapter(base: "PreTrainedModel", folder: Path) -> "PeftModel":
     from safetensors import SafetensorError
 
     try:
-        return PeftModel.from_pretrained(base, str(folder), local_files_only=True)
+        return PeftModel.from_pretrained(base, str(folder), is_trainable=trainable, local_files_only=True)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"The adapter in {folder} cannot be loaded: {first_line(error)}") from error
 

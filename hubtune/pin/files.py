@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from fnmatch import fnmatch
 
 from hubtune.errors import ModelError, NoSafetensorsError
-from hubtune.records.model_files import ADAPTER_CONFIG, CONFIG
+from hubtune.records.model_files import ADAPTER_CONFIG, ADAPTER_WEIGHTS, CONFIG
 
 
 def check_no_adapter(repo: str, commit: str, files: Iterable[str]) -> None:
@@ -19,6 +19,20 @@ def check_no_adapter(repo: str, commit: str, files: Iterable[str]) -> None:
             f"{repo} at {commit} is an adapter itself, and no base model.",
             hint="Name the model that it was trained on as `base.repo`; to train the adapter further, name it as "
             "`base.adapter.repo`.",
+        )
+
+
+def check_adapter(repo: str, commit: str, files: Iterable[str]) -> None:
+    """Refuses what is no adapter in the safetensors format where one is to be trained further.
+
+    Raises:
+        ModelError: It is none.
+    """
+    missing = sorted({ADAPTER_CONFIG, ADAPTER_WEIGHTS} - set(files))
+    if missing:
+        raise ModelError(
+            f"{repo} at {commit} is no adapter that can be trained further: it has no {missing[0]}.",
+            hint="Name an adapter in the safetensors format as `base.adapter.repo`, or leave `base.adapter` out.",
         )
 
 

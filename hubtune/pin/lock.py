@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from hubtune.config.data import DataConfig
-from hubtune.config.schema import BaseModelConfig, TuneConfig
+from hubtune.config.schema import BaseAdapterConfig, BaseModelConfig, Input, TuneConfig
 from hubtune.errors import LockError, RecordError
 from hubtune.records.base import write_atomic
 from hubtune.records.pins import Pin, PinSet
@@ -37,11 +36,15 @@ def write_lock(path: Path, pins: PinSet) -> None:
         write_atomic(path, text)
 
 
-def locked_pin(lock: PinSet | None, entry: BaseModelConfig | DataConfig) -> Pin | None:
+def locked_pin(lock: PinSet | None, entry: Input) -> Pin | None:
     """Returns the lock's pin for an entry of the config: the same repository, type and requested revision."""
     if lock is None:
         return None
-    candidates = [lock.base] if isinstance(entry, BaseModelConfig) else lock.data
+    candidates = lock.data
+    if isinstance(entry, BaseModelConfig):
+        candidates = [lock.base]
+    elif isinstance(entry, BaseAdapterConfig):
+        candidates = [] if lock.adapter is None else [lock.adapter]
     wanted = _wanted(entry)
     return next((pin for pin in candidates if (pin.repo.lower(), pin.requested) == wanted), None)
 
@@ -54,7 +57,7 @@ def require_lock(lock: PinSet | None, config: TuneConfig, path: Path) -> None:
     """
     if lock is None:
         raise LockError(f"--locked was asked for, and there is no {path}.", hint="Write it: hubtune pin")
-    entries: list[BaseModelConfig | DataConfig] = [config.base, *config.pinned_data]
+    entries = config.pinned
     missing = [f"{entry.repo} at {entry.revision}: not in the lock" for entry in entries if not locked_pin(lock, entry)]
     wanted = {_wanted(entry) for entry in entries}
     extra = [
@@ -70,6 +73,6 @@ def require_lock(lock: PinSet | None, config: TuneConfig, path: Path) -> None:
         )
 
 
-def _wanted(entry: BaseModelConfig | DataConfig) -> tuple[str, str]:
+def _wanted(entry: Input) -> tuple[str, str]:
     assert entry.repo is not None, "a local file is not pinned"
     return entry.repo.lower(), entry.revision

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from hubtune.config.data import DataConfig
-from hubtune.config.schema import BaseModelConfig, TuneConfig
+from hubtune.config.schema import BaseAdapterConfig, BaseModelConfig, Input, TuneConfig
 from hubtune.hub.read import check_access, resolve
 from hubtune.hub.snapshot import download_size, fetch
-from hubtune.pin.files import check_no_adapter, check_safetensors
+from hubtune.pin.files import check_adapter, check_no_adapter, check_safetensors
 from hubtune.pin.lock import locked_pin
 from hubtune.records.pins import Pin, PinSet, RepoType
 from hubtune.records.progress import Progress, Task
@@ -27,11 +27,14 @@ class Resolution:
     streamed: tuple[Pin, ...] = ()
 
     @classmethod
-    def of(cls, config: TuneConfig, base: Pin, data: Sequence[Pin], size: int) -> "Resolution":
-        """Returns the resolution of a config's inputs, the pins of data sets in their order."""
+    def of(cls, config: TuneConfig, pins: Sequence[Pin], size: int) -> "Resolution":
+        """Returns the resolution of a config's inputs, whose pins come in their order."""
+        base, *others = pins
+        adapter = None if config.base.adapter is None else others[0]
+        data = others if adapter is None else others[1:]
         # A data set that is streamed in one place and not in another is fetched.
         whole = [pin for entry, pin in zip(config.pinned_data, data, strict=True) if not entry.streaming]
-        return cls(PinSet(base=base, data=list(data)), size, tuple(pin for pin in data if pin not in whole))
+        return cls(PinSet(base=base, data=data, adapter=adapter), size, tuple(pin for pin in data if pin not in whole))
 
 
 def resolve_pins(config: TuneConfig, lock: PinSet | None, progress: Progress) -> Resolution:
@@ -41,13 +44,8 @@ def resolve_pins(config: TuneConfig, lock: PinSet | None, progress: Progress) ->
         HubError: An input does not exist or cannot be read.
         NoSafetensorsError: The base model has no weights in the safetensors format.
     """
-    base, size = resolve_pin(config.base, lock, progress)
-    data = []
-    for entry in config.pinned_data:
-        pin, more = resolve_pin(entry, lock, progress)
-        data.append(pin)
-        size += more
-    return Resolution.of(config, base, data, size)
+    found = [resolve_pin(entry, lock, progress) for entry in config.pinned]
+    return Resolution.of(config, [pin for pin, _ in found], sum(size for _, size in found))
 
 
 def fetch_snapshots(resolution: Resolution, progress: Progress) -> None:
@@ -67,16 +65,18 @@ def _tell(task: Task, name: str, count: int) -> None:
     task.advance(count, note=name)
 
 
-def resolve_pin(entry: BaseModelConfig | DataConfig, lock: PinSet | None, progress: Progress) -> tuple[Pin, int]:
+def resolve_pin(entry: Input, lock: PinSet | None, progress: Progress) -> tuple[Pin, int]:
     """Returns the pin of one input, and how many bytes it takes at most to fetch it; see `resolve_pins`."""
-    repo_type: RepoType = "model" if isinstance(entry, BaseModelConfig) else "dataset"
+    repo_type: RepoType = "dataset" if isinstance(entry, DataConfig) else "model"
     assert entry.repo is not None, "a local file is not pinned"
     repo = entry.repo
     locked = locked_pin(lock, entry)
     found = resolve(repo, repo_type, locked.commit if locked else entry.revision)
     if found.gated:
         check_access(repo, repo_type)
-    if repo_type == "model":
+    if isinstance(entry, BaseAdapterConfig):
+        check_adapter(repo, found.commit, found.files)
+    if isinstance(entry, BaseModelConfig):
         check_no_adapter(repo, found.commit, found.files)
         check_safetensors(repo, found.commit, found.files)
     if locked is None and lock is not None:

@@ -7,16 +7,15 @@ from typing import Literal, TypeVar
 
 from hubtune.card.licensing.decision import LicenseDecision
 from hubtune.card.statements import check_statements
-from hubtune.config.data import DataConfig
 from hubtune.config.load import dump_config
-from hubtune.config.schema import BaseModelConfig, TuneConfig
-from hubtune.errors import CheckError, HubtuneError
+from hubtune.config.schema import BaseAdapterConfig, BaseModelConfig, Input, TuneConfig
+from hubtune.errors import CheckError, HubtuneError, MemoryNeededError
 from hubtune.evaluate.bias.material import check_files
 from hubtune.hub.read import current_token
 from hubtune.hub.snapshot import cache_folder
 from hubtune.pin.lock import lock_file, read_lock, require_lock
 from hubtune.pin.pinning import Resolution, resolve_pin
-from hubtune.pipeline.checking_base import check_base
+from hubtune.pipeline.checking_base import check_base, check_memory
 from hubtune.pipeline.licensing import decide_release, fetch_licenses, require_allowed
 from hubtune.pipeline.trainable import check_data
 from hubtune.publish.preflight import check_target, refuse_canaries
@@ -91,12 +90,16 @@ class Checks:
         try:
             result = work()
         except HubtuneError as error:
-            self.failures.append(error)
-            lines = [error.message, *error.details, *([error.hint] if error.hint else [])]
-            self.findings.append(Finding(check=check, status="error", detail=" ".join(lines)))
+            self.fail(check, error)
             return None
         self.findings.append(Finding(check=check, status="ok", detail=detail(result)))
         return result
+
+    def fail(self, check: str, error: HubtuneError) -> None:
+        """Notes a fault."""
+        self.failures.append(error)
+        lines = [error.message, *error.details, *([error.hint] if error.hint else [])]
+        self.findings.append(Finding(check=check, status="error", detail=" ".join(lines)))
 
     def warn(self, check: str, detail: str) -> None:
         """Notes something to look at."""
@@ -127,7 +130,7 @@ def check_run(
         run_folder: Where the run will be written.
     """
     checks = Checks()
-    entries: list[BaseModelConfig | DataConfig] = [config.base, *config.pinned_data]
+    entries = config.pinned
     with progress.task("Checking", len(entries) + 3) as task:
         if publish:
             _check_target(checks, config, config_file, progress, propose=propose)
@@ -157,11 +160,9 @@ def check_run(
             task.advance(note=str(entry.repo))
         size = sum(bytes_ for _, bytes_ in found)
         if len(found) == len(entries):
-            checks.resolution = Resolution.of(config, found[0][0], [pin for pin, _ in found[1:]], size)
+            checks.resolution = Resolution.of(config, [pin for pin, _ in found], size)
             base = found[0][0]
-            checks.attempt(
-                "model", lambda: check_base(config, base), lambda _: f"the method {config.train.method!r} can train it"
-            )
+            _check_model(checks, config, base)
             _check_licenses(checks, config, checks.resolution.pins, publish=publish)
         task.advance(note="licence")
         checks.attempt(
@@ -201,16 +202,30 @@ def _check_target(checks: Checks, config: TuneConfig, config_file: Path, progres
     )
 
 
-def _check_input(
-    checks: Checks, entry: BaseModelConfig | DataConfig, lock: PinSet | None, progress: Progress
-) -> tuple[Pin, int] | None:
-    name = f"{'base' if isinstance(entry, BaseModelConfig) else 'data'} {entry.repo}"
+def _check_input(checks: Checks, entry: Input, lock: PinSet | None, progress: Progress) -> tuple[Pin, int] | None:
+    kinds = {BaseModelConfig: "base", BaseAdapterConfig: "adapter"}
+    name = f"{kinds.get(type(entry), 'data')} {entry.repo}"
     pinned = checks.attempt(
         name, lambda: resolve_pin(entry, lock, progress), lambda found: f"{found[0].requested} is {found[0].commit}"
     )
     if pinned is not None and not pinned[0].license:
         checks.warn(name, "its card states no licence; the release's card will say so")
     return pinned
+
+
+def _check_model(checks: Checks, config: TuneConfig, base: Pin) -> None:
+    method = config.train.method
+    facts = checks.attempt("model", lambda: check_base(config, base), lambda _: f"the method {method!r} can train it")
+    if facts is None:
+        return
+    try:
+        found = check_memory(config, facts)
+    except MemoryNeededError as error:
+        checks.fail("memory", error)
+        return
+    if found is not None:
+        said, near = found
+        checks.findings.append(Finding(check="memory", status="warning" if near else "ok", detail=said))
 
 
 def _check_licenses(checks: Checks, config: TuneConfig, pins: PinSet, *, publish: bool) -> None:

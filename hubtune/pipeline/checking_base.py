@@ -1,12 +1,40 @@
 """What can be known of the base model from a few small files at its commit, before its weights are fetched."""
 
 from hubtune.config.schema import TuneConfig
-from hubtune.errors import ModelError
+from hubtune.errors import MemoryNeededError, ModelError
 from hubtune.hub.contents import read_files
 from hubtune.hub.read import resolve
 from hubtune.models.base_facts import Facts, check_facts, check_shards, read_facts
+from hubtune.models.machine import machine_memory
+from hubtune.models.memory import estimate, judge, shape_of
 from hubtune.records.model_files import CONFIG, WEIGHTS_INDEX
 from hubtune.records.pins import Pin
+
+
+def check_memory(config: TuneConfig, facts: Facts) -> tuple[str, bool] | None:
+    """Compares what the training is estimated to take with what this machine has.
+
+    Returns:
+        What was found, and whether it may be too much; None where it cannot be estimated.
+
+    Raises:
+        MemoryNeededError: It is far too much.
+    """
+    shape, memory, train = shape_of(facts), machine_memory(), config.train
+    if shape is None or memory is None:
+        return None
+    # bf16 where the hardware has it: that of a GPU does.
+    width = 4 if train.precision == "fp32" or (train.precision == "auto" and memory.device == "cpu") else 2
+    stated = facts.get("max_position_embeddings")
+    length = min(train.max_length, stated) if isinstance(stated, int) and stated > 0 else train.max_length
+    found = estimate(shape, train, device=memory.device, width=width, length=length)
+    said = (
+        f"{found} for {train.batch_size} rows of {length} tokens at once; {memory.name} has {memory.total / 1e9:.1f} GB"
+    )
+    verdict = judge(found, memory.total)
+    if verdict == "over":
+        raise MemoryNeededError(f"Training by the method {train.method!r} takes {said}.", hint=found.advice(train))
+    return said if verdict == "ok" else f"{said}. If it does not fit: {found.advice(train)}", verdict == "near"
 
 
 def check_base(config: TuneConfig, pin: Pin) -> Facts:

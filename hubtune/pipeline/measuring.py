@@ -92,11 +92,6 @@ def measure_release(
     context = context_length(release.base_folder or release.folder, repo)
     places = data_places(plan.config, plan.pins, fetch)
     prepared = prepare(plan.config, plan.pins, places, tokenizer, progress, context=context)
-    if prepared.labels is not None:
-        raise ConfigError(
-            f"The rows are to be classified, and {repo} is measured as a model that writes text.",
-            hint="`hubtune evaluate RUN` measures a classifier in its run directory.",
-        )
     if plan.untouched and published is not None:
         prepared.check(published.data)
     train, held_out = (prepared.train, prepared.held_out) if plan.own else ([], _all_rows(prepared, plan.config))
@@ -112,6 +107,7 @@ def measure_release(
         progress,
         adapter=release.artifact == "adapter",
         data=prepared.record({}) if plan.own else None,
+        labels=None if prepared.labels is None else (prepared.labels.names, prepared.labels.several),
     )
     measures = record.measures if plan.own else [_on_given(measure) for measure in record.measures]
     return ReleaseEvaluationRecord(

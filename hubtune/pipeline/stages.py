@@ -104,6 +104,7 @@ def run_train(
         with_canaries(prepared.train, prepared.planted.rows),
         progress,
         classes=classes_of(run.read(DataRecord), tokenizer),
+        adapter=None if pins.adapter is None else (pins.adapter, cached(pins.adapter)),
         held_out=prepared.held_out,
         resume=resume,
     )

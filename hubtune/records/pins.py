@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import StringConstraints
+from pydantic import SerializerFunctionWrapHandler, StringConstraints, model_serializer
 
 from hubtune.records.base import Record
 
@@ -37,11 +37,21 @@ def stated_licenses(license: str | list[str] | None) -> list[str]:
 
 
 class PinSet(Record):
-    """Every input of a run that is a repository; the tokenizer is the base model's, from the same commit."""
+    """Every input of a run that is a repository; the tokenizer is the base model's, from the same commit.
+
+    Attributes:
+        adapter: The adapter that was trained further; absent from the file where a new one was trained.
+    """
 
     base: Pin
     data: list[Pin]
+    adapter: Pin | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_none(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        values: dict[str, object] = write(self)
+        return {key: value for key, value in values.items() if key != "adapter" or value is not None}
 
     def all(self) -> list[Pin]:
         """Returns the pins, the base model's first."""
-        return [self.base, *self.data]
+        return [self.base, *([] if self.adapter is None else [self.adapter]), *self.data]

@@ -19,6 +19,7 @@ from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord
 from hubtune.train.checkpoints import Checkpoints
 from hubtune.train.methods.method import make_trainable
+from hubtune.train.out_of_memory import memory_errors
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -34,6 +35,7 @@ def train(
     progress: Progress,
     *,
     classes: Classes | None = None,
+    adapter: tuple[Pin, Path] | None = None,
     held_out: Sequence[Example] = (),
     resume: bool = False,
 ) -> TrainingRecord:
@@ -48,6 +50,7 @@ def train(
         examples: The rows to train on.
         progress: Told of each step.
         classes: What a classifier tells apart; None for a model that writes text.
+        adapter: The adapter that is trained further, and its snapshot; None for a new one.
         held_out: The rows to measure while training goes on.
         resume: Whether to go on from the newest complete checkpoint, where there is one; else all are removed.
 
@@ -58,6 +61,7 @@ def train(
         ModelError: The base model cannot be loaded.
         TrainingError: The layers do not exist, or the run diverged.
         InterruptedTrainingError: The user stopped it; a checkpoint was made.
+        MemoryNeededError: The memory did not do.
         DiskFullError: There is no room for the adapter.
     """
     from transformers import set_seed
@@ -78,7 +82,7 @@ def train(
         checkpoints.clear()
     precision = choose_precision(settings.precision)
     set_seed(settings.seed)
-    subject = make_trainable(settings, base_folder, base_pin, precision, classes)
+    subject = make_trainable(settings, base_folder, base_pin, precision, classes, adapter)
     model = subject.model
     check_vocabulary(model, tokenizer, base_pin.repo)
     beside = {}
@@ -102,7 +106,12 @@ def train(
     started, clock = datetime.now(UTC), time.monotonic()
     saver = Saver(run, checkpoints, settings.checkpoint_steps)
     try:
-        with progress.task("Training", order.steps) as task, fast_adapters(model), saver.stopping():
+        with (
+            progress.task("Training", order.steps) as task,
+            fast_adapters(model),
+            saver.stopping(),
+            memory_errors(settings, base_folder, model.dtype),
+        ):
             loss = choose_loss(model, batcher, examples, progress)
             measuring = HeldOutLoss(
                 run,

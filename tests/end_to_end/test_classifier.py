@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hubtune.config.load import parse_config
+from hubtune.pipeline.measuring import measure_release
 from hubtune.pipeline.run import RunOptions, run_job
 from hubtune.pipeline.verifying.verify import verify_release
 from tests.end_to_end.test_formats import ROWS, upload
@@ -51,3 +52,5 @@ def test_a_classifier_is_released_loaded_by_its_card_s_program_and_verified(
     found = verify_release(outcome.release.repo, outcome.release.tag, Listener())
     assert {claim.name: claim.status for claim in found.claims if claim.status == "contradicted"} == {}
     assert {claim.name for claim in found.claims if claim.status == "confirmed"} >= {"model", "probe"}
+    again = measure_release(outcome.release.repo, outcome.release.tag, Listener())
+    assert again.measure("accuracy").tuned == outcome.inputs.evaluation.measure("accuracy").tuned

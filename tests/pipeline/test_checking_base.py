@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hubtune.config.load import load_config
+from hubtune.errors import MemoryNeededError
 from hubtune.pipeline.check import Checks, check_run
 
 CONFIG = "base: {repo: org/base}\ndata: [{repo: org/data, text: a}]\n"
@@ -52,3 +53,24 @@ def test_an_adapter_in_the_place_of_a_base_is_refused_with_where_to_name_it(chec
     status, detail = _said(check({"adapter_config.json": {}}), "base org/base")
 
     assert (status, "is an adapter itself" in detail, "`base.adapter.repo`" in detail) == ("error", True, True)
+
+
+SIZES = {**LLAMA, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 256}
+
+
+def test_the_memory_of_a_small_model_is_told_and_fits(check):
+    status, detail = _said(check({"config.json": SIZES}), "memory")
+
+    assert status == "ok"
+    assert detail.startswith("about ")
+    assert "for 8 rows of 512 tokens at once; " in detail
+
+
+def test_a_model_that_cannot_fit_is_refused_before_it_is_fetched_with_what_to_do(check):
+    huge = {**SIZES, "hidden_size": 65_536, "num_hidden_layers": 500, "intermediate_size": 262_144}
+
+    checks = check({"config.json": huge}, "train: {method: full}\n")
+
+    status, detail = _said(checks, "memory")
+    assert (status, "`train.method: lora`" in detail) == ("error", True)
+    assert any(isinstance(failure, MemoryNeededError) for failure in checks.failures)

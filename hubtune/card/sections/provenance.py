@@ -60,6 +60,8 @@ def provenance(inputs: CardInputs) -> Provenance:
     pins: list[PinRow] = []
     for pin in inputs.pins.all():
         kind = "Base model" if pin.type == "model" else "Data set"
+        if pin == inputs.pins.adapter:
+            kind = "Adapter trained further"
         row = PinRow(kind, pin.repo, pin.requested, pin.commit, stated_licenses(pin.license))
         if row not in pins:
             pins.append(row)

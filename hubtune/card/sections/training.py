@@ -203,6 +203,7 @@ def training_procedure(inputs: CardInputs) -> TrainingProcedure:
         method=method_name(training.method),
         settings=[
             *([] if training.whole else _adapter_settings(train.lora)),
+            *_continued(inputs),
             Setting("Learning rate", plain(training.learning_rate)),
             Setting("Epochs", plain(training.epochs)),
             Setting("Batch size", thousands(training.batch_size)),
@@ -247,6 +248,11 @@ def training_procedure(inputs: CardInputs) -> TrainingProcedure:
         findings=training.findings,
         best_step=training.best_step,
     )
+
+
+def _continued(inputs: CardInputs) -> list[Setting]:
+    pin = inputs.pins.adapter
+    return [] if pin is None else [Setting("Trained further from", f"{pin.repo} at commit {pin.commit}")]
 
 
 def _adapter_settings(lora: LoraConfig) -> list[Setting]:

@@ -39,6 +39,11 @@ def check_base(subject: Subject) -> str:
     return f"{pin.repo} is there at {pin.commit}, with safetensors{_gated(found)}"
 
 
+def check_earlier(pin: Pin) -> str:
+    """Checks that the adapter that was trained further is there at its commit."""
+    return f"{pin.repo} is there at {pin.commit}{_gated(_pinned(pin, 'model'))}"
+
+
 def check_data(pin: Pin) -> str:
     """Checks that a data set is there at its commit."""
     found = _pinned(pin, "dataset")

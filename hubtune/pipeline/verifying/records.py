@@ -107,6 +107,9 @@ def _of_one_run(documents: Documents, manifest: Manifest) -> Iterator[str]:
         yield "the training was done in another environment than the manifest says"
     if config.base.repo != pins.base.repo or [entry.repo for entry in config.data] != [pin.repo for pin in pins.data]:
         yield "the config names other inputs than the pins"
+    named = None if config.base.adapter is None else config.base.adapter.repo
+    if named != (None if pins.adapter is None else pins.adapter.repo):
+        yield "the config names another adapter to train further than the pins"
     if [(source.repo, source.commit) for source in data.sources] != [(pin.repo, pin.commit) for pin in pins.data]:
         yield f"{PLACES[DataRecord]} tells of other data sets than the pins"
     if documents.need(EvaluationRecord).precision != training.precision:

@@ -9,7 +9,7 @@ from hubtune.errors import ConfigError, HubtuneError
 from hubtune.pipeline.verifying.card import check_card
 from hubtune.pipeline.verifying.evaluation import check_evaluation
 from hubtune.pipeline.verifying.files import check_files
-from hubtune.pipeline.verifying.inputs import check_base, check_data, pins_of
+from hubtune.pipeline.verifying.inputs import check_base, check_data, check_earlier, pins_of
 from hubtune.pipeline.verifying.licences import check_licences
 from hubtune.pipeline.verifying.model import check_model
 from hubtune.pipeline.verifying.outcome import judged
@@ -56,12 +56,22 @@ def verify_release(
             judged("licences", lambda: check_licences(subject)),
             judged("card", lambda: check_card(subject)),
             judged("base", lambda: check_base(subject)),
+            *_earlier(subject),
             *_data(subject),
             *check_model(subject, progress),
             judged("evaluation", lambda: check_evaluation(subject, progress, Path(scratch, "run"), wanted=evaluate)),
             judged("origin", lambda: check_origin(subject, announced)),
         ]
     return VerificationRecord(repo=repo, requested=revision, commit=subject.commit, hubtune=__version__, claims=claims)
+
+
+def _earlier(subject: Subject) -> list[Claim]:
+    try:
+        pin = pins_of(subject).adapter
+    except HubtuneError:
+        # The claim about the base says why.
+        return []
+    return [] if pin is None else [judged(f"adapter:{pin.repo}", lambda: check_earlier(pin))]
 
 
 def _data(subject: Subject) -> list[Claim]:

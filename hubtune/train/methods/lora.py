@@ -1,11 +1,15 @@
 """LoRA (Hu et al., 2021): puts adapters on the layers of a base model that fit its architecture."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.config.schema import LoraConfig
 from hubtune.errors import TrainingError
+from hubtune.models.base_facts import Facts, read_facts
 from hubtune.models.classifier import HEADS, classifies
+from hubtune.models.load import load_adapter
+from hubtune.records.model_files import ADAPTER_CONFIG
 from hubtune.records.pins import Pin
 
 if TYPE_CHECKING:
@@ -49,6 +53,55 @@ def add_lora(base: "PreTrainedModel", config: LoraConfig, pin: Pin, head: Sequen
         fan_in_fan_out=fused,
     )
     model = peft.get_peft_model(base, lora, autocast_adapter_dtype=True)
+    return _made(model, base, pin)
+
+
+def continue_lora(base: "PreTrainedModel", config: LoraConfig, pin: Pin, folder: Path, name: str) -> "PeftModel":
+    """Returns `base` with a published adapter whose weights, in fp32, are trained further.
+
+    Args:
+        base: The base model.
+        config: The settings of the config, which have to be the adapter's.
+        pin: The base's pin.
+        folder: The adapter's snapshot.
+        name: The adapter's repository, for messages.
+
+    Raises:
+        TrainingError: The adapter is of another kind, of other settings, or for another base.
+        ModelError: It cannot be loaded, or does not fit the base model.
+    """
+    _check_adapter(read_facts((folder / ADAPTER_CONFIG).read_bytes(), name), config, pin, name)
+    return _made(load_adapter(base, folder, trainable=True), base, pin)
+
+
+def _check_adapter(stated: Facts, config: LoraConfig, pin: Pin, name: str) -> None:
+    if stated.get("peft_type") != "LORA" or not isinstance(stated.get("target_modules"), list):
+        raise TrainingError(
+            f"{name} is no LoRA adapter for layers that are listed by name; others are not trained further.",
+            hint="Leave `base.adapter` out to train a new one.",
+        )
+    wanted = {"r": config.r, "lora_alpha": config.alpha, "use_rslora": config.rslora}
+    keys = {"r": "r", "lora_alpha": "alpha", "use_rslora": "rslora"}
+    odd = [key for key, value in wanted.items() if stated.get(key, False) != value]
+    if odd:
+        raise TrainingError(
+            f"{name} has {keys[odd[0]]} {stated.get(odd[0])}, and train.lora.{keys[odd[0]]} is {wanted[odd[0]]}; an "
+            "adapter keeps its shape.",
+            hint="Set " + ", ".join(f"`train.lora.{keys[key]}: {stated.get(key)}`" for key in odd) + ".",
+        )
+    base, revision = stated.get("base_model_name_or_path"), stated.get("revision")
+    if base != pin.repo or revision not in (None, pin.commit):
+        raise TrainingError(
+            f"{name} was trained on {base}{f' at {revision}' if revision else ''}, and the base here is {pin.repo} at "
+            f"{pin.commit}; an adapter fits the weights that it was trained on.",
+            hint="Name that base as `base.repo`, and its commit as `base.revision`.",
+        )
+
+
+def _made(model: "PeftModel", base: "PreTrainedModel", pin: Pin) -> "PeftModel":
+    """Names the base in the adapter's config, and has what is trained computed in fp32."""
+    import peft
+
     adapter = model.peft_config["default"]
     adapter.base_model_name_or_path = pin.repo
     adapter.revision = pin.commit

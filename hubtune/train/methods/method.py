@@ -16,7 +16,7 @@ from hubtune.records.pins import Pin
 from hubtune.records.progress import Progress
 from hubtune.records.rundir import RunDirectory
 from hubtune.train.adapter_files import save_adapter
-from hubtune.train.methods.lora import adapted_layers, add_lora
+from hubtune.train.methods.lora import adapted_layers, add_lora, continue_lora
 from hubtune.train.methods.whole import DEFAULT_BLOCKS, train_all, train_last_blocks, train_matching
 
 if TYPE_CHECKING:
@@ -94,7 +94,12 @@ class Trainable:
 
 
 def make_trainable(
-    settings: TrainConfig, base_folder: Path, pin: Pin, precision: str, classes: Classes | None = None
+    settings: TrainConfig,
+    base_folder: Path,
+    pin: Pin,
+    precision: str,
+    classes: Classes | None = None,
+    adapter: tuple[Pin, Path] | None = None,
 ) -> Trainable:
     """Loads the base model and makes it trainable by the config's method.
 
@@ -106,6 +111,7 @@ def make_trainable(
             frozen of it is published as it was stored, to the bit.
         classes: What it has to tell apart; None for a model that writes text. A head that the base lacks is made by
             torch's random numbers and trained by every method.
+        adapter: The adapter that is trained further, and its snapshot; None for a new one.
 
     Raises:
         ModelError: The base cannot be loaded, or its weights are no numbers.
@@ -114,7 +120,10 @@ def make_trainable(
     base, head = _load(settings, base_folder, pin.repo, precision, classes)
     check_finite(base, pin.repo)
     if not settings.whole:
-        model = add_lora(base, settings.lora, pin, head)
+        if adapter is None:
+            model = add_lora(base, settings.lora, pin, head)
+        else:
+            model = continue_lora(base, settings.lora, pin, adapter[1], adapter[0].repo)
         return Trainable(model, adapted_layers(model), whole=False, base_folder=base_folder, classes=classes)
     if settings.method == "full":
         layers = train_all(base)

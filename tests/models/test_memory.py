@@ -1,0 +1,102 @@
+"""The estimate counts what a model has, and what a step was seen to keep."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from hubtune.config.schema import LoraConfig, TrainConfig
+from hubtune.errors import MemoryNeededError
+from hubtune.models.memory import estimate, judge, shape_of
+from hubtune.train.fast_lora import fast_adapters
+from hubtune.train.methods.lora import add_lora
+from hubtune.train.out_of_memory import memory_errors
+from tests.architectures import make_model
+from tests.sample_runs import sample_pins
+
+KINDS = ("gpt2", "llama", "qwen2", "neox", "mistral")
+
+
+def _estimated(kind: str, **train: object):
+    model = make_model(kind)
+    shape = shape_of(model.config.to_dict())
+    settings = TrainConfig.model_validate({"batch_size": 4, **train})
+    return model, shape, settings, estimate(shape, settings, device="cpu", width=4, length=32)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_weights_are_counted_from_the_config(kind: str):
+    model, shape, _, found = _estimated(kind, method="full")
+
+    counted = sum(weight.numel() for weight in model.parameters())
+    assert shape.parameters == pytest.approx(counted, rel=0.03)
+    assert (found.weights, found.gradients, found.optimizer) == tuple(n * shape.parameters for n in (4, 4, 8))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_adapter_s_weights_are_counted_from_the_config(kind: str):
+    model, _, _, found = _estimated(kind, lora={"r": 4})
+
+    adapted = add_lora(model, LoraConfig(r=4), sample_pins().base)
+    trained = sum(weight.numel() for weight in adapted.parameters() if weight.requires_grad)
+    assert (found.gradients, found.optimizer) == (4 * trained, 8 * trained)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_activations_are_near_what_a_forward_keeps(kind: str, method: str):
+    model, _, settings, found = _estimated(kind, method=method)
+    if method == "lora":
+        model = add_lora(model, settings.lora, sample_pins().base)
+    own = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with fast_adapters(model), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        decoder = getattr(model, "get_base_model", lambda: model)()
+        hidden = getattr(decoder, decoder.base_model_prefix)(torch.zeros(4, 32, dtype=torch.long)).last_hidden_state
+
+    assert hidden.requires_grad
+    assert 0.75 < found.activations / sum(kept.values()) < 1.3
+
+
+def test_less_is_estimated_for_less_and_the_advice_names_what_takes_the_most():
+    _, _, settings, whole = _estimated("llama", method="full")
+    _, _, _, adapter = _estimated("llama", lora={"r": 2})
+    _, _, _, four = _estimated("llama", method="qlora", lora={"r": 2})
+    _, _, _, checkpointed = _estimated("llama", gradient_checkpointing=True)
+
+    assert whole.total > adapter.total > four.total
+    assert checkpointed.activations < adapter.activations
+    assert adapter.total == sum(vars(adapter).values())
+    assert "train.batch_size" in adapter.advice(settings)
+
+
+def test_a_config_without_sizes_gives_no_estimate():
+    assert shape_of({"model_type": "llama"}) is None
+
+
+@pytest.mark.parametrize(("sizes", "verdict"), [(0.1, "ok"), (0.95, "near"), (1.5, "over")])
+def test_an_estimate_is_judged_by_the_memory_that_there_is(sizes: float, verdict: str):
+    _, _, _, found = _estimated("llama")
+
+    assert judge(found, round(found.total / sizes)) == verdict
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("can't allocate memory")])
+def test_an_allocation_that_failed_says_what_to_lower(llama: Path, error: Exception):
+    expected = pytest.raises(MemoryNeededError, match=r"by the estimate it takes about .* \(weights ")
+    with expected as raised, memory_errors(TrainConfig(batch_size=64), llama, torch.float32):
+        raise error
+
+    assert "train.batch_size" in str(raised.value.hint)
+
+
+def test_other_errors_stay_what_they_are(llama: Path):
+    with pytest.raises(RuntimeError, match="shapes"), memory_errors(TrainConfig(), llama, torch.float32):
+        raise RuntimeError("shapes do not fit")
