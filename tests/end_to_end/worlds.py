@@ -39,7 +39,7 @@ _READING_POSTS = ("/paths-info/", "/api/validate-yaml")
 
 
 def untimed(evaluation: dict) -> dict:
-    """Returns an evaluation record without what tells of time: how long each measure took, and the training's record."""
+    """Returns an evaluation record without how long each measure took, nor the training's digest, which has times too."""
     upstream = {**evaluation["upstream"], "training.json": None}
     measures = [{**measure, "seconds": None} for measure in evaluation["measures"]]
     return {**evaluation, "upstream": upstream, "measures": measures}
