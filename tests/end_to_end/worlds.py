@@ -39,7 +39,7 @@ _READING_POSTS = ("/paths-info/", "/api/validate-yaml")
 
 
 def untimed(evaluation: dict) -> dict:
-    """Returns an evaluation record without how long each measure took, nor the training's digest, which has times too."""
+    """Returns an evaluation record without the times of measures, nor the digest of the training's record, which has times."""
     upstream = {**evaluation["upstream"], "training.json": None}
     measures = [{**measure, "seconds": None} for measure in evaluation["measures"]]
     return {**evaluation, "upstream": upstream, "measures": measures}
