@@ -39,7 +39,7 @@ _READING_POSTS = ("/paths-info/", "/api/validate-yaml")
 
 
 def untimed(evaluation: dict) -> dict:
-    """Returns an evaluation record without the times of measures, nor the digest of the training's record, which has times."""
+    """Returns an evaluation record without times: those of measures, and the digest of a record that has some."""
     upstream = {**evaluation["upstream"], "training.json": None}
     measures = [{**measure, "seconds": None} for measure in evaluation["measures"]]
     return {**evaluation, "upstream": upstream, "measures": measures}
