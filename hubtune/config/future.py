@@ -11,6 +11,5 @@ FUTURE_KEYS = frozenset(
 )
 
 FUTURE_VALUES: dict[str, frozenset[str]] = {
-    "train.batch_size": frozenset({"auto"}),
     "train.precision": frozenset({"fp16"}),
 }

@@ -4,6 +4,7 @@ Reasons for the defaults: LoRA on all linear layers with a rate about ten times 
 "LoRA Without Regret" (Schulman et al., 2025); alpha 32 is that report's constant scaling.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
@@ -23,6 +24,17 @@ def _check_visible(value: str) -> str:
 
 
 Statement = Annotated[str, Field(min_length=1, max_length=65_536), AfterValidator(_check_visible)]
+
+
+def _check_pattern(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"{value!r} is no regular expression: {error}") from None
+    return value
+
+
+Pattern = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_check_pattern)]
 
 
 class _Section(BaseModel):
@@ -53,7 +65,8 @@ class LoraConfig(_Section):
     """Low-rank adaptation (Hu et al., 2021).
 
     Attributes:
-        target_modules: Names of the layers that get an adapter, as their last parts, such as `q_proj`.
+        target_modules: Names of the layers that get an adapter, as their last parts, such as `q_proj`; or one regular
+            expression that their whole names have to match, such as `.*layers.1[0-9].self_attn.*`; or `all-linear`.
         rslora: Whether the update is scaled by alpha / sqrt(r) instead of alpha / r (Kalajdzievski, 2023), which keeps
             it as strong at high ranks.
         modules_to_save: Names of layers that are trained whole and published with the adapter, such as `lm_head`.
@@ -62,7 +75,7 @@ class LoraConfig(_Section):
     r: Annotated[int, Field(ge=1)] = 16
     alpha: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 32
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    target_modules: Annotated[list[str], Field(min_length=1)] | Literal["all-linear"] = "all-linear"
+    target_modules: Annotated[list[str], Field(min_length=1)] | Pattern = "all-linear"
     rslora: bool = False
     modules_to_save: list[str] = []
 
@@ -90,6 +103,9 @@ class TrainConfig(_Section):
     training stops after two measurements in a row that were no better than the best, and the best's weights are kept;
     the held-out rows have then chosen among models, so their measures flatter it, which the card says.
 
+    `batch_size: auto` is 8 with `fit_memory`, which takes the 8 rows of a step in as many micro-batches as the estimate
+    of the memory asks for; what is learnt does not hang on the machine.
+
     A run is saved every `checkpoint_steps` steps, else every five minutes, and the last `keep_checkpoints` are kept.
     A linear fall after a short warm-up is what LoRA's own experiments used, without weight decay; a `max_grad_norm` of
     1 is the Trainer's and leaves ordinary steps as they are.
@@ -113,6 +129,7 @@ class TrainConfig(_Section):
     max_grad_norm: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     logging_steps: Annotated[int, Field(ge=1)] | None = None
     batch_size: Annotated[int, Field(ge=1)] = 8
+    fit_memory: bool = False
     gradient_accumulation: Annotated[int, Field(ge=1)] = 1
     max_length: Annotated[int, Field(ge=8)] = 512
     packing: bool = True
@@ -123,6 +140,13 @@ class TrainConfig(_Section):
     keep_checkpoints: Annotated[int, Field(ge=1)] = 2
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
+
+    @model_validator(mode="before")
+    @classmethod
+    def _batches_that_fit(cls, values: object) -> object:
+        if isinstance(values, dict) and values.get("batch_size") == "auto":
+            return {**values, "batch_size": 8, "fit_memory": True}
+        return values
 
     @model_validator(mode="before")
     @classmethod

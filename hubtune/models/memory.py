@@ -10,6 +10,7 @@ from typing import Literal
 
 from hubtune.config.schema import TrainConfig
 from hubtune.models.base_facts import Facts
+from hubtune.models.machine import Memory
 
 _UNGATED = frozenset({"gpt2", "gpt_neox", "bert", "roberta", "opt", "bloom", "gptj", "gpt_neo", "phi", "starcoder2"})
 """Architectures whose MLP has two matrices; the others have a third, which gates."""
@@ -180,6 +181,21 @@ def estimate(shape: Shape, train: TrainConfig, *, device: str, width: int, lengt
         activations=tokens * (blocks + 4 * shape.hidden) * held,
         logits=_COPIES * 4 * rows * shape.vocabulary,
     )
+
+
+def fitting(shape: Shape, train: TrainConfig, memory: Memory, *, width: int, length: int) -> TrainConfig:
+    """Returns the settings with the rows of a step in as few micro-batches as fit the memory; see `estimate`.
+
+    The rows of a step stay the same. Where not even one row fits, it is one row at a time.
+    """
+    rows = train.batch_size * train.gradient_accumulation
+    sizes = [size for size in range(train.batch_size, 0, -1) if rows % size == 0]
+    for size in sizes:
+        chosen = train.model_copy(update={"batch_size": size, "gradient_accumulation": rows // size})
+        found = estimate(shape, chosen, device=memory.device, width=width, length=length)
+        if size == 1 or judge(found, memory.total) == "ok":
+            break
+    return chosen
 
 
 def judge(found: Estimate, total: int) -> Literal["ok", "near", "over"]:

@@ -4,7 +4,6 @@ What was not trained is copied byte for byte; names, shards and the dtype of eac
 """
 
 import shutil
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,16 +16,18 @@ from hubtune.records.model_files import CONFIG, TOKENIZER_FILES, WEIGHTS_INDEX
 from hubtune.records.progress import Progress
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import torch
     from transformers import PreTrainedModel
 
 
-def write_tuned(base: Path, trained: Mapping[str, "torch.Tensor"], folder: Path, progress: Progress) -> None:
+def write_tuned(base: Path, model: "PreTrainedModel", folder: Path, progress: Progress) -> None:
     """Writes the whole model into an empty folder, with the base's config and tokenizer.
 
     Args:
         base: The base model's snapshot, a full-precision model in safetensors.
-        trained: Parameter to its value, by the names that transformers gives them.
+        model: The tuned model; the parameters that take gradients are those that were trained.
         folder: Where to write.
         progress: Told of the bytes that are written.
 
@@ -42,8 +43,11 @@ def write_tuned(base: Path, trained: Mapping[str, "torch.Tensor"], folder: Path,
             f"The tuned model takes {checkpoint.size / 1e9:.2f} GB, and there is room for {free / 1e9:.2f} GB.",
             hint="Free some space, or put the run elsewhere with --run-dir.",
         )
+    trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
     stored = {
-        name: value for parameter, value in trained.items() for name in _names(structure, checkpoint, parameter, value)
+        name: value
+        for parameter, value in trained.items()
+        for name in _names(structure, checkpoint, parameter, value, model)
     }
     with progress.task("Writing the model", checkpoint.size, unit="bytes") as task:
         for shard in checkpoint.shards:
@@ -80,22 +84,15 @@ def read_dtype(base: Path) -> "torch.dtype":
     return dtype
 
 
-def _names(structure: Structure, checkpoint: Checkpoint, parameter: str, value: "torch.Tensor") -> list[str]:
+def _names(
+    structure: Structure, checkpoint: Checkpoint, parameter: str, value: "torch.Tensor", model: "PreTrainedModel"
+) -> list[str]:
     """Returns the names that a parameter, and those that it is tied to, have in the checkpoint."""
     tied = [other for pair in structure.tied.items() if parameter in pair for other in pair if other != parameter]
-    prefix = structure.prefix
-    found = []
-    for name in (parameter, *tied):
-        for spelled in dict.fromkeys((name, name.removeprefix(prefix), prefix + name)):
-            place = checkpoint.find(spelled)
-            if place is not None:
-                found.append(spelled)
-                if place[1].shape != tuple(value.shape) or place[1].dtype not in FLOATS:
-                    raise TrainingError(
-                        f"The base model stores {spelled} as {place[1].dtype} of shape {list(place[1].shape)}, and "
-                        f"what was trained has the shape {list(value.shape)}."
-                    )
-                break
+    found = [place for name in (parameter, *tied) for place in _spelled(structure, checkpoint, name, value)]
+    if not found:
+        renamed = _renamed(parameter, value, model)
+        found = [place for name in renamed for place in _spelled(structure, checkpoint, name, value)]
     if not found:
         raise TrainingError(
             f"The base model's checkpoint has no tensor {parameter}; its architecture is stored in another way than "
@@ -103,6 +100,32 @@ def _names(structure: Structure, checkpoint: Checkpoint, parameter: str, value: 
             hint="Train an adapter instead: `train.method: lora`.",
         )
     return found
+
+
+def _spelled(structure: Structure, checkpoint: Checkpoint, name: str, value: "torch.Tensor") -> list[str]:
+    """Returns the name with or without the prefix, as the checkpoint has it; nothing where it has neither.
+
+    Raises:
+        TrainingError: The tensor there has another shape, or whole numbers.
+    """
+    for spelled in dict.fromkeys((name, name.removeprefix(structure.prefix), structure.prefix + name)):
+        place = checkpoint.find(spelled)
+        if place is None:
+            continue
+        if place[1].shape != tuple(value.shape) or place[1].dtype not in FLOATS:
+            raise TrainingError(
+                f"The base model stores {spelled} as {place[1].dtype} of shape {list(place[1].shape)}, and what was "
+                f"trained has the shape {list(value.shape)}."
+            )
+        return [spelled]
+    return []
+
+
+def _renamed(parameter: str, value: "torch.Tensor", model: "PreTrainedModel") -> list[str]:
+    """Returns the name that transformers saves a parameter by, where it has another in memory (GPT-NeoX's head)."""
+    from transformers.core_model_loading import revert_weight_conversion
+
+    return [name for name in revert_weight_conversion(model, {parameter: value}) if name != parameter]
 
 
 def _maker(value: "torch.Tensor", dtype: str) -> "Callable[[ShardReader], torch.Tensor]":

@@ -6,7 +6,7 @@ from hubtune.hub.contents import read_files
 from hubtune.hub.read import resolve
 from hubtune.models.base_facts import Facts, check_facts, check_shards, read_facts
 from hubtune.models.machine import machine_memory
-from hubtune.models.memory import estimate, judge, shape_of
+from hubtune.models.memory import estimate, fitting, judge, shape_of
 from hubtune.records.model_files import CONFIG, WEIGHTS_INDEX
 from hubtune.records.pins import Pin
 
@@ -27,6 +27,8 @@ def check_memory(config: TuneConfig, facts: Facts) -> tuple[str, bool] | None:
     width = 4 if train.precision == "fp32" or (train.precision == "auto" and memory.device == "cpu") else 2
     stated = facts.get("max_position_embeddings")
     length = min(train.max_length, stated) if isinstance(stated, int) and stated > 0 else train.max_length
+    if train.fit_memory:
+        train = fitting(shape, train, memory, width=width, length=length)
     found = estimate(shape, train, device=memory.device, width=width, length=length)
     said = (
         f"{found} for {train.batch_size} rows of {length} tokens at once; {memory.name} has {memory.total / 1e9:.1f} GB"

@@ -1,4 +1,4 @@
-"""Says what to lower where the memory did not do."""
+"""Chooses micro-batches by the memory that there is, and says what to lower where it did not do."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,14 +8,39 @@ from typing import TYPE_CHECKING
 from hubtune.config.schema import TrainConfig
 from hubtune.errors import MemoryNeededError
 from hubtune.models.base_facts import read_facts
-from hubtune.models.memory import estimate, shape_of
+from hubtune.models.machine import machine_memory
+from hubtune.models.memory import estimate, fitting, shape_of
+from hubtune.models.precision import dtype_of
 from hubtune.records.model_files import CONFIG
+from hubtune.records.progress import Progress
 
 if TYPE_CHECKING:
     import torch
 
 # What torch says where the operating system gives the CPU's allocator nothing; it is a plain RuntimeError.
 _REFUSED = "can't allocate memory"
+
+
+def fit(settings: TrainConfig, base_folder: Path, precision: str, progress: Progress) -> TrainConfig:
+    """Returns the settings with the rows of a step in as many micro-batches as the estimate asks for.
+
+    Args:
+        settings: How the model is trained.
+        base_folder: The base's snapshot.
+        precision: What the base is held in.
+        progress: Told of what was chosen.
+    """
+    shape, memory = shape_of(read_facts((base_folder / CONFIG).read_bytes(), "the base model")), machine_memory()
+    if shape is None or memory is None:
+        progress.warn(f"The memory cannot be estimated: {settings.batch_size} rows are taken at once")
+        return settings
+    width = dtype_of(precision).itemsize
+    chosen = fitting(shape, settings, memory, width=width, length=settings.max_length)
+    progress.say(
+        f"{chosen.batch_size} rows are taken at once, {chosen.gradient_accumulation} times in a step, by the estimate "
+        f"for {memory.total / 1e9:.1f} GB"
+    )
+    return chosen
 
 
 @contextmanager

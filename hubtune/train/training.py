@@ -19,7 +19,7 @@ from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord
 from hubtune.train.checkpoints import Checkpoints
 from hubtune.train.methods.method import make_trainable
-from hubtune.train.out_of_memory import memory_errors
+from hubtune.train.out_of_memory import fit, memory_errors
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -81,6 +81,8 @@ def train(
     if found is None:
         checkpoints.clear()
     precision = choose_precision(settings.precision)
+    if settings.fit_memory:
+        settings = fit(settings, base_folder, precision, progress)
     set_seed(settings.seed)
     subject = make_trainable(settings, base_folder, base_pin, precision, classes, adapter)
     model = subject.model

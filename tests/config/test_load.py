@@ -115,7 +115,6 @@ def test_a_key_that_stands_twice_is_told_with_its_lines(text: str, fault: str):
     ("added", "path"),
     [
         ("train: {precision: fp16}", "train.precision"),
-        ("train: {batch_size: auto}", "train.batch_size"),
     ],
 )
 def test_what_is_announced_and_not_done_yet_is_told_from_a_mistake(added: str, path: str):

@@ -7,7 +7,8 @@ import torch
 
 from hubtune.config.schema import LoraConfig, TrainConfig
 from hubtune.errors import MemoryNeededError
-from hubtune.models.memory import estimate, judge, shape_of
+from hubtune.models.machine import Memory
+from hubtune.models.memory import estimate, fitting, judge, shape_of
 from hubtune.train.fast_lora import fast_adapters
 from hubtune.train.methods.lora import add_lora
 from hubtune.train.out_of_memory import memory_errors
@@ -100,3 +101,16 @@ def test_an_allocation_that_failed_says_what_to_lower(llama: Path, error: Except
 def test_other_errors_stay_what_they_are(llama: Path):
     with pytest.raises(RuntimeError, match="shapes"), memory_errors(TrainConfig(), llama, torch.float32):
         raise RuntimeError("shapes do not fit")
+
+
+@pytest.mark.parametrize(("room", "chosen"), [(1.0, (8, 1)), (0.6, (4, 2)), (0.01, (1, 8))])
+def test_a_batch_that_fits_has_the_same_rows_a_step(room: float, chosen: tuple[int, int]):
+    settings = TrainConfig.model_validate({"batch_size": "auto"})
+    shape = shape_of(make_model("llama").config.to_dict())
+    whole = estimate(shape, settings, device="cpu", width=4, length=64).total
+    memory = Memory("cpu", round(whole * room / 0.8) + 1, "a machine")
+
+    found = fitting(shape, settings, memory, width=4, length=64)
+
+    assert (settings.batch_size, settings.fit_memory) == (8, True)
+    assert (found.batch_size, found.gradient_accumulation) == chosen

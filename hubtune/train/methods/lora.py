@@ -1,5 +1,6 @@
 """LoRA (Hu et al., 2021): puts adapters on the layers of a base model that fit its architecture."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
+_ALL = "all-linear"
+
+
 def add_lora(base: "PreTrainedModel", config: LoraConfig, pin: Pin, head: Sequence[str] = ()) -> "PeftModel":
     """Returns `base` with LoRA adapters, in fp32, as its only trainable weights.
 
@@ -31,7 +35,7 @@ def add_lora(base: "PreTrainedModel", config: LoraConfig, pin: Pin, head: Sequen
     weights that it was trained on.
 
     Raises:
-        TrainingError: `target_modules` names layers that the model does not have; the message names those it has.
+        TrainingError: `target_modules` names or fits no layers of the model; the message names those it has.
     """
     import peft
     from transformers.pytorch_utils import Conv1D
@@ -39,7 +43,7 @@ def add_lora(base: "PreTrainedModel", config: LoraConfig, pin: Pin, head: Sequen
     _check_layers(base, config.target_modules)
     whole = list(dict.fromkeys([*config.modules_to_save, *head]))
     fused = any(isinstance(module, Conv1D) for module in base.modules())
-    targets = config.target_modules
+    targets = _targets(base, config.target_modules)
     lora = peft.LoraConfig(
         task_type=peft.TaskType.SEQ_CLS if classifies(base) else peft.TaskType.CAUSAL_LM,
         r=config.r,
@@ -48,7 +52,7 @@ def add_lora(base: "PreTrainedModel", config: LoraConfig, pin: Pin, head: Sequen
         use_rslora=config.rslora,
         modules_to_save=whole or None,
         bias="none",
-        target_modules=targets if isinstance(targets, str) else list(targets),
+        target_modules=targets,
         # Conv1D (GPT-2) stores its weight as (in, out), the transpose of a linear layer's.
         fan_in_fan_out=fused,
     )
@@ -137,6 +141,23 @@ def adapted_layers(model: "PeftModel") -> list[str]:
         if hasattr(module, "lora_A") and hasattr(module, "base_layer")
     }
     return sorted(names)
+
+
+def _targets(base: "PreTrainedModel", given: list[str] | str) -> list[str] | str:
+    """Returns what peft takes for the layers to adapt; those that a pattern fits by their whole names.
+
+    A pattern is not handed on: whoever loads the adapter would have to run a stranger's regular expression.
+    """
+    if not isinstance(given, str) or given == _ALL:
+        return given
+    layers = _linear_layers(base)
+    found = [layer for layer in layers if re.fullmatch(given, layer)]
+    if not found:
+        raise TrainingError(
+            f"`train.lora.target_modules` is {given!r}, which fits the whole name of no layer that can be adapted.",
+            hint=f"Their names are such as {', '.join([*layers[:3], layers[-1]])}; a . stands for any character.",
+        )
+    return found
 
 
 def _check_layers(base: "PreTrainedModel", targets: list[str] | str) -> None:

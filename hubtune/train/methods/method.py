@@ -82,12 +82,11 @@ class Trainable:
         """
         if not self.whole:
             return save_adapter(self.model, run.adapter_dir, beside)
-        trained = {name: value for name, value in self.model.named_parameters() if value.requires_grad}
         with new_folder(run.model_dir, replace=True) as folder:
             if self.classes is not None:
                 write_classifier(self.base_folder, self.model, folder)
             else:
-                write_tuned(self.base_folder, trained, folder, progress)
+                write_tuned(self.base_folder, self.model, folder, progress)
             for name, content in beside.items():
                 (folder / name).write_text(content, encoding="utf-8")
             return {path.name: sha256_file(path) for path in sorted(folder.iterdir())}

@@ -78,3 +78,23 @@ def test_one_unknown_layer_among_known_ones_is_refused(llama: Path):
     """Else a misspelt layer would silently stay untrained."""
     with pytest.raises(TrainingError, match="query_proj"):
         _adapted(llama, target_modules=["q_proj", "query_proj"])
+
+
+def test_a_pattern_chooses_layers_by_their_whole_names(llama: Path):
+    model = _adapted(llama, target_modules=r".*layers\.1\..*[qv]_proj")
+
+    adapted = {name for name, _ in model.named_parameters() if "lora_A" in name}
+    assert len(adapted) == 2
+    assert all(".layers.1." in name for name in adapted)
+    # The adapter names them: a pattern could be made to take for ever wherever it is loaded.
+    assert sorted(model.peft_config["default"].target_modules) == [
+        "model.layers.1.self_attn.q_proj",
+        "model.layers.1.self_attn.v_proj",
+    ]
+
+
+def test_a_pattern_that_fits_nothing_is_refused_with_names_that_there_are(llama: Path):
+    with pytest.raises(TrainingError, match="fits the whole name of no layer") as caught:
+        _adapted(llama, target_modules="q_proj")
+
+    assert "model.layers.0.self_attn.q_proj" in str(caught.value.hint)
