@@ -68,9 +68,9 @@ def evaluate(
         sides=sides,
         tokenizer=tokenizer,
         generation=GenerationConfig() if classes else safe_generation_config(base_folder, tokenizer, config.base.repo),
-        classes=classes,
         context=context,
         precision=training.precision,
+        classes=classes,
     )
 
     def tell(measure: Measure) -> None:

@@ -73,12 +73,11 @@ def mcnemar(base: npt.ArrayLike, tuned: npt.ArrayLike) -> float:
         base: Whether the base model hit each item.
         tuned: The same of the tuned model.
     """
+    from scipy.stats import binomtest
+
     first, second = np.asarray(base, dtype=bool), np.asarray(tuned, dtype=bool)
     lost, won = int((first & ~second).sum()), int((~first & second).sum())
-    discordant = lost + won
-    tail = sum(math.comb(discordant, count) for count in range(min(lost, won) + 1))
-    # Of whole numbers, so that thousands of items lose nothing.
-    return min(1.0, 2 * tail / (1 << discordant))
+    return float(binomtest(lost, lost + won, 0.5).pvalue) if lost + won else 1.0
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

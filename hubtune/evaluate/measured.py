@@ -31,7 +31,7 @@ class Models:
         generation: Greedy settings that stop where the release's do.
         context: The most tokens that the models can read; None where there is no limit.
         precision: What the weights are held in.
-        classes: What classifiers tell apart; None of models that write text.
+        classes: What classifiers tell apart; None for models that write text.
     """
 
     sides: Sides

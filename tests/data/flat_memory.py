@@ -18,7 +18,9 @@ from pathlib import Path
 WORDS = [
     f"{start}{end}" for start in ("ba", "ko", "li", "mu", "ne", "ro", "sa", "ti") for end in ("n", "r", "st", "ld")
 ]
-_WINDOW = 20_000
+_BATCH = 64
+# No token of the rows.
+PADDING = 1_000_000
 
 
 class Peak:
@@ -67,6 +69,7 @@ def _write(path: Path, rows: int) -> None:
 
 def main(rows: int, workers: int, folder: Path) -> None:
     from hubtune.data.prepare import prepare
+    from hubtune.train.batches import Batcher
     from tests.listener import Listener
     from tests.sample_runs import sample_config, sample_pins
     from tests.tiny_tokenizers import KINDS
@@ -81,15 +84,17 @@ def main(rows: int, workers: int, folder: Path) -> None:
     record = prepared.record({})
     (source,) = record.sources
     assert source.rows == rows == source.kept + sum(source.dropped.values())
-    tokens = 0
-    for start in range(0, len(prepared.train), _WINDOW):
-        some = prepared.train[start : start + _WINDOW]
-        tokens += int(some.lengths.sum())
-        assert all(len(example.input_ids) == length for example, length in zip(some, some.lengths, strict=True))
+    batcher = Batcher(pad_id=PADDING, packed=True, length=256)
+    tokens = packed = 0
+    for start in range(0, len(prepared.train), _BATCH):
+        some = prepared.train[start : start + _BATCH]
+        ids = batcher(some)["input_ids"]
+        tokens += int((ids != PADDING).sum())
+        packed += len(ids)
     assert tokens == record.train.tokens
     peak.stop()
-    seconds = sum(os.times()[:4])
-    print(json.dumps({"anonymous": peak.anonymous, "resident": peak.resident, "seconds": seconds, "rows": source.kept}))
+    found = {"anonymous": peak.anonymous, "resident": peak.resident, "rows": source.kept, "packed": packed}
+    print(json.dumps({**found, "seconds": sum(os.times()[:4])}))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ BOUND = 1.2
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
 def test_many_rows_take_hardly_more_memory_than_few(tmp_path: Path, trials: Callable[[int, int], int]):
-    few, many = (_peak(tmp_path / str(rows), rows) for rows in (trials(9_000, 100_000), trials(27_000, 1_000_000)))
+    few, many = (_peak(tmp_path / str(rows), rows) for rows in (trials(4_000, 100_000), trials(12_000, 1_000_000)))
 
     assert many["rows"] > 2.9 * few["rows"]
     assert many["anonymous"] <= BOUND * few["anonymous"], (few, many)

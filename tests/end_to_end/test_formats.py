@@ -75,7 +75,7 @@ def config_of(kind: str, entry: str) -> TuneConfig:
         base: {{repo: org/base}}
         data: [{{repo: org/rows-{kind.replace("_", "-")}, {entry}}}]
         train: {{precision: fp32, batch_size: 8, max_length: 400, learning_rate: 0.02, lora: {{r: 2}}}}
-        evaluate: {{holdout: 0.2, max_items: 4}}
+        evaluate: {{holdout: 0.2, max_items: 4, metrics: [perplexity]}}
         card: {{intended_use: Tests.}}
         publish: {{repo: org/tuned-{kind.replace("_", "-")}}}
         """

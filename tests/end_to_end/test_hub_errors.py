@@ -141,7 +141,8 @@ def test_a_finished_run_is_not_published_without_the_right_token(finished, auth,
     assert finished.stored() == before
 
 
-@pytest.mark.parametrize("command", [PUSH, ("pin",)], ids=" ".join)
+# Publishing tries for longer, and waits between.
+@pytest.mark.parametrize("command", [pytest.param(PUSH, marks=pytest.mark.full_trial), ("pin",)], ids=" ".join)
 def test_a_hub_that_cannot_be_reached_is_named_with_what_to_check(finished, command):
     finished.config(publish__tag="v2.0.0")
     with socket.create_server(("127.0.0.1", 0)) as taken:

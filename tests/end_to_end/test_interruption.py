@@ -38,7 +38,7 @@ def interrupted(once, seeded):
         code, shown = end_at(world, "Training …", signal.SIGINT, *RUN)
         (folder / "first.json").write_text(json.dumps([code, shown]))
         left = sorted(path.name for path in world.run_dir.iterdir())
-        code, shown = end_at(world, "Evaluating …", signal.SIGKILL, *RUN, "--resume")
+        code, shown = end_at(world, "Held-out rows, base …", signal.SIGKILL, *RUN, "--resume")
         (folder / "second.json").write_text(json.dumps([code, left, [line["path"] for line in world.writes()]]))
         (folder / "training.json").write_bytes((world.run_dir / "training.json").read_bytes())
         done = world.done(*RUN, "--resume", "--hub", world.hub)

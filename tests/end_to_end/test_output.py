@@ -23,7 +23,14 @@ def test_a_quiet_run_prints_its_record_and_leaves_stderr_empty(rehearsed):
 
 def test_each_long_step_is_a_plain_line_where_stderr_is_no_terminal(released):
     shown = (released.root / "stderr").read_text()
-    steps = ["Checking", "Fetching the pinned inputs", "Reading the data", "Training", "Evaluating", "Publishing to"]
+    steps = [
+        "Checking",
+        "Fetching the pinned inputs",
+        "Reading lab/quotes",
+        "Training",
+        "Held-out rows, base",
+        "Publishing to",
+    ]
     positions = [shown.index(step) for step in steps]
     assert positions == sorted(positions)
     for step in steps[:-1]:

@@ -5,6 +5,7 @@ import http.client
 import json
 import re
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -175,5 +176,5 @@ def test_a_session_that_is_killed_between_answers_loses_none_and_needs_no_torch(
         out = process.stdout.read()
         assert process.wait(30) == 0
     assert "answers: 3 of 1 rater" in out
-    assert bare.python(IMPORTED, str(run.path)).out.splitlines()[-1] == ""
+    assert bare.execute([sys.executable, "-c", IMPORTED, str(run.path)]).out.splitlines()[-1] == ""
     assert sha256_file(run.record_file(PairsRecord)) in (run.ratings_dir / "rater1.jsonl").read_text()

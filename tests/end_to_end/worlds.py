@@ -39,8 +39,10 @@ _READING_POSTS = ("/paths-info/", "/api/validate-yaml")
 
 
 def untimed(evaluation: dict) -> dict:
-    """Returns an evaluation record without how long each measure took."""
-    return {**evaluation, "measures": [{**measure, "seconds": None} for measure in evaluation["measures"]]}
+    """Returns an evaluation record without times: those of measures, and the digest of a record that has some."""
+    upstream = {**evaluation["upstream"], "training.json": None}
+    measures = [{**measure, "seconds": None} for measure in evaluation["measures"]]
+    return {**evaluation, "upstream": upstream, "measures": measures}
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ import torch
 from hubtune.data.tokens import Example
 from hubtune.evaluate.perplexity import likelihoods
 from hubtune.models.load import load_base, load_tokenizer, pad_id
+from hubtune.train.batches import Batcher
+from hubtune.train.loss import SummedLoss
 from tests.sample_runs import BASE_REPO
 
 
@@ -43,6 +45,18 @@ def test_perplexity_equals_a_plain_loop_s(model, examples, padding: int, batch_s
     assert found.perplexity == pytest.approx(math.exp(sum(sums) / sum(tokens)), rel=1e-4)
     assert found.nll.tolist() == pytest.approx(sums, rel=1e-4)
     assert found.tokens.tolist() == tokens
+
+
+def test_packed_rows_give_the_same_perplexity(model, examples, padding: int):
+    """Training measures held-out rows packed, by the short way to the loss."""
+    sums, tokens = _plain(model, examples)
+    batch = Batcher(padding, packed=True, length=64)(examples)
+    assert len(batch["input_ids"]) < len(examples)
+
+    with torch.no_grad():
+        found = float(SummedLoss(model.eval())(**batch)["loss"])
+
+    assert math.exp(found / sum(tokens)) == pytest.approx(math.exp(sum(sums) / sum(tokens)), rel=1e-4)
 
 
 def test_the_row_s_values_stand_at_the_row_s_place(model, examples, padding: int):

@@ -4,7 +4,7 @@ import pytest
 
 from hubtune.pages.links import RepoLinks
 from hubtune.pages.markdown import render_markdown
-from tests.browser import WIDTHS, visit
+from tests.browser import visit
 from tests.pages.hostile import HOSTILE
 
 PAGES = [
@@ -25,8 +25,15 @@ PAGES = [
 ]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        ("desktop", "light"),
+        ("phone", "dark"),
+        pytest.param("desktop", "dark", marks=pytest.mark.full_trial),
+        pytest.param("phone", "light", marks=pytest.mark.full_trial),
+    ],
+)
 def test_every_page_loads_whole_from_the_hub_alone_and_fits(shown, browser, width, scheme):
     for path in PAGES:
         address = shown.hub.url + path.format(commit=shown.commit)
