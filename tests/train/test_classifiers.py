@@ -61,7 +61,10 @@ def _loaded(run, record, base: Path, tokenizer, rows):
 
 @pytest.mark.parametrize(
     ("model", "method"),
-    [("bert", "lora"), ("bert", "full"), ("bert", "freeze"), ("gpt2", "lora"), ("llama", "freeze"), ("chat", "lora")],
+    [
+        *[("bert", "lora"), ("gpt2", "full"), ("llama", "freeze")],
+        *[pytest.param(*case, marks=pytest.mark.full_trial) for case in (("bert", "full"), ("chat", "lora"))],
+    ],
 )
 def test_a_classifier_learns_and_loads_with_the_logits_of_its_probe(request, new_run, model: str, method: str):
     base = request.getfixturevalue(model)

@@ -11,10 +11,13 @@ from tests.encoding import encode
 from tests.listener import Listener
 from tests.train.conftest import TEXTS
 
+# One of each architecture and of each method; the others are of the same kinds.
+SAMPLE = [("gpt2", "lora"), ("llama", "freeze"), ("chat", "full"), ("neox", "full"), ("llama", "qlora")]
 CASES = [(model, method) for model in ("gpt2", "llama", "chat", "neox") for method in ("lora", "full", "freeze")]
+OTHERS = [pytest.param(*case, marks=pytest.mark.full_trial) for case in CASES if case not in SAMPLE]
 
 
-@pytest.mark.parametrize(("model", "method"), [*CASES, ("llama", "qlora")])
+@pytest.mark.parametrize(("model", "method"), [*SAMPLE, *OTHERS])
 def test_it_loads_with_the_logits_of_its_probe(request, train_on, model: str, method: str):
     base = request.getfixturevalue(model)
     trained = train_on(base, f"train.method={method}", "train.learning_rate=0.02", "train.lora.r=2")
