@@ -63,9 +63,9 @@ def test_every_row_is_kept_or_dropped_whatever_the_rows(tmp_path: Path, tokenize
     check()
 
 
-def test_every_row_is_kept_or_dropped_by_two_workers(tmp_path: Path, tokenizers, full_trials: bool):
-    if not full_trials:
-        pytest.skip("starts two processes for each example; the sample is the trial of three workers")
+@pytest.mark.full_trial
+def test_every_row_is_kept_or_dropped_by_two_workers(tmp_path: Path, tokenizers):
+    """It starts two processes for each example; the sample is the trial of three workers."""
 
     @settings(max_examples=20)
     @given(st.randoms(use_true_random=False))
