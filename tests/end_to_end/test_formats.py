@@ -69,6 +69,10 @@ KINDS = {
 }
 
 
+# In the sample, one without a prompt and one with turns; the trials have all.
+PARAMS = [kind if kind in ("template", "chat") else pytest.param(kind, marks=pytest.mark.full_trial) for kind in KINDS]
+
+
 def config_of(kind: str, entry: str) -> TuneConfig:
     return parse_config(
         f"""
@@ -119,7 +123,7 @@ class Released:
     template: str | None
 
 
-@pytest.fixture(scope="module", params=list(KINDS))
+@pytest.fixture(scope="module", params=PARAMS)
 def released(request: pytest.FixtureRequest, hub: ServedHub, long: Path, tmp_path_factory: pytest.TempPathFactory):
     """A published release of each format, fetched by its tag and loaded by the unchanged clients."""
     from huggingface_hub import snapshot_download

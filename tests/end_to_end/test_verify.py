@@ -378,6 +378,7 @@ def test_the_command_prints_a_line_for_each_claim_and_what_they_come_to(forge: F
     )
 
 
+@pytest.mark.full_trial
 def test_the_installed_command_verifies_on_an_embedded_hub(finished: World):
     done = finished.installed("--json", "verify", f"{TARGET}@{TAG}", "--hub", finished.hub)
 
