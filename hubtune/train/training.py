@@ -18,7 +18,7 @@ from hubtune.records.progress import Progress
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord
 from hubtune.train.checkpoints import Checkpoints
-from hubtune.train.methods.method import make_trainable
+from hubtune.train.methods.method import Trainable, make_trainable
 from hubtune.train.out_of_memory import fit, memory_errors
 
 if TYPE_CHECKING:
@@ -93,14 +93,7 @@ def train(
     batcher = choose_batcher(settings, model, pad_id(tokenizer), progress, classes)
     if settings.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    trainable, total = subject.counts()
-    progress.say(
-        f"{settings.method} in {precision}: {trainable:,} of {total:,} parameters are trained "
-        f"({100 * trainable / total:.2f} %)"
-    )
-    if settings.method == "freeze":
-        for part, trained, size in subject.table():
-            progress.say(f"  {part}: {f'{trained:,} trained' if trained else 'frozen'} of {size:,}")
+    trainable, total = _say_what_is_trained(subject, settings.method, precision, progress)
     order = row_order(settings, examples, batcher.packed)
     first_step, checkpoint = found or (0, None)
     if checkpoint is not None:
@@ -178,3 +171,15 @@ def train(
         files=files,
         environment=environment(),
     )
+
+
+def _say_what_is_trained(subject: Trainable, method: str, precision: str, progress: Progress) -> tuple[int, int]:
+    """Tells how many parameters are trained, and of frozen layers which; returns that number and that of all."""
+    trainable, total = subject.counts()
+    progress.say(
+        f"{method} in {precision}: {trainable:,} of {total:,} parameters are trained ({100 * trainable / total:.2f} %)"
+    )
+    if method == "freeze":
+        for part, trained, size in subject.table():
+            progress.say(f"  {part}: {f'{trained:,} trained' if trained else 'frozen'} of {size:,}")
+    return trainable, total
