@@ -27,7 +27,7 @@ class SampleRelease:
 
 def release_adapter(served: ServedHub, base: Path, scratch: Path) -> SampleRelease:
     """Publishes an adapter that acts, on a base that gets another commit afterwards."""
-    from hubtune.config.schema import LoraConfig
+    from hubtune.config.training import LoraConfig
     from hubtune.models.generation import GENERATION_CONFIG, generation_json, safe_generation_config
     from hubtune.models.load import load_base, load_tokenizer
     from hubtune.records.pins import Pin

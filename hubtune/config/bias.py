@@ -2,12 +2,14 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from hubtune.config.section import Section
 
 FilePath = Annotated[str, Field(min_length=1)]
 
 
-class BiasConfig(BaseModel):
+class BiasConfig(Section):
     """Files to measure bias with; each is CSV, JSON Lines, YAML, or, where it has one column, plain lines.
 
     Attributes:
@@ -17,8 +19,6 @@ class BiasConfig(BaseModel):
         words: A `word` per row, which no text ought to hold.
         prompts: A `prompt` per row, to generate texts from in which the words are looked for.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     templates: FilePath | None = None
     pairs: FilePath | None = None

@@ -3,9 +3,10 @@
 from pathlib import PurePath
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from hubtune.config.fields import Column, DataLicense, RepoId, Revision, Split, Template
+from hubtune.config.section import Section
 
 FormatName = Literal["text", "template", "prompt_completion", "instruction", "chat", "classification"]
 LossOn = Literal["all", "completion", "assistant"]
@@ -38,11 +39,7 @@ def default_loss(kind: FormatName) -> LossOn:
     return _LOSSES[kind][0] if _LOSSES[kind] else "all"
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DataColumns(_Section):
+class DataColumns(Section):
     """The columns that hold the parts of a row, where they have other names than the usual ones."""
 
     text: Column | None = None
@@ -61,7 +58,7 @@ class DataColumns(_Section):
         return self.model_dump(exclude_none=True)
 
 
-class DataConfig(_Section):
+class DataConfig(Section):
     """One data set, and how its rows become what the model sees.
 
     Without `format`, `template` or `text` the format is inferred from the columns.
@@ -171,7 +168,7 @@ class DataConfig(_Section):
         return "text" if self.text is not None else None
 
 
-class RowsConfig(_Section):
+class RowsConfig(Section):
     """How the rows of all data sets come together.
 
     Attributes:

@@ -2,7 +2,9 @@
 
 from typing import Annotated, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, Field
+
+from hubtune.config.section import Section
 
 PersonalKind = Literal["email", "phone", "card_number", "iban", "ip_address", "secret"]
 CopyKind = Literal["duplicates", "near_duplicates", "contamination"]
@@ -24,7 +26,7 @@ def _check_region(value: str) -> str:
 Region = Annotated[str, AfterValidator(_check_region)]
 
 
-class ScreenConfig(BaseModel):
+class ScreenConfig(Section):
     """What to do with the rows where something is found: report, redact, drop or refuse.
 
     The defaults and their reasons:
@@ -45,8 +47,6 @@ class ScreenConfig(BaseModel):
         phone_regions: Whose national telephone numbers are looked for, besides international ones.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     duplicates: CopyPolicy = "report"
     near_duplicates: CopyPolicy = "report"
     contamination: CopyPolicy = "drop"
@@ -56,7 +56,7 @@ class ScreenConfig(BaseModel):
     iban: PersonalPolicy = "redact"
     ip_address: PersonalPolicy = "report"
     secret: PersonalPolicy = "refuse"  # noqa: S105 - a policy
-    phone_regions: list[Region] = ["US", "GB"]
+    phone_regions: list[Region] = Field(default_factory=lambda: ["US", "GB"])
 
     def copies(self, kind: CopyKind) -> CopyPolicy:
         """Returns what to do with rows that repeat others in this way."""

@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection, Mapping
 from importlib.util import find_spec
 
-from hubtune.config.schema import TrainConfig
+from hubtune.config.training import TrainConfig
 from hubtune.errors import ModelError
 from hubtune.records.model_files import CONFIG, WEIGHTS_INDEX
 

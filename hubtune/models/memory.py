@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from hubtune.config.schema import TrainConfig
+from hubtune.config.training import TrainConfig
 from hubtune.models.base_facts import Facts
 from hubtune.models.machine import Memory
 

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from hubtune.config.schema import WHOLE_METHODS
+from hubtune.config.training import WHOLE_METHODS
 from hubtune.records.base import Record
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hubtune.config.schema import TrainConfig
+from hubtune.config.training import TrainConfig
 from hubtune.data.tokens import Example
 from hubtune.models.classifier import Classes
 from hubtune.models.isolation import rows_are_isolated

@@ -141,11 +141,13 @@ class _LinearCrossEntropy(torch.autograd.Function):  # type: ignore[misc]
         for start in range(0, len(targets), rows):
             piece, aims = hidden[start : start + rows], targets[start : start + rows]
             logits = torch.nn.functional.linear(piece, weight, bias).float()
-            largest = logits.logsumexp(dim=1, keepdim=True)
-            total += (largest - logits.gather(1, aims[:, None])).sum()
+            logits -= logits.amax(dim=1, keepdim=True)
+            total -= logits.gather(1, aims[:, None]).sum()
+            sums = logits.exp_().sum(dim=1, keepdim=True)
+            total += sums.log().sum()
             if not any(ctx.needs_input_grad[:3]):
                 continue
-            errors = logits.sub_(largest).exp_()
+            errors = logits.div_(sums)
             errors[torch.arange(len(aims), device=aims.device), aims] -= 1
             errors = errors.to(weight.dtype)
             if grad_hidden is not None:

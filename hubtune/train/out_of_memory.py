@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hubtune.config.schema import TrainConfig
+from hubtune.config.training import TrainConfig
 from hubtune.errors import MemoryNeededError
 from hubtune.models.base_facts import read_facts
 from hubtune.models.machine import machine_memory

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
-from hubtune.config.schema import TrainConfig
+from hubtune.config.training import TrainConfig
 from hubtune.data.tokens import Example
 from hubtune.train.batches import Batcher
 from hubtune.train.classes import ClassBatcher, ClassLoss

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import peft
 import torch
 
-from hubtune.config.schema import TrainConfig
+from hubtune.config.training import TrainConfig
 from hubtune.data.tokens import Example
 from hubtune.models.gguf import convert_gguf
 from hubtune.models.load import load_base, load_tokenizer
@@ -68,6 +68,7 @@ class Job:
     held_out: list[str]
     targets: str | list[str]
     dropout: float
+    batch_size: int
 
     @property
     def tokens(self) -> int:
@@ -84,7 +85,7 @@ class Job:
 
 def hubtune(job: Job) -> tuple[Spent, torch.nn.Module]:
     lora = {"r": RANK, "alpha": ALPHA, "dropout": job.dropout, "target_modules": job.targets}
-    settings = TrainConfig.model_validate({"learning_rate": RATE, "lora": lora})
+    settings = TrainConfig.model_validate({"learning_rate": RATE, "batch_size": job.batch_size, "lora": lora})
     examples = [Example("", ids, ids, truncated=False) for ids in job.ids(job.texts)]
     precision, listener = choose_precision("auto"), Listener()
     base = load_base(job.model, "SmolLM2", precision)
@@ -174,6 +175,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=2)
     parser.add_argument("--targets", default="all-linear", help="all-linear, or names: q_proj,v_proj")
     parser.add_argument("--dropout", type=float, default=0.05)
+    parser.add_argument("--batch-size", type=int, default=8, help="rows a step of hubtune")
     parser.add_argument("--ways", default="hubtune,tutorial,trl")
     parser.add_argument("--model", type=Path)
     options = parser.parse_args()
@@ -185,7 +187,9 @@ def main() -> None:
         texts = [f"Quote by {quote['author']}: {quote['quote']}" for quote in quotes]
         targets = options.targets if options.targets == "all-linear" else options.targets.split(",")
         held_out, texts = texts[-options.held_out :], texts[: -options.held_out][: options.rows]
-        job = Job(folder, load_tokenizer(folder, "SmolLM2"), texts, held_out, targets, options.dropout)
+        job = Job(
+            folder, load_tokenizer(folder, "SmolLM2"), texts, held_out, targets, options.dropout, options.batch_size
+        )
         run(
             job,
             [{"hubtune": hubtune, "tutorial": tutorial, "trl": trl}[name] for name in options.ways.split(",")],

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hubtune.config.schema import LoraConfig
+from hubtune.config.training import LoraConfig
 from hubtune.data.tokens import Example
 from hubtune.evaluate.bench import Bench
 from hubtune.evaluate.sides import without_adapter

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from hubtune.config.schema import TrainConfig
+from hubtune.config.training import TrainConfig
 from hubtune.errors import ModelError
 from hubtune.models.base_facts import check_facts, check_shards, read_facts
 

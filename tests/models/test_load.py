@@ -155,7 +155,7 @@ def test_a_folder_without_adapter_is_refused(tiny_model: Path, tmp_path: Path):
 
 
 def test_an_adapter_of_another_model_is_refused(gpt2: Path, llama: Path, tmp_path: Path):
-    from hubtune.config.schema import LoraConfig
+    from hubtune.config.training import LoraConfig
     from hubtune.train.adapter_files import save_adapter
     from hubtune.train.methods.lora import add_lora
     from tests.sample_runs import sample_pins

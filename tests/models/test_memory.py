@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from hubtune.config.schema import LoraConfig, TrainConfig
+from hubtune.config.training import LoraConfig, TrainConfig
 from hubtune.errors import MemoryNeededError
 from hubtune.models.machine import Memory
 from hubtune.models.memory import estimate, fitting, judge, shape_of

@@ -9,7 +9,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-from hubtune.config.schema import LoraConfig
+from hubtune.config.training import LoraConfig
 from hubtune.errors import DiskFullError
 from hubtune.models.load import load_base
 from hubtune.train.adapter_files import save_adapter

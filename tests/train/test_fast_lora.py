@@ -4,9 +4,17 @@ import peft
 import pytest
 import torch
 
-from hubtune.train.fast_lora import fast_adapters
+from hubtune.train.fast_lora import draw_kept, fast_adapters
 from tests.architectures import VOCABULARY, make_model
 from tests.tiny_models import make_adapter_act
+
+
+class _SameDraws(torch.nn.Dropout):
+    """A dropout for peft's layers that draws as the faster ones do."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        kept, share = draw_kept(x, self.p)
+        return x * kept / share
 
 
 def _model(kind: str, **options: object) -> torch.nn.Module:
@@ -30,6 +38,9 @@ def _outcome(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("kind", ["gpt2", "llama"])
 def test_loss_and_gradients_are_peft_s(kind: str, dropout: float):
     model = _model(kind, lora_dropout=dropout).train()
+    for module in model.modules():
+        if dropout and hasattr(module, "lora_dropout"):
+            module.lora_dropout["default"] = _SameDraws(dropout)
     expected = _outcome(model)
 
     with fast_adapters(model) as layers:
@@ -57,3 +68,26 @@ def test_a_bf16_base_keeps_its_format_and_the_adapter_its_gradients_in_fp32():
         found = _outcome(model)
 
     assert {value.dtype for name, value in found.items() if name != "loss"} == {torch.float32}
+
+
+@pytest.mark.parametrize("drop", [0.05, 0.5, 0.999])
+def test_dropout_drops_its_share_and_draws_by_the_seed(drop: float):
+    x = torch.zeros(301, 1001)
+    torch.manual_seed(1)
+    kept, share = draw_kept(x, drop)
+    other, _ = draw_kept(x, drop)
+    torch.manual_seed(1)
+    again, _ = draw_kept(x, drop)
+
+    deviation = (share * (1 - share) / x.numel()) ** 0.5
+    assert share == pytest.approx(1 - drop, abs=2**-16)
+    assert abs(kept.mean().item() - share) < 5 * deviation
+    assert set(kept.unique().tolist()) == {0.0, 1.0}
+    assert torch.equal(kept, again)
+    assert not torch.equal(kept, other)
+    # Elements of one draw of 64 bits are independent too: neighbours agree as often as chance has it.
+    flat = kept.flatten()
+    agree = share**2 + (1 - share) ** 2
+    for apart in (1, 2, 3, 4):
+        found = (flat[:-apart] == flat[apart:]).float().mean().item()
+        assert abs(found - agree) < 6 * (agree * (1 - agree) / len(flat)) ** 0.5 + 2 * deviation

@@ -8,7 +8,7 @@ from hubtune.card.markdown import Markdown
 from hubtune.card.numbers import duration, measure, moment, percent, plain, thousands
 from hubtune.card.sections.names import method_name, precision_name
 from hubtune.card.sections.screening import Repeats, repeats
-from hubtune.config.schema import LoraConfig
+from hubtune.config.training import LoraConfig
 from hubtune.records.data import SourceRecord
 from hubtune.records.training import Finding, TrainingRecord
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hubtune.config.schema import LoraConfig
+from hubtune.config.training import LoraConfig
 from hubtune.errors import TrainingError
 from hubtune.models.base_facts import Facts, read_facts
 from hubtune.models.classifier import HEADS, classifies

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hubtune.config.schema import TrainConfig
+from hubtune.config.training import TrainConfig
 from hubtune.errors import TrainingError
 from hubtune.models.classifier import HEADS, Classes, load_classifier
 from hubtune.models.load import check_finite, in_4bit, load_base, load_base_4bit

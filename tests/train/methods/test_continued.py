@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hubtune.config.load import parse_config
-from hubtune.config.schema import LoraConfig
+from hubtune.config.training import LoraConfig
 from hubtune.errors import ConfigError, ModelError, TrainingError
 from hubtune.models.load import load_base
 from hubtune.pin.files import check_adapter

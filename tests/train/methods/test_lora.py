@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from hubtune.config.schema import LoraConfig
+from hubtune.config.training import LoraConfig
 from hubtune.errors import TrainingError
 from hubtune.models.load import load_base
 from hubtune.train.methods.lora import adapted_layers, add_lora
