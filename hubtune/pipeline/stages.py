@@ -141,6 +141,7 @@ def run_evaluate(run: RunDirectory, progress: Progress, prepared: "Prepared | No
         prepared.held_out,
         progress,
         classes_of(run.read(DataRecord), tokenizer),
+        None if prepared.earlier is None else prepared.earlier.rows.held_out,
     )
     run.write(found.probe)
     run.write(found.evaluation)
