@@ -137,7 +137,7 @@ def build_metadata(inputs: CardInputs) -> CardMetadata:
         pipeline_tag=_task(inputs).type,
         base_model=inputs.pins.base.repo,
         base_model_relation="finetune" if merged else "adapter",
-        datasets=list(dict.fromkeys(pin.repo for pin in inputs.pins.data)) or None,
+        datasets=list(dict.fromkeys(pin.repo for pin in [*inputs.pins.data, *inputs.pins.earlier])) or None,
         metrics=list(dict.fromkeys(names)) or None,
         tags=["hubtune", inputs.training.method],
         model_index=[ModelIndexEntry(name=card_title(inputs), results=results)] if results else None,
@@ -158,7 +158,7 @@ def card_title(inputs: CardInputs) -> str:
 def _results(inputs: CardInputs) -> list[Result]:
     """Returns what was measured of the published model by measures that others know, a result for each set of rows."""
     found: dict[ResultDataset, list[Metric]] = {}
-    for measure in inputs.evaluation.measures:
+    for measure in inputs.evaluation.of_task:
         kind, dataset = standard_type(measure.name), _dataset(inputs.data.sources, measure)
         if measure.status != "measured" or measure.tuned is None or kind is None or dataset is None:
             continue

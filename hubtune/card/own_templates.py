@@ -85,8 +85,9 @@ def title_of(name: str) -> str:
 
 def records_context(inputs: CardInputs) -> dict[str, object]:
     """Returns what an added section may print: the records as plain data."""
+    paths = {"__all__": {"path"}}
     return {
-        "config": inputs.config.model_dump(mode="json", exclude={"data": {"__all__": {"path"}}}),
+        "config": inputs.config.model_dump(mode="json", exclude={"data": paths, "earlier": {"data": paths}}),
         "pins": inputs.pins.model_dump(mode="json"),
         "data": inputs.data.model_dump(mode="json"),
         "training": inputs.training.model_dump(mode="json"),

@@ -13,10 +13,11 @@ from pydantic import BaseModel, ValidationError
 
 from hubtune.config import yamldoc
 from hubtune.config.bias import BiasConfig
+from hubtune.config.data import DataConfig
 from hubtune.config.future import FUTURE_KEYS, FUTURE_VALUES
 from hubtune.config.metrics import known_metrics, unknown_metric
 from hubtune.config.schema import TuneConfig
-from hubtune.config.statement_files import read_chat_template_files, read_statement_files
+from hubtune.config.statement_files import data_entries, read_chat_template_files, read_statement_files
 from hubtune.config.yamldoc import Mapping, Problem, Value
 from hubtune.errors import ConfigError
 
@@ -109,16 +110,19 @@ def without_folders(config: TuneConfig) -> TuneConfig:
 
     That is where its files lie on a disk, of which the name is left, and in how many processes rows are read.
     """
-    data = [
-        entry if entry.path is None else entry.model_copy(update={"path": _name(entry.path)}) for entry in config.data
-    ]
+    earlier = config.earlier and config.earlier.model_copy(update={"data": _named(config.earlier.data)})
     templates = config.card.templates
     card = config.card if templates is None else config.card.model_copy(update={"templates": _name(templates)})
     bias = config.evaluate.bias
     bias = bias.model_copy(update={key: _name(path) for key, path in bias.named().items()})
     evaluate = config.evaluate.model_copy(update={"bias": bias})
     rows = config.rows.model_copy(update={"workers": "auto"})
-    return config.model_copy(update={"data": data, "card": card, "rows": rows, "evaluate": evaluate})
+    changed = {"data": _named(config.data), "earlier": earlier, "card": card, "rows": rows, "evaluate": evaluate}
+    return config.model_copy(update=changed)
+
+
+def _named(data: Sequence[DataConfig]) -> list[DataConfig]:
+    return [entry if entry.path is None else entry.model_copy(update={"path": _name(entry.path)}) for entry in data]
 
 
 def _name(path: str) -> str:
@@ -131,13 +135,15 @@ def training_digest(config: TuneConfig) -> str:
     The card and the release are left out, so that a text on the card can be mended without training again; so is how
     the held-out rows are measured.
     """
-    values = without_folders(config).model_dump(mode="json", include={"base", "data", "rows", "train"})
-    for entry in values["data"]:
+    # Runs of versions that knew no earlier data, and no adapter to go on from, are the same runs.
+    earlier = set() if config.earlier is None else {"earlier"}
+    included = {"base", "data", "rows", "train"} | earlier
+    values = without_folders(config).model_dump(mode="json", include=included)
+    for entry in [*values["data"], *(values["earlier"]["data"] if earlier else [])]:
         # Licences are the card's matter.
         del entry["license"]
     del values["rows"]["workers"]
     if values["base"]["adapter"] is None:
-        # Runs of versions that knew none are the same runs.
         del values["base"]["adapter"]
     held_out = config.evaluate.model_dump(include={"holdout", "seed", "max_items"})
     planted = {"canaries": config.evaluate.canaries} if config.evaluate.canaries else {}
@@ -155,11 +161,11 @@ def _digest(values: dict[str, object]) -> str:
 
 def _locate(mapping: Mapping, folder: Path) -> None:
     """Makes the paths of the config absolute: the run's own copy of it lies somewhere else."""
-    card, data, evaluate = mapping.get("card"), mapping.get("data"), mapping.get("evaluate")
+    card, evaluate = mapping.get("card"), mapping.get("evaluate")
     bias = evaluate.get("bias") if isinstance(evaluate, dict) else None
     places = [
         (card, "templates"),
-        *((entry, "path") for entry in (data if isinstance(data, list) else [])),
+        *((entry, "path") for _, entry in data_entries(mapping)),
         *((bias, key) for key in BiasConfig.model_fields),
     ]
     for section, key in places:

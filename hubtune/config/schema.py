@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from hubtune.config.bias import BiasConfig
 from hubtune.config.data import DataConfig, RowsConfig
+from hubtune.config.earlier import EarlierConfig
 from hubtune.config.fields import Branch, LicenseChoice, RepoId, Revision, Tag, TargetRepoId
 from hubtune.config.metrics import DEFAULT
 from hubtune.config.screening import ScreenConfig
@@ -155,8 +156,16 @@ def _may_be_chat(entry: Mapping[str, object]) -> bool:
     return entry.get("format") in (None, "chat") and entry.get("template") is None and entry.get("text") is None
 
 
+def _with_template(entry: dict[str, object], template: object) -> dict[str, object]:
+    return {**entry, "chat_template": template} if _may_be_chat(entry) and not entry.get("chat_template") else entry
+
+
 class TuneConfig(Section):
-    """A whole run, from pinned inputs to a tagged release."""
+    """A whole run, from pinned inputs to a tagged release.
+
+    Attributes:
+        earlier: What the model learnt before and is not to forget; None where nobody asks.
+    """
 
     base: BaseModelConfig
     data: Annotated[list[DataConfig], Field(min_length=1)]
@@ -164,6 +173,7 @@ class TuneConfig(Section):
     screen: ScreenConfig = ScreenConfig()
     train: TrainConfig = TrainConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+    earlier: EarlierConfig | None = None
     card: CardConfig = CardConfig()
     publish: PublishConfig = PublishConfig()
 
@@ -197,29 +207,39 @@ class TuneConfig(Section):
         """Gives a chat template to the other conversations too: the model is published with that one alone."""
         if not isinstance(given, dict):
             return given
-        entries = given.get("data")
-        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        parts = [given, _section(given, "earlier")]
+        lists = [part["data"] for part in parts if isinstance(part.get("data"), list)]
+        entries = [entry for entries in lists for entry in entries]
+        if not all(isinstance(entry, dict) for entry in entries):
             return given
         template = next((entry["chat_template"] for entry in entries if entry.get("chat_template") is not None), None)
         if template is None:
             return given
         filled = [
-            {**entry, "chat_template": template} if _may_be_chat(entry) and not entry.get("chat_template") else entry
-            for entry in entries
+            {**part, "data": [_with_template(entry, template) for entry in part["data"]]}
+            if isinstance(part.get("data"), list)
+            else part
+            for part in parts
         ]
-        return {**given, "data": filled}
+        return {**filled[0], **({"earlier": filled[1]} if filled[1] else {})}
 
     @model_validator(mode="after")
     def _one_chat_template(self) -> Self:
-        if len({entry.chat_template for entry in self.data if entry.chat_template is not None}) > 1:
+        if len({entry.chat_template for entry in self.all_data if entry.chat_template is not None}) > 1:
             raise ValueError("two data sets have different chat templates, and a model can be published with one alone")
+        return self
+
+    @model_validator(mode="after")
+    def _earlier_text(self) -> Self:
+        if self.earlier is not None and any(entry.stated_format == "classification" for entry in self.data):
+            raise ValueError("earlier goes with models that write text, and rows of `data` are to be classified")
         return self
 
     @property
     def pinned(self) -> "list[Input]":
         """The inputs that are repositories, and so have a pin each, in this order."""
         adapter = [] if self.base.adapter is None else [self.base.adapter]
-        return [self.base, *adapter, *self.pinned_data]
+        return [self.base, *adapter, *self.pinned_data, *self.pinned_earlier]
 
     @property
     def pinned_data(self) -> list[DataConfig]:
@@ -227,9 +247,24 @@ class TuneConfig(Section):
         return [entry for entry in self.data if entry.repo is not None]
 
     @property
+    def pinned_earlier(self) -> list[DataConfig]:
+        """Those of the earlier task."""
+        return [entry for entry in self.earlier_data if entry.repo is not None]
+
+    @property
+    def earlier_data(self) -> list[DataConfig]:
+        """The data sets of the earlier task."""
+        return [] if self.earlier is None else self.earlier.data
+
+    @property
+    def all_data(self) -> list[DataConfig]:
+        """The data sets to train on, and then those of the earlier task."""
+        return [*self.data, *self.earlier_data]
+
+    @property
     def chat_template(self) -> str | None:
         """The chat template that the config gives in place of the tokenizer's."""
-        return next((entry.chat_template for entry in self.data if entry.chat_template is not None), None)
+        return next((entry.chat_template for entry in self.all_data if entry.chat_template is not None), None)
 
 
 Input = BaseModelConfig | BaseAdapterConfig | DataConfig

@@ -1,5 +1,6 @@
 """Lets a long text stand in a file of its own: `card.ethics: {file: ETHICS.md}`, `data[].chat_template`."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from hubtune.config.schema import STATEMENTS
@@ -28,12 +29,19 @@ def read_statement_files(mapping: Mapping, folder: Path) -> list[Problem]:
 def read_chat_template_files(mapping: Mapping, folder: Path) -> list[Problem]:
     """Does the same for the chat template of each data set, whose text stays as it is to the last space."""
     problems: list[Problem] = []
-    data = mapping.get("data")
-    for number, entry in enumerate(data if isinstance(data, list) else []):
-        if isinstance(entry, dict):
-            place = f"data[{number}].chat_template"
-            problems += _put_text(entry, "chat_template", place, folder, "of a Jinja file", strip=False)
+    for name, entry in data_entries(mapping):
+        problems += _put_text(entry, "chat_template", f"{name}.chat_template", folder, "of a Jinja file", strip=False)
     return problems
+
+
+def data_entries(mapping: Mapping) -> Iterator[tuple[str, Mapping]]:
+    """Yields the data sets that a config names, those of the earlier task too, each with its key path."""
+    earlier = mapping.get("earlier")
+    for name, section in (("data", mapping), ("earlier.data", earlier)):
+        data = section.get("data") if isinstance(section, dict) else None
+        for number, entry in enumerate(data if isinstance(data, list) else []):
+            if isinstance(entry, dict):
+                yield f"{name}[{number}]", entry
 
 
 def _put_text(section: Mapping, key: str, place: str, folder: Path, kind: str, *, strip: bool) -> list[Problem]:

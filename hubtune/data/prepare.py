@@ -6,15 +6,17 @@ compare the fingerprints. Examples lie on disk; nothing here grows by more than 
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hubtune.config.data import DataConfig
+from hubtune.config.earlier import EarlierConfig
 from hubtune.config.schema import TuneConfig
 from hubtune.data.canaries import Planted, plant
+from hubtune.data.earlier import EarlierRows, choose_earlier
 from hubtune.data.formats.classes import LabelSet
 from hubtune.data.parts import AllRows, drawing_order, split, split_method
 from hubtune.data.repeats import without_repeats
@@ -24,13 +26,21 @@ from hubtune.data.store import Examples
 from hubtune.errors import ConfigError, DataError, RecordError
 from hubtune.hub.cards import languages_of
 from hubtune.records.base import sha256_bytes, sha256_file
-from hubtune.records.data import DataRecord, MixRecord, SourceRecord, SplitRecord
+from hubtune.records.data import DataRecord, EarlierDataRecord, MixRecord, SourceRecord, SplitRecord
 from hubtune.records.pins import Pin, PinSet
 from hubtune.records.progress import Progress
 from hubtune.records.screening import ScreenRecord
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class PreparedEarlier:
+    """The rows of an earlier task, and the record of them."""
+
+    rows: EarlierRows
+    record: EarlierDataRecord
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,14 @@ class Prepared:
     mix: MixRecord | None
     screen: ScreenRecord
     planted: Planted
+    earlier: PreparedEarlier | None = None
+
+    @property
+    def learnt(self) -> Examples:
+        """The rows to train on, and those that are replayed among them."""
+        if self.earlier is None or not len(self.earlier.rows.replayed):
+            return self.train
+        return self.train.followed_by(self.earlier.rows.replayed)
 
     def record(self, upstream: dict[str, str]) -> DataRecord:
         """Returns the data record."""
@@ -63,6 +81,7 @@ class Prepared:
             mix=self.mix,
             screen=self.screen,
             canaries=self.planted.record,
+            earlier=None if self.earlier is None else self.earlier.record,
         )
 
     def check(self, record: DataRecord) -> None:
@@ -88,12 +107,13 @@ def prepare(
     *,
     context: int | None = None,
 ) -> Prepared:
-    """Reads, writes, splits and encodes all data sets of a run.
+    """Reads, writes, splits and encodes all data sets of a run, and those of an earlier task.
 
     Args:
         config: The run's config.
         pins: The run's pins.
-        places: Where each data set is, in the config's order: the folder of its snapshot, or a local file.
+        places: Where each data set is, in the config's order: the folder of its snapshot, or a local file; those of the
+            earlier task last.
         tokenizer: The base model's tokenizer.
         progress: Told of each data set.
         context: The most tokens that the base model can read; None where it sets no limit.
@@ -102,6 +122,52 @@ def prepare(
         DataError: A data set cannot be used; the subclass and the message say why.
         ConfigError: A data set holds conversations, and there is no chat template.
     """
+    new = _prepare_task(config, pins, places[: len(config.data)], tokenizer, progress, context=context)
+    if config.earlier is None:
+        return new
+    before = _earlier_config(config, config.earlier)
+    earlier_pins = PinSet(base=pins.base, data=pins.earlier)
+    old = _prepare_task(before, earlier_pins, places[len(config.data) :], tokenizer, progress, context=context)
+    _require_text(new, old)
+    rows = choose_earlier(config.earlier, old.train, old.held_out, (new.train, new.held_out), config.rows.seed)
+    record = EarlierDataRecord(
+        sources=old.sources,
+        train=_count(old.train, 0, None),
+        held_out=_count(rows.held_out, old.held_out_left_out, None),
+        replayed=_count(rows.replayed, 0, None),
+        matter=len(rows.matter),
+        left_out=rows.left_out,
+        split_method=old.split_method,
+        screen=old.screen,
+    )
+    return replace(new, earlier=PreparedEarlier(rows, record))
+
+
+def _earlier_config(config: TuneConfig, earlier: EarlierConfig) -> TuneConfig:
+    """Returns the config by which the rows of an earlier task are read and split: as those of the run itself are."""
+    evaluate = config.evaluate.model_copy(update={"holdout": earlier.holdout, "canaries": 0})
+    rows = config.rows.model_copy(update={"mix": "concatenate"})
+    return config.model_copy(update={"data": earlier.data, "earlier": None, "evaluate": evaluate, "rows": rows})
+
+
+def _require_text(new: Prepared, old: Prepared) -> None:
+    if new.labels is not None or old.labels is not None:
+        raise ConfigError(
+            "Forgetting is measured of models that write text, and rows are to be classified.",
+            hint="Leave `earlier` out, or state the `format` of the data sets.",
+        )
+
+
+def _prepare_task(
+    config: TuneConfig,
+    pins: PinSet,
+    places: Sequence[Path],
+    tokenizer: "PreTrainedTokenizerBase",
+    progress: Progress,
+    *,
+    context: int | None = None,
+) -> Prepared:
+    """Reads, writes, splits and encodes the data sets of `config.data`; see `prepare`."""
     length = min(config.train.max_length, context or config.train.max_length)
     if length < config.train.max_length:
         progress.warn(f"{pins.base.repo} reads at most {length} tokens: rows are cut there, before train.max_length")

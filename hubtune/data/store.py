@@ -233,6 +233,20 @@ class Examples(Sequence[Example]):
 
     __hash__ = None  # type: ignore[assignment]
 
+    def at(self, numbers: Array) -> "Examples":
+        """Returns the examples with these numbers, in their order; a number may come again."""
+        return Examples(self.stores, self.places[numbers])
+
+    def followed_by(self, others: "Examples") -> "Examples":
+        """Returns these examples and then the others, without reading any."""
+        before = sum(len(store) for store in self.stores)
+        return Examples([*self.stores, *others.stores], np.concatenate([self.places, others.places + before]))
+
+    @property
+    def text_digests(self) -> Array:
+        """What rows of the same text have in common, shape (rows,), 16 bytes each."""
+        return np.concatenate([store.column("text_digest") for store in self.stores])[self.places]
+
     @property
     def lengths(self) -> Array:
         """Tokens of each row, shape (rows,), int64."""

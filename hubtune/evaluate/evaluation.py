@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hubtune.config.schema import TuneConfig
 from hubtune.data.tokens import Example
 from hubtune.evaluate.bench import Sides
+from hubtune.evaluate.earlier import Earlier
 from hubtune.evaluate.measured import Models, measure_models
 from hubtune.evaluate.registry import find_metrics
 from hubtune.evaluate.sides import open_sides
@@ -45,11 +46,13 @@ def evaluate(
     held_out: Sequence[Example],
     progress: Progress,
     classes: Classes | None = None,
+    earlier: Sequence[Example] | None = None,
 ) -> Evaluated:
     """Measures both models in the precision of the training; the base through the same weights, the adapter off.
 
     A metric that raises is recorded as failed, and the others are measured all the same. A classifier, for which
-    `classes` says what it tells apart, is measured alone, since its base has no head to classify with.
+    `classes` says what it tells apart, is measured alone, since its base has no head to classify with. Held-out rows of
+    an `earlier` task are measured besides.
 
     Returns:
         The records; their upstream digests are those of the run directory now.
@@ -78,7 +81,8 @@ def evaluate(
 
     upstream = run.digests("config", "evaluate", "data.json", "training.json")
     data = run.read(DataRecord) if run.has(DataRecord) else None
-    evaluation = measure_models(models, config, train, held_out, upstream, progress, data, tell)
+    before = None if earlier is None else Earlier(earlier, training.earlier)
+    evaluation = measure_models(models, config, train, held_out, upstream, progress, data, tell, before)
     return Evaluated(evaluation, _probe(run, sides, tokenizer, training.precision, context))
 
 

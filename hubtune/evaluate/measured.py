@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from hubtune.config.metrics import CLASSIFICATION, DEFAULT
@@ -10,6 +11,7 @@ from hubtune.config.schema import TuneConfig
 from hubtune.data.tokens import Example
 from hubtune.evaluate.bench import Bench, Sides
 from hubtune.evaluate.classifying import classify_rows
+from hubtune.evaluate.earlier import Earlier, measure_earlier
 from hubtune.evaluate.registry import find_metrics
 from hubtune.evaluate.running import run_metrics
 from hubtune.models.classifier import Classes
@@ -51,6 +53,7 @@ def measure_models(
     progress: Progress,
     data: DataRecord | None,
     on_measure: Callable[[Measure], None] | None = None,
+    earlier: Earlier | None = None,
 ) -> EvaluationRecord:
     """Measures by the config's metrics; one that raises is recorded as failed, and the others go on.
 
@@ -65,6 +68,7 @@ def measure_models(
         progress: Told of each step.
         data: What is recorded of the data; None where it is not that of the tuned model's training.
         on_measure: Told of each measure as it comes.
+        earlier: An earlier task to measure besides; None where there is none.
 
     Raises:
         ConfigError: A metric that the config asks for is not installed.
@@ -100,7 +104,8 @@ def measure_models(
         bench.classes, bench.several_classes = models.classes.names, models.classes.several
         bench.classifier = partial(classify_rows, bench)
     measures = []
-    for measure in run_metrics(bench, metrics, by_name=by_name):
+    found = run_metrics(bench, metrics, by_name=by_name)
+    for measure in found if earlier is None else chain(found, measure_earlier(bench, earlier)):
         if on_measure is not None:
             on_measure(measure)
         measures.append(measure)

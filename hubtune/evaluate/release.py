@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hubtune.config.schema import TuneConfig
 from hubtune.data.tokens import Example
+from hubtune.evaluate.earlier import Earlier
 from hubtune.evaluate.measured import Models, measure_models
 from hubtune.evaluate.registry import find_metrics
 from hubtune.evaluate.sides import adapter_sides
@@ -38,6 +39,7 @@ def evaluate_release(
     adapter: bool,
     data: DataRecord | None,
     labels: tuple[Sequence[str], bool] | None = None,
+    earlier: Sequence[Example] | None = None,
 ) -> EvaluationRecord:
     """Measures a release, against its base where there is one that can do the same: a classifier's lacks a head.
 
@@ -54,6 +56,7 @@ def evaluate_release(
         adapter: Whether it is an adapter, and not a whole model.
         data: What is recorded of the data; None where it is not that of the release's training.
         labels: Of a classifier, the names of its classes and whether a text may be of several.
+        earlier: Held-out rows of an earlier task; None where there is none.
 
     Raises:
         ConfigError: A metric that the config asks for is not installed.
@@ -85,4 +88,5 @@ def evaluate_release(
         precision=precision,
         classes=classes,
     )
-    return measure_models(models, config, train, held_out, {}, progress, data)
+    before = None if earlier is None else Earlier(earlier)
+    return measure_models(models, config, train, held_out, {}, progress, data, earlier=before)

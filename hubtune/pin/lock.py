@@ -40,7 +40,7 @@ def locked_pin(lock: PinSet | None, entry: Input) -> Pin | None:
     """Returns the lock's pin for an entry of the config: the same repository, type and requested revision."""
     if lock is None:
         return None
-    candidates = lock.data
+    candidates = [*lock.data, *lock.earlier]
     if isinstance(entry, BaseModelConfig):
         candidates = [lock.base]
     elif isinstance(entry, BaseAdapterConfig):

@@ -32,9 +32,15 @@ class Resolution:
         base, *others = pins
         adapter = None if config.base.adapter is None else others[0]
         data = others if adapter is None else others[1:]
+        entries = [*config.pinned_data, *config.pinned_earlier]
         # A data set that is streamed in one place and not in another is fetched.
-        whole = [pin for entry, pin in zip(config.pinned_data, data, strict=True) if not entry.streaming]
-        return cls(PinSet(base=base, data=data, adapter=adapter), size, tuple(pin for pin in data if pin not in whole))
+        whole = [pin for entry, pin in zip(entries, data, strict=True) if not entry.streaming]
+        border = len(config.pinned_data)
+        return cls(
+            PinSet(base=base, data=data[:border], adapter=adapter, earlier=data[border:]),
+            size,
+            tuple(pin for pin in data if pin not in whole),
+        )
 
 
 def resolve_pins(config: TuneConfig, lock: PinSet | None, progress: Progress) -> Resolution:

@@ -144,7 +144,7 @@ def check_run(
             checks.attempt(
                 "bias", lambda: check_files(config.evaluate.bias), lambda said: f"its files hold {', '.join(said)}"
             )
-        for file in config.data:
+        for file in config.all_data:
             if file.path is not None and file.license is None:
                 checks.warn(f"data {file.label}", "its licence is not stated (`data[].license`)")
         lock_path = lock_file(config_file)

@@ -8,11 +8,11 @@ from typing import Literal
 from hubtune.config.schema import TuneConfig
 from hubtune.errors import ConfigError
 from hubtune.pipeline.published import read_release
-from hubtune.pipeline.releasing.differences import rows_of
+from hubtune.pipeline.releasing.differences import earlier_rows_of, rows_of
 from hubtune.pipeline.releasing.noise import Verdict, difference
 from hubtune.records.base import Record
 from hubtune.records.data import DataRecord
-from hubtune.records.evaluation import EvaluationRecord, Group, Measure
+from hubtune.records.evaluation import EARLIER_HELD_OUT, EvaluationRecord, Group, Measure
 from hubtune.records.rundir import RunDirectory
 
 # What depends on the tokenizer alone, and says nothing of how was measured.
@@ -151,6 +151,8 @@ def _by_name(side: _Side) -> dict[tuple[str, str], Measure]:
 
 def _same_items(key: tuple[str, str], first: _Side, second: _Side, *, same_rows: bool) -> bool:
     name, split = key
+    if split == EARLIER_HELD_OUT:
+        return earlier_rows_of(first.data, first.config) == earlier_rows_of(second.data, second.config)
     if split != "held-out" and not split.startswith("train"):
         # Items of the metric's own, which its version and settings stand for.
         return True

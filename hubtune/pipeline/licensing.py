@@ -95,7 +95,7 @@ def decide_release(config: TuneConfig, inputs: Sequence[LicensedInput]) -> Licen
 def _local_inputs(config: TuneConfig) -> list[LicensedInput]:
     return [
         LicensedInput(kind="data", file=entry.label, licenses=[entry.license] if entry.license is not None else [])
-        for entry in config.data
+        for entry in config.all_data
         if entry.path is not None
     ]
 

@@ -108,6 +108,7 @@ def measure_release(
         adapter=release.artifact == "adapter",
         data=prepared.record({}) if plan.own else None,
         labels=None if prepared.labels is None else (prepared.labels.names, prepared.labels.several),
+        earlier=prepared.earlier.rows.held_out if plan.own and prepared.earlier is not None else None,
     )
     measures = record.measures if plan.own else [_on_given(measure) for measure in record.measures]
     return ReleaseEvaluationRecord(
@@ -143,9 +144,9 @@ def _plan(
         )
     own = published.config if published is not None else _bare(release)
     if data is not None:
-        own = own.model_copy(update={"data": parse_config(_on(data, own), started=True).data})
+        own = own.model_copy(update={"data": parse_config(_on(data, own), started=True).data, "earlier": None})
     config = parse_config(dump_config(own), overrides, source="What to measure", started=True)
-    lost = [entry.label for entry in config.data if entry.path is not None and not Path(entry.path).is_file()]
+    lost = [entry.label for entry in config.all_data if entry.path is not None and not Path(entry.path).is_file()]
     if lost:
         raise ConfigError(
             f"The data of {release.repo} is in files that are not here: {', '.join(lost)}.",
@@ -167,7 +168,7 @@ def _on(data: str, config: TuneConfig) -> str:
     place = {"path": str(Path(data).absolute())} if Path(data).is_file() else {"repo": data}
     form = {key: value for key in _FORM if (value := getattr(config.data[0], key)) is not None}
     entry = config.data[0].model_validate({**place, **form})
-    return dump_config(config.model_copy(update={"data": [entry]}))
+    return dump_config(config.model_copy(update={"data": [entry], "earlier": None}))
 
 
 def _all_rows(prepared: "Prepared", config: TuneConfig) -> "list[Example]":

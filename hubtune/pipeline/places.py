@@ -15,15 +15,17 @@ class FolderOf(Protocol):
 
 
 def data_places(config: TuneConfig, pins: PinSet, folder_of: FolderOf) -> list[Path]:
-    """Returns the place of each data set in the config's order: the folder of a snapshot, or a local file.
+    """Returns the place of each data set: the folder of a snapshot, or a local file.
+
+    They come in the config's order, those of the earlier task last.
 
     Args:
         config: The run's config.
         pins: Its pins.
         folder_of: Finds the snapshot of a pin.
     """
-    pinned = iter(pins.data)
+    pinned = iter([*pins.data, *pins.earlier])
     return [
         Path(entry.path) if entry.path is not None else folder_of(next(pinned), streamed=entry.streaming)
-        for entry in config.data
+        for entry in config.all_data
     ]

@@ -101,11 +101,12 @@ def run_train(
         pins.base,
         cached(pins.base),
         tokenizer,
-        with_canaries(prepared.train, prepared.planted.rows),
+        with_canaries(prepared.learnt, prepared.planted.rows),
         progress,
         classes=classes_of(run.read(DataRecord), tokenizer),
         adapter=None if pins.adapter is None else (pins.adapter, cached(pins.adapter)),
         held_out=prepared.held_out,
+        earlier=None if prepared.earlier is None else prepared.earlier.rows,
         resume=resume,
     )
     run.write(record)
@@ -140,6 +141,7 @@ def run_evaluate(run: RunDirectory, progress: Progress, prepared: "Prepared | No
         prepared.held_out,
         progress,
         classes_of(run.read(DataRecord), tokenizer),
+        None if prepared.earlier is None else prepared.earlier.rows.held_out,
     )
     run.write(found.probe)
     run.write(found.evaluation)

@@ -13,15 +13,17 @@ def check_data(config: TuneConfig) -> None:
         ConfigError: An adapter that classifies is to be merged.
         DataError: A local file is missing.
     """
-    for number, entry in enumerate(config.data):
+    named = [(f"data[{number}]", entry) for number, entry in enumerate(config.data)]
+    named += [(f"earlier.data[{number}]", entry) for number, entry in enumerate(config.earlier_data)]
+    for name, entry in named:
         if entry.path is not None and not Path(entry.path).is_file():
             raise DataError(
-                f"There is no file {entry.path}, which data[{number}].path names.",
+                f"There is no file {entry.path}, which {name}.path names.",
                 hint="Correct the path; a relative one starts at the config's folder.",
             )
         merged = config.publish.artifact == "merged" and not config.train.whole
         if entry.stated_format == "classification" and merged:
             raise ConfigError(
-                f"data[{number}].format is classification, and a classifier's adapter cannot be merged into its base.",
+                f"{name}.format is classification, and a classifier's adapter cannot be merged into its base.",
                 hint="Set `publish.artifact: adapter`, or train complete weights: `train.method: full` or `freeze`.",
             )

@@ -112,6 +112,30 @@ class MixRecord(Record):
     weights: list[float]
 
 
+class EarlierDataRecord(Record):
+    """What the model learnt before, and what a run takes of it.
+
+    Attributes:
+        sources: Its data sets.
+        train: Rows that are not held out.
+        held_out: Rows that forgetting is measured on.
+        replayed: Rows that were put among those to train on; one that is drawn twice counts twice.
+        matter: Rows that told how much each weight matters to the earlier task.
+        left_out: Rows that are not used, since the new data has their text on the other side of its split.
+        split_method: What decides on which side a row falls.
+        screen: What was looked for in the rows, and found.
+    """
+
+    sources: list[SourceRecord]
+    train: SplitRecord
+    held_out: SplitRecord
+    replayed: SplitRecord
+    matter: int
+    left_out: int
+    split_method: str
+    screen: ScreenRecord | None = None
+
+
 class DataRecord(Record):
     """What the data stage did; `upstream` holds the digests of the config's sections and of the pins it used.
 
@@ -122,6 +146,7 @@ class DataRecord(Record):
         mix: How rows were drawn; null where one data set follows the other.
         screen: What was looked for in the rows, and found; null where it was not.
         canaries: Secrets that were trained on besides; null where none were planted. Such a run is never published.
+        earlier: What the model learnt before; null where nothing is said of it. `train` counts nothing of it.
     """
 
     upstream: dict[str, str]
@@ -135,3 +160,4 @@ class DataRecord(Record):
     mix: MixRecord | None = None
     screen: ScreenRecord | None = None
     canaries: CanaryRecord | None = None
+    earlier: EarlierDataRecord | None = None

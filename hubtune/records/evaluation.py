@@ -11,6 +11,10 @@ Group = Literal["quality", "bias", "privacy"]
 Status = Literal["measured", "insufficient data", "not assessed", "failed"]
 
 
+EARLIER_HELD_OUT = "earlier held-out"
+"""The split of measures on rows of an earlier task, which stand beside those of the task itself."""
+
+
 class Measure(Record):
     """One measure.
 
@@ -111,5 +115,15 @@ class EvaluationRecord(Record):
     environment: EnvironmentRecord
 
     def measure(self, name: str) -> Measure | None:
-        """Returns the measure of that name, or None."""
-        return next((measure for measure in self.measures if measure.name == name), None)
+        """Returns the measure of that name, or None; those of an earlier task are not looked at."""
+        return next((measure for measure in self.of_task if measure.name == name), None)
+
+    @property
+    def of_task(self) -> list[Measure]:
+        """The measures of what was trained."""
+        return [measure for measure in self.measures if measure.split != EARLIER_HELD_OUT]
+
+    @property
+    def of_earlier(self) -> list[Measure]:
+        """Those of an earlier task."""
+        return [measure for measure in self.measures if measure.split == EARLIER_HELD_OUT]

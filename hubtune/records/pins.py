@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import SerializerFunctionWrapHandler, StringConstraints, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, StringConstraints, model_serializer
 
 from hubtune.records.base import Record
 
@@ -41,17 +41,19 @@ class PinSet(Record):
 
     Attributes:
         adapter: The adapter that was trained further; absent from the file where a new one was trained.
+        earlier: Data sets that the model learnt before; absent from the file where there are none.
     """
 
     base: Pin
     data: list[Pin]
     adapter: Pin | None = None
+    earlier: list[Pin] = Field(default=[])
 
     @model_serializer(mode="wrap")
     def _without_none(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
         values: dict[str, object] = write(self)
-        return {key: value for key, value in values.items() if key != "adapter" or value is not None}
+        return {key: value for key, value in values.items() if key not in ("adapter", "earlier") or value}
 
     def all(self) -> list[Pin]:
         """Returns the pins, the base model's first."""
-        return [self.base, *([] if self.adapter is None else [self.adapter]), *self.data]
+        return [self.base, *([] if self.adapter is None else [self.adapter]), *self.data, *self.earlier]

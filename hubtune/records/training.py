@@ -52,6 +52,35 @@ class Finding(Record):
     advice: str
 
 
+class EarlierTaskRecord(Record):
+    """How much of an earlier task was forgotten.
+
+    Attributes:
+        rows: Its held-out rows that were measured.
+        tokens: Their tokens that carry loss.
+        before: Mean loss on them before the first step, in nats per token.
+        after: That of the trained weights.
+        replayed: Earlier rows among those to train on; one that was drawn twice counts twice.
+        ewc: The factor of elastic weight consolidation; 0 where the weights were free.
+        fisher_rows: Earlier rows that told how much each weight matters.
+        penalty: What the trained weights cost by it; null where they were free.
+    """
+
+    rows: int
+    tokens: int
+    before: float
+    after: float
+    replayed: int
+    ewc: float
+    fisher_rows: int
+    penalty: float | None = None
+
+    @property
+    def forgetting(self) -> float:
+        """How much the loss rose, in nats per token; below 0 where it fell."""
+        return self.after - self.before
+
+
 class TrainingRecord(Record):
     """What the train stage did.
 
@@ -72,6 +101,7 @@ class TrainingRecord(Record):
         held_out_losses: The losses on held-out rows while training went on.
         best_step: The step whose weights were kept, where held-out rows chose it; else the last step's were.
         findings: What the curves show, where it is of note.
+        earlier: What became of an earlier task; null where the config names none.
         seconds: Wall time of the training loop.
         files: The files of the adapter, or of the whole model where the method makes one: name to sha256.
     """
@@ -102,6 +132,7 @@ class TrainingRecord(Record):
     held_out_losses: list[HeldOutPoint] = Field(default=[])
     best_step: int | None = None
     findings: list[Finding] = Field(default=[])
+    earlier: EarlierTaskRecord | None = None
     started: str
     seconds: float
     files: dict[str, str]

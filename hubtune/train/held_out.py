@@ -47,7 +47,7 @@ class HeldOutLoss(TrainerCallback):  # type: ignore[misc]
         keep: Callable[[], None],
     ) -> None:
         self._run, self._loss, self._batcher, self._micro = run, loss, batcher, micro
-        self._rows = [rows[number] for number in range(min(MOST_ROWS, len(rows)))]
+        self._rows = first_rows(rows)
         self._every, self._patience, self._keep = every, patience, keep
 
     def on_step_end(
@@ -59,7 +59,8 @@ class HeldOutLoss(TrainerCallback):  # type: ignore[misc]
     ) -> None:
         if not self._rows or (state.global_step % self._every and state.global_step < state.max_steps):
             return
-        state.log_history.append({"step": state.global_step, _KEY: self._measure()})
+        measured = mean_loss(self._loss, self._rows, self._batcher, self._micro)
+        state.log_history.append({"step": state.global_step, _KEY: measured})
         points = held_out_points(state.log_history)
         self._run.event("train", event="held_out_loss", **points[-1].model_dump())
         if self._patience is None:
@@ -70,17 +71,33 @@ class HeldOutLoss(TrainerCallback):  # type: ignore[misc]
         elif len(points) - 1 - best >= self._patience:
             control.should_training_stop = control.should_log = True
 
-    @torch.no_grad()  # type: ignore[untyped-decorator]
-    def _measure(self) -> float:
-        self._loss.eval()
-        total, labels = 0.0, 0
-        device = self._loss.model.device
-        for start in range(0, len(self._rows), self._micro):
-            batch = self._batcher(self._rows[start : start + self._micro])
-            labels += len(batch["targets"])
-            total += float(self._loss(**{name: values.to(device) for name, values in batch.items()})["loss"])
-        self._loss.train()
-        return total / labels
+
+def first_rows(rows: Sequence[Example]) -> list[Example]:
+    """Returns as many of the rows as are measured."""
+    return [rows[number] for number in range(min(MOST_ROWS, len(rows)))]
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator]
+def mean_loss(
+    loss: SummedLoss | ClassLoss, rows: Sequence[Example], batcher: Batcher | ClassBatcher, micro: int
+) -> float:
+    """Returns the mean loss of the rows' labels, in nats; the model is left ready to be trained.
+
+    Args:
+        loss: The model, wrapped into its loss.
+        rows: What to measure, at least one row.
+        batcher: Makes batches of them.
+        micro: How many rows go through the model at once.
+    """
+    loss.eval()
+    total, labels = 0.0, 0
+    device = loss.model.device
+    for start in range(0, len(rows), micro):
+        batch = batcher(rows[start : start + micro])
+        labels += len(batch["targets"])
+        total += float(loss(**{name: values.to(device) for name, values in batch.items()})["loss"])
+    loss.train()
+    return total / labels
 
 
 def held_out_points(history: list[dict[str, float]]) -> list[HeldOutPoint]:

@@ -17,6 +17,7 @@ from hubtune.config.training import TrainConfig
 from hubtune.data.tokens import Example
 from hubtune.train.batches import Batcher
 from hubtune.train.classes import ClassBatcher, ClassLoss
+from hubtune.train.consolidation import Consolidation
 from hubtune.train.loss import SummedLoss
 from hubtune.train.order import MicroBatches, RowOrder
 from hubtune.train.schedule import rate_factor
@@ -45,6 +46,7 @@ class RowTrainer(Trainer):  # type: ignore[misc]
         folder: Where the Trainer puts the parts of a checkpoint.
         first_step: The step to begin with; above 0 where the run goes on from a checkpoint.
         callbacks: Told of the course.
+        consolidation: What holds the weights to an earlier task; None where they are free.
     """
 
     def __init__(
@@ -57,7 +59,9 @@ class RowTrainer(Trainer):  # type: ignore[misc]
         folder: Path,
         first_step: int,
         callbacks: "list[TrainerCallback]",
+        consolidation: Consolidation | None = None,
     ) -> None:
+        self._consolidation = consolidation
         self._settings, self._order, self._first_step = settings, order, first_step
         self.best: dict[str, torch.Tensor] | None = None
         self.lr_scheduler: torch.optim.lr_scheduler.LRScheduler | None = None
@@ -84,6 +88,14 @@ class RowTrainer(Trainer):  # type: ignore[misc]
             generator=torch.Generator(),
         )
         return self.accelerator.prepare(loader)
+
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Does one micro-batch, and after the last one of a step adds what holds the weights, once for all of them."""
+        found: torch.Tensor = super().training_step(*args, **kwargs)
+        if self._consolidation is not None and self.accelerator.sync_gradients:
+            scaler = self.accelerator.scaler
+            self._consolidation.add_gradient(1.0 if scaler is None else scaler.get_scale())
+        return found
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         """Returns the learning rate's course, and keeps it."""

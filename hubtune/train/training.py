@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.config.schema import TuneConfig
+from hubtune.data.earlier import EarlierRows
 from hubtune.data.tokens import Example
 from hubtune.models.classifier import Classes
 from hubtune.models.environment import environment
@@ -37,6 +38,7 @@ def train(
     classes: Classes | None = None,
     adapter: tuple[Pin, Path] | None = None,
     held_out: Sequence[Example] = (),
+    earlier: EarlierRows | None = None,
     resume: bool = False,
 ) -> TrainingRecord:
     """Trains, and puts the adapter, or the whole model, into the run directory, complete or not at all.
@@ -52,6 +54,7 @@ def train(
         classes: What a classifier tells apart; None for a model that writes text.
         adapter: The adapter that is trained further, and its snapshot; None for a new one.
         held_out: The rows to measure while training goes on.
+        earlier: Rows of an earlier task, those that are replayed being among `examples` too; None where there is none.
         resume: Whether to go on from the newest complete checkpoint, where there is one; else all are removed.
 
     Returns:
@@ -68,6 +71,7 @@ def train(
 
     from hubtune.train.building import choose_batcher, choose_loss, row_order
     from hubtune.train.diagnosis import diagnose
+    from hubtune.train.earlier import EarlierTask
     from hubtune.train.fast_lora import fast_adapters
     from hubtune.train.held_out import HeldOutLoss, held_out_points
     from hubtune.train.reporting import Reporter, loss_points
@@ -101,13 +105,19 @@ def train(
     started, clock = datetime.now(UTC), time.monotonic()
     saver = Saver(run, checkpoints, settings.checkpoint_steps)
     try:
+        # Before any weight of a checkpoint is loaded: what is held is the start, also of a run that goes on.
+        with fast_adapters(model), memory_errors(settings, base_folder, model.dtype):
+            loss = choose_loss(model, batcher, examples, progress)
+            known = None
+            if earlier is not None and config.earlier is not None:
+                size = settings.batch_size
+                known = EarlierTask.begin(config.earlier, earlier, loss, batcher, size, settings.seed, progress)
         with (
             progress.task("Training", order.steps) as task,
             fast_adapters(model),
             saver.stopping(),
             memory_errors(settings, base_folder, model.dtype),
         ):
-            loss = choose_loss(model, batcher, examples, progress)
             measuring = HeldOutLoss(
                 run,
                 loss,
@@ -127,12 +137,14 @@ def train(
                 checkpoints.unfinished,
                 first_step,
                 [Reporter(run, task), measuring, saver],
+                None if known is None else known.consolidation,
             )
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     finally:
         checkpoints.tidy()
     trainer.restore_best()
     subject.require_finite(trainer.state.global_step)
+    forgotten = None if known is None else known.finish(progress)
     seconds = time.monotonic() - clock
     files = subject.save(run, beside, progress)
     measured = held_out_points(trainer.state.log_history)
@@ -166,6 +178,7 @@ def train(
         held_out_losses=measured,
         best_step=None if trainer.best is None else min(measured, key=lambda point: point.loss).step,
         findings=diagnose(losses, measured, trainer.state.global_step),
+        earlier=forgotten,
         started=started.isoformat(timespec="seconds"),
         seconds=round(seconds, 1),
         files=files,

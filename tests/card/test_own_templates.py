@@ -126,4 +126,4 @@ def test_the_users_environment_and_files_are_out_of_reach(with_templates, monkey
     card = render_card(with_templates(own="{{ config.keys()|sort|join(', ') }}"))
 
     assert "hf_secret" not in card
-    assert section(card, "Own") == "base, card, data, evaluate, publish, rows, screen, train"
+    assert section(card, "Own") == "base, card, data, earlier, evaluate, publish, rows, screen, train"

@@ -396,3 +396,57 @@ def test_an_adapter_and_merged_weights_are_two_repositories():
         parse_config(MINIMAL, ["publish.repo=org/tuned", "publish.counterpart=org/tuned"])
 
     assert "take two" in str(caught.value.details)
+
+
+EARLIER = "earlier: {data: [{repo: org/before, text: quote}]}\n"
+
+
+@pytest.mark.parametrize(
+    ("section", "place", "word"),
+    [
+        ("earlier: {ewc: 10}", "earlier.data", "missing"),
+        ("earlier: {replay: 0.2, data: []}", "earlier.data", "at least 1"),
+        ("earlier: {data: [{repo: org/a}], replay: 1}", "earlier.replay", "less than 1"),
+        ("earlier: {data: [{repo: org/a}], ewc: -1}", "earlier.ewc", "greater than or equal to 0"),
+        ("earlier: {data: [{repo: org/a}], fisher_rows: 0}", "earlier.fisher_rows", "greater than or equal to 1"),
+        ("earlier: {data: [{repo: org/a}], holdout: 1}", "earlier.holdout", "less than 1"),
+        ("earlier: {data: [{repo: org/a, format: classification}]}", "earlier", "classification"),
+        ("earlier: {data: [{repo: org/a, chat_template: {file: none}}]}", "earlier.data[0].chat_template", "none"),
+    ],
+)
+def test_an_earlier_task_that_cannot_be_is_told_with_its_place(section: str, place: str, word: str):
+    (fault,) = _faults(f"{MINIMAL}{section}\n")
+
+    assert fault.startswith(f"{place}: ")
+    assert word in fault
+
+
+def test_a_classifier_has_no_earlier_task():
+    (fault,) = _faults(f"base: {{repo: org/base}}\ndata: [{{repo: org/a, format: classification}}]\n{EARLIER}")
+
+    assert "earlier goes with models that write text" in fault
+
+
+def test_an_earlier_task_decides_the_training_but_its_licence_does_not(tmp_path: Path):
+    plain, named = parse_config(MINIMAL), parse_config(MINIMAL + EARLIER)
+    file = [
+        parse_config(f"{MINIMAL}earlier: {{data: [{{path: a/b.csv, text: q, license: {x}}}]}}\n")
+        for x in ("mit", "cc0-1.0")
+    ]
+    elsewhere = parse_config(f"{MINIMAL}earlier: {{data: [{{path: c/b.csv, text: q}}]}}\n", folder=tmp_path)
+
+    assert len({training_digest(one) for one in (plain, named, file[0])}) == 3
+    assert training_digest(file[0]) == training_digest(file[1]) == training_digest(elsewhere)
+    assert training_digest(parse_config(MINIMAL + EARLIER, ["earlier.ewc=3"])) != training_digest(named)
+    assert elsewhere.earlier.data[0].path == str(tmp_path / "c/b.csv")
+    assert read_dumped(dump_config(elsewhere), "it") == elsewhere
+
+
+def test_a_chat_template_writes_earlier_conversations_too():
+    config = parse_config(
+        "base: {repo: org/base}\ndata: [{repo: org/s, chat_template: x}]\nearlier: {data: [{repo: org/t}]}\n"
+    )
+
+    assert [entry.chat_template for entry in config.all_data] == ["x", "x"]
+    (fault,) = _faults(dump_config(config), "earlier.data[0].chat_template=y")
+    assert "two data sets have different chat templates" in fault

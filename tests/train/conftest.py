@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
+from hubtune.data.earlier import EarlierRows
+from hubtune.data.tokens import Example
 from hubtune.models.load import load_tokenizer
+from hubtune.records.pins import Pin
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord
 from hubtune.train.training import train
@@ -26,6 +29,15 @@ class Trained:
     run: RunDirectory
     record: TrainingRecord
     listener: Listener
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """Texts of an earlier task."""
+
+    held_out: tuple[str, ...]
+    matter: tuple[str, ...] = ()
+    replayed: tuple[str, ...] = ()
 
 
 @pytest.fixture
@@ -50,14 +62,32 @@ def train_on(new_run) -> Callable[..., Trained]:
         held_out: tuple[str, ...] = (),
         resume: bool = False,
         listener: Listener | None = None,
+        earlier: Earlier | None = None,
+        adapter: tuple[Pin, Path] | None = None,
     ) -> Trained:
         run = run or new_run("train.epochs=3", *overrides)
         config, listener = run.config(), listener or Listener()
         tokenizer = load_tokenizer(base, "org/base")
-        examples = encode(texts, tokenizer, config.train.max_length)
-        others = encode(held_out, tokenizer, config.train.max_length)
-        pin = sample_pins().base
-        record = train(run, config, pin, base, tokenizer, examples, listener, held_out=others, resume=resume)
+
+        def encoded(some: tuple[str, ...]) -> list[Example]:
+            return encode(some, tokenizer, config.train.max_length)
+
+        rows = None
+        if earlier is not None:
+            rows = EarlierRows(*(encoded(some) for some in (earlier.replayed, earlier.matter, earlier.held_out)), 0)
+        record = train(
+            run,
+            config,
+            sample_pins().base,
+            base,
+            tokenizer,
+            encoded(texts + (earlier.replayed if earlier else ())),
+            listener,
+            adapter=adapter,
+            held_out=encoded(held_out),
+            earlier=rows,
+            resume=resume,
+        )
         return Trained(run, record, listener)
 
     return fit

@@ -7,6 +7,7 @@ from typing import Literal
 from hubtune.card.inputs import CardInputs
 from hubtune.card.markdown import Markdown
 from hubtune.card.numbers import measure as digits
+from hubtune.card.sections.earlier import Earlier, earlier
 from hubtune.card.sections.names import QUALITY, measure_meaning, measure_name, precision_name
 from hubtune.card.sections.preference import Preference, preference
 from hubtune.records.evaluation import Confusion, EvaluationRecord, Measure, Sample
@@ -91,6 +92,7 @@ class Evaluation:
         several_sets: Whether the held-out rows come from more than one data set.
         merging: For merged weights, how near they are to base and adapter, which is what was measured.
         preference: What people preferred; None where nobody rated.
+        earlier: What became of an earlier task; None where the config names none.
     """
 
     headline: Headline | None
@@ -107,6 +109,7 @@ class Evaluation:
     several_sets: bool
     merging: Fidelity | None
     preference: Preference | None
+    earlier: Earlier | None
 
 
 def evaluation(inputs: CardInputs) -> Evaluation:
@@ -129,12 +132,13 @@ def evaluation(inputs: CardInputs) -> Evaluation:
         several_sets=len({source.label for source in inputs.data.sources}) > 1,
         merging=inputs.merge.fidelity if inputs.merge else None,
         preference=preference(inputs),
+        earlier=earlier(inputs),
     )
 
 
 def in_group(record: EvaluationRecord, group: str) -> tuple[list[Compared], list[Missing]]:
-    """Returns the measures of one group: those with a value for the tuned model, and the others."""
-    measures = [measure for measure in record.measures if measure.group == group]
+    """Returns the measures of one group, but of no earlier task: those with a value for the tuned model, the others."""
+    measures = [measure for measure in record.of_task if measure.group == group]
     compared = [found for found in map(_compared, measures) if found is not None]
     missing = [
         Missing(measure_name(measure.name), measure.status, _clause(measure.detail))

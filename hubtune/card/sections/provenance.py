@@ -62,6 +62,8 @@ def provenance(inputs: CardInputs) -> Provenance:
         kind = "Base model" if pin.type == "model" else "Data set"
         if pin == inputs.pins.adapter:
             kind = "Adapter trained further"
+        elif pin in inputs.pins.earlier and pin not in inputs.pins.data:
+            kind = "Data set of the earlier task"
         row = PinRow(kind, pin.repo, pin.requested, pin.commit, stated_licenses(pin.license))
         if row not in pins:
             pins.append(row)
@@ -69,8 +71,9 @@ def provenance(inputs: CardInputs) -> Provenance:
     places = [_place("Training", training), _place("Evaluation", evaluation)]
     if _place("", training) == _place("", evaluation):
         places = [_place("Training and evaluation", training)]
-    fingerprints = [(source.label, source.fingerprint) for source in inputs.data.sources]
-    files = [(source.file, source.sha256) for source in inputs.data.sources if source.file and source.sha256]
+    sources = [*inputs.data.sources, *(inputs.data.earlier.sources if inputs.data.earlier else [])]
+    fingerprints = [(source.label, source.fingerprint) for source in sources]
+    files = [(source.file, source.sha256) for source in sources if source.file and source.sha256]
     return Provenance(pins, fingerprints, files, places, _packages(training.packages, evaluation.packages))
 
 

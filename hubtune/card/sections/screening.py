@@ -2,16 +2,19 @@
 
 from dataclasses import dataclass
 
-from hubtune.config.screening import COPY_KINDS, PERSONAL_KINDS, PersonalKind, PersonalPolicy
+from hubtune.config.screening import COPY_KINDS, PERSONAL_KINDS, PersonalKind, PersonalPolicy, ScreenKind
 from hubtune.records.screening import FindingRecord, ScreenRecord
 
-KIND_NAMES: dict[PersonalKind, str] = {
+KIND_NAMES: dict[ScreenKind, str] = {
     "email": "E-mail addresses",
     "phone": "Telephone numbers",
     "card_number": "Card numbers",
     "iban": "IBANs",
     "ip_address": "IP addresses",
     "secret": "Tokens, keys and passwords",
+    "duplicates": "Duplicates",
+    "near_duplicates": "Near duplicates",
+    "contamination": "Repeated held-out rows",
 }
 """What a reader calls each kind."""
 _HOW: dict[PersonalKind, str] = {
@@ -22,7 +25,7 @@ _HOW: dict[PersonalKind, str] = {
     "ip_address": "form, local ones and what looks like a version left out; misses those with brackets around a dot",
     "secret": "known forms, and values that a word announces; misses passwords made of words, and unannounced ones",
 }
-_DONE: dict[PersonalPolicy, str] = {
+DONE: dict[PersonalPolicy, str] = {
     "report": "used as they are",
     "redact": "replaced by a placeholder",
     "drop": "rows left out",
@@ -93,7 +96,7 @@ def personal_data(record: ScreenRecord) -> Screening:
                 name=KIND_NAMES[kind],
                 rows=found[kind].rows,
                 per_thousand=found[kind].per_thousand,
-                done=_DONE[found[kind].policy] if found[kind].rows else None,
+                done=DONE[found[kind].policy] if found[kind].rows else None,
                 how=_HOW[kind].replace("{regions}", searched),
                 precision=found[kind].precision or 0.0,
                 recall=found[kind].recall or 0.0,

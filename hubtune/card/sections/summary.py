@@ -83,7 +83,7 @@ def _unassessed(inputs: CardInputs) -> list[str]:
     # Contamination is a fact about the data, and says nothing of what the model gives away.
     groups = {
         measure.group
-        for measure in inputs.evaluation.measures
+        for measure in inputs.evaluation.of_task
         if measure.status == "measured" and measure.name != "contamination"
     }
     subjects = ((QUALITY, "quality"), (BIAS, "bias"), (PRIVACY, "memorisation and personal data"))

@@ -1,6 +1,6 @@
 """Compares two releases by what they published: config, pins, measures, licences, files, environment and card."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic import JsonValue
 
@@ -25,8 +25,8 @@ from hubtune.pipeline.releasing.record import (
     SettingChange,
 )
 from hubtune.pipeline.releasing.versions import version_of
-from hubtune.records.data import DataRecord
-from hubtune.records.evaluation import Measure
+from hubtune.records.data import DataRecord, SourceRecord
+from hubtune.records.evaluation import EARLIER_HELD_OUT, Measure
 from hubtune.records.pins import Pin, PinSet
 from hubtune.records.training import EnvironmentRecord
 
@@ -132,9 +132,10 @@ def _order(before: PublishedRelease, after: PublishedRelease, a: str, b: str) ->
 def _measures(before: PublishedRelease, after: PublishedRelease) -> Iterator[MeasureChange]:
     first, second = _by_name(before), _by_name(after)
     same_rows = rows_of(before.data, before.config) == rows_of(after.data, after.config)
+    same_earlier = earlier_rows_of(before.data, before.config) == earlier_rows_of(after.data, after.config)
     for key in dict.fromkeys([*first, *second]):
         old, new = first.get(key), second.get(key)
-        found = difference(old, new, same_rows=same_rows)
+        found = difference(old, new, same_rows=same_earlier if key[1] == EARLIER_HELD_OUT else same_rows)
         yield MeasureChange(
             name=key[0],
             split=key[1],
@@ -160,9 +161,21 @@ def _by_name(release: PublishedRelease) -> dict[tuple[str, str], Measure]:
 def rows_of(data: DataRecord, config: TuneConfig) -> tuple[object, ...]:
     """Returns what decides which rows were held out, and how long they are."""
     settings = config.evaluate
-    sources = [(source.repo, source.name, source.split, source.template, source.fingerprint) for source in data.sources]
     rows = (data.held_out, data.split_method, data.max_length)
-    return (sources, rows, settings.holdout, settings.seed, settings.max_items)
+    return (_read(data.sources), rows, settings.holdout, settings.seed, settings.max_items)
+
+
+def earlier_rows_of(data: DataRecord, config: TuneConfig) -> tuple[object, ...] | None:
+    """Returns the same for an earlier task; None where there is none."""
+    earlier, settings = data.earlier, config.evaluate
+    if earlier is None or config.earlier is None:
+        return None
+    rows = (earlier.held_out, earlier.split_method, earlier.left_out, data.max_length)
+    return (_read(earlier.sources), rows, config.earlier.holdout, settings.seed, settings.max_items)
+
+
+def _read(sources: Sequence[SourceRecord]) -> list[tuple[object, ...]]:
+    return [(source.repo, source.name, source.split, source.template, source.fingerprint) for source in sources]
 
 
 def _licenses(before: PublishedRelease, after: PublishedRelease) -> LicenseChange:

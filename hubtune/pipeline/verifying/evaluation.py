@@ -35,19 +35,19 @@ def check_evaluation(subject: Subject, progress: Progress, folder: Path, *, want
         raise UncheckedError("measuring again takes time: add --evaluate")
     require_train("Evaluation")
     recorded = subject.documents.need(EvaluationRecord)
-    names = [measure.name for measure in recorded.measures]
-    if not set(REPEATABLE) & set(names):
+    names = [measure.name for measure in recorded.of_task]
+    if not set(REPEATABLE) & {measure.name for measure in recorded.measures}:
         raise UncheckedError(f"none of {', '.join(REPEATABLE)} was recorded, and no other measure is measured again")
     run = _run(subject, [name for name in REPEATABLE if name in names], folder)
     pins = run.read(PinSet)
     fetch_input(pins.base, progress, "the base model")
-    for pin in pins.data:
+    for pin in [*pins.data, *pins.earlier]:
         fetch_input(pin, progress, "the data set")
     measured = run_evaluate(run, progress)
     refuse(list(_differences(recorded, measured)))
-    found = ", ".join(_shown(measure) for measure in measured.measures)
+    found = ", ".join(_shown(measure) for measure in measured.measures if measure.name in REPEATABLE)
     said = f"measured again: {found}; within {TOLERANCES[recorded.precision]:.1%} of the recorded values"
-    others = [name for name in names if name not in REPEATABLE]
+    others = [measure.name for measure in recorded.measures if measure.name not in REPEATABLE]
     return f"{said}; not measured again: {', '.join(others)}" if others else said
 
 
@@ -77,7 +77,7 @@ def _run(subject: Subject, metrics: list[str], folder: Path) -> RunDirectory:
 
 def _differences(recorded: EvaluationRecord, measured: EvaluationRecord) -> Iterator[str]:
     known = {(measure.name, measure.split): measure for measure in recorded.measures if measure.name in REPEATABLE}
-    found = {(measure.name, measure.split): measure for measure in measured.measures}
+    found = {(measure.name, measure.split): measure for measure in measured.measures if measure.name in REPEATABLE}
     for key in sorted(known.keys() ^ found.keys()):
         yield f"{key[0]} on {key[1]} rows is {'recorded' if key in known else 'measured'} only"
     tolerance = TOLERANCES[measured.precision]

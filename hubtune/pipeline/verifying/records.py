@@ -112,6 +112,14 @@ def _of_one_run(documents: Documents, manifest: Manifest) -> Iterator[str]:
         yield "the config names another adapter to train further than the pins"
     if [(source.repo, source.commit) for source in data.sources] != [(pin.repo, pin.commit) for pin in pins.data]:
         yield f"{PLACES[DataRecord]} tells of other data sets than the pins"
+    earlier = [] if data.earlier is None else data.earlier.sources
+    stated = [(source.repo, source.commit) for source in earlier if source.repo is not None]
+    if [entry.repo for entry in config.pinned_earlier] != [pin.repo for pin in pins.earlier]:
+        yield "the config names other earlier data than the pins"
+    if stated != [(pin.repo, pin.commit) for pin in pins.earlier]:
+        yield f"{PLACES[DataRecord]} tells of other earlier data than the pins"
+    if (training.earlier is None) != (data.earlier is None):
+        yield "only one of the data and the training tells of an earlier task"
     if documents.need(EvaluationRecord).precision != training.precision:
         yield "the evaluation was of another precision than the training"
     if training.method != config.train.method:

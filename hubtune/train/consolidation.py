@@ -1,0 +1,156 @@
+"""Elastic weight consolidation: weights that mattered to an earlier task are held to where they were.
+
+Kirkpatrick et al., "Overcoming catastrophic forgetting in neural networks" (2017, arXiv:1612.00796). The earlier task's
+posterior is taken for a Gaussian around the weights at the start, with the diagonal of the Fisher information for its
+precision, so that learning a new task costs `strength / 2 * sum_i F_i * (weight_i - start_i)^2` besides its own loss.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from hubtune.data.tokens import IGNORED, Example
+from hubtune.records.progress import Progress
+from hubtune.train.batches import Batcher
+from hubtune.train.loss import SummedLoss
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+# Numbers of the log-softmax that are held at once while targets are drawn.
+_NUMBERS = 2**24
+
+
+@dataclass(frozen=True)
+class Held:
+    """One tensor of trained weights; all three have its shape.
+
+    Attributes:
+        weight: The weights as they are now.
+        start: As they were at the start.
+        fisher: How much each matters.
+    """
+
+    weight: torch.nn.Parameter
+    start: torch.Tensor
+    fisher: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Consolidation:
+    """What holds the weights.
+
+    Attributes:
+        strength: The factor lambda, at least 0.
+        held: All trained weights.
+    """
+
+    strength: float
+    held: Sequence[Held]
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def add_gradient(self, scale: float = 1.0) -> None:
+        """Adds the penalty's gradient to that of the weights; once for an optimizer step, before clipping.
+
+        Args:
+            scale: What the gradients are multiplied by, where a scaler keeps small ones from vanishing in fp16.
+        """
+        for one in self.held:
+            pull = one.fisher * (one.weight - one.start)
+            if one.weight.grad is None:
+                one.weight.grad = torch.zeros_like(one.weight)
+            one.weight.grad.add_(pull, alpha=self.strength * scale)
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def penalty(self) -> float:
+        """Returns the penalty of the weights as they are now."""
+        return self.strength / 2 * sum(float((one.fisher * (one.weight - one.start) ** 2).sum()) for one in self.held)
+
+
+def consolidate(
+    loss: SummedLoss, batcher: Batcher, rows: Sequence[Example], strength: float, seed: int, progress: Progress
+) -> Consolidation:
+    """Returns what holds a model's trained weights to where they are now.
+
+    Args:
+        loss: The model, wrapped into its loss.
+        batcher: Makes batches of rows.
+        rows: Rows of the earlier task.
+        strength: The factor lambda.
+        seed: Of the targets that are drawn; see `diagonal_fisher`.
+        progress: Told of each row.
+    """
+    weights = {name: weight for name, weight in loss.named_parameters() if weight.requires_grad}
+    fisher = diagonal_fisher(loss, batcher, rows, seed, progress)
+    return Consolidation(
+        strength, [Held(weight, weight.detach().clone(), fisher[name]) for name, weight in weights.items()]
+    )
+
+
+def diagonal_fisher(
+    loss: SummedLoss, batcher: Batcher, rows: Sequence[Example], seed: int, progress: Progress
+) -> dict[str, torch.Tensor]:
+    """Estimates the diagonal of the Fisher information of each tensor of trained weights, by its name.
+
+    It is the mean over the rows of the squared gradient of a row's log-likelihood. Targets are drawn from what the
+    model itself foresees after the row's own prefixes, one for each token that carries loss: that is the Fisher
+    information. With the row's own tokens for targets (the "empirical Fisher") it would vanish where the model fits the
+    rows, which it does after learning them, and would not be the curvature (Kunstner et al., 2019, arXiv:1905.12558).
+    As the drawn targets are independent given the prefixes, the products of different tokens' gradients vanish in
+    expectation.
+
+    The targets are the same for the same weights, rows and seed, and torch's own generators are left as they are, so
+    that a run that goes on from a checkpoint finds the same again.
+
+    Args:
+        loss: The model, wrapped into its loss; its gradients are empty afterwards.
+        batcher: Makes batches of rows.
+        rows: Rows of the earlier task.
+        seed: Of the targets.
+        progress: Told of each row.
+    """
+    weights = {name: weight for name, weight in loss.named_parameters() if weight.requires_grad}
+    total = {name: torch.zeros_like(weight) for name, weight in weights.items()}
+    generator = torch.Generator().manual_seed(seed)
+    was_training = loss.training
+    loss.eval()
+    with progress.task("Weighing what the earlier task needs", len(rows)) as task:
+        for row in rows:
+            loss.zero_grad(set_to_none=True)
+            batch = {name: values.to(loss.model.device) for name, values in batcher([row]).items()}
+            loss(**_with_drawn_targets(loss.model, batch, generator))["loss"].backward()
+            for name, weight in weights.items():
+                if weight.grad is not None:
+                    total[name].addcmul_(weight.grad, weight.grad)
+            task.advance()
+    loss.zero_grad(set_to_none=True)
+    loss.train(was_training)
+    return {name: values / len(rows) for name, values in total.items()}
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator]
+def _with_drawn_targets(
+    model: "PreTrainedModel", batch: Mapping[str, torch.Tensor], generator: torch.Generator
+) -> dict[str, torch.Tensor]:
+    """Returns the batch with targets that the model foresees in place of the rows' own; what is read stays the same."""
+    inputs = {name: values for name, values in batch.items() if name not in ("labels", "places", "targets")}
+    logits = model(**inputs, use_cache=False).logits.flatten(0, 1)
+    targets = torch.cat(
+        [_draw(logits[places], generator) for places in batch["places"].split(max(1, _NUMBERS // logits.shape[1]))]
+    )
+    labels = batch["labels"].clone()
+    labels[:, 1:][labels[:, 1:] != IGNORED] = targets
+    return {**batch, "labels": labels, "targets": targets}
+
+
+def _draw(logits: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Draws a token for each line of logits, shape (lines,).
+
+    By the inverse of the cumulated probabilities and numbers that are drawn on the CPU, which are the same on every
+    device; the likelihoods are in fp64, since fp32 sums of a large vocabulary stray.
+    """
+    sums = logits.double().softmax(dim=1).cumsum(dim=1)
+    drawn = torch.rand(len(logits), 1, generator=generator, dtype=torch.float64).to(logits.device)
+    return torch.searchsorted(sums, drawn * sums[:, -1:], right=True).squeeze(1).clamp_(max=logits.shape[1] - 1)
