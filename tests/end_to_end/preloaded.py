@@ -6,9 +6,11 @@ same end. `World.installed` starts the installed command itself.
 """
 
 import array
+import atexit
 import functools
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -97,9 +99,20 @@ def _line(told: int) -> str:
 
 
 @functools.cache
+def matplotlib_folder() -> str:
+    """A folder for matplotlib's list of fonts, which takes a second to make; it is imported with it before a fork."""
+    folder = tempfile.mkdtemp(prefix="matplotlib-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+@functools.cache
 def preloaded() -> Preloaded:
     """The one of this test process, started when it is first asked for."""
     env = {
+        "MPLCONFIGDIR": matplotlib_folder(),
+        # A copy of a process has one thread of it alone, and this library would start one when it is imported.
+        "JE_ARROW_MALLOC_CONF": "background_thread:false",
         "PATH": os.environ["PATH"],
         "HOME": os.devnull,
         "LC_ALL": "C.UTF-8",

@@ -23,13 +23,23 @@ LIBRARIES = [
     "dulwich.porcelain",
     "hubtune.cli.main",
     "hubtune.pipeline.embedded",
+    "httpx2",
     "jinja2",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.figure",
+    "matplotlib.font_manager",
     "networkx",
     "numpy",
+    "pandas",
+    "phonenumbers",
+    "pyarrow.parquet",
     "rich.progress",
+    "rouge_score.rouge_scorer",
+    "sacrebleu",
     "safetensors.torch",
     "scipy.sparse",
     "scipy.stats",
+    "sklearn.metrics",
     "sympy",
     "tokenizers",
     "torch",
@@ -42,7 +52,7 @@ LIBRARIES = [
     "torch.nn.attention.flex_attention",
     "torch.utils.data",
 ]
-READ_THE_ENVIRONMENT = ("huggingface_hub", "transformers", "peft", "datasets", "accelerate", "matplotlib")
+READ_THE_ENVIRONMENT = ("huggingface_hub", "transformers", "peft", "datasets", "accelerate")
 # stdin, stdout, stderr and where to tell the process id and the status.
 _FILES = 4
 

@@ -18,7 +18,7 @@ from huggingface_hub import HfApi
 
 from hubtune.errors import HubtuneError
 from hubtune.localhub import EmbeddedHub
-from tests.end_to_end.preloaded import preloaded
+from tests.end_to_end.preloaded import matplotlib_folder, preloaded
 
 HUBTUNE = str(Path(sys.executable).with_name("hubtune"))
 TARGET = "lab/quotes-lora"
@@ -96,6 +96,7 @@ class World:
             "HF_ENDPOINT": "http://127.0.0.1:9",
             "HF_HUB_DISABLE_XET": "1",
             "HF_HUB_DISABLE_TELEMETRY": "1",
+            "MPLCONFIGDIR": matplotlib_folder(),
             "COLUMNS": "100",
             "LC_ALL": "C.UTF-8",
             # Tiny models gain nothing from threads, which wait for each other where tests share the cores.
