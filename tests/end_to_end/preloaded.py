@@ -39,7 +39,7 @@ class Preloaded:
             )
 
     def run(
-        self, argv: list[str], cwd: Path, env: dict[str, str], code: str | None = None
+        self, argv: list[str], cwd: Path, env: dict[str, str], code: str | None = None, terminal: int | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Runs the `hubtune` command, or the Python program in `code`, in a copy of the process.
 
@@ -48,6 +48,7 @@ class Preloaded:
             cwd: The working folder.
             env: The whole environment.
             code: A Python program in place of the command.
+            terminal: An open file to take for stderr, which is then empty in what is returned.
         """
         path = "" if code is not None else str(Path(argv[0]).parent)
         request = json.dumps({"argv": argv, "cwd": str(cwd), "env": env, "code": code, "path": path}).encode()
@@ -58,8 +59,9 @@ class Preloaded:
         ):
             told, tell = os.pipe()
             with os.fdopen(told) as answer:
+                shown = err.fileno() if terminal is None else terminal
                 try:
-                    self._send(request, [stdin.fileno(), out.fileno(), err.fileno(), tell])
+                    self._send(request, [stdin.fileno(), out.fileno(), shown, tell])
                 finally:
                     os.close(tell)
                 status = _status(answer.fileno(), argv)

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,26 +152,16 @@ class World:
         )
 
     def on_a_terminal(self, *args: str | Path, **env: str | None) -> Result:
-        """Runs the installed command with stderr on a pseudo terminal and stdout on a pipe."""
+        """Runs the command with stderr on a pseudo terminal and stdout on a file."""
         terminal, end = pty.openpty()
-        with subprocess.Popen(
-            [HUBTUNE, *map(str, args)],
-            cwd=self.work,
-            env=self.env(**{"TERM": "xterm-256color", **env}),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=end,
-            text=True,
-        ) as process:
-            os.close(end)
-            shown = b""
-            # Linux tells by an error that the other end is closed.
-            with contextlib.suppress(OSError):
-                while piece := os.read(terminal, 65536):
-                    shown += piece
-            out = process.stdout.read() if process.stdout else ""
-        os.close(terminal)
-        return Result(process.returncode, out, shown.decode())
+        with open(terminal, "rb", closefd=True) as screen, ThreadPoolExecutor(1) as reading:
+            shown = reading.submit(_all_of, screen.fileno())
+            try:
+                environment = self.env(**{"TERM": "xterm-256color", **env})
+                done = preloaded().run([HUBTUNE, *map(str, args)], self.work, environment, terminal=end)
+            finally:
+                os.close(end)
+            return Result(done.returncode, done.stdout, shown.result().decode())
 
     @contextmanager
     def served(self, auth: Path | None = None) -> Iterator[HfApi]:
@@ -230,6 +221,15 @@ class World:
         """A copy of all of it."""
         shutil.copytree(self.root, to, symlinks=True, dirs_exist_ok=True)
         return World(to)
+
+
+def _all_of(terminal: int) -> bytes:
+    shown = b""
+    # Linux tells by an error that the other end is closed.
+    with contextlib.suppress(OSError):
+        while piece := os.read(terminal, 65536):
+            shown += piece
+    return shown
 
 
 def digests(folder: Path, leave_out: tuple[str, ...] = ()) -> dict[str, str]:
