@@ -85,14 +85,21 @@ def begin(
     return Begun([row for row in rows if row is not None], rows.count(None))
 
 
+def prompt_end(row: Example) -> tuple[int, bool]:
+    """Returns how many of a row's tokens are its prompt, and whether it has one of its own; else it is halved.
+
+    What stands before the first token that carries loss is the prompt, but a BOS alone is none.
+    """
+    first = next((place for place, label in enumerate(row.labels) if label != IGNORED), len(row.labels))
+    return (first, True) if first > 1 else (len(row.input_ids) // 2, False)
+
+
 def _begun(example: Example, tokenizer: "PreTrainedTokenizerBase", room: int | None) -> BegunRow | None:
     ids, labels = example.input_ids, example.labels
-    start = next((place for place, label in enumerate(labels) if label != IGNORED), len(ids))
-    asked = start > 0
+    start, asked = prompt_end(example)
+    end = len(ids)
     if asked:
         end = next((place for place in range(start, len(ids)) if labels[place] == IGNORED), len(ids))
-    else:
-        start, end = len(ids) // 2, len(ids)
     prompt = ids[:start]
     reference = text_after(tokenizer, prompt, ids[start:end])
     if not prompt or not reference.strip():

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.config.schema import TuneConfig
-from hubtune.data.tokens import IGNORED, Example
+from hubtune.data.tokens import Example
 from hubtune.errors import DataError, EmptySplitError
+from hubtune.evaluate.begun import prompt_end
 from hubtune.evaluate.bench import Bench
 from hubtune.evaluate.sides import open_sides
 from hubtune.models.environment import environment
@@ -112,8 +113,6 @@ def _choose(rows: Sequence[Example], count: int, seed: int, *, room: int | None)
 
 
 def prompt_of(row: Example) -> _Prompt:
-    """Returns the tokens to go on from: those before the first that carries loss, or the first half of a whole row."""
-    first = next((place for place, label in enumerate(row.labels) if label != IGNORED), len(row.labels))
-    # A BOS that carries no loss is no prompt.
-    end = first if first > 1 else max(1, len(row.input_ids) // 2)
-    return tuple(row.input_ids[:end])
+    """Returns the tokens to go on from, at least one: the row's prompt, or the first half of a row that has none."""
+    end, _ = prompt_end(row)
+    return tuple(row.input_ids[: max(1, end)])

@@ -54,6 +54,16 @@ def test_a_row_without_a_prompt_is_halved(tokenizer):
     assert begun.given == "the first half of each row's tokens is given"
 
 
+def test_a_bos_alone_is_no_prompt(tokenizer):
+    (row,) = encode(["The keeper keeps the light."], tokenizer, CONTEXT)
+    labels = [IGNORED, *row.labels[1:]]
+
+    begun = begin([Example("", row.input_ids, labels, truncated=False)], tokenizer, CONTEXT, 8, 10, 1)
+
+    assert not begun.asked
+    assert len(begun.rows[0].prompt) == len(row.input_ids) // 2
+
+
 def test_a_prompt_too_long_for_the_context_loses_its_front_and_is_counted(tokenizer):
     row = _asked(tokenizer, "bread and light " * 5 + "?", " Yes.")
 
