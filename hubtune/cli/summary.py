@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from hubtune.pipeline.run import Outcome
 
 SERVE_PORT = 8931
-_OF_ROWS = ("held-out", "train", "given")
+_OF_ROWS = ("held-out", "train", "given", "earlier held-out")
 _MARKS = {"added": "+", "removed": "-", "changed": "~"}
 
 

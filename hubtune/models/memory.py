@@ -77,7 +77,7 @@ class Estimate:
     Attributes:
         weights: The model's weights and the adapter's.
         gradients: In fp32, of what is trained.
-        optimizer: AdamW's two moments in fp32, of what is trained.
+        optimizer: AdamW's two moments in fp32, of what is trained, and what holds the weights to where they start.
         activations: What the forward keeps for the backward.
         logits: What the loss holds of them at once.
     """
@@ -142,13 +142,15 @@ def shape_of(facts: Facts) -> Shape | None:
     )
 
 
-def estimate(shape: Shape, train: TrainConfig, *, device: str, width: int, length: int) -> Estimate:
+def estimate(
+    shape: Shape, train: TrainConfig, *, device: str, width: int, length: int, consolidated: bool = False
+) -> Estimate:
     """Returns what a training takes.
 
     With P weights in the model, T of them or of an adapter trained, and n = `batch_size` x `length` tokens at once:
 
     - weights: P x `width` (0.516 in the blocks for `qlora`; 4 for `full` and `freeze`), and 4 T for an adapter;
-    - gradients 4 T, and AdamW 8 T;
+    - gradients 4 T, and AdamW 8 T, with 8 T more where the weights are held to where they start;
     - activations, in the way of Korthikanti et al. (2022) but without the attention's matrix, which is never held: for
       each token and block 10 h + 2 k + 4 i numbers with a gated MLP of i inner numbers, 8 h + c i without, where c is
       2, or 6 for a GELU that is worked out step by step; h hidden and k key numbers. With checkpointing, h for each
@@ -161,6 +163,7 @@ def estimate(shape: Shape, train: TrainConfig, *, device: str, width: int, lengt
         device: `cuda` or `cpu`.
         width: Bytes of a number in a base that carries an adapter: 2 or 4.
         length: The most tokens of a row.
+        consolidated: Whether elastic weight consolidation holds the weights.
     """
     tokens = train.batch_size * length
     trained = _trained(shape, train)
@@ -177,7 +180,7 @@ def estimate(shape: Shape, train: TrainConfig, *, device: str, width: int, lengt
     return Estimate(
         weights=round(weights) + (0 if train.whole else 4 * trained),
         gradients=4 * trained,
-        optimizer=8 * trained,
+        optimizer=(16 if consolidated else 8) * trained,
         activations=tokens * (blocks + 4 * shape.hidden) * held,
         logits=_COPIES * 4 * rows * shape.vocabulary,
     )

@@ -29,7 +29,8 @@ def check_memory(config: TuneConfig, facts: Facts) -> tuple[str, bool] | None:
     length = min(train.max_length, stated) if isinstance(stated, int) and stated > 0 else train.max_length
     if train.fit_memory:
         train = fitting(shape, train, memory, width=width, length=length)
-    found = estimate(shape, train, device=memory.device, width=width, length=length)
+    held = config.earlier is not None and config.earlier.ewc > 0
+    found = estimate(shape, train, device=memory.device, width=width, length=length, consolidated=held)
     said = (
         f"{found} for {train.batch_size} rows of {length} tokens at once; {memory.name} has {memory.total / 1e9:.1f} GB"
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from hubtune.data.tokens import IGNORED, Example
+from hubtune.errors import TrainingError
 from hubtune.records.progress import Progress
 from hubtune.train.batches import Batcher
 from hubtune.train.loss import SummedLoss
@@ -110,6 +111,9 @@ def diagonal_fisher(
         rows: Rows of the earlier task.
         seed: Of the targets.
         progress: Told of each row.
+
+    Raises:
+        TrainingError: A row has no likelihood that is a number, or its gradient is none.
     """
     weights = {name: weight for name, weight in loss.named_parameters() if weight.requires_grad}
     total = {name: torch.zeros_like(weight) for name, weight in weights.items()}
@@ -127,6 +131,11 @@ def diagonal_fisher(
             task.advance()
     loss.zero_grad(set_to_none=True)
     loss.train(was_training)
+    if not all(bool(values.isfinite().all()) for values in total.values()):
+        raise TrainingError(
+            "What the earlier task needs cannot be estimated: the gradient of an earlier row is no finite number.",
+            hint="Set `train.precision: fp32`, or leave the weights free with `earlier.ewc: 0`.",
+        )
     return {name: values / len(rows) for name, values in total.items()}
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from hubtune.card.inputs import CardInputs
 from hubtune.card.render import render_card
+from hubtune.config.earlier import EarlierConfig
 from hubtune.errors import CardError
 
 
@@ -127,3 +128,13 @@ def test_the_users_environment_and_files_are_out_of_reach(with_templates, monkey
 
     assert "hf_secret" not in card
     assert section(card, "Own") == "base, card, data, earlier, evaluate, publish, rows, screen, train"
+
+
+def test_where_earlier_data_lies_on_the_author_s_disk_is_out_of_reach(with_templates) -> None:
+    inputs = with_templates(own="{{ config.earlier.data[0].keys()|sort|join(', ') }}")
+    earlier = EarlierConfig.model_validate({"data": [{"path": "/home/ann/before.csv", "text": "quote"}]})
+
+    card = render_card(replace(inputs, config=inputs.config.model_copy(update={"earlier": earlier})))
+
+    assert "license, " in section(card, "Own")
+    assert "path" not in section(card, "Own")

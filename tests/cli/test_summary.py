@@ -77,6 +77,10 @@ def _outcome(folder: Path, *, released: bool) -> Outcome:
         ),
         ({"base": None, "interval": None}, "perplexity: tuned 30.00 on 251 held-out rows"),
         (
+            {"name": "forgetting", "split": "earlier held-out", "base": None, "tuned": 0.25},
+            "forgetting: tuned 0.25 on 251 earlier held-out rows",
+        ),
+        (
             {"name": "ended", "base": 0.0, "tuned": 0.0123, "seconds": 3.14159},
             "ended: base 0.00, tuned 0.0123 on 251 held-out rows (3.1 s)",
         ),

@@ -77,9 +77,11 @@ def test_without_replay_and_consolidation_nothing_is_drawn(prepare_both):
     assert (prepared.record({}).earlier.replayed.rows, prepared.record({}).earlier.matter) == (0, 0)
 
 
-def test_rows_on_the_other_side_of_the_new_split_are_neither_learnt_nor_measured(prepare_both):
-    """With another share the same rows fall on other sides."""
-    prepared = prepare_both(OLD, OLD, "earlier.holdout=0.5", "earlier.replay=0.5", "earlier.ewc=1")
+@pytest.mark.parametrize("share", [0.5, 0.1])
+def test_rows_on_the_other_side_of_the_new_split_are_neither_learnt_nor_measured(prepare_both, share: float):
+    """With a larger or a smaller share than the new task's, the same rows fall on other sides."""
+    options = (f"earlier.holdout={share}", "evaluate.holdout=0.3", "earlier.replay=0.8", "earlier.ewc=1")
+    prepared = prepare_both(OLD, OLD[:-1], *options)
     rows = prepared.earlier.rows
 
     assert not _texts(prepared.learnt) & _texts(rows.held_out)

@@ -8,7 +8,10 @@ import pytest
 
 from hubtune.card.render import render_card
 from hubtune.config.load import parse_config
+from hubtune.errors import LockError
 from hubtune.metadata.front_matter import front_matter
+from hubtune.pin.lock import read_lock, require_lock
+from hubtune.pipeline.measuring import measure_release
 from hubtune.pipeline.run import RunOptions, run_job
 from hubtune.pipeline.verifying.verify import verify_release
 from tests.end_to_end.test_continued import CONFIG
@@ -53,6 +56,11 @@ def test_what_an_adapter_learnt_before_is_pinned_kept_measured_and_on_the_card(s
     assert [(pin.repo, pin.commit) for pin in pins.earlier] == [
         ("org/rows-first", served.head("org/rows-first", "dataset"))
     ]
+    lock = place.with_name("hubtune.lock")
+    assert read_lock(lock) == pins
+    require_lock(pins, second.inputs.config, lock)
+    with pytest.raises(LockError, match="does not match"):
+        require_lock(pins, first.inputs.config, lock)
     # The split of the earlier run again, and a fifth of all rows to train on.
     assert data.earlier.held_out == first.inputs.data.held_out
     assert data.earlier.train == first.inputs.data.train
@@ -81,4 +89,8 @@ def test_what_an_adapter_learnt_before_is_pinned_kept_measured_and_on_the_card(s
 
     claims = {claim.name: claim for claim in verify_release("org/second", "v1.0.0", Listener(), evaluate=True).claims}
     assert {claim.status for name, claim in claims.items() if name != "origin"} == {"confirmed"}, claims
-    assert "earlier held-out" in claims["evaluation"].detail
+    assert split in claims["evaluation"].detail
+    again = {(one.name, one.split): one for one in measure_release("org/second", "v1.0.0", Listener()).measures}
+    assert again["perplexity", split].tuned == pytest.approx(found.tuned, rel=1e-4)
+    # It is of the training, which is not done again.
+    assert ("forgetting", split) not in again

@@ -114,3 +114,14 @@ def test_a_batch_that_fits_has_the_same_rows_a_step(room: float, chosen: tuple[i
 
     assert (settings.batch_size, settings.fit_memory) == (8, True)
     assert (found.batch_size, found.gradient_accumulation) == chosen
+
+
+def test_what_holds_the_weights_to_where_they_start_takes_two_more_numbers_for_each():
+    settings, shape = TrainConfig(method="full"), shape_of(make_model("llama").config.to_dict())
+
+    free, held = (
+        estimate(shape, settings, device="cpu", width=4, length=64, consolidated=consolidated)
+        for consolidated in (False, True)
+    )
+
+    assert held.optimizer - free.optimizer == 2 * 4 * shape.parameters == held.total - free.total

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hubtune.errors import ConfigError
+from hubtune.errors import ConfigError, DataError
 from hubtune.pipeline.trainable import check_data
 from tests.sample_runs import sample_config
 
@@ -21,3 +21,8 @@ def test_data_to_classify_and_other_data_passes(more):
     check_data(sample_config(LABELLED, *more))
     check_data(sample_config(*more))
     check_data(sample_config("data[0]={repo: org/s}", *more))
+
+
+def test_an_earlier_task_s_file_that_is_missing_is_named_with_its_place():
+    with pytest.raises(DataError, match=r"no file .*gone.jsonl, which earlier\.data\[0\]\.path names"):
+        check_data(sample_config("earlier.data=[{path: gone.jsonl, text: quote}]"))

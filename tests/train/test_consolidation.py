@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from hubtune.data.tokens import Example
+from hubtune.errors import TrainingError
 from hubtune.records.pins import Pin
 from hubtune.train.batches import Batcher
 from hubtune.train.consolidation import Consolidation, Held, consolidate, diagonal_fisher
@@ -112,6 +113,18 @@ def test_weights_are_held_to_what_they_are_when_it_begins():
 
     assert held.penalty() > 0
     assert [torch.equal(one.start, start) for one in held.held] == [True]
+
+
+def test_an_information_that_is_no_number_is_refused_and_says_what_to_set():
+    model = make_model("llama")
+    loss = _training_only(model, "model.norm.weight")
+    with torch.no_grad():
+        model.model.norm.weight[0] = float("nan")
+
+    with pytest.raises(TrainingError, match="no finite number") as caught:
+        diagonal_fisher(loss, _batcher(), [_row(3, 9, 4)], 1, Listener())
+
+    assert "train.precision: fp32" in str(caught.value.hint)
 
 
 @pytest.fixture(scope="module")

@@ -104,7 +104,8 @@ def earlier(inputs: CardInputs) -> Earlier | None:
         ],
         few=any(measure.status == "insufficient data" for measure in measures),
         values=[
-            EarlierValue(measure_name(measure.name), measure.base, measure.tuned, measure.n)
+            # With another name than the task's own, whose values the metadata has.
+            EarlierValue(f"{measure_name(measure.name)} on earlier rows", measure.base, measure.tuned, measure.n)
             for measure in measures
             if measure.tuned is not None
         ],
