@@ -76,10 +76,8 @@ def train(
 
     settings = config.train
     upstream = run.digests("config", "pins.json", "data.json")
-    checkpoints = Checkpoints(run.path / "checkpoints", upstream, settings.keep_checkpoints)
-    found = checkpoints.newest() if resume else None
-    if found is None:
-        checkpoints.clear()
+    checkpoints = Checkpoints(run.checkpoints_dir, upstream, settings.keep_checkpoints)
+    found = _checkpoint(checkpoints, run, progress, resume=resume)
     precision = choose_precision(settings.precision)
     if settings.fit_memory:
         settings = fit(settings, base_folder, precision, progress)
@@ -171,6 +169,23 @@ def train(
         files=files,
         environment=environment(),
     )
+
+
+def _checkpoint(
+    checkpoints: Checkpoints, run: RunDirectory, progress: Progress, *, resume: bool
+) -> tuple[int, Path] | None:
+    """Returns the checkpoint to go on from, its step and folder; where there is none, removes what is there."""
+    found = checkpoints.newest() if resume else None
+    if found is None and checkpoints.present:
+        progress.warn(
+            "No checkpoint is both complete and of this config, these pins and these rows: training from the start"
+            if resume
+            else "Training from the start, and without the checkpoints of the training before; "
+            f"what goes on from them is: hubtune train {run.path} --resume"
+        )
+    if found is None:
+        checkpoints.clear()
+    return found
 
 
 def _say_what_is_trained(subject: Trainable, method: str, precision: str, progress: Progress) -> tuple[int, int]:
