@@ -64,11 +64,15 @@ class HeldOutLoss(TrainerCallback):  # type: ignore[misc]
         self._run.event("train", event="held_out_loss", **points[-1].model_dump())
         if self._patience is None:
             return
-        best = min(range(len(points)), key=lambda number: points[number].loss)
-        if best == len(points) - 1:
+        if _since_best(points) == 0:
             self._keep()
-        elif len(points) - 1 - best >= self._patience:
+        elif self.ended(state.log_history):
             control.should_training_stop = control.should_log = True
+
+    def ended(self, history: list[dict[str, float]]) -> bool:
+        """Whether a training whose log is this one stops before its last step."""
+        points = held_out_points(history)
+        return self._patience is not None and bool(points) and _since_best(points) >= self._patience
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def _measure(self) -> float:
@@ -81,6 +85,11 @@ class HeldOutLoss(TrainerCallback):  # type: ignore[misc]
             total += float(self._loss(**{name: values.to(device) for name, values in batch.items()})["loss"])
         self._loss.train()
         return total / labels
+
+
+def _since_best(points: Sequence[HeldOutPoint]) -> int:
+    """Returns how many measurements came after the best."""
+    return len(points) - 1 - min(range(len(points)), key=lambda number: points[number].loss)
 
 
 def held_out_points(history: list[dict[str, float]]) -> list[HeldOutPoint]:

@@ -6,12 +6,13 @@ part back.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import PrinterCallback, Trainer, TrainingArguments
+from transformers import PrinterCallback, Trainer, TrainerState, TrainingArguments
+from transformers.trainer import TRAINER_STATE_NAME
 
 from hubtune.config.training import TrainConfig
 from hubtune.data.tokens import Example
@@ -92,6 +93,21 @@ class RowTrainer(Trainer):  # type: ignore[misc]
             self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer or self.optimizer, factor)
             self._created_lr_scheduler = True
         return self.lr_scheduler
+
+    def go(self, checkpoint: Path | None, ended: Callable[[list[dict[str, float]]], bool]) -> None:
+        """Trains to the end; from a checkpoint that was made at the end already, takes what it holds.
+
+        Args:
+            checkpoint: What to go on from; None to begin.
+            ended: Whether a training with such a log has ended before its last step.
+        """
+        if checkpoint is not None:
+            state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+            if state.global_step >= self._order.steps or ended(state.log_history):
+                self._load_from_checkpoint(str(checkpoint))
+                self.state = state
+                return
+        self.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Writes the trained weights, the model's part of a checkpoint."""

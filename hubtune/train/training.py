@@ -126,7 +126,7 @@ def train(
                 first_step,
                 [Reporter(run, task), measuring, saver],
             )
-            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+            trainer.go(checkpoint, measuring.ended)
     finally:
         checkpoints.tidy()
     trainer.restore_best()

@@ -129,7 +129,10 @@ def test_training_anew_forgets_the_checkpoints(whole, train_on, llama: Path):
     assert again.record.files == whole.record.files
 
 
-def test_a_run_that_is_stopped_saves_the_step_under_way_and_says_how_to_go_on(train_on, new_run, llama: Path):
+@pytest.mark.parametrize("step", [4, pytest.param(9, marks=pytest.mark.full_trial)], ids=["midway", "at the last step"])
+def test_a_run_that_is_stopped_saves_the_step_under_way_and_says_how_to_go_on(
+    train_on, new_run, llama: Path, step: int
+):
     run, asked = new_run(*OPTIONS, "train.checkpoint_steps=100"), []
 
     class Impatient(Listener):
@@ -138,7 +141,7 @@ def test_a_run_that_is_stopped_saves_the_step_under_way_and_says_how_to_go_on(tr
 
         def _count(self, note: str) -> None:
             asked.append(note)
-            if len(asked) == 4:
+            if len(asked) == step:
                 os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(InterruptedTrainingError, match="stopped after step") as caught:
@@ -147,7 +150,7 @@ def test_a_run_that_is_stopped_saves_the_step_under_way_and_says_how_to_go_on(tr
     assert f"hubtune train {run.path} --resume" in str(caught.value.hint)
     assert caught.value.exit_code == 130
     (name,) = _checkpoints(run)
-    assert name in ("checkpoint-4", "checkpoint-5")
+    assert name in (f"checkpoint-{step}", f"checkpoint-{step + 1}")
     assert not run.adapter_dir.exists()
     whole = train_on(llama, *OPTIONS)
     assert train_on(llama, run=run, resume=True).record.files[WEIGHTS] == whole.record.files[WEIGHTS]
@@ -167,6 +170,18 @@ def test_a_diverged_run_keeps_its_last_good_checkpoint_and_makes_none_after_it(t
 
     step = int(re.search(r"at step (\d+)", str(caught.value))[1])
     assert _checkpoints(run) == [f"checkpoint-{number}" for number in range(1, step)]
+
+
+def test_a_training_that_was_saved_at_its_end_goes_on_without_another_step(train_on, new_run, llama: Path):
+    """Early stopping ends this one at an even step, whose checkpoint is the newest."""
+    run = new_run(*STOPPING_EARLY)
+    whole = train_on(llama, run=run, held_out=OTHERS)
+    assert max(_checkpoints(run)) == f"checkpoint-{whole.record.steps}"
+
+    again = train_on(llama, run=run, held_out=OTHERS, resume=True)
+
+    for name in ("files", "steps", "best_step", "losses", "held_out_losses"):
+        assert getattr(again.record, name) == getattr(whole.record, name), name
 
 
 @pytest.mark.parametrize(
