@@ -100,7 +100,7 @@ class TrainConfig(Section):
     early_stopping: Annotated[int, Field(ge=1)] | None = None
     checkpoint_steps: Annotated[int, Field(ge=1)] | None = None
     keep_checkpoints: Annotated[int, Field(ge=1)] = 2
-    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
 
     @model_validator(mode="before")

@@ -57,7 +57,8 @@ class TrainingRecord(Record):
 
     Attributes:
         upstream: Digests of the config's sections, of the pins and of the data record.
-        precision: What the base model's weights were held in, `bf16` or `fp32`; trainable weights are always fp32.
+        precision: What the base model's weights were held in, `bf16`, `fp16` or `fp32`; trainable weights are always
+            held in fp32, and where they are the base's own, this is what was computed in.
         target_modules: The names of the layers that carry an adapter; of a method without adapters, the patterns or
             blocks that were trained.
         schedule: How the learning rate goes after the warm-up.

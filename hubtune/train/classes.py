@@ -8,6 +8,7 @@ import torch
 
 from hubtune.data.batch import collate_classes
 from hubtune.data.tokens import Example
+from hubtune.train.loss import computing_in
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -43,15 +44,15 @@ class ClassLoss(torch.nn.Module):  # type: ignore[misc]
 
     Args:
         model: The classifier, with its adapter if it has one.
+        computed: As `SummedLoss` takes it.
     """
 
     # Tells the Trainer to count the labels of a step and hand them to the forward.
     accepts_loss_kwargs = True
 
-    def __init__(self, model: "PreTrainedModel") -> None:
+    def __init__(self, model: "PreTrainedModel", *, computed: torch.dtype | None = None) -> None:
         super().__init__()
-        self.model = model
-        self.config = model.config
+        self.model, self.config, self.computed = model, model.config, computed
 
     def forward(
         self,
@@ -68,7 +69,8 @@ class ClassLoss(torch.nn.Module):  # type: ignore[misc]
             num_items_in_batch: What to divide the sum by: the labels of all micro-batches of the step.
             **inputs: What the model takes, each of shape (rows, longest row).
         """
-        logits = self.model(**inputs).logits.float()
+        with computing_in(self.computed, labels.device):
+            logits = self.model(**inputs).logits.float()
         entropy = torch.nn.functional.cross_entropy
         if labels.is_floating_point():
             entropy = torch.nn.functional.binary_cross_entropy_with_logits

@@ -20,6 +20,7 @@ from hubtune.train.batches import Batcher
 from hubtune.train.classes import ClassBatcher, ClassLoss
 from hubtune.train.loss import SummedLoss
 from hubtune.train.order import MicroBatches, RowOrder
+from hubtune.train.overflows import Overflows
 from hubtune.train.schedule import rate_factor
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ WEIGHTS = "trained.safetensors"
 
 _BEST = "best.safetensors"
 
+# torch begins at 2^16, which overflows in the first steps of many models; it grows by itself.
+_FIRST_SCALE = 2.0**13
 # Losses are logged about this many times in a run, and at least every ten steps.
 _LOGS = 50
 
@@ -46,6 +49,7 @@ class RowTrainer(Trainer):  # type: ignore[misc]
         folder: Where the Trainer puts the parts of a checkpoint.
         first_step: The step to begin with; above 0 where the run goes on from a checkpoint.
         callbacks: Told of the course.
+        scaled: Whether gradients are scaled up on their way, as fp16 needs it, and steps where they overflow left out.
     """
 
     def __init__(
@@ -58,6 +62,8 @@ class RowTrainer(Trainer):  # type: ignore[misc]
         folder: Path,
         first_step: int,
         callbacks: "list[TrainerCallback]",
+        *,
+        scaled: bool = False,
     ) -> None:
         self._settings, self._order, self._first_step = settings, order, first_step
         self.best: dict[str, torch.Tensor] | None = None
@@ -71,6 +77,10 @@ class RowTrainer(Trainer):  # type: ignore[misc]
         )
         # Without tqdm, transformers prints each log as a dict on stdout, which belongs to the command's result.
         self.remove_callback(PrinterCallback)
+        if scaled:
+            # accelerate would make one on a GPU alone, and have layers that compute in fp32 compute in fp16.
+            self.accelerator.scaler = torch.amp.GradScaler(self.args.device.type, init_scale=_FIRST_SCALE)
+            self.add_callback(Overflows(self.accelerator.scaler))
 
     def get_train_dataloader(self) -> "torch.utils.data.DataLoader[Any]":
         """Returns the micro-batches, in the order that the seed and the epoch decide."""
@@ -85,6 +95,13 @@ class RowTrainer(Trainer):  # type: ignore[misc]
             generator=torch.Generator(),
         )
         return self.accelerator.prepare(loader)
+
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Does one micro-batch; the gradients of a whole step have their own size after it, to be clipped."""
+        loss: torch.Tensor = super().training_step(*args, **kwargs)
+        if self.accelerator.scaler is not None and self.accelerator.sync_gradients:
+            self.accelerator.scaler.unscale_(self.optimizer.optimizer)
+        return loss
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         """Returns the learning rate's course, and keeps it."""

@@ -12,7 +12,7 @@ from hubtune.models.classifier import Classes
 from hubtune.models.environment import environment
 from hubtune.models.generation import GENERATION_CONFIG, generation_json, safe_generation_config
 from hubtune.models.load import check_vocabulary, pad_id
-from hubtune.models.precision import choose_precision
+from hubtune.models.precision import choose_precision, dtype_of
 from hubtune.records.pins import Pin
 from hubtune.records.progress import Progress
 from hubtune.records.rundir import RunDirectory
@@ -64,12 +64,14 @@ def train(
         MemoryNeededError: The memory did not do.
         DiskFullError: There is no room for the adapter.
     """
+    import torch
     from transformers import set_seed
 
     from hubtune.train.building import choose_batcher, choose_loss, row_order
     from hubtune.train.diagnosis import diagnose
     from hubtune.train.fast_lora import fast_adapters
     from hubtune.train.held_out import HeldOutLoss, held_out_points
+    from hubtune.train.overflows import overflow_findings
     from hubtune.train.reporting import Reporter, loss_points
     from hubtune.train.saving import Saver
     from hubtune.train.trainer import RowTrainer, warmup_steps
@@ -81,6 +83,10 @@ def train(
     precision = choose_precision(settings.precision)
     if settings.fit_memory:
         settings = fit(settings, base_folder, precision, progress)
+    if precision == "fp16" and not torch.cuda.is_available():
+        progress.warn("A CPU computes in fp16 far slower than in fp32; train.precision: auto chooses what is fast here")
+    # Weights that are trained themselves are held in fp32, whatever they compute in.
+    computed = dtype_of(precision) if settings.whole and precision != "fp32" else None
     set_seed(settings.seed)
     subject = make_trainable(settings, base_folder, base_pin, precision, classes, adapter)
     model = subject.model
@@ -105,7 +111,7 @@ def train(
             saver.stopping(),
             memory_errors(settings, base_folder, model.dtype),
         ):
-            loss = choose_loss(model, batcher, examples, progress)
+            loss = choose_loss(model, batcher, examples, progress, computed)
             measuring = HeldOutLoss(
                 run,
                 loss,
@@ -125,6 +131,7 @@ def train(
                 checkpoints.unfinished,
                 first_step,
                 [Reporter(run, task), measuring, saver],
+                scaled=precision == "fp16",
             )
             trainer.go(checkpoint, measuring.ended)
     finally:
@@ -163,7 +170,10 @@ def train(
         losses=losses,
         held_out_losses=measured,
         best_step=None if trainer.best is None else min(measured, key=lambda point: point.loss).step,
-        findings=diagnose(losses, measured, trainer.state.global_step),
+        findings=[
+            *diagnose(losses, measured, trainer.state.global_step),
+            *overflow_findings(trainer.state.log_history, trainer.state.global_step),
+        ],
         started=started.isoformat(timespec="seconds"),
         seconds=round(seconds, 1),
         files=files,
