@@ -61,6 +61,8 @@ class TrainingRecord(Record):
             held in fp32, and where they are the base's own, this is what was computed in.
         target_modules: The names of the layers that carry an adapter; of a method without adapters, the patterns or
             blocks that were trained.
+        epochs: How often each row was taken; a fraction where `steps` ended within an epoch.
+        steps: Optimizer steps that were made.
         schedule: How the learning rate goes after the warm-up.
         max_grad_norm: Length that gradients are clipped to.
         packing: Whether rows shared sequences; None in records of versions that could not.

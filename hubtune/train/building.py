@@ -55,7 +55,7 @@ def row_order(settings: TrainConfig, examples: Sequence[Example], packed: bool) 
     """Returns which rows each step takes."""
     per_step = settings.batch_size * settings.gradient_accumulation
     lengths = None if packed else _lengths(examples)
-    return RowOrder(len(examples), per_step, settings.epochs, settings.seed, lengths)
+    return RowOrder(len(examples), per_step, settings.epochs, settings.seed, lengths, settings.steps)
 
 
 def _lengths(examples: Sequence[Example]) -> Sequence[int]:

@@ -177,7 +177,6 @@ def warmup_steps(settings: TrainConfig, order: RowOrder) -> int:
 def _arguments(settings: TrainConfig, steps: int, folder: Path) -> TrainingArguments:
     arguments = TrainingArguments(
         output_dir=str(folder),
-        num_train_epochs=settings.epochs,
         max_steps=steps,
         per_device_train_batch_size=settings.batch_size,
         gradient_accumulation_steps=settings.gradient_accumulation,

@@ -142,8 +142,9 @@ def train(
     files = subject.save(run, beside, progress)
     measured = held_out_points(trainer.state.log_history)
     losses = loss_points(trainer.state.log_history)
-    labels = order.count(lambda row: examples[row].learnt if classes is None else 1)
-    read = order.count(lambda row: len(examples[row].input_ids))
+    done = trainer.state.global_step
+    labels = order.count(lambda row: examples[row].learnt if classes is None else 1, done)
+    read = order.count(lambda row: len(examples[row].input_ids), done)
     return TrainingRecord(
         upstream=upstream,
         method=settings.method,
@@ -151,8 +152,8 @@ def train(
         target_modules=subject.layers,
         trainable_parameters=trainable,
         total_parameters=total,
-        epochs=settings.epochs,
-        steps=trainer.state.global_step,
+        epochs=settings.epochs if settings.epochs and done == order.steps else round(order.epochs(done), 4),
+        steps=done,
         batch_size=settings.batch_size,
         gradient_accumulation=settings.gradient_accumulation,
         packing=batcher.packed,
@@ -171,8 +172,8 @@ def train(
         held_out_losses=measured,
         best_step=None if trainer.best is None else min(measured, key=lambda point: point.loss).step,
         findings=[
-            *diagnose(losses, measured, trainer.state.global_step),
-            *overflow_findings(trainer.state.log_history, trainer.state.global_step),
+            *diagnose(losses, measured, done),
+            *overflow_findings(trainer.state.log_history, done),
         ],
         started=started.isoformat(timespec="seconds"),
         seconds=round(seconds, 1),

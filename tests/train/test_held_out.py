@@ -9,6 +9,7 @@ from hubtune.models.load import load_adapter, load_base, load_tokenizer
 from hubtune.records.training import HeldOutPoint, LossPoint
 from hubtune.train.diagnosis import diagnose
 from tests.encoding import encode
+from tests.train.conftest import TEXTS
 
 OTHERS = ("Zinc, quartz and onyx.", "No hive here; 1984.")
 STEEP = ("train.epochs=30", "train.batch_size=8", "train.learning_rate=0.05", "train.held_out_steps=1")
@@ -45,7 +46,10 @@ def test_early_stopping_keeps_the_best_weights_and_says_which(train_on, llama: P
     best = min(points, key=lambda point: point.loss)
 
     assert stopped.record.best_step == best.step
-    assert stopped.record.steps == best.step + 2 < 30
+    # One step an epoch; what was not trained any more is not counted.
+    assert stopped.record.steps == stopped.record.epochs == best.step + 2 < 30
+    rows = encode(TEXTS, load_tokenizer(llama, "org/base"), 64)
+    assert stopped.record.tokens == stopped.record.steps * sum(row.learnt for row in rows)
     # The same steps, ended where the best was, though the rate would have fallen on: the weights were not trained on.
     weights = load_file(stopped.run.adapter_dir / "adapter_model.safetensors")
     model = load_adapter(load_base(llama, "org/base", "fp32"), stopped.run.adapter_dir)

@@ -128,6 +128,18 @@ def test_the_rate_rises_over_the_warm_up_and_falls_to_nothing_after_the_last_ste
     assert rates[3:] == pytest.approx([0.01 * left / 8 for left in range(7, 0, -1)])
 
 
+def test_a_number_of_steps_trains_and_records_just_that_part_of_the_epochs(train_on, new_run, llama: Path):
+    run = new_run("train.steps=5", "train.warmup=0.2", "train.learning_rate=0.01", "train.logging_steps=1")
+    record = train_on(llama, run=run).record
+
+    # Eight rows, four of them in a step.
+    assert (record.steps, record.epochs, record.warmup_steps) == (5, 2.5, 1)
+    assert [point.step for point in record.losses] == [1, 2, 3, 4, 5]
+    assert [point.learning_rate for point in record.losses] == pytest.approx([0.005, 0.01, 0.0075, 0.005, 0.0025])
+    events = [event["epoch"] for event in _events(run) if event.get("event") == "loss"]
+    assert events == [0.5, 1, 1.5, 2, 2.5]
+
+
 def test_gradient_checkpointing_changes_no_number(train_on, llama: Path):
     plain, again = train_on(llama), train_on(llama, "train.gradient_checkpointing=true")
 
