@@ -32,10 +32,19 @@ class LossPoint(Record):
 
 
 class HeldOutPoint(Record):
-    """The loss on held-out rows after a step, in nats per token."""
+    """What held-out rows were measured at after a step.
+
+    Attributes:
+        step: Optimizer steps that were done.
+        loss: In nats per token, of a classifier per label.
+        accuracy: Of a classifier, the share of rows that were given just their classes; else None.
+        macro_f1: Of a classifier, the mean over the classes of their F1; else None.
+    """
 
     step: int
     loss: float
+    accuracy: float | None = None
+    macro_f1: float | None = None
 
 
 class Finding(Record):

@@ -61,7 +61,7 @@ class ClassLoss(torch.nn.Module):  # type: ignore[misc]
         num_items_in_batch: torch.Tensor | int = 1,
         **inputs: torch.Tensor,
     ) -> dict[str, torch.Tensor]:
-        """Returns `loss`, a scalar in fp32.
+        """Returns `loss`, a scalar in fp32, and the `logits`, of shape (rows, classes) and without a gradient.
 
         Args:
             labels: Ids of shape (rows,), or zeros and ones of shape (rows, classes).
@@ -74,4 +74,21 @@ class ClassLoss(torch.nn.Module):  # type: ignore[misc]
         entropy = torch.nn.functional.cross_entropy
         if labels.is_floating_point():
             entropy = torch.nn.functional.binary_cross_entropy_with_logits
-        return {"loss": entropy(logits, labels, reduction="sum") / num_items_in_batch}
+        return {"loss": entropy(logits, labels, reduction="sum") / num_items_in_batch, "logits": logits.detach()}
+
+
+def class_scores(labels: torch.Tensor, logits: torch.Tensor) -> dict[str, float]:
+    """Returns `accuracy` and `macro_f1` by scikit-learn, as the evaluation has them.
+
+    Args:
+        labels: Ids of shape (rows,), or zeros and ones of shape (rows, classes).
+        logits: Shape (rows, classes). A row is given the likeliest class, or of several those above one half.
+    """
+    from sklearn.metrics import accuracy_score, f1_score
+
+    given = (logits > 0).int() if labels.dim() > 1 else logits.argmax(dim=1)
+    pairs = labels.int().numpy(), given.numpy()
+    return {
+        "accuracy": float(accuracy_score(*pairs)),
+        "macro_f1": float(f1_score(*pairs, average="macro", zero_division=0)),
+    }

@@ -10,7 +10,7 @@ from hubtune.data.tokens import Example
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import HeldOutPoint
 from hubtune.train.batches import Batcher
-from hubtune.train.classes import ClassBatcher, ClassLoss
+from hubtune.train.classes import ClassBatcher, ClassLoss, class_scores
 from hubtune.train.loss import SummedLoss
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 # Enough to tell rising from falling, and little beside an epoch.
 MOST_ROWS = 200
-_KEY = "held_out_loss"
+_PREFIX = "held_out_"
+_KEY = f"{_PREFIX}loss"
 
 
 class HeldOutLoss(TrainerCallback):  # type: ignore[misc]
@@ -59,9 +60,9 @@ class HeldOutLoss(TrainerCallback):  # type: ignore[misc]
     ) -> None:
         if not self._rows or (state.global_step % self._every and state.global_step < state.max_steps):
             return
-        state.log_history.append({"step": state.global_step, _KEY: self._measure()})
+        state.log_history.append({"step": state.global_step, **self._measure()})
         points = held_out_points(state.log_history)
-        self._run.event("train", event="held_out_loss", **points[-1].model_dump())
+        self._run.event("train", event="held_out_loss", **points[-1].model_dump(exclude_none=True))
         if self._patience is None:
             return
         if _since_best(points) == 0:
@@ -75,16 +76,21 @@ class HeldOutLoss(TrainerCallback):  # type: ignore[misc]
         return self._patience is not None and bool(points) and _since_best(points) >= self._patience
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
-    def _measure(self) -> float:
+    def _measure(self) -> dict[str, float]:
         self._loss.eval()
         total, labels = 0.0, 0
+        said: list[tuple[torch.Tensor, torch.Tensor]] = []
         device = self._loss.model.device
         for start in range(0, len(self._rows), self._micro):
             batch = self._batcher(self._rows[start : start + self._micro])
             labels += len(batch["targets"])
-            total += float(self._loss(**{name: values.to(device) for name, values in batch.items()})["loss"])
+            made = self._loss(**{name: values.to(device) for name, values in batch.items()})
+            total += float(made["loss"])
+            if isinstance(self._loss, ClassLoss):
+                said.append((batch["labels"], made["logits"].cpu()))
         self._loss.train()
-        return total / labels
+        scores = class_scores(*map(torch.cat, zip(*said, strict=True))) if said else {}
+        return {_KEY: total / labels, **{_PREFIX + name: value for name, value in scores.items()}}
 
 
 def _since_best(points: Sequence[HeldOutPoint]) -> int:
@@ -94,4 +100,11 @@ def _since_best(points: Sequence[HeldOutPoint]) -> int:
 
 def held_out_points(history: list[dict[str, float]]) -> list[HeldOutPoint]:
     """Returns the measurements that the Trainer's log holds."""
-    return [HeldOutPoint(step=int(entry["step"]), loss=entry[_KEY]) for entry in history if _KEY in entry]
+    return [
+        HeldOutPoint(
+            step=int(entry["step"]),
+            **{name.removeprefix(_PREFIX): value for name, value in entry.items() if name.startswith(_PREFIX)},
+        )
+        for entry in history
+        if _KEY in entry
+    ]

@@ -238,7 +238,7 @@ def training_procedure(inputs: CardInputs) -> TrainingProcedure:
             Setting("Loss at the start", f"{measure(training.first_loss)} {unit}"),
             Setting("Loss at the end", f"{measure(training.final_loss)} {unit}"),
             *(
-                [Setting("Held-out loss at the end", f"{measure(training.held_out_losses[-1].loss)} nats per token")]
+                [Setting("Held-out loss at the end", f"{measure(training.held_out_losses[-1].loss)} {unit}")]
                 if training.held_out_losses
                 else []
             ),
