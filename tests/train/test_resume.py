@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from hubtune.errors import InterruptedTrainingError, TrainingError
+from hubtune.train.loss import SummedLoss
+from hubtune.train.trainer import trained_weights
 from tests.listener import Listener
 from tests.train.conftest import TEXTS_TO_DIVERGE_ON
 
@@ -110,6 +113,36 @@ def test_a_run_goes_on_from_the_newest_whole_checkpoint_to_the_same_bytes(whole,
     assert (again.run.adapter_dir / WEIGHTS).read_bytes() == adapter
     assert again.record.losses[0] == whole.record.losses[0]
     assert again.record.files == whole.record.files
+
+
+def test_a_resumed_run_holds_the_checkpoint_s_adapter_and_reads_just_the_rows_that_were_left(
+    whole, train_on, llama: Path
+):
+    """Seen at each forward of the training: the rows, and at the first one, what is trained, by name and to the bit."""
+    read: list[list[int]] = []
+    held: dict[str, torch.Tensor] = {}
+
+    def look(module: torch.nn.Module, inputs: tuple) -> None:
+        if isinstance(module, SummedLoss) and module.model.training and not held:
+            held.update({name: weight.detach().clone() for name, weight in trained_weights(module).items()})
+        if isinstance(module, torch.nn.Embedding) and module.training:
+            read.append(inputs[0].flatten().tolist())
+
+    with torch.nn.modules.module.register_module_forward_pre_hook(look):
+        begun = train_on(llama, *OPTIONS)
+        all_rows, first = list(read), dict(held)
+        read.clear()
+        held.clear()
+        again = train_on(llama, run=whole.run, resume=True)
+
+    # Nine steps: the last of an epoch has two rows, the others three.
+    assert len(all_rows) == 24
+    assert read == all_rows[-2:]
+    assert again.record.losses[-1] == begun.record.losses[-1]
+    saved = load_file(whole.run.path / "checkpoints/checkpoint-8/trained.safetensors")
+    assert held.keys() == saved.keys() == first.keys()
+    assert all(torch.equal(held[name], saved[name]) for name in saved)
+    assert not any(torch.equal(first[name], saved[name]) for name in saved)
 
 
 def test_checkpoints_of_other_data_are_not_gone_on_from(whole, train_on, llama: Path):

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import socket
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,23 @@ def test_the_same_seed_gives_the_same_files_to_the_byte(train_on, tiny_model: Pa
 
     for name in first.record.files:
         assert (first.run.adapter_dir / name).read_bytes() == (second.run.adapter_dir / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("method", [(), ("train.method=full", "publish.artifact=merged")], ids=["lora", "full"])
+def test_nothing_is_asked_of_the_network_while_training_and_saving_checkpoints(
+    train_on, llama: Path, monkeypatch, method
+):
+    asked = []
+    monkeypatch.setattr(socket.socket, "connect", lambda _, address: asked.append(address))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *address, **_: asked.append(address) or [])
+    # What a library may take for leave to ask.
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+
+    trained = train_on(llama, "train.checkpoint_steps=1", *method, held_out=("A hive has no manager.",))
+    again = train_on(llama, run=trained.run, held_out=("A hive has no manager.",), resume=True)
+
+    assert again.record.files == trained.record.files
+    assert asked == []
 
 
 def test_the_saved_config_names_the_layers_in_order(train_on, llama: Path):
