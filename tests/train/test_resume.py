@@ -223,17 +223,18 @@ def test_a_training_that_was_saved_at_its_end_goes_on_without_another_step(train
     ids=["dropout in micro-batches", "stopping early"],
 )
 def test_a_killed_run_goes_on_to_the_same_bytes(
-    train_on, new_run, killed_at, llama: Path, trials, options, held_out, sample: int
+    train_on, new_run, killed_at, llama: Path, trials, full_trials: bool, options, held_out, sample: int
 ):
     """Killed at seeded moments: while a batch is in the model, or as a file of the run, or a checkpoint, is touched."""
     whole = train_on(llama, *options, held_out=held_out)
     moments, chance = killed_at(new_run(*options), None, held_out), random.Random(7)
-    went_on = 0
+    went_on = half_written = 0
     for trial in range(trials(sample, 10)):
         kind = ("file", "forward")[trial % 2]
         moment = (kind, chance.randint(moments[kind] // 4, moments[kind]))
         run = new_run(*options)
         killed_at(run, moment, held_out)
+        half_written += any(run.path.glob("checkpoints/.unfinished/checkpoint-*"))
 
         again = train_on(llama, run=run, held_out=held_out, resume=True)
 
@@ -243,3 +244,4 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
         assert (again.run.adapter_dir / WEIGHTS).read_bytes() == (whole.run.adapter_dir / WEIGHTS).read_bytes()
         assert not (again.run.path / "checkpoints/.unfinished").exists()
     assert went_on > 0
+    assert half_written > 0 or not full_trials
