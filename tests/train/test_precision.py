@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from hubtune.errors import ModelError
 from hubtune.models.load import load_base
 from hubtune.train.loss import SummedLoss, places_and_targets
 
@@ -71,6 +72,18 @@ def test_steps_whose_gradients_overflow_are_left_out_and_told(train_on, llama: P
     assert "6 of 6 steps" in finding.evidence
     saved = load_file(trained.run.adapter_dir / WEIGHTS)
     assert all(not weight.any() for name, weight in saved.items() if "lora_B" in name)
+
+
+def test_a_base_with_numbers_that_fp16_lacks_is_refused_with_what_to_choose(train_on, llama: Path, tmp_path: Path):
+    folder = Path(shutil.copytree(llama, tmp_path / "large"))
+    weights = load_file(folder / "model.safetensors")
+    weights["model.norm.weight"][0] = 1e5
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+    with pytest.raises(ModelError, match=r"not finite .* in .*norm\.weight") as caught:
+        train_on(folder, FP16)
+
+    assert "`train.precision: auto`" in str(caught.value.hint)
 
 
 def test_a_run_in_fp16_goes_on_to_the_same_bytes_with_the_scale_that_it_had(train_on, llama: Path):
