@@ -10,13 +10,17 @@ from hubtune.cli.output import Output
 
 @click.command(short_help="Train again in a run directory.")
 @run_argument
+@click.option("--resume", is_flag=True, help="Go on from the run's newest complete checkpoint.")
 @click.pass_obj
-def train(output: Output, run: Path) -> None:
-    """Train again in the run directory RUN, from its own config and pins."""
-    from hubtune.pipeline.stages import run_train
+def train(output: Output, run: Path, resume: bool) -> None:
+    """Train again in the run directory RUN, from its own config and pins.
+
+    Without --resume it begins anew, and removes the checkpoints of the training before.
+    """
+    from hubtune.pipeline.stages import resume_train, run_train
     from hubtune.records.rundir import RunDirectory
 
-    record = run_train(RunDirectory.open(run), output.progress)
+    record = (resume_train if resume else run_train)(RunDirectory.open(run), output.progress)
     output.result(
         record,
         [

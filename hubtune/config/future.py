@@ -9,7 +9,3 @@ FUTURE_KEYS = frozenset(
         "publish.policy",
     }
 )
-
-FUTURE_VALUES: dict[str, frozenset[str]] = {
-    "train.precision": frozenset({"fp16"}),
-}

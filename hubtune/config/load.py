@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from hubtune.config import yamldoc
 from hubtune.config.bias import BiasConfig
 from hubtune.config.data import DataConfig
-from hubtune.config.future import FUTURE_KEYS, FUTURE_VALUES
+from hubtune.config.future import FUTURE_KEYS
 from hubtune.config.metrics import known_metrics, unknown_metric
 from hubtune.config.schema import TuneConfig
 from hubtune.config.statement_files import data_entries, read_chat_template_files, read_statement_files
@@ -145,6 +145,8 @@ def training_digest(config: TuneConfig) -> str:
     del values["rows"]["workers"]
     if values["base"]["adapter"] is None:
         del values["base"]["adapter"]
+    if values["train"]["steps"] is None:
+        del values["train"]["steps"]
     held_out = config.evaluate.model_dump(include={"holdout", "seed", "max_items"})
     planted = {"canaries": config.evaluate.canaries} if config.evaluate.canaries else {}
     return _digest({**values, "held_out": held_out, **planted})
@@ -235,8 +237,6 @@ def _explain(error: ValidationError) -> list[Problem]:
         given = fault["input"]
         if fault["type"] == "extra_forbidden":
             text = _NOT_YET if general in FUTURE_KEYS else _unknown_key(general)
-        elif isinstance(given, str) and given in FUTURE_VALUES.get(general, ()):
-            text = f"{given!r}: {_NOT_YET}"
         elif fault["type"] == "missing":
             text = "this key is missing"
         else:

@@ -58,6 +58,9 @@ class TrainConfig(Section):
     of speed alone: the steps, their rows and their gradients are those of padded batches. Where the architecture cannot
     keep rows apart, rows of like length share a batch instead.
 
+    `epochs` says how often each row is taken, once where nothing is said; `steps` says in its place how many optimizer
+    steps are made, through as many epochs as that takes.
+
     `gradient_checkpointing` computes activations a second time instead of keeping them: about a third slower, for far
     less memory, and the same numbers.
 
@@ -83,7 +86,8 @@ class TrainConfig(Section):
     lora: LoraConfig = LoraConfig()
     last_blocks: Annotated[int, Field(ge=1)] | None = None
     trainable: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] | None = None
-    epochs: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1
+    epochs: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    steps: Annotated[int, Field(ge=1)] | None = None
     learning_rate: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] = 2.0e-4
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.05
@@ -100,7 +104,7 @@ class TrainConfig(Section):
     early_stopping: Annotated[int, Field(ge=1)] | None = None
     checkpoint_steps: Annotated[int, Field(ge=1)] | None = None
     keep_checkpoints: Annotated[int, Field(ge=1)] = 2
-    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
 
     @model_validator(mode="before")
@@ -116,6 +120,19 @@ class TrainConfig(Section):
         if isinstance(values, dict) and values.get("method") in WHOLE_METHODS and "learning_rate" not in values:
             return {**values, "learning_rate": _WHOLE_LEARNING_RATE}
         return values
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_epoch(cls, values: object) -> object:
+        if isinstance(values, dict) and values.get("epochs") is None and values.get("steps") is None:
+            return {**values, "epochs": 1.0}
+        return values
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if self.epochs is not None and self.steps is not None:
+            raise ValueError("epochs and steps both say how long to train; keep one (`null` takes the other away)")
+        return self
 
     @model_validator(mode="after")
     def _frozen_layers(self) -> Self:

@@ -84,12 +84,14 @@ def check_finite(model: "PreTrainedModel", name: str) -> None:
     Raises:
         ModelError: A tensor holds NaN or infinity; the message names it.
     """
+    import torch
+
     for tensor, weight in model.named_parameters():
         if weight.is_floating_point() and not bool(weight.isfinite().all()):
-            raise ModelError(
-                f"{name} holds numbers that are not finite (NaN or infinity) in {tensor}.",
-                hint="Its files are damaged or were saved after a training that diverged; choose another revision.",
-            )
+            hint = "Its files are damaged or were saved after a training that diverged; choose another revision."
+            if weight.dtype == torch.float16:
+                hint = f"If they are above 65,504, fp16 has no such numbers: set `train.precision: auto`. Else: {hint}"
+            raise ModelError(f"{name} holds numbers that are not finite (NaN or infinity) in {tensor}.", hint=hint)
 
 
 def load_base(folder: Path, name: str, precision: str) -> "PreTrainedModel":

@@ -7,17 +7,19 @@ from hubtune.errors import ModelError
 if TYPE_CHECKING:
     import torch
 
-Precision = Literal["bf16", "fp32"]
+Precision = Literal["bf16", "fp16", "fp32"]
 
 
-def choose_precision(asked: Literal["auto", "bf16", "fp32"]) -> Precision:
+def choose_precision(asked: Literal["auto", "bf16", "fp16", "fp32"]) -> Precision:
     """Returns the precision to use on this machine; `auto` is bf16 where the hardware computes in it, else fp32.
+
+    fp16 is never chosen by itself: its numbers end at 65,504, so that some models overflow in it.
 
     Raises:
         ModelError: bf16 was asked for and this machine lacks it.
     """
-    if asked == "fp32":
-        return "fp32"
+    if asked in ("fp16", "fp32"):
+        return asked
     if _has_bf16():
         return "bf16"
     if asked == "bf16":

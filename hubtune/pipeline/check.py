@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -13,6 +14,7 @@ from hubtune.errors import CheckError, HubtuneError, MemoryNeededError
 from hubtune.evaluate.bias.material import check_files
 from hubtune.hub.read import current_token
 from hubtune.hub.snapshot import cache_folder
+from hubtune.models.precision import choose_precision
 from hubtune.pin.lock import lock_file, read_lock, require_lock
 from hubtune.pin.pinning import Resolution, resolve_pin
 from hubtune.pipeline.checking_base import check_base, check_memory
@@ -140,6 +142,8 @@ def check_run(
         task.advance(note="target")
         checks.attempt("card", lambda: check_statements(config), lambda _: "what the config states is complete")
         checks.attempt("data", lambda: check_data(config), lambda _: "its formats can be trained on")
+        if config.train.precision == "bf16" and find_spec("torch") is not None:
+            checks.attempt("precision", lambda: choose_precision("bf16"), lambda _: "this machine computes in bf16")
         if config.evaluate.bias.named():
             checks.attempt(
                 "bias", lambda: check_files(config.evaluate.bias), lambda said: f"its files hold {', '.join(said)}"

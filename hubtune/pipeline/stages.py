@@ -113,6 +113,20 @@ def run_train(
     return record
 
 
+def resume_train(run: RunDirectory, progress: Progress) -> TrainingRecord:
+    """Goes on with a training that was stopped, from its newest complete checkpoint; one that ended is left as it is.
+
+    Raises:
+        HubtuneError: As `run_train`.
+    """
+    if run.trained:
+        progress.say("The training of this run has ended: there is nothing to go on with")
+        return run.read(TrainingRecord)
+    if not run.checkpoints_dir.is_dir():
+        progress.say("There is no checkpoint to go on from: training from the start")
+    return run_train(run, progress, resume=True)
+
+
 def run_evaluate(run: RunDirectory, progress: Progress, prepared: "Prepared | None" = None) -> EvaluationRecord:
     """Measures base and tuned model on the held-out rows and writes evaluation.json and probe.json.
 

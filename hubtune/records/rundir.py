@@ -99,6 +99,11 @@ class RunDirectory:
         """The whole model: the adapter merged into the base, or what a method without adapters made."""
         return self.path / "model"
 
+    @property
+    def checkpoints_dir(self) -> Path:
+        """What a training that was stopped goes on from."""
+        return self.path / "checkpoints"
+
     def trained_dir(self, training: TrainingRecord) -> Path:
         """Returns the folder with what was trained: the adapter or the whole model."""
         return self.model_dir if training.whole else self.adapter_dir

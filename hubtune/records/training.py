@@ -32,10 +32,19 @@ class LossPoint(Record):
 
 
 class HeldOutPoint(Record):
-    """The loss on held-out rows after a step, in nats per token."""
+    """What held-out rows were measured at after a step.
+
+    Attributes:
+        step: Optimizer steps that were done.
+        loss: In nats per token, of a classifier per label.
+        accuracy: Of a classifier, the share of rows that were given just their classes; else None.
+        macro_f1: Of a classifier, the mean over the classes of their F1; else None.
+    """
 
     step: int
     loss: float
+    accuracy: float | None = None
+    macro_f1: float | None = None
 
 
 class Finding(Record):
@@ -86,9 +95,12 @@ class TrainingRecord(Record):
 
     Attributes:
         upstream: Digests of the config's sections, of the pins and of the data record.
-        precision: What the base model's weights were held in, `bf16` or `fp32`; trainable weights are always fp32.
+        precision: What the base model's weights were held in, `bf16`, `fp16` or `fp32`; trainable weights are always
+            held in fp32, and where they are the base's own, this is what was computed in.
         target_modules: The names of the layers that carry an adapter; of a method without adapters, the patterns or
             blocks that were trained.
+        epochs: How often each row was taken; a fraction where `steps` ended within an epoch.
+        steps: Optimizer steps that were made.
         schedule: How the learning rate goes after the warm-up.
         max_grad_norm: Length that gradients are clipped to.
         packing: Whether rows shared sequences; None in records of versions that could not.

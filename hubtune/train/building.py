@@ -14,6 +14,7 @@ from hubtune.train.loss import SummedLoss, summed_loss
 from hubtune.train.order import RowOrder
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel
 
 # Rows, and tokens of a row, that the two ways to the loss are compared on.
@@ -33,14 +34,18 @@ def choose_batcher(
 
 
 def choose_loss(
-    model: "PreTrainedModel", batcher: Batcher | ClassBatcher, examples: Sequence[Example], progress: Progress
+    model: "PreTrainedModel",
+    batcher: Batcher | ClassBatcher,
+    examples: Sequence[Example],
+    progress: Progress,
+    computed: "torch.dtype | None" = None,
 ) -> SummedLoss | ClassLoss:
-    """Returns the model wrapped into its loss."""
+    """Returns the model wrapped into its loss; `computed` is what weights that are held in fp32 compute in, if less."""
     if isinstance(batcher, ClassBatcher):
-        return ClassLoss(model)
+        return ClassLoss(model, computed=computed)
     rows, tokens = _CHECKED
     few = [_end_of(examples[row], tokens) for row in range(min(rows, len(examples)))]
-    loss = summed_loss(model, {name: values.to(model.device) for name, values in batcher(few).items()})
+    loss = summed_loss(model, {name: values.to(model.device) for name, values in batcher(few).items()}, computed)
     if loss.own:
         progress.say("The loss is made by the model's own forward, as this model needs; that takes more memory")
     return loss
@@ -50,7 +55,7 @@ def row_order(settings: TrainConfig, examples: Sequence[Example], packed: bool) 
     """Returns which rows each step takes."""
     per_step = settings.batch_size * settings.gradient_accumulation
     lengths = None if packed else _lengths(examples)
-    return RowOrder(len(examples), per_step, settings.epochs, settings.seed, lengths)
+    return RowOrder(len(examples), per_step, settings.epochs, settings.seed, lengths, settings.steps)
 
 
 def _lengths(examples: Sequence[Example]) -> Sequence[int]:

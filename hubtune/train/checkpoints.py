@@ -54,6 +54,11 @@ class Checkpoints:
                 return step, path
         return None
 
+    @property
+    def present(self) -> bool:
+        """Whether there are any, complete or not."""
+        return bool(self._all())
+
     def seal(self, step: int) -> Path:
         """Completes the checkpoint that was written into `unfinished`, and removes those that are not kept.
 

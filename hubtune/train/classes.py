@@ -8,6 +8,7 @@ import torch
 
 from hubtune.data.batch import collate_classes
 from hubtune.data.tokens import Example
+from hubtune.train.loss import computing_in
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -43,15 +44,15 @@ class ClassLoss(torch.nn.Module):  # type: ignore[misc]
 
     Args:
         model: The classifier, with its adapter if it has one.
+        computed: As `SummedLoss` takes it.
     """
 
     # Tells the Trainer to count the labels of a step and hand them to the forward.
     accepts_loss_kwargs = True
 
-    def __init__(self, model: "PreTrainedModel") -> None:
+    def __init__(self, model: "PreTrainedModel", *, computed: torch.dtype | None = None) -> None:
         super().__init__()
-        self.model = model
-        self.config = model.config
+        self.model, self.config, self.computed = model, model.config, computed
 
     def forward(
         self,
@@ -60,7 +61,7 @@ class ClassLoss(torch.nn.Module):  # type: ignore[misc]
         num_items_in_batch: torch.Tensor | int = 1,
         **inputs: torch.Tensor,
     ) -> dict[str, torch.Tensor]:
-        """Returns `loss`, a scalar in fp32.
+        """Returns `loss`, a scalar in fp32, and the `logits`, of shape (rows, classes) and without a gradient.
 
         Args:
             labels: Ids of shape (rows,), or zeros and ones of shape (rows, classes).
@@ -68,8 +69,26 @@ class ClassLoss(torch.nn.Module):  # type: ignore[misc]
             num_items_in_batch: What to divide the sum by: the labels of all micro-batches of the step.
             **inputs: What the model takes, each of shape (rows, longest row).
         """
-        logits = self.model(**inputs).logits.float()
+        with computing_in(self.computed, labels.device):
+            logits = self.model(**inputs).logits.float()
         entropy = torch.nn.functional.cross_entropy
         if labels.is_floating_point():
             entropy = torch.nn.functional.binary_cross_entropy_with_logits
-        return {"loss": entropy(logits, labels, reduction="sum") / num_items_in_batch}
+        return {"loss": entropy(logits, labels, reduction="sum") / num_items_in_batch, "logits": logits.detach()}
+
+
+def class_scores(labels: torch.Tensor, logits: torch.Tensor) -> dict[str, float]:
+    """Returns `accuracy` and `macro_f1` by scikit-learn, as the evaluation has them.
+
+    Args:
+        labels: Ids of shape (rows,), or zeros and ones of shape (rows, classes).
+        logits: Shape (rows, classes). A row is given the likeliest class, or of several those above one half.
+    """
+    from sklearn.metrics import accuracy_score, f1_score
+
+    given = (logits > 0).int() if labels.dim() > 1 else logits.argmax(dim=1)
+    pairs = labels.int().numpy(), given.numpy()
+    return {
+        "accuracy": float(accuracy_score(*pairs)),
+        "macro_f1": float(f1_score(*pairs, average="macro", zero_division=0)),
+    }

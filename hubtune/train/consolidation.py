@@ -52,17 +52,13 @@ class Consolidation:
     held: Sequence[Held]
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
-    def add_gradient(self, scale: float = 1.0) -> None:
-        """Adds the penalty's gradient to that of the weights; once for an optimizer step, before clipping.
-
-        Args:
-            scale: What the gradients are multiplied by, where a scaler keeps small ones from vanishing in fp16.
-        """
+    def add_gradient(self) -> None:
+        """Adds the penalty's gradient to that of the weights; once for an optimizer step, before clipping."""
         for one in self.held:
             pull = one.fisher * (one.weight - one.start)
             if one.weight.grad is None:
                 one.weight.grad = torch.zeros_like(one.weight)
-            one.weight.grad.add_(pull, alpha=self.strength * scale)
+            one.weight.grad.add_(pull, alpha=self.strength)
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def penalty(self) -> float:

@@ -10,7 +10,7 @@ from hubtune.data.tokens import Example
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import HeldOutPoint
 from hubtune.train.batches import Batcher
-from hubtune.train.classes import ClassBatcher, ClassLoss
+from hubtune.train.classes import ClassBatcher, ClassLoss, class_scores
 from hubtune.train.loss import SummedLoss
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 # Enough to tell rising from falling, and little beside an epoch.
 MOST_ROWS = 200
-_KEY = "held_out_loss"
+_PREFIX = "held_out_"
+_KEY = f"{_PREFIX}loss"
 
 
 class HeldOutLoss(TrainerCallback):  # type: ignore[misc]
@@ -59,17 +60,21 @@ class HeldOutLoss(TrainerCallback):  # type: ignore[misc]
     ) -> None:
         if not self._rows or (state.global_step % self._every and state.global_step < state.max_steps):
             return
-        measured = mean_loss(self._loss, self._rows, self._batcher, self._micro)
-        state.log_history.append({"step": state.global_step, _KEY: measured})
+        measured = _measured(self._loss, self._rows, self._batcher, self._micro)
+        state.log_history.append({"step": state.global_step, **measured})
         points = held_out_points(state.log_history)
-        self._run.event("train", event="held_out_loss", **points[-1].model_dump())
+        self._run.event("train", event="held_out_loss", **points[-1].model_dump(exclude_none=True))
         if self._patience is None:
             return
-        best = min(range(len(points)), key=lambda number: points[number].loss)
-        if best == len(points) - 1:
+        if _since_best(points) == 0:
             self._keep()
-        elif len(points) - 1 - best >= self._patience:
+        elif self.ended(state.log_history):
             control.should_training_stop = control.should_log = True
+
+    def ended(self, history: list[dict[str, float]]) -> bool:
+        """Whether a training whose log is this one stops before its last step."""
+        points = held_out_points(history)
+        return self._patience is not None and bool(points) and _since_best(points) >= self._patience
 
 
 def first_rows(rows: Sequence[Example]) -> list[Example]:
@@ -77,7 +82,6 @@ def first_rows(rows: Sequence[Example]) -> list[Example]:
     return [rows[number] for number in range(min(MOST_ROWS, len(rows)))]
 
 
-@torch.no_grad()  # type: ignore[untyped-decorator]
 def mean_loss(
     loss: SummedLoss | ClassLoss, rows: Sequence[Example], batcher: Batcher | ClassBatcher, micro: int
 ) -> float:
@@ -89,17 +93,42 @@ def mean_loss(
         batcher: Makes batches of them.
         micro: How many rows go through the model at once.
     """
+    found: float = _measured(loss, rows, batcher, micro)[_KEY]
+    return found
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator]
+def _measured(
+    loss: SummedLoss | ClassLoss, rows: Sequence[Example], batcher: Batcher | ClassBatcher, micro: int
+) -> dict[str, float]:
     loss.eval()
     total, labels = 0.0, 0
+    said: list[tuple[torch.Tensor, torch.Tensor]] = []
     device = loss.model.device
     for start in range(0, len(rows), micro):
         batch = batcher(rows[start : start + micro])
         labels += len(batch["targets"])
-        total += float(loss(**{name: values.to(device) for name, values in batch.items()})["loss"])
+        made = loss(**{name: values.to(device) for name, values in batch.items()})
+        total += float(made["loss"])
+        if isinstance(loss, ClassLoss):
+            said.append((batch["labels"], made["logits"].cpu()))
     loss.train()
-    return total / labels
+    scores = class_scores(*map(torch.cat, zip(*said, strict=True))) if said else {}
+    return {_KEY: total / labels, **{_PREFIX + name: value for name, value in scores.items()}}
+
+
+def _since_best(points: Sequence[HeldOutPoint]) -> int:
+    """Returns how many measurements came after the best."""
+    return len(points) - 1 - min(range(len(points)), key=lambda number: points[number].loss)
 
 
 def held_out_points(history: list[dict[str, float]]) -> list[HeldOutPoint]:
     """Returns the measurements that the Trainer's log holds."""
-    return [HeldOutPoint(step=int(entry["step"]), loss=entry[_KEY]) for entry in history if _KEY in entry]
+    return [
+        HeldOutPoint(
+            step=int(entry["step"]),
+            **{name.removeprefix(_PREFIX): value for name, value in entry.items() if name.startswith(_PREFIX)},
+        )
+        for entry in history
+        if _KEY in entry
+    ]

@@ -1,6 +1,8 @@
 """The loss of a step: cross entropy at the positions that carry loss, and at no time the logits of all of them."""
 
+import contextlib
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
 
 # Logits held at once, by the kind of device: 64 MB and 512 MB in fp32.
 _LOGITS = {"cpu": 2**24, "cuda": 2**27}
+# Where a token is learnt, its errors are below what fp16 tells from 0; more would overflow a head of large weights.
+_LIFTS = {torch.float16: 2.0**7}
 # How far, as a share, the two ways to a loss may lie apart: both take the same logits to fp32 first.
 _AGREE = {torch.float32: 1e-4, torch.bfloat16: 1e-2, torch.float16: 1e-2}
 
@@ -25,15 +29,15 @@ class SummedLoss(torch.nn.Module):  # type: ignore[misc]
     Args:
         model: The model, with its adapter if it has one.
         own: Whether to leave the loss to the model's own forward, which holds all logits.
+        computed: What layers whose weights are held in fp32 compute in, where that is less; the loss is made in fp32.
     """
 
     # Tells the Trainer to count the labels of a step and hand them to the forward.
     accepts_loss_kwargs = True
 
-    def __init__(self, model: "PreTrainedModel", *, own: bool = False) -> None:
+    def __init__(self, model: "PreTrainedModel", *, own: bool = False, computed: torch.dtype | None = None) -> None:
         super().__init__()
-        self.model = model
-        self.config = model.config
+        self.model, self.config, self.computed = model, model.config, computed
         parts = None if own else _decoder_and_head(model)
         # Held outside of the modules: they are parts of `model` already.
         self._parts = (parts,)
@@ -67,16 +71,23 @@ class SummedLoss(torch.nn.Module):  # type: ignore[misc]
     ) -> torch.Tensor:
         parts = self._parts[0]
         if parts is None:
-            mean: torch.Tensor = self.model(**inputs, labels=labels, use_cache=False).loss
+            with computing_in(self.computed, labels.device):
+                mean: torch.Tensor = self.model(**inputs, labels=labels, use_cache=False).loss
             return mean.float() * len(targets)
         decoder, head = parts
-        hidden = decoder(**inputs, use_cache=False).last_hidden_state
-        chosen = hidden.flatten(0, 1).index_select(0, places)
+        with computing_in(self.computed, labels.device):
+            hidden = decoder(**inputs, use_cache=False).last_hidden_state
+        chosen = hidden.flatten(0, 1).index_select(0, places).to(head.weight.dtype)
         total: torch.Tensor = _LinearCrossEntropy.apply(chosen, head.weight, head.bias, targets)
         return total
 
 
-def summed_loss(model: "PreTrainedModel", batch: Mapping[str, Any]) -> SummedLoss:
+def computing_in(precision: torch.dtype | None, device: torch.device) -> AbstractContextManager[object]:
+    """Returns a context in which layers compute in `precision`, as torch's automatic mixed precision has it."""
+    return contextlib.nullcontext() if precision is None else torch.autocast(device.type, precision)
+
+
+def summed_loss(model: "PreTrainedModel", batch: Mapping[str, Any], computed: torch.dtype | None = None) -> SummedLoss:
     """Returns the loss of a model, by the short way where that gives what the model's own forward gives.
 
     Soft-capped or scaled logits, an adapter on the head, and losses of other kinds (of a mixture of experts) make a
@@ -85,10 +96,19 @@ def summed_loss(model: "PreTrainedModel", batch: Mapping[str, Any]) -> SummedLos
     Args:
         model: The model.
         batch: A small batch; the arguments of `SummedLoss.forward`.
+        computed: As `SummedLoss` takes it; the comparison is made without.
     """
     short, own = SummedLoss(model), SummedLoss(model, own=True)
-    if short.own or getattr(model.config.get_text_config(), "output_router_logits", False):
-        return own
+    chosen = own
+    if not (short.own or getattr(model.config.get_text_config(), "output_router_logits", False)):
+        chosen = _agreeing(short, own, batch)
+    chosen.computed = computed
+    return chosen
+
+
+def _agreeing(short: SummedLoss, own: SummedLoss, batch: Mapping[str, Any]) -> SummedLoss:
+    """Returns the short way to the loss where it gives what the model's own does."""
+    model = own.model
     was_training = model.training
     model.eval()
     with torch.no_grad():
@@ -137,6 +157,7 @@ class _LinearCrossEntropy(torch.autograd.Function):  # type: ignore[misc]
         grad_hidden = torch.empty_like(hidden) if for_hidden else None
         grad_weight = torch.zeros_like(weight) if for_weight else None
         grad_bias = torch.zeros_like(weight[:, 0]) if for_bias else None
+        lift = _LIFTS.get(hidden.dtype, 1.0)
         rows = max(1, _LOGITS.get(hidden.device.type, 2**24) // weight.shape[0])
         for start in range(0, len(targets), rows):
             piece, aims = hidden[start : start + rows], targets[start : start + rows]
@@ -149,18 +170,26 @@ class _LinearCrossEntropy(torch.autograd.Function):  # type: ignore[misc]
                 continue
             errors = logits.div_(sums)
             errors[torch.arange(len(aims), device=aims.device), aims] -= 1
-            errors = errors.to(weight.dtype)
+            errors = (errors if lift == 1 else errors.mul_(lift)).to(weight.dtype)
             if grad_hidden is not None:
                 torch.mm(errors, weight, out=grad_hidden[start : start + rows])
             if grad_weight is not None:
                 grad_weight.addmm_(errors.t(), piece)
             if grad_bias is not None:
                 grad_bias += errors.sum(dim=0)
-        ctx.grads = (grad_hidden, grad_weight, grad_bias)
+        ctx.grads, ctx.lift = (grad_hidden, grad_weight, grad_bias), lift
         return total
 
     @staticmethod
     @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, scale: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        grads = tuple(None if grad is None else grad * scale.to(grad.dtype) for grad in ctx.grads)
+        # A scale by a GradScaler is no number of fp16.
+        grads = tuple(
+            None
+            if grad is None
+            else (grad.float() * (scale / ctx.lift)).to(grad.dtype)
+            if ctx.lift != 1
+            else grad * scale.to(grad.dtype)
+            for grad in ctx.grads
+        )
         return (*grads, None)

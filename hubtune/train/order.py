@@ -17,18 +17,29 @@ class RowOrder:
     Args:
         rows: How many there are.
         per_step: How many an optimizer step takes; the last step of an epoch takes what is left.
-        epochs: How often each row is taken; of a part of an epoch, the rows that come first.
+        epochs: How often each row is taken; of a part of an epoch, the rows that come first. None with `steps`.
         seed: Decides the orders.
         lengths: Tokens of each row, where rows of like length are to go together, which saves padding. Without, rows
             are drawn evenly.
+        steps: How many there are, in place of `epochs`.
     """
 
     def __init__(
-        self, rows: int, per_step: int, epochs: float, seed: int, lengths: Sequence[int] | None = None
+        self,
+        rows: int,
+        per_step: int,
+        epochs: float | None,
+        seed: int,
+        lengths: Sequence[int] | None = None,
+        steps: int | None = None,
     ) -> None:
         self.rows, self._per_step, self._seed = rows, per_step, seed
         self._lengths = None if lengths is None else np.asarray(lengths)
         self.per_epoch = math.ceil(rows / per_step)
+        if epochs is None:
+            assert steps is not None, "one of them says how long to train"
+            self.steps = steps
+            return
         whole, part = int(epochs), epochs - int(epochs)
         # The product may lie a rounding error above a whole number.
         self.steps = max(1, whole * self.per_epoch + math.ceil(round(part * rows / per_step, 9)))
@@ -39,11 +50,16 @@ class RowOrder:
         order = self._epoch(epoch)
         return [int(row) for row in order[place * self._per_step : (place + 1) * self._per_step]]
 
-    def count(self, of_row: Callable[[int], int]) -> int:
-        """Returns the sum of what each row counts for, over all steps; a row counts as often as it is taken."""
-        epochs, part = divmod(self.steps, self.per_epoch)
+    def epochs(self, steps: int) -> float:
+        """Returns how often each row is taken in the first `steps` steps; a fraction where some are taken once less."""
+        epochs, part = divmod(steps, self.per_epoch)
+        return epochs + part * self._per_step / self.rows
+
+    def count(self, of_row: Callable[[int], int], steps: int) -> int:
+        """Returns the sum of what each row counts for in the first `steps` steps, as often as it is taken in them."""
+        epochs, part = divmod(steps, self.per_epoch)
         total = epochs * sum(of_row(row) for row in range(self.rows)) if epochs else 0
-        return total + sum(of_row(row) for step in range(self.steps - part, self.steps) for row in self.of(step))
+        return total + sum(of_row(row) for step in range(steps - part, steps) for row in self.of(step))
 
     @functools.lru_cache(maxsize=1)  # noqa: B019 - an order lives as long as its run
     def _epoch(self, epoch: int) -> npt.NDArray[np.int64]:

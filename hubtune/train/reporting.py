@@ -65,6 +65,11 @@ class Reporter(TrainerCallback):  # type: ignore[misc]
         self._run.event("train", event="loss", epoch=round(float(state.epoch or 0), 4), **point.model_dump())
 
 
+def _finite(value: float | None) -> float | None:
+    # In fp16 a step is left out where it is not.
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
 def loss_points(history: list[dict[str, float]]) -> list[LossPoint]:
     """Returns the loss curve that the Trainer's log holds, which goes on where a checkpoint's ended."""
     return [
@@ -72,7 +77,7 @@ def loss_points(history: list[dict[str, float]]) -> list[LossPoint]:
             step=int(entry["step"]),
             loss=float(entry["loss"]),
             learning_rate=float(entry["learning_rate"]),
-            gradient_norm=float(entry["grad_norm"]) if "grad_norm" in entry else None,
+            gradient_norm=_finite(entry.get("grad_norm")),
         )
         for entry in history
         if "loss" in entry

@@ -79,5 +79,6 @@ class Saver(TrainerCallback):  # type: ignore[misc]
         if self._stop:
             raise InterruptedTrainingError(
                 f"Training was stopped after step {state.global_step:,} of {state.max_steps:,}, which is saved.",
-                hint="Go on with it by the same command and --resume: hubtune run --resume",
+                hint="Go on with it by the same command and --resume, or with the training alone: "
+                f"hubtune train {self._run.path} --resume",
             )

@@ -6,12 +6,13 @@ part back.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import PrinterCallback, Trainer, TrainingArguments
+from transformers import PrinterCallback, Trainer, TrainerState, TrainingArguments
+from transformers.trainer import TRAINER_STATE_NAME
 
 from hubtune.config.training import TrainConfig
 from hubtune.data.tokens import Example
@@ -20,6 +21,7 @@ from hubtune.train.classes import ClassBatcher, ClassLoss
 from hubtune.train.consolidation import Consolidation
 from hubtune.train.loss import SummedLoss
 from hubtune.train.order import MicroBatches, RowOrder
+from hubtune.train.overflows import Overflows
 from hubtune.train.schedule import rate_factor
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ WEIGHTS = "trained.safetensors"
 
 _BEST = "best.safetensors"
 
+# torch begins at 2^16, which overflows in the first steps of many models; it grows by itself.
+_FIRST_SCALE = 2.0**13
 # Losses are logged about this many times in a run, and at least every ten steps.
 _LOGS = 50
 
@@ -47,6 +51,7 @@ class RowTrainer(Trainer):  # type: ignore[misc]
         first_step: The step to begin with; above 0 where the run goes on from a checkpoint.
         callbacks: Told of the course.
         consolidation: What holds the weights to an earlier task; None where they are free.
+        scaled: Whether gradients are scaled up on their way, as fp16 needs it, and steps where they overflow left out.
     """
 
     def __init__(
@@ -60,6 +65,8 @@ class RowTrainer(Trainer):  # type: ignore[misc]
         first_step: int,
         callbacks: "list[TrainerCallback]",
         consolidation: Consolidation | None = None,
+        *,
+        scaled: bool = False,
     ) -> None:
         self._consolidation = consolidation
         self._settings, self._order, self._first_step = settings, order, first_step
@@ -74,6 +81,10 @@ class RowTrainer(Trainer):  # type: ignore[misc]
         )
         # Without tqdm, transformers prints each log as a dict on stdout, which belongs to the command's result.
         self.remove_callback(PrinterCallback)
+        if scaled:
+            # accelerate would make one on a GPU alone, and have layers that compute in fp32 compute in fp16.
+            self.accelerator.scaler = torch.amp.GradScaler(self.args.device.type, init_scale=_FIRST_SCALE)
+            self.add_callback(Overflows(self.accelerator.scaler))
 
     def get_train_dataloader(self) -> "torch.utils.data.DataLoader[Any]":
         """Returns the micro-batches, in the order that the seed and the epoch decide."""
@@ -90,12 +101,14 @@ class RowTrainer(Trainer):  # type: ignore[misc]
         return self.accelerator.prepare(loader)
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Does one micro-batch, and after the last one of a step adds what holds the weights, once for all of them."""
-        found: torch.Tensor = super().training_step(*args, **kwargs)
-        if self._consolidation is not None and self.accelerator.sync_gradients:
-            scaler = self.accelerator.scaler
-            self._consolidation.add_gradient(1.0 if scaler is None else scaler.get_scale())
-        return found
+        """Does one micro-batch; after the last of a step, its gradients have their own size and lack nothing."""
+        loss: torch.Tensor = super().training_step(*args, **kwargs)
+        if self.accelerator.sync_gradients:
+            if self.accelerator.scaler is not None:
+                self.accelerator.scaler.unscale_(self.optimizer.optimizer)
+            if self._consolidation is not None:
+                self._consolidation.add_gradient()
+        return loss
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         """Returns the learning rate's course, and keeps it."""
@@ -104,6 +117,21 @@ class RowTrainer(Trainer):  # type: ignore[misc]
             self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer or self.optimizer, factor)
             self._created_lr_scheduler = True
         return self.lr_scheduler
+
+    def go(self, checkpoint: Path | None, ended: Callable[[list[dict[str, float]]], bool]) -> None:
+        """Trains to the end; from a checkpoint that was made at the end already, takes what it holds.
+
+        Args:
+            checkpoint: What to go on from; None to begin.
+            ended: Whether a training with such a log has ended before its last step.
+        """
+        if checkpoint is not None:
+            state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+            if state.global_step >= self._order.steps or ended(state.log_history):
+                self._load_from_checkpoint(str(checkpoint))
+                self.state = state
+                return
+        self.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Writes the trained weights, the model's part of a checkpoint."""
@@ -156,7 +184,6 @@ def warmup_steps(settings: TrainConfig, order: RowOrder) -> int:
 def _arguments(settings: TrainConfig, steps: int, folder: Path) -> TrainingArguments:
     arguments = TrainingArguments(
         output_dir=str(folder),
-        num_train_epochs=settings.epochs,
         max_steps=steps,
         per_device_train_batch_size=settings.batch_size,
         gradient_accumulation_steps=settings.gradient_accumulation,

@@ -13,7 +13,7 @@ from hubtune.models.classifier import Classes
 from hubtune.models.environment import environment
 from hubtune.models.generation import GENERATION_CONFIG, generation_json, safe_generation_config
 from hubtune.models.load import check_vocabulary, pad_id
-from hubtune.models.precision import choose_precision
+from hubtune.models.precision import choose_precision, dtype_of
 from hubtune.records.pins import Pin
 from hubtune.records.progress import Progress
 from hubtune.records.rundir import RunDirectory
@@ -67,6 +67,7 @@ def train(
         MemoryNeededError: The memory did not do.
         DiskFullError: There is no room for the adapter.
     """
+    import torch
     from transformers import set_seed
 
     from hubtune.train.building import choose_batcher, choose_loss, row_order
@@ -74,19 +75,22 @@ def train(
     from hubtune.train.earlier import EarlierTask
     from hubtune.train.fast_lora import fast_adapters
     from hubtune.train.held_out import HeldOutLoss, held_out_points
+    from hubtune.train.overflows import overflow_findings
     from hubtune.train.reporting import Reporter, loss_points
     from hubtune.train.saving import Saver
     from hubtune.train.trainer import RowTrainer, warmup_steps
 
     settings = config.train
     upstream = run.digests("config", "pins.json", "data.json")
-    checkpoints = Checkpoints(run.path / "checkpoints", upstream, settings.keep_checkpoints)
-    found = checkpoints.newest() if resume else None
-    if found is None:
-        checkpoints.clear()
+    checkpoints = Checkpoints(run.checkpoints_dir, upstream, settings.keep_checkpoints)
+    found = _checkpoint(checkpoints, run, progress, resume=resume)
     precision = choose_precision(settings.precision)
     if settings.fit_memory:
         settings = fit(settings, base_folder, precision, progress)
+    if precision == "fp16" and not torch.cuda.is_available():
+        progress.warn("A CPU computes in fp16 far slower than in fp32; train.precision: auto chooses what is fast here")
+    # Weights that are trained themselves are held in fp32, whatever they compute in.
+    computed = dtype_of(precision) if settings.whole and precision != "fp32" else None
     set_seed(settings.seed)
     subject = make_trainable(settings, base_folder, base_pin, precision, classes, adapter)
     model = subject.model
@@ -107,7 +111,7 @@ def train(
     try:
         # Before any weight of a checkpoint is loaded: what is held is the start, also of a run that goes on.
         with fast_adapters(model), memory_errors(settings, base_folder, model.dtype):
-            loss = choose_loss(model, batcher, examples, progress)
+            loss = choose_loss(model, batcher, examples, progress, computed)
             known = None
             if earlier is not None and config.earlier is not None:
                 size = settings.batch_size
@@ -138,8 +142,9 @@ def train(
                 first_step,
                 [Reporter(run, task), measuring, saver],
                 None if known is None else known.consolidation,
+                scaled=precision == "fp16",
             )
-            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+            trainer.go(checkpoint, measuring.ended)
     finally:
         checkpoints.tidy()
     trainer.restore_best()
@@ -149,8 +154,9 @@ def train(
     files = subject.save(run, beside, progress)
     measured = held_out_points(trainer.state.log_history)
     losses = loss_points(trainer.state.log_history)
-    labels = order.count(lambda row: examples[row].learnt if classes is None else 1)
-    read = order.count(lambda row: len(examples[row].input_ids))
+    done = trainer.state.global_step
+    labels = order.count(lambda row: examples[row].learnt if classes is None else 1, done)
+    read = order.count(lambda row: len(examples[row].input_ids), done)
     return TrainingRecord(
         upstream=upstream,
         method=settings.method,
@@ -158,8 +164,8 @@ def train(
         target_modules=subject.layers,
         trainable_parameters=trainable,
         total_parameters=total,
-        epochs=settings.epochs,
-        steps=trainer.state.global_step,
+        epochs=settings.epochs if settings.epochs and done == order.steps else round(order.epochs(done), 4),
+        steps=done,
         batch_size=settings.batch_size,
         gradient_accumulation=settings.gradient_accumulation,
         packing=batcher.packed,
@@ -177,13 +183,33 @@ def train(
         losses=losses,
         held_out_losses=measured,
         best_step=None if trainer.best is None else min(measured, key=lambda point: point.loss).step,
-        findings=diagnose(losses, measured, trainer.state.global_step),
+        findings=[
+            *diagnose(losses, measured, done),
+            *overflow_findings(trainer.state.log_history, done),
+        ],
         earlier=forgotten,
         started=started.isoformat(timespec="seconds"),
         seconds=round(seconds, 1),
         files=files,
         environment=environment(),
     )
+
+
+def _checkpoint(
+    checkpoints: Checkpoints, run: RunDirectory, progress: Progress, *, resume: bool
+) -> tuple[int, Path] | None:
+    """Returns the checkpoint to go on from, its step and folder; where there is none, removes what is there."""
+    found = checkpoints.newest() if resume else None
+    if found is None and checkpoints.present:
+        progress.warn(
+            "No checkpoint is both complete and of this config, these pins and these rows: training from the start"
+            if resume
+            else "Training from the start, and without the checkpoints of the training before; "
+            f"what goes on from them is: hubtune train {run.path} --resume"
+        )
+    if found is None:
+        checkpoints.clear()
+    return found
 
 
 def _say_what_is_trained(subject: Trainable, method: str, precision: str, progress: Progress) -> tuple[int, int]:

@@ -114,7 +114,7 @@ def test_a_key_that_stands_twice_is_told_with_its_lines(text: str, fault: str):
 @pytest.mark.parametrize(
     ("added", "path"),
     [
-        ("train: {precision: fp16}", "train.precision"),
+        ("publish: {policy: policy.yaml}", "publish.policy"),
     ],
 )
 def test_what_is_announced_and_not_done_yet_is_told_from_a_mistake(added: str, path: str):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pytest
 import yaml
@@ -34,6 +35,23 @@ def test_training_again_gives_the_same_adapter_and_evaluating_again_the_same_num
     assert untimed(again.document) == untimed(evaluation)
     assert again.document == finished.record("evaluation.json")
     finished.done("card", "render", "run")
+
+
+def test_a_training_goes_on_from_its_newest_checkpoint_and_where_it_has_ended_is_left_as_it_is(finished):
+    edit_config(finished, "train", "checkpoint_steps", 10)
+    whole = finished.done("--json", "train", "run").document
+    assert {path.name for path in (finished.run_dir / "checkpoints").iterdir()} == {"checkpoint-20", "checkpoint-30"}
+    # As a run is left that was killed near its end.
+    shutil.rmtree(finished.run_dir / "adapter")
+    (finished.run_dir / "training.json").unlink()
+
+    shown = finished.done("--json", "train", "run", "--resume")
+    assert "Going on after step 30 of 32" in shown.err
+    assert (shown.document["files"], shown.document["losses"]) == (whole["files"], whole["losses"])
+
+    ended = finished.done("--json", "train", "run", "--resume")
+    assert "has ended" in ended.err
+    assert ended.document == shown.document
 
 
 def test_a_text_on_the_card_can_be_mended_without_training_again(finished):

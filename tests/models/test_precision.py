@@ -19,10 +19,11 @@ def cpu(monkeypatch):
     return have
 
 
-def test_fp32_is_always_given(cpu):
+@pytest.mark.parametrize("asked", ["fp16", "fp32"])
+def test_fp32_and_fp16_are_given_where_they_are_asked_for(cpu, asked: str):
     cpu(avx512_bf16=True)
 
-    assert choose_precision("fp32") == "fp32"
+    assert choose_precision(asked) == asked
 
 
 @pytest.mark.parametrize("capability", ["avx512_bf16", "amx_bf16", "arm_bf16"])

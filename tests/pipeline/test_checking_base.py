@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from hubtune.config.load import load_config
 from hubtune.errors import MemoryNeededError
@@ -64,6 +65,16 @@ def test_the_memory_of_a_small_model_is_told_and_fits(check):
     assert status == "ok"
     assert detail.startswith("about ")
     assert "for 8 rows of 512 tokens at once; " in detail
+
+
+def test_bf16_is_refused_before_the_training_where_the_machine_lacks_it(check, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
+
+    status, detail = _said(check({"config.json": LLAMA}, "train: {precision: bf16}\n"), "precision")
+
+    assert (status, detail.startswith("This machine does not compute in bf16.")) == ("error", True)
+    assert "auto or fp32" in detail
 
 
 def test_a_model_that_cannot_fit_is_refused_before_it_is_fetched_with_what_to_do(check):

@@ -1,5 +1,6 @@
 """Every method teaches a base to classify, and what it saves loads through transformers' and peft's own classes."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from hubtune.models.classifier import Classes
 from hubtune.models.consumer import load_release
 from hubtune.models.load import load_tokenizer, pad_id
 from hubtune.models.probe import replay, take_probe
+from hubtune.train.classes import class_scores
 from hubtune.train.methods.method import make_trainable
 from hubtune.train.training import train
 from tests.listener import Listener
@@ -33,9 +35,9 @@ def _rows(tokenizer, several: bool):
     return [example for _ in range(2) for example in found]
 
 
-def _fit(new_run, base: Path, method: str, *, several: bool = False):
+def _fit(new_run, base: Path, method: str, *, several: bool = False, options: tuple[str, ...] = ()):
     artifact = ["publish.artifact=merged"] if method in ("full", "freeze") else []
-    run = new_run(*RECIPE, f"train.method={method}", *artifact)
+    run = new_run(*RECIPE, f"train.method={method}", *artifact, *options)
     tokenizer = load_tokenizer(base, "org/base")
     rows, classes = _rows(tokenizer, several), Classes(NAMES, several, pad_id(tokenizer))
     config, pin = run.config(), sample_pins().base
@@ -71,6 +73,8 @@ def test_a_classifier_learns_and_loads_with_the_logits_of_its_probe(request, new
     run, record, found, rows, tokenizer = _fit(new_run, base, method)
 
     assert record.final_loss < 0.2
+    # The held-out rows are those that are learnt: each epoch's measurement is what the evaluation finds at the end.
+    assert record.held_out_losses[-1].accuracy == record.held_out_losses[-1].macro_f1 == 1.0
     accuracy = found.evaluation.measure("accuracy")
     assert (accuracy.base, accuracy.tuned, accuracy.n) == (None, 1.0, len(rows))
     assert found.evaluation.confusions[0].counts == [[4, 0], [0, 4]]
@@ -84,10 +88,36 @@ def test_a_classifier_learns_and_loads_with_the_logits_of_its_probe(request, new
     assert given == [row.labels[0] for row in rows]
 
 
+def test_a_classifier_stops_early_and_tells_its_scores_of_each_measurement(new_run, bert: Path):
+    options = ("train.epochs=40", "train.early_stopping=2", "train.learning_rate=0.05")
+    run, record, found, _, _ = _fit(new_run, bert, "lora", options=options)
+
+    best = min(record.held_out_losses, key=lambda point: point.loss)
+    assert (record.best_step, record.steps < 80) == (best.step, True)
+    # The best weights were put back, and the evaluation measures the same rows.
+    assert found.evaluation.measure("accuracy").tuned == best.accuracy
+    assert found.evaluation.measure("macro_f1").tuned == pytest.approx(best.macro_f1)
+    events = [json.loads(line) for line in (run.path / "events.jsonl").read_text().splitlines()]
+    told = [event for event in events if event.get("event") == "held_out_loss"]
+    assert [(event["step"], event["accuracy"], event["macro_f1"]) for event in told] == [
+        (point.step, point.accuracy, point.macro_f1) for point in record.held_out_losses
+    ]
+
+
+def test_scores_are_those_of_rows_and_classes():
+    """Three classes: the second is never given, its row is given the third."""
+    ids, logits = torch.tensor([0, 0, 1, 2]), torch.eye(3)[[0, 0, 2, 2]]
+    several = class_scores(torch.tensor([[1.0, 0], [1, 1]]), torch.tensor([[2.0, -1], [1, -1]]))
+
+    assert class_scores(ids, logits) == {"accuracy": 0.75, "macro_f1": pytest.approx((1 + 0 + 2 / 3) / 3)}
+    assert several == {"accuracy": 0.5, "macro_f1": 0.5}
+
+
 def test_rows_of_several_classes_are_learnt_and_measured(new_run, bert: Path):
     _, record, found, _, _ = _fit(new_run, bert, "full", several=True)
 
     assert record.final_loss < 0.2
+    assert (record.held_out_losses[-1].accuracy, record.held_out_losses[-1].macro_f1) == (1.0, 1.0)
     assert found.evaluation.measure("accuracy").tuned == 1.0
     assert found.evaluation.measure("macro_f1").tuned == 1.0
 

@@ -1,14 +1,19 @@
 """Held-out rows are measured while training goes on, and can choose the weights that are kept."""
 
+import weakref
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from hubtune.models.load import load_adapter, load_base, load_tokenizer
 from hubtune.records.training import HeldOutPoint, LossPoint
 from hubtune.train.diagnosis import diagnose
 from tests.encoding import encode
+from tests.train.conftest import TEXTS
 
 OTHERS = ("Zinc, quartz and onyx.", "No hive here; 1984.")
 STEEP = ("train.epochs=30", "train.batch_size=8", "train.learning_rate=0.05", "train.held_out_steps=1")
@@ -20,6 +25,37 @@ def test_the_held_out_loss_is_measured_after_each_epoch_and_changes_no_weight(tr
     assert [point.step for point in measured.record.held_out_losses] == [2, 4, 6]
     assert measured.record.files == plain.record.files
     assert plain.record.held_out_losses == []
+
+
+class Peak(TorchDispatchMode):
+    """The most bytes of torch's memory that results of operations held at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = 0
+        self._live: list[weakref.ref[torch.Tensor]] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        self._live += [weakref.ref(one) for one in tree_leaves(made) if isinstance(one, torch.Tensor)]
+        alive = [(ref, one) for ref in self._live if (one := ref()) is not None]
+        self._live = [ref for ref, _ in alive]
+        # Several tensors may look at one piece of memory.
+        pieces = {one.untyped_storage().data_ptr(): one.untyped_storage().nbytes() for _, one in alive}
+        self.bytes = max(self.bytes, sum(pieces.values()))
+        return made
+
+
+def test_measuring_many_held_out_rows_takes_no_more_memory_than_few(train_on, llama: Path):
+    peaks = []
+    for rows in (OTHERS * 2, OTHERS * 80):
+        with Peak() as peak:
+            train_on(llama, "train.epochs=1", held_out=rows)
+        peaks.append(peak.bytes)
+
+    # The logits of the rows would be several times the peak of a training on eight.
+    assert peaks[0] > 0
+    assert peaks[1] < 1.1 * peaks[0]
 
 
 def test_the_measured_loss_is_the_model_s_own(train_on, llama: Path):
@@ -45,7 +81,10 @@ def test_early_stopping_keeps_the_best_weights_and_says_which(train_on, llama: P
     best = min(points, key=lambda point: point.loss)
 
     assert stopped.record.best_step == best.step
-    assert stopped.record.steps == best.step + 2 < 30
+    # One step an epoch; what was not trained any more is not counted.
+    assert stopped.record.steps == stopped.record.epochs == best.step + 2 < 30
+    rows = encode(TEXTS, load_tokenizer(llama, "org/base"), 64)
+    assert stopped.record.tokens == stopped.record.steps * sum(row.learnt for row in rows)
     # The same steps, ended where the best was, though the rate would have fallen on: the weights were not trained on.
     weights = load_file(stopped.run.adapter_dir / "adapter_model.safetensors")
     model = load_adapter(load_base(llama, "org/base", "fp32"), stopped.run.adapter_dir)

@@ -32,6 +32,14 @@ def test_parts_of_an_epoch_are_steps_of_its_rows(rows: int, per_step: int, epoch
     assert RowOrder(rows, per_step, epochs, seed=0).steps == steps
 
 
+def test_a_number_of_steps_goes_through_as_many_epochs_as_it_takes():
+    order = RowOrder(8, 3, None, seed=1, steps=7)
+
+    assert (order.steps, order.epochs(7), order.epochs(6), order.epochs(3)) == (7, 2.375, 2, 1)
+    assert [order.of(step) for step in range(7)] == [RowOrder(8, 3, 3, seed=1).of(step) for step in range(7)]
+    assert order.count(lambda row: 1, 7) == 2 * 8 + 3
+
+
 def test_rows_of_like_length_share_a_step():
     lengths = [1 + row * 37 % 100 for row in range(400)]
     order = RowOrder(400, 8, 1, seed=3, lengths=lengths)

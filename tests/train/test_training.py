@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import socket
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,23 @@ def test_the_same_seed_gives_the_same_files_to_the_byte(train_on, tiny_model: Pa
         assert (first.run.adapter_dir / name).read_bytes() == (second.run.adapter_dir / name).read_bytes(), name
 
 
+@pytest.mark.parametrize("method", [(), ("train.method=full", "publish.artifact=merged")], ids=["lora", "full"])
+def test_nothing_is_asked_of_the_network_while_training_and_saving_checkpoints(
+    train_on, llama: Path, monkeypatch, method
+):
+    asked = []
+    monkeypatch.setattr(socket.socket, "connect", lambda _, address: asked.append(address))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *address, **_: asked.append(address) or [])
+    # What a library may take for leave to ask.
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+
+    trained = train_on(llama, "train.checkpoint_steps=1", *method, held_out=("A hive has no manager.",))
+    again = train_on(llama, run=trained.run, held_out=("A hive has no manager.",), resume=True)
+
+    assert again.record.files == trained.record.files
+    assert asked == []
+
+
 def test_the_saved_config_names_the_layers_in_order(train_on, llama: Path):
     """peft holds them in a set, whose order changes from process to process."""
     layers = json.loads((train_on(llama).run.adapter_dir / "adapter_config.json").read_text())["target_modules"]
@@ -126,6 +144,18 @@ def test_the_rate_rises_over_the_warm_up_and_falls_to_nothing_after_the_last_ste
     assert trained.record.warmup_steps == 2
     assert rates[:3] == pytest.approx([0.01 / 3, 0.02 / 3, 0.01])
     assert rates[3:] == pytest.approx([0.01 * left / 8 for left in range(7, 0, -1)])
+
+
+def test_a_number_of_steps_trains_and_records_just_that_part_of_the_epochs(train_on, new_run, llama: Path):
+    run = new_run("train.steps=5", "train.warmup=0.2", "train.learning_rate=0.01", "train.logging_steps=1")
+    record = train_on(llama, run=run).record
+
+    # Eight rows, four of them in a step.
+    assert (record.steps, record.epochs, record.warmup_steps) == (5, 2.5, 1)
+    assert [point.step for point in record.losses] == [1, 2, 3, 4, 5]
+    assert [point.learning_rate for point in record.losses] == pytest.approx([0.005, 0.01, 0.0075, 0.005, 0.0025])
+    events = [event["epoch"] for event in _events(run) if event.get("event") == "loss"]
+    assert events == [0.5, 1, 1.5, 2, 2.5]
 
 
 def test_gradient_checkpointing_changes_no_number(train_on, llama: Path):

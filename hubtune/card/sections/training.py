@@ -220,7 +220,10 @@ def training_procedure(inputs: CardInputs) -> TrainingProcedure:
             Setting("Weight decay", plain(training.weight_decay)),
             Setting("Gradient clipping", f"to a norm of {plain(training.max_grad_norm)}"),
             Setting("Longest row", f"{thousands(inputs.data.max_length)} tokens"),
-            Setting("Precision of the base weights", precision_name(training.precision)),
+            Setting(
+                f"Precision of the {'computation' if training.whole else 'base weights'}",
+                precision_name(training.precision),
+            ),
             Setting(f"Precision of the {'trained' if training.whole else 'adapter'} weights", "float32"),
             Setting("Seed", str(training.seed)),
         ],
@@ -235,7 +238,7 @@ def training_procedure(inputs: CardInputs) -> TrainingProcedure:
             Setting("Loss at the start", f"{measure(training.first_loss)} {unit}"),
             Setting("Loss at the end", f"{measure(training.final_loss)} {unit}"),
             *(
-                [Setting("Held-out loss at the end", f"{measure(training.held_out_losses[-1].loss)} nats per token")]
+                [Setting("Held-out loss at the end", f"{measure(training.held_out_losses[-1].loss)} {unit}")]
                 if training.held_out_losses
                 else []
             ),

@@ -94,6 +94,8 @@ def test_what_cannot_be_trained_is_named(train_on, gpt2: Path, override, named):
         ("train: {learning_rate: -1.0e-4}", "greater than 0"),
         ("train: {epochs: 0}", "greater than 0"),
         ("train: {epochs: .inf}", "finite number"),
+        ("train: {steps: 0}", "greater than or equal to 1"),
+        ("train: {steps: 3, epochs: 1}", "keep one"),
         ("train: {lora: {r: 0}}", "greater than or equal to 1"),
         ("train: {lora: {dropout: 1}}", "less than 1"),
         ("train: {lora: {alpha: .inf}}", "finite number"),
