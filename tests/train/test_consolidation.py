@@ -192,3 +192,18 @@ def test_a_run_that_goes_on_holds_the_weights_to_the_start_and_ends_with_the_sam
     assert any(line.startswith("Going on after step 3 of 8") for line in again.listener.said)
     assert (again.run.adapter_dir / WEIGHTS).read_bytes() == expected
     assert again.record.earlier == whole.record.earlier
+
+
+@pytest.mark.parametrize("method", ["full", pytest.param("freeze", marks=pytest.mark.full_trial)])
+def test_the_base_s_own_weights_are_held_too(train_on, gpt2: Path, method: str):
+    earlier = Earlier(held_out=UNSEEN, matter=KNOWN[:8])
+    options = (f"train.method={method}", "train.epochs=2", "train.learning_rate=0.005", NAMED)
+
+    free, held = (
+        train_on(gpt2, *options, f"earlier.ewc={strength}", texts=SECOND, earlier=earlier).record.earlier
+        for strength in (0, 100)
+    )
+
+    # A model that was never trained forgets nothing, but stays more like it was.
+    assert abs(held.forgetting) < 0.5 * abs(free.forgetting)
+    assert held.penalty > 0
