@@ -10,11 +10,11 @@ from hubtune.errors import TrainingError
 from hubtune.models.base_facts import Facts, read_facts
 from hubtune.models.classifier import HEADS, classifies
 from hubtune.models.load import load_adapter
+from hubtune.models.precision import hold_in_fp32
 from hubtune.records.model_files import ADAPTER_CONFIG
 from hubtune.records.pins import Pin
 
 if TYPE_CHECKING:
-    import torch
     from peft import PeftModel
     from transformers import PreTrainedModel
 
@@ -111,26 +111,9 @@ def _made(model: "PeftModel", base: "PreTrainedModel", pin: Pin) -> "PeftModel":
     adapter.revision = pin.commit
     for module in model.modules():
         if isinstance(module, peft.utils.ModulesToSaveWrapper):
-            _hold_in_fp32(module, base.dtype)
+            trained = [weight for weight in module.parameters() if weight.requires_grad]
+            hold_in_fp32(module, trained, base.dtype)
     return model
-
-
-def _hold_in_fp32(module: "torch.nn.Module", precision: "torch.dtype") -> None:
-    """Has a module that is trained whole compute in fp32, between layers that compute in the base's precision."""
-    import torch
-
-    for weight in module.parameters():
-        if weight.requires_grad:
-            weight.data = weight.data.float()
-    if precision == torch.float32:
-        return
-    module.register_forward_pre_hook(lambda _, inputs: tuple(_cast(value, torch.float32) for value in inputs))
-    module.register_forward_hook(lambda _, __, output: _cast(output, precision))
-
-
-def _cast(value: object, precision: "torch.dtype") -> object:
-    floats = getattr(value, "is_floating_point", None)
-    return value.to(precision) if floats is not None and floats() else value  # type: ignore[attr-defined]
 
 
 def adapted_layers(model: "PeftModel") -> list[str]:

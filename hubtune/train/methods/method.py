@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from hubtune.config.training import TrainConfig
 from hubtune.errors import TrainingError
-from hubtune.models.classifier import HEADS, Classes, load_classifier
-from hubtune.models.load import check_finite, in_4bit, load_base, load_base_4bit
+from hubtune.models.classifier import Classes, load_classifier
+from hubtune.models.four_bit import load_base_4bit, load_classifier_4bit
+from hubtune.models.load import check_finite, load_base
 from hubtune.models.tuned import write_classifier, write_tuned
 from hubtune.records.base import sha256_file
 from hubtune.records.folders import new_folder
@@ -106,8 +107,8 @@ def make_trainable(
         settings: The config's section.
         base_folder: The base's snapshot.
         pin: The base's pin.
-        precision: What an adapter's base is held in. A base whose own weights are trained is held in fp32; what is
-            frozen of it is published as it was stored, to the bit.
+        precision: What an adapter's base is held in, and for `qlora` computed in. A base whose own weights are trained
+            is held in fp32; what is frozen of it is published as it was stored, to the bit.
         classes: What it has to tell apart; None for a model that writes text. A head that the base lacks is made by
             torch's random numbers and trained by every method.
         adapter: The adapter that is trained further, and its snapshot; None for a new one.
@@ -142,10 +143,10 @@ def _load(
     """Loads the base as the method holds it; returns it and the modules of a head that it lacks."""
     if classes is not None:
         if settings.method == "qlora":
-            return load_classifier(folder, name, "bf16", classes, **in_4bit(*HEADS))
+            return load_classifier_4bit(folder, name, precision, classes)
         return load_classifier(folder, name, "fp32" if settings.whole else precision, classes)
     if settings.method == "qlora":
-        return load_base_4bit(folder, name), []
+        return load_base_4bit(folder, name, precision), []
     return load_base(folder, name, "fp32" if settings.whole else precision), []
 
 
