@@ -139,6 +139,8 @@ def training_digest(config: TuneConfig) -> str:
     if values["base"]["adapter"] is None:
         # Runs of versions that knew none are the same runs.
         del values["base"]["adapter"]
+    if not values["train"]["added_tokens"]:
+        del values["train"]["added_tokens"]
     held_out = config.evaluate.model_dump(include={"holdout", "seed", "max_items"})
     planted = {"canaries": config.evaluate.canaries} if config.evaluate.canaries else {}
     return _digest({**values, "held_out": held_out, **planted})

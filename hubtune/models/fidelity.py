@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hubtune.errors import MergeError
+from hubtune.models.added_tokens import resize
 from hubtune.models.four_bit import load_base_4bit
 from hubtune.models.load import load_adapter, load_base
 from hubtune.records.base import disk_errors
@@ -78,7 +79,7 @@ def measure_fidelity(
         else:
             model = load_base(base, "the base model", precision)
         if vocabulary is not None:
-            model.resize_token_embeddings(vocabulary, mean_resizing=False)
+            resize(model, vocabulary)
         to_base = _keep_adapted(load_adapter(model, adapter), prompts, Path(name), task)
         # Its memory is needed for the next one.
         del model

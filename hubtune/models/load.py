@@ -1,5 +1,6 @@
 """Loads tokenizers, base models and adapters from local folders: no network, no remote code, no pickle."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,16 @@ def load_tokenizer(folder: Path, name: str) -> "PreTrainedTokenizerBase":
             hint="Choose a base model whose tokenizer_config.json names an `eos_token`.",
         )
     return tokenizer
+
+
+def save_tokenizer(tokenizer: "PreTrainedTokenizerBase", folder: Path) -> None:
+    """Saves a tokenizer, without what transformers notes of how it was loaded here."""
+    tokenizer.save_pretrained(folder)
+    settings = folder / "tokenizer_config.json"
+    values = json.loads(settings.read_text(encoding="utf-8"))
+    for key in ("is_local", "local_files_only"):
+        values.pop(key, None)
+    settings.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def pad_id(tokenizer: "PreTrainedTokenizerBase") -> int:
@@ -153,7 +164,7 @@ def load_adapter(base: "PreTrainedModel", folder: Path, *, trainable: bool = Fal
 
     try:
         return PeftModel.from_pretrained(base, str(folder), is_trainable=trainable, local_files_only=True)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, LookupError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"The adapter in {folder} cannot be loaded: {first_line(error)}") from error
 
 

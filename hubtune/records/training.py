@@ -72,6 +72,8 @@ class TrainingRecord(Record):
         held_out_losses: The losses on held-out rows while training went on.
         best_step: The step whose weights were kept, where held-out rows chose it; else the last step's were.
         findings: What the curves show, where it is of note.
+        added_tokens: Texts that became tokens of their own.
+        vocabulary: Rows of the embedding, where the base has too few for them.
         seconds: Wall time of the training loop.
         files: The files of the adapter, or of the whole model where the method makes one: name to sha256.
     """
@@ -102,6 +104,8 @@ class TrainingRecord(Record):
     held_out_losses: list[HeldOutPoint] = Field(default=[])
     best_step: int | None = None
     findings: list[Finding] = Field(default=[])
+    added_tokens: list[str] = Field(default=[])
+    vocabulary: int | None = None
     started: str
     seconds: float
     files: dict[str, str]

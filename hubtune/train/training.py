@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hubtune.config.schema import TuneConfig
 from hubtune.data.tokens import Example
+from hubtune.models.added_tokens import tokenizer_files
 from hubtune.models.classifier import Classes
 from hubtune.models.environment import environment
 from hubtune.models.generation import GENERATION_CONFIG, generation_json, safe_generation_config
@@ -46,7 +47,7 @@ def train(
         config: The run's config.
         base_pin: The base model's pin.
         base_folder: Its snapshot.
-        tokenizer: Its tokenizer.
+        tokenizer: Its tokenizer, with the tokens that the config adds.
         examples: The rows to train on.
         progress: Told of each step.
         classes: What a classifier tells apart; None for a model that writes text.
@@ -84,10 +85,10 @@ def train(
     if settings.fit_memory:
         settings = fit(settings, base_folder, precision, progress)
     set_seed(settings.seed)
-    subject = make_trainable(settings, base_folder, base_pin, precision, classes, adapter)
+    subject = make_trainable(settings, base_folder, base_pin, precision, classes, adapter, tokenizer)
     model = subject.model
     check_vocabulary(model, tokenizer, base_pin.repo)
-    beside = {}
+    beside = tokenizer_files(tokenizer) if settings.added_tokens else {}
     if classes is None:
         beside[GENERATION_CONFIG] = generation_json(safe_generation_config(base_folder, tokenizer, base_pin.repo))
     batcher = choose_batcher(settings, model, pad_id(tokenizer), progress, classes)
@@ -166,6 +167,8 @@ def train(
         held_out_losses=measured,
         best_step=None if trainer.best is None else min(measured, key=lambda point: point.loss).step,
         findings=diagnose(losses, measured, trainer.state.global_step),
+        added_tokens=settings.added_tokens,
+        vocabulary=subject.vocabulary,
         started=started.isoformat(timespec="seconds"),
         seconds=round(seconds, 1),
         files=files,
