@@ -39,7 +39,7 @@ class HeldOutPoint(Record):
 
 
 class Finding(Record):
-    """What the loss curves show.
+    """What the loss curves, or the rows that were left out, show.
 
     Attributes:
         name: In two or three words, such as `overfitting`.
@@ -71,7 +71,7 @@ class TrainingRecord(Record):
         losses: The loss curve.
         held_out_losses: The losses on held-out rows while training went on.
         best_step: The step whose weights were kept, where held-out rows chose it; else the last step's were.
-        findings: What the curves show, where it is of note.
+        findings: What the curves and the rows show, where it is of note.
         added_tokens: Texts that became tokens of their own.
         vocabulary: Rows of the embedding, where the base has too few for them.
         seconds: Wall time of the training loop.

@@ -14,6 +14,7 @@ from hubtune.models.environment import environment
 from hubtune.models.generation import GENERATION_CONFIG, generation_json, safe_generation_config
 from hubtune.models.load import check_vocabulary, pad_id
 from hubtune.models.precision import choose_precision
+from hubtune.records.data import DataRecord
 from hubtune.records.pins import Pin
 from hubtune.records.progress import Progress
 from hubtune.records.rundir import RunDirectory
@@ -68,7 +69,7 @@ def train(
     from transformers import set_seed
 
     from hubtune.train.building import choose_batcher, choose_loss, row_order
-    from hubtune.train.diagnosis import diagnose
+    from hubtune.train.diagnosis import diagnose, diagnose_rows
     from hubtune.train.fast_lora import fast_adapters
     from hubtune.train.held_out import HeldOutLoss, held_out_points
     from hubtune.train.reporting import Reporter, loss_points
@@ -166,7 +167,10 @@ def train(
         losses=losses,
         held_out_losses=measured,
         best_step=None if trainer.best is None else min(measured, key=lambda point: point.loss).step,
-        findings=diagnose(losses, measured, trainer.state.global_step),
+        findings=[
+            *(diagnose_rows(run.read(DataRecord)) if run.has(DataRecord) else []),
+            *diagnose(losses, measured, trainer.state.global_step),
+        ],
         added_tokens=settings.added_tokens,
         vocabulary=subject.vocabulary,
         started=started.isoformat(timespec="seconds"),
