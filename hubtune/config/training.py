@@ -84,8 +84,8 @@ class TrainConfig(Section):
     of the memory asks for; what is learnt does not hang on the machine.
 
     A run is saved every `checkpoint_steps` steps, else every five minutes, and the last `keep_checkpoints` are kept.
-    A linear fall after a short warm-up is what LoRA's own experiments used, without weight decay; a `max_grad_norm` of
-    1 is the Trainer's and leaves ordinary steps as they are.
+    A linear fall after a short warm-up is what LoRA's own experiments used; a `weight_decay` of 0 and a `max_grad_norm`
+    of 1, which leaves ordinary steps as they are, are the Trainer's. README.md has a reason for every default.
 
     Attributes:
         method: `lora`, `qlora` (LoRA on a base held in 4 bits), `full` (every weight) or `freeze` (some of them).
