@@ -5,12 +5,12 @@ nearly as they were. Nothing is drawn, so that every load of a base gives its ne
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.errors import ModelError
-from hubtune.models.base_facts import read_facts
+from hubtune.models.base_facts import Facts, read_facts
 from hubtune.models.load import save_tokenizer
 from hubtune.records.model_files import ADAPTER_CONFIG, TOKENIZER, TOKENIZER_FILES
 
@@ -38,14 +38,23 @@ def add_tokens(tokenizer: "PreTrainedTokenizerBase", tokens: Sequence[str], name
         return
     if not tokenizer.is_fast:
         raise ModelError(
-            f"The tokenizer of {name} has no {TOKENIZER}, without which no tokens are added to it.",
+            f"The tokenizer of {name} cannot be written as {TOKENIZER}, without which no tokens are added to it.",
             hint="Leave `train.added_tokens` out, or choose a base model with that file.",
         )
     refuse_known(tokens, tokenizer.get_vocab(), name)
     tokenizer.add_tokens([AddedToken(token, normalized=False, special=False) for token in tokens])
 
 
-def refuse_known(tokens: Sequence[str], vocabulary: "Sequence[str] | dict[str, int]", name: str) -> None:
+def stated_tokens(facts: Facts) -> set[str]:
+    """Returns the tokens that a tokenizer.json states, so far as it states them in the usual way."""
+    model, added = facts.get("model"), facts.get("added_tokens")
+    vocabulary = model.get("vocab") if isinstance(model, dict) else None
+    found = {str(token) for token in vocabulary} if isinstance(vocabulary, dict) else set()
+    entries = added if isinstance(added, list) else []
+    return found | {str(entry.get("content")) for entry in entries if isinstance(entry, dict)}
+
+
+def refuse_known(tokens: Sequence[str], vocabulary: Collection[str], name: str) -> None:
     """Refuses to add what a tokenizer has already.
 
     Raises:
