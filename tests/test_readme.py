@@ -1,14 +1,17 @@
 """The README shows what is: its configs are in order, and it names every command."""
 
+import json
 import re
 from pathlib import Path
 
 import click
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from hubtune.cli.main import app
 from hubtune.config.load import parse_config
+from hubtune.config.training import LoraConfig, TrainConfig
 from hubtune.localhub.accounts import Accounts
 from hubtune.localhub.faults import FaultPlan
 
@@ -55,3 +58,14 @@ def test_every_command_stands_in_the_readme(command: str) -> None:
 @pytest.mark.parametrize("key", ["base", "data[]", "train", "evaluate", "card", "publish"])
 def test_every_config_section_stands_in_the_readme(key: str) -> None:
     assert f"| `{key}." in README
+
+
+@pytest.mark.parametrize(("section", "prefix"), [(TrainConfig, "train."), (LoraConfig, "train.lora.")])
+def test_every_default_of_the_training_has_a_reason_and_a_source(section: type[BaseModel], prefix: str) -> None:
+    reasons = README.partition("### Why these defaults of `train`")[2].partition("\n### ")[0]
+    rows = dict(re.findall(r"^\| `([^`]+)` \| `?([^`|]+?)`? \| [^|]{20,} \| [^|]{5,} \|$", reasons, re.MULTILINE))
+
+    for name, field in section.model_fields.items():
+        # What is off, or empty, until it is asked for needs no reason.
+        if isinstance(field.default, int | float | str) and field.default is not False:
+            assert rows.get(prefix + name) == json.dumps(field.default).strip('"'), name

@@ -149,8 +149,13 @@ def _load_adapter(inputs: CardInputs) -> list[str]:
         f"    revision={_literal(inputs.pins.base.commit)},",
         *_head(inputs),
         ")",
+        *(["base.resize_token_embeddings(len(tokenizer), mean_resizing=False)"] if _has_new_rows(inputs) else []),
         f"model = PeftModel.from_pretrained(base, adapter{revision})",
     ]
+
+
+def _has_new_rows(inputs: CardInputs) -> bool:
+    return inputs.training.vocabulary is not None
 
 
 def _head(inputs: CardInputs) -> list[str]:

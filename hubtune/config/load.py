@@ -147,6 +147,8 @@ def training_digest(config: TuneConfig) -> str:
         del values["base"]["adapter"]
     if values["train"]["steps"] is None:
         del values["train"]["steps"]
+    if not values["train"]["added_tokens"]:
+        del values["train"]["added_tokens"]
     held_out = config.evaluate.model_dump(include={"holdout", "seed", "max_items"})
     planted = {"canaries": config.evaluate.canaries} if config.evaluate.canaries else {}
     return _digest({**values, "held_out": held_out, **planted})

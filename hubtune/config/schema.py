@@ -199,6 +199,8 @@ class TuneConfig(Section):
     def _an_adapter_s_method(self) -> Self:
         if self.base.adapter is not None and self.train.whole:
             raise ValueError(f"base.adapter is trained further, and the method {self.train.method!r} trains no adapter")
+        if self.base.adapter is not None and self.train.added_tokens:
+            raise ValueError("base.adapter is trained further, and an adapter gets no train.added_tokens afterwards")
         return self
 
     @model_validator(mode="before")

@@ -42,6 +42,21 @@ class LoraConfig(Section):
     modules_to_save: list[str] = Field(default_factory=list)
 
 
+def _check_tokens(tokens: list[str]) -> list[str]:
+    seen: set[str] = set()
+    for token in tokens:
+        if not token.strip() or token != token.strip():
+            raise ValueError(f"{token!r} is empty, or has white space at its ends, which no token may have")
+        if token in seen:
+            raise ValueError(f"{token!r} stands there twice")
+        seen.add(token)
+    return tokens
+
+
+NewTokens = Annotated[
+    list[Annotated[str, Field(max_length=100)]], Field(max_length=1000), AfterValidator(_check_tokens)
+]
+
 Method = Literal["lora", "qlora", "full", "freeze"]
 WHOLE_METHODS: frozenset[Method] = frozenset({"full", "freeze"})
 """Methods that change the base's own weights, so that what they make is a whole model."""
@@ -72,13 +87,15 @@ class TrainConfig(Section):
     of the memory asks for; what is learnt does not hang on the machine.
 
     A run is saved every `checkpoint_steps` steps, else every five minutes, and the last `keep_checkpoints` are kept.
-    A linear fall after a short warm-up is what LoRA's own experiments used, without weight decay; a `max_grad_norm` of
-    1 is the Trainer's and leaves ordinary steps as they are.
+    A linear fall after a short warm-up is what LoRA's own experiments used; a `weight_decay` of 0 and a `max_grad_norm`
+    of 1, which leaves ordinary steps as they are, are the Trainer's. README.md has a reason for every default.
 
     Attributes:
         method: `lora`, `qlora` (LoRA on a base held in 4 bits), `full` (every weight) or `freeze` (some of them).
         last_blocks: With `freeze`, how many of the last blocks are trained, the final norm with them; 2 where neither
             this nor `trainable` is given.
+        added_tokens: Texts that become tokens of their own, such as `<|quote|>`, wherever they stand in a row. Their
+            rows of the embedding, and of a head of its own, are trained; the tokenizer is published with the release.
         trainable: With `freeze`, patterns of the names of parameters to train, such as `model.layers.11.*`.
     """
 
@@ -86,6 +103,7 @@ class TrainConfig(Section):
     lora: LoraConfig = LoraConfig()
     last_blocks: Annotated[int, Field(ge=1)] | None = None
     trainable: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] | None = None
+    added_tokens: NewTokens = Field(default_factory=list)
     epochs: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     steps: Annotated[int, Field(ge=1)] | None = None
     learning_rate: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] = 2.0e-4
@@ -141,6 +159,12 @@ class TrainConfig(Section):
             raise ValueError(f"{given[0]} goes with the method 'freeze', and the method is {self.method!r}")
         if len(given) > 1:
             raise ValueError("last_blocks and trainable both say what is trained; keep one")
+        return self
+
+    @model_validator(mode="after")
+    def _new_rows_are_trained(self) -> Self:
+        if self.added_tokens and self.method == "freeze":
+            raise ValueError("added_tokens need their embeddings trained, and the method 'freeze' leaves those frozen")
         return self
 
     @property

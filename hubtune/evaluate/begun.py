@@ -25,6 +25,7 @@ class BegunRow:
         reference: What the row says after it.
         asked: Whether the row has a prompt of its own; else it was halved.
         cut: Whether the front of the prompt was left out, so that it fits the context.
+        tokens: How many tokens the row has after the prompt, the one that ends it included.
     """
 
     prompt: list[int]
@@ -32,6 +33,7 @@ class BegunRow:
     reference: str
     asked: bool
     cut: bool
+    tokens: int
 
 
 @dataclass(frozen=True)
@@ -105,4 +107,4 @@ def _begun(example: Example, tokenizer: "PreTrainedTokenizerBase", room: int | N
     if not prompt or not reference.strip():
         return None
     kept = prompt if room is None else prompt[-room:]
-    return BegunRow(kept, plain_text(tokenizer, kept), reference, asked, len(kept) < len(prompt))
+    return BegunRow(kept, plain_text(tokenizer, kept), reference, asked, len(kept) < len(prompt), end - start)

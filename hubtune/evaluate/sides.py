@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.evaluate.bench import Sides
+from hubtune.models.added_tokens import enlarge
 from hubtune.models.classifier import Classes, load_classifier
 from hubtune.models.load import load_adapter, load_base
 from hubtune.records.rundir import RunDirectory
@@ -37,6 +38,8 @@ def open_sides(
         classifier = _open_classifier(run, training, base_folder, name, classes)
         return {"tuned": lambda: nullcontext(classifier)}
     base = load_base(base_folder, name, training.precision)
+    if training.vocabulary is not None:
+        enlarge(base, training.vocabulary)
     if training.whole:
         tuned = load_base(run.model_dir, "the tuned model", training.precision)
         return {"base": lambda: nullcontext(base), "tuned": lambda: nullcontext(tuned)}
@@ -53,7 +56,10 @@ def _open_classifier(
 ) -> "PreTrainedModel":
     if training.whole:
         return load_classifier(run.model_dir, "the tuned model", training.precision, classes)[0]
-    return load_adapter(load_classifier(base_folder, name, training.precision, classes)[0], run.adapter_dir)
+    base, _ = load_classifier(base_folder, name, training.precision, classes)
+    if training.vocabulary is not None:
+        enlarge(base, training.vocabulary)
+    return load_adapter(base, run.adapter_dir)
 
 
 @contextmanager

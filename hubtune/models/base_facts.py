@@ -12,8 +12,8 @@ Facts = Mapping[str, object]
 """The content of a config.json, a stranger's text: nothing in it is to be relied on without a look."""
 
 
-def read_facts(content: bytes, name: str) -> Facts:
-    """Reads a config.json.
+def read_facts(content: bytes, name: str, file: str = CONFIG) -> Facts:
+    """Reads a config.json, or another file of its kind.
 
     Raises:
         ModelError: It is no mapping in JSON.
@@ -21,9 +21,9 @@ def read_facts(content: bytes, name: str) -> Facts:
     try:
         found = json.loads(content)
     except ValueError as error:
-        raise ModelError(f"{CONFIG} of {name} is not JSON: {error}") from None
+        raise ModelError(f"{file} of {name} is not JSON: {error}") from None
     if not isinstance(found, dict):
-        raise ModelError(f"{CONFIG} of {name} does not hold a mapping.")
+        raise ModelError(f"{file} of {name} does not hold a mapping.")
     return found
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.errors import ModelError
+from hubtune.models.added_tokens import enlarge_for
 from hubtune.models.base_facts import read_facts
 from hubtune.models.classifier import Classes, load_classifier
 from hubtune.models.generation import GENERATION_CONFIG, safe_generation_config
@@ -40,7 +41,7 @@ def load_release(
     tokenizer = load_tokenizer(release_folder, name)
     if labels is not None:
         classes = Classes(tuple(labels[0]), labels[1], pad_id(tokenizer))
-        return _load_classifier(release_folder, base_folder, precision, name, classes), tokenizer
+        return _load_classifier(release_folder, base_folder, precision, name, classes, tokenizer), tokenizer
     return load_release_model(release_folder, base_folder, precision, name, tokenizer), tokenizer
 
 
@@ -55,6 +56,8 @@ def load_release_model(
     _refuse_classifier(release_folder, name)
     weights = base_folder or release_folder
     model = load_base(weights, name if base_folder is None else f"the base model of {name}", precision)
+    if base_folder is not None:
+        enlarge_for(model, tokenizer, release_folder)
     check_vocabulary(model, tokenizer, name)
     if base_folder is not None:
         model = load_adapter(model, release_folder)
@@ -73,11 +76,17 @@ def _refuse_classifier(folder: Path, name: str) -> None:
 
 
 def _load_classifier(
-    release_folder: Path, base_folder: Path | None, precision: str, name: str, classes: Classes
+    release_folder: Path,
+    base_folder: Path | None,
+    precision: str,
+    name: str,
+    classes: Classes,
+    tokenizer: "PreTrainedTokenizerBase",
 ) -> "PreTrainedModel":
     if base_folder is None:
         return load_classifier(release_folder, name, precision, classes)[0].eval()
     base, _ = load_classifier(base_folder, f"the base model of {name}", precision, classes)
+    enlarge_for(base, tokenizer, release_folder)
     return load_adapter(base, release_folder).eval()
 
 

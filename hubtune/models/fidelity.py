@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hubtune.errors import MergeError
-from hubtune.models.load import load_adapter, load_base, load_base_4bit
+from hubtune.models.added_tokens import resize
+from hubtune.models.four_bit import load_base_4bit
+from hubtune.models.load import load_adapter, load_base
 from hubtune.records.base import disk_errors
 from hubtune.records.merge import Fidelity, Tolerance
 from hubtune.records.progress import Progress, Task
@@ -46,7 +48,7 @@ def measure_fidelity(
     progress: Progress,
     *,
     vocabulary: int | None = None,
-    quantized: bool = False,
+    quantized: str | None = None,
 ) -> Fidelity:
     """Compares the two on prompts; one model is in memory at a time, and the logits wait on disk.
 
@@ -58,7 +60,8 @@ def measure_fidelity(
         precision: What all weights are held in: the number format of the merged model.
         progress: Told of each prompt.
         vocabulary: The number of tokens, where the adapter was trained with another one than the base has.
-        quantized: Hold the base in 4 bits on the adapter's side, as QLoRA trains it. Says nothing of a tolerance.
+        quantized: Hold the base in 4 bits on the adapter's side and compute in this precision, as QLoRA trains it. Says
+            nothing of a tolerance.
 
     Raises:
         MergeError: A logit is not a number.
@@ -71,9 +74,12 @@ def measure_fidelity(
         disk_errors(Path(name), hint="Free some space, then run the same command again."),
         progress.task("Comparing the merged model with the adapter", 2 * len(prompts)) as task,
     ):
-        model = load_base_4bit(base, "the base model") if quantized else load_base(base, "the base model", precision)
+        if quantized:
+            model = load_base_4bit(base, "the base model", quantized)
+        else:
+            model = load_base(base, "the base model", precision)
         if vocabulary is not None:
-            model.resize_token_embeddings(vocabulary, mean_resizing=False)
+            resize(model, vocabulary)
         to_base = _keep_adapted(load_adapter(model, adapter), prompts, Path(name), task)
         # Its memory is needed for the next one.
         del model

@@ -1,9 +1,9 @@
 """Makes an ordinary model folder (safetensors and a tokenizer) of a GGUF file, by dequantising it."""
 
-import json
 from pathlib import Path
 
 from hubtune.errors import ModelError
+from hubtune.models.load import save_tokenizer
 
 
 def convert_gguf(source: Path, target: Path) -> str:
@@ -34,8 +34,7 @@ def convert_gguf(source: Path, target: Path) -> str:
     # The name inside the file is its maker's own, and would be taken for where the model came from.
     model.config.name_or_path = ""
     model.save_pretrained(target)
-    tokenizer.save_pretrained(target)
-    _drop_loading_options(target / "tokenizer_config.json")
+    save_tokenizer(tokenizer, target)
     return quantisation
 
 
@@ -55,11 +54,3 @@ def main_quantisation(source: Path) -> str:
         raise ModelError(f"{source} is not a GGUF file: {error}") from error
     kinds = Counter(tensor.tensor_type.name for tensor in tensors if len(tensor.shape) > 1)
     return str(kinds.most_common(1)[0][0]) if kinds else "F32"
-
-
-def _drop_loading_options(config: Path) -> None:
-    # transformers writes how the tokenizer was loaded here into the file that everybody loads it with.
-    values = json.loads(config.read_text(encoding="utf-8"))
-    for key in ("is_local", "local_files_only"):
-        values.pop(key, None)
-    config.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,10 +1,10 @@
 """Loads tokenizers, base models and adapters from local folders: no network, no remote code, no pickle."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.errors import ModelError
-from hubtune.models.base_facts import require_4bit
 from hubtune.models.precision import dtype_of
 
 if TYPE_CHECKING:
@@ -39,6 +39,16 @@ def load_tokenizer(folder: Path, name: str) -> "PreTrainedTokenizerBase":
             hint="Choose a base model whose tokenizer_config.json names an `eos_token`.",
         )
     return tokenizer
+
+
+def save_tokenizer(tokenizer: "PreTrainedTokenizerBase", folder: Path) -> None:
+    """Saves a tokenizer, without what transformers notes of how it was loaded here."""
+    tokenizer.save_pretrained(folder)
+    settings = folder / "tokenizer_config.json"
+    values = json.loads(settings.read_text(encoding="utf-8"))
+    for key in ("is_local", "local_files_only"):
+        values.pop(key, None)
+    settings.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def pad_id(tokenizer: "PreTrainedTokenizerBase") -> int:
@@ -107,49 +117,16 @@ def load_base(folder: Path, name: str, precision: str) -> "PreTrainedModel":
     """
     import torch
 
-    model = _load(folder, name, dtype_of(precision))
+    model = load_causal(folder, name, dtype_of(precision))
     return model.to("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def load_base_4bit(folder: Path, name: str) -> "PreTrainedModel":
-    """Loads a causal language model quantised to 4 bits, as QLoRA (Dettmers et al., 2023) holds its base.
-
-    Args:
-        folder: Its snapshot, in full precision.
-        name: Its id, for messages.
+def load_causal(folder: Path, name: str, dtype: "torch.dtype", **options: object) -> "PreTrainedModel":
+    """Loads a causal language model in `dtype`, with further options for `from_pretrained`.
 
     Raises:
-        ModelError: As `load_base`; or nothing that is installed computes with 4 bits.
+        ModelError: As `load_base`.
     """
-    import torch
-
-    return _load(folder, name, torch.bfloat16, **in_4bit())
-
-
-def in_4bit(*kept: str) -> dict[str, object]:
-    """Returns the options that have transformers quantise a base to 4 bits, but for the modules of the names `kept`.
-
-    Raises:
-        ModelError: Nothing that is installed computes with 4 bits.
-    """
-    require_4bit()
-    import torch
-    from transformers import BitsAndBytesConfig
-
-    settings = BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.bfloat16,
-        llm_int8_skip_modules=list(kept) or None,
-    )
-    return {
-        "quantization_config": settings,
-        "device_map": {"": "cuda:0" if torch.cuda.is_available() else "cpu"},
-    }
-
-
-def _load(folder: Path, name: str, dtype: "torch.dtype", **options: object) -> "PreTrainedModel":
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
@@ -189,7 +166,7 @@ def load_adapter(base: "PreTrainedModel", folder: Path, *, trainable: bool = Fal
 
     try:
         return PeftModel.from_pretrained(base, str(folder), is_trainable=trainable, local_files_only=True)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, LookupError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"The adapter in {folder} cannot be loaded: {first_line(error)}") from error
 
 

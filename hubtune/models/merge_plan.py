@@ -122,6 +122,8 @@ class _Planner:
         shape = entry.shape
         if change is not None and change.replacement is not None:
             shape = self.adapter.shapes[change.replacement]
+        if change is not None and change.rows is not None:
+            shape = (self._with_new_rows(parameter, shape[0], change), *shape[1:])
         kind = self.structure.layers.get(parameter.rpartition(".")[0])
         if change is not None or name is not None:
             self.edits[name or tensor] = Edit(tensor, shard, entry.dtype, shape, change, kind)
@@ -150,8 +152,10 @@ class _Planner:
             shape = replaced
         if change.rows is not None:
             rows = self.adapter.shapes[change.rows]
-            if rows[1:] != shape[1:] or not all(0 <= index < shape[0] for index in change.indices):
+            count = self._with_new_rows(parameter, shape[0], change)
+            if rows[1:] != shape[1:] or not all(0 <= index < count for index in change.indices):
                 raise self._misfit(parameter, shape, rows)
+            shape = (count, *shape[1:])
         if change.low_rank is not None:
             kind = self.structure.layers.get(parameter.rpartition(".")[0])
             if kind is None:
@@ -162,6 +166,12 @@ class _Planner:
                 raise self._misfit(parameter, shape, product)
         if change.bias is not None and self.adapter.shapes[change.bias[0]] != shape:
             raise self._misfit(parameter, shape, self.adapter.shapes[change.bias[0]])
+
+    def _with_new_rows(self, parameter: str, count: int, change: Change) -> int:
+        """Returns how many rows a parameter has with those of tokens that follow upon the base's own without a gap."""
+        new = sorted({index for index in change.indices if index >= count})
+        follow = parameter in self.structure.vocabulary and new == list(range(count, count + len(new)))
+        return count + len(new) if follow else count
 
     def _misfit(self, parameter: str, shape: tuple[int, ...], found: tuple[int, ...]) -> MergeError:
         return MergeError(

@@ -37,6 +37,8 @@ def apply_change(weight: "Tensor", edit: Edit, adapter: AdapterTensors) -> "Tens
         merged = adapter(change.replacement).to(weight.dtype)
     if change.rows is not None:
         rows = adapter(change.rows).to(weight.dtype)
+        if edit.shape[0] > len(merged):
+            merged = torch.cat([merged, merged.new_zeros(edit.shape[0] - len(merged), *edit.shape[1:])])
         merged = merged.index_copy(0, torch.tensor(change.indices), rows)
     if change.low_rank is not None:
         a, b = (adapter(name).float() for name in (change.low_rank.a, change.low_rank.b))

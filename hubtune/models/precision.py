@@ -1,10 +1,12 @@
-"""Chooses the number format that a base model's weights are held in."""
+"""Chooses the number format that a base model's weights are held in, and has parts of it compute in another."""
 
 from typing import TYPE_CHECKING, Literal
 
 from hubtune.errors import ModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import torch
 
 Precision = Literal["bf16", "fp16", "fp32"]
@@ -32,6 +34,29 @@ def dtype_of(precision: str) -> "torch.dtype":
     import torch
 
     return {"fp64": torch.float64, "fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[precision]
+
+
+def hold_in_fp32(module: "torch.nn.Module", weights: "Iterable[torch.nn.Parameter]", precision: "torch.dtype") -> None:
+    """Has a module compute in fp32, between layers that compute in `precision`.
+
+    Args:
+        module: The module.
+        weights: Those of its weights that are put into fp32.
+        precision: What its input comes in and its output has to have.
+    """
+    import torch
+
+    for weight in weights:
+        weight.data = weight.data.float()
+    if precision == torch.float32:
+        return
+    module.register_forward_pre_hook(lambda _, inputs: tuple(_cast(value, torch.float32) for value in inputs))
+    module.register_forward_hook(lambda _, __, output: _cast(output, precision))
+
+
+def _cast(value: object, precision: "torch.dtype") -> object:
+    floats = getattr(value, "is_floating_point", None)
+    return value.to(precision) if floats is not None and floats() else value  # type: ignore[attr-defined]
 
 
 def _has_bf16() -> bool:

@@ -3,7 +3,9 @@
 What was not trained is copied byte for byte; names, shards and the dtype of each tensor are the base's.
 """
 
+import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,17 +51,40 @@ def write_tuned(base: Path, model: "PreTrainedModel", folder: Path, progress: Pr
         for parameter, value in trained.items()
         for name in _names(structure, checkpoint, parameter, value, model)
     }
+    size = 0
     with progress.task("Writing the model", checkpoint.size, unit="bytes") as task:
         for shard in checkpoint.shards:
             with open_shard(base / shard) as source:
                 planned = {}
                 for name, entry in source.header.tensors.items():
-                    made = _maker(stored[name], entry.dtype) if name in stored else None
-                    planned[name] = Planned(entry.dtype, entry.shape, made)
-                write_shard(source, folder / shard, planned, task.advance)
+                    value = stored.get(name)
+                    made = None if value is None else _maker(value, entry.dtype)
+                    planned[name] = Planned(entry.dtype, entry.shape if value is None else tuple(value.shape), made)
+                size += write_shard(source, folder / shard, planned, task.advance)
     for name in (CONFIG, WEIGHTS_INDEX, *TOKENIZER_FILES):
         if (base / name).is_file():
             shutil.copyfile(base / name, folder / name)
+    rows = len(model.get_input_embeddings().weight)
+    if rows != structure.parameters[f"{structure.input_embedding}.weight"][0]:
+        _write_sizes(checkpoint, folder, rows, size)
+
+
+def _write_sizes(checkpoint: Checkpoint, folder: Path, rows: int, size: int) -> None:
+    """Writes the config and the index anew for a model that has more tokens than its base."""
+    if "vocab_size" not in checkpoint.config:
+        raise TrainingError(
+            f"{CONFIG} of the base model does not state its number of tokens where it would be changed.",
+            hint="Leave `train.added_tokens` out.",
+        )
+    _write_json(folder / CONFIG, {**checkpoint.config, "vocab_size": rows})
+    if checkpoint.index is not None:
+        metadata = checkpoint.index.get("metadata")
+        known = metadata if isinstance(metadata, dict) else {}
+        _write_json(folder / WEIGHTS_INDEX, {**checkpoint.index, "metadata": {**known, "total_size": size}})
+
+
+def _write_json(path: Path, content: Mapping[str, object]) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def write_classifier(base: Path, model: "PreTrainedModel", folder: Path) -> None:
@@ -89,10 +114,12 @@ def _names(
 ) -> list[str]:
     """Returns the names that a parameter, and those that it is tied to, have in the checkpoint."""
     tied = [other for pair in structure.tied.items() if parameter in pair for other in pair if other != parameter]
-    found = [place for name in (parameter, *tied) for place in _spelled(structure, checkpoint, name, value)]
+    grows = parameter in structure.vocabulary
+    names = (parameter, *tied)
+    found = [place for name in names for place in _spelled(structure, checkpoint, name, value, grows=grows)]
     if not found:
         renamed = _renamed(parameter, value, model)
-        found = [place for name in renamed for place in _spelled(structure, checkpoint, name, value)]
+        found = [place for name in renamed for place in _spelled(structure, checkpoint, name, value, grows=grows)]
     if not found:
         raise TrainingError(
             f"The base model's checkpoint has no tensor {parameter}; its architecture is stored in another way than "
@@ -102,8 +129,17 @@ def _names(
     return found
 
 
-def _spelled(structure: Structure, checkpoint: Checkpoint, name: str, value: "torch.Tensor") -> list[str]:
+def _spelled(
+    structure: Structure, checkpoint: Checkpoint, name: str, value: "torch.Tensor", *, grows: bool
+) -> list[str]:
     """Returns the name with or without the prefix, as the checkpoint has it; nothing where it has neither.
+
+    Args:
+        structure: The base's.
+        checkpoint: The base's.
+        name: A parameter's.
+        value: What was trained.
+        grows: Whether it may have more rows than the base's: those of new tokens.
 
     Raises:
         TrainingError: The tensor there has another shape, or whole numbers.
@@ -112,7 +148,9 @@ def _spelled(structure: Structure, checkpoint: Checkpoint, name: str, value: "to
         place = checkpoint.find(spelled)
         if place is None:
             continue
-        if place[1].shape != tuple(value.shape) or place[1].dtype not in FLOATS:
+        stored, trained = place[1].shape, tuple(value.shape)
+        fits = trained == stored or (grows and trained[1:] == stored[1:] and trained[0] > stored[0])
+        if not fits or place[1].dtype not in FLOATS:
             raise TrainingError(
                 f"The base model stores {spelled} as {place[1].dtype} of shape {list(place[1].shape)}, and what was "
                 f"trained has the shape {list(value.shape)}."

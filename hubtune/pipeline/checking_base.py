@@ -1,13 +1,16 @@
 """What can be known of the base model from a few small files at its commit, before its weights are fetched."""
 
+from collections.abc import Sequence
+
 from hubtune.config.schema import TuneConfig
 from hubtune.errors import MemoryNeededError, ModelError
 from hubtune.hub.contents import read_files
 from hubtune.hub.read import resolve
+from hubtune.models.added_tokens import refuse_known, stated_tokens
 from hubtune.models.base_facts import Facts, check_facts, check_shards, read_facts
 from hubtune.models.machine import machine_memory
 from hubtune.models.memory import estimate, fitting, judge, shape_of
-from hubtune.records.model_files import CONFIG, WEIGHTS_INDEX
+from hubtune.records.model_files import CONFIG, TOKENIZER, WEIGHTS_INDEX
 from hubtune.records.pins import Pin
 
 
@@ -56,4 +59,13 @@ def check_base(config: TuneConfig, pin: Pin) -> Facts:
     check_facts(facts, config.train, pin.repo, pin.commit)
     if WEIGHTS_INDEX in content:
         check_shards(content[WEIGHTS_INDEX], files, pin.repo)
+    # Where it is missing, transformers makes it of other files, and what it has shows when rows are encoded.
+    if config.train.added_tokens and TOKENIZER in files:
+        _check_tokens(config.train.added_tokens, pin)
     return facts
+
+
+def _check_tokens(tokens: Sequence[str], pin: Pin) -> None:
+    """Refuses tokens that the base's tokenizer has."""
+    stated = read_facts(read_files(pin.repo, pin.type, pin.commit, [TOKENIZER])[TOKENIZER], pin.repo, TOKENIZER)
+    refuse_known(tokens, stated_tokens(stated), pin.repo)

@@ -78,7 +78,7 @@ def merge_run(run: RunDirectory, progress: Progress, prompts: Sequence[Sequence[
             f"{', '.join(changed)} in {run.adapter_dir} is not what the training wrote.",
             hint=f"Train again: hubtune train {run.path}",
         )
-    quantized = training.method == _QLORA
+    quantized = training.precision if training.method == _QLORA else None
     outcome = _merge(
         cached(pins.base), run.adapter_dir, run.model_dir, progress, prompts, quantized=quantized, replace=True
     )
@@ -158,7 +158,7 @@ def _merge(
     progress: Progress,
     prompts: Sequence[Sequence[int]] | None = None,
     *,
-    quantized: bool = False,
+    quantized: str | None = None,
     replace: bool = False,
 ) -> _Outcome:
     """Merges and compares beside `target`, which gets the model only if it is faithful."""
@@ -174,7 +174,7 @@ def _merge(
             measure_fidelity(
                 base, adapter, folder, texts, merged.dtype, progress, vocabulary=merged.vocabulary, quantized=in_4_bit
             )
-            for in_4_bit in ((False, True) if quantized else (False,))
+            for in_4_bit in ((None, quantized) if quantized else (None,))
         ]
         require_faithful(measured[0])
     return _Outcome(merged, measured[0], measured[1] if quantized else None)

@@ -44,8 +44,7 @@ def _make(run: RunDirectory, count: int, progress: Progress) -> PairsRecord:
     require_train("Making the pairs")
     from hubtune.evaluate.pairs import make_pairs
     from hubtune.hub.snapshot import cached
-    from hubtune.models.load import load_tokenizer
-    from hubtune.pipeline.stages import run_data
+    from hubtune.pipeline.stages import run_data, run_tokenizer
 
     prepared = run_data(run, progress)
     if prepared.labels is not None:
@@ -54,7 +53,7 @@ def _make(run: RunDirectory, count: int, progress: Progress) -> PairsRecord:
             hint=f"Its measures say how well it classifies: hubtune evaluate {run.path}",
         )
     folder = cached(pins.base)
-    tokenizer = load_tokenizer(folder, pins.base.repo)
+    tokenizer = run_tokenizer(run.config(), pins)
     record = make_pairs(run, run.config(), folder, tokenizer, training, prepared.held_out, count, progress)
     with disk_errors(run.path):
         run.ratings_dir.mkdir(exist_ok=True)

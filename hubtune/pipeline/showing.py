@@ -31,6 +31,7 @@ def show_rows(config: TuneConfig, config_file: Path, count: int, progress: Progr
     """
     require_train("Showing data")
     from hubtune.data.prepare import prepare
+    from hubtune.models.added_tokens import add_tokens
     from hubtune.models.load import context_length, load_tokenizer
 
     pins = resolve_pins(config, read_lock(lock_file(config_file)), progress).pins
@@ -38,6 +39,7 @@ def show_rows(config: TuneConfig, config_file: Path, count: int, progress: Progr
     with tempfile.TemporaryDirectory(prefix="hubtune-") as scratch:
         base = fetch_tokenizer(pins.base, Path(scratch))
         tokenizer = load_tokenizer(base, pins.base.repo)
+        add_tokens(tokenizer, config.train.added_tokens, pins.base.repo)
         context = context_length(base, pins.base.repo)
     prepared = prepare(config, pins, places, tokenizer, progress, context=context)
     rows = [_shown(row, "train", tokenizer) for row in prepared.train[:count]]

@@ -61,7 +61,7 @@ def run_data(run: RunDirectory, progress: Progress) -> "Prepared":
     config, pins = run.config(), run.read(PinSet)
     places = data_places(config, pins, cached)
     context = context_length(cached(pins.base), pins.base.repo)
-    prepared = prepare(config, pins, places, _tokenizer(pins), progress, context=context)
+    prepared = prepare(config, pins, places, run_tokenizer(config, pins), progress, context=context)
     if run.has(DataRecord):
         prepared.check(run.read(DataRecord))
     else:
@@ -94,7 +94,7 @@ def run_train(
 
     prepared = prepared or run_data(run, progress)
     config, pins = run.config(), run.read(PinSet)
-    tokenizer = _tokenizer(pins)
+    tokenizer = run_tokenizer(config, pins)
     record = train(
         run,
         config,
@@ -144,7 +144,7 @@ def run_evaluate(run: RunDirectory, progress: Progress, prepared: "Prepared | No
     training = run.read(TrainingRecord)
     prepared = prepared or run_data(run, progress)
     config, pins = run.config(), run.read(PinSet)
-    tokenizer = _tokenizer(pins)
+    tokenizer = run_tokenizer(config, pins)
     found = evaluate(
         run,
         config,
@@ -182,7 +182,7 @@ def run_merge(run: RunDirectory, progress: Progress) -> MergeRecord:
         precision=record.dtype,
         tolerance=TOLERANCES[record.dtype],
         difference=None,
-        prompts=take_probe(model, _tokenizer(pins), context_length(run.model_dir, "the merged model")),
+        prompts=take_probe(model, run_tokenizer(run.config(), pins), context_length(run.model_dir, "the merged model")),
         environment=environment(),
     )
     run.write(probe)
@@ -348,7 +348,11 @@ def _render(inputs: CardInputs) -> str:
     return text
 
 
-def _tokenizer(pins: PinSet) -> "PreTrainedTokenizerBase":
+def run_tokenizer(config: TuneConfig, pins: PinSet) -> "PreTrainedTokenizerBase":
+    """Loads the tokenizer of a run: the pinned base's, with the tokens that the config adds."""
+    from hubtune.models.added_tokens import add_tokens
     from hubtune.models.load import load_tokenizer
 
-    return load_tokenizer(cached(pins.base), pins.base.repo)
+    tokenizer = load_tokenizer(cached(pins.base), pins.base.repo)
+    add_tokens(tokenizer, config.train.added_tokens, pins.base.repo)
+    return tokenizer

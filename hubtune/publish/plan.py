@@ -67,7 +67,7 @@ def plan_release(
         CARD: card.encode(),
         CONFIG: written_config,
         **records,
-        **{name: base_folder / name for name in TOKENIZER_FILES if (base_folder / name).is_file()},
+        **({} if training.added_tokens else _tokenizer(base_folder)),
         **(_trained(run, training) if artifact == "adapter" or training.whole else _merged(run)),
         # After the base's own files: a chat template that the model was trained with takes the place of the base's.
         **beside,
@@ -97,6 +97,11 @@ def plan_release(
         digests=digests,
         branch=config.publish.branch,
     )
+
+
+def _tokenizer(base_folder: Path) -> dict[str, Path]:
+    """Returns the base's tokenizer, which the model was trained with; one with new tokens lies beside the weights."""
+    return {name: base_folder / name for name in TOKENIZER_FILES if (base_folder / name).is_file()}
 
 
 def _trained(run: RunDirectory, training: TrainingRecord) -> dict[str, Path | bytes]:

@@ -48,7 +48,7 @@ class HeldOutPoint(Record):
 
 
 class Finding(Record):
-    """What the loss curves show.
+    """What the loss curves, or the rows that were left out, show.
 
     Attributes:
         name: In two or three words, such as `overfitting`.
@@ -112,8 +112,10 @@ class TrainingRecord(Record):
         losses: The loss curve.
         held_out_losses: The losses on held-out rows while training went on.
         best_step: The step whose weights were kept, where held-out rows chose it; else the last step's were.
-        findings: What the curves show, where it is of note.
+        findings: What the curves and the rows show, where it is of note.
         earlier: What became of an earlier task; null where the config names none.
+        added_tokens: Texts that became tokens of their own.
+        vocabulary: Rows of the embedding, where the base has too few for them.
         seconds: Wall time of the training loop.
         files: The files of the adapter, or of the whole model where the method makes one: name to sha256.
     """
@@ -145,6 +147,8 @@ class TrainingRecord(Record):
     best_step: int | None = None
     findings: list[Finding] = Field(default=[])
     earlier: EarlierTaskRecord | None = None
+    added_tokens: list[str] = Field(default=[])
+    vocabulary: int | None = None
     started: str
     seconds: float
     files: dict[str, str]

@@ -1,18 +1,23 @@
-"""Reads the loss curves: what went wrong, if anything, the number that shows it, and what to change."""
+"""Reads the loss curves and the counts of rows: what went wrong, the number that shows it, and what to change."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
+from hubtune.data.faults import ON_PURPOSE, Reason
+from hubtune.records.data import DataRecord
 from hubtune.records.training import Finding, HeldOutPoint, LossPoint
 
 # Above the noise of a few hundred held-out rows.
 _ROSE = 1.02
 _GAP = 0.7
 _STILL_FALLING = 0.05
-_UNMOVED = 0.99
+_UNMOVED, _NEARLY = 0.99, 0.97
 _JUMP = 1.5
 _FEW_STEPS = 20
 _FEWEST_POINTS = 10
+# A few odd rows are in any large data set; more of them mean that something is read in the wrong way.
+_DROPPED = 0.03
 
 
 def diagnose(losses: Sequence[LossPoint], held_out: Sequence[HeldOutPoint], steps: int) -> list[Finding]:
@@ -34,7 +39,7 @@ def diagnose(losses: Sequence[LossPoint], held_out: Sequence[HeldOutPoint], step
                 advice="Lower train.learning_rate, to a third at first, or raise train.warmup.",
             )
         )
-    elif last > _UNMOVED * first and steps > 1:
+    elif steps > 1 and _unmoved(losses):
         found.append(
             Finding(
                 name="nothing learnt",
@@ -53,6 +58,37 @@ def diagnose(losses: Sequence[LossPoint], held_out: Sequence[HeldOutPoint], step
             )
         )
     return found
+
+
+def _unmoved(losses: Sequence[LossPoint]) -> bool:
+    """Whether the loss stayed where it was; of many points by means, since one point hangs on the rows of its steps."""
+    first, last = losses[0].loss, losses[-1].loss
+    if len(losses) < _FEWEST_POINTS:
+        return last > _UNMOVED * first
+    part = math.ceil(len(losses) / 5)
+    before, after = (sum(point.loss for point in some) / part for some in (losses[:part], losses[-part:]))
+    # A fall within the first part does not show in its mean.
+    return after > _UNMOVED * before and after > _NEARLY * first
+
+
+def diagnose_rows(data: DataRecord) -> list[Finding]:
+    """Returns a finding where more than a few rows could not be used, those aside that the config asks to leave out."""
+    wanted = {reason.text for reason in ON_PURPOSE}
+    dropped: Counter[str] = Counter()
+    for source in data.sources:
+        dropped.update({text: count for text, count in source.dropped.items() if text not in wanted})
+    rows, lost = sum(source.rows for source in data.sources), dropped.total()
+    if lost <= _DROPPED * rows:
+        return []
+    reason, count = dropped.most_common(1)[0]
+    fix = next((known.fix for known in Reason if known.text == reason), "look at the rows: hubtune data show")
+    return [
+        Finding(
+            name="rows dropped",
+            evidence=f"{lost:,} of {rows:,} rows ({lost / rows:.0%}) could not be used, {count:,} because {reason}",
+            advice=f"{fix[0].upper()}{fix[1:]}.",
+        )
+    ]
 
 
 def _overfitting(last: float, held_out: Sequence[HeldOutPoint]) -> list[Finding]:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 from hubtune.config.schema import TuneConfig
 from hubtune.data.earlier import EarlierRows
 from hubtune.data.tokens import Example
+from hubtune.models.added_tokens import tokenizer_files
 from hubtune.models.classifier import Classes
 from hubtune.models.environment import environment
 from hubtune.models.generation import GENERATION_CONFIG, generation_json, safe_generation_config
 from hubtune.models.load import check_vocabulary, pad_id
 from hubtune.models.precision import choose_precision, dtype_of
+from hubtune.records.data import DataRecord
 from hubtune.records.pins import Pin
 from hubtune.records.progress import Progress
 from hubtune.records.rundir import RunDirectory
@@ -48,7 +50,7 @@ def train(
         config: The run's config.
         base_pin: The base model's pin.
         base_folder: Its snapshot.
-        tokenizer: Its tokenizer.
+        tokenizer: Its tokenizer, with the tokens that the config adds.
         examples: The rows to train on.
         progress: Told of each step.
         classes: What a classifier tells apart; None for a model that writes text.
@@ -71,7 +73,7 @@ def train(
     from transformers import set_seed
 
     from hubtune.train.building import choose_batcher, choose_loss, row_order
-    from hubtune.train.diagnosis import diagnose
+    from hubtune.train.diagnosis import diagnose, diagnose_rows
     from hubtune.train.earlier import EarlierTask
     from hubtune.train.fast_lora import fast_adapters
     from hubtune.train.held_out import HeldOutLoss, held_out_points
@@ -92,10 +94,10 @@ def train(
     # Weights that are trained themselves are held in fp32, whatever they compute in.
     computed = dtype_of(precision) if settings.whole and precision != "fp32" else None
     set_seed(settings.seed)
-    subject = make_trainable(settings, base_folder, base_pin, precision, classes, adapter)
+    subject = make_trainable(settings, base_folder, base_pin, precision, classes, adapter, tokenizer)
     model = subject.model
     check_vocabulary(model, tokenizer, base_pin.repo)
-    beside = {}
+    beside = tokenizer_files(tokenizer) if settings.added_tokens else {}
     if classes is None:
         beside[GENERATION_CONFIG] = generation_json(safe_generation_config(base_folder, tokenizer, base_pin.repo))
     batcher = choose_batcher(settings, model, pad_id(tokenizer), progress, classes)
@@ -184,10 +186,13 @@ def train(
         held_out_losses=measured,
         best_step=None if trainer.best is None else min(measured, key=lambda point: point.loss).step,
         findings=[
+            *(diagnose_rows(run.read(DataRecord)) if run.has(DataRecord) else []),
             *diagnose(losses, measured, done),
             *overflow_findings(trainer.state.log_history, done),
         ],
         earlier=forgotten,
+        added_tokens=settings.added_tokens,
+        vocabulary=subject.vocabulary,
         started=started.isoformat(timespec="seconds"),
         seconds=round(seconds, 1),
         files=files,

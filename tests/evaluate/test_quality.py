@@ -182,6 +182,26 @@ def test_a_model_that_writes_nothing_is_measured(bench):
     assert {sample.tuned for sample in bench.samples} == {""}
 
 
+def test_a_model_that_never_ends_a_text_is_told_of_with_the_number(bench):
+    # An id that no token has, so that nothing ends.
+    bench.generation.eos_token_id = VOCABULARY + 1
+    bench.max_new_tokens = 30
+    short = sum(row.tokens <= bench.max_new_tokens for row in bench.begun.rows)
+
+    (found,) = [one for one in run_metrics(bench, [Endings()], by_name=True) if one.name == "ended"]
+
+    assert short >= 10
+    assert found.detail.startswith(f"the tuned model hardly ever ends a text: it ended 0 of the {short} whose own row")
+
+
+def test_a_model_that_ends_its_texts_is_not(bench):
+    bench.generation.eos_token_id = list(range(VOCABULARY))
+
+    (found,) = [one for one in run_metrics(bench, [Endings()], by_name=True) if one.name == "ended"]
+
+    assert found.detail is None
+
+
 def test_texts_are_written_once_for_all_metrics(bench):
     first = bench.continuations("base")
 

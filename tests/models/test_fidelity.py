@@ -155,7 +155,7 @@ def test_logits_that_are_not_numbers_are_refused(fp32, spoilt):
 
 def test_a_base_in_four_bits_can_be_the_reference(fp32):
     """Its own roundings then count as well."""
-    found = measure(*fp32, quantized=True)
+    found = measure(*fp32, quantized="fp32")
 
     assert found.reference == "4-bit base"
     assert found.tolerance is None

@@ -56,6 +56,21 @@ def test_an_adapter_in_the_place_of_a_base_is_refused_with_where_to_name_it(chec
     assert (status, "is an adapter itself" in detail, "`base.adapter.repo`" in detail) == ("error", True, True)
 
 
+@pytest.mark.parametrize(
+    ("token", "found"),
+    [("hive", "error"), ("</s>", "error"), ("<|new|>", "ok")],
+    ids=["a word", "a special one", "new"],
+)
+def test_a_token_to_add_that_the_base_has_is_refused(check, token: str, found: str):
+    tokenizer = {"model": {"vocab": {"hive": 0}}, "added_tokens": [{"id": 1, "content": "</s>"}]}
+
+    status, detail = _said(
+        check({"config.json": LLAMA, "tokenizer.json": tokenizer}, f"train: {{added_tokens: ['{token}']}}\n"), "model"
+    )
+
+    assert (status, f"has the token '{token}' already" in detail) == (found, found == "error")
+
+
 SIZES = {**LLAMA, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 256}
 
 

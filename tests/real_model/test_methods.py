@@ -1,4 +1,4 @@
-"""LoRA and full fine-tuning of the real SmolLM2, five steps each: it learns, is saved and loads again."""
+"""LoRA, QLoRA and full fine-tuning of the real SmolLM2, five steps each: it learns, is saved and loads again."""
 
 import json
 from importlib import metadata
@@ -29,7 +29,7 @@ def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("method", "rate"), [("lora", 1e-3), ("full", 1e-4)])
+@pytest.mark.parametrize(("method", "rate"), [("lora", 1e-3), ("qlora", 1e-3), ("full", 1e-4)])
 def test_five_steps_are_learnt_saved_and_loaded(smollm2: Path, tmp_path: Path, method: str, rate: float):
     tokenizer = load_tokenizer(smollm2, "org/base")
     lines = (quickstart_dir() / "aphorisms.jsonl").read_text(encoding="utf-8").splitlines()[:20]

@@ -64,8 +64,11 @@ def _loaded(run, record, base: Path, tokenizer, rows):
 @pytest.mark.parametrize(
     ("model", "method"),
     [
-        *[("bert", "lora"), ("gpt2", "full"), ("llama", "freeze")],
-        *[pytest.param(*case, marks=pytest.mark.full_trial) for case in (("bert", "full"), ("chat", "lora"))],
+        *[("bert", "lora"), ("gpt2", "full"), ("llama", "freeze"), ("bert", "qlora")],
+        *[
+            pytest.param(*case, marks=pytest.mark.full_trial)
+            for case in (("bert", "full"), ("chat", "lora"), ("llama", "qlora"))
+        ],
     ],
 )
 def test_a_classifier_learns_and_loads_with_the_logits_of_its_probe(request, new_run, model: str, method: str):

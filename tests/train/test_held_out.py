@@ -110,6 +110,8 @@ def _held_out(*losses: float) -> list[HeldOutPoint]:
         (_curve(4, 3, 2, 0.5), _held_out(2.9), 100, ["overfitting"]),
         (_curve(4, 9, 8, 5), [], 100, ["learning rate too high"]),
         (_curve(4, 4, 4, 4), [], 100, ["nothing learnt"]),
+        (_curve(4, *[4.1, 3.9] * 10), [], 100, ["nothing learnt"]),
+        (_curve(4, *[3.8] * 30), [], 100, []),
         (_curve(*(20 - step for step in range(15))), [], 100, ["underfitting"]),
         (_curve(4, 3), [], 7, ["few steps"]),
     ],

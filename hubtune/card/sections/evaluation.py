@@ -89,6 +89,7 @@ class Evaluation:
         written: How the texts were made that some measures are of; None where there are none.
         samples: What both models wrote after the same beginnings.
         confusions: Of a classifier, which classes each side mixes up.
+        new_tokens: Whether the rows hold tokens that the base lacks.
         several_sets: Whether the held-out rows come from more than one data set.
         merging: For merged weights, how near they are to base and adapter, which is what was measured.
         preference: What people preferred; None where nobody rated.
@@ -106,6 +107,7 @@ class Evaluation:
     chart: Markdown | None
     precision: str
     batch_size: int
+    new_tokens: bool
     several_sets: bool
     merging: Fidelity | None
     preference: Preference | None
@@ -129,6 +131,7 @@ def evaluation(inputs: CardInputs) -> Evaluation:
         chart=Markdown(EVALUATION_PICTURE) if charted(record) else None,
         precision=precision_name(record.precision),
         batch_size=record.batch_size,
+        new_tokens=bool(inputs.training.added_tokens),
         several_sets=len({source.label for source in inputs.data.sources}) > 1,
         merging=inputs.merge.fidelity if inputs.merge else None,
         preference=preference(inputs),

@@ -15,6 +15,7 @@ from hubtune.records.training import Finding, TrainingRecord
 LOSS_PICTURE = "images/loss.png"
 """Where the loss curve stands in the repository."""
 _FEWEST_POINTS = 2
+_SHOWN_TOKENS = 20
 
 
 # How a row became text, where no template of the config wrote it, and what of it carried loss.
@@ -225,6 +226,7 @@ def training_procedure(inputs: CardInputs) -> TrainingProcedure:
                 precision_name(training.precision),
             ),
             Setting(f"Precision of the {'trained' if training.whole else 'adapter'} weights", "float32"),
+            *([Setting("Tokens added", _shown(training.added_tokens))] if training.added_tokens else []),
             Setting("Seed", str(training.seed)),
         ],
         curve=Markdown(LOSS_PICTURE) if has_loss_curve(training) else None,
@@ -251,6 +253,11 @@ def training_procedure(inputs: CardInputs) -> TrainingProcedure:
         findings=training.findings,
         best_step=training.best_step,
     )
+
+
+def _shown(tokens: list[str]) -> str:
+    more = len(tokens) - _SHOWN_TOKENS
+    return ", ".join(tokens[:_SHOWN_TOKENS]) + (f" and {thousands(more)} more" if more > 0 else "")
 
 
 def _continued(inputs: CardInputs) -> list[Setting]:

@@ -18,19 +18,24 @@ class Usage:
     published: bool
     merged: bool
     whole: bool
+    resized: bool
     classifier: bool
 
 
 def usage(inputs: CardInputs) -> Usage:
     """Builds the section's context."""
+    merged = inputs.training.whole or (inputs.target is not None and inputs.target.artifact == "merged")
+    # vLLM takes no rows of the embedding from an adapter.
+    alone = bool(inputs.training.added_tokens) and not merged
     return Usage(
         snippet=usage_snippet(inputs),
         pipeline=pipeline_snippet(inputs),
-        vllm=vllm_commands(inputs) if inputs.target and inputs.data.labels is None else None,
+        vllm=vllm_commands(inputs) if inputs.target and inputs.data.labels is None and not alone else None,
         base=inputs.pins.base.repo,
         gated=inputs.pins.base.gated is not False,
         published=inputs.target is not None,
-        merged=inputs.training.whole or (inputs.target is not None and inputs.target.artifact == "merged"),
+        merged=merged,
+        resized=inputs.training.vocabulary is not None,
         whole=inputs.training.whole,
         classifier=inputs.data.labels is not None,
     )

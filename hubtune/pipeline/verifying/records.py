@@ -132,7 +132,9 @@ def _of_one_run(documents: Documents, manifest: Manifest) -> Iterator[str]:
         yield "the probe was of another precision than the model"
     if merged and (merged.base.repo, merged.base.commit, merged.adapter) != (pins.base.repo, pins.base.commit, None):
         yield f"{MERGE} tells of another base model or adapter than those of this run"
-    trained = {name: digest for name, digest in training.files.items() if name != GENERATION_CONFIG}
+    trained = (
+        {name: digest for name, digest in training.files.items() if name in merged.adapter_files} if merged else {}
+    )
     if merged and merged.adapter_files != trained:
         yield f"{MERGE} tells of another adapter than the one that was trained"
 

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 from hubtune.config.training import LoraConfig
 from hubtune.errors import TrainingError
+from hubtune.models.added_tokens import token_modules
 from hubtune.models.base_facts import Facts, read_facts
 from hubtune.models.classifier import HEADS, classifies
 from hubtune.models.load import load_adapter
+from hubtune.models.precision import hold_in_fp32
 from hubtune.records.model_files import ADAPTER_CONFIG
 from hubtune.records.pins import Pin
 
 if TYPE_CHECKING:
-    import torch
     from peft import PeftModel
     from transformers import PreTrainedModel
 
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 _ALL = "all-linear"
 
 
-def add_lora(base: "PreTrainedModel", config: LoraConfig, pin: Pin, head: Sequence[str] = ()) -> "PeftModel":
+def add_lora(
+    base: "PreTrainedModel", config: LoraConfig, pin: Pin, head: Sequence[str] = (), tokens: Sequence[int] = ()
+) -> "PeftModel":
     """Returns `base` with LoRA adapters, in fp32, as its only trainable weights.
 
     Args:
@@ -30,12 +33,14 @@ def add_lora(base: "PreTrainedModel", config: LoraConfig, pin: Pin, head: Sequen
         config: The adapter's settings.
         pin: The base's pin.
         head: Of a classifier, the modules that the base lacked: they are trained and saved whole.
+        tokens: Ids whose rows of the embedding, and of a head that is not tied to it, are trained and saved.
 
     The adapter's config names the base by its Hub id and its commit, so that whoever loads it later can load the very
     weights that it was trained on.
 
     Raises:
         TrainingError: `target_modules` names or fits no layers of the model; the message names those it has.
+        ModelError: Its head does not let rows for new tokens be trained.
     """
     import peft
     from transformers.pytorch_utils import Conv1D
@@ -44,6 +49,7 @@ def add_lora(base: "PreTrainedModel", config: LoraConfig, pin: Pin, head: Sequen
     whole = list(dict.fromkeys([*config.modules_to_save, *head]))
     fused = any(isinstance(module, Conv1D) for module in base.modules())
     targets = _targets(base, config.target_modules)
+    rows = token_modules(base, whole, pin.repo) if tokens else []
     lora = peft.LoraConfig(
         task_type=peft.TaskType.SEQ_CLS if classifies(base) else peft.TaskType.CAUSAL_LM,
         r=config.r,
@@ -51,6 +57,7 @@ def add_lora(base: "PreTrainedModel", config: LoraConfig, pin: Pin, head: Sequen
         lora_dropout=config.dropout,
         use_rslora=config.rslora,
         modules_to_save=whole or None,
+        trainable_token_indices={name: list(tokens) for name in rows} or None,
         bias="none",
         target_modules=targets,
         # Conv1D (GPT-2) stores its weight as (in, out), the transpose of a linear layer's.
@@ -84,6 +91,11 @@ def _check_adapter(stated: Facts, config: LoraConfig, pin: Pin, name: str) -> No
             f"{name} is no LoRA adapter for layers that are listed by name; others are not trained further.",
             hint="Leave `base.adapter` out to train a new one.",
         )
+    if stated.get("trainable_token_indices"):
+        raise TrainingError(
+            f"{name} brings tokens of its own, and such an adapter is not trained further.",
+            hint="Train a new one, with `train.added_tokens`.",
+        )
     wanted = {"r": config.r, "lora_alpha": config.alpha, "use_rslora": config.rslora}
     keys = {"r": "r", "lora_alpha": "alpha", "use_rslora": "rslora"}
     odd = [key for key, value in wanted.items() if stated.get(key, False) != value]
@@ -103,7 +115,7 @@ def _check_adapter(stated: Facts, config: LoraConfig, pin: Pin, name: str) -> No
 
 
 def _made(model: "PeftModel", base: "PreTrainedModel", pin: Pin) -> "PeftModel":
-    """Names the base in the adapter's config, and has what is trained computed in fp32."""
+    """Names the base in the adapter's config, and holds what is trained in fp32."""
     import peft
 
     adapter = model.peft_config["default"]
@@ -111,26 +123,12 @@ def _made(model: "PeftModel", base: "PreTrainedModel", pin: Pin) -> "PeftModel":
     adapter.revision = pin.commit
     for module in model.modules():
         if isinstance(module, peft.utils.ModulesToSaveWrapper):
-            _hold_in_fp32(module, base.dtype)
+            trained = [weight for weight in module.parameters() if weight.requires_grad]
+            hold_in_fp32(module, trained, base.dtype)
+        elif isinstance(module, peft.tuners.trainable_tokens.TrainableTokensLayer):
+            for weight in module.trainable_tokens_delta.parameters():
+                weight.data = weight.data.float()
     return model
-
-
-def _hold_in_fp32(module: "torch.nn.Module", precision: "torch.dtype") -> None:
-    """Has a module that is trained whole compute in fp32, between layers that compute in the base's precision."""
-    import torch
-
-    for weight in module.parameters():
-        if weight.requires_grad:
-            weight.data = weight.data.float()
-    if precision == torch.float32:
-        return
-    module.register_forward_pre_hook(lambda _, inputs: tuple(_cast(value, torch.float32) for value in inputs))
-    module.register_forward_hook(lambda _, __, output: _cast(output, precision))
-
-
-def _cast(value: object, precision: "torch.dtype") -> object:
-    floats = getattr(value, "is_floating_point", None)
-    return value.to(precision) if floats is not None and floats() else value  # type: ignore[attr-defined]
 
 
 def adapted_layers(model: "PeftModel") -> list[str]:

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 from hubtune.config.training import TrainConfig
 from hubtune.errors import TrainingError
-from hubtune.models.classifier import HEADS, Classes, load_classifier
-from hubtune.models.load import check_finite, in_4bit, load_base, load_base_4bit
+from hubtune.models.added_tokens import begin_as_mean, enlarge
+from hubtune.models.classifier import Classes, load_classifier
+from hubtune.models.four_bit import load_base_4bit, load_classifier_4bit
+from hubtune.models.load import check_finite, load_base
 from hubtune.models.tuned import write_classifier, write_tuned
 from hubtune.records.base import sha256_file
 from hubtune.records.folders import new_folder
+from hubtune.records.model_files import TOKENIZER, TOKENIZER_FILES
 from hubtune.records.pins import Pin
 from hubtune.records.progress import Progress
 from hubtune.records.rundir import RunDirectory
@@ -20,7 +23,7 @@ from hubtune.train.methods.lora import adapted_layers, add_lora, continue_lora
 from hubtune.train.methods.whole import DEFAULT_BLOCKS, train_all, train_last_blocks, train_matching
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Trainable:
         layers: What is trained: the layers with an adapter, the blocks, or the patterns.
         whole: Whether the model's own weights are trained, and no adapter.
         classes: What a classifier tells apart; None where the model writes text.
+        vocabulary: Rows of the embedding, where new tokens needed more than the base has.
     """
 
     model: "PreTrainedModel"
@@ -38,6 +42,7 @@ class Trainable:
     whole: bool
     base_folder: Path
     classes: Classes | None = None
+    vocabulary: int | None = None
 
     def counts(self) -> tuple[int, int]:
         """Returns how many parameters are trained, and how many there are."""
@@ -87,6 +92,10 @@ class Trainable:
                 write_classifier(self.base_folder, self.model, folder)
             else:
                 write_tuned(self.base_folder, self.model, folder, progress)
+            if TOKENIZER in beside:
+                # The base's would be loaded in place of the one with the new tokens.
+                for name in TOKENIZER_FILES:
+                    (folder / name).unlink(missing_ok=True)
             for name, content in beside.items():
                 (folder / name).write_text(content, encoding="utf-8")
             return {path.name: sha256_file(path) for path in sorted(folder.iterdir())}
@@ -99,6 +108,7 @@ def make_trainable(
     precision: str,
     classes: Classes | None = None,
     adapter: tuple[Pin, Path] | None = None,
+    tokenizer: "PreTrainedTokenizerBase | None" = None,
 ) -> Trainable:
     """Loads the base model and makes it trainable by the config's method.
 
@@ -106,11 +116,12 @@ def make_trainable(
         settings: The config's section.
         base_folder: The base's snapshot.
         pin: The base's pin.
-        precision: What an adapter's base is held in. A base whose own weights are trained is held in fp32; what is
-            frozen of it is published as it was stored, to the bit.
+        precision: What an adapter's base is held in, and for `qlora` computed in. A base whose own weights are trained
+            is held in fp32; what is frozen of it is published as it was stored, to the bit.
         classes: What it has to tell apart; None for a model that writes text. A head that the base lacks is made by
             torch's random numbers and trained by every method.
         adapter: The adapter that is trained further, and its snapshot; None for a new one.
+        tokenizer: The one of the training, with the tokens that the config adds; None where it adds none.
 
     Raises:
         ModelError: The base cannot be loaded, or its weights are no numbers.
@@ -118,12 +129,18 @@ def make_trainable(
     """
     base, head = _load(settings, base_folder, pin.repo, precision, classes)
     check_finite(base, pin.repo)
+    tokens: list[int] = []
+    vocabulary = None
+    if tokenizer is not None and settings.added_tokens:
+        tokens = tokenizer.convert_tokens_to_ids(settings.added_tokens)
+        vocabulary = enlarge(base, len(tokenizer))
+        begin_as_mean(base, tokens)
     if not settings.whole:
         if adapter is None:
-            model = add_lora(base, settings.lora, pin, head)
+            model = add_lora(base, settings.lora, pin, head, tokens)
         else:
             model = continue_lora(base, settings.lora, pin, adapter[1], adapter[0].repo)
-        return Trainable(model, adapted_layers(model), whole=False, base_folder=base_folder, classes=classes)
+        return Trainable(model, adapted_layers(model), False, base_folder, classes, vocabulary)
     if settings.method == "full":
         layers = train_all(base)
     elif settings.trainable is not None:
@@ -133,7 +150,7 @@ def make_trainable(
     for name, parameter in base.named_parameters():
         if set(head) & set(name.split(".")):
             parameter.requires_grad_(True)
-    return Trainable(base, layers, whole=True, base_folder=base_folder, classes=classes)
+    return Trainable(base, layers, True, base_folder, classes, vocabulary)
 
 
 def _load(
@@ -142,10 +159,10 @@ def _load(
     """Loads the base as the method holds it; returns it and the modules of a head that it lacks."""
     if classes is not None:
         if settings.method == "qlora":
-            return load_classifier(folder, name, "bf16", classes, **in_4bit(*HEADS))
+            return load_classifier_4bit(folder, name, precision, classes)
         return load_classifier(folder, name, "fp32" if settings.whole else precision, classes)
     if settings.method == "qlora":
-        return load_base_4bit(folder, name), []
+        return load_base_4bit(folder, name, precision), []
     return load_base(folder, name, "fp32" if settings.whole else precision), []
 
 

@@ -13,7 +13,8 @@ from tests.train.conftest import TEXTS
 
 # One of each architecture and of each method; the others are of the same kinds.
 SAMPLE = [("gpt2", "lora"), ("llama", "freeze"), ("chat", "full"), ("neox", "full"), ("llama", "qlora")]
-CASES = [(model, method) for model in ("gpt2", "llama", "chat", "neox") for method in ("lora", "full", "freeze")]
+METHODS = ("lora", "qlora", "full", "freeze")
+CASES = [(model, method) for model in ("gpt2", "llama", "chat", "neox") for method in METHODS]
 OTHERS = [pytest.param(*case, marks=pytest.mark.full_trial) for case in CASES if case not in SAMPLE]
 
 

@@ -1,0 +1,149 @@
+"""Tokens that a run adds to its base: in the tokenizer, in the embedding, and in the head.
+
+A new token begins as the mean of the tokens before it (Hewitt, 2021), which leaves the other tokens' probabilities
+nearly as they were. Nothing is drawn, so that every load of a base gives its new rows the same numbers.
+"""
+
+import tempfile
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hubtune.errors import ModelError
+from hubtune.models.base_facts import Facts, read_facts
+from hubtune.models.load import save_tokenizer
+from hubtune.records.model_files import ADAPTER_CONFIG, TOKENIZER, TOKENIZER_FILES
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+_INDICES = "trainable_token_indices"
+
+
+def add_tokens(tokenizer: "PreTrainedTokenizerBase", tokens: Sequence[str], name: str) -> None:
+    """Gives a tokenizer new tokens, in their order after its own. They are found wherever they stand, in data too.
+
+    Args:
+        tokenizer: A base's.
+        tokens: The texts of the tokens.
+        name: The base's id, for messages.
+
+    Raises:
+        ModelError: It has one of them already, or cannot be saved with new ones.
+    """
+    from tokenizers import AddedToken
+
+    if not tokens:
+        return
+    if not tokenizer.is_fast:
+        raise ModelError(
+            f"The tokenizer of {name} cannot be written as {TOKENIZER}, without which no tokens are added to it.",
+            hint="Leave `train.added_tokens` out, or choose a base model with that file.",
+        )
+    refuse_known(tokens, tokenizer.get_vocab(), name)
+    tokenizer.add_tokens([AddedToken(token, normalized=False, special=False) for token in tokens])
+
+
+def stated_tokens(facts: Facts) -> set[str]:
+    """Returns the tokens that a tokenizer.json states, so far as it states them in the usual way."""
+    model, added = facts.get("model"), facts.get("added_tokens")
+    vocabulary = model.get("vocab") if isinstance(model, dict) else None
+    found = {str(token) for token in vocabulary} if isinstance(vocabulary, dict) else set()
+    entries = added if isinstance(added, list) else []
+    return found | {str(entry.get("content")) for entry in entries if isinstance(entry, dict)}
+
+
+def refuse_known(tokens: Sequence[str], vocabulary: Collection[str], name: str) -> None:
+    """Refuses to add what a tokenizer has already.
+
+    Raises:
+        ModelError: It has one of the tokens.
+    """
+    known = [token for token in tokens if token in vocabulary]
+    if known:
+        raise ModelError(
+            f"The tokenizer of {name} has the token {known[0]!r} already.",
+            hint="Leave it out of `train.added_tokens`: it can be used as it is.",
+        )
+
+
+def tokenizer_files(tokenizer: "PreTrainedTokenizerBase") -> dict[str, str]:
+    """Returns the files that the tokenizer, new tokens included, is loaded from: name to text."""
+    with tempfile.TemporaryDirectory(prefix="hubtune-") as folder:
+        save_tokenizer(tokenizer, Path(folder))
+        return {
+            name: (Path(folder) / name).read_text(encoding="utf-8")
+            for name in TOKENIZER_FILES
+            if (Path(folder) / name).is_file()
+        }
+
+
+def enlarge(model: "PreTrainedModel", size: int) -> int | None:
+    """Gives a model's embedding and head rows for `size` tokens, where they have fewer.
+
+    Args:
+        model: A base, without an adapter.
+        size: Tokens of the tokenizer.
+
+    Returns:
+        The new number of rows; None where there were enough, as some bases have spare ones.
+    """
+    rows = model.get_input_embeddings().weight.shape[0]
+    if size <= rows:
+        return None
+    resize(model, size)
+    return size
+
+
+def resize(model: "PreTrainedModel", size: int) -> None:
+    """Gives a model's embedding and head as many rows, new ones or fewer."""
+    rows = model.get_input_embeddings().weight.shape[0]
+    # Else transformers draws the new rows around the mean.
+    model.resize_token_embeddings(size, mean_resizing=False)
+    if size > rows:
+        begin_as_mean(model, range(rows, size))
+
+
+def begin_as_mean(model: "PreTrainedModel", tokens: Sequence[int]) -> None:
+    """Sets the rows of tokens, in the embedding and in the head, to the mean of those before the first of them."""
+    import torch
+
+    first = min(tokens)
+    for module in (model.get_input_embeddings(), model.get_output_embeddings()):
+        for values in (getattr(module, "weight", None), getattr(module, "bias", None)):
+            # A head without the tokens is a classifier's.
+            if values is not None and len(values) > first:
+                mean = values.detach()[:first].mean(dim=0, dtype=torch.float32)
+                with torch.no_grad():
+                    values[list(tokens)] = mean.to(values.dtype)
+
+
+def enlarge_for(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", adapter: Path) -> None:
+    """Gives a base rows for the tokens that an adapter brings; for one that brings none the base stays as it is."""
+    if read_facts((adapter / ADAPTER_CONFIG).read_bytes(), "the adapter").get(_INDICES):
+        enlarge(model, len(tokenizer))
+
+
+def token_modules(model: "PreTrainedModel", whole: Sequence[str], name: str) -> list[str]:
+    """Returns the names of the modules that an adapter needs rows of its own for: the embedding, and an untied head.
+
+    Args:
+        model: The base.
+        whole: Names of modules that the adapter holds whole.
+        name: The base's id, for messages.
+
+    Raises:
+        ModelError: The head has a bias, which peft leaves out where rows are trained.
+    """
+    names = {module: place for place, module in model.named_modules()}
+    embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
+    modules: list[torch.nn.Module] = [embedding]
+    if head is not None and head.weight is not embedding.weight:
+        modules.append(head)
+    if getattr(head, "bias", None) is not None:
+        raise ModelError(
+            f"The head of {name} has a bias, which peft leaves out where rows for new tokens are trained.",
+            hint="Use `train.method: full`, or leave `train.added_tokens` out.",
+        )
+    return [names[module] for module in modules if not any(f".{names[module]}".endswith(f".{kept}") for kept in whole)]
