@@ -115,7 +115,7 @@ def _check_adapter(stated: Facts, config: LoraConfig, pin: Pin, name: str) -> No
 
 
 def _made(model: "PeftModel", base: "PreTrainedModel", pin: Pin) -> "PeftModel":
-    """Names the base in the adapter's config, and holds what is trained in fp32."""
+    """Names the base in the adapter's config, and has what is trained computed in fp32."""
     import peft
 
     adapter = model.peft_config["default"]
@@ -125,9 +125,6 @@ def _made(model: "PeftModel", base: "PreTrainedModel", pin: Pin) -> "PeftModel":
         if isinstance(module, peft.utils.ModulesToSaveWrapper):
             trained = [weight for weight in module.parameters() if weight.requires_grad]
             hold_in_fp32(module, trained, base.dtype)
-        elif isinstance(module, peft.tuners.trainable_tokens.TrainableTokensLayer):
-            for weight in module.trainable_tokens_delta.parameters():
-                weight.data = weight.data.float()
     return model
 
 

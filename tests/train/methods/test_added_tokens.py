@@ -18,10 +18,12 @@ from hubtune.models.fidelity import measure_fidelity, require_faithful
 from hubtune.models.load import load_tokenizer
 from hubtune.models.merge import merge_adapter
 from hubtune.models.probe import replay
+from hubtune.train.methods.lora import continue_lora
+from hubtune.train.methods.method import make_trainable
 from hubtune.train.training import train
 from tests.encoding import encode
 from tests.listener import Listener
-from tests.sample_runs import sample_pins
+from tests.sample_runs import sample_config, sample_pins
 from tests.tiny_models import VOCABULARY
 
 TOKENS = ["<|quote|>", "<|by|>"]
@@ -126,13 +128,16 @@ def test_rows_that_a_base_has_to_spare_are_taken_and_the_others_of_the_base_stay
     assert stated["lm_head"] == tokenizer.convert_tokens_to_ids(TOKENS)
 
 
-def test_what_is_trained_of_the_embedding_is_held_in_fp32(new_run, llama: Path):
-    run, _, _, _ = _fit(new_run, llama, "lora", "train.epochs=1", "train.precision=fp32")
+def test_what_is_trained_of_the_embedding_is_held_in_fp32_beside_a_base_in_bf16(new_run, llama: Path):
+    settings = new_run(GIVEN).config().train
 
-    weights = load_file(run.adapter_dir / "adapter_model.safetensors")
-    assert {value.dtype for value in weights.values()} == {torch.float32}
-    rows = {name for name, value in weights.items() if value.shape == (2, 32) and "token_adapter" in name}
-    assert len(rows) == 2
+    subject = make_trainable(settings, llama, sample_pins().base, "bf16", tokenizer=_tokenizer(llama))
+
+    trained = {name: weight for name, weight in subject.model.named_parameters() if weight.requires_grad}
+    assert {weight.dtype for weight in trained.values()} == {torch.float32}
+    rows = [weight for name, weight in trained.items() if "token_adapter" in name]
+    assert [tuple(weight.shape) for weight in rows] == [(2, 32), (2, 32)]
+    assert subject.model(input_ids=torch.tensor([[5, VOCABULARY]])).logits.dtype == torch.bfloat16
 
 
 def test_a_token_that_the_base_has_is_refused(llama: Path):
@@ -140,10 +145,7 @@ def test_a_token_that_the_base_has_is_refused(llama: Path):
         add_tokens(load_tokenizer(llama, "org/base"), ["<|new|>", "</s>"], "org/base")
 
 
-def test_an_adapter_with_tokens_is_not_trained_further(new_run, train_on, llama: Path):
-    from hubtune.train.methods.lora import continue_lora
-    from tests.sample_runs import sample_config
-
+def test_an_adapter_with_tokens_is_not_trained_further(new_run, llama: Path):
     run, _, _, _ = _fit(new_run, llama, "lora", "train.epochs=1")
 
     with pytest.raises(TrainingError, match="brings tokens of its own"):
