@@ -132,7 +132,7 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_bert(tmp_path_factory.mktemp("bert"))
 
 
-@pytest.fixture(params=["gpt2", "llama"])
+@pytest.fixture(params=["llama", pytest.param("gpt2", marks=pytest.mark.full_trial)])
 def tiny_model(request: pytest.FixtureRequest) -> Path:
     """Each tiny model in turn; for reading only."""
     return request.getfixturevalue(request.param)

@@ -6,7 +6,7 @@ from hubtune.errors import CardFindingsError, RepoNotFoundError
 from tests.end_to_end.worlds import TARGET
 
 
-@pytest.fixture(scope="module", params=["released", "released_llama"])
+@pytest.fixture(scope="module", params=["released", pytest.param("released_llama", marks=pytest.mark.full_trial)])
 def world(request, tmp_path_factory):
     released = request.getfixturevalue(request.param)
     return released.copy(tmp_path_factory.mktemp("reader") / "world")

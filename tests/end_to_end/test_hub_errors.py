@@ -107,7 +107,10 @@ def test_a_split_without_any_row_is_refused(world):
     ("token", "target", "error", "words"),
     [
         (None, "lab/new", MissingTokenError, ["no token", "HF_TOKEN"]),
-        ("hf_wrongwrong", "lab/new", InvalidTokenError, ["does not accept the token", "HF_TOKEN"]),
+        pytest.param(
+            *("hf_wrongwrong", "lab/new", InvalidTokenError, ["does not accept the token", "HF_TOKEN"]),
+            marks=pytest.mark.full_trial,
+        ),
         ("hf_robrobrob", "lab/new", PermissionDeniedError, ["rob", "lab/new", "read"]),
         ("hf_eveeveeve", "lab/new", PermissionDeniedError, ["eve", "lab/new", "organisations"]),
         ("hf_annannann", "else/new", PermissionDeniedError, ["ann", "else/new", "lab"]),
@@ -128,7 +131,11 @@ def test_a_token_that_may_not_publish_is_refused_before_training(world, auth, to
 
 @pytest.mark.parametrize(
     ("token", "error"),
-    [(None, MissingTokenError), ("hf_wrongwrong", InvalidTokenError), ("hf_robrobrob", PermissionDeniedError)],
+    [
+        pytest.param(None, MissingTokenError, marks=pytest.mark.full_trial),
+        pytest.param("hf_wrongwrong", InvalidTokenError, marks=pytest.mark.full_trial),
+        ("hf_robrobrob", PermissionDeniedError),
+    ],
     ids=["missing", "wrong", "read-only"],
 )
 def test_a_finished_run_is_not_published_without_the_right_token(finished, auth, token, error):
@@ -171,7 +178,9 @@ def gated(world, auth):
         yield api.endpoint
 
 
-@pytest.mark.parametrize("command", ["check", "pin", "run"])
+@pytest.mark.parametrize(
+    "command", ["check", *(pytest.param(name, marks=pytest.mark.full_trial) for name in ("pin", "run"))]
+)
 @pytest.mark.parametrize(
     ("token", "words"),
     [(None, ["lab/gpt2 is gated, and there is no token", "HF_TOKEN"]), ("hf_eveeveeve", ["granted", "Accept its"])],

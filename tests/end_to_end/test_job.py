@@ -36,7 +36,7 @@ with torch.no_grad():
 """
 
 
-@pytest.fixture(scope="module", params=["gpt2", "llama"])
+@pytest.fixture(scope="module", params=["gpt2", pytest.param("llama", marks=pytest.mark.full_trial)])
 def consumed(request, once, sources):
     """What a consumer's fresh process shows, who runs the published card's snippet after the base's main moved on."""
     kind = request.param
@@ -81,7 +81,7 @@ def test_an_import_is_one_commit_that_holds_the_folder(sources, bare):
     assert digests(Path(folder), leave_out=(".gitattributes",)) == shown["files"]
 
 
-@pytest.mark.parametrize("kind", ["gpt2", "llama"])
+@pytest.mark.parametrize("kind", ["gpt2", pytest.param("llama", marks=pytest.mark.full_trial)])
 def test_a_run_names_repo_tag_and_commit_and_the_hub_has_them(kind, request):
     released = request.getfixturevalue("released" if kind == "gpt2" else "released_llama")
     release = json.loads((released.root / "stdout").read_text())
@@ -94,7 +94,7 @@ def test_a_run_names_repo_tag_and_commit_and_the_hub_has_them(kind, request):
     assert (git / "heads/main").read_text().strip() == release["commit"]
 
 
-@pytest.mark.parametrize("kind", ["gpt2", "llama"])
+@pytest.mark.parametrize("kind", ["gpt2", pytest.param("llama", marks=pytest.mark.full_trial)])
 def test_tuning_lowers_the_perplexity_on_held_out_rows(kind, request):
     released = request.getfixturevalue("released" if kind == "gpt2" else "released_llama")
     (measure,) = released.record("evaluation.json")["measures"]

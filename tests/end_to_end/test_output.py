@@ -114,7 +114,7 @@ def test_a_bar_is_drawn_on_a_terminal(world):
 
 @pytest.mark.parametrize(
     ("env", "coloured"),
-    [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)],
+    [({}, True), ({"NO_COLOR": "1"}, False), pytest.param({"TERM": "dumb"}, False, marks=pytest.mark.full_trial)],
     ids=["", "NO_COLOR", "dumb"],
 )
 def test_a_warning_is_coloured_unless_the_terminal_or_the_user_wants_none(world, env, coloured):

@@ -11,7 +11,7 @@ from huggingface_hub import ModelCard
 from tests.end_to_end.worlds import CHAT_TEMPLATE, TARGET, digests
 
 
-@pytest.fixture(scope="module", params=["released", "released_llama"])
+@pytest.fixture(scope="module", params=["released", pytest.param("released_llama", marks=pytest.mark.full_trial)])
 def world(request):
     return request.getfixturevalue(request.param)
 

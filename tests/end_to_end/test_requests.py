@@ -10,7 +10,7 @@ from tests.end_to_end.worlds import TARGET
 COMMIT = re.compile(r"^[0-9a-f]{40}$")
 
 
-@pytest.fixture(params=["released", "released_llama"])
+@pytest.fixture(params=["released", pytest.param("released_llama", marks=pytest.mark.full_trial)])
 def log(request):
     """The request log of a whole `run --push`."""
     return request.getfixturevalue(request.param).requests()
