@@ -69,7 +69,7 @@ class RowTrainer(Trainer):  # type: ignore[misc]
         scaled: bool = False,
     ) -> None:
         self._consolidation = consolidation
-        self._settings, self._order, self._first_step = settings, order, first_step
+        self.settings, self._order, self._first_step = settings, order, first_step
         self.best: dict[str, torch.Tensor] | None = None
         self.lr_scheduler: torch.optim.lr_scheduler.LRScheduler | None = None
         super().__init__(
@@ -91,7 +91,7 @@ class RowTrainer(Trainer):  # type: ignore[misc]
         loader = torch.utils.data.DataLoader(
             self.train_dataset,
             batch_sampler=MicroBatches(
-                self._order, self._settings.batch_size, self._first_step // self._order.per_epoch
+                self._order, self.settings.batch_size, self._first_step // self._order.per_epoch
             ),
             collate_fn=self.data_collator,
             pin_memory=torch.cuda.is_available(),
@@ -113,7 +113,7 @@ class RowTrainer(Trainer):  # type: ignore[misc]
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         """Returns the learning rate's course, and keeps it."""
         if self.lr_scheduler is None:
-            factor = rate_factor(self._settings.schedule, num_training_steps, warmup_steps(self._settings, self._order))
+            factor = rate_factor(self.settings.schedule, num_training_steps, warmup_steps(self.settings, self._order))
             self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer or self.optimizer, factor)
             self._created_lr_scheduler = True
         return self.lr_scheduler

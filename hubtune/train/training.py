@@ -11,7 +11,6 @@ from hubtune.data.earlier import EarlierRows
 from hubtune.data.tokens import Example
 from hubtune.models.added_tokens import tokenizer_files
 from hubtune.models.classifier import Classes
-from hubtune.models.environment import environment
 from hubtune.models.generation import GENERATION_CONFIG, generation_json, safe_generation_config
 from hubtune.models.load import check_vocabulary, pad_id
 from hubtune.models.precision import choose_precision, dtype_of
@@ -73,14 +72,13 @@ def train(
     from transformers import set_seed
 
     from hubtune.train.building import choose_batcher, choose_loss, row_order
-    from hubtune.train.diagnosis import diagnose, diagnose_rows
+    from hubtune.train.describing import training_record
     from hubtune.train.earlier import EarlierTask
     from hubtune.train.fast_lora import fast_adapters
-    from hubtune.train.held_out import HeldOutLoss, held_out_points
-    from hubtune.train.overflows import overflow_findings
-    from hubtune.train.reporting import Reporter, loss_points
+    from hubtune.train.held_out import HeldOutLoss
+    from hubtune.train.reporting import Reporter
     from hubtune.train.saving import Saver
-    from hubtune.train.trainer import RowTrainer, warmup_steps
+    from hubtune.train.trainer import RowTrainer
 
     settings = config.train
     upstream = run.digests("config", "pins.json", "data.json")
@@ -103,7 +101,7 @@ def train(
     batcher = choose_batcher(settings, model, pad_id(tokenizer), progress, classes)
     if settings.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    trainable, total = _say_what_is_trained(subject, settings.method, precision, progress)
+    _say_what_is_trained(subject, settings.method, precision, progress)
     order = row_order(settings, examples, batcher.packed)
     first_step, checkpoint = found or (0, None)
     if checkpoint is not None:
@@ -154,49 +152,20 @@ def train(
     forgotten = None if known is None else known.finish(progress)
     seconds = time.monotonic() - clock
     files = subject.save(run, beside, progress)
-    measured = held_out_points(trainer.state.log_history)
-    losses = loss_points(trainer.state.log_history)
-    done = trainer.state.global_step
-    labels = order.count(lambda row: examples[row].learnt if classes is None else 1, done)
-    read = order.count(lambda row: len(examples[row].input_ids), done)
-    return TrainingRecord(
+    return training_record(
+        trainer,
+        order,
+        subject,
+        labels=lambda row: examples[row].learnt if classes is None else 1,
+        tokens=lambda row: len(examples[row].input_ids),
         upstream=upstream,
-        method=settings.method,
         precision=precision,
-        target_modules=subject.layers,
-        trainable_parameters=trainable,
-        total_parameters=total,
-        epochs=settings.epochs if settings.epochs and done == order.steps else round(order.epochs(done), 4),
-        steps=done,
-        batch_size=settings.batch_size,
-        gradient_accumulation=settings.gradient_accumulation,
         packing=batcher.packed,
-        learning_rate=settings.learning_rate,
-        optimizer=str(trainer.args.optim.value),
-        schedule=settings.schedule,
-        warmup_steps=warmup_steps(settings, order),
-        weight_decay=settings.weight_decay,
-        max_grad_norm=settings.max_grad_norm,
-        seed=settings.seed,
-        tokens=labels,
-        read_tokens=read,
-        first_loss=losses[0].loss,
-        final_loss=losses[-1].loss,
-        losses=losses,
-        held_out_losses=measured,
-        best_step=None if trainer.best is None else min(measured, key=lambda point: point.loss).step,
-        findings=[
-            *(diagnose_rows(run.read(DataRecord)) if run.has(DataRecord) else []),
-            *diagnose(losses, measured, done),
-            *overflow_findings(trainer.state.log_history, done),
-        ],
+        data=run.read(DataRecord) if run.has(DataRecord) else None,
         earlier=forgotten,
-        added_tokens=settings.added_tokens,
-        vocabulary=subject.vocabulary,
-        started=started.isoformat(timespec="seconds"),
-        seconds=round(seconds, 1),
+        started=started,
+        seconds=seconds,
         files=files,
-        environment=environment(),
     )
 
 
@@ -217,8 +186,8 @@ def _checkpoint(
     return found
 
 
-def _say_what_is_trained(subject: Trainable, method: str, precision: str, progress: Progress) -> tuple[int, int]:
-    """Tells how many parameters are trained, and of frozen layers which; returns that number and that of all."""
+def _say_what_is_trained(subject: Trainable, method: str, precision: str, progress: Progress) -> None:
+    """Tells how many parameters are trained, and of frozen layers which."""
     trainable, total = subject.counts()
     progress.say(
         f"{method} in {precision}: {trainable:,} of {total:,} parameters are trained ({100 * trainable / total:.2f} %)"
@@ -226,4 +195,3 @@ def _say_what_is_trained(subject: Trainable, method: str, precision: str, progre
     if method == "freeze":
         for part, trained, size in subject.table():
             progress.say(f"  {part}: {f'{trained:,} trained' if trained else 'frozen'} of {size:,}")
-    return trainable, total
