@@ -36,10 +36,14 @@ def env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A quickstart whose config asks for a third of the steps and not for bias, so that the suite stays short."""
+    """A quickstart whose config asks for a third of the steps, few texts and not for bias: the suite stays short."""
     folder = tmp_path_factory.mktemp("quickstart")
     config = (quickstart_dir() / "hubtune.yaml").read_text()
-    for asked, shorter in (("epochs: 1\n", "epochs: 0.3\n"), (", counterfactual_gap]", "]")):
+    for asked, shorter in (
+        ("epochs: 1\n", "epochs: 0.3\n"),
+        (", counterfactual_gap]", "]"),
+        ("generations: 24\n  max_new_tokens: 32\n", "generations: 4\n  max_new_tokens: 16\n"),
+    ):
         assert asked in config
         config = config.replace(asked, shorter)
     (folder / "hubtune.yaml").write_text(config)
