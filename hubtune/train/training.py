@@ -9,19 +9,26 @@ from typing import TYPE_CHECKING
 from hubtune.config.schema import TuneConfig
 from hubtune.data.earlier import EarlierRows
 from hubtune.data.tokens import Example
-from hubtune.models.added_tokens import tokenizer_files
 from hubtune.models.classifier import Classes
-from hubtune.models.generation import GENERATION_CONFIG, generation_json, safe_generation_config
-from hubtune.models.load import check_vocabulary, pad_id
-from hubtune.models.precision import choose_precision, dtype_of
 from hubtune.records.data import DataRecord
 from hubtune.records.pins import Pin
 from hubtune.records.progress import Progress
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord
+from hubtune.train.building import choose_loss, row_order
 from hubtune.train.checkpoints import Checkpoints
-from hubtune.train.methods.method import Trainable, make_trainable
-from hubtune.train.out_of_memory import fit, memory_errors
+from hubtune.train.classes import ClassLoss
+from hubtune.train.describing import training_record
+from hubtune.train.earlier import EarlierTask
+from hubtune.train.fast_lora import fast_adapters
+from hubtune.train.held_out import HeldOutLoss
+from hubtune.train.loss import SummedLoss
+from hubtune.train.order import RowOrder
+from hubtune.train.out_of_memory import memory_errors
+from hubtune.train.reporting import Reporter
+from hubtune.train.saving import Saver
+from hubtune.train.setup import Setup, set_up
+from hubtune.train.trainer import RowTrainer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -68,105 +75,96 @@ def train(
         MemoryNeededError: The memory did not do.
         DiskFullError: There is no room for the adapter.
     """
-    import torch
-    from transformers import set_seed
-
-    from hubtune.train.building import choose_batcher, choose_loss, row_order
-    from hubtune.train.describing import training_record
-    from hubtune.train.earlier import EarlierTask
-    from hubtune.train.fast_lora import fast_adapters
-    from hubtune.train.held_out import HeldOutLoss
-    from hubtune.train.reporting import Reporter
-    from hubtune.train.saving import Saver
-    from hubtune.train.trainer import RowTrainer
-
-    settings = config.train
     upstream = run.digests("config", "pins.json", "data.json")
-    checkpoints = Checkpoints(run.checkpoints_dir, upstream, settings.keep_checkpoints)
+    checkpoints = Checkpoints(run.checkpoints_dir, upstream, config.train.keep_checkpoints)
     found = _checkpoint(checkpoints, run, progress, resume=resume)
-    precision = choose_precision(settings.precision)
-    if settings.fit_memory:
-        settings = fit(settings, base_folder, precision, progress)
-    if precision == "fp16" and not torch.cuda.is_available():
-        progress.warn("A CPU computes in fp16 far slower than in fp32; train.precision: auto chooses what is fast here")
-    # Weights that are trained themselves are held in fp32, whatever they compute in.
-    computed = dtype_of(precision) if settings.whole and precision != "fp32" else None
-    set_seed(settings.seed)
-    subject = make_trainable(settings, base_folder, base_pin, precision, classes, adapter, tokenizer)
-    model = subject.model
-    check_vocabulary(model, tokenizer, base_pin.repo)
-    beside = tokenizer_files(tokenizer) if settings.added_tokens else {}
-    if classes is None:
-        beside[GENERATION_CONFIG] = generation_json(safe_generation_config(base_folder, tokenizer, base_pin.repo))
-    batcher = choose_batcher(settings, model, pad_id(tokenizer), progress, classes)
-    if settings.gradient_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    _say_what_is_trained(subject, settings.method, precision, progress)
-    order = row_order(settings, examples, batcher.packed)
-    first_step, checkpoint = found or (0, None)
-    if checkpoint is not None:
-        progress.say(f"Going on after step {first_step:,} of {order.steps:,}")
+    setup = set_up(config.train, base_pin, base_folder, tokenizer, progress, classes, adapter)
+    order = row_order(setup.settings, examples, setup.batcher.packed)
+    if found is not None:
+        progress.say(f"Going on after step {found[0]:,} of {order.steps:,}")
     started, clock = datetime.now(UTC), time.monotonic()
-    saver = Saver(run, checkpoints, settings.checkpoint_steps)
+    model = setup.subject.model
     try:
-        # Before any weight of a checkpoint is loaded: what is held is the start, also of a run that goes on.
-        with fast_adapters(model), memory_errors(settings, base_folder, model.dtype):
-            loss = choose_loss(model, batcher, examples, progress, computed)
-            known = None
-            if earlier is not None and config.earlier is not None:
-                size = settings.batch_size
-                known = EarlierTask.begin(config.earlier, earlier, loss, batcher, size, settings.seed, progress)
-        with (
-            progress.task("Training", order.steps) as task,
-            fast_adapters(model),
-            saver.stopping(),
-            memory_errors(settings, base_folder, model.dtype),
-        ):
-            measuring = HeldOutLoss(
-                run,
-                loss,
-                held_out,
-                batcher,
-                settings.batch_size,
-                settings.held_out_steps or order.per_epoch,
-                settings.early_stopping,
-                lambda: trainer.keep_best(),
-            )
-            trainer = RowTrainer(
-                loss,
-                settings,
-                examples,
-                order,
-                batcher,
-                checkpoints.unfinished,
-                first_step,
-                [Reporter(run, task), measuring, saver],
-                None if known is None else known.consolidation,
-                scaled=precision == "fp16",
-            )
-            trainer.go(checkpoint, measuring.ended)
+        with fast_adapters(model), memory_errors(setup.settings, base_folder, model.dtype):
+            loss = choose_loss(model, setup.batcher, examples, progress, setup.computed)
+            # Before any weight of a checkpoint is loaded: what is held is the start, also of a run that goes on.
+            known = _begin_earlier(config, earlier, setup, loss, progress)
+            trainer = _trained(run, setup, loss, examples, held_out, order, checkpoints, found, known, progress)
     finally:
         checkpoints.tidy()
     trainer.restore_best()
-    subject.require_finite(trainer.state.global_step)
+    setup.subject.require_finite(trainer.state.global_step)
     forgotten = None if known is None else known.finish(progress)
     seconds = time.monotonic() - clock
-    files = subject.save(run, beside, progress)
+    files = setup.subject.save(run, setup.beside, progress)
     return training_record(
         trainer,
         order,
-        subject,
+        setup.subject,
         labels=lambda row: examples[row].learnt if classes is None else 1,
         tokens=lambda row: len(examples[row].input_ids),
         upstream=upstream,
-        precision=precision,
-        packing=batcher.packed,
+        precision=setup.precision,
+        packing=setup.batcher.packed,
         data=run.read(DataRecord) if run.has(DataRecord) else None,
         earlier=forgotten,
         started=started,
         seconds=seconds,
         files=files,
     )
+
+
+def _begin_earlier(
+    config: TuneConfig, rows: EarlierRows | None, setup: Setup, loss: SummedLoss | ClassLoss, progress: Progress
+) -> EarlierTask | None:
+    """Measures the model on an earlier task, and finds what holds its weights; None where there is no such task."""
+    if rows is None or config.earlier is None:
+        return None
+    settings = setup.settings
+    return EarlierTask.begin(config.earlier, rows, loss, setup.batcher, settings.batch_size, settings.seed, progress)
+
+
+def _trained(
+    run: RunDirectory,
+    setup: Setup,
+    loss: SummedLoss | ClassLoss,
+    examples: Sequence[Example],
+    held_out: Sequence[Example],
+    order: RowOrder,
+    checkpoints: Checkpoints,
+    found: tuple[int, Path] | None,
+    earlier: EarlierTask | None,
+    progress: Progress,
+) -> RowTrainer:
+    """Trains from the start, or from the checkpoint that was found, to the end; returns what trained."""
+    settings = setup.settings
+    first_step, checkpoint = found or (0, None)
+    saver = Saver(run, checkpoints, settings.checkpoint_steps)
+    with progress.task("Training", order.steps) as task, saver.stopping():
+        measuring = HeldOutLoss(
+            run,
+            loss,
+            held_out,
+            setup.batcher,
+            settings.batch_size,
+            settings.held_out_steps or order.per_epoch,
+            settings.early_stopping,
+            lambda: trainer.keep_best(),
+        )
+        trainer = RowTrainer(
+            loss,
+            settings,
+            examples,
+            order,
+            setup.batcher,
+            checkpoints.unfinished,
+            first_step,
+            [Reporter(run, task), measuring, saver],
+            None if earlier is None else earlier.consolidation,
+            scaled=setup.precision == "fp16",
+        )
+        trainer.go(checkpoint, measuring.ended)
+    return trainer
 
 
 def _checkpoint(
@@ -184,14 +182,3 @@ def _checkpoint(
     if found is None:
         checkpoints.clear()
     return found
-
-
-def _say_what_is_trained(subject: Trainable, method: str, precision: str, progress: Progress) -> None:
-    """Tells how many parameters are trained, and of frozen layers which."""
-    trainable, total = subject.counts()
-    progress.say(
-        f"{method} in {precision}: {trainable:,} of {total:,} parameters are trained ({100 * trainable / total:.2f} %)"
-    )
-    if method == "freeze":
-        for part, trained, size in subject.table():
-            progress.say(f"  {part}: {f'{trained:,} trained' if trained else 'frozen'} of {size:,}")

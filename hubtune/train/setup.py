@@ -1,0 +1,104 @@
+"""What a training begins with: the model made trainable, what it computes in, and how rows go through it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hubtune.config.training import TrainConfig
+from hubtune.models.added_tokens import tokenizer_files
+from hubtune.models.classifier import Classes
+from hubtune.models.generation import GENERATION_CONFIG, generation_json, safe_generation_config
+from hubtune.models.load import check_vocabulary, pad_id
+from hubtune.models.precision import choose_precision, dtype_of
+from hubtune.records.pins import Pin
+from hubtune.records.progress import Progress
+from hubtune.train.batches import Batcher
+from hubtune.train.building import choose_batcher
+from hubtune.train.classes import ClassBatcher
+from hubtune.train.methods.method import Trainable, make_trainable
+from hubtune.train.out_of_memory import fit
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a training begins with.
+
+    Attributes:
+        settings: How to train, with the micro-batches that fit into memory.
+        precision: What the base computes in.
+        subject: What is trained.
+        batcher: Makes batches of rows.
+        beside: Text files that are saved beside the weights: name to content.
+    """
+
+    settings: TrainConfig
+    precision: str
+    subject: Trainable
+    batcher: Batcher | ClassBatcher
+    beside: dict[str, str]
+
+    @property
+    def computed(self) -> "torch.dtype | None":
+        """What weights compute in that are held in fp32 because they are trained themselves, where that is less."""
+        return dtype_of(self.precision) if self.settings.whole and self.precision != "fp32" else None
+
+
+def set_up(
+    settings: TrainConfig,
+    base_pin: Pin,
+    base_folder: Path,
+    tokenizer: "PreTrainedTokenizerBase",
+    progress: Progress,
+    classes: Classes | None = None,
+    adapter: tuple[Pin, Path] | None = None,
+) -> Setup:
+    """Loads the base model, makes it trainable, and tells how many of its parameters are trained.
+
+    Args:
+        settings: How to train.
+        base_pin: The base model's pin.
+        base_folder: Its snapshot.
+        tokenizer: Its tokenizer, with the tokens that the config adds.
+        progress: Told of what was chosen.
+        classes: What a classifier tells apart; None for a model that writes text.
+        adapter: The adapter that is trained further, and its snapshot; None for a new one.
+
+    Raises:
+        ModelError: The base model cannot be loaded.
+        TrainingError: The layers do not exist.
+    """
+    import torch
+    from transformers import set_seed
+
+    precision = choose_precision(settings.precision)
+    if settings.fit_memory:
+        settings = fit(settings, base_folder, precision, progress)
+    if precision == "fp16" and not torch.cuda.is_available():
+        progress.warn("A CPU computes in fp16 far slower than in fp32; train.precision: auto chooses what is fast here")
+    set_seed(settings.seed)
+    subject = make_trainable(settings, base_folder, base_pin, precision, classes, adapter, tokenizer)
+    model = subject.model
+    check_vocabulary(model, tokenizer, base_pin.repo)
+    beside = tokenizer_files(tokenizer) if settings.added_tokens else {}
+    if classes is None:
+        beside[GENERATION_CONFIG] = generation_json(safe_generation_config(base_folder, tokenizer, base_pin.repo))
+    batcher = choose_batcher(settings, model, pad_id(tokenizer), progress, classes)
+    if settings.gradient_checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    _say_what_is_trained(subject, settings.method, precision, progress)
+    return Setup(settings, precision, subject, batcher, beside)
+
+
+def _say_what_is_trained(subject: Trainable, method: str, precision: str, progress: Progress) -> None:
+    """Tells how many parameters are trained, and of frozen layers which."""
+    trainable, total = subject.counts()
+    progress.say(
+        f"{method} in {precision}: {trainable:,} of {total:,} parameters are trained ({100 * trainable / total:.2f} %)"
+    )
+    if method == "freeze":
+        for part, trained, size in subject.table():
+            progress.say(f"  {part}: {f'{trained:,} trained' if trained else 'frozen'} of {size:,}")
