@@ -40,13 +40,13 @@ _CONFIGS: dict[str, tuple[str, dict[str, object]]] = {
 }
 
 
-def make_model(kind: str) -> "PreTrainedModel":
-    """Returns a model of that kind, without dropout, the same each time."""
+def make_model(kind: str, **changed: object) -> "PreTrainedModel":
+    """Returns a model of that kind, without dropout, the same each time; `changed` are values of its config."""
     import torch
     import transformers
 
     family, values = _CONFIGS[kind]
-    config = getattr(transformers, f"{family}Config")(vocab_size=VOCABULARY, pad_token_id=0, **values)
+    config = getattr(transformers, f"{family}Config")(vocab_size=VOCABULARY, pad_token_id=0, **{**values, **changed})
     for name in ("resid_pdrop", "embd_pdrop", "attn_pdrop", "dropout", "hidden_dropout", "attention_dropout"):
         if hasattr(config, name):
             setattr(config, name, 0.0)

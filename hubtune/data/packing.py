@@ -6,6 +6,7 @@ from 0, by which attention stays within it.
 """
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from hubtune.data.tokens import IGNORED, Example
@@ -93,6 +94,13 @@ def collate_packs(packs: Sequence[Sequence[Example]], pad_id: int) -> "dict[str,
         "position_ids": torch.tensor(positions, dtype=torch.long),
         "labels": torch.tensor(labels, dtype=torch.long),
     }
+
+
+def cumulative_lengths(rows: Sequence[Example]) -> "torch.Tensor":
+    """Returns where each row of a sequence begins, and where the last ends: shape (rows + 1,), int32."""
+    import torch
+
+    return torch.tensor([0, *accumulate(len(row.input_ids) for row in rows)], dtype=torch.int32)
 
 
 def _area(packs: Sequence[Sequence[int]], lengths: Sequence[int]) -> int:

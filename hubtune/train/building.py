@@ -7,6 +7,7 @@ from hubtune.config.training import TrainConfig
 from hubtune.data.tokens import Example
 from hubtune.models.classifier import Classes
 from hubtune.models.isolation import rows_are_isolated
+from hubtune.models.row_attention import attend_by_rows
 from hubtune.records.progress import Progress
 from hubtune.train.batches import Batcher
 from hubtune.train.classes import ClassBatcher, ClassLoss
@@ -27,10 +28,11 @@ def choose_batcher(
     """Returns what makes the batches: packed where that is asked for and the model keeps rows apart."""
     if classes is not None:
         return ClassBatcher(pad_id, len(classes.names) if classes.several else None)
-    packed = settings.packing and rows_are_isolated(model)
+    by_rows = settings.packing and attend_by_rows(model, settings.max_length)
+    packed = by_rows or (settings.packing and rows_are_isolated(model))
     if settings.packing and not packed:
         progress.warn("This architecture cannot keep packed rows apart: rows of like length are padded instead")
-    return Batcher.of(pad_id, packed, settings.max_length, model.device)
+    return Batcher.of(pad_id, packed, settings.max_length, model.device, by_rows=by_rows)
 
 
 def choose_loss(

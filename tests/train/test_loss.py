@@ -5,6 +5,7 @@ import torch
 
 from hubtune.data.batch import collate
 from hubtune.data.tokens import IGNORED, Example
+from hubtune.models.row_attention import attend_by_rows
 from hubtune.train.batches import Batcher
 from hubtune.train.loss import SummedLoss, summed_loss
 from tests.architectures import VOCABULARY, make_model
@@ -23,23 +24,28 @@ def _own_sum(model, rows: list[Example]) -> torch.Tensor:
     )
 
 
-@pytest.mark.parametrize("packed", [True, False])
-@pytest.mark.parametrize("kind", ["gpt2", "llama", "neox"])
-def test_loss_and_gradients_are_those_of_the_rows_one_by_one(kind: str, packed: bool):
+@pytest.mark.parametrize("way", ["padded", "packed", "by rows"])
+@pytest.mark.parametrize("kind", ["gpt2", "llama", "neox", "qwen2"])
+def test_loss_and_gradients_are_those_of_the_rows_one_by_one(kind: str, way: str):
     model, rows = make_model(kind), _rows()
+    theirs = _own_sum(model, rows)
+    theirs.backward()
+    expected = {name: weight.grad.clone() for name, weight in model.named_parameters()}
+    model.zero_grad()
+    by_rows = way == "by rows" and attend_by_rows(model, longest=16)
     loss = SummedLoss(model)
     assert not loss.own
 
-    ours = loss(**Batcher(pad_id=0, packed=packed, length=16)(rows))["loss"]
+    batch = Batcher(pad_id=0, packed=way != "padded", length=16, by_rows=by_rows)(rows)
+    ours = loss(**batch)["loss"]
     ours.backward()
-    gradients = {name: weight.grad.clone() for name, weight in model.named_parameters()}
-    model.zero_grad()
-    theirs = _own_sum(model, rows)
-    theirs.backward()
+
+    # Three sequences of at most 11 tokens, two of 11, one of all 22.
+    assert batch["input_ids"].shape == {"padded": (3, 11), "packed": (2, 11), "by rows": (1, 22)}[way]
 
     torch.testing.assert_close(ours, theirs)
     for name, weight in model.named_parameters():
-        torch.testing.assert_close(gradients[name], weight.grad, rtol=1e-3, atol=1e-4, msg=name)
+        torch.testing.assert_close(weight.grad, expected[name], rtol=1e-3, atol=1e-4, msg=name)
 
 
 @pytest.mark.parametrize(
