@@ -4,7 +4,7 @@ import peft
 import pytest
 import torch
 
-from hubtune.train.fast_lora import draw_kept, fast_adapters
+from hubtune.train.fast_lora import draw_dropped, fast_adapters, zero_dropped
 from tests.architectures import VOCABULARY, make_model
 from tests.tiny_models import make_adapter_act
 
@@ -13,8 +13,7 @@ class _SameDraws(torch.nn.Dropout):
     """A dropout for peft's layers that draws as the faster ones do."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        kept, share = draw_kept(x, self.p)
-        return x * kept / share
+        return x * zero_dropped(torch.ones_like(x), draw_dropped(x, self.p)) / (1 - self.p)
 
 
 def _model(kind: str, **options: object) -> torch.nn.Module:
@@ -72,22 +71,30 @@ def test_a_bf16_base_keeps_its_format_and_the_adapter_its_gradients_in_fp32():
 
 @pytest.mark.parametrize("drop", [0.05, 0.5, 0.999])
 def test_dropout_drops_its_share_and_draws_by_the_seed(drop: float):
-    x = torch.zeros(301, 1001)
+    x = torch.ones(301, 1001)
     torch.manual_seed(1)
-    kept, share = draw_kept(x, drop)
-    other, _ = draw_kept(x, drop)
+    kept, other = (zero_dropped(x.clone(), draw_dropped(x, drop)) for _ in range(2))
     torch.manual_seed(1)
-    again, _ = draw_kept(x, drop)
+    again = zero_dropped(x.clone(), draw_dropped(x, drop))
 
-    deviation = (share * (1 - share) / x.numel()) ** 0.5
-    assert share == pytest.approx(1 - drop, abs=2**-16)
+    share = 1 - drop
+    deviation = (share * drop / x.numel()) ** 0.5
     assert abs(kept.mean().item() - share) < 5 * deviation
     assert set(kept.unique().tolist()) == {0.0, 1.0}
     assert torch.equal(kept, again)
     assert not torch.equal(kept, other)
-    # Elements of one draw of 64 bits are independent too: neighbours agree as often as chance has it.
+    # Elements are independent of each other: neighbours agree as often as chance has it.
     flat = kept.flatten()
-    agree = share**2 + (1 - share) ** 2
-    for apart in (1, 2, 3, 4):
+    agree = share**2 + drop**2
+    for apart in (1, 2, 3, 20):
         found = (flat[:-apart] == flat[apart:]).float().mean().item()
         assert abs(found - agree) < 6 * (agree * (1 - agree) / len(flat)) ** 0.5 + 2 * deviation
+
+
+@pytest.mark.parametrize("drop", [1e-6, 0.05, 0.5])
+def test_every_place_of_few_elements_is_dropped_by_the_same_chance(drop: float):
+    torch.manual_seed(3)
+    trials = 2_000
+    found = torch.stack([zero_dropped(torch.ones(3, 5), draw_dropped(torch.ones(3, 5), drop)) for _ in range(trials)])
+
+    assert (found.mean(0) - (1 - drop)).abs().max() < 5 * (drop * (1 - drop) / trials) ** 0.5 + 1e-3
