@@ -85,8 +85,9 @@ def train(
     checkpoints = Checkpoints(run.checkpoints_dir, upstream, settings.keep_checkpoints)
     found = _checkpoint(checkpoints, run, progress, resume=resume)
     precision = choose_precision(settings.precision)
+    kind = {"consolidated": config.consolidated, "classifies": classes is not None}
     if settings.fit_memory:
-        settings = fit(settings, base_folder, precision, progress)
+        settings = fit(settings, base_folder, precision, progress, **kind)
     if precision == "fp16" and not torch.cuda.is_available():
         progress.warn("A CPU computes in fp16 far slower than in fp32; train.precision: auto chooses what is fast here")
     # Weights that are trained themselves are held in fp32, whatever they compute in.
@@ -110,7 +111,7 @@ def train(
     saver = Saver(run, checkpoints, settings.checkpoint_steps)
     try:
         # Before any weight of a checkpoint is loaded: what is held is the start, also of a run that goes on.
-        with fast_adapters(model), memory_errors(settings, base_folder, model.dtype):
+        with fast_adapters(model), memory_errors(settings, base_folder, model.dtype, **kind):
             loss = choose_loss(model, batcher, examples, progress, computed)
             known = None
             if earlier is not None and config.earlier is not None:
@@ -120,7 +121,7 @@ def train(
             progress.task("Training", order.steps) as task,
             fast_adapters(model),
             saver.stopping(),
-            memory_errors(settings, base_folder, model.dtype),
+            memory_errors(settings, base_folder, model.dtype, **kind),
         ):
             measuring = HeldOutLoss(
                 run,
