@@ -57,6 +57,17 @@ if asked["adapter"]:
     auto = getattr(peft, "AutoPeftModelFor" + asked["task"])
     found["PeftModel"] = say(peft.PeftModel.from_pretrained(load_base(), asked["repo"], revision=asked["tag"]))
     found["AutoPeftModel"] = say(auto.from_pretrained(**release, **options))
+    if asked["four_bits"]:
+        four = transformers.BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=dtype,
+        )
+        model = peft.PeftModel.from_pretrained(
+            load_base(quantization_config=four), asked["repo"], revision=asked["tag"]
+        )
+        found["4 bits"] = say(model)
 else:
     options = {"dtype": dtype}
     found["AutoModel"] = say(loader.from_pretrained(**release, **options))
@@ -144,28 +155,33 @@ SAMPLE = [
     [pytest.param(pair, marks=[] if pair in SAMPLE else pytest.mark.full_trial, id=str(pair)) for pair in PAIRS],
 )
 def test_a_release_loads_by_its_tag_with_the_logits_of_its_probe(request, bare: World, pair: Pair):
-    base = request.getfixturevalue(pair.base)
+    folder = request.getfixturevalue(pair.base)
     (bare.work / "hubtune.yaml").write_text(yaml.safe_dump(pair.config))
     with bare.served() as api:
-        pair.fill(api, base)
+        pair.fill(api, folder)
         client = {"HF_ENDPOINT": api.endpoint, "HF_TOKEN": "any"}
         bare.done("--json", "run", "--push", "--run-dir", "run", **client)
-        folder = Path(api.snapshot_download(REPO, revision=TAG, cache_dir=bare.root / "reader"))
-        asked = _asked(folder, pair)
+        release = Path(api.snapshot_download(REPO, revision=TAG, cache_dir=bare.root / "reader"))
+        asked = _asked(release, pair)
         done = bare.python(CONSUMER, json.dumps(asked), HF_ENDPOINT=api.endpoint)
         verified = bare.hubtune("--json", "verify", f"{REPO}@{TAG}", **client)
 
     assert done.code == 0, done.err[-2000:]
     found = json.loads(done.out.splitlines()[-1])
     apart = {name: _apart(said, asked["prompts"]) for name, said in found["said"].items()}
-    assert set(apart) == {"base", *(["PeftModel", "AutoPeftModel"] if pair.method.endswith("lora") else ["AutoModel"])}
-    assert apart.pop("base") > 10 * asked["tolerance"]
+    ways = {"PeftModel", "AutoPeftModel"} if pair.method.endswith("lora") else {"AutoModel"}
+    assert set(apart) == {"base", *ways, *(["4 bits"] if asked["four_bits"] else [])}
+    base = apart.pop("base")
+    assert base > 10 * asked["tolerance"]
+    # The card's numbers are of a base in full precision. The random weights of one in 4 bits are off by a lot; without
+    # its adapter it is about as far away as the base.
+    assert apart.pop("4 bits", 0) < 3 / 4 * base
     assert max(apart.values()) < asked["tolerance"]
     assert found["tokens"] == list(range(found["size"] - len(asked["tokens"]), found["size"]))
     assert verified.code == 0, verified
     states = {claim["name"]: claim["status"] for claim in verified.document["claims"]}
     assert [states[name] for name in ("records", "card", "model", "probe")] == ["confirmed"] * 4
-    card = (folder / "README.md").read_text()
+    card = (release / "README.md").read_text()
     assert NAMES[pair.method] in card
     assert ("PeftModel" in card) == ("adapter" in card.partition("## Evaluation")[0].lower()) == asked["adapter"]
 
@@ -181,6 +197,7 @@ def _asked(folder: Path, pair: Pair) -> dict:
         "task": "SequenceClassification" if pair.classifies else "CausalLM",
         "classes": 2 if pair.classifies else None,
         "tokens": TOKENS if pair.tokens else [],
+        "four_bits": pair.method == "qlora" and not pair.classifies,
         "adapter": (folder / ADAPTER_CONFIG).exists(),
         "dtype": DTYPES[probe["precision"]],
         "prompts": probe["prompts"],
