@@ -259,6 +259,11 @@ class TuneConfig(Section):
         return [] if self.earlier is None else self.earlier.data
 
     @property
+    def consolidated(self) -> bool:
+        """Whether elastic weight consolidation holds the weights to where they start."""
+        return self.earlier is not None and self.earlier.ewc > 0
+
+    @property
     def all_data(self) -> list[DataConfig]:
         """The data sets to train on, and then those of the earlier task."""
         return [*self.data, *self.earlier_data]

@@ -4,15 +4,18 @@ A new token begins as the mean of the tokens before it (Hewitt, 2021), which lea
 nearly as they were. Nothing is drawn, so that every load of a base gives its new rows the same numbers.
 """
 
+import json
 import tempfile
 from collections.abc import Collection, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.errors import ModelError
 from hubtune.models.base_facts import Facts, read_facts
 from hubtune.models.load import save_tokenizer
-from hubtune.records.model_files import ADAPTER_CONFIG, TOKENIZER, TOKENIZER_FILES
+from hubtune.models.structure import read_structure
+from hubtune.records.model_files import ADAPTER_CONFIG, CONFIG, TOKENIZER, TOKENIZER_FILES
 
 if TYPE_CHECKING:
     import torch
@@ -66,6 +69,28 @@ def refuse_known(tokens: Sequence[str], vocabulary: Collection[str], name: str) 
             f"The tokenizer of {name} has the token {known[0]!r} already.",
             hint="Leave it out of `train.added_tokens`: it can be used as it is.",
         )
+
+
+def refuse_head_with_bias(facts: Facts, name: str) -> None:
+    """Refuses to train rows for new tokens beside a head with a bias, by the base's config.json alone.
+
+    Raises:
+        ModelError: The head has one; or no causal language model can be built by the config.
+    """
+    if find_spec("transformers") is None:
+        return
+    with tempfile.TemporaryDirectory(prefix="hubtune-") as folder:
+        (Path(folder) / CONFIG).write_text(json.dumps(facts), encoding="utf-8")
+        structure = read_structure(Path(folder))
+    if f"{structure.head}.bias" in structure.parameters:
+        raise _head_with_bias(name)
+
+
+def _head_with_bias(name: str) -> ModelError:
+    return ModelError(
+        f"The head of {name} has a bias, which peft leaves out where rows for new tokens are trained.",
+        hint="Use `train.method: full`, or leave `train.added_tokens` out.",
+    )
 
 
 def tokenizer_files(tokenizer: "PreTrainedTokenizerBase") -> dict[str, str]:
@@ -142,8 +167,5 @@ def token_modules(model: "PreTrainedModel", whole: Sequence[str], name: str) -> 
     if head is not None and head.weight is not embedding.weight:
         modules.append(head)
     if getattr(head, "bias", None) is not None:
-        raise ModelError(
-            f"The head of {name} has a bias, which peft leaves out where rows for new tokens are trained.",
-            hint="Use `train.method: full`, or leave `train.added_tokens` out.",
-        )
+        raise _head_with_bias(name)
     return [names[module] for module in modules if not any(f".{names[module]}".endswith(f".{kept}") for kept in whole)]

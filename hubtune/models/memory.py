@@ -22,6 +22,8 @@ _STEPWISE = frozenset({"gelu_new", "gelu_fast", "quick_gelu"})
 _NF4 = 0.516
 # Logits that the loss holds at once, by the kind of device, and how many copies of them.
 _LOGITS, _COPIES = {"cpu": 2**24, "cuda": 2**27}, 2
+# Copies of all logits where the model makes the loss: their likelihoods, and the gradients of these and of the logits.
+_OWN_COPIES = 3
 # Shares of a memory: the libraries and the rows take some of it, and the estimate was seen to be off by a fifth.
 _NEAR, _OVER = 0.8, 1.2
 # Blocks that `freeze` trains where nothing is said.
@@ -143,7 +145,14 @@ def shape_of(facts: Facts) -> Shape | None:
 
 
 def estimate(
-    shape: Shape, train: TrainConfig, *, device: str, width: int, length: int, consolidated: bool = False
+    shape: Shape,
+    train: TrainConfig,
+    *,
+    device: str,
+    width: int,
+    length: int,
+    consolidated: bool = False,
+    classifies: bool = False,
 ) -> Estimate:
     """Returns what a training takes.
 
@@ -155,7 +164,9 @@ def estimate(
       each token and block 10 h + 2 k + 4 i numbers with a gated MLP of i inner numbers, 8 h + c i without, where c is
       2, or 6 for a GELU that is worked out step by step; h hidden and k key numbers. With checkpointing, h for each
       block and the whole of one; and 4 h outside of the blocks;
-    - logits: twice those that the loss holds at once, in fp32.
+    - logits: twice those that the loss holds at once, in fp32. Where an adapter has rows for new tokens, peft makes the
+      whole head anew in each forward, and the model makes the loss: three times the n x vocabulary logits, and the
+      weights of the head twice more among the activations, with their gradient.
 
     Args:
         shape: The model's.
@@ -164,6 +175,7 @@ def estimate(
         width: Bytes of a number in a base that carries an adapter: 2 or 4.
         length: The most tokens of a row.
         consolidated: Whether elastic weight consolidation holds the weights.
+        classifies: Whether the model gives classes, so that it has no logits of tokens but a few.
     """
     tokens = train.batch_size * length
     trained = _trained(shape, train)
@@ -176,17 +188,27 @@ def estimate(
     blocks = numbers * shape.layers
     if train.gradient_checkpointing:
         blocks = shape.hidden * shape.layers + numbers
-    rows = max(1, min(tokens, _LOGITS[device] // shape.vocabulary))
+    own = bool(train.added_tokens) and not train.whole and not classifies
+    rows = tokens if own else max(1, min(tokens, _LOGITS[device] // shape.vocabulary))
     return Estimate(
         weights=round(weights) + (0 if train.whole else 4 * trained),
         gradients=4 * trained,
         optimizer=(16 if consolidated else 8) * trained,
-        activations=tokens * (blocks + 4 * shape.hidden) * held,
-        logits=_COPIES * 4 * rows * shape.vocabulary,
+        activations=(tokens * (blocks + 4 * shape.hidden) + (2 * shape.vocabulary * shape.hidden if own else 0)) * held,
+        logits=(_OWN_COPIES if own else _COPIES) * 4 * rows * shape.vocabulary,
     )
 
 
-def fitting(shape: Shape, train: TrainConfig, memory: Memory, *, width: int, length: int) -> TrainConfig:
+def fitting(
+    shape: Shape,
+    train: TrainConfig,
+    memory: Memory,
+    *,
+    width: int,
+    length: int,
+    consolidated: bool = False,
+    classifies: bool = False,
+) -> TrainConfig:
     """Returns the settings with the rows of a step in as few micro-batches as fit the memory; see `estimate`.
 
     The rows of a step stay the same. Where not even one row fits, it is one row at a time.
@@ -195,7 +217,15 @@ def fitting(shape: Shape, train: TrainConfig, memory: Memory, *, width: int, len
     sizes = [size for size in range(train.batch_size, 0, -1) if rows % size == 0]
     for size in sizes:
         chosen = train.model_copy(update={"batch_size": size, "gradient_accumulation": rows // size})
-        found = estimate(shape, chosen, device=memory.device, width=width, length=length)
+        found = estimate(
+            shape,
+            chosen,
+            device=memory.device,
+            width=width,
+            length=length,
+            consolidated=consolidated,
+            classifies=classifies,
+        )
         if size == 1 or judge(found, memory.total) == "ok":
             break
     return chosen
@@ -215,7 +245,8 @@ def _trained(shape: Shape, train: TrainConfig) -> int:
         return blocks * shape.block + shape.hidden * (1 if shape.tied else shape.vocabulary)
     wanted = train.lora.target_modules
     sizes = [size for name, size in shape.linear.items() if isinstance(wanted, str) or name.split("/")[0] in wanted]
-    return shape.layers * train.lora.r * sum(map(sum, sizes or shape.linear.values()))
+    rows = len(train.added_tokens) * shape.hidden * (1 if shape.tied else 2)
+    return shape.layers * train.lora.r * sum(map(sum, sizes or shape.linear.values())) + rows
 
 
 def _linear(kind: str, hidden: int, inner: int, queries: int, keys: int) -> dict[str, tuple[int, int]]:

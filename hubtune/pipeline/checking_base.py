@@ -6,7 +6,7 @@ from hubtune.config.schema import TuneConfig
 from hubtune.errors import MemoryNeededError, ModelError
 from hubtune.hub.contents import read_files
 from hubtune.hub.read import resolve
-from hubtune.models.added_tokens import refuse_known, stated_tokens
+from hubtune.models.added_tokens import refuse_head_with_bias, refuse_known, stated_tokens
 from hubtune.models.base_facts import Facts, check_facts, check_shards, read_facts
 from hubtune.models.machine import machine_memory
 from hubtune.models.memory import estimate, fitting, judge, shape_of
@@ -30,10 +30,12 @@ def check_memory(config: TuneConfig, facts: Facts) -> tuple[str, bool] | None:
     width = 4 if train.precision == "fp32" or (train.precision == "auto" and memory.device == "cpu") else 2
     stated = facts.get("max_position_embeddings")
     length = min(train.max_length, stated) if isinstance(stated, int) and stated > 0 else train.max_length
+    held, classes = config.consolidated, _may_classify(config)
     if train.fit_memory:
-        train = fitting(shape, train, memory, width=width, length=length)
-    held = config.earlier is not None and config.earlier.ewc > 0
-    found = estimate(shape, train, device=memory.device, width=width, length=length, consolidated=held)
+        train = fitting(shape, train, memory, width=width, length=length, consolidated=held, classifies=classes)
+    found = estimate(
+        shape, train, device=memory.device, width=width, length=length, consolidated=held, classifies=classes
+    )
     said = (
         f"{found} for {train.batch_size} rows of {length} tokens at once; {memory.name} has {memory.total / 1e9:.1f} GB"
     )
@@ -59,10 +61,17 @@ def check_base(config: TuneConfig, pin: Pin) -> Facts:
     check_facts(facts, config.train, pin.repo, pin.commit)
     if WEIGHTS_INDEX in content:
         check_shards(content[WEIGHTS_INDEX], files, pin.repo)
+    if config.train.added_tokens and not config.train.whole and not _may_classify(config):
+        refuse_head_with_bias(facts, pin.repo)
     # Where it is missing, transformers makes it of other files, and what it has shows when rows are encoded.
     if config.train.added_tokens and TOKENIZER in files:
         _check_tokens(config.train.added_tokens, pin)
     return facts
+
+
+def _may_classify(config: TuneConfig) -> bool:
+    """Whether rows are to be classified, or their columns have yet to tell."""
+    return any(entry.stated_format in (None, "classification") for entry in config.data)
 
 
 def _check_tokens(tokens: Sequence[str], pin: Pin) -> None:

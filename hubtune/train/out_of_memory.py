@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 _REFUSED = "can't allocate memory"
 
 
-def fit(settings: TrainConfig, base_folder: Path, precision: str, progress: Progress) -> TrainConfig:
+def fit(
+    settings: TrainConfig,
+    base_folder: Path,
+    precision: str,
+    progress: Progress,
+    *,
+    consolidated: bool = False,
+    classifies: bool = False,
+) -> TrainConfig:
     """Returns the settings with the rows of a step in as many micro-batches as the estimate asks for.
 
     Args:
@@ -29,13 +37,22 @@ def fit(settings: TrainConfig, base_folder: Path, precision: str, progress: Prog
         base_folder: The base's snapshot.
         precision: What the base is held in.
         progress: Told of what was chosen.
+        consolidated: Whether elastic weight consolidation holds the weights.
+        classifies: Whether the model gives classes.
     """
     shape, memory = shape_of(read_facts((base_folder / CONFIG).read_bytes(), "the base model")), machine_memory()
     if shape is None or memory is None:
         progress.warn(f"The memory cannot be estimated: {settings.batch_size} rows are taken at once")
         return settings
-    width = dtype_of(precision).itemsize
-    chosen = fitting(shape, settings, memory, width=width, length=settings.max_length)
+    chosen = fitting(
+        shape,
+        settings,
+        memory,
+        width=dtype_of(precision).itemsize,
+        length=settings.max_length,
+        consolidated=consolidated,
+        classifies=classifies,
+    )
     progress.say(
         f"{chosen.batch_size} rows are taken at once, {chosen.gradient_accumulation} times in a step, by the estimate "
         f"for {memory.total / 1e9:.1f} GB"
@@ -44,13 +61,22 @@ def fit(settings: TrainConfig, base_folder: Path, precision: str, progress: Prog
 
 
 @contextmanager
-def memory_errors(settings: TrainConfig, base_folder: Path, precision: "torch.dtype") -> Iterator[None]:
+def memory_errors(
+    settings: TrainConfig,
+    base_folder: Path,
+    precision: "torch.dtype",
+    *,
+    consolidated: bool = False,
+    classifies: bool = False,
+) -> Iterator[None]:
     """Turns an allocation that failed into an error that names what takes the most, by the estimate.
 
     Args:
         settings: How the model is trained.
         base_folder: The base's snapshot.
         precision: What the base is held in.
+        consolidated: Whether elastic weight consolidation holds the weights.
+        classifies: Whether the model gives classes.
 
     Raises:
         MemoryNeededError: The memory did not do.
@@ -69,7 +95,15 @@ def memory_errors(settings: TrainConfig, base_folder: Path, precision: "torch.dt
                 "There is not enough memory to train.", hint="Lower `train.batch_size` or `train.max_length`."
             ) from error
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        found = estimate(shape, settings, device=device, width=precision.itemsize, length=settings.max_length)
+        found = estimate(
+            shape,
+            settings,
+            device=device,
+            width=precision.itemsize,
+            length=settings.max_length,
+            consolidated=consolidated,
+            classifies=classifies,
+        )
         raise MemoryNeededError(
             f"There is not enough memory to train: by the estimate it takes {found}.", hint=found.advice(settings)
         ) from error

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hubtune.config.schema import TuneConfig
 from hubtune.config.training import TrainConfig
 from hubtune.models.added_tokens import tokenizer_files
 from hubtune.models.classifier import Classes
@@ -48,7 +49,7 @@ class Setup:
 
 
 def set_up(
-    settings: TrainConfig,
+    config: TuneConfig,
     base_pin: Pin,
     base_folder: Path,
     tokenizer: "PreTrainedTokenizerBase",
@@ -59,7 +60,7 @@ def set_up(
     """Loads the base model, makes it trainable, and tells how many of its parameters are trained.
 
     Args:
-        settings: How to train.
+        config: The run's config.
         base_pin: The base model's pin.
         base_folder: Its snapshot.
         tokenizer: Its tokenizer, with the tokens that the config adds.
@@ -74,9 +75,17 @@ def set_up(
     import torch
     from transformers import set_seed
 
+    settings = config.train
     precision = choose_precision(settings.precision)
     if settings.fit_memory:
-        settings = fit(settings, base_folder, precision, progress)
+        settings = fit(
+            settings,
+            base_folder,
+            precision,
+            progress,
+            consolidated=config.consolidated,
+            classifies=classes is not None,
+        )
     if precision == "fp16" and not torch.cuda.is_available():
         progress.warn("A CPU computes in fp16 far slower than in fp32; train.precision: auto chooses what is fast here")
     set_seed(settings.seed)

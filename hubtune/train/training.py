@@ -78,14 +78,21 @@ def train(
     upstream = run.digests("config", "pins.json", "data.json")
     checkpoints = Checkpoints(run.checkpoints_dir, upstream, config.train.keep_checkpoints)
     found = _checkpoint(checkpoints, run, progress, resume=resume)
-    setup = set_up(config.train, base_pin, base_folder, tokenizer, progress, classes, adapter)
+    setup = set_up(config, base_pin, base_folder, tokenizer, progress, classes, adapter)
     order = row_order(setup.settings, examples, setup.batcher.packed)
     if found is not None:
         progress.say(f"Going on after step {found[0]:,} of {order.steps:,}")
     started, clock = datetime.now(UTC), time.monotonic()
     model = setup.subject.model
+    refused = memory_errors(
+        setup.settings,
+        base_folder,
+        model.dtype,
+        consolidated=config.consolidated,
+        classifies=classes is not None,
+    )
     try:
-        with fast_adapters(model), memory_errors(setup.settings, base_folder, model.dtype):
+        with fast_adapters(model), refused:
             loss = choose_loss(model, setup.batcher, examples, progress, setup.computed)
             # Before any weight of a checkpoint is loaded: what is held is the start, also of a run that goes on.
             known = _begin_earlier(config, earlier, setup, loss, progress)

@@ -40,6 +40,7 @@ def test_each_way_to_load_an_adapter_by_its_tag_gives_the_probe_s_logits(release
         done = world.python(CONSUMER, TARGET, "v1.0.0", base["repo"], base["commit"], prompts, HF_ENDPOINT=api.endpoint)
 
     assert done.code == 0, done.err[-2000:]
+    assert probe["difference"] > 10 * probe["tolerance"]
     said = json.loads(done.out.splitlines()[-1])
     assert set(said) == {"PeftModel", "AutoPeftModel", "pipeline"}
     for name, rows in said.items():

@@ -1,5 +1,8 @@
 """The estimate counts what a model has, and what a step was seen to keep."""
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -8,8 +11,9 @@ import torch
 from hubtune.config.training import LoraConfig, TrainConfig
 from hubtune.errors import MemoryNeededError
 from hubtune.models.machine import Memory
-from hubtune.models.memory import estimate, fitting, judge, shape_of
+from hubtune.models.memory import Shape, estimate, fitting, judge, shape_of
 from hubtune.train.fast_lora import fast_adapters
+from hubtune.train.loss import places_and_targets, summed_loss
 from hubtune.train.methods.lora import add_lora
 from hubtune.train.out_of_memory import memory_errors
 from tests.architectures import make_model
@@ -23,6 +27,22 @@ def _estimated(kind: str, **train: object):
     shape = shape_of(model.config.to_dict())
     settings = TrainConfig.model_validate({"batch_size": 4, **train})
     return model, shape, settings, estimate(shape, settings, device="cpu", width=4, length=32)
+
+
+@contextmanager
+def _keeping(model: torch.nn.Module) -> Iterator[dict[int, int]]:
+    """Gives the bytes of each storage that is kept for the backward meanwhile, but for the model's own."""
+    own = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        yield kept
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -49,21 +69,39 @@ def test_activations_are_near_what_a_forward_keeps(kind: str, method: str):
     model, _, settings, found = _estimated(kind, method=method)
     if method == "lora":
         model = add_lora(model, settings.lora, sample_pins().base)
-    own = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
-    kept: dict[int, int] = {}
 
-    def keep(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with fast_adapters(model), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+    with fast_adapters(model), _keeping(model) as kept:
         decoder = getattr(model, "get_base_model", lambda: model)()
         hidden = getattr(decoder, decoder.base_model_prefix)(torch.zeros(4, 32, dtype=torch.long)).last_hidden_state
 
     assert hidden.requires_grad
     assert 0.75 < found.activations / sum(kept.values()) < 1.3
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "llama", "neox"])
+def test_rows_for_new_tokens_take_all_logits_and_a_head_that_is_made_anew(kind: str):
+    model, shape, settings, found = _estimated(kind, added_tokens=["<|new|>"], lora={"r": 2})
+    _, _, _, without = _estimated(kind, lora={"r": 2})
+    _, _, _, whole = _estimated(kind, added_tokens=["<|new|>"], method="full")
+    model = add_lora(model, settings.lora, sample_pins().base, tokens=[shape.vocabulary - 1])
+    labels = torch.ones(4, 32, dtype=torch.long)
+    places, targets = places_and_targets(labels)
+    batch = {"input_ids": labels, "labels": labels, "places": places, "targets": targets}
+    loss = summed_loss(model, batch)
+
+    with fast_adapters(model), _keeping(model) as kept:
+        loss(**batch)
+
+    assert loss.own
+    head, logits = 4 * shape.vocabulary * shape.hidden, 4 * 4 * 32 * shape.vocabulary
+    assert (found.logits, found.activations - without.activations) == (3 * logits, 2 * head)
+    assert 0.75 < (found.activations - head + logits) / sum(kept.values()) < 1.3
+    trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+    assert found.gradients == 4 * trained
+    # No peft is in the way of a whole model, and a classifier has no logits of tokens.
+    assert whole.logits < logits * 3
+    classes = estimate(shape, settings, device="cpu", width=4, length=32, classifies=True)
+    assert (classes.logits, classes.activations) == (without.logits, without.activations)
 
 
 def test_less_is_estimated_for_less_and_the_advice_names_what_takes_the_most():
@@ -125,3 +163,29 @@ def test_what_holds_the_weights_to_where_they_start_takes_two_more_numbers_for_e
     )
 
     assert held.optimizer - free.optimizer == 2 * 4 * shape.parameters == held.total - free.total
+
+
+def test_a_batch_is_fitted_beside_what_holds_the_weights_which_the_message_counts_too(llama: Path):
+    settings, shape = TrainConfig.model_validate({"method": "full", "batch_size": "auto"}), _shape("llama")
+    free = estimate(shape, settings, device="cpu", width=4, length=64).total
+    memory = Memory("cpu", round(free / 0.8) + 1, "a machine")
+
+    chosen = [
+        fitting(shape, settings, memory, width=4, length=64, consolidated=consolidated).batch_size
+        for consolidated in (False, True)
+    ]
+
+    assert (chosen[0], chosen[1] < 8) == (8, True)
+    said = []
+    for consolidated in (False, True):
+        with (
+            pytest.raises(MemoryNeededError) as raised,
+            memory_errors(settings, llama, torch.float32, consolidated=consolidated),
+        ):
+            raise MemoryError
+        said.append(float(re.search(r"optimizer ([\d.]+)", str(raised.value)).group(1)))
+    assert said[1] == pytest.approx(2 * said[0], abs=0.1)
+
+
+def _shape(kind: str) -> Shape:
+    return shape_of(make_model(kind).config.to_dict())

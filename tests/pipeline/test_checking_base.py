@@ -71,6 +71,24 @@ def test_a_token_to_add_that_the_base_has_is_refused(check, token: str, found: s
     assert (status, f"has the token '{token}' already" in detail) == (found, found == "error")
 
 
+@pytest.mark.parametrize(
+    ("base", "more", "found"),
+    [
+        ("phi", "", "error"),
+        ("phi", "train: {method: qlora, added_tokens: [x1]}", "error"),
+        ("phi", "train: {method: full, added_tokens: [x1]}", "ok"),
+        ("phi", "train: {method: lora}", "ok"),
+        ("llama", "", "ok"),
+    ],
+)
+def test_tokens_beside_a_head_with_a_bias_are_refused_for_an_adapter(check, base: str, more: str, found: str):
+    facts = {"model_type": base, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 1, "vocab_size": 32}
+
+    status, detail = _said(check({"config.json": facts}, f"{more or 'train: {added_tokens: [x1]}'}\n"), "model")
+
+    assert (status, "The head of org/base has a bias" in detail) == (found, found == "error")
+
+
 SIZES = {**LLAMA, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 256}
 
 

@@ -64,10 +64,10 @@ def _loaded(run, record, base: Path, tokenizer, rows):
 @pytest.mark.parametrize(
     ("model", "method"),
     [
-        *[("bert", "lora"), ("gpt2", "full"), ("llama", "freeze"), ("bert", "qlora")],
+        *[("bert", "lora"), ("gpt2", "full"), ("llama", "freeze")],
         *[
             pytest.param(*case, marks=pytest.mark.full_trial)
-            for case in (("bert", "full"), ("chat", "lora"), ("llama", "qlora"))
+            for case in (("bert", "full"), ("chat", "lora"), ("bert", "qlora"), ("llama", "qlora"))
         ],
     ],
 )
