@@ -51,6 +51,9 @@ settings.register_profile("seeded", derandomize=True, database=None, deadline=No
 settings.load_profile("seeded")
 
 
+# What takes longest begins first, so that no worker is left with it at the end; the real model takes minutes.
+_FIRST = ("tests/real_model/", "tests/end_to_end/", "tests/train/")
+
 # Another number draws other samples for `make test`; `--full-trials` needs none.
 _SAMPLE_SEED = 1
 
@@ -61,15 +64,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "full_trial: a case of a kind of which a sample has another already.")
+    # The workers take the files in the order of the tests, not those with the most tests first.
+    config.option.loadscopereorder = False
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items.sort(key=_turn)
     if config.getoption("--full-trials"):
         return
     left_out = [item for item in items if item.get_closest_marker("full_trial")]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if not item.get_closest_marker("full_trial")]
+
+
+def _turn(item: pytest.Item) -> int:
+    return next((turn for turn, folder in enumerate(_FIRST) if item.nodeid.startswith(folder)), len(_FIRST))
 
 
 def pytest_collection_finish() -> None:
