@@ -36,10 +36,8 @@ browser:
 	@command -v chromium > /dev/null || command -v chromium-browser > /dev/null || \
 		{ echo "The tests need Chromium; on Debian: apt-get install chromium"; exit 1; }
 
-# The real model trains alone: beside other tests on the same cores it takes several times as long.
 test: check browser
-	$(BIN)/pytest -n 2 --dist loadfile -m 'not real_model'
-	$(BIN)/pytest -m real_model
+	$(BIN)/pytest -n 2 --dist loadfile
 
 trials: install browser
 	$(BIN)/pytest -n 2 --dist loadfile --full-trials

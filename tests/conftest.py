@@ -1,5 +1,6 @@
 """What every test relies on: the Hub's clients see no real Hub, no cache of the user's and no Xet storage."""
 
+import gc
 import os
 import random
 import shutil
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# What is imported while the tests are collected stays; see `pytest_collection_finish`.
+gc.disable()
+
 # Before anything imports huggingface_hub, which reads its environment once.
 _HOME = tempfile.mkdtemp(prefix="hubtune-tests-")
 os.environ.update(
@@ -32,11 +36,13 @@ os.environ.update(
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         "TOKENIZERS_PARALLELISM": "false",
+        # No test speaks TLS, and reading the system's certificates for each session takes longer than most tests.
+        "SSL_CERT_DIR": _HOME,
         # The models are tiny; more threads would only take the cores from the other workers.
         "OMP_NUM_THREADS": "1",
     }
 )
-for _name in ("HF_TOKEN", "HF_HUB_CACHE", "HF_HUB_OFFLINE"):
+for _name in ("HF_TOKEN", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "SSL_CERT_FILE"):
     os.environ.pop(_name, None)
 
 
@@ -44,6 +50,9 @@ for _name in ("HF_TOKEN", "HF_HUB_CACHE", "HF_HUB_OFFLINE"):
 settings.register_profile("seeded", derandomize=True, database=None, deadline=None)
 settings.load_profile("seeded")
 
+
+# What takes longest begins first, so that no worker is left with it at the end; the real model takes minutes.
+_FIRST = ("tests/real_model/", "tests/end_to_end/", "tests/train/")
 
 # Another number draws other samples for `make test`; `--full-trials` needs none.
 _SAMPLE_SEED = 1
@@ -55,15 +64,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "full_trial: a case of a kind of which a sample has another already.")
+    # The workers take the files in the order of the tests, not those with the most tests first.
+    config.option.loadscopereorder = False
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items.sort(key=_turn)
     if config.getoption("--full-trials"):
         return
     left_out = [item for item in items if item.get_closest_marker("full_trial")]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if not item.get_closest_marker("full_trial")]
+
+
+def _turn(item: pytest.Item) -> int:
+    return next((turn for turn, folder in enumerate(_FIRST) if item.nodeid.startswith(folder)), len(_FIRST))
+
+
+def pytest_collection_finish() -> None:
+    # Else each collection goes through the millions of objects that were imported and stay, half a second at a time.
+    gc.enable()
+    gc.freeze()
 
 
 def pytest_unconfigure() -> None:

@@ -1,5 +1,6 @@
 """An embedded Hub for one test, with this process's unchanged client pointed to it."""
 
+import functools
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -77,6 +78,12 @@ class ServedHub:
         return sum("/commit/" in str(line["path"]) and line["method"] == "POST" for line in self.requests())
 
 
+@functools.cache
+def _renderer() -> Renderer:
+    """One for all Hubs, which keeps its templates compiled."""
+    return Renderer()
+
+
 @contextmanager
 def serve(
     root: Path,
@@ -94,7 +101,7 @@ def serve(
         auth.write_text(USERS)
     token = "hf_annannann"
     faults = faults or Faults()
-    with EmbeddedHub(root, auth=auth if guarded else None, faults=faults, pages=Renderer()) as hub:
+    with EmbeddedHub(root, auth=auth if guarded else None, faults=faults, pages=_renderer()) as hub:
         # The client looks these up at each call; it has read them from the environment when it was imported.
         monkeypatch.setattr(constants, "ENDPOINT", hub.url)
         monkeypatch.setattr(

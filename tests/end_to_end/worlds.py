@@ -98,6 +98,8 @@ class World:
             "HF_HUB_DISABLE_XET": "1",
             "HF_HUB_DISABLE_TELEMETRY": "1",
             "MPLCONFIGDIR": matplotlib_folder(),
+            # No command of a test speaks TLS, and reading the system's certificates takes longer than some of them.
+            "SSL_CERT_DIR": os.devnull,
             "COLUMNS": "100",
             "LC_ALL": "C.UTF-8",
             # Tiny models gain nothing from threads, which wait for each other where tests share the cores.
