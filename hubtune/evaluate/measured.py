@@ -12,6 +12,7 @@ from hubtune.data.tokens import Example
 from hubtune.evaluate.bench import Bench, Sides
 from hubtune.evaluate.classifying import classify_rows
 from hubtune.evaluate.earlier import Earlier, measure_earlier
+from hubtune.evaluate.metric import Metric
 from hubtune.evaluate.registry import find_metrics
 from hubtune.evaluate.running import run_metrics
 from hubtune.models.classifier import Classes
@@ -73,14 +74,49 @@ def measure_models(
     Raises:
         ConfigError: A metric that the config asks for is not installed.
     """
+    metrics, by_name = _metrics(config, models)
+    bench = _bench(models, config, train, held_out, progress, data)
+    measures = []
+    found = run_metrics(bench, metrics, by_name=by_name)
+    for measure in found if earlier is None else chain(found, measure_earlier(bench, earlier)):
+        if on_measure is not None:
+            on_measure(measure)
+        measures.append(measure)
+    return EvaluationRecord(
+        upstream=upstream,
+        measures=measures,
+        samples=bench.samples,
+        confusions=bench.confusions,
+        precision=models.precision,
+        batch_size=bench.batch_size,
+        max_items=bench.max_items,
+        generations=bench.most,
+        max_new_tokens=bench.max_new_tokens,
+        seed=bench.seed,
+        environment=environment(),
+    )
+
+
+def _metrics(config: TuneConfig, models: Models) -> tuple[Sequence[Metric], bool]:
+    """Returns the metrics to measure, and whether they are asked for by name."""
     settings = config.evaluate
+    if models.classes is not None and settings.metrics in ("all", list(DEFAULT)):
+        return find_metrics([CLASSIFICATION]), True
+    if settings.metrics == "all":
+        return find_metrics("all"), False
     # Whoever plants canaries wants to know how well they are known.
-    exposure = ["canary_exposure"] if settings.canaries else []
-    asked = settings.metrics if settings.metrics == "all" else [*settings.metrics, *exposure]
-    by_name = settings.metrics != "all"
-    if models.classes is not None and asked in ("all", list(DEFAULT)):
-        asked, by_name = [CLASSIFICATION], True
-    metrics = find_metrics(asked)
+    return find_metrics([*settings.metrics, *(["canary_exposure"] if settings.canaries else [])]), True
+
+
+def _bench(
+    models: Models,
+    config: TuneConfig,
+    train: Sequence[Example],
+    held_out: Sequence[Example],
+    progress: Progress,
+    data: DataRecord | None,
+) -> Bench:
+    settings = config.evaluate
     # A prompt has the other half of the context.
     room = settings.max_new_tokens if models.context is None else max(1, models.context // 2)
     bench = Bench(
@@ -103,22 +139,4 @@ def measure_models(
     if models.classes is not None:
         bench.classes, bench.several_classes = models.classes.names, models.classes.several
         bench.classifier = partial(classify_rows, bench)
-    measures = []
-    found = run_metrics(bench, metrics, by_name=by_name)
-    for measure in found if earlier is None else chain(found, measure_earlier(bench, earlier)):
-        if on_measure is not None:
-            on_measure(measure)
-        measures.append(measure)
-    return EvaluationRecord(
-        upstream=upstream,
-        measures=measures,
-        samples=bench.samples,
-        confusions=bench.confusions,
-        precision=models.precision,
-        batch_size=settings.batch_size,
-        max_items=settings.max_items,
-        generations=settings.generations,
-        max_new_tokens=bench.max_new_tokens,
-        seed=settings.seed,
-        environment=environment(),
-    )
+    return bench

@@ -4,6 +4,8 @@ Under a mask every token of a sequence is multiplied with every other, and most 
 rows apart is `cu_seq_lens_q`, the cumulative lengths that transformers hands on to attentions of packed sequences.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from hubtune.models.isolation import keeps_apart, logits_alone
@@ -15,33 +17,43 @@ if TYPE_CHECKING:
 _NAME = "hubtune_rows"
 
 
-def attend_by_rows(model: "PreTrainedModel", longest: int) -> bool:
-    """Has a model on the CPU attend to packed rows one by one, where that gives what its own attention gives.
-
-    From then on it takes packed sequences alone, one of them at a time, with `cu_seq_lens_q`.
+def can_attend_by_rows(model: "PreTrainedModel", longest: int) -> bool:
+    """Whether a model on the CPU gives packed rows what it gives them alone, where it attends to them one by one.
 
     Args:
         model: A causal model.
         longest: The most tokens of a row.
+    """
+    config = model.config.get_text_config()
+    spans = [getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size")]
+    # An attention that sees less than a whole row needs a mask again.
+    if model.device.type != "cpu" or any(span is not None and span < longest for span in spans):
+        return False
+    if config._attn_implementation != "sdpa":
+        return False
+    alone = logits_alone(model)
+    with attending_by_rows(model):
+        return bool(config._attn_implementation == _NAME) and keeps_apart(model, alone, told_lengths=True)
 
-    Returns:
-        Whether it does; else the model is as it was.
+
+@contextmanager
+def attending_by_rows(model: "PreTrainedModel") -> Iterator[None]:
+    """Has the model attend to packed rows one by one while the context lasts.
+
+    It takes one packed sequence at a time, with `cu_seq_lens_q`.
+
+    Args:
+        model: One that can.
     """
     from transformers import AttentionInterface
 
-    config = model.config.get_text_config()
-    own = config._attn_implementation
-    spans = [getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size")]
-    # An attention that sees less than a whole row needs a mask again.
-    if model.device.type != "cpu" or own != "sdpa" or any(span is not None and span < longest for span in spans):
-        return False
-    alone = logits_alone(model)
+    own = model.config.get_text_config()._attn_implementation
     AttentionInterface.register(_NAME, _attention)
     model.set_attn_implementation(_NAME)
-    if config._attn_implementation == _NAME and keeps_apart(model, alone, told_lengths=True):
-        return True
-    model.set_attn_implementation(own)
-    return False
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(own)
 
 
 def _attention(

@@ -7,7 +7,7 @@ from hubtune.config.training import TrainConfig
 from hubtune.data.tokens import Example
 from hubtune.models.classifier import Classes
 from hubtune.models.isolation import rows_are_isolated
-from hubtune.models.row_attention import attend_by_rows
+from hubtune.models.row_attention import can_attend_by_rows
 from hubtune.records.progress import Progress
 from hubtune.train.batches import Batcher
 from hubtune.train.classes import ClassBatcher, ClassLoss
@@ -28,7 +28,7 @@ def choose_batcher(
     """Returns what makes the batches: packed where that is asked for and the model keeps rows apart."""
     if classes is not None:
         return ClassBatcher(pad_id, len(classes.names) if classes.several else None)
-    by_rows = settings.packing and attend_by_rows(model, settings.max_length)
+    by_rows = settings.packing and can_attend_by_rows(model, settings.max_length)
     packed = by_rows or (settings.packing and rows_are_isolated(model))
     if settings.packing and not packed:
         progress.warn("This architecture cannot keep packed rows apart: rows of like length are padded instead")

@@ -22,11 +22,13 @@ class ClassBatcher:
         pad_id: The token to fill up with.
         several: The number of classes where a row may be of several; None where it is of one.
         packed: Whether rows share sequences, which they never do: the head reads one place of a sequence.
+        by_rows: Whether the model attends to the rows of a sequence one by one; never, then.
     """
 
     pad_id: int
     several: int | None
     packed: bool = False
+    by_rows: bool = False
 
     def __call__(self, examples: Sequence[Example]) -> dict[str, torch.Tensor]:
         """Returns one batch of all the examples: the arguments of `ClassLoss.forward`."""

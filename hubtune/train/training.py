@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from hubtune.config.schema import TuneConfig
 from hubtune.data.earlier import EarlierRows
 from hubtune.data.tokens import Example
 from hubtune.models.classifier import Classes
+from hubtune.models.row_attention import attending_by_rows
 from hubtune.records.data import DataRecord
 from hubtune.records.pins import Pin
 from hubtune.records.progress import Progress
@@ -91,17 +93,18 @@ def train(
         consolidated=config.consolidated,
         classifies=classes is not None,
     )
+    attention = attending_by_rows(model) if setup.batcher.by_rows else nullcontext()
     try:
-        with fast_adapters(model), refused:
+        with fast_adapters(model), attention, refused:
             loss = choose_loss(model, setup.batcher, examples, progress, setup.computed)
             # Before any weight of a checkpoint is loaded: what is held is the start, also of a run that goes on.
             known = _begin_earlier(config, earlier, setup, loss, progress)
             trainer = _trained(run, setup, loss, examples, held_out, order, checkpoints, found, known, progress)
+            trainer.restore_best()
+            setup.subject.require_finite(trainer.state.global_step)
+            forgotten = None if known is None else known.finish(progress)
     finally:
         checkpoints.tidy()
-    trainer.restore_best()
-    setup.subject.require_finite(trainer.state.global_step)
-    forgotten = None if known is None else known.finish(progress)
     seconds = time.monotonic() - clock
     files = setup.subject.save(run, setup.beside, progress)
     return training_record(

