@@ -36,11 +36,12 @@ browser:
 	@command -v chromium > /dev/null || command -v chromium-browser > /dev/null || \
 		{ echo "The tests need Chromium; on Debian: apt-get install chromium"; exit 1; }
 
+# Many tests wait for processes and sockets, so that two cores have work for three.
 test: check browser
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 3 --dist loadfile
 
 trials: install browser
-	$(BIN)/pytest -n 2 --dist loadfile --full-trials
+	$(BIN)/pytest -n 3 --dist loadfile --full-trials
 
 clean:
 	rm -rf $(VENV) hubtune-quickstart
