@@ -22,13 +22,15 @@ def test_rows_that_share_a_sequence_get_the_logits_that_they_get_alone(kind: str
                 cu_seq_lens_q=torch.tensor([0, 9, 10, 40]),
                 use_cache=False,
             ).logits[0]
-        padded = model(
-            input_ids=torch.tensor([[1, 2, 0], [1, 2, 3]]), attention_mask=torch.tensor([[1, 1, 0], [1] * 3])
-        )
+        # Afterwards it heeds a mask again: what is masked before a row changes nothing.
+        masked = model(
+            input_ids=torch.tensor([[50, 1, 2]]),
+            attention_mask=torch.tensor([[0, 1, 1]]),
+            position_ids=torch.tensor([[0, 0, 1]]),
+        ).logits[0, 1:]
     torch.testing.assert_close(together, alone)
+    torch.testing.assert_close(masked, alone[:2])
     assert can_attend_by_rows(model, LONGEST)
-    # Afterwards it attends as it did.
-    torch.testing.assert_close(padded.logits[0, :2], padded.logits[1, :2])
 
 
 @pytest.mark.parametrize("kind", ["gemma2", "bloom", "mamba"])
