@@ -22,6 +22,8 @@ _CONFIGS: dict[str, tuple[str, dict[str, object]]] = {
     "neox": ("GPTNeoX", {k: v for k, v in _LLAMA_LIKE.items() if k != "num_key_value_heads"}),
     "mistral": ("Mistral", {**_LLAMA_LIKE, "sliding_window": 4}),
     "gemma2": ("Gemma2", {**_LLAMA_LIKE, "head_dim": 8, "final_logit_softcapping": 2.0}),
+    # Its head has a bias.
+    "phi": ("Phi", _LLAMA_LIKE),
     "cohere": ("Cohere", {**_LLAMA_LIKE, "logit_scale": 0.25}),
     "mixtral": ("Mixtral", {**_LLAMA_LIKE, "num_local_experts": 2, "output_router_logits": True}),
     "bloom": ("Bloom", {"hidden_size": 16, "n_layer": 2, "n_head": 2, "initializer_range": 0.2}),
