@@ -4,6 +4,7 @@ import gc
 import os
 import random
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -86,6 +87,13 @@ def pytest_collection_finish() -> None:
     # Else each collection goes through the millions of objects that were imported and stay, half a second at a time.
     gc.enable()
     gc.freeze()
+
+
+def pytest_runtest_setup() -> None:
+    """Seeds the global generators, so that no test draws what depends on the tests before it."""
+    random.seed(0)
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(0)
 
 
 def pytest_unconfigure() -> None:

@@ -59,12 +59,12 @@ def make_adapter(base: Path, folder: Path, case: AdapterCase = AdapterCase()) ->
     import torch
 
     options = {"r": 4, "lora_alpha": 8, "target_modules": "all-linear", **case.options}
-    adapted = peft.get_peft_model(_load(base, case.tokens), peft.LoraConfig(task_type="CAUSAL_LM", **options))
-    generator = torch.Generator().manual_seed(3)
-    with torch.no_grad():
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(3)
+        adapted = peft.get_peft_model(_load(base, case.tokens), peft.LoraConfig(task_type="CAUSAL_LM", **options))
         for name, weight in adapted.named_parameters():
             if weight.requires_grad or (case.tokens and ("embed" in name or "lm_head" in name)):
-                weight.add_(0.1 * torch.randn(weight.shape, generator=generator))
+                weight.add_(0.1 * torch.randn(weight.shape))
     adapted.to(getattr(torch, case.dtype))
     adapted.save_pretrained(str(folder), save_embedding_layers=case.tokens is not None)
     # It names the base by its path, which no Hub takes.
