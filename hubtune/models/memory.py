@@ -4,20 +4,13 @@ All weights are counted from the numbers in the config. What a step holds beside
 long as the rows may be, so that a run of shorter rows takes less.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from hubtune.config.training import TrainConfig
-from hubtune.models.base_facts import Facts
 from hubtune.models.machine import Memory
+from hubtune.models.shape import Shape
 
-_UNGATED = frozenset({"gpt2", "gpt_neox", "bert", "roberta", "opt", "bloom", "gptj", "gpt_neo", "phi", "starcoder2"})
-"""Architectures whose MLP has two matrices; the others have a third, which gates."""
-_TIED = frozenset({"gpt2", "bert", "roberta", "opt", "bloom", "gpt_neo", "gemma", "gemma2", "gemma3_text", "phi3"})
-"""Those whose head is the input embedding where the config does not say."""
-_LEARNED_POSITIONS = frozenset({"gpt2", "bert", "roberta", "opt", "gpt_neo"})
-_STEPWISE = frozenset({"gelu_new", "gelu_fast", "quick_gelu"})
 # Bytes of a number in 4 bits with its block's scale, which is quantised too (Dettmers et al., 2023): 4.127 bits.
 _NF4 = 0.516
 # Logits that the loss holds at once, by the kind of device, and how many copies of them.
@@ -31,45 +24,22 @@ _BLOCKS = 2
 
 
 @dataclass(frozen=True)
-class Shape:
-    """A transformer's sizes.
+class Workload:
+    """A training so far as its memory hangs on it, but for the model's shape and the device.
 
     Attributes:
-        layers: Blocks.
-        linear: Of each linear layer in a block, its name to the numbers that go in and come out.
-        gated: Whether the MLP has a gate.
-        tied: Whether the head is the input embedding.
-        positions: Learned positions.
-        stepwise: Whether the activation function is made of many small steps, each of which keeps its input.
+        train: How the model is trained.
+        width: Bytes of a number in a base that carries an adapter: 2 or 4.
+        length: The most tokens of a row.
+        consolidated: Whether elastic weight consolidation holds the weights to where they start.
+        classifies: Whether the model gives classes, so that it has no logits of tokens but a few.
     """
 
-    hidden: int
-    inner: int
-    keys: int
-    layers: int
-    vocabulary: int
-    linear: Mapping[str, tuple[int, int]]
-    gated: bool
-    tied: bool
-    positions: int
-    stepwise: bool
-
-    @property
-    def block(self) -> int:
-        """Weights of a block: its linear layers, their biases where the MLP has no gate, and two norms."""
-        weights = sum(inputs * outputs for inputs, outputs in self.linear.values())
-        biases = 0 if self.gated else sum(outputs for _, outputs in self.linear.values())
-        return weights + biases + self.hidden * (2 if self.gated else 4)
-
-    @property
-    def outside(self) -> int:
-        """Weights outside of the blocks: embeddings, a head of its own, the last norm."""
-        return self.hidden * (self.vocabulary * (1 if self.tied else 2) + self.positions + 1)
-
-    @property
-    def parameters(self) -> int:
-        """All weights."""
-        return self.layers * self.block + self.outside
+    train: TrainConfig
+    width: int
+    length: int
+    consolidated: bool = False
+    classifies: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,45 +85,7 @@ class Estimate:
         return f"Use {smaller}."
 
 
-def shape_of(facts: Facts) -> Shape | None:
-    """Returns the sizes that a config.json states; None where it does not state those of a transformer."""
-    text = facts.get("text_config")
-    if isinstance(text, dict):
-        facts = {**text, "tie_word_embeddings": facts.get("tie_word_embeddings", text.get("tie_word_embeddings"))}
-    kind = str(facts.get("model_type", ""))
-    hidden, layers = _number(facts, "hidden_size", "n_embd"), _number(facts, "num_hidden_layers", "n_layer")
-    heads, vocabulary = _number(facts, "num_attention_heads", "n_head"), _number(facts, "vocab_size")
-    if not (hidden and layers and heads and vocabulary):
-        return None
-    inner = _number(facts, "intermediate_size", "n_inner", "ffn_dim") or 4 * hidden
-    size = _number(facts, "head_dim") or hidden // heads
-    keys = (_number(facts, "num_key_value_heads") or heads) * size
-    tied = facts.get("tie_word_embeddings")
-    positions = _number(facts, "max_position_embeddings", "n_positions") if kind in _LEARNED_POSITIONS else 0
-    return Shape(
-        hidden=hidden,
-        inner=inner,
-        keys=keys,
-        layers=layers,
-        vocabulary=vocabulary,
-        linear=_linear(kind, hidden, inner, heads * size, keys),
-        gated=kind not in _UNGATED,
-        tied=tied if isinstance(tied, bool) else kind in _TIED,
-        positions=positions,
-        stepwise=str(facts.get("activation_function") or facts.get("hidden_act")) in _STEPWISE,
-    )
-
-
-def estimate(
-    shape: Shape,
-    train: TrainConfig,
-    *,
-    device: str,
-    width: int,
-    length: int,
-    consolidated: bool = False,
-    classifies: bool = False,
-) -> Estimate:
+def estimate(shape: Shape, work: Workload, device: str) -> Estimate:
     """Returns what a training takes.
 
     With P weights in the model, T of them or of an adapter trained, and n = `batch_size` x `length` tokens at once:
@@ -170,16 +102,13 @@ def estimate(
 
     Args:
         shape: The model's.
-        train: How it is trained.
+        work: The training.
         device: `cuda` or `cpu`.
-        width: Bytes of a number in a base that carries an adapter: 2 or 4.
-        length: The most tokens of a row.
-        consolidated: Whether elastic weight consolidation holds the weights.
-        classifies: Whether the model gives classes, so that it has no logits of tokens but a few.
     """
-    tokens = train.batch_size * length
+    train = work.train
+    tokens = train.batch_size * work.length
     trained = _trained(shape, train)
-    held = 4 if train.whole else width
+    held = 4 if train.whole else work.width
     weights = shape.layers * shape.block * (_NF4 if train.method == "qlora" else held) + shape.outside * held
     if shape.gated:
         numbers = 10 * shape.hidden + 2 * shape.keys + 4 * shape.inner
@@ -188,44 +117,28 @@ def estimate(
     blocks = numbers * shape.layers
     if train.gradient_checkpointing:
         blocks = shape.hidden * shape.layers + numbers
-    own = bool(train.added_tokens) and not train.whole and not classifies
+    own = bool(train.added_tokens) and not train.whole and not work.classifies
     rows = tokens if own else max(1, min(tokens, _LOGITS[device] // shape.vocabulary))
     return Estimate(
         weights=round(weights) + (0 if train.whole else 4 * trained),
         gradients=4 * trained,
-        optimizer=(16 if consolidated else 8) * trained,
+        optimizer=(16 if work.consolidated else 8) * trained,
         activations=(tokens * (blocks + 4 * shape.hidden) + (2 * shape.vocabulary * shape.hidden if own else 0)) * held,
         logits=(_OWN_COPIES if own else _COPIES) * 4 * rows * shape.vocabulary,
     )
 
 
-def fitting(
-    shape: Shape,
-    train: TrainConfig,
-    memory: Memory,
-    *,
-    width: int,
-    length: int,
-    consolidated: bool = False,
-    classifies: bool = False,
-) -> TrainConfig:
+def fitting(shape: Shape, work: Workload, memory: Memory) -> TrainConfig:
     """Returns the settings with the rows of a step in as few micro-batches as fit the memory; see `estimate`.
 
     The rows of a step stay the same. Where not even one row fits, it is one row at a time.
     """
+    train = work.train
     rows = train.batch_size * train.gradient_accumulation
     sizes = [size for size in range(train.batch_size, 0, -1) if rows % size == 0]
     for size in sizes:
         chosen = train.model_copy(update={"batch_size": size, "gradient_accumulation": rows // size})
-        found = estimate(
-            shape,
-            chosen,
-            device=memory.device,
-            width=width,
-            length=length,
-            consolidated=consolidated,
-            classifies=classifies,
-        )
+        found = estimate(shape, replace(work, train=chosen), memory.device)
         if size == 1 or judge(found, memory.total) == "ok":
             break
     return chosen
@@ -247,40 +160,6 @@ def _trained(shape: Shape, train: TrainConfig) -> int:
     sizes = [size for name, size in shape.linear.items() if isinstance(wanted, str) or name.split("/")[0] in wanted]
     rows = len(train.added_tokens) * shape.hidden * (1 if shape.tied else 2)
     return shape.layers * train.lora.r * sum(map(sum, sizes or shape.linear.values())) + rows
-
-
-def _linear(kind: str, hidden: int, inner: int, queries: int, keys: int) -> dict[str, tuple[int, int]]:
-    if kind == "gpt2":
-        # Two layers of a block have one name.
-        return {
-            "c_attn": (hidden, 3 * hidden),
-            "c_proj": (hidden, hidden),
-            "c_fc": (hidden, inner),
-            "c_proj/mlp": (inner, hidden),
-        }
-    if kind == "gpt_neox":
-        return {
-            "query_key_value": (hidden, 3 * hidden),
-            "dense": (hidden, hidden),
-            "dense_h_to_4h": (hidden, inner),
-            "dense_4h_to_h": (inner, hidden),
-        }
-    names = ("query", "key", "value", "dense", "dense/up", "dense/down") if kind in ("bert", "roberta") else ()
-    q, k, v, o, up, down = names or ("q_proj", "k_proj", "v_proj", "o_proj", "up_proj", "down_proj")
-    gate = {} if kind in _UNGATED else {"gate_proj": (hidden, inner)}
-    return {
-        **{q: (hidden, queries), k: (hidden, keys), v: (hidden, keys), o: (queries, hidden)},
-        **gate,
-        **{up: (hidden, inner), down: (inner, hidden)},
-    }
-
-
-def _number(facts: Facts, *names: str) -> int:
-    for name in names:
-        value = facts.get(name)
-        if isinstance(value, int) and value > 0:
-            return value
-    return 0
 
 
 def _giga(count: int) -> str:

@@ -1,6 +1,7 @@
 """What can be known of the base model from a few small files at its commit, before its weights are fetched."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from hubtune.config.schema import TuneConfig
 from hubtune.errors import MemoryNeededError, ModelError
@@ -9,7 +10,8 @@ from hubtune.hub.read import resolve
 from hubtune.models.added_tokens import refuse_head_with_bias, refuse_known, stated_tokens
 from hubtune.models.base_facts import Facts, check_facts, check_shards, read_facts
 from hubtune.models.machine import machine_memory
-from hubtune.models.memory import estimate, fitting, judge, shape_of
+from hubtune.models.memory import Workload, estimate, fitting, judge
+from hubtune.models.shape import shape_of
 from hubtune.records.model_files import CONFIG, TOKENIZER, WEIGHTS_INDEX
 from hubtune.records.pins import Pin
 
@@ -30,12 +32,10 @@ def check_memory(config: TuneConfig, facts: Facts) -> tuple[str, bool] | None:
     width = 4 if train.precision == "fp32" or (train.precision == "auto" and memory.device == "cpu") else 2
     stated = facts.get("max_position_embeddings")
     length = min(train.max_length, stated) if isinstance(stated, int) and stated > 0 else train.max_length
-    held, classes = config.consolidated, _may_classify(config)
+    work = Workload(train, width, length, config.consolidated, _may_classify(config))
     if train.fit_memory:
-        train = fitting(shape, train, memory, width=width, length=length, consolidated=held, classifies=classes)
-    found = estimate(
-        shape, train, device=memory.device, width=width, length=length, consolidated=held, classifies=classes
-    )
+        train = fitting(shape, work, memory)
+    found = estimate(shape, replace(work, train=train), memory.device)
     said = (
         f"{found} for {train.batch_size} rows of {length} tokens at once; {memory.name} has {memory.total / 1e9:.1f} GB"
     )

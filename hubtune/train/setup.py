@@ -1,6 +1,6 @@
 """What a training begins with: the model made trainable, what it computes in, and how rows go through it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from hubtune.models.added_tokens import tokenizer_files
 from hubtune.models.classifier import Classes
 from hubtune.models.generation import GENERATION_CONFIG, generation_json, safe_generation_config
 from hubtune.models.load import check_vocabulary, pad_id
+from hubtune.models.memory import Workload
 from hubtune.models.precision import choose_precision, dtype_of
 from hubtune.records.pins import Pin
 from hubtune.records.progress import Progress
@@ -29,18 +30,23 @@ class Setup:
     """What a training begins with.
 
     Attributes:
-        settings: How to train, with the micro-batches that fit into memory.
+        work: The training so far as its memory hangs on it.
         precision: What the base computes in.
         subject: What is trained.
         batcher: Makes batches of rows.
         beside: Text files that are saved beside the weights: name to content.
     """
 
-    settings: TrainConfig
+    work: Workload
     precision: str
     subject: Trainable
     batcher: Batcher | ClassBatcher
     beside: dict[str, str]
+
+    @property
+    def settings(self) -> TrainConfig:
+        """How to train, with the micro-batches that fit into memory."""
+        return self.work.train
 
     @property
     def computed(self) -> "torch.dtype | None":
@@ -77,15 +83,15 @@ def set_up(
 
     settings = config.train
     precision = choose_precision(settings.precision)
+    work = Workload(
+        settings,
+        width=dtype_of(precision).itemsize,
+        length=settings.max_length,
+        consolidated=config.consolidated,
+        classifies=classes is not None,
+    )
     if settings.fit_memory:
-        settings = fit(
-            settings,
-            base_folder,
-            precision,
-            progress,
-            consolidated=config.consolidated,
-            classifies=classes is not None,
-        )
+        settings = fit(work, base_folder, progress)
     if precision == "fp16" and not torch.cuda.is_available():
         progress.warn("A CPU computes in fp16 far slower than in fp32; train.precision: auto chooses what is fast here")
     set_seed(settings.seed)
@@ -99,7 +105,7 @@ def set_up(
     if settings.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     _say_what_is_trained(subject, settings.method, precision, progress)
-    return Setup(settings, precision, subject, batcher, beside)
+    return Setup(replace(work, train=settings), precision, subject, batcher, beside)
 
 
 def _say_what_is_trained(subject: Trainable, method: str, precision: str, progress: Progress) -> None:

@@ -86,13 +86,7 @@ def train(
         progress.say(f"Going on after step {found[0]:,} of {order.steps:,}")
     started, clock = datetime.now(UTC), time.monotonic()
     model = setup.subject.model
-    refused = memory_errors(
-        setup.settings,
-        base_folder,
-        model.dtype,
-        consolidated=config.consolidated,
-        classifies=classes is not None,
-    )
+    refused = memory_errors(setup.work, base_folder)
     attention = attending_by_rows(model) if setup.batcher.by_rows else nullcontext()
     try:
         with fast_adapters(model), attention, refused:

@@ -11,7 +11,8 @@ import torch
 from hubtune.config.training import LoraConfig, TrainConfig
 from hubtune.errors import MemoryNeededError
 from hubtune.models.machine import Memory
-from hubtune.models.memory import Shape, estimate, fitting, judge, shape_of
+from hubtune.models.memory import Workload, estimate, fitting, judge
+from hubtune.models.shape import Shape, shape_of
 from hubtune.train.fast_lora import fast_adapters
 from hubtune.train.loss import places_and_targets, summed_loss
 from hubtune.train.methods.lora import add_lora
@@ -26,7 +27,7 @@ def _estimated(kind: str, **train: object):
     model = make_model(kind)
     shape = shape_of(model.config.to_dict())
     settings = TrainConfig.model_validate({"batch_size": 4, **train})
-    return model, shape, settings, estimate(shape, settings, device="cpu", width=4, length=32)
+    return model, shape, settings, estimate(shape, Workload(settings, width=4, length=32), "cpu")
 
 
 @contextmanager
@@ -100,7 +101,7 @@ def test_rows_for_new_tokens_take_all_logits_and_a_head_that_is_made_anew(kind: 
     assert found.gradients == 4 * trained
     # No peft is in the way of a whole model, and a classifier has no logits of tokens.
     assert whole.logits < logits * 3
-    classes = estimate(shape, settings, device="cpu", width=4, length=32, classifies=True)
+    classes = estimate(shape, Workload(settings, width=4, length=32, classifies=True), "cpu")
     assert (classes.logits, classes.activations) == (without.logits, without.activations)
 
 
@@ -130,14 +131,14 @@ def test_an_estimate_is_judged_by_the_memory_that_there_is(sizes: float, verdict
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("can't allocate memory")])
 def test_an_allocation_that_failed_says_what_to_lower(llama: Path, error: Exception):
     expected = pytest.raises(MemoryNeededError, match=r"by the estimate it takes about .* \(weights ")
-    with expected as raised, memory_errors(TrainConfig(batch_size=64), llama, torch.float32):
+    with expected as raised, memory_errors(_work(TrainConfig(batch_size=64)), llama):
         raise error
 
     assert "train.batch_size" in str(raised.value.hint)
 
 
 def test_other_errors_stay_what_they_are(llama: Path):
-    with pytest.raises(RuntimeError, match="shapes"), memory_errors(TrainConfig(), llama, torch.float32):
+    with pytest.raises(RuntimeError, match="shapes"), memory_errors(_work(TrainConfig()), llama):
         raise RuntimeError("shapes do not fit")
 
 
@@ -145,10 +146,10 @@ def test_other_errors_stay_what_they_are(llama: Path):
 def test_a_batch_that_fits_has_the_same_rows_a_step(room: float, chosen: tuple[int, int]):
     settings = TrainConfig.model_validate({"batch_size": "auto"})
     shape = shape_of(make_model("llama").config.to_dict())
-    whole = estimate(shape, settings, device="cpu", width=4, length=64).total
+    whole = estimate(shape, _work(settings), "cpu").total
     memory = Memory("cpu", round(whole * room / 0.8) + 1, "a machine")
 
-    found = fitting(shape, settings, memory, width=4, length=64)
+    found = fitting(shape, _work(settings), memory)
 
     assert (settings.batch_size, settings.fit_memory) == (8, True)
     assert (found.batch_size, found.gradient_accumulation) == chosen
@@ -157,22 +158,18 @@ def test_a_batch_that_fits_has_the_same_rows_a_step(room: float, chosen: tuple[i
 def test_what_holds_the_weights_to_where_they_start_takes_two_more_numbers_for_each():
     settings, shape = TrainConfig(method="full"), shape_of(make_model("llama").config.to_dict())
 
-    free, held = (
-        estimate(shape, settings, device="cpu", width=4, length=64, consolidated=consolidated)
-        for consolidated in (False, True)
-    )
+    free, held = (estimate(shape, _work(settings, consolidated=consolidated), "cpu") for consolidated in (False, True))
 
     assert held.optimizer - free.optimizer == 2 * 4 * shape.parameters == held.total - free.total
 
 
 def test_a_batch_is_fitted_beside_what_holds_the_weights_which_the_message_counts_too(llama: Path):
     settings, shape = TrainConfig.model_validate({"method": "full", "batch_size": "auto"}), _shape("llama")
-    free = estimate(shape, settings, device="cpu", width=4, length=64).total
+    free = estimate(shape, _work(settings), "cpu").total
     memory = Memory("cpu", round(free / 0.8) + 1, "a machine")
 
     chosen = [
-        fitting(shape, settings, memory, width=4, length=64, consolidated=consolidated).batch_size
-        for consolidated in (False, True)
+        fitting(shape, _work(settings, consolidated=consolidated), memory).batch_size for consolidated in (False, True)
     ]
 
     assert (chosen[0], chosen[1] < 8) == (8, True)
@@ -180,11 +177,15 @@ def test_a_batch_is_fitted_beside_what_holds_the_weights_which_the_message_count
     for consolidated in (False, True):
         with (
             pytest.raises(MemoryNeededError) as raised,
-            memory_errors(settings, llama, torch.float32, consolidated=consolidated),
+            memory_errors(_work(settings, consolidated=consolidated), llama),
         ):
             raise MemoryError
         said.append(float(re.search(r"optimizer ([\d.]+)", str(raised.value)).group(1)))
     assert said[1] == pytest.approx(2 * said[0], abs=0.1)
+
+
+def _work(settings: TrainConfig, *, consolidated: bool = False) -> Workload:
+    return Workload(settings, width=4, length=64, consolidated=consolidated)
 
 
 def _shape(kind: str) -> Shape:
