@@ -9,7 +9,7 @@ from typing import Literal
 
 from hubtune.config.training import TrainConfig
 from hubtune.models.machine import Memory
-from hubtune.models.shape import Shape
+from hubtune.models.shape import Shape, Whole
 
 # Bytes of a number in 4 bits with its block's scale, which is quantised too (Dettmers et al., 2023): 4.127 bits.
 _NF4 = 0.516
@@ -32,14 +32,15 @@ class Workload:
         width: Bytes of a number in a base that carries an adapter: 2 or 4.
         length: The most tokens of a row.
         consolidated: Whether elastic weight consolidation holds the weights to where they start.
-        classifies: Whether the model gives classes, so that it has no logits of tokens but a few.
+        classes: Classes that the model tells apart, so that it has no logits of tokens but a few: 0 where it writes
+            text, None where the rows have yet to tell.
     """
 
     train: TrainConfig
     width: int
     length: int
     consolidated: bool = False
-    classifies: bool = False
+    classes: int | None = 0
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Estimate:
         optimizer: AdamW's two moments in fp32, of what is trained, and what holds the weights to where they start.
         activations: What the forward keeps for the backward.
         logits: What the loss holds of them at once.
+        notes: What could not be counted, in words.
     """
 
     weights: int
@@ -59,6 +61,7 @@ class Estimate:
     optimizer: int
     activations: int
     logits: int
+    notes: tuple[str, ...] = ()
 
     @property
     def total(self) -> int:
@@ -66,8 +69,8 @@ class Estimate:
         return self.weights + self.gradients + self.optimizer + self.activations + self.logits
 
     def __str__(self) -> str:
-        parts = ", ".join(f"{name} {_giga(value)}" for name, value in vars(self).items())
-        return f"about {_giga(self.total)} ({parts})"
+        parts = ", ".join(f"{name} {_giga(value)}" for name, value in vars(self).items() if name != "notes")
+        return f"about {_giga(self.total)} ({'; '.join([parts, *self.notes])})"
 
     def advice(self, train: TrainConfig) -> str:
         """Returns what to change so that a training takes less, by what takes the most."""
@@ -90,15 +93,17 @@ def estimate(shape: Shape, work: Workload, device: str) -> Estimate:
 
     With P weights in the model, T of them or of an adapter trained, and n = `batch_size` x `length` tokens at once:
 
-    - weights: P x `width` (0.516 in the blocks for `qlora`; 4 for `full` and `freeze`), and 4 T for an adapter;
+    - weights: P x `width` (0.516 in the blocks for `qlora`; 4 for `full` and `freeze`), and 4 T for an adapter. With it
+      go whole modules, the head of a classifier among them: peft trains a copy of each and keeps the frozen original;
     - gradients 4 T, and AdamW 8 T, with 8 T more where the weights are held to where they start;
     - activations, in the way of Korthikanti et al. (2022) but without the attention's matrix, which is never held: for
       each token and block 10 h + 2 k + 4 i numbers with a gated MLP of i inner numbers, 8 h + c i without, where c is
       2, or 6 for a GELU that is worked out step by step; h hidden and k key numbers. With checkpointing, h for each
       block and the whole of one; and 4 h outside of the blocks;
-    - logits: twice those that the loss holds at once, in fp32. Where an adapter has rows for new tokens, peft makes the
-      whole head anew in each forward, and the model makes the loss: three times the n x vocabulary logits, and the
-      weights of the head twice more among the activations, with their gradient.
+    - logits: twice those that the loss holds at once, in fp32; three times the n x vocabulary logits where the model
+      makes the loss, as it does with a head that is trained whole, and with rows for new tokens under an adapter. For
+      such rows peft makes the head anew in each forward: its weights twice more among the activations, with their
+      gradient.
 
     Args:
         shape: The model's.
@@ -107,7 +112,9 @@ def estimate(shape: Shape, work: Workload, device: str) -> Estimate:
     """
     train = work.train
     tokens = train.batch_size * work.length
-    trained = _trained(shape, train)
+    shape = replace(shape, classes=work.classes or 0)
+    whole = _whole(shape, train)
+    trained = _trained(shape, train, whole)
     held = 4 if train.whole else work.width
     weights = shape.layers * shape.block * (_NF4 if train.method == "qlora" else held) + shape.outside * held
     if shape.gated:
@@ -117,14 +124,18 @@ def estimate(shape: Shape, work: Workload, device: str) -> Estimate:
     blocks = numbers * shape.layers
     if train.gradient_checkpointing:
         blocks = shape.hidden * shape.layers + numbers
-    own = bool(train.added_tokens) and not train.whole and not work.classifies
+    rows_added = bool(train.added_tokens) and not train.whole and work.classes == 0
+    remade = rows_added and not (whole.embedding if shape.tied else whole.head)
+    own = remade or whole.head
     rows = tokens if own else max(1, min(tokens, _LOGITS[device] // shape.vocabulary))
     return Estimate(
         weights=round(weights) + (0 if train.whole else 4 * trained),
         gradients=4 * trained,
         optimizer=(16 if work.consolidated else 8) * trained,
-        activations=(tokens * (blocks + 4 * shape.hidden) + (2 * shape.vocabulary * shape.hidden if own else 0)) * held,
+        activations=(tokens * (blocks + 4 * shape.hidden) + (2 * shape.vocabulary * shape.hidden if remade else 0))
+        * held,
         logits=(_OWN_COPIES if own else _COPIES) * 4 * rows * shape.vocabulary,
+        notes=_notes(train, whole),
     )
 
 
@@ -150,16 +161,36 @@ def judge(found: Estimate, total: int) -> Literal["ok", "near", "over"]:
     return "over" if share > _OVER else "near" if share > _NEAR else "ok"
 
 
-def _trained(shape: Shape, train: TrainConfig) -> int:
+def _whole(shape: Shape, train: TrainConfig) -> Whole:
+    """Returns what is trained whole beside an adapter: what the config names, and what a classifier needs.
+
+    peft trains the head of any classifier; a pooler before it is trained where the base has no head of that kind.
+    """
+    if train.whole:
+        return shape.whole(())
+    lacking = [name for name in shape.class_head if name != "pooler" or not shape.classifies]
+    return shape.whole([*train.lora.modules_to_save, *lacking])
+
+
+def _notes(train: TrainConfig, whole: Whole) -> tuple[str, ...]:
+    notes = [f"without {', '.join(whole.unknown)}, of a size that the config does not tell"] if whole.unknown else []
+    if train.trainable is not None:
+        notes.append(f"for the last {_BLOCKS} blocks, since what `train.trainable` fits is not known yet")
+    return tuple(notes)
+
+
+def _trained(shape: Shape, train: TrainConfig, whole: Whole) -> int:
     if train.method == "full":
         return shape.parameters
     if train.method == "freeze":
         blocks = min(shape.layers, train.last_blocks or _BLOCKS)
-        return blocks * shape.block + shape.hidden * (1 if shape.tied else shape.vocabulary)
+        return blocks * shape.block + shape.hidden + shape.head + sum(shape.class_head.values())
     wanted = train.lora.target_modules
-    sizes = [size for name, size in shape.linear.items() if isinstance(wanted, str) or name.split("/")[0] in wanted]
-    rows = len(train.added_tokens) * shape.hidden * (1 if shape.tied else 2)
-    return shape.layers * train.lora.r * sum(map(sum, sizes or shape.linear.values())) + rows
+    chosen = [name for name in shape.linear if isinstance(wanted, str) or name.split("/")[0] in wanted]
+    # peft puts no adapter on what it trains whole.
+    ends = sum(sum(shape.linear[name]) * (shape.layers - whole.blocks.get(name, 0)) for name in chosen or shape.linear)
+    tables = (not whole.embedding) + (shape.head > 0 and not whole.head)
+    return train.lora.r * ends + len(train.added_tokens) * shape.hidden * tables + whole.weights
 
 
 def _giga(count: int) -> str:

@@ -1,6 +1,6 @@
 """A transformer's sizes, from the numbers in its config.json alone: nothing is built or loaded."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from hubtune.models.base_facts import Facts
@@ -11,6 +11,31 @@ _TIED = frozenset({"gpt2", "bert", "roberta", "opt", "bloom", "gpt_neo", "gemma"
 """Those whose head is the input embedding where the config does not say."""
 _LEARNED_POSITIONS = frozenset({"gpt2", "bert", "roberta", "opt", "gpt_neo"})
 _STEPWISE = frozenset({"gelu_new", "gelu_fast", "quick_gelu"})
+# What architectures call the modules outside of the linear layers.
+_EMBEDDING = ("embed_tokens", "wte", "embed_in", "word_embeddings")
+_HEAD = ("lm_head", "embed_out")
+_POSITIONS = ("wpe", "position_embeddings", "embed_positions")
+_FIRST_NORM, _SECOND_NORM = ("input_layernorm", "ln_1"), ("post_attention_layernorm", "ln_2")
+_LAST_NORM = ("norm", "ln_f", "final_layer_norm", "final_layernorm")
+
+
+@dataclass(frozen=True)
+class Whole:
+    """Modules that are trained whole beside an adapter.
+
+    Attributes:
+        weights: Of all of them.
+        blocks: Of each linear layer in a block, its name to the number of blocks in which it is among them.
+        embedding: Whether the input embedding is.
+        head: Whether the head is that gives the logits of tokens.
+        unknown: Names of which the config does not tell what they are.
+    """
+
+    weights: int
+    blocks: Mapping[str, int]
+    embedding: bool
+    head: bool
+    unknown: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -24,6 +49,10 @@ class Shape:
         tied: Whether the head is the input embedding.
         positions: Learned positions.
         stepwise: Whether the activation function is made of many small steps, each of which keeps its input.
+        kind: The architecture, as transformers names it.
+        classifies: Whether the checkpoint has a head that classifies.
+        classes: What such a head tells apart, where the model is loaded with one in place of the head for tokens; 0
+            where it is not.
     """
 
     hidden: int
@@ -36,6 +65,9 @@ class Shape:
     tied: bool
     positions: int
     stepwise: bool
+    kind: str
+    classifies: bool
+    classes: int = 0
 
     @property
     def block(self) -> int:
@@ -45,14 +77,68 @@ class Shape:
         return weights + biases + self.hidden * (2 if self.gated else 4)
 
     @property
+    def head(self) -> int:
+        """Weights of the head for tokens, where it is not the input embedding."""
+        return 0 if self.tied or self.classes else self.hidden * self.vocabulary
+
+    @property
+    def class_head(self) -> dict[str, int]:
+        """Weights of what transformers gives a classifier of this kind, by module."""
+        last, dense = self.classes * (self.hidden + 1), self.hidden * (self.hidden + 1)
+        if not self.classes:
+            return {}
+        if self.kind == "bert":
+            return {"pooler": dense, "classifier": last}
+        return {"classifier": dense + last} if self.kind == "roberta" else {"score": self.classes * self.hidden}
+
+    @property
     def outside(self) -> int:
         """Weights outside of the blocks: embeddings, a head of its own, the last norm."""
-        return self.hidden * (self.vocabulary * (1 if self.tied else 2) + self.positions + 1)
+        return self.hidden * (self.vocabulary + self.positions + 1) + self.head + sum(self.class_head.values())
 
     @property
     def parameters(self) -> int:
         """All weights."""
         return self.layers * self.block + self.outside
+
+    def whole(self, names: Iterable[str]) -> Whole:
+        """Returns what the modules have that peft takes by such names: those whose own full names end so.
+
+        Biases are counted where the MLP has no gate, as in `block`.
+        """
+        modules = self._modules()
+        found: dict[tuple[str, ...], int] = {}
+        unknown: list[str] = []
+        for given in names:
+            fitting = [known for known in modules if any(_fits(given, name) for name in known)]
+            # A number in a name is that of a block.
+            numbered = any(step.isdigit() for step in given.split("."))
+            for known in fitting:
+                most = modules[known][1]
+                found[known] = min(most, found.get(known, 0) + (1 if numbered else most))
+            unknown += [] if fitting else [given]
+        return Whole(
+            weights=sum(modules[known][0] * count for known, count in found.items()),
+            blocks={known[0]: count for known, count in found.items() if known[0] in self.linear},
+            embedding=_EMBEDDING in found,
+            head=_HEAD in found,
+            unknown=tuple(unknown),
+        )
+
+    def _modules(self) -> dict[tuple[str, ...], tuple[int, int]]:
+        """Returns of each module, by the names that it may have, its weights and how many there are of it."""
+        bias = 0 if self.gated else 1
+        table, norm = self.hidden * self.vocabulary, self.hidden * (1 + bias)
+        linear = {(name,): (inputs + bias) * outputs for name, (inputs, outputs) in self.linear.items()}
+        return {
+            _EMBEDDING: (table, 1),
+            **({} if self.classes else {_HEAD: (table, 1)}),
+            **{(name,): (weights, 1) for name, weights in self.class_head.items()},
+            **({_POSITIONS: (self.hidden * self.positions, 1)} if self.positions else {}),
+            _LAST_NORM: (norm, 1),
+            **{known: (weights, self.layers) for known, weights in linear.items()},
+            **dict.fromkeys((_FIRST_NORM, _SECOND_NORM), (norm, self.layers)),
+        }
 
 
 def shape_of(facts: Facts) -> Shape | None:
@@ -60,6 +146,8 @@ def shape_of(facts: Facts) -> Shape | None:
     text = facts.get("text_config")
     if isinstance(text, dict):
         facts = {**text, "tie_word_embeddings": facts.get("tie_word_embeddings", text.get("tie_word_embeddings"))}
+    stated = facts.get("architectures")
+    architectures = stated if isinstance(stated, list) else []
     kind = str(facts.get("model_type", ""))
     hidden, layers = _number(facts, "hidden_size", "n_embd"), _number(facts, "num_hidden_layers", "n_layer")
     heads, vocabulary = _number(facts, "num_attention_heads", "n_head"), _number(facts, "vocab_size")
@@ -81,6 +169,8 @@ def shape_of(facts: Facts) -> Shape | None:
         tied=tied if isinstance(tied, bool) else kind in _TIED,
         positions=positions,
         stepwise=str(facts.get("activation_function") or facts.get("hidden_act")) in _STEPWISE,
+        kind=kind,
+        classifies=any(str(name).endswith("ForSequenceClassification") for name in architectures),
     )
 
 
@@ -108,6 +198,11 @@ def _linear(kind: str, hidden: int, inner: int, queries: int, keys: int) -> dict
         **gate,
         **{up: (hidden, inner), down: (inner, hidden)},
     }
+
+
+def _fits(given: str, known: str) -> bool:
+    last = known.partition("/")[0]
+    return last.endswith(given) or given.endswith(f".{last}")
 
 
 def _number(facts: Facts, *names: str) -> int:

@@ -32,7 +32,7 @@ def check_memory(config: TuneConfig, facts: Facts) -> tuple[str, bool] | None:
     width = 4 if train.precision == "fp32" or (train.precision == "auto" and memory.device == "cpu") else 2
     stated = facts.get("max_position_embeddings")
     length = min(train.max_length, stated) if isinstance(stated, int) and stated > 0 else train.max_length
-    work = Workload(train, width, length, config.consolidated, _may_classify(config))
+    work = Workload(train, width, length, config.consolidated, _classes(config))
     if train.fit_memory:
         train = fitting(shape, work, memory)
     found = estimate(shape, replace(work, train=train), memory.device)
@@ -61,7 +61,7 @@ def check_base(config: TuneConfig, pin: Pin) -> Facts:
     check_facts(facts, config.train, pin.repo, pin.commit)
     if WEIGHTS_INDEX in content:
         check_shards(content[WEIGHTS_INDEX], files, pin.repo)
-    if config.train.added_tokens and not config.train.whole and not _may_classify(config):
+    if config.train.added_tokens and not config.train.whole and _classes(config) == 0:
         refuse_head_with_bias(facts, pin.repo)
     # Where it is missing, transformers makes it of other files, and what it has shows when rows are encoded.
     if config.train.added_tokens and TOKENIZER in files:
@@ -69,9 +69,12 @@ def check_base(config: TuneConfig, pin: Pin) -> Facts:
     return facts
 
 
-def _may_classify(config: TuneConfig) -> bool:
-    """Whether rows are to be classified, or their columns have yet to tell."""
-    return any(entry.stated_format in (None, "classification") for entry in config.data)
+def _classes(config: TuneConfig) -> int | None:
+    """Returns how many classes are told apart, two where they are not named; 0 for text; None where columns decide."""
+    classified = [entry for entry in config.data if entry.stated_format == "classification"]
+    if classified:
+        return max(2, *(len(entry.labels or ()) for entry in classified))
+    return None if any(entry.stated_format is None for entry in config.data) else 0
 
 
 def _check_tokens(tokens: Sequence[str], pin: Pin) -> None:

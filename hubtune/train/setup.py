@@ -88,7 +88,7 @@ def set_up(
         width=dtype_of(precision).itemsize,
         length=settings.max_length,
         consolidated=config.consolidated,
-        classifies=classes is not None,
+        classes=0 if classes is None else len(classes.names),
     )
     if settings.fit_memory:
         settings = fit(work, base_folder, progress)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 
 from hubtune.config.training import LoraConfig, TrainConfig
 from hubtune.errors import MemoryNeededError
@@ -28,6 +29,10 @@ def _estimated(kind: str, **train: object):
     shape = shape_of(model.config.to_dict())
     settings = TrainConfig.model_validate({"batch_size": 4, **train})
     return model, shape, settings, estimate(shape, Workload(settings, width=4, length=32), "cpu")
+
+
+def _trainable(model: torch.nn.Module) -> int:
+    return sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
 
 
 @contextmanager
@@ -60,8 +65,84 @@ def test_an_adapter_s_weights_are_counted_from_the_config(kind: str):
     model, _, _, found = _estimated(kind, lora={"r": 4})
 
     adapted = add_lora(model, LoraConfig(r=4), sample_pins().base)
-    trained = sum(weight.numel() for weight in adapted.parameters() if weight.requires_grad)
+    trained = _trainable(adapted)
     assert (found.gradients, found.optimizer) == (4 * trained, 8 * trained)
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        *[(kind, names) for kind in ("llama", "gpt2", "neox") for names in (["lm_head"], ["head", "lm_head"])],
+        *[
+            ("llama", names)
+            for names in (["embed_tokens", "lm_head"], ["model.embed_tokens"], ["norm"], ["model.norm"])
+        ],
+        *[
+            ("llama", names)
+            for names in (["q_proj", "up_proj"], ["layers.1.self_attn.q_proj"], ["layers.1.mlp.up_proj"])
+        ],
+        *[("gpt2", names) for names in (["wte", "wpe"], ["ln_f", "ln_1"], ["c_fc"], ["c_proj"])],
+        *[("neox", names) for names in (["embed_in"], ["final_layer_norm", "input_layernorm"], ["dense_h_to_4h"])],
+    ],
+)
+def test_modules_that_are_trained_whole_are_counted_from_the_config(kind: str, names: list[str]):
+    lora = {"r": 4, "modules_to_save": names}
+    model, _, settings, found = _estimated(kind, lora=lora)
+    frozen = sum(weight.numel() for weight in model.parameters())
+
+    trained = _trainable(add_lora(model, settings.lora, sample_pins().base))
+    assert (found.gradients, found.optimizer, found.notes) == (4 * trained, 8 * trained, ())
+    # The frozen originals stay.
+    assert found.weights == pytest.approx(4 * (frozen + trained), rel=0.03)
+
+
+@pytest.mark.parametrize("own_head", [False, True])
+@pytest.mark.parametrize("family", ["Llama", "GPT2", "Bert", "Roberta"])
+def test_the_head_of_a_classifier_is_counted_from_the_config(family: str, own_head: bool):
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": 96, "num_labels": 3}
+    config = getattr(transformers, f"{family}Config")(**sizes, intermediate_size=64, pad_token_id=0)
+    model = getattr(transformers, f"{family}ForSequenceClassification")(config)
+    facts = config.to_dict() | {"architectures": [type(model).__name__ if own_head else f"{family}Model"]}
+    settings = TrainConfig(lora=LoraConfig(r=4, target_modules=r".*(layer|layers|h)\.[01]\..*"))
+    everything = sum(weight.numel() for weight in model.parameters())
+
+    found, whole = (
+        estimate(shape_of(facts), Workload(train, width=4, length=32, classes=3), "cpu")
+        for train in (settings, TrainConfig(method="full"))
+    )
+
+    head = [name for name in ("pooler", "classifier", "score") if not own_head and name in str(model)]
+    trained = _trainable(add_lora(model, settings.lora, sample_pins().base, head))
+    assert found.gradients == 4 * trained
+    assert whole.gradients == pytest.approx(4 * everything, rel=0.03)
+
+
+def test_a_head_that_is_trained_whole_takes_all_logits():
+    model, shape, settings, found = _estimated("llama", lora={"r": 2, "modules_to_save": ["lm_head"]})
+    _, _, _, without = _estimated("llama", lora={"r": 2})
+    _, _, _, tokens = _estimated("llama", added_tokens=["<|new|>"], lora={"r": 2, "modules_to_save": ["lm_head"]})
+    model = add_lora(model, settings.lora, sample_pins().base)
+    labels = torch.ones(4, 32, dtype=torch.long)
+    places, targets = places_and_targets(labels)
+    batch = {"input_ids": labels, "labels": labels, "places": places, "targets": targets}
+    loss = summed_loss(model, batch)
+
+    with fast_adapters(model), _keeping(model) as kept:
+        loss(**batch)
+
+    logits = 4 * 4 * 32 * shape.vocabulary
+    assert (loss.own, found.logits, found.activations) == (True, 3 * logits, without.activations)
+    assert 0.75 < (found.activations + logits) / sum(kept.values()) < 1.3
+    # Rows of the embedding alone: the head is not made anew of some.
+    assert (tokens.activations, tokens.gradients - found.gradients) == (found.activations, 4 * shape.hidden)
+
+
+def test_what_cannot_be_counted_is_named():
+    _, _, _, found = _estimated("llama", lora={"modules_to_save": ["lm_head", "rotary", "score"]})
+    _, _, _, frozen = _estimated("llama", method="freeze", trainable=["model.norm.*"])
+
+    assert "; without rotary, score, of a size that the config does not tell)" in str(found)
+    assert "since what `train.trainable` fits is not known" in str(frozen)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -97,11 +178,11 @@ def test_rows_for_new_tokens_take_all_logits_and_a_head_that_is_made_anew(kind: 
     head, logits = 4 * shape.vocabulary * shape.hidden, 4 * 4 * 32 * shape.vocabulary
     assert (found.logits, found.activations - without.activations) == (3 * logits, 2 * head)
     assert 0.75 < (found.activations - head + logits) / sum(kept.values()) < 1.3
-    trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+    trained = _trainable(model)
     assert found.gradients == 4 * trained
     # No peft is in the way of a whole model, and a classifier has no logits of tokens.
     assert whole.logits < logits * 3
-    classes = estimate(shape, Workload(settings, width=4, length=32, classifies=True), "cpu")
+    classes = estimate(shape, Workload(settings, width=4, length=32, classes=2), "cpu")
     assert (classes.logits, classes.activations) == (without.logits, without.activations)
 
 
@@ -113,7 +194,8 @@ def test_less_is_estimated_for_less_and_the_advice_names_what_takes_the_most():
 
     assert whole.total > adapter.total > four.total
     assert checkpointed.activations < adapter.activations
-    assert adapter.total == sum(vars(adapter).values())
+    parts = (adapter.weights, adapter.gradients, adapter.optimizer, adapter.activations, adapter.logits)
+    assert (adapter.total, adapter.notes) == (sum(parts), ())
     assert "train.batch_size" in adapter.advice(settings)
 
 

@@ -1,6 +1,7 @@
 """`hubtune check` reads the base's config at its commit and says whether it can be trained, before any weights come."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,18 @@ def test_the_memory_of_a_small_model_is_told_and_fits(check):
     assert status == "ok"
     assert detail.startswith("about ")
     assert "for 8 rows of 512 tokens at once; " in detail
+
+
+def test_a_head_to_train_whole_is_in_the_memory_and_what_cannot_be_counted_is_named(check):
+    more = "train: {lora: {modules_to_save: [%s]}}\n"
+    files = {"config.json": {**SIZES, "vocab_size": 2**16}}
+    found = [_said(check(files, more % names), "memory")[1] for names in ("", "lm_head", "lm_head, odd")]
+
+    optimizer = [float(re.search(r"optimizer ([\d.]+) MB", said).group(1)) for said in found]
+    # Two numbers of 4 bytes for each of 2^16 x 64 weights.
+    assert optimizer[1] - optimizer[0] == pytest.approx(33.6, abs=0.11)
+    assert optimizer[2] == optimizer[1]
+    assert ["; without odd, of a size that the config does not tell)" in said for said in found] == [False, False, True]
 
 
 def test_bf16_is_refused_before_the_training_where_the_machine_lacks_it(check, monkeypatch):

@@ -39,13 +39,15 @@ def add_lora(
     weights that it was trained on.
 
     Raises:
-        TrainingError: `target_modules` names or fits no layers of the model; the message names those it has.
+        TrainingError: `target_modules` names or fits no layers of the model, or `modules_to_save` none of its modules;
+            the message names those it has.
         ModelError: Its head does not let rows for new tokens be trained.
     """
     import peft
     from transformers.pytorch_utils import Conv1D
 
     _check_layers(base, config.target_modules)
+    _check_whole(base, config.modules_to_save)
     whole = list(dict.fromkeys([*config.modules_to_save, *head]))
     fused = any(isinstance(module, Conv1D) for module in base.modules())
     targets = _targets(base, config.target_modules)
@@ -166,6 +168,18 @@ def _check_layers(base: "PreTrainedModel", targets: list[str] | str) -> None:
         raise TrainingError(
             f"The base model has no layers named {', '.join(unknown)} that can be adapted.",
             hint=f"`train.lora.target_modules` can name: {', '.join(names)}; or leave it out.",
+        )
+
+
+def _check_whole(base: "PreTrainedModel", names: Sequence[str]) -> None:
+    # peft passes over names that fit nothing without a word.
+    known = [name for name, _ in base.named_modules()]
+    unknown = [name for name in names if not any(module.endswith(name) for module in known)]
+    if unknown:
+        ends = sorted({last for module in known if not (last := module.rpartition(".")[2]).isdigit()} - {""})
+        raise TrainingError(
+            f"The base model has no modules named {', '.join(unknown)} that could be trained whole.",
+            hint=f"`train.lora.modules_to_save` can name: {', '.join(ends)}.",
         )
 
 

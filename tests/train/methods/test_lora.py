@@ -36,6 +36,13 @@ def test_by_default_every_linear_layer_but_the_output_is_adapted(request, model:
     assert adapted_layers(_adapted(request.getfixturevalue(model))) == layers
 
 
+def test_a_module_to_train_whole_that_the_base_lacks_is_refused_with_those_it_has(llama: Path):
+    with pytest.raises(TrainingError, match="no modules named lm_haed, score that") as raised:
+        _adapted(llama, modules_to_save=["lm_haed", "lm_head", "score"])
+
+    assert {"lm_head", "embed_tokens", "norm"} <= set(str(raised.value.hint).rstrip(".").split(": ")[1].split(", "))
+
+
 def test_named_layers_alone_are_adapted(llama: Path):
     assert adapted_layers(_adapted(llama, target_modules=["v_proj", "q_proj"])) == ["q_proj", "v_proj"]
 
