@@ -75,13 +75,7 @@ def make_pairs(
         seed=seed,
         progress=progress,
     )
-    base = bench.generate("base", prompts, limit, "Texts to rate")
-    tuned = bench.generate("tuned", prompts, limit, "Texts to rate")
-    pairs = [
-        Pair(prompt=tokenizer.decode(prompt, skip_special_tokens=True), base=one.text, tuned=other.text)
-        for prompt, one, other in zip(prompts, base, tuned, strict=True)
-        if one.text != other.text
-    ]
+    pairs = _write(bench, prompts, limit)
     return PairsRecord(
         upstream=run.digests("data.json", "training.json"),
         asked=count,
@@ -94,6 +88,17 @@ def make_pairs(
         environment=environment(),
         pairs=pairs,
     )
+
+
+def _write(bench: Bench, prompts: Sequence[_Prompt], limit: int) -> list[Pair]:
+    """Has both models write up to `limit` tokens after each prompt; what they write alike is no pair."""
+    base = bench.generate("base", prompts, limit, "Texts to rate")
+    tuned = bench.generate("tuned", prompts, limit, "Texts to rate")
+    return [
+        Pair(prompt=bench.tokenizer.decode(prompt, skip_special_tokens=True), base=one.text, tuned=other.text)
+        for prompt, one, other in zip(prompts, base, tuned, strict=True)
+        if one.text != other.text
+    ]
 
 
 def _choose(rows: Sequence[Example], count: int, seed: int, *, room: int | None) -> tuple[list[_Prompt], int]:

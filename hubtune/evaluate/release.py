@@ -62,31 +62,47 @@ def evaluate_release(
         ConfigError: A metric that the config asks for is not installed.
         ModelError: The release or its base cannot be loaded.
     """
-    from transformers import GenerationConfig
-
     find_metrics(config.evaluate.metrics)
     with progress.task(f"Loading {name}", 1) as task:
-        classes, weights = None, base_folder if adapter else None
-        if labels is not None:
-            model, _ = load_release(folder, weights, precision, name, labels)
-            classes = Classes(tuple(labels[0]), labels[1], pad_id(tokenizer))
-        else:
-            model = load_release_model(folder, weights, precision, name, tokenizer)
-        sides: Sides = {"tuned": lambda: nullcontext(model)}
-        if classes is None and adapter:
-            sides = adapter_sides(model)
-        elif classes is None and base_folder is not None:
+        models = _load(name, folder, base_folder, tokenizer, precision, adapter=adapter, labels=labels)
+        task.advance()
+    before = None if earlier is None else Earlier(earlier)
+    return measure_models(models, config, train, held_out, {}, progress, data, earlier=before)
+
+
+def _load(
+    name: str,
+    folder: Path,
+    base_folder: Path | None,
+    tokenizer: "PreTrainedTokenizerBase",
+    precision: str,
+    *,
+    adapter: bool,
+    labels: tuple[Sequence[str], bool] | None,
+) -> Models:
+    """Loads a release and, where it can do the same, its base; the arguments are those of `evaluate_release`."""
+    from transformers import GenerationConfig
+
+    weights = base_folder if adapter else None
+    if labels is not None:
+        classifier, _ = load_release(folder, weights, precision, name, labels)
+        classes = Classes(tuple(labels[0]), labels[1], pad_id(tokenizer))
+        sides: Sides = {"tuned": lambda: nullcontext(classifier)}
+        generation = GenerationConfig()
+    else:
+        tuned = load_release_model(folder, weights, precision, name, tokenizer)
+        classes, sides = None, {"tuned": lambda: nullcontext(tuned)}
+        if adapter:
+            sides = adapter_sides(tuned)
+        elif base_folder is not None:
             base = load_base(base_folder, f"the base model of {name}", precision)
             sides = {"base": lambda: nullcontext(base), **sides}
-        task.advance()
-    weights = weights or folder
-    models = Models(
+        generation = safe_generation_config(weights or folder, tokenizer, name)
+    return Models(
         sides=sides,
         tokenizer=tokenizer,
-        generation=GenerationConfig() if classes else safe_generation_config(weights, tokenizer, name),
-        context=context_length(weights, name),
+        generation=generation,
+        context=context_length(weights or folder, name),
         precision=precision,
         classes=classes,
     )
-    before = None if earlier is None else Earlier(earlier)
-    return measure_models(models, config, train, held_out, {}, progress, data, earlier=before)

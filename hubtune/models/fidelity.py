@@ -74,15 +74,10 @@ def measure_fidelity(
         disk_errors(Path(name), hint="Free some space, then run the same command again."),
         progress.task("Comparing the merged model with the adapter", 2 * len(prompts)) as task,
     ):
-        if quantized:
-            model = load_base_4bit(base, "the base model", quantized)
-        else:
-            model = load_base(base, "the base model", precision)
-        if vocabulary is not None:
-            resize(model, vocabulary)
-        to_base = _keep_adapted(load_adapter(model, adapter), prompts, Path(name), task)
+        adapted = _load_adapted(base, adapter, precision, vocabulary, quantized)
+        to_base = _keep_adapted(adapted, prompts, Path(name), task)
         # Its memory is needed for the next one.
-        del model
+        del adapted
         gc.collect()
         found = _compare(load_base(merged, "the merged model", precision), prompts, Path(name), task)
     values = (found.largest, found.mean, found.scale, found.kl_sum, to_base.largest)
@@ -104,6 +99,19 @@ def measure_fidelity(
         base_mean_difference=to_base.mean,
         tolerance=None if quantized else _TOLERANCES[precision],
     )
+
+
+def _load_adapted(
+    base: Path, adapter: Path, precision: str, vocabulary: int | None, quantized: str | None
+) -> "PeftModel":
+    """Loads the base model with the adapter on it; the arguments are those of `measure_fidelity`."""
+    if quantized:
+        model = load_base_4bit(base, "the base model", quantized)
+    else:
+        model = load_base(base, "the base model", precision)
+    if vocabulary is not None:
+        resize(model, vocabulary)
+    return load_adapter(model, adapter)
 
 
 def require_faithful(fidelity: Fidelity) -> None:

@@ -140,23 +140,8 @@ def check_run(
                 "canaries", lambda: refuse_canaries(config.evaluate.canaries), lambda _: "no secret is to be planted"
             )
         task.advance(note="target")
-        checks.attempt("card", lambda: check_statements(config), lambda _: "what the config states is complete")
-        checks.attempt("data", lambda: check_data(config), lambda _: "its formats can be trained on")
-        if config.train.precision == "bf16" and find_spec("torch") is not None:
-            checks.attempt("precision", lambda: choose_precision("bf16"), lambda _: "this machine computes in bf16")
-        if config.evaluate.bias.named():
-            checks.attempt(
-                "bias", lambda: check_files(config.evaluate.bias), lambda said: f"its files hold {', '.join(said)}"
-            )
-        for file in config.all_data:
-            if file.path is not None and file.license is None:
-                checks.warn(f"data {file.label}", "its licence is not stated (`data[].license`)")
-        lock_path = lock_file(config_file)
-        lock = None
-        if lock_path.is_file() or locked:
-            lock = checks.attempt("lock", lambda: read_lock(lock_path), lambda _: str(lock_path))
-            if locked:
-                checks.attempt("lock", lambda: require_lock(lock, config, lock_path), lambda _: "it matches the config")
+        _check_config(checks, config)
+        lock = _check_lock(checks, config, lock_file(config_file), locked=locked)
         found: list[tuple[Pin, int]] = []
         for entry in entries:
             pinned = _check_input(checks, entry, lock, progress)
@@ -204,6 +189,31 @@ def _check_target(checks: Checks, config: TuneConfig, config_file: Path, progres
         lambda: refuse_secrets(texts, current_token()),
         lambda _: "the config holds no token, key or password",
     )
+
+
+def _check_config(checks: Checks, config: TuneConfig) -> None:
+    """Checks what the config states by itself, with the files that it names and this machine."""
+    checks.attempt("card", lambda: check_statements(config), lambda _: "what the config states is complete")
+    checks.attempt("data", lambda: check_data(config), lambda _: "its formats can be trained on")
+    if config.train.precision == "bf16" and find_spec("torch") is not None:
+        checks.attempt("precision", lambda: choose_precision("bf16"), lambda _: "this machine computes in bf16")
+    if config.evaluate.bias.named():
+        checks.attempt(
+            "bias", lambda: check_files(config.evaluate.bias), lambda said: f"its files hold {', '.join(said)}"
+        )
+    for file in config.all_data:
+        if file.path is not None and file.license is None:
+            checks.warn(f"data {file.label}", "its licence is not stated (`data[].license`)")
+
+
+def _check_lock(checks: Checks, config: TuneConfig, path: Path, *, locked: bool) -> PinSet | None:
+    """Returns what the lock pins; None where there is none, or it cannot be read."""
+    if not (path.is_file() or locked):
+        return None
+    lock = checks.attempt("lock", lambda: read_lock(path), lambda _: str(path))
+    if locked:
+        checks.attempt("lock", lambda: require_lock(lock, config, path), lambda _: "it matches the config")
+    return lock
 
 
 def _check_input(checks: Checks, entry: Input, lock: PinSet | None, progress: Progress) -> tuple[Pin, int] | None:

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,12 +84,8 @@ def measure_release(
     published = _published(release)
     plan = _plan(release, published, data, overrides, progress)
     tokenizer = load_tokenizer(release.folder, repo)
-    base_folder, base = release.base_folder, release.base_repo
-    base_commit = release.base_commit
-    if base_folder is None and published is not None:
-        pin, _ = resolve_pin(published.config.base, published.pins, progress)
-        base_folder, base, base_commit = fetch(pin), pin.repo, pin.commit
     context = context_length(release.base_folder or release.folder, repo)
+    release = _with_base(release, published, progress)
     places = data_places(plan.config, plan.pins, fetch)
     prepared = prepare(plan.config, plan.pins, places, tokenizer, progress, context=context)
     if plan.untouched and published is not None:
@@ -98,7 +94,7 @@ def measure_release(
     record = evaluate_release(
         repo,
         release.folder,
-        base_folder,
+        release.base_folder,
         tokenizer,
         choose_precision("auto") if published is None else published.training.precision,
         plan.config,
@@ -115,8 +111,8 @@ def measure_release(
         **{**dict(record), "measures": measures},
         repo=repo,
         commit=release.commit,
-        base=base,
-        base_commit=base_commit,
+        base=release.base_repo,
+        base_commit=release.base_commit,
         own_data=plan.own,
         data=[found.label if found.commit is None else f"{found.repo}@{found.commit}" for found in prepared.sources],
     )
@@ -128,6 +124,14 @@ def _published(release: FetchedRelease) -> PublishedRelease | None:
     except RecordError:
         # Not of hubtune, or of a version whose records cannot be read: all that can be measured is its weights.
         return None
+
+
+def _with_base(release: FetchedRelease, published: PublishedRelease | None, progress: Progress) -> FetchedRelease:
+    """Fetches the base of a whole model, where the release's records name it."""
+    if release.base_folder is not None or published is None:
+        return release
+    pin, _ = resolve_pin(published.config.base, published.pins, progress)
+    return replace(release, base_repo=pin.repo, base_commit=pin.commit, base_folder=fetch(pin))
 
 
 def _plan(
