@@ -107,9 +107,10 @@ def vllm_commands(inputs: CardInputs) -> str:
         return f"vllm serve {target.repo} --revision {target.tag} --tokenizer-revision {target.tag}"
     name = target.repo.rpartition("/")[2]
     base = inputs.pins.base
+    code = f" --trust-remote-code --code-revision {base.commit}" if inputs.config.base.allow_remote_code else ""
     return (
         f"hf download {target.repo} --revision {target.tag} --local-dir {name}\n"
-        f"vllm serve {base.repo} --revision {base.commit} --tokenizer {name} \\\n"
+        f"vllm serve {base.repo} --revision {base.commit}{code} --tokenizer {name} \\\n"
         f"    --enable-lora --max-lora-rank {_vllm_rank(inputs)} --lora-modules {name}=./{name}"
     )
 
@@ -147,6 +148,7 @@ def _load_adapter(inputs: CardInputs) -> list[str]:
         f"base = {loader}.from_pretrained(",
         f"    {_literal(inputs.pins.base.repo)},",
         f"    revision={_literal(inputs.pins.base.commit)},",
+        *(["    trust_remote_code=True,"] if inputs.config.base.allow_remote_code else []),
         *_head(inputs),
         ")",
         *(["base.resize_token_embeddings(len(tokenizer), mean_resizing=False)"] if _has_new_rows(inputs) else []),

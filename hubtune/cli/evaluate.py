@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from hubtune.cli.options import NamedRelease, hub_option, named_release, on_hub, set_option
+from hubtune.cli.options import NamedRelease, code_option, hub_option, named_release, on_hub, set_option
 from hubtune.cli.output import Output
 from hubtune.cli.summary import measure_lines
 from hubtune.errors import ConfigError
@@ -17,10 +17,17 @@ from hubtune.records.evaluation import EvaluationRecord
 @click.option("--data", metavar="REPO|FILE", help="Measure a release on all rows of this data, instead of its own.")
 @set_option
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write the record, too.")
+@code_option
 @hub_option
 @click.pass_obj
 def evaluate(
-    output: Output, subject: str, data: str | None, overrides: tuple[str, ...], out: Path | None, hub: Path | None
+    output: Output,
+    subject: str,
+    data: str | None,
+    overrides: tuple[str, ...],
+    out: Path | None,
+    allow_remote_code: str | None,
+    hub: Path | None,
 ) -> None:
     """Measure base and tuned model of the run directory RUN on its held-out rows, or those of a published release.
 
@@ -29,9 +36,10 @@ def evaluate(
     """
     release = None if Path(subject).exists() else named_release(subject)
     if release is None:
-        record, lines = _of_run(output, Path(subject), given=data is not None or bool(overrides))
+        given = data is not None or bool(overrides) or allow_remote_code is not None
+        record, lines = _of_run(output, Path(subject), given=given)
     else:
-        record, lines = _of_release(output, release, data, overrides, hub)
+        record, lines = _of_release(output, release, data, overrides, allow_remote_code, hub)
     if out is not None:
         write_atomic(out, record.to_json())
     output.result(record, lines)
@@ -44,19 +52,26 @@ def _of_run(output: Output, path: Path, *, given: bool) -> tuple[EvaluationRecor
     if given:
         raise ConfigError(
             "A run is measured as its config.yaml says.",
-            hint="Edit its `evaluate` section; --data and -s go with a release, REPO@TAG.",
+            hint="Edit its `evaluate` section; --data, -s and --allow-remote-code go with a release, REPO@TAG.",
         )
     record = run_evaluate(RunDirectory.open(path), output.progress)
     return record, [*measure_lines(record), f"Next: hubtune card render {path}"]
 
 
 def _of_release(
-    output: Output, release: NamedRelease, data: str | None, overrides: tuple[str, ...], hub: Path | None
+    output: Output,
+    release: NamedRelease,
+    data: str | None,
+    overrides: tuple[str, ...],
+    allow_remote_code: str | None,
+    hub: Path | None,
 ) -> tuple[EvaluationRecord, list[str]]:
     with on_hub(hub):
         from hubtune.pipeline.measuring import measure_release
 
-        record = measure_release(*release, output.progress, data=data, overrides=overrides)
+        record = measure_release(
+            *release, output.progress, data=data, overrides=overrides, allow_remote_code=allow_remote_code
+        )
     against = "" if record.base is None else f" against {record.base}@{record.base_commit}"
     measured = f"{record.repo}@{record.commit}{against}, on {', '.join(record.data)}"
     return record, [measured, *measure_lines(record)]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from hubtune.cli.options import NamedRelease, hub_option, on_hub, release_argument
+from hubtune.cli.options import NamedRelease, code_option, hub_option, on_hub, release_argument
 from hubtune.cli.output import Output
 
 
@@ -19,10 +19,17 @@ from hubtune.cli.output import Output
     metavar="N",
     help="The most tokens to write; without it, what the release's own settings say.",
 )
+@code_option
 @hub_option
 @click.pass_obj
 def generate(
-    output: Output, release: NamedRelease, prompt: str, chat: bool, max_new_tokens: int | None, hub: Path | None
+    output: Output,
+    release: NamedRelease,
+    prompt: str,
+    chat: bool,
+    max_new_tokens: int | None,
+    allow_remote_code: str | None,
+    hub: Path | None,
 ) -> None:
     """Complete PROMPT with what the release REPO@TAG publishes, and print the completion; TAG may be a commit.
 
@@ -34,5 +41,12 @@ def generate(
     with on_hub(hub):
         from hubtune.pipeline.generating import generate as generate_with
 
-        record = generate_with(*release, prompt, output.progress, chat=chat, max_new_tokens=max_new_tokens)
+        record = generate_with(
+            *release,
+            prompt,
+            output.progress,
+            chat=chat,
+            max_new_tokens=max_new_tokens,
+            allow_remote_code=allow_remote_code,
+        )
     output.result(record, [record.completion])

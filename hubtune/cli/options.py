@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from hubtune.config.fields import check_commit
 from hubtune.config.target import TargetOptions
 
 
@@ -34,6 +35,13 @@ def _split_release(_ctx: click.Context, _param: click.Parameter, value: str) -> 
     return named_release(value)
 
 
+def _check_commit(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    try:
+        return None if value is None else check_commit(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}.") from None
+
+
 release_argument = click.argument("release", metavar="REPO@TAG", callback=_split_release)
 config_argument = click.argument(
     "config", type=click.Path(dir_okay=False, path_type=Path), default=Path("hubtune.yaml"), required=False
@@ -51,6 +59,12 @@ hub_option = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
     help="Run an embedded Hub in DIR for this command, instead of using the Hub at HF_ENDPOINT.",
+)
+code_option = click.option(
+    "--allow-remote-code",
+    metavar="COMMIT",
+    callback=_check_commit,
+    help="Run the Python code that the base model's repository has at this commit, if it needs any.",
 )
 locked_option = click.option(
     "--locked", is_flag=True, help="Refuse unless hubtune.lock matches the config, and use just its commits."

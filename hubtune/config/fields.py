@@ -80,6 +80,13 @@ def is_commit(value: str) -> bool:
     return bool(_COMMIT.fullmatch(value))
 
 
+def check_commit(value: str) -> str:
+    """Returns `value` if it is a full commit id, else raises ValueError."""
+    if not is_commit(value):
+        raise ValueError(f"{value!r} is not a commit: 40 hexadecimal digits in lower case")
+    return value
+
+
 def check_template(value: str) -> str:
     """Returns `value` if it is a row template with at least one `{column}` field, else raises ValueError."""
     if not template_columns(value):
@@ -144,6 +151,7 @@ Branch = Annotated[str, AfterValidator(check_branch)]
 LicenseChoice = Annotated[str, AfterValidator(_check_license)]
 DataLicense = Annotated[str, AfterValidator(_check_data_license)]
 Revision = Annotated[str, AfterValidator(_check_revision)]
+CommitId = Annotated[str, AfterValidator(check_commit)]
 Split = Annotated[str, AfterValidator(check_split)]
 Column = Annotated[str, AfterValidator(check_column)]
 Template = Annotated[str, AfterValidator(check_template)]

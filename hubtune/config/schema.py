@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from hubtune.config.bias import BiasConfig
 from hubtune.config.data import DataConfig, RowsConfig
 from hubtune.config.earlier import EarlierConfig
-from hubtune.config.fields import Branch, LicenseChoice, RepoId, Revision, Tag, TargetRepoId
+from hubtune.config.fields import Branch, CommitId, LicenseChoice, RepoId, Revision, Tag, TargetRepoId
 from hubtune.config.metrics import DEFAULT
 from hubtune.config.screening import ScreenConfig
 from hubtune.config.section import Section
@@ -37,11 +37,14 @@ class BaseModelConfig(Section):
     Attributes:
         adapter: An adapter for it to go on from; None to begin with a new one. The release holds the further trained
             adapter, which needs the base alone.
+        allow_remote_code: The commit of the base whose Python code may be run, for an architecture that transformers
+            has not; None runs none.
     """
 
     repo: RepoId
     revision: Revision = "main"
     adapter: BaseAdapterConfig | None = None
+    allow_remote_code: CommitId | None = None
 
 
 MetricName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
@@ -201,6 +204,19 @@ class TuneConfig(Section):
             raise ValueError(f"base.adapter is trained further, and the method {self.train.method!r} trains no adapter")
         if self.base.adapter is not None and self.train.added_tokens:
             raise ValueError("base.adapter is trained further, and an adapter gets no train.added_tokens afterwards")
+        return self
+
+    @model_validator(mode="after")
+    def _no_code_in_a_release(self) -> Self:
+        if self.base.allow_remote_code is None:
+            return self
+        if self.publish.artifact == "merged" or self.publish.counterpart is not None:
+            raise ValueError(
+                "base.allow_remote_code is for adapters: complete weights would need the base's code beside them, and "
+                "a release holds no code"
+            )
+        if any(entry.stated_format == "classification" for entry in self.data):
+            raise ValueError("base.allow_remote_code is for models that write text, and rows are to be classified")
         return self
 
     @model_validator(mode="before")

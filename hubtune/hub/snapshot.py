@@ -17,7 +17,7 @@ from hubtune.hub.translate import hub_errors
 from hubtune.records.base import disk_errors, sha256_file
 from hubtune.records.pins import Pin, RepoType
 
-# All that loading a model needs, and no code and no pickle. Of a data set, everything.
+# All that loading a model needs, and no code (see `fetch`) and no pickle. Of a data set, everything.
 _PATTERNS: dict[RepoType, list[str] | None] = {
     "model": [
         "*.safetensors",
@@ -35,6 +35,7 @@ _PATTERNS: dict[RepoType, list[str] | None] = {
     "dataset": None,
 }
 
+_CODE = "*.py"
 
 # Of a data set whose rows are streamed: the card, and the legal files of the model's patterns.
 _CARD_PATTERNS = [
@@ -45,13 +46,15 @@ _CARD_PATTERNS = [
 _TOKENIZER_PATTERNS = ["*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt"]
 
 
-def download_size(repo_type: RepoType, files: Mapping[str, int], *, streamed: bool = False) -> int:
+def download_size(repo_type: RepoType, files: Mapping[str, int], *, streamed: bool = False, code: bool = False) -> int:
     """Returns how many bytes `fetch` brings at most, given each file's size; less where some are in the cache."""
-    patterns = _CARD_PATTERNS if streamed else _PATTERNS[repo_type]
+    patterns = _wanted(repo_type, streamed=streamed, code=code)
     return sum(files[path] for path in filter_repo_objects(files, allow_patterns=patterns))
 
 
-def fetch(pin: Pin, on_bytes: Callable[[int], None] = lambda _: None, *, streamed: bool = False) -> Path:
+def fetch(
+    pin: Pin, on_bytes: Callable[[int], None] = lambda _: None, *, streamed: bool = False, code: bool = False
+) -> Path:
     """Downloads the files of `pin` by its commit, and checks their digests.
 
     Args:
@@ -59,6 +62,7 @@ def fetch(pin: Pin, on_bytes: Callable[[int], None] = lambda _: None, *, streame
         on_bytes: Called with the number of bytes that have come since the last call, from any thread.
         streamed: Whether it is a data set whose rows are streamed: then its card and legal files come alone, into a
             folder of their own, as a snapshot of a few files would pass for the whole one.
+        code: Whether the Python files of a model come too.
 
     Returns:
         The snapshot's folder in the Hub client's cache.
@@ -73,7 +77,7 @@ def fetch(pin: Pin, on_bytes: Callable[[int], None] = lambda _: None, *, streame
                 pin.repo,
                 repo_type=pin.type,
                 revision=pin.commit,
-                allow_patterns=_CARD_PATTERNS if streamed else _PATTERNS[pin.type],
+                allow_patterns=_wanted(pin.type, streamed=streamed, code=code),
                 cache_dir=_cards_folder() if streamed else None,
                 tqdm_class=_bar_that_tells(on_bytes),
             )
@@ -135,6 +139,11 @@ def cached(pin: Pin, *, streamed: bool = False) -> Path:
         f"The pinned files of {pin.repo} at {pin.commit} are not in the local cache any more.",
         hint="Fetch them again: hubtune pin",
     )
+
+
+def _wanted(repo_type: RepoType, *, streamed: bool, code: bool) -> list[str] | None:
+    patterns = _CARD_PATTERNS if streamed else _PATTERNS[repo_type]
+    return [*patterns, _CODE] if code and patterns is not None else patterns
 
 
 def _cards_folder() -> Path:

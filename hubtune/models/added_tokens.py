@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from hubtune.errors import ModelError
 from hubtune.models.base_facts import Facts, read_facts
 from hubtune.models.load import save_tokenizer
+from hubtune.models.remote_code import needs_code
 from hubtune.models.structure import read_structure
 from hubtune.records.model_files import ADAPTER_CONFIG, CONFIG, TOKENIZER, TOKENIZER_FILES
 
@@ -77,7 +78,8 @@ def refuse_head_with_bias(facts: Facts, name: str) -> None:
     Raises:
         ModelError: The head has one; or no causal language model can be built by the config.
     """
-    if find_spec("transformers") is None:
+    # What needs code is built when it is loaded, and looked at then.
+    if find_spec("transformers") is None or needs_code(facts):
         return
     with tempfile.TemporaryDirectory(prefix="hubtune-") as folder:
         (Path(folder) / CONFIG).write_text(json.dumps(facts), encoding="utf-8")

@@ -27,29 +27,22 @@ def read_facts(content: bytes, name: str, file: str = CONFIG) -> Facts:
     return found
 
 
-def check_facts(facts: Facts, train: TrainConfig, name: str, commit: str) -> None:
+def check_facts(facts: Facts, train: TrainConfig, name: str) -> None:
     """Refuses a base model that cannot be fine-tuned by the config's method.
 
     Args:
         facts: Its config.
         train: How it is to be trained.
         name: Its repository, for messages.
-        commit: Its commit, for messages.
 
     Raises:
-        ModelError: It is an encoder-decoder model, would need code from the repository, or is quantised and its own
-            weights are to be trained; or 4 bits are asked for and nothing here computes with them.
+        ModelError: It is an encoder-decoder model, or is quantised and its own weights are to be trained; or 4 bits are
+            asked for and nothing here computes with them.
     """
     if facts.get("is_encoder_decoder") is True:
         raise ModelError(
             f"{name} is an encoder-decoder model ({_kind(facts)}), and hubtune trains models of one stack.",
             hint="Choose a decoder, such as a GPT-2, Llama or Qwen model, or an encoder to classify with.",
-        )
-    if facts.get("auto_map") and not _known(facts):
-        raise ModelError(
-            f"{name} at {commit} needs Python code from its repository (auto_map in {CONFIG}), which is never run: "
-            f"transformers has no model type {_kind(facts)!r} of its own.",
-            hint="Choose a base model, or a conversion of this one, whose architecture is part of transformers.",
         )
     if facts.get("quantization_config") and train.whole:
         raise ModelError(
@@ -94,12 +87,3 @@ def check_shards(index: bytes, files: Collection[str], name: str) -> None:
 
 def _kind(facts: Facts) -> str:
     return str(facts.get("model_type", "unknown"))[:60]
-
-
-def _known(facts: Facts) -> bool:
-    """Whether transformers has the architecture itself; without transformers that shows when the model is loaded."""
-    if find_spec("transformers") is None:
-        return True
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
-
-    return facts.get("model_type") in CONFIG_MAPPING_NAMES

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from hubtune.errors import ConfigError, ModelError
 from hubtune.models.load import context_length, pad_id
+from hubtune.models.remote_code import permitted
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -196,7 +197,7 @@ def _settings_of(folder: Path) -> "GenerationConfig":
         return GenerationConfig.from_pretrained(folder, local_files_only=True)
     except OSError:
         # There is no such file, or it is not JSON: from_pretrained of the model then goes by config.json too.
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=permitted(folder))
         return GenerationConfig.from_model_config(config)
 
 

@@ -1,11 +1,17 @@
-"""Loads tokenizers, base models and adapters from local folders: no network, no remote code, no pickle."""
+"""Loads tokenizers, base models and adapters from local folders: no network, no pickle, no code but what is permitted.
+
+See `hubtune.models.remote_code`; a tokenizer's code is never run.
+"""
 
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.errors import ModelError
+from hubtune.models.base_facts import read_facts
 from hubtune.models.precision import dtype_of
+from hubtune.models.remote_code import brings_code, permitted, refusal
+from hubtune.records.model_files import CONFIG
 
 if TYPE_CHECKING:
     import torch
@@ -60,16 +66,21 @@ def context_length(folder: Path, name: str) -> int | None:
     """Returns how many tokens a model can read at once, by its config; None where the config sets no limit.
 
     Raises:
-        ModelError: The config cannot be read without remote code.
+        ModelError: The config cannot be read.
     """
     from transformers import AutoConfig
+
+    if brings_code(folder):
+        # What its config.json states, no code need be run for.
+        stated = read_facts((folder / CONFIG).read_bytes(), name).get("max_position_embeddings")
+        return stated if isinstance(stated, int) else None
 
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(
             f"The config of {name} cannot be used: {first_line(error)}",
-            hint="Choose a base model that transformers knows by itself; code from a repository is never run.",
+            hint="Choose a base model whose architecture is part of transformers.",
         ) from error
     return getattr(config.get_text_config(), "max_position_embeddings", None)
 
@@ -113,7 +124,7 @@ def load_base(folder: Path, name: str, precision: str) -> "PreTrainedModel":
         precision: A precision that `dtype_of` knows.
 
     Raises:
-        ModelError: It cannot be loaded as a causal language model without remote code.
+        ModelError: It cannot be loaded as a causal language model, or only with code that may not be run.
     """
     import torch
 
@@ -130,20 +141,27 @@ def load_causal(folder: Path, name: str, dtype: "torch.dtype", **options: object
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
+    code = brings_code(folder)
+    if code and not permitted(folder):
+        raise refusal(name)
+    # A stranger's code may raise anything.
+    faults = (Exception,) if code else (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
     try:
         model, report = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=dtype,
             use_safetensors=True,
             local_files_only=True,
-            trust_remote_code=False,
+            trust_remote_code=code,
             output_loading_info=True,
             **options,
         )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    except faults as error:
+        hint = "Choose a base model whose architecture is part of transformers."
+        if code:
+            hint = f"Its code may be made for another version of transformers. {hint}"
         raise ModelError(
-            f"{name} cannot be loaded as a causal language model: {first_line(error)}",
-            hint="Choose a base model that transformers knows by itself; code from a repository is never run.",
+            f"{name} cannot be loaded as a causal language model: {first_line(error)}", hint=hint
         ) from error
     if report["missing_keys"]:
         # transformers fills them with random numbers and goes on.

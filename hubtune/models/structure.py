@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from hubtune.errors import ModelError
+from hubtune.models.remote_code import brings_code
 
 if TYPE_CHECKING:
     import torch
@@ -43,11 +44,17 @@ def read_structure(folder: Path) -> Structure:
     """Builds a model from its config, with parameters that take no memory.
 
     Raises:
-        ModelError: It cannot be built as a causal language model without remote code.
+        ModelError: It cannot be built as a causal language model; code is never run for it.
     """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
+    if brings_code(folder):
+        raise ModelError(
+            "The base model's architecture is Python code in its repository, which complete weights would need beside "
+            "them; hubtune writes models without code.",
+            hint="Use the adapter itself, on the base.",
+        )
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         with torch.device("meta"):
@@ -55,7 +62,7 @@ def read_structure(folder: Path) -> Structure:
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ModelError(
             f"The config of the base model cannot be used: {str(error).strip().splitlines()[0]}",
-            hint="Choose a base model that transformers knows by itself; code from a repository is never run.",
+            hint="Choose a base model whose architecture is part of transformers.",
         ) from error
     names = {module: name for name, module in model.named_modules()}
     return Structure(

@@ -20,11 +20,13 @@ class Resolution:
 
     Attributes:
         streamed: Pins of data sets whose rows are streamed, so that their files are not fetched.
+        code: Whether the base's Python files are fetched: the config allows those of this commit.
     """
 
     pins: PinSet
     size: int
     streamed: tuple[Pin, ...] = ()
+    code: bool = False
 
     @classmethod
     def of(cls, config: TuneConfig, pins: Sequence[Pin], size: int) -> "Resolution":
@@ -40,6 +42,7 @@ class Resolution:
             PinSet(base=base, data=data[:border], adapter=adapter, earlier=data[border:]),
             size,
             tuple(pin for pin in data if pin not in whole),
+            config.base.allow_remote_code == base.commit,
         )
 
 
@@ -64,7 +67,8 @@ def fetch_snapshots(resolution: Resolution, progress: Progress) -> None:
     with progress.task("Fetching the pinned inputs", resolution.size, unit="bytes") as task:
         for pin in resolution.pins.all():
             told = partial(_tell, task, pin.repo)
-            fetch(pin, told, streamed=pin in resolution.streamed)
+            code = resolution.code and pin is resolution.pins.base
+            fetch(pin, told, streamed=pin in resolution.streamed, code=code)
 
 
 def _tell(task: Task, name: str, count: int) -> None:
@@ -96,4 +100,5 @@ def resolve_pin(entry: Input, lock: PinSet | None, progress: Progress) -> tuple[
         gated=found.gated,
     )
     streamed = isinstance(entry, DataConfig) and entry.streaming
-    return pin, download_size(repo_type, found.files, streamed=streamed)
+    code = isinstance(entry, BaseModelConfig) and entry.allow_remote_code is not None
+    return pin, download_size(repo_type, found.files, streamed=streamed, code=code)

@@ -11,6 +11,7 @@ from hubtune.models.added_tokens import refuse_head_with_bias, refuse_known, sta
 from hubtune.models.base_facts import Facts, check_facts, check_shards, read_facts
 from hubtune.models.machine import machine_memory
 from hubtune.models.memory import Workload, estimate, fitting, judge
+from hubtune.models.remote_code import check_code
 from hubtune.models.shape import shape_of
 from hubtune.records.model_files import CONFIG, TOKENIZER, WEIGHTS_INDEX
 from hubtune.records.pins import Pin
@@ -50,7 +51,7 @@ def check_base(config: TuneConfig, pin: Pin) -> Facts:
 
     Raises:
         HubError: They cannot be had.
-        ModelError: The base cannot be trained by the config's method, or is not whole.
+        ModelError: The base cannot be trained by the config's method, is not whole, or needs code that is not allowed.
     """
     files = resolve(pin.repo, pin.type, pin.commit).files
     if CONFIG not in files:
@@ -58,7 +59,8 @@ def check_base(config: TuneConfig, pin: Pin) -> Facts:
     wanted = [name for name in (CONFIG, WEIGHTS_INDEX) if name in files]
     content = read_files(pin.repo, pin.type, pin.commit, wanted)
     facts = read_facts(content[CONFIG], pin.repo)
-    check_facts(facts, config.train, pin.repo, pin.commit)
+    check_code(facts, pin.repo, pin.commit, config.base.allow_remote_code)
+    check_facts(facts, config.train, pin.repo)
     if WEIGHTS_INDEX in content:
         check_shards(content[WEIGHTS_INDEX], files, pin.repo)
     if config.train.added_tokens and not config.train.whole and _classes(config) == 0:

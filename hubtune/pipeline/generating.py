@@ -36,7 +36,14 @@ class GenerationRecord(Record):
 
 
 def generate(
-    repo: str, revision: str, prompt: str, progress: Progress, *, chat: bool = False, max_new_tokens: int | None = None
+    repo: str,
+    revision: str,
+    prompt: str,
+    progress: Progress,
+    *,
+    chat: bool = False,
+    max_new_tokens: int | None = None,
+    allow_remote_code: str | None = None,
 ) -> GenerationRecord:
     """Completes `prompt` with what a release publishes: its weights, its tokenizer and its generation settings.
 
@@ -47,6 +54,7 @@ def generate(
         progress: Told of each step.
         chat: Put the prompt as a user's turn into the release's chat template, and have the assistant answer.
         max_new_tokens: The most tokens to write; None is the release's own limit, as far as the context has room.
+        allow_remote_code: The commit of the base whose Python code may be run; None for none.
 
     Raises:
         HubtuneError: As `fetch_release` and `load_release`.
@@ -59,7 +67,7 @@ def generate(
     from hubtune.models.load import context_length, load_tokenizer
     from hubtune.models.precision import choose_precision
 
-    release = fetch_release(repo, revision, progress)
+    release = fetch_release(repo, revision, progress, allow_remote_code=allow_remote_code)
     tokenizer = load_tokenizer(release.folder, repo)
     ids = encode_prompt(tokenizer, prompt, chat=chat, name=repo)
     context = context_length(release.base_folder or release.folder, repo)

@@ -57,7 +57,13 @@ class _Plan:
 
 
 def measure_release(
-    repo: str, revision: str, progress: Progress, *, data: str | None = None, overrides: Sequence[str] = ()
+    repo: str,
+    revision: str,
+    progress: Progress,
+    *,
+    data: str | None = None,
+    overrides: Sequence[str] = (),
+    allow_remote_code: str | None = None,
 ) -> ReleaseEvaluationRecord:
     """Measures a release against its base; of a whole model whose base no record names, that model alone.
 
@@ -68,6 +74,7 @@ def measure_release(
         data: A data set's repository or a local file to measure on, all of its rows; None for the release's own data,
             the rows that it was not trained on.
         overrides: `key=value` texts for the config, such as `evaluate.metrics=all` or `data[0].text=quote`.
+        allow_remote_code: The commit of the base whose Python code may be run; None for none.
 
     Raises:
         HubError: The release, its base or the data cannot be had.
@@ -80,7 +87,7 @@ def measure_release(
     from hubtune.models.load import context_length, load_tokenizer
     from hubtune.models.precision import choose_precision
 
-    release = fetch_release(repo, revision, progress)
+    release = fetch_release(repo, revision, progress, allow_remote_code=allow_remote_code)
     published = _published(release)
     plan = _plan(release, published, data, overrides, progress)
     tokenizer = load_tokenizer(release.folder, repo)

@@ -2,6 +2,7 @@
 
 from hubtune.errors import ConfigError, DataError
 from hubtune.pipeline.extras import require_train
+from hubtune.pipeline.places import base_folder
 from hubtune.pipeline.rating import kept_pairs
 from hubtune.records.base import disk_errors
 from hubtune.records.pins import PinSet
@@ -43,7 +44,6 @@ def _make(run: RunDirectory, count: int, progress: Progress) -> PairsRecord:
     training, pins = run.read(TrainingRecord), run.read(PinSet)
     require_train("Making the pairs")
     from hubtune.evaluate.pairs import make_pairs
-    from hubtune.hub.snapshot import cached
     from hubtune.pipeline.stages import run_data, run_tokenizer
 
     prepared = run_data(run, progress)
@@ -52,9 +52,9 @@ def _make(run: RunDirectory, count: int, progress: Progress) -> PairsRecord:
             "The rows of this run have labels: its model writes no texts that one could prefer.",
             hint=f"Its measures say how well it classifies: hubtune evaluate {run.path}",
         )
-    folder = cached(pins.base)
-    tokenizer = run_tokenizer(run.config(), pins)
-    record = make_pairs(run, run.config(), folder, tokenizer, training, prepared.held_out, count, progress)
+    config = run.config()
+    folder, tokenizer = base_folder(config, pins), run_tokenizer(config, pins)
+    record = make_pairs(run, config, folder, tokenizer, training, prepared.held_out, count, progress)
     with disk_errors(run.path):
         run.ratings_dir.mkdir(exist_ok=True)
     run.write(record)

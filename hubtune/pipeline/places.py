@@ -1,9 +1,11 @@
-"""Where the data of a run lies: the snapshots of what is pinned, and local files."""
+"""Where the inputs of a run lie: the snapshots of what is pinned, and local files."""
 
 from pathlib import Path
 from typing import Protocol
 
 from hubtune.config.schema import TuneConfig
+from hubtune.hub.snapshot import cached
+from hubtune.models.remote_code import permit
 from hubtune.records.pins import Pin, PinSet
 
 
@@ -12,6 +14,18 @@ class FolderOf(Protocol):
 
     def __call__(self, pin: Pin, /, *, streamed: bool) -> Path:
         """Returns the folder."""
+
+
+def base_folder(config: TuneConfig, pins: PinSet) -> Path:
+    """Returns the snapshot of a run's base, whose code may be run where the config allows that of its commit.
+
+    Raises:
+        RecordError: It is not in the cache any more.
+    """
+    folder = cached(pins.base)
+    if config.base.allow_remote_code == pins.base.commit:
+        permit(folder)
+    return folder
 
 
 def data_places(config: TuneConfig, pins: PinSet, folder_of: FolderOf) -> list[Path]:

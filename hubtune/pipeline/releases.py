@@ -10,10 +10,14 @@ from typing import Literal
 from hubtune.config.fields import check_repo_id, is_commit
 from hubtune.config.schema import BaseModelConfig
 from hubtune.errors import ReleaseError
+from hubtune.hub.contents import read_files
 from hubtune.hub.read import check_access, resolve
 from hubtune.hub.snapshot import download_size, fetch
+from hubtune.models.base_facts import read_facts
+from hubtune.models.remote_code import ON_COMMAND, check_code, permit
 from hubtune.pin.files import check_safetensors
 from hubtune.pin.pinning import resolve_pin
+from hubtune.records.model_files import CONFIG
 from hubtune.records.pins import Pin
 from hubtune.records.progress import Progress
 
@@ -43,18 +47,22 @@ class FetchedRelease:
     base_folder: Path | None = None
 
 
-def fetch_release(repo: str, revision: str, progress: Progress) -> FetchedRelease:
+def fetch_release(
+    repo: str, revision: str, progress: Progress, *, allow_remote_code: str | None = None
+) -> FetchedRelease:
     """Resolves a revision of a release once, and fetches the files of that commit and those of its base.
 
-    No code and no pickle is fetched, and every file's digest is checked.
+    No pickle is fetched, no code but what is allowed, and every file's digest is checked.
 
     Args:
         repo: A model repository.
         revision: A tag, a branch or a commit.
         progress: Told of the fetching.
+        allow_remote_code: The commit of the base whose Python code may be run; None for none.
 
     Raises:
         HubError: The release or its base cannot be had.
+        ModelError: Its base needs code that is not allowed.
         ReleaseError: It holds neither an adapter nor a model, or its adapter does not say on which commit it stands.
         NoSafetensorsError: Its weights, or its base's, are in another format alone.
     """
@@ -74,15 +82,31 @@ def fetch_release(repo: str, revision: str, progress: Progress) -> FetchedReleas
     if artifact == "merged":
         return FetchedRelease(repo, found.commit, folder, artifact)
     base = _base_of(repo, found.commit, folder / "adapter_config.json")
-    base_pin, size = resolve_pin(base, None, progress)
-    return FetchedRelease(
-        repo, found.commit, folder, artifact, base_pin.repo, base_pin.commit, _fetch(base_pin, size, progress)
-    )
+    base_pin, _ = resolve_pin(base, None, progress)
+    base_folder = fetch_base(base_pin, progress, allow_remote_code)
+    return FetchedRelease(repo, found.commit, folder, artifact, base_pin.repo, base_pin.commit, base_folder)
 
 
-def _fetch(pin: Pin, size: int, progress: Progress) -> Path:
+def fetch_base(pin: Pin, progress: Progress, allow_remote_code: str | None) -> Path:
+    """Fetches the base of a release; where its Python code is needed and allowed, that too, to be run.
+
+    Raises:
+        HubError: It cannot be had.
+        ModelError: It needs code that is not allowed.
+    """
+    files = resolve(pin.repo, "model", pin.commit).files
+    facts = read_facts(read_files(pin.repo, "model", pin.commit, [CONFIG])[CONFIG], pin.repo) if CONFIG in files else {}
+    check_code(facts, pin.repo, pin.commit, allow_remote_code, ON_COMMAND)
+    code = allow_remote_code is not None
+    folder = _fetch(pin, download_size("model", files, code=code), progress, code=code)
+    if code:
+        permit(folder)
+    return folder
+
+
+def _fetch(pin: Pin, size: int, progress: Progress, *, code: bool = False) -> Path:
     with progress.task(f"Fetching {pin.repo}", size, unit="bytes") as task:
-        return fetch(pin, lambda count: task.advance(count))
+        return fetch(pin, lambda count: task.advance(count), code=code)
 
 
 def _artifact(repo: str, commit: str, files: Collection[str]) -> Artifact:

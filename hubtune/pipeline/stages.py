@@ -20,7 +20,7 @@ from hubtune.pipeline.classifying import classes_of, refuse_classifier
 from hubtune.pipeline.extras import require_train
 from hubtune.pipeline.licensing import decide_release, license_folders, license_record, require_allowed
 from hubtune.pipeline.merging import merge_run
-from hubtune.pipeline.places import data_places
+from hubtune.pipeline.places import base_folder, data_places
 from hubtune.publish.plan import ReleasePlan, plan_release
 from hubtune.publish.preflight import check_publisher, refuse_canaries
 from hubtune.publish.propose import propose_release
@@ -60,7 +60,7 @@ def run_data(run: RunDirectory, progress: Progress) -> "Prepared":
 
     config, pins = run.config(), run.read(PinSet)
     places = data_places(config, pins, cached)
-    context = context_length(cached(pins.base), pins.base.repo)
+    context = context_length(base_folder(config, pins), pins.base.repo)
     prepared = prepare(config, pins, places, run_tokenizer(config, pins), progress, context=context)
     if run.has(DataRecord):
         prepared.check(run.read(DataRecord))
@@ -99,7 +99,7 @@ def run_train(
         run,
         config,
         pins.base,
-        cached(pins.base),
+        base_folder(config, pins),
         tokenizer,
         with_canaries(prepared.learnt, prepared.planted.rows),
         progress,
@@ -148,7 +148,7 @@ def run_evaluate(run: RunDirectory, progress: Progress, prepared: "Prepared | No
     found = evaluate(
         run,
         config,
-        cached(pins.base),
+        base_folder(config, pins),
         tokenizer,
         training,
         prepared.train,
@@ -353,6 +353,6 @@ def run_tokenizer(config: TuneConfig, pins: PinSet) -> "PreTrainedTokenizerBase"
     from hubtune.models.added_tokens import add_tokens
     from hubtune.models.load import load_tokenizer
 
-    tokenizer = load_tokenizer(cached(pins.base), pins.base.repo)
+    tokenizer = load_tokenizer(base_folder(config, pins), pins.base.repo)
     add_tokens(tokenizer, config.train.added_tokens, pins.base.repo)
     return tokenizer

@@ -1,11 +1,13 @@
-"""Trains SmolLM2-135M on quotes in three ways, side by side in one run, and prints how fast each is and what it learnt.
+"""Trains SmolLM2-135M on quotes in four ways, side by side in one run, and prints how fast each is and what it learnt.
 
     python tests/benchmarks/throughput.py QUOTES.jsonl --rows 240 --targets all-linear
 
 QUOTES.jsonl has a row `{"quote": …, "author": …}` a line; its last ones are held out. The ways are this project's
-training, a tutorial's loop (fp32, two rows a batch, each padded to 128 tokens) and TRL's SFTTrainer (pip install trl),
-packed to 512 tokens. All have the same rows, LoRA targets, rank, dropout and learning rate. They take turns, so that a
-machine that grows slower slows down all of them; a ratio is that of the best turns. Padding is not counted as tokens.
+training, a tutorial's loop (fp32, two rows a batch, each padded to 128 tokens), TRL's SFTTrainer (pip install trl),
+packed to 512 tokens, and a bare loop of peft and torch alone that packs rows to 256 tokens, which shows what the
+machine gives to who leaves everything else out. All have the same rows, LoRA targets, rank, dropout and learning rate.
+They take turns, so that a machine that grows slower slows down all of them; a ratio is that of the best turns. Padding
+is not counted as tokens.
 The tutorial makes four steps of the tokens of one of the project's, so that it has learnt more of few rows: losses are
 to be compared after a few hundred steps, or with --batch-size 2.
 Processor time is given too: on a machine that others use as well it says more than wall time, with OMP_NUM_THREADS=1.
@@ -16,6 +18,7 @@ import argparse
 import contextlib
 import copy
 import json
+import math
 import tempfile
 import time
 from dataclasses import dataclass
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 ALPHA, RANK, RATE = 32, 8, 2e-4
+_PACKED = 256
 PIN = Pin(repo="org/smollm2", type="model", requested="main", commit="0" * 40, license=None)
 
 
@@ -127,6 +131,52 @@ def tutorial(job: Job) -> tuple[Spent, torch.nn.Module]:
     return started.spent(), model
 
 
+def bare(job: Job) -> tuple[Spent, torch.nn.Module]:
+    model = peft.get_peft_model(load_base(job.model, "SmolLM2", choose_precision("auto")), job.lora()).train()
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=RATE, weight_decay=0.0)
+    causal = model.get_base_model()
+    packs = _packs([ids[:_PACKED] for ids in job.ids(job.texts)])
+    steps = math.ceil(len(packs) / 4)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / steps)
+    started = Clock()
+    for step in range(steps):
+        few = [_flat(pack) for pack in packs[4 * step : 4 * step + 4]]
+        ids, positions, row = (torch.stack(part).to(model.device) for part in zip(*few, strict=True))
+        seen = (row[:, None, :, None] == row[:, None, None, :]).tril()
+        hidden = causal.model(
+            input_ids=ids, attention_mask=seen, position_ids=positions, use_cache=False
+        ).last_hidden_state
+        follows = (row[:, 1:] == row[:, :-1]) & (row[:, 1:] >= 0)
+        torch.nn.functional.linear_cross_entropy(
+            hidden[:, :-1][follows], causal.lm_head.weight, ids[:, 1:][follows]
+        ).backward()
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+    return started.spent(), model
+
+
+def _packs(rows: list[list[int]]) -> list[list[list[int]]]:
+    """Puts rows, in their order, into packs of at most `_PACKED` tokens."""
+    packs: list[list[list[int]]] = [[]]
+    for ids in rows:
+        if sum(map(len, packs[-1])) + len(ids) > _PACKED:
+            packs.append([])
+        packs[-1].append(ids)
+    return packs
+
+
+def _flat(pack: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Returns a pack's ids, positions and numbers of rows, each of shape (`_PACKED`,); the padding is row -1."""
+    filling = _PACKED - sum(map(len, pack))
+    ids = [token for row in pack for token in row] + [0] * filling
+    positions = [place for row in pack for place in range(len(row))] + [0] * filling
+    numbers = [number for number, row in enumerate(pack) for _ in row] + [-1] * filling
+    return torch.tensor(ids), torch.tensor(positions), torch.tensor(numbers)
+
+
 def trl(job: Job) -> tuple[Spent, torch.nn.Module]:
     import datasets
     from trl import SFTConfig, SFTTrainer
@@ -181,7 +231,7 @@ def main() -> None:
     parser.add_argument("--targets", default="all-linear", help="all-linear, or names: q_proj,v_proj")
     parser.add_argument("--dropout", type=float, default=0.05)
     parser.add_argument("--batch-size", type=int, default=8, help="rows a step of hubtune")
-    parser.add_argument("--ways", default="hubtune,tutorial,trl")
+    parser.add_argument("--ways", default="hubtune,tutorial,trl,bare")
     parser.add_argument("--model", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
@@ -197,7 +247,10 @@ def main() -> None:
         )
         run(
             job,
-            [{"hubtune": hubtune, "tutorial": tutorial, "trl": trl}[name] for name in options.ways.split(",")],
+            [
+                {"hubtune": hubtune, "tutorial": tutorial, "trl": trl, "bare": bare}[name]
+                for name in options.ways.split(",")
+            ],
             options.turns,
         )
 

@@ -9,7 +9,6 @@ from hubtune.config.training import TrainConfig
 from hubtune.errors import ModelError
 from hubtune.models.base_facts import check_facts, check_shards, read_facts
 
-COMMIT = "c" * 40
 LLAMA = {"model_type": "llama"}
 
 
@@ -21,18 +20,13 @@ def _train(method: str) -> TrainConfig:
     ("facts", "method", "said"),
     [
         ({"model_type": "t5", "is_encoder_decoder": True}, "lora", r"encoder-decoder model \(t5\)"),
-        (
-            {"model_type": "mine", "auto_map": {"AutoModel": "mine.Mine"}},
-            "lora",
-            f"at {COMMIT} needs Python code from its repository .* which is never run",
-        ),
         ({**LLAMA, "quantization_config": {"bits": 4}}, "full", "quantised already, and the method 'full'"),
         ({**LLAMA, "quantization_config": {"bits": 4}}, "freeze", "quantised already, and the method 'freeze'"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_with_the_reason(facts, method, said):
     with pytest.raises(ModelError, match=said) as refused:
-        check_facts(facts, _train(method), "org/base", COMMIT)
+        check_facts(facts, _train(method), "org/base")
 
     assert refused.value.hint
 
@@ -41,20 +35,18 @@ def test_what_cannot_be_trained_is_refused_with_the_reason(facts, method, said):
     ("facts", "method"),
     [
         (LLAMA, "full"),
-        # Its code is left alone where transformers has the architecture itself.
-        ({**LLAMA, "auto_map": {"AutoModel": "old.Llama"}}, "lora"),
         ({**LLAMA, "quantization_config": {"bits": 4}}, "lora"),
     ],
 )
 def test_what_can_be_trained_passes(facts, method):
-    check_facts(facts, _train(method), "org/base", COMMIT)
+    check_facts(facts, _train(method), "org/base")
 
 
 def test_four_bits_without_what_computes_with_them_are_refused(monkeypatch):
     monkeypatch.setitem(sys.modules, "bitsandbytes", None)
 
     with pytest.raises(ModelError, match="bitsandbytes, which computes with them, is not installed") as refused:
-        check_facts(LLAMA, _train("qlora"), "org/base", COMMIT)
+        check_facts(LLAMA, _train("qlora"), "org/base")
 
     assert "pip install bitsandbytes" in str(refused.value.hint)
 

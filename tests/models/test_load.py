@@ -70,10 +70,9 @@ def test_a_folder_with_pickled_weights_alone_is_refused_and_the_pickle_not_opene
 def test_a_model_that_needs_code_from_its_repository_is_refused_and_the_code_not_run(copy: Path, tmp_path: Path):
     _remote_code(copy, tmp_path / "ran")
 
-    with pytest.raises(ModelError, match="org/base") as caught:
+    with pytest.raises(ModelError, match=r"org/base needs Python code .* which is not run unless it is allowed"):
         load_base(copy, "org/base", "fp32")
 
-    assert "never run" in str(caught.value.hint)
     assert not (tmp_path / "ran").exists()
 
 
@@ -180,11 +179,10 @@ def test_the_context_is_the_one_that_the_config_states(tiny_model: Path):
     assert context_length(tiny_model, "org/base") == CONTEXT
 
 
-def test_a_config_that_needs_code_from_its_repository_is_refused_and_the_code_not_run(copy: Path, tmp_path: Path):
+def test_the_context_of_a_model_that_needs_code_is_read_without_running_it(copy: Path, tmp_path: Path):
     _remote_code(copy, tmp_path / "ran")
 
-    with pytest.raises(ModelError, match="config of org/base"):
-        context_length(copy, "org/base")
+    assert context_length(copy, "org/base") == CONTEXT
 
     assert not (tmp_path / "ran").exists()
 

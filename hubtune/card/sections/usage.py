@@ -15,6 +15,7 @@ class Usage:
     vllm: str | None
     base: str
     gated: bool
+    remote_code: bool
     published: bool
     merged: bool
     whole: bool
@@ -33,6 +34,7 @@ def usage(inputs: CardInputs) -> Usage:
         vllm=vllm_commands(inputs) if inputs.target and inputs.data.labels is None and not alone else None,
         base=inputs.pins.base.repo,
         gated=inputs.pins.base.gated is not False,
+        remote_code=inputs.config.base.allow_remote_code is not None,
         published=inputs.target is not None,
         merged=merged,
         resized=inputs.training.vocabulary is not None,

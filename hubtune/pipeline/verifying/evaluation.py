@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hubtune.pipeline.extras import require_train
 from hubtune.pipeline.stages import run_evaluate
-from hubtune.pipeline.verifying.model import check_adapter, fetch_input
+from hubtune.pipeline.verifying.model import check_adapter, fetch_base_model, fetch_input
 from hubtune.pipeline.verifying.outcome import UncheckedError, refuse
 from hubtune.pipeline.verifying.subject import Subject
 from hubtune.records.data import DataRecord
@@ -29,7 +29,9 @@ A perplexity is the exponential of a mean over many tokens, so its relative erro
 that processors and kernels round differently (see `hubtune.models.probe.TOLERANCES`) average out to less than this."""
 
 
-def check_evaluation(subject: Subject, progress: Progress, folder: Path, *, wanted: bool) -> str:
+def check_evaluation(
+    subject: Subject, progress: Progress, folder: Path, *, wanted: bool, allow_remote_code: str | None = None
+) -> str:
     """Measures again, in a run directory made in `folder` from what was published, where that is `wanted`."""
     if not wanted:
         raise UncheckedError("measuring again takes time: add --evaluate")
@@ -38,9 +40,9 @@ def check_evaluation(subject: Subject, progress: Progress, folder: Path, *, want
     names = [measure.name for measure in recorded.of_task]
     if not set(REPEATABLE) & {measure.name for measure in recorded.measures}:
         raise UncheckedError(f"none of {', '.join(REPEATABLE)} was recorded, and no other measure is measured again")
-    run = _run(subject, [name for name in REPEATABLE if name in names], folder)
+    run = _run(subject, [name for name in REPEATABLE if name in names], folder, allow_remote_code)
     pins = run.read(PinSet)
-    fetch_input(pins.base, progress, "the base model")
+    fetch_base_model(subject, progress, allow_remote_code)
     for pin in [*pins.data, *pins.earlier]:
         fetch_input(pin, progress, "the data set")
     measured = run_evaluate(run, progress)
@@ -51,14 +53,16 @@ def check_evaluation(subject: Subject, progress: Progress, folder: Path, *, want
     return f"{said}; not measured again: {', '.join(others)}" if others else said
 
 
-def _run(subject: Subject, metrics: list[str], folder: Path) -> RunDirectory:
+def _run(subject: Subject, metrics: list[str], folder: Path, allow_remote_code: str | None) -> RunDirectory:
     documents = subject.documents
     if documents.manifest.artifact != "adapter":
         raise UncheckedError("measuring base against tuned needs the adapter, and the release has merged weights")
     config, training = documents.need_config(), documents.need(TrainingRecord)
-    # How the card is written has no part in measuring, and its templates are on another disk.
+    # How the card is written has no part in measuring, and its templates are on another disk. Whether code is run is
+    # for who verifies to say, not for who published.
     without = config.model_copy(
         update={
+            "base": config.base.model_copy(update={"allow_remote_code": allow_remote_code}),
             "card": config.card.model_copy(update={"templates": None}),
             "evaluate": config.evaluate.model_copy(update={"metrics": metrics}),
         }

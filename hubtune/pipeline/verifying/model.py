@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hubtune.errors import ModelError
 from hubtune.hub.read import resolve
 from hubtune.hub.snapshot import download_size, fetch
 from hubtune.pin.files import check_safetensors
 from hubtune.pipeline.extras import require_train
+from hubtune.pipeline.releases import fetch_base
 from hubtune.pipeline.verifying.inputs import ADAPTER_CONFIG, adapter_settings, pins_of
 from hubtune.pipeline.verifying.outcome import ContradictedError, UncheckedError, judged, listed
 from hubtune.pipeline.verifying.probe import check_probe
@@ -41,13 +43,13 @@ class Loaded:
     precision: str
 
 
-def check_model(subject: Subject, progress: Progress) -> list[Claim]:
+def check_model(subject: Subject, progress: Progress, allow_remote_code: str | None) -> list[Claim]:
     """Loads the release and replays its probe: the claims `model` and `probe`."""
     loaded: list[Loaded] = []
 
     def load() -> str:
         require_train("Loading a model")
-        loaded.append(_load(subject, progress))
+        loaded.append(_load(subject, progress, allow_remote_code))
         return f"it loads {_on(subject)} in {loaded[0].precision}"
 
     def ask() -> str:
@@ -72,7 +74,20 @@ def fetch_input(pin: Pin, progress: Progress, label: str) -> Path:
         return fetch(pin, lambda count: task.advance(count))
 
 
-def _load(subject: Subject, progress: Progress) -> Loaded:
+def fetch_base_model(subject: Subject, progress: Progress, allow_remote_code: str | None) -> Path:
+    """Fetches the snapshot of the base, with its code where that is needed and allowed.
+
+    Raises:
+        HubError: It cannot be had.
+        UncheckedError: It needs code that is not allowed.
+    """
+    try:
+        return fetch_base(pins_of(subject).base, progress, allow_remote_code)
+    except ModelError as error:
+        raise UncheckedError(f"{error.message} {error.hint}") from error
+
+
+def _load(subject: Subject, progress: Progress, allow_remote_code: str | None) -> Loaded:
     from hubtune.models.consumer import load_release
 
     if subject.documents.has_no_manifest:
@@ -83,7 +98,7 @@ def _load(subject: Subject, progress: Progress) -> Loaded:
     base = None
     if subject.documents.manifest.artifact == "adapter":
         check_adapter(subject)
-        base = fetch_input(pins_of(subject).base, progress, "the base model")
+        base = fetch_base_model(subject, progress, allow_remote_code)
     else:
         check_safetensors(subject.repo, subject.commit, subject.digests)
         if ADAPTER_CONFIG in subject.digests:

@@ -1,6 +1,7 @@
 """The job of `hubtune verify`: every claim of a release, each checked by itself."""
 
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from hubtune import __version__
@@ -24,7 +25,13 @@ _MOST_DATA = 100
 
 
 def verify_release(
-    repo: str, revision: str, progress: Progress, *, announced: str | None = None, evaluate: bool = False
+    repo: str,
+    revision: str,
+    progress: Progress,
+    *,
+    announced: str | None = None,
+    evaluate: bool = False,
+    allow_remote_code: str | None = None,
 ) -> VerificationRecord:
     """Checks all that a release says of itself, with nothing but what is public.
 
@@ -34,6 +41,8 @@ def verify_release(
         progress: Told of each slow step.
         announced: The commit, 40 hexadecimal digits, that the publisher announced.
         evaluate: Measure base and tuned model again, too.
+        allow_remote_code: The commit of the base whose Python code may be run; None for none, whatever the release's
+            own config allows.
 
     Raises:
         ConfigError: `announced` is not a whole commit.
@@ -49,6 +58,7 @@ def verify_release(
         folder = Path(scratch, "release")
         folder.mkdir()
         subject = fetch_subject(repo, revision, folder, progress)
+        again = partial(check_evaluation, wanted=evaluate, allow_remote_code=allow_remote_code)
         claims = [
             judged("repository", lambda: check_repository(subject)),
             judged("files", lambda: check_files(subject)),
@@ -58,8 +68,8 @@ def verify_release(
             judged("base", lambda: check_base(subject)),
             *_earlier(subject),
             *_data(subject),
-            *check_model(subject, progress),
-            judged("evaluation", lambda: check_evaluation(subject, progress, Path(scratch, "run"), wanted=evaluate)),
+            *check_model(subject, progress, allow_remote_code),
+            judged("evaluation", lambda: again(subject, progress, Path(scratch, "run"))),
             judged("origin", lambda: check_origin(subject, announced)),
         ]
     return VerificationRecord(repo=repo, requested=revision, commit=subject.commit, hubtune=__version__, claims=claims)
