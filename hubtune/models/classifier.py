@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hubtune.errors import ModelError
-from hubtune.models.load import first_line
+from hubtune.models.load import load_checkpoint, refuse_missing
 from hubtune.models.precision import dtype_of
 
 if TYPE_CHECKING:
@@ -52,43 +51,33 @@ def load_classifier(
         ModelError: It cannot be loaded so without remote code, or lacks more than a head.
     """
     import torch
-    from safetensors import SafetensorError
     from transformers import AutoModelForSequenceClassification
     from transformers.utils import logging
 
-    options.setdefault("device_map", {"": "cuda:0" if torch.cuda.is_available() else "cpu"})
     verbosity = logging.get_verbosity()
     # Else it tells of the head that is missing as of something wrong.
     logging.set_verbosity_error()
     try:
-        model, report = AutoModelForSequenceClassification.from_pretrained(
+        model, lacking = load_checkpoint(
+            AutoModelForSequenceClassification,
             folder,
-            num_labels=len(classes.names),
-            id2label=dict(enumerate(classes.names)),
-            label2id={label: number for number, label in enumerate(classes.names)},
-            problem_type="multi_label_classification" if classes.several else "single_label_classification",
-            pad_token_id=classes.pad_id,
-            dtype="auto" if dtype == "auto" else dtype_of(dtype),
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-            **options,
+            f"{name} cannot be loaded to classify texts",
+            "Choose a base model for whose architecture transformers has a sequence classifier.",
+            {
+                "num_labels": len(classes.names),
+                "id2label": dict(enumerate(classes.names)),
+                "label2id": {label: number for number, label in enumerate(classes.names)},
+                "problem_type": "multi_label_classification" if classes.several else "single_label_classification",
+                "pad_token_id": classes.pad_id,
+                "dtype": "auto" if dtype == "auto" else dtype_of(dtype),
+                "device_map": {"": "cuda:0" if torch.cuda.is_available() else "cpu"},
+                **options,
+            },
         )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise ModelError(
-            f"{name} cannot be loaded to classify texts: {first_line(error)}",
-            hint="Choose a base model for whose architecture transformers has a sequence classifier.",
-        ) from error
     finally:
         logging.set_verbosity(verbosity)
-    fresh = {tensor: _head(tensor) for tensor in report["missing_keys"]}
-    missing = sorted(tensor for tensor, head in fresh.items() if head is None)
-    if missing:
-        raise ModelError(
-            f"{name} lacks {len(missing)} of its tensors, such as {missing[0]}.",
-            hint="Choose a repository that holds the whole model.",
-        )
+    fresh = {tensor: _head(tensor) for tensor in lacking}
+    refuse_missing([tensor for tensor, head in fresh.items() if head is None], name, "model")
     return model, sorted({head for head in fresh.values() if head is not None})
 
 

@@ -4,6 +4,7 @@ See `hubtune.models.remote_code`; a tokenizer's code is never run.
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,12 @@ from hubtune.records.model_files import CONFIG
 if TYPE_CHECKING:
     import torch
     from peft import PeftModel
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import (
+        AutoModelForCausalLM,
+        AutoModelForSequenceClassification,
+        PreTrainedModel,
+        PreTrainedTokenizerBase,
+    )
 
 
 def load_tokenizer(folder: Path, name: str) -> "PreTrainedTokenizerBase":
@@ -138,18 +144,52 @@ def load_causal(folder: Path, name: str, dtype: "torch.dtype", **options: object
     Raises:
         ModelError: As `load_base`.
     """
-    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     code = brings_code(folder)
     if code and not permitted(folder):
         raise refusal(name)
+    hint = "Choose a base model whose architecture is part of transformers."
+    if code:
+        hint = f"Its code may be made for another version of transformers. {hint}"
+    fault = f"{name} cannot be loaded as a causal language model"
+    model, missing = load_checkpoint(AutoModelForCausalLM, folder, fault, hint, {"dtype": dtype, **options}, code=code)
+    refuse_missing(missing, name, "causal language model")
+    return model
+
+
+def load_checkpoint(
+    auto: "type[AutoModelForCausalLM | AutoModelForSequenceClassification]",
+    folder: Path,
+    fault: str,
+    hint: str,
+    options: Mapping[str, object],
+    *,
+    code: bool = False,
+) -> "tuple[PreTrainedModel, list[str]]":
+    """Loads a model by one of transformers' Auto classes, from safetensors on this machine alone.
+
+    Args:
+        auto: The class.
+        folder: The snapshot.
+        fault: What an error says, before its cause.
+        hint: And after it.
+        options: Further ones for `from_pretrained`.
+        code: Whether to run Python code of the snapshot.
+
+    Returns:
+        The model, and the tensors that the checkpoint lacks: transformers fills them with random numbers and goes on.
+
+    Raises:
+        ModelError: It cannot be loaded.
+    """
+    from safetensors import SafetensorError
+
     # A stranger's code may raise anything.
     faults = (Exception,) if code else (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
     try:
-        model, report = AutoModelForCausalLM.from_pretrained(
+        model, report = auto.from_pretrained(
             folder,
-            dtype=dtype,
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=code,
@@ -157,20 +197,21 @@ def load_causal(folder: Path, name: str, dtype: "torch.dtype", **options: object
             **options,
         )
     except faults as error:
-        hint = "Choose a base model whose architecture is part of transformers."
-        if code:
-            hint = f"Its code may be made for another version of transformers. {hint}"
+        raise ModelError(f"{fault}: {first_line(error)}", hint=hint) from error
+    return model, sorted(report["missing_keys"])
+
+
+def refuse_missing(tensors: Sequence[str], name: str, kind: str) -> None:
+    """Refuses a checkpoint that lacks tensors, where it lacks any.
+
+    Raises:
+        ModelError: It does; the message names one.
+    """
+    if tensors:
         raise ModelError(
-            f"{name} cannot be loaded as a causal language model: {first_line(error)}", hint=hint
-        ) from error
-    if report["missing_keys"]:
-        # transformers fills them with random numbers and goes on.
-        missing = sorted(report["missing_keys"])
-        raise ModelError(
-            f"{name} lacks {len(missing)} of its tensors, such as {missing[0]}.",
-            hint="Choose a repository that holds the whole causal language model.",
+            f"{name} lacks {len(tensors)} of its tensors, such as {tensors[0]}.",
+            hint=f"Choose a repository that holds the whole {kind}.",
         )
-    return model
 
 
 def load_adapter(base: "PreTrainedModel", folder: Path, *, trainable: bool = False) -> "PeftModel":
