@@ -5,11 +5,13 @@ from dataclasses import dataclass, replace
 
 from hubtune.data.tokens import Example
 from hubtune.evaluate.bench import Bench
-from hubtune.evaluate.intervals import LEAST_ROWS
+from hubtune.evaluate.intervals import LEAST_ROWS, RESAMPLES, paired_bootstrap, ratio_of
 from hubtune.evaluate.quality.likelihood import BitsPerByte, Perplexity
 from hubtune.evaluate.running import run_metrics
 from hubtune.records.evaluation import EARLIER_HELD_OUT, Measure
 from hubtune.records.training import EarlierTaskRecord
+
+_METHOD = f"paired bootstrap over rows, {RESAMPLES} resamples, 95 % percentile interval of after - before"
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,15 @@ def measure_earlier(bench: Bench, earlier: Earlier) -> Iterator[Measure]:
     for measure in run_metrics(own, [Perplexity(), BitsPerByte()], by_name=True):
         yield measure.model_copy(update={"split": EARLIER_HELD_OUT})
     if earlier.task is not None:
-        yield _forgetting(earlier.task)
+        yield _forgetting(earlier.task, bench.seed)
 
 
-def _forgetting(task: EarlierTaskRecord) -> Measure:
+def _forgetting(task: EarlierTaskRecord, seed: int) -> Measure:
     few = task.rows < LEAST_ROWS
+    interval = None
+    if task.row_tokens and not few:
+        before, after = (ratio_of(sums, task.row_tokens) for sums in (task.row_before, task.row_after))
+        interval = paired_bootstrap(before, after, task.rows, seed)
     said = "mean loss after the training less that before its first step, in nats per token"
     return Measure(
         name="forgetting",
@@ -49,7 +55,10 @@ def _forgetting(task: EarlierTaskRecord) -> Measure:
         tokens=task.tokens,
         base=None,
         tuned=task.forgetting,
-        interval=None,
+        difference=task.forgetting,
+        interval=interval,
+        interval_method=_METHOD if interval else None,
+        seed=seed if interval else None,
         status="insufficient data" if few else "measured",
         detail=f"{said}; {task.rows:,} rows were measured, {LEAST_ROWS:,} are the least to rely on" if few else said,
     )

@@ -46,6 +46,22 @@ def mean_of(values: npt.ArrayLike) -> Resampled:
     return lambda draws: array[draws].mean(axis=1)
 
 
+def ratio_of(
+    above: npt.ArrayLike,
+    below: npt.ArrayLike,
+    then: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]] = np.asarray,
+) -> Resampled:
+    """Returns the sum of one value per item over the sum of another, such as a loss per token, and what follows of it.
+
+    Args:
+        above: Shape (items,).
+        below: Shape (items,).
+        then: Makes the values of the ratios, both of shape (draws,).
+    """
+    over, under = np.asarray(above, dtype=np.float64), np.asarray(below)
+    return lambda draws: then(over[draws].sum(axis=1) / under[draws].sum(axis=1))
+
+
 def wilson(hits: int, items: int) -> tuple[float, float]:
     """Returns the 95 % interval of a rate (Wilson, 1927); it never leaves 0 to 1.
 

@@ -69,6 +69,10 @@ class EarlierTaskRecord(Record):
         tokens: Their tokens that carry loss.
         before: Mean loss on them before the first step, in nats per token.
         after: That of the trained weights.
+        row_tokens: How many of them each row has, in the rows' order; empty, as are the next two, in records of
+            versions that did not keep them.
+        row_before: The sum of each row's losses before the first step, in nats.
+        row_after: That of the trained weights.
         replayed: Earlier rows among those to train on; one that was drawn twice counts twice.
         ewc: The factor of elastic weight consolidation; 0 where the weights were free.
         fisher_rows: Earlier rows that told how much each weight matters.
@@ -79,6 +83,9 @@ class EarlierTaskRecord(Record):
     tokens: int
     before: float
     after: float
+    row_tokens: list[int] = Field(default_factory=list)
+    row_before: list[float] = Field(default_factory=list)
+    row_after: list[float] = Field(default_factory=list)
     replayed: int
     ewc: float
     fisher_rows: int

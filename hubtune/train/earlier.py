@@ -1,15 +1,17 @@
 """The earlier task while a new one is learnt: how well it is known before and after, and what holds the weights."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hubtune.config.earlier import EarlierConfig
 from hubtune.data.earlier import EarlierRows
+from hubtune.data.tokens import Example
 from hubtune.records.progress import Progress
 from hubtune.records.training import EarlierTaskRecord
 from hubtune.train.batches import Batcher
 from hubtune.train.classes import ClassBatcher, ClassLoss
 from hubtune.train.consolidation import Consolidation, consolidate
-from hubtune.train.held_out import first_rows, mean_loss
+from hubtune.train.held_out import first_rows, row_losses
 from hubtune.train.loss import SummedLoss
 
 
@@ -18,15 +20,14 @@ class EarlierTask:
     """What a training knows of an earlier task.
 
     Attributes:
-        before: Loss on its held-out rows at the start, in nats per token.
+        before: The loss of each held-out row that is measured at the start, in nats.
         consolidation: What holds the weights; None where nothing does.
     """
 
     rows: EarlierRows
     loss: SummedLoss
     batcher: Batcher
-    micro: int
-    before: float
+    before: list[float]
     consolidation: Consolidation | None
 
     @classmethod
@@ -36,7 +37,6 @@ class EarlierTask:
         rows: EarlierRows,
         loss: SummedLoss | ClassLoss,
         batcher: Batcher | ClassBatcher,
-        micro: int,
         seed: int,
         progress: Progress,
     ) -> "EarlierTask":
@@ -47,29 +47,37 @@ class EarlierTask:
             rows: The earlier task's.
             loss: The model at the start, wrapped into its loss.
             batcher: Makes batches of rows.
-            micro: How many rows go through the model at once.
             seed: Of what is drawn.
             progress: Told of what is measured.
         """
         assert isinstance(loss, SummedLoss), "the data stage refuses rows to classify"
         assert isinstance(batcher, Batcher), "it goes with the loss"
-        before = mean_loss(loss, first_rows(rows.held_out), batcher, micro)
-        progress.say(f"Loss on {len(first_rows(rows.held_out)):,} earlier rows at the start: {before:.3f}")
+        measured = first_rows(rows.held_out)
+        before = row_losses(loss, measured, batcher)
+        progress.say(f"Loss on {len(measured):,} earlier rows at the start: {sum(before) / _tokens(measured):.3f}")
         held = consolidate(loss, batcher, rows.matter, config.ewc, seed, progress) if config.ewc else None
-        return cls(rows, loss, batcher, micro, before, held)
+        return cls(rows, loss, batcher, before, held)
 
     def finish(self, progress: Progress) -> EarlierTaskRecord:
         """Measures the model as it is now; returns what became of the earlier task."""
         rows = first_rows(self.rows.held_out)
-        after = mean_loss(self.loss, rows, self.batcher, self.micro)
-        progress.say(f"Loss on the earlier rows now: {after:.3f}, {after - self.before:+.3f} nats per token")
-        return EarlierTaskRecord(
+        after, tokens = row_losses(self.loss, rows, self.batcher), _tokens(rows)
+        record = EarlierTaskRecord(
             rows=len(rows),
-            tokens=sum(row.learnt for row in rows),
-            before=self.before,
-            after=after,
+            tokens=tokens,
+            before=sum(self.before) / tokens,
+            after=sum(after) / tokens,
+            row_tokens=[row.learnt for row in rows],
+            row_before=self.before,
+            row_after=after,
             replayed=len(self.rows.replayed),
             ewc=0 if self.consolidation is None else self.consolidation.strength,
             fisher_rows=len(self.rows.matter),
             penalty=None if self.consolidation is None else self.consolidation.penalty(),
         )
+        progress.say(f"Loss on the earlier rows now: {record.after:.3f}, {record.forgetting:+.3f} nats per token")
+        return record
+
+
+def _tokens(rows: Sequence[Example]) -> int:
+    return sum(row.learnt for row in rows)

@@ -82,19 +82,21 @@ def first_rows(rows: Sequence[Example]) -> list[Example]:
     return [rows[number] for number in range(min(MOST_ROWS, len(rows)))]
 
 
-def mean_loss(
-    loss: SummedLoss | ClassLoss, rows: Sequence[Example], batcher: Batcher | ClassBatcher, micro: int
-) -> float:
-    """Returns the mean loss of the rows' labels, in nats; the model is left ready to be trained.
+@torch.no_grad()  # type: ignore[untyped-decorator]
+def row_losses(loss: SummedLoss, rows: Sequence[Example], batcher: Batcher) -> list[float]:
+    """Returns the sum of the losses of each row's labels, in nats; the model is left ready to be trained.
 
     Args:
         loss: The model, wrapped into its loss.
-        rows: What to measure, at least one row.
+        rows: What to measure; one after the other, since a batch has one sum.
         batcher: Makes batches of them.
-        micro: How many rows go through the model at once.
     """
-    found: float = _measured(loss, rows, batcher, micro)[_KEY]
-    return found
+    loss.eval()
+    device = loss.model.device
+    batches = ({name: values.to(device) for name, values in batcher([row]).items()} for row in rows)
+    sums = [float(loss(**batch)["loss"]) for batch in batches]
+    loss.train()
+    return sums
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]

@@ -122,7 +122,7 @@ def _begin_earlier(
     if rows is None or config.earlier is None:
         return None
     settings = setup.settings
-    return EarlierTask.begin(config.earlier, rows, loss, setup.batcher, settings.batch_size, settings.seed, progress)
+    return EarlierTask.begin(config.earlier, rows, loss, setup.batcher, settings.seed, progress)
 
 
 def _trained(

@@ -92,6 +92,16 @@ def test_what_was_forgotten_is_told_in_words_with_what_was_done_against_it(learn
     assert "too few" not in part
 
 
+def test_the_interval_of_what_was_forgotten_is_told(learnt_before) -> None:
+    inputs = learnt_before(2.75)
+    forgetting = inputs.evaluation.of_earlier[-1].model_copy(update={"interval": (0.125, 0.375)})
+    evaluation = inputs.evaluation.model_copy(update={"measures": [*inputs.evaluation.measures[:-1], forgetting]})
+
+    part = _part(render_card(replace(inputs, evaluation=evaluation)))
+
+    assert "0.250 were forgotten in this training (95 % interval 0.125 to 0.375)." in part
+
+
 def test_what_is_better_known_than_before_was_not_forgotten_and_few_rows_are_said_to_be_few(learnt_before) -> None:
     part = _part(render_card(learnt_before(2.25, rows=6)))
 

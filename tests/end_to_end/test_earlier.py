@@ -4,6 +4,7 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hubtune.card.render import render_card
@@ -75,6 +76,11 @@ def test_what_an_adapter_learnt_before_is_pinned_kept_measured_and_on_the_card(s
     forgotten = measures["forgetting", split]
     assert (forgotten.base, forgotten.n) == (None, training.earlier.rows)
     assert forgotten.tuned == training.earlier.after - training.earlier.before
+    rises = np.subtract(training.earlier.row_after, training.earlier.row_before)
+    assert sum(rises) / training.earlier.tokens == pytest.approx(forgotten.tuned)
+    low, high = forgotten.interval
+    assert min(rises / training.earlier.row_tokens) < low < forgotten.tuned < high
+    assert high < max(rises / training.earlier.row_tokens)
     assert training.earlier.before == pytest.approx(math.log(before.tuned), rel=1e-3)
     assert training.earlier.after == pytest.approx(math.log(found.tuned), rel=1e-3)
     assert second.inputs.evaluation.measure("perplexity").split == "held-out"

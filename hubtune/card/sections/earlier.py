@@ -49,6 +49,8 @@ class Earlier:
         measured: Held-out rows whose loss was taken before and after.
         before: That loss, in nats per token.
         after: That of the trained weights.
+        low: The lower end of the 95 % interval of what was forgotten; None where it has none.
+        high: The upper end.
         found: What the screening found in its rows.
         few: Whether there were too few rows to rely on the values.
     """
@@ -65,6 +67,8 @@ class Earlier:
     before: float
     after: float
     forgetting: float
+    low: float | None
+    high: float | None
     found: list[EarlierFinding]
     few: bool
     values: list[EarlierValue]
@@ -76,6 +80,7 @@ def earlier(inputs: CardInputs) -> Earlier | None:
     if data is None or task is None or config is None:
         return None
     measures = inputs.evaluation.of_earlier
+    low, high = next((one.interval for one in measures if one.name == "forgetting" and one.interval), (None, None))
     return Earlier(
         sets=[
             EarlierSet(
@@ -97,6 +102,8 @@ def earlier(inputs: CardInputs) -> Earlier | None:
         before=task.before,
         after=task.after,
         forgetting=task.forgetting,
+        low=low,
+        high=high,
         found=[
             EarlierFinding(KIND_NAMES[finding.kind], finding.rows, DONE[finding.policy])
             for finding in (data.screen.findings if data.screen else [])

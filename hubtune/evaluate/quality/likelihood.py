@@ -4,11 +4,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from hubtune.data.tokens import IGNORED, Example
 from hubtune.evaluate.bench import Bench, Side
-from hubtune.evaluate.intervals import Resampled
+from hubtune.evaluate.intervals import Resampled, ratio_of
 from hubtune.evaluate.measuring import measure_of
 from hubtune.evaluate.perplexity import Likelihoods
 from hubtune.models.generation import plain_text
@@ -30,7 +29,7 @@ class Perplexity:
 
     def measure(self, bench: Bench) -> Sequence[Measure]:
         def value(found: Likelihoods) -> Resampled:
-            return _ratio(found.nll, found.tokens, np.exp)
+            return ratio_of(found.nll, found.tokens, np.exp)
 
         return [_measure(self.name, bench, value)]
 
@@ -47,7 +46,7 @@ class BitsPerByte:
         sizes = np.array([predicted_bytes(bench, example) for example in bench.held_out])
 
         def value(found: Likelihoods) -> Resampled:
-            return _ratio(found.nll / math.log(2), sizes)
+            return ratio_of(found.nll / math.log(2), sizes)
 
         return [_measure(self.name, bench, value, {"bytes": _BYTES, "total_bytes": str(int(sizes.sum()))})]
 
@@ -63,7 +62,7 @@ class TokenAccuracy:
     def measure(self, bench: Bench) -> Sequence[Measure]:
         def value(found: Likelihoods) -> Resampled:
             # A row whose loss is no number has no likeliest token either.
-            return _ratio(np.where(np.isfinite(found.nll), found.correct, np.nan), found.tokens)
+            return ratio_of(np.where(np.isfinite(found.nll), found.correct, np.nan), found.tokens)
 
         return [_measure(self.name, bench, value)]
 
@@ -90,14 +89,6 @@ def _size(bench: Bench, ids: Sequence[int]) -> int:
 
 def _unfit(bench: Bench) -> str | None:
     return "the model classifies texts and writes none" if bench.classes else None
-
-
-def _ratio(
-    above: npt.NDArray[np.float64],
-    below: npt.NDArray[np.int64],
-    then: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]] = np.asarray,
-) -> Resampled:
-    return lambda draws: then(above[draws].sum(axis=1) / below[draws].sum(axis=1))
 
 
 def _measure(
