@@ -32,8 +32,8 @@ class Workload:
         width: Bytes of a number in a base that carries an adapter: 2 or 4.
         length: The most tokens of a row.
         consolidated: Whether elastic weight consolidation holds the weights to where they start.
-        classes: Classes that the model tells apart, so that it has no logits of tokens but a few: 0 where it writes
-            text, None where the rows have yet to tell.
+        classes: Classes that the model tells apart, of which it has logits in place of those of tokens: 0 where it
+            writes text, None where the rows have yet to tell.
     """
 
     train: TrainConfig
@@ -127,14 +127,16 @@ def estimate(shape: Shape, work: Workload, device: str) -> Estimate:
     rows_added = bool(train.added_tokens) and not train.whole and work.classes == 0
     remade = rows_added and not (whole.embedding if shape.tied else whole.head)
     own = remade or whole.head
-    rows = tokens if own else max(1, min(tokens, _LOGITS[device] // shape.vocabulary))
+    # A decoder that classifies gives each token logits of the classes, of which it takes the last.
+    table = shape.classes or shape.vocabulary
+    rows = tokens if own else max(1, min(tokens, _LOGITS[device] // table))
     return Estimate(
         weights=round(weights) + (0 if train.whole else 4 * trained),
         gradients=4 * trained,
         optimizer=(16 if work.consolidated else 8) * trained,
         activations=(tokens * (blocks + 4 * shape.hidden) + (2 * shape.vocabulary * shape.hidden if remade else 0))
         * held,
-        logits=(_OWN_COPIES if own else _COPIES) * 4 * rows * shape.vocabulary,
+        logits=(_OWN_COPIES if own else _COPIES) * 4 * rows * table,
         notes=_notes(train, whole),
     )
 

@@ -180,10 +180,10 @@ def test_rows_for_new_tokens_take_all_logits_and_a_head_that_is_made_anew(kind: 
     assert 0.75 < (found.activations - head + logits) / sum(kept.values()) < 1.3
     trained = _trainable(model)
     assert found.gradients == 4 * trained
-    # No peft is in the way of a whole model, and a classifier has no logits of tokens.
+    # No peft is in the way of a whole model, and a classifier has logits of its classes.
     assert whole.logits < logits * 3
     classes = estimate(shape, Workload(settings, width=4, length=32, classes=2), "cpu")
-    assert (classes.logits, classes.activations) == (without.logits, without.activations)
+    assert (classes.logits, classes.activations) == (2 * 4 * 4 * 32 * 2, without.activations)
 
 
 def test_less_is_estimated_for_less_and_the_advice_names_what_takes_the_most():
