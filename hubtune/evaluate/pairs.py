@@ -57,13 +57,7 @@ def make_pairs(
     context = context_length(base_folder, name)
     settings = safe_generation_config(base_folder, tokenizer, name)
     limit = settings.max_new_tokens or MAX_NEW_TOKENS
-    prompts, too_long = _choose(held_out, count, seed, room=None if context is None else context - limit)
-    if not prompts:
-        raise DataError(
-            f"Every held-out prompt is too long: {name} reads {context:,} tokens at once, the {limit:,} that it writes "
-            "included.",
-            hint="Hold out shorter rows, or choose a base model that reads more at once.",
-        )
+    prompts, too_long = _choose(held_out, count, seed, name, context=context, limit=limit)
     bench = Bench(
         sides=open_sides(run, training, base_folder, name),
         tokenizer=tokenizer,
@@ -101,8 +95,15 @@ def _write(bench: Bench, prompts: Sequence[_Prompt], limit: int) -> list[Pair]:
     ]
 
 
-def _choose(rows: Sequence[Example], count: int, seed: int, *, room: int | None) -> tuple[list[_Prompt], int]:
-    """Returns distinct prompts in an order drawn by the seed, and how many were passed over as too long."""
+def _choose(
+    rows: Sequence[Example], count: int, seed: int, name: str, *, context: int | None, limit: int
+) -> tuple[list[_Prompt], int]:
+    """Returns distinct prompts in an order drawn by the seed, and how many were passed over as too long.
+
+    Raises:
+        DataError: None leaves room for the `limit` tokens that the model of that name writes.
+    """
+    room = None if context is None else context - limit
     distinct = dict.fromkeys(prompt_of(row) for row in rows)
     drawn = sorted(distinct, key=lambda prompt: hashlib.sha256(f"{seed}:{prompt}".encode()).digest())
     chosen: list[_Prompt] = []
@@ -114,6 +115,12 @@ def _choose(rows: Sequence[Example], count: int, seed: int, *, room: int | None)
             too_long += 1
         else:
             chosen.append(prompt)
+    if not chosen:
+        raise DataError(
+            f"Every held-out prompt is too long: {name} reads {context:,} tokens at once, the {limit:,} that it writes "
+            "included.",
+            hint="Hold out shorter rows, or choose a base model that reads more at once.",
+        )
     return chosen, too_long
 
 

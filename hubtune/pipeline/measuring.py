@@ -20,6 +20,8 @@ from hubtune.records.pins import Commit, PinSet
 from hubtune.records.progress import Progress
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from hubtune.data.prepare import Prepared
     from hubtune.data.tokens import Example
 
@@ -82,19 +84,16 @@ def measure_release(
         HubtuneError: As `prepare`; and a model cannot be loaded.
     """
     require_train("Evaluation")
-    from hubtune.data.prepare import prepare
     from hubtune.evaluate.release import evaluate_release
-    from hubtune.models.load import context_length, load_tokenizer
+    from hubtune.models.load import load_tokenizer
     from hubtune.models.precision import choose_precision
 
     release = fetch_release(repo, revision, progress, allow_remote_code=allow_remote_code)
     published = _published(release)
     plan = _plan(release, published, data, overrides, progress)
     tokenizer = load_tokenizer(release.folder, repo)
-    context = context_length(release.base_folder or release.folder, repo)
     release = _with_base(release, published, progress)
-    places = data_places(plan.config, plan.pins, fetch)
-    prepared = prepare(plan.config, plan.pins, places, tokenizer, progress, context=context)
+    prepared = _prepare(plan, release, tokenizer, progress)
     if plan.untouched and published is not None:
         prepared.check(published.data)
     train, held_out = (prepared.train, prepared.held_out) if plan.own else ([], _all_rows(prepared, plan.config))
@@ -166,6 +165,19 @@ def _plan(
     if data is None and published is not None:
         return _Plan(config, published.pins, own=True, untouched=not overrides)
     return _Plan(config, resolve_pins(config, None, progress).pins, own=False, untouched=False)
+
+
+def _prepare(
+    plan: _Plan, release: FetchedRelease, tokenizer: "PreTrainedTokenizerBase", progress: Progress
+) -> "Prepared":
+    """Reads and encodes the rows, none longer than the model that is measured can read."""
+    from hubtune.data.prepare import prepare
+    from hubtune.models.load import context_length
+
+    adapted = release.base_folder if release.artifact == "adapter" else None
+    context = context_length(adapted or release.folder, release.repo)
+    places = data_places(plan.config, plan.pins, fetch)
+    return prepare(plan.config, plan.pins, places, tokenizer, progress, context=context)
 
 
 def _bare(release: FetchedRelease) -> TuneConfig:
