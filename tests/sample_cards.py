@@ -342,7 +342,8 @@ def merge_record() -> MergeRecord:
         greedy_agreement=0.9896,
         base_max_difference=6.25,
         base_mean_difference=0.84,
-        tolerance=Tolerance(relative_difference=0.15, kl=0.01),
+        effect=0.998,
+        tolerance=Tolerance(relative_difference=0.15, kl=0.01, effect=0.15),
     )
     return MergeRecord(
         upstream={},

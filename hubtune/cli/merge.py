@@ -35,12 +35,13 @@ def merge(output: Output, release: NamedRelease, folder: Path, base_revision: st
 
 def _lines(record: "MergeRecord", folder: Path) -> list[str]:
     found = record.fidelity
+    done = "" if found.effect is None else f", and {found.effect:.1%} of what it does is done"
     return [
         f"Base:     {record.base.repo} at {record.base.commit}",
         f"Adapter:  {record.adapter.repo} at {record.adapter.commit}" if record.adapter else "Adapter:  the run's",
         f"Merged:   {record.changed_tensors} tensors changed, {record.shards} file(s) in {record.dtype}",
         f"Fidelity: logits differ by at most {found.max_difference:.2g} (the adapter changes them by up to "
-        f"{found.base_max_difference:.2g}); KL {found.kl:.2g} nats; same next token at {found.greedy_agreement:.1%} of "
-        f"{found.positions} positions",
+        f"{found.base_max_difference:.2g}){done}; KL {found.kl:.2g} nats; same next token at "
+        f"{found.greedy_agreement:.1%} of {found.positions} positions",
         f"Model:    {folder}",
     ]

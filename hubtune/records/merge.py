@@ -12,10 +12,12 @@ class Tolerance(Record):
     Attributes:
         relative_difference: Largest difference between logits, as a share of the largest logit.
         kl: Mean divergence, in nats per position.
+        effect: How far from 1 the merged model's effect may be; null in records of versions that did not measure it.
     """
 
     relative_difference: float
     kl: float
+    effect: float | None = None
 
 
 class Fidelity(Record):
@@ -32,6 +34,8 @@ class Fidelity(Record):
         greedy_agreement: Share of positions where both find the same token likeliest.
         base_max_difference: Largest absolute difference between the adapter's logits and those of the base alone.
         base_mean_difference: Mean of the same.
+        effect: How much of what the adapter does to the base's logits the merged model does, by least squares: 1 for
+            all of it, 0 for a merged model that is the base; null as in `Tolerance`.
         tolerance: What was allowed; null where the comparison is for information.
     """
 
@@ -45,6 +49,7 @@ class Fidelity(Record):
     greedy_agreement: float
     base_max_difference: float
     base_mean_difference: float
+    effect: float | None = None
     tolerance: Tolerance | None = None
 
 

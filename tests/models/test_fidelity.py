@@ -72,6 +72,9 @@ def test_the_numbers_are_those_of_the_definitions(fp32, spoilt):
     assert found.greedy_agreement == (p.argmax(-1) == q.argmax(-1)).double().mean().item() < 1
     assert found.base_max_difference == pytest.approx((p - plain).abs().max().item(), rel=1e-4)
     assert found.base_mean_difference == pytest.approx((p - plain).abs().mean().item(), rel=1e-4)
+    done, asked = ((logits - plain) - (logits - plain).mean(-1, keepdim=True) for logits in (q, p))
+    assert found.effect == pytest.approx(((done * asked).sum() / (asked * asked).sum()).item(), rel=1e-4)
+    assert abs(found.effect - 1) > 1e-3
 
 
 @pytest.mark.parametrize(("dtype", "precision"), [("float32", "fp32"), ("bfloat16", "bf16"), ("float16", "fp16")])
@@ -91,19 +94,45 @@ def test_an_adapter_with_more_tokens_is_compared_with_as_many(tmp_path):
     require_faithful(measure(*merged_case(tmp_path, "float32", case), vocabulary=390))
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_a_wrong_scaling_is_refused(dtype, tmp_path):
-    base, adapter, _ = merged_case(tmp_path, dtype)
-    wrong = shutil.copytree(adapter, tmp_path / "wrong")
+def scaled(adapter: Path, folder: Path, factor: float) -> Path:
+    """Copies an adapter that does about `factor` times as much."""
+    shutil.copytree(adapter, folder)
     stored = load_file(adapter / "adapter_model.safetensors")
-    save_file(
-        {name: value * 2 if "lora_B" in name else value for name, value in stored.items()},
-        wrong / "adapter_model.safetensors",
-    )
-    merge_adapter(base, wrong, tmp_path / "other", Listener())
+    more = {name: value * factor if "lora_B" in name else value for name, value in stored.items()}
+    save_file(more, folder / "adapter_model.safetensors")
+    return folder
+
+
+@pytest.mark.parametrize(("dtype", "precision"), [("float32", "fp32"), ("bfloat16", "bf16"), ("float16", "fp16")])
+@pytest.mark.parametrize("strength", [1, 0.1])
+@pytest.mark.parametrize("factor", [0.75, pytest.param(1.5, marks=pytest.mark.full_trial)])
+def test_a_wrong_scaling_is_refused(dtype, precision, strength, factor, tmp_path):
+    base, made, _ = merged_case(tmp_path, dtype)
+    adapter = scaled(made, tmp_path / "right", strength)
+    merge_adapter(base, scaled(adapter, tmp_path / "wrong", factor), tmp_path / "other", Listener())
 
     with pytest.raises(MergeError, match="is not what base and adapter are together"):
-        require_faithful(measure(base, adapter, tmp_path / "other", {"float32": "fp32", "bfloat16": "bf16"}[dtype]))
+        require_faithful(measure(base, adapter, tmp_path / "other", precision))
+
+
+@pytest.mark.parametrize(("dtype", "precision"), [("bfloat16", "bf16"), ("float16", "fp16")])
+def test_a_weak_adapter_s_merge_is_faithful_where_its_changes_can_be_held(dtype, precision, tmp_path):
+    base, made, _ = merged_case(tmp_path, dtype)
+    adapter = scaled(made, tmp_path / "weak", 0.1)
+    merge_adapter(base, adapter, tmp_path / "other", Listener())
+
+    require_faithful(measure(base, adapter, tmp_path / "other", precision))
+
+
+def test_a_merge_whose_changes_are_rounded_away_is_refused(tmp_path):
+    base, made, _ = merged_case(tmp_path, "bfloat16")
+    adapter = scaled(made, tmp_path / "weak", 0.01)
+    merge_adapter(base, adapter, tmp_path / "other", Listener())
+
+    with pytest.raises(MergeError, match="of what the adapter does to the logits it does") as refused:
+        require_faithful(measure(base, adapter, tmp_path / "other", "bf16"))
+
+    assert "rounds away" in str(refused.value.hint)
 
 
 def test_a_merged_model_that_is_the_base_is_refused(fp32):
