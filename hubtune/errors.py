@@ -173,6 +173,12 @@ class ModelError(HubtuneError):
     exit_code = 30
 
 
+class RemoteCodeError(ModelError):
+    """A model needs Python code from its repository that may not be run, or that fails."""
+
+    exit_code = 37
+
+
 class NoSafetensorsError(ModelError):
     """A base model has no weights in the safetensors format."""
 

@@ -98,7 +98,12 @@ def main() -> None:
         click.echo("Stopped. Finished stages are kept: the same command with --resume goes on.", err=True)
         sys.exit(_INTERRUPTED)
     except Exception:
-        click.echo("This is a bug in hubtune. Please report it together with the lines below.", err=True)
+        from hubtune.models.remote_code import any_permitted
+
+        if any_permitted():
+            click.echo("This is a bug in hubtune, or in the base model's own code, which was allowed to run.", err=True)
+        else:
+            click.echo("This is a bug in hubtune. Please report it together with the lines below.", err=True)
         raise
     sys.exit(code if isinstance(code, int) else 0)
 

@@ -135,7 +135,7 @@ def training_digest(config: TuneConfig) -> str:
     The card and the release are left out, so that a text on the card can be mended without training again; so is how
     the held-out rows are measured.
     """
-    # Runs of versions that knew no earlier data, and no adapter to go on from, are the same runs.
+    # Runs of versions that did not know a key are the same runs where it is not used.
     earlier = set() if config.earlier is None else {"earlier"}
     included = {"base", "data", "rows", "train"} | earlier
     values = without_folders(config).model_dump(mode="json", include=included)
@@ -143,8 +143,9 @@ def training_digest(config: TuneConfig) -> str:
         # Licences are the card's matter.
         del entry["license"]
     del values["rows"]["workers"]
-    if values["base"]["adapter"] is None:
-        del values["base"]["adapter"]
+    for key in ("adapter", "allow_remote_code"):
+        if values["base"][key] is None:
+            del values["base"][key]
     if values["train"]["steps"] is None:
         del values["train"]["steps"]
     if not values["train"]["added_tokens"]:

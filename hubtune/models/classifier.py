@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hubtune.errors import RemoteCodeError
 from hubtune.models.load import load_checkpoint, refuse_missing
 from hubtune.models.precision import dtype_of
+from hubtune.models.remote_code import brings_code
 
 if TYPE_CHECKING:
     import torch
@@ -48,12 +50,18 @@ def load_classifier(
         The model, and the names of the modules that the checkpoint lacks, such as `score`.
 
     Raises:
-        ModelError: It cannot be loaded so without remote code, or lacks more than a head.
+        ModelError: It cannot be loaded so, needs code from its repository, or lacks more than a head.
     """
     import torch
     from transformers import AutoModelForSequenceClassification
     from transformers.utils import logging
 
+    if brings_code(folder):
+        raise RemoteCodeError(
+            f"The architecture of {name} is Python code in its repository, which is run for models that write text "
+            "alone.",
+            hint="Choose a base model for whose architecture transformers has a sequence classifier.",
+        )
     verbosity = logging.get_verbosity()
     # Else it tells of the head that is missing as of something wrong.
     logging.set_verbosity_error()

@@ -27,8 +27,11 @@ def convert_gguf(source: Path, target: Path) -> str:
             quantization_config=GgufConfig(gguf_file=name, dequantize=True),
             dtype=torch.bfloat16,
             local_files_only=True,
+            trust_remote_code=False,
         )
-        tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, gguf_file=name, local_files_only=True, trust_remote_code=False
+        )
     except (OSError, ValueError, KeyError, RuntimeError, NotImplementedError) as error:
         raise ModelError(f"{source} cannot be converted: {error}") from error
     # The name inside the file is its maker's own, and would be taken for where the model came from.

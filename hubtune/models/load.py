@@ -3,13 +3,15 @@
 See `hubtune.models.remote_code`; a tokenizer's code is never run.
 """
 
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hubtune.errors import ModelError
-from hubtune.models.base_facts import read_facts
+from hubtune.errors import ModelError, RemoteCodeError
+from hubtune.models.base_facts import Facts, read_facts
 from hubtune.models.precision import dtype_of
 from hubtune.models.remote_code import brings_code, permitted, refusal
 from hubtune.records.model_files import CONFIG
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
         PreTrainedModel,
         PreTrainedTokenizerBase,
     )
+
+# What configs call the number of tokens that are read at once.
+_CONTEXT = ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "seq_length")
 
 
 def load_tokenizer(folder: Path, name: str) -> "PreTrainedTokenizerBase":
@@ -39,10 +44,11 @@ def load_tokenizer(folder: Path, name: str) -> "PreTrainedTokenizerBase":
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
+    except _faults(run=False) as error:
         raise ModelError(
             f"The tokenizer of {name} cannot be loaded: {first_line(error)}",
-            hint="The repository has to hold it, best as tokenizer.json with tokenizer_config.json.",
+            hint="The repository has to hold it, best as tokenizer.json with tokenizer_config.json; the code of a "
+            "tokenizer is never run.",
         ) from error
     # An encoder's tokenizer puts its own tokens around a text to classify.
     if tokenizer.eos_token_id is None and tokenizer.sep_token_id is None:
@@ -76,19 +82,26 @@ def context_length(folder: Path, name: str) -> int | None:
     """
     from transformers import AutoConfig
 
-    if brings_code(folder):
-        # What its config.json states, no code need be run for.
-        stated = read_facts((folder / CONFIG).read_bytes(), name).get("max_position_embeddings")
-        return stated if isinstance(stated, int) else None
+    code = brings_code(folder)
+    if code and not permitted(folder):
+        return _stated_context(read_facts((folder / CONFIG).read_bytes(), name))
 
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
+        with _prints_on_stderr(run=code):
+            config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=code)
+    except _faults(run=code) as error:
         raise ModelError(
             f"The config of {name} cannot be used: {first_line(error)}",
             hint="Choose a base model whose architecture is part of transformers.",
         ) from error
     return getattr(config.get_text_config(), "max_position_embeddings", None)
+
+
+def _stated_context(facts: Facts) -> int | None:
+    """Returns what a config.json states of the context, by the names that are common for it."""
+    text = facts.get("text_config")
+    stated = [part.get(name) for part in (facts, text) if isinstance(part, dict) for name in _CONTEXT]
+    return next((value for value in stated if isinstance(value, int) and value > 1), None)
 
 
 def check_vocabulary(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", name: str) -> None:
@@ -183,22 +196,35 @@ def load_checkpoint(
     Raises:
         ModelError: It cannot be loaded.
     """
+    try:
+        with _prints_on_stderr(run=code):
+            model, report = auto.from_pretrained(
+                folder,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=code,
+                output_loading_info=True,
+                **options,
+            )
+    except _faults(run=code) as error:
+        raise (RemoteCodeError if code else ModelError)(f"{fault}: {first_line(error)}", hint=hint) from error
+    return model, sorted(report["missing_keys"])
+
+
+@contextlib.contextmanager
+def _prints_on_stderr(*, run: bool) -> Iterator[None]:
+    """Sends what a repository's code prints, while it is `run`, to stderr: it is no part of a command's result."""
+    with contextlib.redirect_stdout(sys.stderr) if run else contextlib.nullcontext():
+        yield
+
+
+def _faults(*, run: bool) -> tuple[type[Exception], ...]:
+    """Returns what loading raises where files are odd; a repository's code that is `run` may raise anything."""
     from safetensors import SafetensorError
 
-    # A stranger's code may raise anything.
-    faults = (Exception,) if code else (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
-    try:
-        model, report = auto.from_pretrained(
-            folder,
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=code,
-            output_loading_info=True,
-            **options,
-        )
-    except faults as error:
-        raise ModelError(f"{fault}: {first_line(error)}", hint=hint) from error
-    return model, sorted(report["missing_keys"])
+    if run:
+        return (Exception,)
+    return (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError)
 
 
 def refuse_missing(tensors: Sequence[str], name: str, kind: str) -> None:

@@ -1,11 +1,12 @@
 """Python code in a base model's repository: run where somebody named the commit whose code it is, and nowhere else."""
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
-from hubtune.errors import ModelError
+from hubtune.errors import RecordError, RemoteCodeError
 from hubtune.records.model_files import CONFIG
 
 IN_CONFIG = "`base.allow_remote_code: {}`"
@@ -13,44 +14,79 @@ IN_CONFIG = "`base.allow_remote_code: {}`"
 ON_COMMAND = "--allow-remote-code {}"
 """How a command that uses a release allows it."""
 
-_CAUSAL = "AutoModelForCausalLM"
-
+# What transformers runs of the code where a causal language model is loaded.
+_ENTRIES = ("AutoConfig", "AutoModelForCausalLM")
+# A class of a Python file in the repository, such as `modeling_lantern.LanternForCausalLM`.
+_PLACE = re.compile(r"(?:\w+/)*\w+\.\w+")
 # What code does, it does to the whole process, so that the permission to run it is the process's too.
 _permitted: set[Path] = set()
 
 
-def permit(folder: Path) -> None:
-    """Allows the code of a snapshot to be run by this process; only one that was fetched with its code has any."""
+def permit(folder: Path, name: str, commit: str, allowed: str | None, way: str = IN_CONFIG) -> None:
+    """Allows the code of a snapshot to be run by this process, where the snapshot needs code.
+
+    Args:
+        folder: The snapshot, fetched with its code where some is allowed.
+        name: Its repository, for messages.
+        commit: The commit that it is of.
+        allowed: The commit whose code may be run; None for none.
+        way: How it is allowed, for messages.
+
+    Raises:
+        RemoteCodeError: As `check_code`.
+        RecordError: The code is not in the snapshot.
+    """
+    facts = _facts(folder)
+    check_code(facts, name, commit, allowed, way)
+    if not needs_code(facts):
+        return
+    missing = [file for file in _code_files(facts) if not (folder / file).is_file()]
+    if missing:
+        raise RecordError(
+            f"The Python files of {name} at {commit} are not in the local cache, such as {missing[0]}.",
+            hint="Fetch them again: hubtune pin",
+        )
     _permitted.add(folder.resolve())
 
 
 def permitted(folder: Path) -> bool:
-    """Whether the code of a snapshot may be run: what `trust_remote_code` has to be where it is loaded."""
+    """Whether the code of a snapshot may be run."""
     return folder.resolve() in _permitted
 
 
-def needs_code(facts: Mapping[str, object]) -> bool:
+def any_permitted() -> bool:
+    """Whether code of any snapshot may be run by this process."""
+    return bool(_permitted)
+
+
+def needs_code(facts: Mapping[str, object]) -> bool | None:
     """Whether the model of this config.json is one that transformers has not, and its repository brings code for.
 
-    Without transformers installed that shows when the model is loaded.
+    Returns:
+        None where it brings code and transformers is not installed to tell by.
     """
-    if not facts.get("auto_map") or find_spec("transformers") is None:
+    if not facts.get("auto_map"):
         return False
+    if find_spec("transformers") is None:
+        return None
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
-    return facts.get("model_type") not in CONFIG_MAPPING_NAMES
+    return str(facts.get("model_type")) not in CONFIG_MAPPING_NAMES
 
 
 def brings_code(folder: Path) -> bool:
     """Whether the model in `folder` is one that `needs_code`; False where its config.json is none."""
-    try:
-        facts = json.loads((folder / CONFIG).read_bytes())
-    except (OSError, ValueError):
-        return False
-    return isinstance(facts, dict) and needs_code(facts)
+    return bool(needs_code(_facts(folder)))
 
 
-def check_code(facts: Mapping[str, object], name: str, commit: str, allowed: str | None, way: str = IN_CONFIG) -> None:
+def check_code(
+    facts: Mapping[str, object],
+    name: str,
+    commit: str,
+    allowed: str | None,
+    way: str = IN_CONFIG,
+    files: Collection[str] | None = None,
+) -> None:
     """Refuses a base model whose code is not the one that was allowed; one without code passes where none was.
 
     Args:
@@ -59,51 +95,84 @@ def check_code(facts: Mapping[str, object], name: str, commit: str, allowed: str
         commit: The commit that it is pinned to.
         allowed: The commit whose code may be run; None for none.
         way: How it is allowed, for messages.
+        files: What the repository holds at that commit, where it is known.
 
     Raises:
-        ModelError: It needs code, and none is allowed, or that of another commit; its code is in another repository, or
-            is no causal language model's; or code is allowed that it does not need.
+        RemoteCodeError: It needs code, and none is allowed, or that of another commit; its code is not in the
+            repository, or is no causal language model's; or code is allowed that it does not need.
     """
-    if not needs_code(facts):
-        if allowed is not None:
-            raise ModelError(
-                f"{name} at {commit} needs no code from its repository, so there is nothing to allow.",
-                hint=f"Leave {way.format(allowed)} out.",
-            )
+    needed = needs_code(facts)
+    if needed is False and allowed is not None:
+        raise RemoteCodeError(
+            f"{name} at {commit} needs no code from its repository: transformers has its architecture. So there is "
+            "nothing to allow.",
+            hint=f"Leave {way.format(allowed)} out.",
+        )
+    if allowed not in (None, commit):
+        keep = f", or keep to the commit that you know: `base.revision: {allowed}`" if way == IN_CONFIG else ""
+        raise RemoteCodeError(
+            f"The code of {name} at {allowed} is allowed, and the model is pinned to {commit}, whose code may be "
+            "another.",
+            hint=f"Read its Python files at {commit}, and if you trust them: {way.format(commit)}{keep}.",
+        )
+    if not needed:
         return
     if allowed is None:
         raise refusal(f"{name} at {commit}", way.format(commit))
-    if allowed != commit:
-        raise ModelError(
-            f"The code of {name} at {allowed} is allowed, and the model is pinned to {commit}, whose code may be "
-            "another.",
-            hint=f"Read its Python files at that commit, and if you trust them: {way.format(commit)}",
-        )
-    named = facts["auto_map"]
-    places = {key: str(value) for key, value in named.items()} if isinstance(named, dict) else {}
-    elsewhere = sorted({place.partition("--")[0] for place in places.values() if "--" in place})
-    if elsewhere:
-        raise ModelError(
-            f"{name} takes its code from another repository, {elsewhere[0]}, at no commit that one could name.",
-            hint="Choose a base model that holds its own code, or needs none.",
-        )
-    if _CAUSAL not in places:
-        raise ModelError(
-            f"The code of {name} has no causal language model: auto_map in {CONFIG} names no {_CAUSAL}.",
-            hint="Choose another base model.",
-        )
+    _check_places(facts, name, files)
 
 
-def refusal(name: str, allowing: str = IN_CONFIG.format("<its commit>")) -> ModelError:
+def refusal(name: str, allowing: str | None = IN_CONFIG.format("<its commit>")) -> RemoteCodeError:
     """Returns the error of a model whose code may not be run.
 
     Args:
         name: The model, for the message.
-        allowing: What allows it.
+        allowing: What allows it; None where nothing does.
     """
-    return ModelError(
-        f"{name} needs Python code from its repository (auto_map in {CONFIG}), which is not run unless it is allowed: "
-        "transformers has no such model type of its own.",
-        hint="Choose a base model, or a conversion of this one, whose architecture is part of transformers. Or read "
-        f"its Python files, and if you trust them: {allowing}",
+    hint = "Choose a model, or a conversion of this one, whose architecture is part of transformers."
+    if allowing is not None:
+        hint += f" Or read its Python files, and if you trust them: {allowing}"
+    rule = "which is never run" if allowing is None else "which is not run unless it is allowed"
+    return RemoteCodeError(
+        f"{name} needs Python code from its repository (auto_map in {CONFIG}), {rule}: transformers has no such model "
+        "type of its own.",
+        hint=hint,
     )
+
+
+def _check_places(facts: Mapping[str, object], name: str, files: Collection[str] | None) -> None:
+    hint = "Choose a base model that holds its own code, or needs none."
+    places = _places(facts)
+    lacking = [entry for entry in _ENTRIES if entry not in places]
+    if lacking:
+        raise RemoteCodeError(
+            f"The code of {name} is not that of a causal language model: auto_map in {CONFIG} names no {lacking[0]}.",
+            hint=hint,
+        )
+    for place in places.values():
+        # Another repository's has its name and `--` before it, and its commit could not be named.
+        if not _PLACE.fullmatch(place):
+            raise RemoteCodeError(
+                f"{name} takes its code from elsewhere: {place!r} in {CONFIG} is no class of a file in it.", hint=hint
+            )
+    missing = [] if files is None else [file for file in _code_files(facts) if file not in files]
+    if missing:
+        raise RemoteCodeError(f"{name} lacks {missing[0]}, which auto_map in {CONFIG} names.", hint=hint)
+
+
+def _places(facts: Mapping[str, object]) -> dict[str, str]:
+    """Returns what transformers runs of a config's auto_map: its entry to a class of a file."""
+    named = facts.get("auto_map")
+    return {entry: str(named[entry]) for entry in _ENTRIES if entry in named} if isinstance(named, dict) else {}
+
+
+def _code_files(facts: Mapping[str, object]) -> list[str]:
+    return [f"{place.rpartition('.')[0]}.py" for place in _places(facts).values()]
+
+
+def _facts(folder: Path) -> dict[str, object]:
+    try:
+        facts = json.loads((folder / CONFIG).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) else {}

@@ -59,7 +59,7 @@ def check_base(config: TuneConfig, pin: Pin) -> Facts:
     wanted = [name for name in (CONFIG, WEIGHTS_INDEX) if name in files]
     content = read_files(pin.repo, pin.type, pin.commit, wanted)
     facts = read_facts(content[CONFIG], pin.repo)
-    check_code(facts, pin.repo, pin.commit, config.base.allow_remote_code)
+    check_code(facts, pin.repo, pin.commit, config.base.allow_remote_code, files=files)
     check_facts(facts, config.train, pin.repo)
     if WEIGHTS_INDEX in content:
         check_shards(content[WEIGHTS_INDEX], files, pin.repo)

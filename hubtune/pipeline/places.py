@@ -21,10 +21,10 @@ def base_folder(config: TuneConfig, pins: PinSet) -> Path:
 
     Raises:
         RecordError: It is not in the cache any more.
+        RemoteCodeError: It needs code that the config does not allow.
     """
     folder = cached(pins.base)
-    if config.base.allow_remote_code == pins.base.commit:
-        permit(folder)
+    permit(folder, pins.base.repo, pins.base.commit, config.base.allow_remote_code)
     return folder
 
 

@@ -14,7 +14,7 @@ from hubtune.hub.contents import read_files
 from hubtune.hub.read import check_access, resolve
 from hubtune.hub.snapshot import download_size, fetch
 from hubtune.models.base_facts import read_facts
-from hubtune.models.remote_code import ON_COMMAND, check_code, permit
+from hubtune.models.remote_code import ON_COMMAND, brings_code, check_code, permit, refusal
 from hubtune.pin.files import check_safetensors
 from hubtune.pin.pinning import resolve_pin
 from hubtune.records.model_files import CONFIG
@@ -62,7 +62,7 @@ def fetch_release(
 
     Raises:
         HubError: The release or its base cannot be had.
-        ModelError: Its base needs code that is not allowed.
+        RemoteCodeError: Its base needs code that is not allowed, or it is a whole model and needs any.
         ReleaseError: It holds neither an adapter nor a model, or its adapter does not say on which commit it stands.
         NoSafetensorsError: Its weights, or its base's, are in another format alone.
     """
@@ -80,6 +80,8 @@ def fetch_release(
     )
     folder = _fetch(pin, download_size("model", found.files), progress)
     if artifact == "merged":
+        if brings_code(folder):
+            raise refusal(f"{repo} at {found.commit}", None)
         return FetchedRelease(repo, found.commit, folder, artifact)
     base = _base_of(repo, found.commit, folder / "adapter_config.json")
     base_pin, _ = resolve_pin(base, None, progress)
@@ -92,15 +94,15 @@ def fetch_base(pin: Pin, progress: Progress, allow_remote_code: str | None) -> P
 
     Raises:
         HubError: It cannot be had.
-        ModelError: It needs code that is not allowed.
+        RemoteCodeError: It needs code that is not allowed.
     """
     files = resolve(pin.repo, "model", pin.commit).files
-    facts = read_facts(read_files(pin.repo, "model", pin.commit, [CONFIG])[CONFIG], pin.repo) if CONFIG in files else {}
-    check_code(facts, pin.repo, pin.commit, allow_remote_code, ON_COMMAND)
+    if CONFIG in files:
+        facts = read_facts(read_files(pin.repo, "model", pin.commit, [CONFIG])[CONFIG], pin.repo)
+        check_code(facts, pin.repo, pin.commit, allow_remote_code, ON_COMMAND, files)
     code = allow_remote_code is not None
     folder = _fetch(pin, download_size("model", files, code=code), progress, code=code)
-    if code:
-        permit(folder)
+    permit(folder, pin.repo, pin.commit, allow_remote_code, ON_COMMAND)
     return folder
 
 

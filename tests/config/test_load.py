@@ -353,6 +353,11 @@ def test_a_default_written_out_decides_the_same():
     assert training_digest(parse_config(MINIMAL)) == training_digest(parse_config(dump_config(parse_config(MINIMAL))))
 
 
+def test_the_training_s_digest_is_that_of_earlier_versions():
+    """A release's records name it, so that another one here would have `verify` contradict them."""
+    assert training_digest(parse_config(MINIMAL)) == "90f9f4ccc68398b5cc3ed53c470540dfd79082df8e241aa0f3b7ede26912e050"
+
+
 def test_the_evaluation_s_digest_is_of_its_section_alone():
     plain = evaluation_digest(parse_config(MINIMAL))
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hubtune.errors import ConfigError, ModelError
+from hubtune.errors import ConfigError, ModelError, RemoteCodeError
 from tests.end_to_end.worlds import World
 from tests.remote_code import make_lantern
 
@@ -45,13 +45,13 @@ def commit_of(world: World) -> str:
     return (world.root / "commit").read_text()
 
 
-@pytest.mark.parametrize("allowed", [ANOTHER, pytest.param(None, marks=pytest.mark.full_trial)])
+@pytest.mark.parametrize("allowed", [None, pytest.param(ANOTHER, marks=pytest.mark.full_trial)])
 def test_code_that_is_not_allowed_is_not_run(world: World, ran: Path, allowed: str | None):
     options = [] if allowed is None else ["-s", f"base.allow_remote_code={allowed}"]
 
     done = world.hubtune("run", "--hub", world.hub, *options)
 
-    done.refused(ModelError, "lab/lantern", f"base.allow_remote_code: {commit_of(world)}")
+    done.refused(RemoteCodeError, "lab/lantern", f"base.allow_remote_code: {commit_of(world)}")
     assert not ran.exists()
     assert not list((world.root / "home").rglob("*.py"))
 
@@ -84,7 +84,7 @@ def test_a_release_on_allowed_code_is_loaded_verified_and_used_by_those_who_allo
         assert claims[name]["status"] == "unchecked"
     assert f"--allow-remote-code {commit}" in claims["model"]["detail"]
     world.hubtune("generate", "lab/tuned@v1.0.0", "Quote", "--hub", world.hub).refused(
-        ModelError, "--allow-remote-code"
+        RemoteCodeError, "--allow-remote-code"
     )
     assert not ran.exists()
 

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hubtune.errors import ModelError
+from hubtune.errors import HubtuneError, RemoteCodeError
 from hubtune.hub.read import resolve
 from hubtune.hub.snapshot import download_size, fetch
+from hubtune.models.remote_code import permitted
 from hubtune.pin.files import check_safetensors
 from hubtune.pipeline.extras import require_train
 from hubtune.pipeline.releases import fetch_base
@@ -56,11 +57,22 @@ def check_model(subject: Subject, progress: Progress, allow_remote_code: str | N
         if not loaded:
             raise UncheckedError("the model could not be loaded")
         with progress.task("Asking the probe's prompts again", 1) as task:
-            answer = check_probe(subject, loaded[0])
+            answer = _asked(subject, loaded[0])
             task.advance()
         return answer
 
     return [judged("model", load), judged("probe", ask)]
+
+
+def _asked(subject: Subject, loaded: Loaded) -> str:
+    try:
+        return check_probe(subject, loaded)
+    except HubtuneError:
+        raise
+    except Exception as error:
+        if loaded.base is not None and permitted(loaded.base):
+            raise RemoteCodeError(f"The base model's own code fails: {type(error).__name__}: {error}") from error
+        raise
 
 
 def fetch_input(pin: Pin, progress: Progress, label: str) -> Path:
@@ -79,12 +91,9 @@ def fetch_base_model(subject: Subject, progress: Progress, allow_remote_code: st
 
     Raises:
         HubError: It cannot be had.
-        UncheckedError: It needs code that is not allowed.
+        RemoteCodeError: It needs code that is not allowed.
     """
-    try:
-        return fetch_base(pins_of(subject).base, progress, allow_remote_code)
-    except ModelError as error:
-        raise UncheckedError(f"{error.message} {error.hint}") from error
+    return fetch_base(pins_of(subject).base, progress, allow_remote_code)
 
 
 def _load(subject: Subject, progress: Progress, allow_remote_code: str | None) -> Loaded:

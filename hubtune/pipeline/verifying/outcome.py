@@ -7,6 +7,7 @@ from hubtune.errors import (
     HubError,
     HubtuneError,
     MissingExtraError,
+    RemoteCodeError,
     RepoNotFoundError,
     RevisionNotFoundError,
 )
@@ -14,8 +15,8 @@ from hubtune.records.verification import Claim, Status
 
 _MOST_FAULTS = 5
 _GONE = (RepoNotFoundError, RevisionNotFoundError)
-# These are about this machine, this account or the network, and say nothing about the release.
-_OURS = (MissingExtraError, DiskFullError, HubError, MemoryError)
+# These are about this machine, this account, what may be run, or the network, and say nothing about the release.
+_OURS = (MissingExtraError, RemoteCodeError, DiskFullError, HubError, MemoryError)
 
 
 class ContradictedError(HubtuneError):
@@ -70,4 +71,5 @@ def _words(error: Exception) -> str:
         line = (str(error).strip().splitlines() or [""])[0]
         return f"it cannot be read to its end ({type(error).__name__}: {line})"
     text = " ".join([error.message, listed(error.details)]).strip()
-    return f"{text} {error.hint}" if isinstance(error, MissingExtraError) else text
+    told = error.hint and isinstance(error, (MissingExtraError, RemoteCodeError))
+    return f"{text} {error.hint}" if told else text
