@@ -151,7 +151,7 @@ def test_there_are_enough_hostile_texts() -> None:
 
 
 def test_hostile_text_changes_no_metadata_runs_nothing_and_breaks_no_page(plain, browser, tmp_path, picked) -> None:
-    names = [*picked(list(OWN), 14), *picked(list(TEXTS)[len(OWN) :], 4)]
+    names = [*picked(list(OWN), 10), *picked(list(TEXTS)[len(OWN) :], 3)]
     refused = []
     with visit(browser, "about:blank") as seen:
         shown(seen.page, plain, make_inputs(), tmp_path / "plain")

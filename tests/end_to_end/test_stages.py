@@ -65,7 +65,11 @@ def test_a_text_on_the_card_can_be_mended_without_training_again(finished):
     assert digests(finished.run_dir / "adapter") == adapter
 
 
-@pytest.mark.parametrize("command", [("evaluate", "run"), ("card", "render", "run"), ("publish", "run")], ids=" ".join)
+@pytest.mark.parametrize(
+    "command",
+    [("evaluate", "run"), pytest.param(("card", "render", "run"), marks=pytest.mark.full_trial), ("publish", "run")],
+    ids=" ".join,
+)
 def test_records_of_another_training_config_are_refused_with_the_command_that_makes_them_anew(finished, command):
     before, card = finished.stored(), (finished.run_dir / "README.md").read_text()
     edit_config(finished, "train", "epochs", 9)
@@ -76,7 +80,9 @@ def test_records_of_another_training_config_are_refused_with_the_command_that_ma
     assert finished.writes() == []
 
 
-@pytest.mark.parametrize("command", [("card", "render", "run"), ("publish", "run")], ids=" ".join)
+@pytest.mark.parametrize(
+    "command", [pytest.param(("card", "render", "run"), marks=pytest.mark.full_trial), ("publish", "run")], ids=" ".join
+)
 def test_measures_of_another_training_are_refused(finished, command):
     path = finished.run_dir / "training.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "final_loss": 0.1}))
@@ -86,7 +92,9 @@ def test_measures_of_another_training_are_refused(finished, command):
     assert finished.writes() == []
 
 
-@pytest.mark.parametrize("name", ["adapter_model.safetensors", "adapter_config.json"])
+@pytest.mark.parametrize(
+    "name", ["adapter_model.safetensors", pytest.param("adapter_config.json", marks=pytest.mark.full_trial)]
+)
 def test_an_adapter_that_changed_after_the_training_is_not_published(finished, name):
     before = finished.stored()
     with (finished.run_dir / "adapter" / name).open("ab") as file:

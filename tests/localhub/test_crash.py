@@ -23,7 +23,7 @@ POINTS = 420
 
 
 def test_a_hub_that_is_killed_while_it_writes_loses_nothing_and_breaks_nothing(tmp_path, raw_client, trials):
-    for point in points(trials(6, 100)):
+    for point in points(trials(4, 100)):
         root = tmp_path / f"killed-at-{point}"
         with EmbeddedHub(root) as hub:
             HfApi(endpoint=hub.url, token="t").create_repo("org/model")

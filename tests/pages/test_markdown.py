@@ -107,7 +107,7 @@ def test_a_very_long_text_is_cut_with_a_note():
     ],
 )  # fmt: skip
 def test_no_piece_repeated_without_end_hangs(piece, trials):
-    length = trials(LONGEST // 4, LONGEST)
+    length = trials(LONGEST // 8, LONGEST)
     shown = render_markdown(piece * (length // len(piece)), LINKS)
     assert len(shown.html) < 20 * length
 

@@ -74,7 +74,7 @@ def run_of(published: Published, path: Path, method: str) -> RunDirectory:
     return run
 
 
-@pytest.mark.parametrize("by", ["tag", "commit"])
+@pytest.mark.parametrize("by", ["tag", pytest.param("commit", marks=pytest.mark.full_trial)])
 def test_the_base_s_revision_and_the_adapter_s_are_kept_apart(published, by, tmp_path):
     revision = {"tag": "v1.0.0", "commit": published.adapter_commit}[by]
 
@@ -90,7 +90,7 @@ def test_the_base_s_revision_and_the_adapter_s_are_kept_apart(published, by, tmp
     assert not list((tmp_path / "out").glob("*.bin"))
 
 
-@pytest.mark.parametrize("stated", [None, "main"])
+@pytest.mark.parametrize("stated", [pytest.param(None, marks=pytest.mark.full_trial), "main"])
 def test_a_base_without_a_commit_is_asked_for_and_never_guessed(published, stated, tmp_path):
     commit = published.adapter_with(revision=stated)
 
@@ -108,7 +108,7 @@ def test_a_base_revision_that_contradicts_the_adapter_is_refused(published, tmp_
         merge_published("org/tuned", "v1.0.0", tmp_path / "out", Listener(), base_revision="main")
 
 
-@pytest.mark.parametrize("base", ["/home/me/models/base", None, "./base"])
+@pytest.mark.parametrize("base", ["/home/me/models/base", None, pytest.param("./base", marks=pytest.mark.full_trial)])
 def test_a_base_that_is_no_repository_is_refused(published, base, tmp_path):
     commit = published.adapter_with(base_model_name_or_path=base)
 

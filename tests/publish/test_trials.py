@@ -123,7 +123,7 @@ def test_after_any_fault_of_any_request_the_next_attempt_makes_one_release(hub, 
         for number in range(1, requests_of_a_release + 1)
     ]
     failed = 0
-    for trial, (fault, which, number) in enumerate(random.Random(17).sample(every, trials(25, len(every)))):
+    for trial, (fault, which, number) in enumerate(random.Random(17).sample(every, trials(16, len(every)))):
         plan = planned(f"org/struck-{trial}")
         earlier = []
         if trial % 2:
@@ -148,7 +148,7 @@ def test_a_publisher_killed_at_any_request_is_followed_by_one_that_makes_one_rel
     hub, killer, planned, run_folder, requests_of_a_release, trials
 ):
     numbers = range(1, requests_of_a_release + 1)
-    for number in random.Random(5).sample(numbers, trials(6, len(numbers))):
+    for number in random.Random(5).sample(numbers, trials(4, len(numbers))):
         plan = planned(f"org/killed-{number}")
         killer.at = number
         command = [sys.executable, "-m", "tests.publish.publishing_process", str(run_folder), plan.repo]

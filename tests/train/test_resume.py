@@ -219,7 +219,7 @@ def test_a_training_that_was_saved_at_its_end_goes_on_without_another_step(train
 
 @pytest.mark.parametrize(
     ("options", "held_out", "sample"),
-    [(OPTIONS, (), 3), (STOPPING_EARLY, OTHERS, 2)],
+    [(OPTIONS, (), 2), (STOPPING_EARLY, OTHERS, 1)],
     ids=["dropout in micro-batches", "stopping early"],
 )
 def test_a_killed_run_goes_on_to_the_same_bytes(

@@ -67,7 +67,11 @@ def test_the_same_seed_gives_the_same_files_to_the_byte(train_on, tiny_model: Pa
         assert (first.run.adapter_dir / name).read_bytes() == (second.run.adapter_dir / name).read_bytes(), name
 
 
-@pytest.mark.parametrize("method", [(), ("train.method=full", "publish.artifact=merged")], ids=["lora", "full"])
+@pytest.mark.parametrize(
+    "method",
+    [(), pytest.param(("train.method=full", "publish.artifact=merged"), marks=pytest.mark.full_trial)],
+    ids=["lora", "full"],
+)
 def test_nothing_is_asked_of_the_network_while_training_and_saving_checkpoints(
     train_on, llama: Path, monkeypatch, method
 ):
