@@ -63,10 +63,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full-trials", action="store_true", help="Run every seeded trial in full, not a sample of it.")
 
 
+# Where files take no disk: most tests flush small files, and would wait for a disk for half of their time.
+_MEMORY = Path("/dev/shm")
+# A sample of the trials takes less than one; the full trials write files of several.
+_GIBIBYTES = 4
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
+    # Workers are told theirs, and who names a folder keeps it.
+    if not config.option.basetemp and not config.getoption("--full-trials") and _fits(_MEMORY):
+        config.option.basetemp = tempfile.mkdtemp(prefix="hubtune-tests-", dir=_MEMORY)
+        config.add_cleanup(lambda: shutil.rmtree(config.option.basetemp, ignore_errors=True))
     config.addinivalue_line("markers", "full_trial: a case of a kind of which a sample has another already.")
     # The workers take the files in the order of the tests, not those with the most tests first.
     config.option.loadscopereorder = False
+
+
+def _fits(folder: Path) -> bool:
+    """Whether temporary files may go there: there is room, and programs among them can be run."""
+    if not folder.is_dir():
+        return False
+    system = os.statvfs(folder)
+    return system.f_bavail * system.f_frsize >= _GIBIBYTES * 2**30 and not system.f_flag & os.ST_NOEXEC
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
