@@ -37,17 +37,16 @@ AUTO_MAP = {
 }
 
 
-def make_lantern(folder: Path, ran: Path, **facts: object) -> Path:
+def make_lantern(folder: Path, ran: Path) -> Path:
     """Saves such a model in `folder` and returns it.
 
     Args:
         folder: A folder that is not there yet.
         ran: A file that its code makes when it is run.
-        facts: What its config.json says otherwise.
     """
     make_llama(folder)
     config = json.loads((folder / "config.json").read_text())
-    config |= {"model_type": "lantern", "architectures": ["LanternForCausalLM"], "auto_map": AUTO_MAP, **facts}
+    config |= {"model_type": "lantern", "architectures": ["LanternForCausalLM"], "auto_map": AUTO_MAP}
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "configuration_lantern.py").write_text(_CONFIGURATION.format(ran=str(ran)))
     (folder / "modeling_lantern.py").write_text(_MODELING)

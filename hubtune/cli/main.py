@@ -101,7 +101,13 @@ def main() -> None:
         from hubtune.models.remote_code import any_permitted
 
         if any_permitted():
-            click.echo("This is a bug in hubtune, or in the base model's own code, which was allowed to run.", err=True)
+            click.echo(
+                "This is a bug in the base model's own code, which was allowed to run, or in hubtune. If the last "
+                "lines below are of a file in transformers_modules, it is the base's, whose code may be made for "
+                "another version of transformers: choose another base, or tell its author. Else report them to "
+                "hubtune.",
+                err=True,
+            )
         else:
             click.echo("This is a bug in hubtune. Please report it together with the lines below.", err=True)
         raise

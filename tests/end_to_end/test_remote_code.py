@@ -98,6 +98,22 @@ def test_a_release_on_allowed_code_is_loaded_verified_and_used_by_those_who_allo
     merging.refused(ModelError, "code in its repository")
 
 
+def test_code_that_fails_while_it_runs_is_told_from_a_fault_of_hubtune(world: World):
+    with world.served() as api:
+        commit = api.upload_file(
+            path_or_fileobj=(world.root / "lantern" / "modeling_lantern.py").read_bytes().replace(b"0.5", b"1 / 0"),
+            path_in_repo="modeling_lantern.py",
+            repo_id="lab/lantern",
+        ).oid
+
+    done = world.hubtune("run", "--hub", world.hub, "-s", f"base.allow_remote_code={commit}")
+
+    assert done.code == 1
+    assert "a bug in the base model's own code, which was allowed to run, or in hubtune" in done.err
+    assert "transformers_modules" in done.err
+    assert "ZeroDivisionError" in done.err.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     "setting",
     [

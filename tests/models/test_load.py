@@ -11,6 +11,7 @@ import torch
 from hubtune.errors import ModelError
 from hubtune.models.environment import environment
 from hubtune.models.load import check_vocabulary, context_length, load_adapter, load_base, load_tokenizer, pad_id
+from tests.remote_code import make_lantern
 from tests.tiny_models import CONTEXT
 
 
@@ -23,19 +24,6 @@ def copy(llama: Path, tmp_path: Path) -> Path:
 def _edit(path: Path, **changes: object) -> None:
     values = {**json.loads(path.read_text()), **changes}
     path.write_text(json.dumps({key: value for key, value in values.items() if value is not ...}))
-
-
-def _remote_code(folder: Path, marker: Path) -> None:
-    (folder / "modeling_evil.py").write_text(
-        f"open({str(marker)!r}, 'w').close()\nfrom transformers import LlamaConfig, LlamaForCausalLM\n"
-        "class EvilConfig(LlamaConfig):\n    model_type = 'evil'\nclass EvilModel(LlamaForCausalLM):\n    pass\n"
-    )
-    _edit(
-        folder / "config.json",
-        model_type="evil",
-        architectures=["EvilModel"],
-        auto_map={"AutoConfig": "modeling_evil.EvilConfig", "AutoModelForCausalLM": "modeling_evil.EvilModel"},
-    )
 
 
 @pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
@@ -67,11 +55,11 @@ def test_a_folder_with_pickled_weights_alone_is_refused_and_the_pickle_not_opene
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_model_that_needs_code_from_its_repository_is_refused_and_the_code_not_run(copy: Path, tmp_path: Path):
-    _remote_code(copy, tmp_path / "ran")
+def test_a_model_that_needs_code_from_its_repository_is_refused_and_the_code_not_run(tmp_path: Path):
+    lantern = make_lantern(tmp_path / "lantern", tmp_path / "ran")
 
     with pytest.raises(ModelError, match=r"org/base needs Python code .* which is not run unless it is allowed"):
-        load_base(copy, "org/base", "fp32")
+        load_base(lantern, "org/base", "fp32")
 
     assert not (tmp_path / "ran").exists()
 
@@ -179,10 +167,10 @@ def test_the_context_is_the_one_that_the_config_states(tiny_model: Path):
     assert context_length(tiny_model, "org/base") == CONTEXT
 
 
-def test_the_context_of_a_model_that_needs_code_is_read_without_running_it(copy: Path, tmp_path: Path):
-    _remote_code(copy, tmp_path / "ran")
+def test_the_context_of_a_model_that_needs_code_is_read_without_running_it(tmp_path: Path):
+    lantern = make_lantern(tmp_path / "lantern", tmp_path / "ran")
 
-    assert context_length(copy, "org/base") == CONTEXT
+    assert context_length(lantern, "org/base") == CONTEXT
 
     assert not (tmp_path / "ran").exists()
 

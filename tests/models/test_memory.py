@@ -15,7 +15,7 @@ from hubtune.models.machine import Memory
 from hubtune.models.memory import Workload, estimate, fitting, judge
 from hubtune.models.shape import Shape, shape_of
 from hubtune.train.fast_lora import fast_adapters
-from hubtune.train.loss import places_and_targets, summed_loss
+from hubtune.train.loss import SummedLoss, places_and_targets, summed_loss
 from hubtune.train.methods.lora import add_lora
 from hubtune.train.out_of_memory import memory_errors
 from tests.architectures import make_model
@@ -49,6 +49,17 @@ def _keeping(model: torch.nn.Module) -> Iterator[dict[int, int]]:
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         yield kept
+
+
+def _loss_of_a_batch(model: torch.nn.Module) -> tuple[SummedLoss, dict[int, int]]:
+    """Makes the loss of 4 rows of 32 labels; returns what makes it, and what was kept for the backward."""
+    labels = torch.ones(4, 32, dtype=torch.long)
+    places, targets = places_and_targets(labels)
+    batch = {"input_ids": labels, "labels": labels, "places": places, "targets": targets}
+    loss = summed_loss(model, batch)
+    with fast_adapters(model), _keeping(model) as kept:
+        loss(**batch)
+    return loss, kept
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -122,13 +133,8 @@ def test_a_head_that_is_trained_whole_takes_all_logits():
     _, _, _, without = _estimated("llama", lora={"r": 2})
     _, _, _, tokens = _estimated("llama", added_tokens=["<|new|>"], lora={"r": 2, "modules_to_save": ["lm_head"]})
     model = add_lora(model, settings.lora, sample_pins().base)
-    labels = torch.ones(4, 32, dtype=torch.long)
-    places, targets = places_and_targets(labels)
-    batch = {"input_ids": labels, "labels": labels, "places": places, "targets": targets}
-    loss = summed_loss(model, batch)
 
-    with fast_adapters(model), _keeping(model) as kept:
-        loss(**batch)
+    loss, kept = _loss_of_a_batch(model)
 
     logits = 4 * 4 * 32 * shape.vocabulary
     assert (loss.own, found.logits, found.activations) == (True, 3 * logits, without.activations)
@@ -166,13 +172,8 @@ def test_rows_for_new_tokens_take_all_logits_and_a_head_that_is_made_anew(kind: 
     _, _, _, without = _estimated(kind, lora={"r": 2})
     _, _, _, whole = _estimated(kind, added_tokens=["<|new|>"], method="full")
     model = add_lora(model, settings.lora, sample_pins().base, tokens=[shape.vocabulary - 1])
-    labels = torch.ones(4, 32, dtype=torch.long)
-    places, targets = places_and_targets(labels)
-    batch = {"input_ids": labels, "labels": labels, "places": places, "targets": targets}
-    loss = summed_loss(model, batch)
 
-    with fast_adapters(model), _keeping(model) as kept:
-        loss(**batch)
+    loss, kept = _loss_of_a_batch(model)
 
     assert loss.own
     head, logits = 4 * shape.vocabulary * shape.hidden, 4 * 4 * 32 * shape.vocabulary
