@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Request
 
 WIDTHS = {"phone": (390, 844), "desktop": (1280, 900)}
 
@@ -43,7 +43,7 @@ class Visit:
     Attributes:
         console: What it or the browser wrote on the console; a breach of the content policy is written there.
         requests: Every address that was asked for.
-        failed: Those that could not be loaded.
+        failed: Those that could not be loaded; what the browser itself gave up, as the page was left, could have been.
     """
 
     page: "Page"
@@ -78,7 +78,12 @@ def visit(browser: "Browser", address: str, *, width: str = "desktop", scheme: s
     visited.page.on("pageerror", lambda error: visited.console.append(str(error)))
     visited.page.on("dialog", lambda dialog: visited.console.append(f"dialog: {dialog.message}"))
     visited.page.on("request", lambda request: visited.requests.append(request.url))
-    visited.page.on("requestfailed", lambda request: visited.failed.append(request.url))
+    visited.page.on("requestfailed", lambda request: _note_failure(request, visited))
     visited.page.goto(address, wait_until="load")
     yield visited
     context.close()
+
+
+def _note_failure(request: "Request", visited: Visit) -> None:
+    if request.failure != "net::ERR_ABORTED":
+        visited.failed.append(request.url)
