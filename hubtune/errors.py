@@ -38,10 +38,22 @@ class MissingExtraError(HubtuneError):
     exit_code = 3
 
 
-class DiskFullError(HubtuneError):
+class FileError(HubtuneError):
+    """A file or folder cannot be read or written."""
+
+    exit_code = 7
+
+
+class DiskFullError(FileError):
     """There is not enough room on a disk."""
 
     exit_code = 4
+
+
+class DocumentError(HubtuneError):
+    """A YAML or JSON text that somebody else wrote is not such a text, or is beyond the bounds."""
+
+    exit_code = 8
 
 
 class RecordError(HubtuneError):

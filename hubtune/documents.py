@@ -1,0 +1,287 @@
+"""Reads YAML and JSON that somebody else wrote: each ends as plain values within bounds, or as one kind of error.
+
+What the parsers leave open is refused here: aliases that multiply or contain themselves, depth, size, numbers of
+thousands of digits, dates that do not exist, JSON texts that no encoding can write.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from hubtune.errors import DocumentError, HubtuneError
+from hubtune.files import read_bytes
+
+Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
+"""A value as JSON has it."""
+
+# libyaml's is ten times as fast and refuses a depth of 1,000 by itself; not every build of PyYAML has it.
+YamlLoader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The loader to derive others from."""
+
+_NUMBERS = frozenset(f"tag:yaml.org,2002:{name}" for name in ("int", "float", "timestamp"))
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How much of a document is read.
+
+    Attributes:
+        size: Bytes of the text.
+        depth: Lists and mappings within one another.
+        values: Values, each counted as often as aliases repeat it.
+        digits: Characters of a number or date.
+    """
+
+    size: int = 8 << 20
+    depth: int = 100
+    values: int = 1_000_000
+    digits: int = 400
+
+
+BOUNDS = Bounds()
+"""For files that programs write, such as a config.json or an index of shards."""
+
+HAND_WRITTEN = Bounds(size=512 << 10, values=100_000)
+"""For files that people write, such as a config or the metadata of a card."""
+
+
+class UnreadableError(ValueError):
+    """A document is not what it should be, or is beyond the bounds.
+
+    Attributes:
+        problem: What is wrong, to follow the document's name: "is not YAML: …".
+        line: The line it is on, from 1; None if no line is at fault.
+    """
+
+    def __init__(self, problem: str, line: int | None = None) -> None:
+        super().__init__(f"{problem} (line {line})" if line else problem)
+        self.problem = problem
+        self.line = line
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A YAML document: its node, which knows its place in the text, and its value."""
+
+    node: yaml.Node
+    value: object
+
+
+def load_yaml(
+    content: str | bytes, *, bounds: Bounds = HAND_WRITTEN, loader: type[yaml.SafeLoader] = YamlLoader
+) -> Loaded | None:
+    """Returns what one YAML document says, or None if it is empty.
+
+    Raises:
+        UnreadableError: It is not YAML in UTF-8, holds more than one document, or is beyond the bounds.
+    """
+    text = _text(content, bounds)
+    with _yaml_faults():
+        reader = loader(text)
+        try:
+            node = reader.get_single_node()
+            if node is None:
+                return None
+            _check_node(node, bounds)
+            return Loaded(node, reader.construct_document(node))
+        finally:
+            reader.dispose()
+
+
+def check_yaml_stream(content: str | bytes, *, bounds: Bounds = HAND_WRITTEN) -> None:
+    """Reads any number of YAML documents for their form alone: tags may be any.
+
+    Raises:
+        UnreadableError: It is not YAML, or beyond the bounds.
+    """
+    with _yaml_faults():
+        for node in yaml.compose_all(_text(content, bounds), Loader=YamlLoader):
+            _check_node(node, bounds)
+
+
+def load_json(content: str | bytes, *, bounds: Bounds = BOUNDS) -> Json:
+    """Returns what a JSON text says; of equal keys the last counts, and NaN and Infinity are numbers, as in Python.
+
+    Raises:
+        UnreadableError: It is not JSON in UTF-8, or is beyond the bounds.
+    """
+
+    def whole(digits: str) -> int:
+        if len(digits) > bounds.digits:
+            raise UnreadableError(f"holds a number of more than {bounds.digits} digits")
+        return int(digits)
+
+    text = _text(content, bounds)
+    try:
+        value: Json = json.loads(text, parse_int=whole)
+    except json.JSONDecodeError as error:
+        raise UnreadableError(f"is not JSON: {error.msg}", error.lineno) from None
+    except RecursionError:
+        raise UnreadableError(f"is nested more than {bounds.depth} deep") from None
+    _check_value(value, bounds)
+    return value
+
+
+def parse_yaml(
+    content: str | bytes,
+    name: str,
+    *,
+    error: type[HubtuneError] = DocumentError,
+    hint: str | None = None,
+    bounds: Bounds = HAND_WRITTEN,
+) -> object:
+    """Returns the value of a YAML document, None if it is empty; dates and sets are Python's.
+
+    Args:
+        content: The document, in UTF-8 with or without a byte order mark.
+        name: What to call it in a message, such as "The auth file users.yaml".
+        error: The kind of error to raise.
+        hint: What to do next.
+        bounds: How much is read.
+
+    Raises:
+        HubtuneError: Of the kind `error`: `name` is not such a document.
+    """
+    try:
+        loaded = load_yaml(content, bounds=bounds)
+    except UnreadableError as fault:
+        raise error(f"{name} {fault}.", hint=hint) from None
+    return loaded.value if loaded else None
+
+
+def parse_json(
+    content: str | bytes,
+    name: str,
+    *,
+    error: type[HubtuneError] = DocumentError,
+    hint: str | None = None,
+    bounds: Bounds = BOUNDS,
+) -> Json:
+    """Returns the value of a JSON text; see `parse_yaml`."""
+    try:
+        return load_json(content, bounds=bounds)
+    except UnreadableError as fault:
+        raise error(f"{name} {fault}.", hint=hint) from None
+
+
+def parse_json_object(
+    content: str | bytes,
+    name: str,
+    *,
+    error: type[HubtuneError] = DocumentError,
+    hint: str | None = None,
+    bounds: Bounds = BOUNDS,
+) -> dict[str, Json]:
+    """Returns the members of a JSON object; see `parse_yaml`."""
+    value = parse_json(content, name, error=error, hint=hint, bounds=bounds)
+    if not isinstance(value, dict):
+        raise error(f"{name} does not hold a JSON object.", hint=hint)
+    return value
+
+
+def read_yaml(
+    path: Path, *, error: type[HubtuneError] = DocumentError, hint: str | None = None, bounds: Bounds = HAND_WRITTEN
+) -> object:
+    """Returns the value of a YAML file.
+
+    Raises:
+        FileError: There is no such file, or it cannot be read.
+        HubtuneError: Of the kind `error`: it is not YAML within the bounds.
+    """
+    return parse_yaml(read_bytes(path, most=bounds.size), str(path), error=error, hint=hint, bounds=bounds)
+
+
+def read_json(
+    path: Path, *, error: type[HubtuneError] = DocumentError, hint: str | None = None, bounds: Bounds = BOUNDS
+) -> Json:
+    """Returns the value of a JSON file; see `read_yaml`."""
+    return parse_json(read_bytes(path, most=bounds.size), str(path), error=error, hint=hint, bounds=bounds)
+
+
+def _text(content: str | bytes, bounds: Bounds) -> str:
+    if len(content) > bounds.size:
+        raise UnreadableError(f"is larger than {bounds.size >> 10:,} KiB")
+    if isinstance(content, str):
+        return content.removeprefix("\ufeff")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UnreadableError(f"is not UTF-8: the first byte that is not is byte {error.start + 1}") from None
+
+
+class _yaml_faults:  # noqa: N801 - reads as the statement that it is
+    """Turns whatever PyYAML raises for a text into an UnreadableError."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, UnreadableError) or error is None:
+            return
+        if isinstance(error, yaml.MarkedYAMLError):
+            line = error.problem_mark.line + 1 if error.problem_mark else None
+            raise UnreadableError(f"is not YAML: {error.problem or error.context}", line) from None
+        if isinstance(error, yaml.YAMLError):
+            raise UnreadableError(f"is not YAML: {' '.join(str(error).split())}") from None
+        if isinstance(error, RecursionError):
+            raise UnreadableError("is nested too deeply") from None
+        # A date such as 2024-02-30 looks like one and is none, and the loader takes any `!!int` for one.
+        if isinstance(error, (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)):
+            raise UnreadableError(f"holds a value that is not what it looks like: {error}") from None
+
+
+def _check_node(root: yaml.Node, bounds: Bounds) -> None:
+    """Walks a document as its aliases spell it out, so that one which contains itself is too deep."""
+    left = bounds.values
+    pending: list[tuple[yaml.Node, int]] = [(root, 0)]
+    while pending:
+        node, depth = pending.pop()
+        left -= 1
+        line = node.start_mark.line + 1
+        if left < 0:
+            raise UnreadableError(f"holds more than {bounds.values:,} values, counted as its aliases repeat them")
+        if depth > bounds.depth:
+            raise UnreadableError(f"is nested more than {bounds.depth} deep, or contains itself", line)
+        if isinstance(node, yaml.ScalarNode):
+            if node.tag in _NUMBERS and len(node.value) > bounds.digits:
+                raise UnreadableError(f"holds a number of more than {bounds.digits} digits", line)
+        else:
+            pending.extend((child, depth + 1) for child in _children(node))
+
+
+def _children(node: yaml.Node) -> Iterator[yaml.Node]:
+    for item in node.value:
+        yield from item if isinstance(item, tuple) else (item,)
+
+
+def _check_value(root: Json, bounds: Bounds) -> None:
+    left = bounds.values
+    pending: list[tuple[object, int]] = [(root, 0)]
+    while pending:
+        value, depth = pending.pop()
+        left -= 1
+        if left < 0:
+            raise UnreadableError(f"holds more than {bounds.values:,} values")
+        if depth > bounds.depth:
+            raise UnreadableError(f"is nested more than {bounds.depth} deep")
+        if isinstance(value, str):
+            if not _is_writable(value):
+                raise UnreadableError("holds half of a character (a lone surrogate)")
+        elif isinstance(value, Mapping):
+            for key, item in value.items():
+                pending += ((key, depth), (item, depth + 1))
+        elif isinstance(value, Sequence):
+            pending.extend((item, depth + 1) for item in value)
+
+
+def _is_writable(text: str) -> bool:
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

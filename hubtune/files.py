@@ -1,0 +1,111 @@
+"""Reads files within bounds, and gives every error of the operating system a path, a reason and a next step."""
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from hubtune.errors import DiskFullError, FileError
+
+MOST_BYTES = 16 << 20
+"""How much of a file is read at once unless a caller says otherwise."""
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_REASONS = {
+    errno.EACCES: "you lack the permission",
+    errno.EPERM: "you lack the permission",
+    errno.EROFS: "its disk is read-only",
+    errno.ENOTDIR: "a part of its path is a file, not a folder",
+    errno.EISDIR: "it is a folder, not a file",
+    errno.ELOOP: "the links in its path lead in a circle",
+    errno.ENAMETOOLONG: "its name is too long",
+    errno.EEXIST: "something else is in its place",
+    errno.ENOTEMPTY: "the folder in its place is not empty",
+}
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+_ELSEWHERE = "Correct the path, or choose a place that you can {verb}."
+_ROOM = "Free some space, then run the same command again."
+
+
+@contextlib.contextmanager
+def file_errors(path: Path, verb: Literal["read", "write"] = "write", *, hint: str | None = None) -> Iterator[None]:
+    """Turns every OSError into an error that names `path`.
+
+    Args:
+        path: The file or folder that the block reads or writes.
+        verb: What the block does with it.
+        hint: What to do next, in place of the usual advice.
+
+    Raises:
+        DiskFullError: There is no room, or a quota is used up.
+        FileError: Anything else that the operating system refuses.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise explain(error, path, verb, hint=hint) from error
+
+
+def explain(
+    error: OSError, path: Path, verb: Literal["read", "write"] = "write", *, hint: str | None = None
+) -> FileError:
+    """Returns the error to raise for what the operating system said about `path`; see `file_errors`."""
+    if error.errno in _FULL:
+        return DiskFullError(f"The disk that holds {path} is full.", hint=hint or _ROOM)
+    if error.errno == errno.ENOENT:
+        reason = "there is no such file or folder" if verb == "read" else "its folder does not exist"
+    else:
+        reason = _REASONS.get(error.errno or 0) or error.strerror or str(error)
+    return FileError(f"Cannot {verb} {path}: {reason}.", hint=hint or _ELSEWHERE.format(verb=verb))
+
+
+def read_bytes(path: Path, *, most: int = MOST_BYTES) -> bytes:
+    """Returns the content of a regular file.
+
+    Never waits: a named pipe, a device or a socket in the file's place is refused without being read.
+
+    Args:
+        path: The file; links are followed.
+        most: The most bytes that it may hold.
+
+    Raises:
+        FileError: There is no such file, it is not a regular one, it is larger, or it cannot be read.
+    """
+    with file_errors(path, "read"):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb", closefd=True) as file:
+            mode = os.fstat(file.fileno()).st_mode
+            kind = next((name for test, name in _KINDS if test(mode)), None)
+            if kind is not None:
+                raise FileError(f"{path} is {kind}, not a file.", hint="Give the path of a regular file.")
+            content = file.read(most + 1)
+    if len(content) > most:
+        raise FileError(
+            f"{path} is larger than {most / 2**20:,.3g} MiB, the most that is read of such a file.",
+            hint="Check that it is the file that you mean.",
+        )
+    return content
+
+
+def read_text(path: Path, *, most: int = MOST_BYTES) -> str:
+    """Returns the text of a regular file in UTF-8, with or without a byte order mark.
+
+    Raises:
+        FileError: As `read_bytes`, or it is not UTF-8; the message names the first byte that is not.
+    """
+    try:
+        return read_bytes(path, most=most).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise FileError(
+            f"{path} is not text in UTF-8: the first byte that is not is byte {error.start + 1}.",
+            hint=f"Save it as UTF-8: iconv -f LATIN1 -t UTF-8 {path.name}",
+        ) from None
