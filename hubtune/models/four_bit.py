@@ -29,7 +29,7 @@ def load_base_4bit(folder: Path, name: str, precision: str) -> "PreTrainedModel"
     Raises:
         ModelError: As `hubtune.models.load.load_base`; or nothing that is installed computes with 4 bits.
     """
-    return _norms_in_fp32(load_causal(folder, name, dtype_of(precision), **_in_4bit(precision)), precision)
+    return _settled(load_causal(folder, name, dtype_of(precision), **_in_4bit(precision)), precision)
 
 
 def load_classifier_4bit(
@@ -50,11 +50,17 @@ def load_classifier_4bit(
         ModelError: As `load_classifier`; or nothing that is installed computes with 4 bits.
     """
     model, fresh = load_classifier(folder, name, precision, classes, **_in_4bit(precision, *HEADS))
-    return _norms_in_fp32(model, precision), fresh
+    return _settled(model, precision), fresh
 
 
-def _norms_in_fp32(model: "PreTrainedModel", precision: str) -> "PreTrainedModel":
+def _settled(model: "PreTrainedModel", precision: str) -> "PreTrainedModel":
+    """Returns the model with its norms in fp32, and with the same 4 bits on every machine."""
     for module in model.modules():
+        # On a CPU with AVX512-BF16, bitsandbytes packs a layer anew when it is first used without gradients. That
+        # rounds its scales to bf16, so what is measured is not what was trained, and it fails on a width that is not a
+        # multiple of 64.
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
         # A norm, by whatever name an architecture has for it, is a layer of vectors alone.
         weights = list(module.parameters(recurse=False))
         if weights and not any(module.children()) and all(weight.dim() == 1 for weight in weights):
