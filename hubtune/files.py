@@ -37,11 +37,13 @@ _ROOM = "Free some space, then run the same command again."
 
 
 @contextlib.contextmanager
-def file_errors(path: Path, verb: Literal["read", "write"] = "write", *, hint: str | None = None) -> Iterator[None]:
+def file_errors(
+    path: Path | str, verb: Literal["read", "write"] = "write", *, hint: str | None = None
+) -> Iterator[None]:
     """Turns every OSError into an error that names `path`.
 
     Args:
-        path: The file or folder that the block reads or writes.
+        path: The file or folder that the block reads or writes, or what to call it in a message.
         verb: What the block does with it.
         hint: What to do next, in place of the usual advice.
 
@@ -56,7 +58,7 @@ def file_errors(path: Path, verb: Literal["read", "write"] = "write", *, hint: s
 
 
 def explain(
-    error: OSError, path: Path, verb: Literal["read", "write"] = "write", *, hint: str | None = None
+    error: OSError, path: Path | str, verb: Literal["read", "write"] = "write", *, hint: str | None = None
 ) -> FileError:
     """Returns the error to raise for what the operating system said about `path`; see `file_errors`."""
     if error.errno in _FULL:
@@ -68,7 +70,7 @@ def explain(
     return FileError(f"Cannot {verb} {path}: {reason}.", hint=hint or _ELSEWHERE.format(verb=verb))
 
 
-def read_bytes(path: Path, *, most: int = MOST_BYTES) -> bytes:
+def read_bytes(path: Path, *, most: int = MOST_BYTES, name: str = "") -> bytes:
     """Returns the content of a regular file.
 
     Never waits: a named pipe, a device or a socket in the file's place is refused without being read.
@@ -76,36 +78,38 @@ def read_bytes(path: Path, *, most: int = MOST_BYTES) -> bytes:
     Args:
         path: The file; links are followed.
         most: The most bytes that it may hold.
+        name: What to call it in a message, in place of its path.
 
     Raises:
         FileError: There is no such file, it is not a regular one, it is larger, or it cannot be read.
     """
-    with file_errors(path, "read"):
+    shown = name or path
+    with file_errors(shown, "read"):
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb", closefd=True) as file:
             mode = os.fstat(file.fileno()).st_mode
             kind = next((name for test, name in _KINDS if test(mode)), None)
             if kind is not None:
-                raise FileError(f"{path} is {kind}, not a file.", hint="Give the path of a regular file.")
+                raise FileError(f"{shown} is {kind}, not a file.", hint="Give the path of a regular file.")
             content = file.read(most + 1)
     if len(content) > most:
         raise FileError(
-            f"{path} is larger than {most / 2**20:,.3g} MiB, the most that is read of such a file.",
+            f"{shown} is larger than {most / 2**20:,.3g} MiB, the most that is read of such a file.",
             hint="Check that it is the file that you mean.",
         )
     return content
 
 
-def read_text(path: Path, *, most: int = MOST_BYTES) -> str:
+def read_text(path: Path, *, most: int = MOST_BYTES, name: str = "") -> str:
     """Returns the text of a regular file in UTF-8, with or without a byte order mark.
 
     Raises:
         FileError: As `read_bytes`, or it is not UTF-8; the message names the first byte that is not.
     """
     try:
-        return read_bytes(path, most=most).decode("utf-8-sig")
+        return read_bytes(path, most=most, name=name).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise FileError(
-            f"{path} is not text in UTF-8: the first byte that is not is byte {error.start + 1}.",
+            f"{name or path} is not text in UTF-8: the first byte that is not is byte {error.start + 1}.",
             hint=f"Save it as UTF-8: iconv -f LATIN1 -t UTF-8 {path.name}",
         ) from None

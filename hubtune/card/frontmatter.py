@@ -7,6 +7,7 @@ import yaml
 from pydantic import ValidationError
 
 from hubtune.card.metadata import CardMetadata
+from hubtune.documents import UnreadableError, load_yaml
 from hubtune.errors import CardError
 
 _BLOCK = re.compile(r"\A---\n(?P<yaml>.*?)\n---\n(?P<body>.*)\Z", re.DOTALL)
@@ -58,11 +59,11 @@ def read_front_matter(card: str) -> tuple[CardMetadata | None, list[str]]:
     if block is None:
         return None, ["front matter: there is none; a card begins with metadata between two lines of ---"]
     try:
-        content = yaml.safe_load(block)
-    except yaml.YAMLError as error:
-        return None, [f"front matter: not YAML ({' '.join(str(error).split())})"]
+        loaded = load_yaml(block)
+    except UnreadableError as error:
+        return None, [f"front matter: it {error}"]
     try:
-        return CardMetadata.model_validate(content), []
+        return CardMetadata.model_validate(loaded.value if loaded else None), []
     except ValidationError as error:
         return None, explain_metadata(error)
 

@@ -19,7 +19,9 @@ from hubtune.config.metrics import known_metrics, unknown_metric
 from hubtune.config.schema import TuneConfig
 from hubtune.config.statement_files import data_entries, read_chat_template_files, read_statement_files
 from hubtune.config.yamldoc import Mapping, Problem, Value
-from hubtune.errors import ConfigError
+from hubtune.documents import HAND_WRITTEN
+from hubtune.errors import ConfigError, FileError
+from hubtune.files import read_text
 
 DEFAULT_CONFIG = Path("hubtune.yaml")
 _SEGMENT = re.compile(r"^(?P<key>[^\[\]]+)(?P<indexes>(?:\[\d+\])*)$")
@@ -38,15 +40,15 @@ def load_config(path: Path, overrides: Sequence[str] = (), *, started: bool = Fa
     Raises:
         ConfigError: The file is missing or not readable, or there are faults; the details name every one.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    if not path.exists() and not path.is_symlink():
         raise ConfigError(
             f"There is no config file {path}.",
             hint="Write one (README.md shows an example), or give the path of yours: hubtune run PATH",
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The config file {path} cannot be read: {error}.") from error
+        )
+    try:
+        text = read_text(path, most=HAND_WRITTEN.size)
+    except FileError as error:
+        raise ConfigError(f"The config file cannot be used: {error.message}", hint=error.hint) from error
     return parse_config(text, overrides, source=str(path), folder=path.parent, started=started)
 
 

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 import yaml
 
+from hubtune.documents import UnreadableError, load_yaml
+
 Value = str | int | float | bool | None | list["Value"] | dict[str, "Value"]
 Mapping = dict[str, Value]
-
-# libyaml's is ten times as fast, and a run's config is read dozens of times; not every build of PyYAML has it.
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -34,21 +33,16 @@ def parse(text: str) -> tuple[Mapping, list[Problem]]:
         not a mapping, the mapping is empty and the problem says why.
     """
     try:
-        loader = _LOADER(text)
-        node = loader.get_single_node()
-        value = None if node is None else loader.construct_document(node)
-    except yaml.MarkedYAMLError as error:
-        where = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
-        return {}, [Problem("", f"this is not YAML{where}: {error.problem or error.context}")]
-    except yaml.YAMLError as error:
-        return {}, [Problem("", f"this is not YAML: {error}")]
-    if node is None or value is None:
+        loaded = load_yaml(text)
+    except UnreadableError as fault:
+        return {}, [Problem("", f"this {fault}")]
+    if loaded is None or loaded.value is None:
         return {}, []
-    if not isinstance(value, dict):
+    if not isinstance(loaded.value, dict):
         return {}, [
             Problem("", "the file has to be a mapping of keys to values, such as `base:` with `repo:` below it")
         ]
-    return value, list(_duplicates(node, ""))
+    return loaded.value, list(_duplicates(loaded.node, ""))
 
 
 def parse_scalar(text: str) -> Value:
@@ -57,9 +51,10 @@ def parse_scalar(text: str) -> Value:
     So does a sentence with a colon in it, which YAML would read as a mapping: one is written in braces.
     """
     try:
-        value: Value = yaml.safe_load(text)
-    except yaml.YAMLError:
+        loaded = load_yaml(text)
+    except UnreadableError:
         return text
+    value: Value = loaded.value if loaded else None  # type: ignore[assignment]
     return text if isinstance(value, dict) and not text.lstrip().startswith("{") else value
 
 

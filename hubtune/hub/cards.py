@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
-import yaml
-from huggingface_hub import RepoCard
+from hubtune.documents import UnreadableError
+from hubtune.errors import FileError
+from hubtune.files import read_text
+from hubtune.metadata.front_matter import front_matter, items
 
 
 def front_matter_of(folder: Path) -> dict[str, object]:
@@ -12,16 +14,12 @@ def front_matter_of(folder: Path) -> dict[str, object]:
     if not path.is_file():
         return {}
     try:
-        card = RepoCard(path.read_text(encoding="utf-8"), ignore_metadata_errors=True)
-    except (ValueError, RecursionError, yaml.YAMLError):
+        return dict(front_matter(read_text(path)) or {})
+    except (FileError, UnreadableError):
         return {}
-    content: dict[str, object] = card.data.to_dict()  # type: ignore[no-untyped-call]
-    return content
 
 
 def languages_of(folder: Path) -> list[str]:
     """Returns the languages that the card of a snapshot states; none where it states none or cannot be read."""
     stated = front_matter_of(folder).get("language")
-    # YAML 1.1 reads the code of Norwegian, unquoted, as false.
-    entries = ["no" if entry is False else entry for entry in (stated if isinstance(stated, list) else [stated])]
-    return [entry for entry in entries if isinstance(entry, str)]
+    return [entry for entry in items(stated) if isinstance(entry, str)]

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from hubtune.documents import read_yaml
 from hubtune.errors import ConfigError
 from hubtune.localhub.errors import ApiError
 from hubtune.localhub.ids import RepoId
@@ -137,12 +137,7 @@ def _password(value: str) -> str:
 
 
 def _read(path: Path) -> tuple[User, ...]:
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"Cannot read the auth file {path}: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The auth file {path} is not YAML.", hint="It holds one key, `users`.") from error
+    data = read_yaml(path, error=ConfigError, hint="The file given with --auth holds one key, `users`.")
     try:
         users = _AuthFile.model_validate(data).users
     except ValidationError as error:

@@ -14,12 +14,11 @@ from email.utils import format_datetime
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from hubtune.documents import UnreadableError, load_yaml, read_yaml
 from hubtune.errors import ConfigError
 from hubtune.localhub.errors import ApiError
-from hubtune.metadata.safe_yaml import load_yaml
 
 FAULT_HEADER = "X-Hub-Fault"
 
@@ -200,12 +199,7 @@ class FaultPlan(BaseModel):
         Raises:
             ConfigError: Naming every mistake in the file.
         """
-        try:
-            data = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ConfigError(f"Cannot read the fault plan {path}: {error.strerror}.") from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ConfigError(f"The fault plan {path} is not YAML: {error}") from error
+        data = read_yaml(path, error=ConfigError, hint="Correct the fault plan given with --faults.")
         try:
             return cls.model_validate(data)
         except ValidationError as error:
@@ -263,8 +257,9 @@ class Faults:
 def _read_header(text: str) -> Fault:
     """Reads a header such as `status: 429, retry_after: 2`: the inside of a YAML flow mapping."""
     try:
-        data = load_yaml(f"{{{text}}}")
-    except yaml.YAMLError as error:
+        loaded = load_yaml(f"{{{text}}}")
+        data = loaded.value if loaded else None
+    except UnreadableError as error:
         raise ApiError(400, f"{FAULT_HEADER} is not a YAML mapping: {text}") from error
     try:
         return Fault.model_validate(data)

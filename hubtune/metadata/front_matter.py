@@ -7,19 +7,19 @@ from dataclasses import dataclass
 
 import yaml
 
-from hubtune.metadata.safe_yaml import load_node
+from hubtune.documents import Bounds, UnreadableError, load_yaml
 
 KeyPath = tuple[str | int, ...]
 """Where a value stands: the keys, and the positions in lists, that lead to it."""
 
 # Two searches for what would be one pattern, in which long runs of line ends had cubic cost.
-_START = re.compile(r"\s*---[\r\n]")
+_START = re.compile(r"\ufeff?\s*---[\r\n]")
 _END = re.compile(r"[\r\n]---(?:\r\n|\n|\Z)")
 _BOOLEAN = "tag:yaml.org,2002:bool"
-_MOST_VALUES = 100_000
 _DEEPEST = 50
 # Beyond this JSON's numbers are not whole ones to most readers, and Python refuses to write the longest.
 _LARGEST = 1 << 64
+_BOUNDS = Bounds(size=512 << 10, depth=_DEEPEST, values=100_000)
 
 
 class _CardLoader(yaml.SafeLoader):
@@ -81,14 +81,14 @@ def read_block(block: Block) -> FrontMatter | None:
     """Returns what a front matter says, or None where it says nothing.
 
     Raises:
-        yaml.YAMLError: It is not YAML, not a mapping, or beyond the bounds.
+        UnreadableError: It is not YAML, not a mapping, or beyond the bounds.
     """
-    loaded = load_node(block.text, _CardLoader)
+    loaded = load_yaml(block.text, bounds=_BOUNDS, loader=_CardLoader)
     if loaded is None or loaded.value is None:
         return None
     if not isinstance(loaded.value, dict):
-        raise NotAMappingError("the front matter is not a mapping")
-    plain = _Plain().copy(loaded.value)
+        raise NotAMappingError("is not a mapping")
+    plain = _plain(loaded.value)
     assert isinstance(plain, dict), "a mapping is copied as one"
     places = _Places(block.first_line)
     places.visit(loaded.node, ())
@@ -99,7 +99,7 @@ def front_matter(text: str) -> Mapping[str, object] | None:
     """Returns the metadata of a card, or None where it has none.
 
     Raises:
-        yaml.YAMLError: If the front matter is not a YAML mapping.
+        UnreadableError: If the front matter is not a YAML mapping.
     """
     block = find_block(text)
     read = read_block(block) if block else None
@@ -122,32 +122,24 @@ def texts(card: Mapping[str, object], key: str) -> Iterator[str]:
     return (item for item in items(card.get(key)) if isinstance(item, str))
 
 
-class NotAMappingError(yaml.YAMLError):
+class NotAMappingError(UnreadableError):
     """The front matter is YAML, and is a list or a plain value."""
 
 
-class _Plain:
-    """Copies YAML's values as JSON's, and refuses what references make endless or very large."""
-
-    def __init__(self) -> None:
-        self._left = _MOST_VALUES
-
-    def copy(self, value: object, depth: int = 0) -> object:
-        self._left -= 1
-        if self._left < 0 or depth > _DEEPEST:
-            raise yaml.YAMLError("the front matter is too large")
-        if isinstance(value, dict):
-            return {str(self.copy(key, depth + 1)): self.copy(item, depth + 1) for key, item in value.items()}
-        if isinstance(value, (list, tuple, set)):
-            return [self.copy(item, depth + 1) for item in value]
-        if isinstance(value, int) and abs(value) > _LARGEST:
-            raise yaml.YAMLError("a number is too large")
-        if isinstance(value, str):
-            # An escape can make half of a surrogate pair, which no answer could hold.
-            return value.encode(errors="replace").decode()
-        # Neither dates nor NaN are JSON.
-        is_plain = value is None or isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
-        return value if is_plain else str(value)
+def _plain(value: object) -> object:
+    """Copies YAML's values as JSON's."""
+    if isinstance(value, dict):
+        return {str(_plain(key)): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set)):
+        return [_plain(item) for item in value]
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        raise UnreadableError("holds a number that is too large")
+    if isinstance(value, str):
+        # An escape can make half of a surrogate pair, which no answer could hold.
+        return value.encode(errors="replace").decode()
+    # Neither dates nor NaN are JSON.
+    is_plain = value is None or isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+    return value if is_plain else str(value)
 
 
 class _Places:

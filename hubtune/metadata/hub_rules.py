@@ -7,9 +7,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-import yaml
-
 from hubtune.config.license_ids import LICENSE_IDS
+from hubtune.documents import UnreadableError
 from hubtune.metadata.fault import Fault
 from hubtune.metadata.front_matter import front_matter, items
 from hubtune.metadata.model_index import check_model_index
@@ -43,8 +42,8 @@ def check_card(text: str, kind: str = "model") -> tuple[list[str], list[str]]:
     """Returns the errors and the warnings about the metadata of a `model`'s, a `dataset`'s or another repo's card."""
     try:
         card = front_matter(text)
-    except yaml.YAMLError as error:
-        return [f"Invalid YAML metadata: {error}"], []
+    except UnreadableError as error:
+        return [f"Invalid YAML metadata: it {error}"], []
     if not card:
         return [], [_EMPTY]
     errors: list[str] = []

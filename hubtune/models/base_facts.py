@@ -1,10 +1,10 @@
 """What a base model's config.json tells before anything is loaded: whether it can be trained, and by which methods."""
 
-import json
 from collections.abc import Collection, Mapping
 from importlib.util import find_spec
 
 from hubtune.config.training import TrainConfig
+from hubtune.documents import parse_json_object
 from hubtune.errors import ModelError
 from hubtune.records.model_files import CONFIG, WEIGHTS_INDEX
 
@@ -18,13 +18,7 @@ def read_facts(content: bytes, name: str, file: str = CONFIG) -> Facts:
     Raises:
         ModelError: It is no mapping in JSON.
     """
-    try:
-        found = json.loads(content)
-    except ValueError as error:
-        raise ModelError(f"{file} of {name} is not JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise ModelError(f"{file} of {name} does not hold a mapping.")
-    return found
+    return parse_json_object(content, f"{file} of {name}", error=ModelError)
 
 
 def check_facts(facts: Facts, train: TrainConfig, name: str) -> None:

@@ -1,10 +1,11 @@
 """A model's weights on disk: one safetensors file, or several with an index."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from hubtune.documents import BOUNDS, parse_json_object
 from hubtune.errors import MergeError, ModelError, NoSafetensorsError
+from hubtune.files import read_bytes
 from hubtune.models.shards import Entry, Header, read_header
 from hubtune.records.model_files import CONFIG, WEIGHTS, WEIGHTS_INDEX
 
@@ -84,12 +85,7 @@ def _shards_of(index: dict[str, object]) -> list[str]:
 
 
 def _read(path: Path) -> dict[str, object]:
-    try:
-        content = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise ModelError(f"The base model has no {path.name}.") from None
-    except ValueError as error:
-        raise ModelError(f"{path.name} of the base model is not JSON: {error}") from None
-    if not isinstance(content, dict):
-        raise ModelError(f"{path.name} of the base model does not hold a mapping.")
-    return content
+    if not path.is_file():
+        raise ModelError(f"The base model has no {path.name}.")
+    content = read_bytes(path, most=BOUNDS.size)
+    return dict(parse_json_object(content, f"{path.name} of the base model", error=ModelError))

@@ -1,12 +1,13 @@
 """Python code in a base model's repository: run where somebody named the commit whose code it is, and nowhere else."""
 
-import json
 import re
 from collections.abc import Collection, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
-from hubtune.errors import RecordError, RemoteCodeError
+from hubtune.documents import BOUNDS, parse_json_object
+from hubtune.errors import ModelError, RecordError, RemoteCodeError
+from hubtune.files import read_bytes
 from hubtune.records.model_files import CONFIG
 
 IN_CONFIG = "`base.allow_remote_code: {}`"
@@ -171,8 +172,7 @@ def _code_files(facts: Mapping[str, object]) -> list[str]:
 
 
 def _facts(folder: Path) -> dict[str, object]:
-    try:
-        facts = json.loads((folder / CONFIG).read_bytes())
-    except (OSError, ValueError):
+    if not (folder / CONFIG).is_file():
         return {}
-    return facts if isinstance(facts, dict) else {}
+    content = read_bytes(folder / CONFIG, most=BOUNDS.size)
+    return dict(parse_json_object(content, f"{CONFIG} of the base model", error=ModelError))

@@ -6,8 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
 from hubtune.card.diff import CardDiff, diff_cards
 from hubtune.card.lint import CardSource, LintReport, all_rules, lint_source
 from hubtune.card.lint.folder import CARD_NAME, LICENSE_NAMES, MOST_LICENSE_BYTES, read_folder
@@ -15,6 +13,7 @@ from hubtune.card.lint.report import Severity
 from hubtune.card.lint.source import MOST_BYTES
 from hubtune.card.placeholders import is_placeholder_id
 from hubtune.config.fields import check_repo_id
+from hubtune.documents import UnreadableError
 from hubtune.errors import CardError, ConfigError, HubError, HubUnreachableError
 from hubtune.hub.contents import read_files
 from hubtune.hub.license_facts import fetch_licensed_input
@@ -146,7 +145,7 @@ def _named_inputs(source: CardSource) -> Iterator[tuple[RepoType, str]]:
         return
     try:
         data = front_matter(source.content.decode("utf-8").replace("\r\n", "\n")) or {}
-    except (UnicodeDecodeError, yaml.YAMLError):
+    except (UnicodeDecodeError, UnreadableError):
         return
     kinds: tuple[tuple[str, RepoType], ...] = (("base_model", "model"), ("datasets", "dataset"))
     for key, kind in kinds:

@@ -1,6 +1,5 @@
 """Fetches a published release with all that it takes to use it: the adapter or the model, and an adapter's base."""
 
-import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -9,7 +8,9 @@ from typing import Literal
 
 from hubtune.config.fields import check_repo_id, is_commit
 from hubtune.config.schema import BaseModelConfig
+from hubtune.documents import BOUNDS, parse_json_object
 from hubtune.errors import ReleaseError
+from hubtune.files import read_bytes
 from hubtune.hub.contents import read_files
 from hubtune.hub.read import check_access, resolve
 from hubtune.hub.snapshot import download_size, fetch
@@ -127,11 +128,9 @@ def _artifact(repo: str, commit: str, files: Collection[str]) -> Artifact:
 
 def _base_of(repo: str, commit: str, config: Path) -> BaseModelConfig:
     hint = "Ask its author for a release whose adapter_config.json names the base's id and, as `revision`, its commit."
-    try:
-        values = json.loads(config.read_text(encoding="utf-8"))
-        base, revision = values.get("base_model_name_or_path"), values.get("revision")
-    except (ValueError, AttributeError) as error:
-        raise ReleaseError(f"adapter_config.json of {repo} at {commit} is not a JSON object.", hint=hint) from error
+    name = f"adapter_config.json of {repo} at {commit}"
+    values = parse_json_object(read_bytes(config, most=BOUNDS.size), name, error=ReleaseError, hint=hint)
+    base, revision = values.get("base_model_name_or_path"), values.get("revision")
     try:
         base = check_repo_id(str(base))
     except ValueError as error:

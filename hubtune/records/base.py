@@ -13,6 +13,9 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hubtune.errors import DiskFullError, RecordError
+from hubtune.files import read_bytes
+
+_MOST_BYTES = 64 << 20
 
 
 class Record(BaseModel):
@@ -30,11 +33,12 @@ class Record(BaseModel):
 
         Raises:
             RecordError: The file is missing, or is not such a record.
+            FileError: It cannot be read.
         """
+        if not path.exists():
+            raise RecordError(f"{path} does not exist.")
         try:
-            return cls.model_validate_json(path.read_bytes())
-        except FileNotFoundError:
-            raise RecordError(f"{path} does not exist.") from None
+            return cls.model_validate_json(read_bytes(path, most=_MOST_BYTES))
         except ValidationError as error:
             faults = [
                 f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"

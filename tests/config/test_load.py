@@ -226,7 +226,7 @@ def test_a_chat_template_s_file_that_cannot_be_used_is_told(value: str):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("base: [unclosed", "not YAML (line"),
+        ("base: [unclosed", "not YAML: did not find expected ',' or ']' (line 2)"),
         ("base: !!python/object/apply:os.system ['true']", "not YAML"),
         ("- a list", "has to be a mapping"),
         ("just text", "has to be a mapping"),
@@ -254,7 +254,7 @@ def test_a_missing_file_is_told_with_what_to_do(tmp_path: Path):
 def test_a_file_that_is_not_text_is_told_so(tmp_path: Path):
     (tmp_path / "hubtune.yaml").write_bytes(b"\xff\xfe\x00")
 
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="is not text in UTF-8: the first byte that is not is byte 1"):
         load_config(tmp_path / "hubtune.yaml")
 
 

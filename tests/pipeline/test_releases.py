@@ -73,9 +73,9 @@ def _config(**values: object) -> dict[str, bytes]:
             ReleaseError,
             "names no base on the Hub: '/home/ann/base'",
         ),
-        ({"adapter_config.json": b"not JSON", **ADAPTER}, ReleaseError, "not a JSON object"),
-        ({"adapter_config.json": b"[]", **ADAPTER}, ReleaseError, "not a JSON object"),
-        ({"adapter_config.json": b"\xff", **ADAPTER}, ReleaseError, "not a JSON object"),
+        ({"adapter_config.json": b"not JSON", **ADAPTER}, ReleaseError, "is not JSON"),
+        ({"adapter_config.json": b"[]", **ADAPTER}, ReleaseError, "does not hold a JSON object"),
+        ({"adapter_config.json": b"\xff", **ADAPTER}, ReleaseError, "is not UTF-8"),
     ],
 )
 def test_what_a_release_lacks_is_told(served, listener, files: dict[str, bytes], error: type[HubtuneError], words: str):

@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-import yaml
-
 from hubtune.card.lint.document import Document, parse_document
 from hubtune.card.lint.source import CardSource
+from hubtune.documents import UnreadableError
 from hubtune.metadata.front_matter import (
     Block,
     FrontMatter,
@@ -41,7 +40,7 @@ class Card:
     text: str
     block: Block | None
     front: FrontMatter | None
-    fault: yaml.YAMLError | None
+    fault: UnreadableError | None
     always_own: bool = False
 
     @cached_property
@@ -92,6 +91,6 @@ def read_card(source: CardSource, text: str, *, own: bool = False) -> Card:
     front, fault = None, None
     try:
         front = read_block(block) if block else None
-    except yaml.YAMLError as error:
+    except UnreadableError as error:
         fault = error
     return Card(source, text, block, front, fault, always_own=own)

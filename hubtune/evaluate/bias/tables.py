@@ -3,14 +3,13 @@
 import csv
 import hashlib
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
-from hubtune.errors import ConfigError
+from hubtune.documents import Bounds, UnreadableError, load_json, parse_yaml
+from hubtune.errors import ConfigError, FileError
+from hubtune.files import read_bytes
 
 _LARGEST = 50_000_000
 _KINDS = "CSV (.csv), JSON Lines (.jsonl), YAML (.yaml) or plain lines (.txt)"
@@ -56,13 +55,10 @@ def read_content(path: Path, key: str) -> bytes:
         ConfigError: It cannot be read, or is larger than any such table.
     """
     try:
-        if path.stat().st_size > _LARGEST:
-            raise ConfigError(f"The file {path.name} (`{key}`) is larger than {_LARGEST / 1e6:.0f} MB.")
-        return path.read_bytes()
-    except OSError as error:
+        return read_bytes(path, most=_LARGEST, name=f"the file {path.name} (`{key}`)")
+    except FileError as error:
         raise ConfigError(
-            f"The file {path.name} (`{key}`) cannot be read: {error.strerror}.",
-            hint=f"Correct `{key}` in the config; a path there starts at the config's folder.",
+            error.message, hint=f"Correct `{key}` in the config; a path there starts at the config's folder."
         ) from None
 
 
@@ -72,10 +68,8 @@ def parsed_yaml(name: str, content: bytes, key: str) -> object:
     Raises:
         ConfigError: It is not YAML.
     """
-    try:
-        return yaml.safe_load(content.decode("utf-8-sig"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"The file {name} (`{key}`) is not YAML in UTF-8: {' '.join(str(error).split())}") from None
+    bounds = Bounds(size=_LARGEST, depth=20)
+    return parse_yaml(content, f"The file {name} (`{key}`)", error=ConfigError, bounds=bounds)
 
 
 def _rows(
@@ -113,8 +107,8 @@ def _any_rows(name: str, content: bytes, key: str, only: str | None) -> list[Map
         if kind == ".csv":
             return [dict(row) for row in csv.DictReader(io.StringIO(text, newline=""), strict=True)]
         if kind in (".jsonl", ".ndjson"):
-            return _mappings([json.loads(line) for line in text.splitlines() if line.strip()], name, key, only)
-    except (UnicodeDecodeError, csv.Error, json.JSONDecodeError, RecursionError) as error:
+            return _mappings([load_json(line) for line in text.splitlines() if line.strip()], name, key, only)
+    except (UnicodeDecodeError, csv.Error, UnreadableError) as error:
         raise ConfigError(f"The file {name} (`{key}`) cannot be read as {kind[1:]} in UTF-8: {error}.") from None
     if kind == ".txt" and only is not None:
         lines = (line.strip() for line in text.splitlines())

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-import yaml
 from dulwich.objects import Commit, ObjectID
 from dulwich.repo import Repo
 
+from hubtune.documents import UnreadableError
 from hubtune.localhub.api.call import Call
 from hubtune.localhub.cards import card_tags
 from hubtune.localhub.history import commit_date, format_date
@@ -69,7 +69,7 @@ def _card(git: Repo, commit: ObjectID) -> Mapping[str, object]:
     try:
         readme = read_file(git, commit, "README.md") or b""
         return front_matter(readme.decode(errors="replace")) or {}
-    except yaml.YAMLError:
+    except UnreadableError:
         return {}
 
 

@@ -3,8 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 
-import yaml
-
+from hubtune.documents import UnreadableError
 from hubtune.metadata.front_matter import front_matter, split_card
 from hubtune.records.views import Card, CardFacts, Reference, RepoKind, Result
 
@@ -24,8 +23,8 @@ def read_card(text: str, find: Finder) -> Card:
     """
     try:
         matter = front_matter(text) or {}
-    except yaml.YAMLError as error:
-        return Card(body_of(text), problem=" ".join(str(error).split()))
+    except UnreadableError as error:
+        return Card(body_of(text), problem=f"it {error}")
     return Card(body_of(text), _facts(matter, find))
 
 

@@ -1,7 +1,7 @@
 """Claims about what a release was made from: the pinned base model and each data set can still be had."""
 
-import json
-
+from hubtune.documents import Json, parse_json_object
+from hubtune.files import read_bytes
 from hubtune.hub.read import Resolved, check_access, resolve
 from hubtune.pin.files import check_safetensors
 from hubtune.pipeline.verifying.documents import MOST_BYTES
@@ -50,7 +50,7 @@ def check_data(pin: Pin) -> str:
     return f"{pin.repo} is there at {pin.commit}{_gated(found)}"
 
 
-def adapter_settings(subject: Subject) -> dict[str, object]:
+def adapter_settings(subject: Subject) -> dict[str, Json]:
     """Returns what adapter_config.json says.
 
     Raises:
@@ -62,13 +62,7 @@ def adapter_settings(subject: Subject) -> dict[str, object]:
     if ADAPTER_CONFIG not in subject.digests:
         raise ContradictedError(f"the manifest lists no {ADAPTER_CONFIG} that is there")
     file = subject.folder / ADAPTER_CONFIG
-    try:
-        values = json.loads(file.read_bytes()) if file.stat().st_size <= MOST_BYTES else None
-    except (ValueError, RecursionError):
-        values = None
-    if not isinstance(values, dict):
-        raise ContradictedError(f"{ADAPTER_CONFIG} is not a JSON object")
-    return values
+    return parse_json_object(read_bytes(file, most=MOST_BYTES), ADAPTER_CONFIG, error=ContradictedError)
 
 
 def _pinned(pin: Pin, kind: RepoType) -> Resolved:

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 
-import yaml
-
 from hubtune.card.lint.card import Card
 from hubtune.card.lint.registry import Hit, rule
 from hubtune.metadata.front_matter import NotAMappingError
@@ -23,9 +21,7 @@ def not_yaml(card: Card) -> Iterator[Hit]:
     """The metadata is YAML."""
     if card.fault is None or isinstance(card.fault, NotAMappingError) or card.block is None:
         return
-    mark = card.fault.problem_mark if isinstance(card.fault, yaml.MarkedYAMLError) else None
-    said = getattr(card.fault, "problem", None) or str(card.fault)
-    yield Hit(card.block.first_line + (int(mark.line) if mark else 0), f"the metadata cannot be read: {said}")
+    yield Hit(card.block.first_line + (card.fault.line or 1) - 1, f"the metadata {card.fault.problem}")
 
 
 @rule("front-matter-mapping")

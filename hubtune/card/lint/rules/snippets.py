@@ -7,12 +7,10 @@ import textwrap
 import warnings
 from collections.abc import Iterator
 
-import yaml
-
 from hubtune.card.lint.card import Card
 from hubtune.card.lint.document import Fence
 from hubtune.card.lint.registry import Hit, rule
-from hubtune.metadata.safe_yaml import check_stream
+from hubtune.documents import UnreadableError, check_yaml_stream
 
 _LONGEST = 50_000
 _PYTHON = frozenset({"python", "py", "python3"})
@@ -51,11 +49,9 @@ def snippet_yaml(card: Card) -> Iterator[Hit]:
     """YAML examples are YAML."""
     for fence in _fences(card, frozenset({"yaml", "yml"})):
         try:
-            check_stream(fence.content)
-        except yaml.YAMLError as error:
-            mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
-            said = getattr(error, "problem", None) or "it cannot be read"
-            yield Hit(fence.line + (int(mark.line) if mark else 0), f"this is not YAML: {said}")
+            check_yaml_stream(fence.content)
+        except UnreadableError as fault:
+            yield Hit(fence.line + (fault.line or 1) - 1, f"this {fault.problem}")
 
 
 @rule("snippet-unpinned", "warning")
