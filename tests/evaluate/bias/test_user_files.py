@@ -115,9 +115,7 @@ def test_a_file_that_cannot_be_used_is_named_with_its_key_and_the_fault(write, k
 
 
 def test_a_file_that_is_not_there_is_named_without_its_folder(tmp_path):
-    with pytest.raises(
-        ConfigError, match=r"gone\.csv \(`evaluate\.bias\.pairs`\): there is no such file"
-    ) as caught:
+    with pytest.raises(ConfigError, match=r"gone\.csv \(`evaluate\.bias\.pairs`\): there is no such file") as caught:
         check_files(BiasConfig(pairs=str(tmp_path / "gone.csv")))
 
     assert str(tmp_path) not in caught.value.message
