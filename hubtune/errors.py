@@ -245,6 +245,12 @@ class CardFindingsError(CardError):
     exit_code = 42
 
 
+class EditedCardError(CardError):
+    """The card of a run was edited by hand, and would be rendered anew."""
+
+    exit_code = 43
+
+
 class TagExistsError(HubError):
     """The tag is taken by another commit; a tag is never moved."""
 

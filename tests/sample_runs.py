@@ -116,7 +116,7 @@ def finished_run(
     run.write(training_record(upstream=run.digests("config", "pins.json", "data.json"), files=files))
     run.write(_evaluation_record(run))
     run.write(_probe_record(run))
-    run.card_file.write_text(CARD_TEXT, encoding="utf-8")
+    run.write_file("README.md", CARD_TEXT)
     return run
 
 

@@ -27,12 +27,15 @@ def card() -> None:
 @run_argument
 @click.pass_obj
 def render(output: Output, run: Path) -> None:
-    """Render README.md in the run directory RUN, from its records and its config's card section."""
-    from hubtune.pipeline.stages import run_card
+    """Render README.md in the run directory RUN, from its records and its config's card section.
+
+    A README.md that was edited by hand is kept as README.edited.md.
+    """
+    from hubtune.pipeline.stages import renew_card
     from hubtune.records.rundir import RunDirectory
 
     directory = RunDirectory.open(run)
-    run_card(directory)
+    renew_card(directory, output.progress)
     path = directory.card_file
     output.result(CardRecord(path=str(path), sha256=sha256_file(path)), [f"Card: {path}"])
 

@@ -13,6 +13,7 @@ from hubtune.errors import HubtuneError, RecordError
 from hubtune.pin.lock import lock_file, write_lock
 from hubtune.pin.pinning import Resolution, fetch_snapshots
 from hubtune.pipeline.check import check_run
+from hubtune.pipeline.edited import keep_edited, refuse_edited_card
 from hubtune.pipeline.extras import require_train
 from hubtune.pipeline.licensing import decide_release, license_record, require_allowed
 from hubtune.pipeline.stages import needs_merge, run_card, run_data, run_evaluate, run_merge, run_publish, run_train
@@ -23,7 +24,7 @@ from hubtune.records.pins import PinSet
 from hubtune.records.probe import ProbeRecord
 from hubtune.records.progress import Progress
 from hubtune.records.release import ReleaseRecord
-from hubtune.records.rundir import RunDirectory
+from hubtune.records.rundir import CONFIG, RunDirectory
 from hubtune.records.training import TrainingRecord
 
 
@@ -118,6 +119,9 @@ def run_job(config: TuneConfig, config_file: Path, options: RunOptions, progress
         if options.publish:
             refuse_canaries(config.evaluate.canaries)
             require_allowed(decide_release(config, license_record(run).inputs))
+        refuse_edited_card(run)
+        if run.is_as_written(CONFIG) is False and run.config() != config:
+            progress.warn(f"{CONFIG} of the run was edited by hand: your version is kept as {keep_edited(run, CONFIG)}")
         run.write_config(config)
     if not (run.trained and all(run.has(kind) for kind in (EvaluationRecord, ProbeRecord))):
         _train_and_evaluate(run, progress)

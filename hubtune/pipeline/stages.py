@@ -17,6 +17,7 @@ from hubtune.errors import ConfigError
 from hubtune.hub.read import current_token, repo_url
 from hubtune.hub.snapshot import cached
 from hubtune.pipeline.classifying import classes_of, refuse_classifier
+from hubtune.pipeline.edited import edited_card_files, keep_edited, refuse_edited_card
 from hubtune.pipeline.extras import require_train
 from hubtune.pipeline.licensing import decide_release, license_folders, license_record, require_allowed
 from hubtune.pipeline.merging import merge_run
@@ -26,13 +27,14 @@ from hubtune.publish.preflight import check_publisher, refuse_canaries
 from hubtune.publish.propose import propose_release
 from hubtune.publish.push import push
 from hubtune.publish.secrets import refuse_secrets
-from hubtune.records.base import disk_errors, require_room, write_atomic
+from hubtune.records.base import require_room
 from hubtune.records.data import DataRecord
 from hubtune.records.evaluation import EvaluationRecord
 from hubtune.records.merge import MergeRecord
 from hubtune.records.pins import PinSet
 from hubtune.records.probe import MergedProbeRecord
 from hubtune.records.progress import Progress
+from hubtune.records.published import CARD
 from hubtune.records.ratings import RatingsRecord
 from hubtune.records.release import CounterpartRecord, ReleaseRecord
 from hubtune.records.rundir import RunDirectory
@@ -206,10 +208,28 @@ def run_card(run: RunDirectory) -> CardInputs:
 
     Raises:
         CardError: The card is incomplete or holds a placeholder.
+        EditedCardError: README.md was edited by hand.
+        RecordError: A record is missing.
+    """
+    refuse_edited_card(run)
+    inputs = _card_inputs(run, run.config())
+    _write_card(run, _render(inputs), render_pictures(inputs))
+    return inputs
+
+
+def renew_card(run: RunDirectory, progress: Progress) -> CardInputs:
+    """Renders the card as `run_card` does; what was edited by hand is kept under another name.
+
+    Raises:
+        CardError: The card is incomplete or holds a placeholder. The edited one stays where it is.
         RecordError: A record is missing.
     """
     inputs = _card_inputs(run, run.config())
-    _write_card(run, _render(inputs), render_pictures(inputs))
+    card, pictures = _render(inputs), render_pictures(inputs)
+    for name in edited_card_files(run):
+        kept = keep_edited(run, name)
+        progress.warn(f"{name} was edited by hand: your version is kept as {kept}")
+    _write_card(run, card, pictures)
     return inputs
 
 
@@ -233,6 +253,7 @@ def plan_publish(run: RunDirectory, config: TuneConfig) -> PlannedRelease:
         HubtuneError: The run is not complete, its card is not valid, its licences do not allow a release, or a file
             holds a secret.
     """
+    refuse_edited_card(run)
     if config.publish.repo is None:
         raise ConfigError(
             "The config names no repository to publish to.",
@@ -260,6 +281,7 @@ def run_publish(run: RunDirectory, progress: Progress, target: TargetOptions | N
     Raises:
         HubtuneError: See `hubtune.publish.push.push`. Nothing was published.
     """
+    refuse_edited_card(run)
     target = target or TargetOptions()
     config = with_target(run.config(), target)
     if config.publish.repo is not None and needs_merge(run, config):
@@ -322,11 +344,8 @@ def _card_inputs(run: RunDirectory, config: TuneConfig) -> CardInputs:
 
 def _write_card(run: RunDirectory, card: str, pictures: dict[str, bytes]) -> None:
     for path, content in pictures.items():
-        file = run.path / path
-        with disk_errors(run.path):
-            file.parent.mkdir(exist_ok=True)
-        write_atomic(file, content)
-    write_atomic(run.card_file, card)
+        run.write_file(path, content)
+    run.write_file(CARD, card)
 
 
 def _legal_files(inputs: CardInputs, repo: str) -> dict[str, bytes]:

@@ -68,7 +68,7 @@ def plan_release(
         CONFIG: written_config,
         **records,
         **({} if training.added_tokens else _tokenizer(base_folder)),
-        **(_trained(run, training) if artifact == "adapter" or training.whole else _merged(run)),
+        **(_trained(run, training) if artifact == "adapter" or training.whole else _merged(run, training)),
         # After the base's own files: a chat template that the model was trained with takes the place of the base's.
         **beside,
     }
@@ -106,16 +106,21 @@ def _tokenizer(base_folder: Path) -> dict[str, Path]:
 
 def _trained(run: RunDirectory, training: TrainingRecord) -> dict[str, Path | bytes]:
     folder = run.trained_dir(training)
-    return _unchanged(folder, training.files, since="the training", hint=f"Train again: hubtune train {run.path}")
+    return _unchanged(folder, training.files, since="the training", hint=_train_again(run))
 
 
-def _merged(run: RunDirectory) -> dict[str, Path | bytes]:
+def _merged(run: RunDirectory, training: TrainingRecord) -> dict[str, Path | bytes]:
     """Returns the merged model's files, with the generation settings of the tuned model in place of the base's."""
     merged = run.read(MergeRecord)
     files = _unchanged(
         run.model_dir, merged.files, since="the merge", hint=f"Delete {run.model_dir}, then publish again."
     )
-    return {**files, GENERATION_CONFIG: run.adapter_dir / GENERATION_CONFIG}
+    settings = {name: digest for name, digest in training.files.items() if name == GENERATION_CONFIG}
+    return {**files, **_unchanged(run.adapter_dir, settings, since="the training", hint=_train_again(run))}
+
+
+def _train_again(run: RunDirectory) -> str:
+    return f"Train again: hubtune train {run.path}"
 
 
 def _unchanged(folder: Path, recorded: Mapping[str, str], *, since: str, hint: str) -> dict[str, Path | bytes]:

@@ -10,7 +10,7 @@ from typing import TypeVar
 from hubtune.config.load import dump_config, evaluation_digest, load_config, training_digest
 from hubtune.config.schema import TuneConfig
 from hubtune.errors import RecordError
-from hubtune.records.base import Record, disk_errors, sha256_file, write_atomic
+from hubtune.records.base import Record, disk_errors, sha256_bytes, sha256_file, write_atomic
 from hubtune.records.data import DataRecord
 from hubtune.records.evaluation import EvaluationRecord
 from hubtune.records.licenses import LicenseRecord
@@ -39,12 +39,27 @@ _FILES: dict[type[Record], tuple[str, str]] = {
     CounterpartRecord: ("counterpart.json", "hubtune publish --counterpart"),
 }
 
+CONFIG = "config.yaml"
+
+# More of one file than anybody goes back to.
+_VERSIONS = 100
+
 # Parts of the config that a record can be made from.
 _SECTIONS: dict[str, Callable[[TuneConfig], str]] = {"config": training_digest, "evaluate": evaluation_digest}
 
 
+class WrittenRecord(Record):
+    """`written.json`: path in the run to the sha256 of each version that hubtune wrote there, the newest last."""
+
+    files: dict[str, list[str]]
+
+
 class RunDirectory:
-    """A run on disk. Records are written atomically; reading one checks that what it was made from is unchanged."""
+    """A run on disk.
+
+    What hubtune writes is written atomically, and its digest is kept in written.json, which shows a change by hand.
+    Reading a record checks that it is as it was written, and that what it was made from is unchanged.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
@@ -66,7 +81,7 @@ class RunDirectory:
             )
         with disk_errors(run.path.parent):
             run.path.mkdir(parents=True, exist_ok=True)
-        write_atomic(run.config_file, dump_config(config))
+        run.write_config(config)
         return run
 
     @classmethod
@@ -87,7 +102,7 @@ class RunDirectory:
     @property
     def config_file(self) -> Path:
         """The whole config, defaults written out."""
-        return self.path / "config.yaml"
+        return self.path / CONFIG
 
     @property
     def adapter_dir(self) -> Path:
@@ -129,7 +144,7 @@ class RunDirectory:
 
     def write_config(self, config: TuneConfig) -> None:
         """Replaces the run's config."""
-        write_atomic(self.config_file, dump_config(config))
+        self.write_file(CONFIG, dump_config(config))
 
     def record_file(self, kind: type[Record]) -> Path:
         """Returns the file that holds the record of that kind."""
@@ -145,13 +160,42 @@ class RunDirectory:
 
     def write(self, record: Record) -> None:
         """Writes a record into its file, atomically."""
-        write_atomic(self.record_file(type(record)), record.to_json())
+        self.write_file(_FILES[type(record)][0], record.to_json())
+
+    def write_file(self, name: str, content: str | bytes) -> None:
+        """Writes a file of the run, atomically. Its digest is kept first, so that a crash leaves a file that is known.
+
+        Args:
+            name: Its path in the run.
+            content: What it is to hold.
+        """
+        known = self._written()
+        digest = sha256_bytes(content.encode() if isinstance(content, str) else content)
+        versions = known.files.get(name, [])
+        if digest not in versions:
+            files = {**known.files, name: [*versions, digest][-_VERSIONS:]}
+            write_atomic(self._written_file, WrittenRecord(files=files).to_json())
+        with disk_errors(self.path):
+            (self.path / name).parent.mkdir(exist_ok=True)
+        write_atomic(self.path / name, content)
+
+    def is_as_written(self, name: str) -> bool | None:
+        """Whether a file of the run holds what hubtune wrote into it at some time; None if that is not known."""
+        versions = self._written().files.get(name)
+        return None if versions is None else sha256_file(self.path / name) in versions
+
+    @property
+    def _written_file(self) -> Path:
+        return self.path / "written.json"
+
+    def _written(self) -> WrittenRecord:
+        return WrittenRecord.read(self._written_file) if self._written_file.is_file() else WrittenRecord(files={})
 
     def read(self, kind: type[R]) -> R:
         """Reads the record of that kind.
 
         Raises:
-            RecordError: It is missing, or the config or a record that it was made from has changed since.
+            RecordError: It is missing or was changed by hand, or what it was made from has changed since.
         """
         name, command = _FILES[kind]
         path = self.path / name
@@ -165,6 +209,12 @@ class RunDirectory:
             raise RecordError(
                 f"{name} in {self.path} was made from another {' and '.join(changed)} than the run holds now.",
                 hint=f"Make it again from what is there: {command} {self.path}",
+            )
+        if self.is_as_written(name) is False:
+            raise RecordError(
+                f"{name} in {self.path} is not what hubtune wrote: it was changed by hand, and a release says what was "
+                "measured.",
+                hint=f"Take your change back, or make the record again: {command} {self.path}",
             )
         return record
 

@@ -1,6 +1,5 @@
 """One stage of a run alone: it repeats to the same result, and refuses records that do not belong together."""
 
-import json
 import re
 import shutil
 
@@ -8,6 +7,8 @@ import pytest
 import yaml
 
 from hubtune.errors import ConfigError, RecordError
+from hubtune.records.rundir import RunDirectory
+from hubtune.records.training import TrainingRecord
 from tests.end_to_end.worlds import digests, untimed
 
 
@@ -84,8 +85,8 @@ def test_records_of_another_training_config_are_refused_with_the_command_that_ma
     "command", [pytest.param(("card", "render", "run"), marks=pytest.mark.full_trial), ("publish", "run")], ids=" ".join
 )
 def test_measures_of_another_training_are_refused(finished, command):
-    path = finished.run_dir / "training.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "final_loss": 0.1}))
+    run = RunDirectory.open(finished.run_dir)
+    run.write(run.read(TrainingRecord).model_copy(update={"final_loss": 0.1}))
     hub = ["--hub", finished.hub] if command[0] == "publish" else []
     shown = finished.hubtune(*command, *hub)
     shown.refused(RecordError, "evaluation.json", "training.json", "hubtune evaluate")

@@ -7,12 +7,25 @@ import pytest
 from click.testing import CliRunner
 
 from hubtune.cli.main import app
-from hubtune.errors import CanariesError, ConfigError, PermissionDeniedError, SecretFoundError
+from hubtune.errors import (
+    CanariesError,
+    ConfigError,
+    EditedCardError,
+    PermissionDeniedError,
+    RecordError,
+    SecretFoundError,
+)
 from hubtune.pipeline.check import check_run
-from hubtune.records.data import CanaryRecord
+from hubtune.records.base import Record
+from hubtune.records.data import CanaryRecord, DataRecord
+from hubtune.records.evaluation import EvaluationRecord
+from hubtune.records.licenses import LicenseRecord
+from hubtune.records.pins import PinSet
 from hubtune.records.plan import PlanRecord
+from hubtune.records.probe import ProbeRecord
 from hubtune.records.release import ReleaseRecord
 from hubtune.records.rundir import RunDirectory
+from hubtune.records.training import TrainingRecord
 from tests.sample_runs import BASE_COMMIT, BASE_REPO, DATA_COMMIT, DATA_REPO, finished_run, sample_config
 from tests.served_hub import ServedHub, serve
 
@@ -234,3 +247,84 @@ def test_a_pull_request_needs_push_on_run(hubtune, tmp_path):
 
     with pytest.raises(ConfigError, match="--create-pr goes with --push"):
         hubtune("run", config, "--create-pr")
+
+
+EDITED = ["README.md", "images/loss.png"]
+
+
+@pytest.mark.parametrize("name", EDITED)
+def test_what_was_edited_by_hand_is_not_published_over(hub, hubtune, run, name: str):
+    hubtune("card", "render", run.path)
+    (run.path / name).write_bytes((run.path / name).read_bytes() + b"\nMy own words.\n")
+    before, asked = folder(run), len(hub.requests())
+
+    for option in ([], ["--dry-run"], ["--create-pr"], ["--push", "org/other", "--counterpart"]):
+        with pytest.raises(EditedCardError, match=f"{name} in .* edited by hand") as caught:
+            hubtune("publish", run.path, *option)
+
+    assert f"hubtune card render {run.path}" in str(caught.value.hint)
+    assert "intended_use" in caught.value.details[0]
+    assert folder(run) == before
+    assert len(hub.requests()) == asked
+
+
+@pytest.mark.parametrize("name", EDITED)
+def test_rendering_the_card_anew_keeps_each_version_that_was_edited_by_hand(hubtune, run, name: str):
+    hubtune("card", "render", run.path)
+    rendered = (run.path / name).read_bytes()
+    stem, suffix = name.split(".")
+
+    for kept in (f"{stem}.edited.{suffix}", f"{stem}.edited-2.{suffix}"):
+        (run.path / name).write_bytes(kept.encode())
+        hubtune("card", "render", run.path)
+        assert (run.path / kept).read_bytes() == kept.encode()
+
+    assert (run.path / name).read_bytes() == rendered
+    assert (run.path / f"{stem}.edited.{suffix}").read_bytes() == f"{stem}.edited.{suffix}".encode()
+    assert released(hubtune, run).commit
+
+
+def test_a_card_that_only_hubtune_wrote_is_published_after_the_config_changed(hubtune, run):
+    hubtune("card", "render", run.path)
+    run.write_config(run.config().model_copy(update={"card": sample_config("card.intended_use=Other.").card}))
+
+    assert released(hubtune, run).commit
+    assert released(hubtune, run).commit, "the card that publishing wrote is known too"
+    (run.path / "README.md").unlink()
+    assert released(hubtune, run).commit
+
+
+def test_a_crash_while_the_card_is_written_leaves_no_card_that_looks_edited(hubtune, run, monkeypatch):
+    hubtune("card", "render", run.path)
+    run.write_config(run.config().model_copy(update={"card": sample_config("card.intended_use=Other.").card}))
+    replace = Path.replace
+
+    def killed(path: Path, target: Path) -> Path:
+        if target.name == "README.md":
+            raise KeyboardInterrupt
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run.write_file("README.md", "another card")
+    monkeypatch.setattr(Path, "replace", replace)
+
+    assert released(hubtune, run).commit
+
+
+@pytest.mark.parametrize("kind", [PinSet, LicenseRecord, DataRecord, TrainingRecord, EvaluationRecord, ProbeRecord])
+def test_a_record_that_was_changed_by_hand_is_not_published(hub, hubtune, run, kind: type[Record]):
+    file = run.record_file(kind)
+    file.write_text(file.read_text().replace("\n}", "\n }"))
+
+    if kind is LicenseRecord:
+        assert b"\n }" not in hub_file(hub, released(hubtune, run), "records/licenses.json"), "it is made anew"
+        return
+    with pytest.raises(RecordError, match=f"{file.name} .* changed by hand"):
+        hubtune("publish", run.path)
+
+    assert not [line for line in hub.requests() if line["method"] != "GET"]
+
+
+def hub_file(hub: ServedHub, release: ReleaseRecord, path: str) -> bytes:
+    return Path(hub.api.hf_hub_download(release.repo, path, revision=release.commit)).read_bytes()

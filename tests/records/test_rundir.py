@@ -21,7 +21,7 @@ def test_a_new_run_holds_its_config_with_all_defaults(tmp_path: Path):
     run = RunDirectory.create(sample_config(), parent=tmp_path / "runs")
 
     assert run.path.parent == tmp_path / "runs"
-    assert [path.name for path in run.path.iterdir()] == ["config.yaml"]
+    assert {path.name for path in run.path.iterdir()} == {"config.yaml", "written.json"}
     assert run.config() == sample_config()
     assert "holdout" in run.config_file.read_text()
 
