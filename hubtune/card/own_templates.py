@@ -4,10 +4,9 @@ Such a template may come from anywhere, so it is rendered in a process of its ow
 gets plain data alone, and its output is taken only when it is Markdown that keeps to its section.
 """
 
+import contextlib
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,13 +19,15 @@ from hubtune.card.inputs import CardInputs
 from hubtune.card.markdown import Markdown
 from hubtune.errors import CardError
 from hubtune.resources import templates_dir
+from hubtune.templating.process import BoundedProcess, LimitError, Limits
 
 # Who could replace these could leave out what the licences of the inputs demand of a release.
 _OURS = ("licensing",)
 _SUFFIX = ".md.j2"
 _LARGEST_TEMPLATE = 64 * 1024
-_LARGEST_OUTPUT = 256 * 1024
-_SECONDS = 10
+LIMITS = Limits(seconds=8, memory=512 * 2**20, output=256 * 1024)
+"""What rendering one template may use."""
+_HANDLER = "hubtune.card.own_template_process:handle"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 _MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable("table")
 
@@ -101,25 +102,16 @@ def render_own(template: str, context: dict[str, object]) -> Markdown:
     Raises:
         CardError: It has a fault, takes too long or too much memory, or prints what would leave its section.
     """
-    request = json.dumps({"template": template, "context": context})
+    request = json.dumps({"template": template, "context": context}).encode()
     try:
-        done = subprocess.run(
-            [sys.executable, "-I", "-c", _START, *sys.path],
-            input=request.encode(),
-            capture_output=True,
-            # No token of the user's is within its reach.
-            env={},
-            timeout=_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise CardError(f"A card template of your own did not finish within {_SECONDS} seconds.") from None
-    if done.returncode != 0:
-        reason = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        raise CardError(f"A card template of your own cannot be rendered: {reason or 'it took too much memory'}.")
-    text = done.stdout[: _LARGEST_OUTPUT + 1].decode(errors="replace").strip()
-    if len(done.stdout) > _LARGEST_OUTPUT:
-        raise CardError(f"A card template of your own prints more than {_LARGEST_OUTPUT // 1024} KiB.")
+        with contextlib.closing(BoundedProcess(_HANDLER, LIMITS)) as process:
+            (answer,) = process.ask([request])
+    except LimitError as error:
+        raise CardError(f"A card template of your own {error.words}.") from error
+    text = answer[1:].decode(errors="replace").strip()
+    if not answer.startswith(b"+"):
+        reason = text.rpartition("\n")[2]
+        raise CardError(f"A card template of your own cannot be rendered: {reason}.")
     tokens = _MARKDOWN.parse(text)
     if any(token.type == "heading_open" and token.tag in ("h1", "h2") for token in tokens):
         raise CardError(
@@ -134,12 +126,3 @@ def render_own(template: str, context: dict[str, object]) -> Markdown:
 def _inner(tokens: list[Token]) -> Iterator[Token]:
     for token in tokens:
         yield from token.children or ()
-
-
-# Only the standard library's path is known with -I, so that no module beside the config is imported by chance.
-_START = """
-import sys
-sys.path[:] = sys.argv[1:]
-from hubtune.card.own_template_process import main
-main()
-"""

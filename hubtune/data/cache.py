@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hubtune import templating
 from hubtune.config.data import DataConfig
 from hubtune.config.screening import COPY_KINDS, ScreenConfig
 from hubtune.data.store import ROWS_FILE, Store
@@ -202,8 +203,9 @@ def _tokenizer_digest(tokenizer: "PreTrainedTokenizerBase") -> str:
 
 
 def _code_digest() -> str:
-    """Returns a digest of hubtune's code for data: another version of it may encode rows differently."""
+    """Returns a digest of hubtune's code for data and templates: another version of it may encode rows differently."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
-        digest.update(path.read_bytes())
+    for package in (Path(__file__).parent, Path(templating.__file__).parent):
+        for path in sorted(package.rglob("*.py")):
+            digest.update(path.read_bytes())
     return digest.hexdigest()

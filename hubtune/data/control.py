@@ -6,8 +6,9 @@ not stop those, so that a message could open a turn of its own.
 
 import copy
 import re
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
+
+from hubtune.templating.chat import ChatTemplate, Rendered, Talk, TemplateFaultError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -17,26 +18,27 @@ _USER, _ANSWER = {"role": "user", "content": "."}, {"role": "assistant", "conten
 _PROBES = ([{"role": "system", "content": "."}, _USER, _ANSWER, _USER, _ANSWER], [_USER, _ANSWER, _USER, _ANSWER])
 
 
-def own_template(tokenizer: "PreTrainedTokenizerBase") -> str | None:
-    """Returns the tokenizer's chat template, of several the default one."""
-    own = tokenizer.chat_template
-    if isinstance(own, Mapping):
-        own = own.get("default")
-    return own if isinstance(own, str) else None
-
-
-def turn_tokens(tokenizer: "PreTrainedTokenizerBase", template: str | None) -> frozenset[str]:
+def turn_tokens(tokenizer: "PreTrainedTokenizerBase", template: ChatTemplate | None) -> frozenset[str]:
     """Returns the tokens that are not special and that the template writes around plain messages.
 
     Tokens that it writes only where there are tools or thoughts are none: answers in data hold those on purpose.
+
+    Raises:
+        LimitError: The template exceeds a limit over such messages.
     """
-    added = {
-        str(token) for token in tokenizer.added_tokens_decoder.values() if not token.special and str(token).strip()
-    }
-    if template is None or not added:
+    if template is None or not _plain_tokens(tokenizer):
         return frozenset()
-    shown = "".join(_rendered(tokenizer, template, messages) for messages in _PROBES)
-    return frozenset(token for token in added if token in (shown or template))
+    try:
+        found = template.render_all([Talk(messages, ask=True) for messages in _PROBES])
+    except TemplateFaultError:
+        found = []
+    shown = "".join(each.text for each in found if isinstance(each, Rendered))
+    return tokens_in(tokenizer, shown or template.text)
+
+
+def tokens_in(tokenizer: "PreTrainedTokenizerBase", text: str) -> frozenset[str]:
+    """Returns the tokens that are not special and that a text holds."""
+    return frozenset(token for token in _plain_tokens(tokenizer) if token in text)
 
 
 def control_pattern(tokenizer: "PreTrainedTokenizerBase", turns: frozenset[str]) -> "re.Pattern[str]":
@@ -74,10 +76,5 @@ def for_data(tokenizer: "PreTrainedTokenizerBase", turns: frozenset[str]) -> "Pr
     return other
 
 
-def _rendered(tokenizer: "PreTrainedTokenizerBase", template: str, messages: list[dict[str, str]]) -> str:
-    try:
-        return str(
-            tokenizer.apply_chat_template(messages, chat_template=template, tokenize=False, add_generation_prompt=True)
-        )
-    except Exception:  # noqa: BLE001 - a template may raise anything over messages that it was not written for
-        return ""
+def _plain_tokens(tokenizer: "PreTrainedTokenizerBase") -> set[str]:
+    return {str(token) for token in tokenizer.added_tokens_decoder.values() if not token.special and str(token).strip()}

@@ -3,7 +3,7 @@
 Each batch is worked on alone, so it does not matter in which process; what was counted is put together afterwards.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from hubtune.data.faults import Reason, RowFaultError, Tally
 from hubtune.data.formats.chat import ChatWriter
 from hubtune.data.formats.choice import RowFormat
 from hubtune.data.formats.classes import LabelSet, classify
-from hubtune.data.formats.conversations import read_conversation
+from hubtune.data.formats.conversations import Conversation, read_conversation
 from hubtune.data.formats.texts import write_text
 from hubtune.data.glue import Glue
 from hubtune.data.json_lines import Line
@@ -25,6 +25,8 @@ from hubtune.data.screening.traces import Trace, trace
 from hubtune.data.split import draw, fold, text_digest
 from hubtune.data.store import SCHEMA, SKETCH_BYTES
 from hubtune.data.tokens import Encoder, Example
+from hubtune.errors import DataError
+from hubtune.templating.process import LimitError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -70,6 +72,7 @@ class RowEncoder:
     """All that it takes to encode the lines of one data set.
 
     Attributes:
+        name: What to call the data set.
         writer: Writes conversations, where the rows hold such.
         labels: The classes, where the rows are to be classified.
         group_by: The column whose values decide on which side of the split a row falls; None where its text does.
@@ -77,6 +80,7 @@ class RowEncoder:
         seed: Of the split.
     """
 
+    name: str
     format: RowFormat
     writer: ChatWriter | None
     labels: LabelSet | None
@@ -93,13 +97,17 @@ class RowEncoder:
 
     @cached_property
     def _encoder(self) -> Encoder:
-        return Encoder(self.tokenizer, self.max_length, None if self.writer is None else self.writer.template)
+        return Encoder(self.tokenizer, self.max_length, None if self.writer is None else self.writer.template.text)
 
     def encode(self, batch: Batch) -> Encoded:
-        """Encodes some lines."""
+        """Encodes some lines.
+
+        Raises:
+            DataError: A row exceeds a limit of rendering, which would leave out other rows on a slower machine.
+        """
         screen, tally, glue = RowScreen.make(self.screen), Tally(), Glue()
         looked = [screen.look(line, self.format.content) for line in batch.lines]
-        examples = self._examples([self._parsed(row, glue) for row in looked])
+        examples = self._examples(self._parsed(looked, batch.first, glue))
         kept: list[_Kept] = []
         for number, (line, row, example) in enumerate(zip(batch.lines, looked, examples, strict=True), batch.first):
             counted = example if isinstance(example, RowFaultError) else screen.count(example, row, number)
@@ -110,24 +118,40 @@ class RowEncoder:
             kept.append(_Kept(counted, number, _group(line, self.group_by), own))
         return Encoded(len(batch.lines), self._stored(kept, held_out=batch.held_out), tally, screen, glue)
 
-    def _parsed(self, looked: Looked, glue: Glue) -> Parsed:
+    def _parsed(self, looked: Sequence[Looked], first: int, glue: Glue) -> list[Parsed]:
+        rows = self._written([self._read(row) for row in looked], first)
+        for row, seen in zip(rows, looked, strict=True):
+            if isinstance(row, Written):
+                # The record and the card show the prompt.
+                glue.look(row, showable=not seen.hits)
+        return rows
+
+    def _read(self, looked: Looked) -> Parsed | Conversation:
         if looked.line is None:
             return RowFaultError(Reason.NOT_JSON)
         try:
-            row = self._parse(looked.line)
+            if self.writer is not None:
+                return read_conversation(looked.line, self.format.columns)
+            if self.labels is not None:
+                return classify(looked.line, self.format, self.labels)
+            return write_text(looked.line, self.format)
         except RowFaultError as fault:
             return fault
-        if isinstance(row, Written):
-            # The record and the card show the prompt.
-            glue.look(row, showable=not looked.hits)
-        return row
 
-    def _parse(self, line: Mapping[str, object]) -> Written | Classified:
-        if self.writer is not None:
-            return self.writer.write(read_conversation(line, self.format.columns))
-        if self.labels is not None:
-            return classify(line, self.format, self.labels)
-        return write_text(line, self.format)
+    def _written(self, rows: Sequence[Parsed | Conversation], first: int) -> list[Parsed]:
+        """Returns the rows with all conversations written."""
+        places = [place for place, row in enumerate(rows) if isinstance(row, Conversation)]
+        if self.writer is None or not places:
+            return [row for row in rows if not isinstance(row, Conversation)]
+        try:
+            written = iter(self.writer.write_all([row for row in rows if isinstance(row, Conversation)]))
+        except LimitError as error:
+            raise DataError(
+                f"Row {first + places[error.place]:,} of {self.name} cannot be written: the chat template "
+                f"{error.words} for it.",
+                hint="Give another with data[].chat_template, or shorten the row or take it out of the data.",
+            ) from error
+        return [next(written) if isinstance(row, Conversation) else row for row in rows]
 
     def _examples(self, rows: Sequence[Parsed]) -> Iterator[Example | RowFaultError]:
         written = iter(self._encoder.encode([row for row in rows if isinstance(row, Written)]))

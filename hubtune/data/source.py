@@ -157,6 +157,7 @@ def read_source(
         _check_columns(rows, chosen, entry, name)
     chat = chosen.kind == "chat"
     encoder = RowEncoder(
+        name=name,
         format=chosen,
         writer=ChatWriter.make(tokenizer, entry.chat_template, chosen.loss_on, name) if chat else None,
         labels=_label_set(entry, chosen, [rows for rows, _ in parts], name),
@@ -214,7 +215,7 @@ class _Encoding:
             inferred=chosen.inferred,
             labels=None if labels is None else list(labels.names),
             several_labels=labels is not None and labels.several,
-            chat_template=None if self.encoder.writer is None else self.encoder.writer.template,
+            chat_template=None if self.encoder.writer is None else self.encoder.writer.template.text,
             prompt=glue.prompt,
             warnings=glue.warnings(self.name),
             left_out=[

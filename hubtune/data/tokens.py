@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hubtune.data.control import control_pattern, for_data, own_template, turn_tokens
+from hubtune.data.control import control_pattern, for_data, tokens_in, turn_tokens
 from hubtune.data.faults import Reason, RowFaultError
 from hubtune.data.pieces import Classified, Piece, Written
 from hubtune.errors import ModelError
+from hubtune.templating.chat import ChatTemplate
+from hubtune.templating.process import LimitError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -57,7 +59,7 @@ class Encoder:
     """
 
     def __init__(self, tokenizer: "PreTrainedTokenizerBase", max_length: int, template: str | None = None) -> None:
-        turns = turn_tokens(tokenizer, template or own_template(tokenizer))
+        turns = _turns(tokenizer, ChatTemplate.of(tokenizer, template))
         self._tokenizer = tokenizer
         self._limit = max_length
         self._bos = _bos(tokenizer)
@@ -237,6 +239,14 @@ class Encoder:
         if not within and ids[kept - 1] in self._special_ids:
             return ids[:kept], response[:kept]
         return [*ids[:kept], ids[-1]], [*response[:kept], True]
+
+
+def _turns(tokenizer: "PreTrainedTokenizerBase", template: ChatTemplate | None) -> frozenset[str]:
+    try:
+        return turn_tokens(tokenizer, template)
+    except LimitError:
+        # No row is written by such a template, or it would have been refused; its tokens are text in data all the same.
+        return tokens_in(tokenizer, "" if template is None else template.text)
 
 
 def _bos(tokenizer: "PreTrainedTokenizerBase") -> list[int]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal
 from hubtune.errors import ConfigError, ModelError
 from hubtune.models.load import context_length, pad_id
 from hubtune.models.remote_code import permitted
+from hubtune.templating.chat import ChatTemplate, TemplateFaultError
+from hubtune.templating.process import LimitError
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -107,18 +109,17 @@ def encode_prompt(tokenizer: "PreTrainedTokenizerBase", prompt: str, *, chat: bo
         # A tokenizer that ends every text would have the model go on after the end.
         ends = len(ids) > 1 and ids[-1] == tokenizer.eos_token_id and not prompt.endswith(tokenizer.eos_token)
         return ids[:-1] if ends else ids
-    if not tokenizer.chat_template:
+    template = ChatTemplate.of(tokenizer)
+    if template is None:
         raise ConfigError(
             f"{name} has no chat template.", hint="Leave out --chat: the model goes on from the plain text."
         )
     try:
-        text = tokenizer.apply_chat_template(
-            [{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True
-        )
-    except Exception as error:
-        # A template is somebody's program, which may raise anything.
+        text = template.render([{"role": "user", "content": prompt}], ask=True)
+    except (TemplateFaultError, LimitError) as error:
+        why = f"it {error.words}" if isinstance(error, LimitError) else str(error)
         raise ModelError(
-            f"The chat template of {name} cannot be rendered: {error}", hint="Leave out --chat, or report it there."
+            f"The chat template of {name} cannot be rendered: {why}.", hint="Leave out --chat, or report it there."
         ) from error
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
@@ -203,16 +204,17 @@ def _settings_of(folder: Path) -> "GenerationConfig":
 
 def _end_of_turn(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
     """Returns the token that the chat template puts after an assistant's words; none where there is no such token."""
-    if not tokenizer.chat_template:
+    template = ChatTemplate.of(tokenizer)
+    if template is None:
         return []
     words = "lighthouse"
     turns = [{"role": "user", "content": "Where?"}, {"role": "assistant", "content": words}]
     try:
-        text = tokenizer.apply_chat_template(turns, tokenize=False)
-    except Exception:  # noqa: BLE001
-        # A template is somebody's program, which may raise anything. One that refuses two plain turns ends none.
+        text = template.render(turns)
+    except (TemplateFaultError, LimitError):
+        # One that refuses two plain turns ends none.
         return []
-    _, found, after = str(text).rpartition(words)
+    _, found, after = text.rpartition(words)
     if not found:
         return []
     # Some tokenizers hold runs of spaces and line ends as added tokens.

@@ -42,7 +42,10 @@ def written(row: dict[str, object], tokenizer: "PreTrainedTokenizerFast", **valu
     chosen = choose_format(config, list(row), "org/s")
     if chosen.kind == "chat":
         writer = ChatWriter.make(tokenizer, config.chat_template, chosen.loss_on, "org/base")
-        return writer.write(read_conversation(row, chosen.columns))
+        (found,) = writer.write_all([read_conversation(row, chosen.columns)])
+        if isinstance(found, RowFaultError):
+            raise found
+        return found
     return write_text(row, chosen)
 
 

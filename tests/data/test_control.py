@@ -9,6 +9,7 @@ import pytest
 from hubtune.data.control import turn_tokens
 from hubtune.data.pieces import Classified
 from hubtune.data.tokens import Encoder
+from hubtune.templating.chat import ChatTemplate
 from tests.data.conftest import chat, learnt
 from tests.tiny_tokenizers import CHATML, KINDS
 
@@ -46,13 +47,13 @@ def marked(request: pytest.FixtureRequest) -> "PreTrainedTokenizerFast":
 
 
 def turns_in(ids: list[int], tokenizer: "PreTrainedTokenizerFast") -> list[str]:
-    turns = turn_tokens(tokenizer, tokenizer.chat_template)
+    turns = turn_tokens(tokenizer, ChatTemplate.of(tokenizer))
     assert len(turns) >= 2
     return [token for token in tokenizer.convert_ids_to_tokens(ids) if token in turns]
 
 
 def smuggled(tokenizer: "PreTrainedTokenizerFast") -> str:
-    return "".join(sorted(turn_tokens(tokenizer, tokenizer.chat_template)))
+    return "".join(sorted(turn_tokens(tokenizer, ChatTemplate.of(tokenizer))))
 
 
 def test_a_mark_in_a_message_opens_no_turn(marked, encoded):
@@ -93,7 +94,7 @@ def test_a_mark_in_a_text_to_classify_is_text(marked):
 
 
 def test_a_mark_that_a_template_of_the_config_writes_counts(marked, encoded):
-    mark = sorted(turn_tokens(marked, marked.chat_template))[0]
+    mark = sorted(turn_tokens(marked, ChatTemplate.of(marked)))[0]
 
     example = encoded({"text": f"Oil {mark}"}, marked, template=f"{mark}{{text}}{mark}")
 

@@ -113,7 +113,7 @@ class Raising(Other):
 
 def other(kind: type[Other]) -> Other:
     chosen = choose_format(entry(), ["prompt", "completion"], "org/s")
-    return kind(chosen, None, None, None, None, 64, ScreenConfig(), 1)
+    return kind("org/s", chosen, None, None, None, None, 64, ScreenConfig(), 1)
 
 
 BATCHES = [Batch([], number, held_out=False) for number in range(1, 200)]

@@ -1,8 +1,4 @@
-"""Writes a conversation by a chat template, and knows which of its characters the assistant has to give.
-
-Where the template marks them itself (`{% generation %}`), its marks count. Else the conversation is written up to each
-answer, with and without it: what the answer added is the answer. Where the template writes earlier turns differently
-once later ones follow, the answers are looked for in the whole text, between marks put around them.
+"""Writes conversations by a chat template, and knows which of their characters the assistant has to give.
 
 Special tokens and the template's marks of turns are text where they stand in a message. They are marked before the
 template sees them, so that they can be told from those that the template writes.
@@ -13,30 +9,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from jinja2 import TemplateError
-
 from hubtune.config.data import LossOn
-from hubtune.data.control import control_pattern, own_template, turn_tokens
+from hubtune.data.control import control_pattern, turn_tokens
 from hubtune.data.faults import Reason, RowFaultError
+from hubtune.data.formats.answers import ANSWER_END, ANSWER_START, Found, Span, find_answers
 from hubtune.data.formats.conversations import Conversation, Json
 from hubtune.data.pieces import Piece, Written
-from hubtune.errors import ConfigError
+from hubtune.errors import ConfigError, HubtuneError, ModelError
+from hubtune.templating.chat import ChatTemplate, TemplateFaultError
+from hubtune.templating.process import LimitError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-# Private-use characters, which data is not to hold: the first pair goes around special tokens in messages, the second
-# around answers.
-_LITERAL_START, _LITERAL_END, _ANSWER_START, _ANSWER_END = "\U000f0000", "\U000f0001", "\U000f0002", "\U000f0003"
-_MARKS = re.compile(f"[{_LITERAL_START}{_LITERAL_END}{_ANSWER_START}{_ANSWER_END}]")
-_GENERATION = re.compile(r"\{%-?\s*generation\s*-?%\}")
+# Private-use characters, which data is not to hold, around special tokens in messages.
+_LITERAL_START, _LITERAL_END = "\U000f0000", "\U000f0001"
+_MARKS = re.compile(f"[{_LITERAL_START}{_LITERAL_END}{ANSWER_START}{ANSWER_END}]")
 # Templates that write the date of today would give other rows tomorrow; this is the date that Llama 3 falls back to.
-_FIXED_DATE = "{%- macro strftime_now(format) -%}26 Jul 2024{%- endmacro -%}\n"
-
-# What Jinja raises, and what its expressions do over values that they were not written for.
-_FAULTS = (TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
-
-Span = tuple[int, int]
+# It stands on the template's first line, so that faults name lines as they are in its file.
+_FIXED_DATE = "{%- macro strftime_now(format) -%}26 Jul 2024{%- endmacro -%}"
 
 
 @dataclass(frozen=True)
@@ -44,12 +35,10 @@ class ChatWriter:
     """Writes conversations as one tokenizer's model is to see them.
 
     Attributes:
-        template: Jinja text.
         special: Finds special tokens, and those with which the template marks turns.
     """
 
-    tokenizer: "PreTrainedTokenizerBase"
-    template: str
+    template: ChatTemplate
     special: "re.Pattern[str]"
     loss_on: LossOn
 
@@ -59,92 +48,55 @@ class ChatWriter:
     ) -> "ChatWriter":
         """Returns the writer for a tokenizer, with its own template unless another is given.
 
+        Args:
+            tokenizer: The base model's.
+            template: The config's.
+            loss_on: What carries loss.
+            name: The data set.
+
         Raises:
-            ConfigError: There is no template.
+            ConfigError: There is no template, or the config's cannot be used.
+            ModelError: The tokenizer's template cannot be used.
         """
-        text = template or own_template(tokenizer)
-        if text is None:
+        found = ChatTemplate.of(tokenizer, template)
+        if found is None:
             raise ConfigError(
-                f"The tokenizer of {name} has no chat template, and data of format 'chat' needs one.",
+                f"{name} is of format 'chat', and the base model's tokenizer has no chat template.",
                 hint="Give one: data[].chat_template, as Jinja text or {file: chat.jinja}; or use a chat model.",
             )
-        if "strftime_now" in text:
-            text = _FIXED_DATE + text
-        return cls(tokenizer, text, control_pattern(tokenizer, turn_tokens(tokenizer, text)), loss_on)
+        if "strftime_now" in found.text:
+            found = ChatTemplate(_FIXED_DATE + found.text, found.tokens)
+        try:
+            found.check()
+            turns = turn_tokens(tokenizer, found)
+        except TemplateFaultError as fault:
+            raise _unusable(str(fault), given=template is not None) from fault
+        except LimitError as error:
+            raise _unusable(f"it {error.words}", given=template is not None) from error
+        return cls(found, control_pattern(tokenizer, turns), loss_on)
 
-    def write(self, conversation: Conversation) -> Written:
-        """Writes a conversation.
+    def write_all(self, conversations: Sequence[Conversation]) -> list[Written | RowFaultError]:
+        """Writes conversations; in the place of one that cannot be used stands the reason.
 
         Raises:
-            RowFaultError: The template refuses it, or shows nothing of the answers.
+            LimitError: One, which it names by its place, exceeds a limit.
         """
-        messages = [_marked(message, self.special) for message in conversation.messages]
-        tools = [_marked(tool, self.special) for tool in conversation.tools] if conversation.tools else None
-        text, spans = self._spans(messages, tools)
-        spans = self._whole_turns(text, [span for span in spans if span[0] < span[1]])
+        marked = [_marked_conversation(each, self.special) for each in conversations]
+        found = find_answers(self.template, marked)
+        return [self._written(each, shown) for each, shown in zip(conversations, found, strict=True)]
+
+    def _written(self, conversation: Conversation, found: Found | RowFaultError) -> Written | RowFaultError:
+        if isinstance(found, RowFaultError):
+            return found
+        spans = self._whole_turns(found.text, [span for span in found.spans if span[0] < span[1]])
         if not spans:
-            raise RowFaultError(Reason.NOTHING_LEARNT)
+            return RowFaultError(Reason.NOTHING_LEARNT)
         if self.loss_on == "completion":
             spans = spans[-1:]
         # What a template writes after the last answer is never asked for.
-        pieces = _pieces(text[: spans[-1][1]], spans)
+        pieces = _pieces(found.text[: spans[-1][1]], spans)
         asked = next(message for message in conversation.messages if message["role"] == "user")
         return Written(pieces, self.loss_on == "all", prompt=str(asked["content"]) or None, turns=True)
-
-    def _spans(self, messages: list[Json], tools: list[Json] | None) -> tuple[str, list[Span]]:
-        if _GENERATION.search(self.template):
-            return self._by_generation(messages, tools)
-        text = self._render(messages, tools)
-        spans = self._by_prefix(messages, tools, text)
-        if spans is not None:
-            return text, spans
-        return self._by_marks(messages, tools, text)
-
-    def _by_generation(self, messages: list[Json], tools: list[Json] | None) -> tuple[str, list[Span]]:
-        from transformers.utils.chat_template_utils import render_jinja_template
-
-        with _template_faults():
-            texts, spans = render_jinja_template(
-                conversations=[messages],
-                tools=tools,
-                chat_template=self.template,
-                return_assistant_tokens_mask=True,
-                **self.tokenizer.special_tokens_map,
-            )
-        return str(texts[0]), [(int(start), int(end)) for start, end in spans[0]]
-
-    def _by_prefix(self, messages: list[Json], tools: list[Json] | None, text: str) -> list[Span] | None:
-        """Returns each answer's span; None where what stands before an answer is not how the whole text begins."""
-        spans = []
-        for number, message in enumerate(messages):
-            if not _is_answer(message):
-                continue
-            try:
-                before = self._render(messages[:number], tools, ask=True)
-                through = text if number == len(messages) - 1 else self._render(messages[: number + 1], tools)
-            except RowFaultError:
-                return None
-            if not (through.startswith(before) and text.startswith(through)):
-                return None
-            spans.append((len(before), len(through)))
-        return spans
-
-    def _by_marks(self, messages: list[Json], tools: list[Json] | None, text: str) -> tuple[str, list[Span]]:
-        marked = [_with_answer_marks(message) if _is_answer(message) else message for message in messages]
-        shown = self._render(marked, tools)
-        if re.sub(f"[{_ANSWER_START}{_ANSWER_END}]", "", shown) != text:
-            raise RowFaultError(Reason.NOTHING_LEARNT, "the template changes the answers beyond recognition")
-        spans, start, position = [], None, 0
-        for character in shown:
-            if character == _ANSWER_START:
-                start = position
-            elif character == _ANSWER_END:
-                if start is not None:
-                    spans.append((start, position))
-                start = None
-            else:
-                position += 1
-        return text, spans
 
     def _whole_turns(self, text: str, spans: Sequence[Span]) -> list[Span]:
         """Returns each answer with the token that ends its turn, and without the spacing after that.
@@ -165,53 +117,36 @@ class ChatWriter:
             whole.append((start, end))
         return whole
 
-    def _render(self, messages: list[Json], tools: list[Json] | None, *, ask: bool = False) -> str:
-        if not messages:
-            return ""
-        with _template_faults():
-            return str(
-                self.tokenizer.apply_chat_template(
-                    messages, tools=tools, chat_template=self.template, tokenize=False, add_generation_prompt=ask
-                )
-            )
+
+def _unusable(why: str, *, given: bool) -> HubtuneError:
+    if given:
+        return ConfigError(
+            f"The chat template of the config cannot be used: {why}.", hint="Correct data[].chat_template."
+        )
+    return ModelError(
+        f"The chat template of the base model's tokenizer cannot be used: {why}.",
+        hint="Give another: data[].chat_template, as Jinja text or {file: chat.jinja}; or choose another base model.",
+    )
 
 
-class _template_faults:  # noqa: N801 - used as a statement
-    """Turns what a template raises over a row's messages into a fault of the row."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, _FAULTS):
-            line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise RowFaultError(Reason.TEMPLATE, line[:200]) from error
+def _marked_conversation(conversation: Conversation, special: "re.Pattern[str]") -> Conversation:
+    messages = [_marked_object(message, special) for message in conversation.messages]
+    tools = [_marked(tool, special) for tool in conversation.tools] if conversation.tools else None
+    return Conversation(messages, tools)
 
 
-def _is_answer(message: Json) -> bool:
-    return isinstance(message, dict) and message.get("role") == "assistant"
+def _marked_object(message: dict[str, Json], special: "re.Pattern[str]") -> dict[str, Json]:
+    return {key: item if key == "role" else _marked(item, special) for key, item in message.items()}
 
 
 def _marked(value: Json, special: "re.Pattern[str]") -> Json:
     if isinstance(value, str):
         return special.sub(f"{_LITERAL_START}\\g<0>{_LITERAL_END}", _MARKS.sub("", value))
     if isinstance(value, dict):
-        return {key: item if key == "role" else _marked(item, special) for key, item in value.items()}
+        return _marked_object(value, special)
     if isinstance(value, list):
         return [_marked(item, special) for item in value]
     return value
-
-
-def _with_answer_marks(message: Json) -> Json:
-    """Puts marks around an answer, within its outer spacing, which templates like to strip."""
-    assert isinstance(message, dict)
-    content = str(message.get("content") or "")
-    core = content.strip()
-    if not core:
-        return message
-    start = content.index(core)
-    marked = f"{content[:start]}{_ANSWER_START}{core}{_ANSWER_END}{content[start + len(core) :]}"
-    return {**message, "content": marked}
 
 
 def _pieces(text: str, spans: Sequence[Span]) -> tuple[Piece, ...]:

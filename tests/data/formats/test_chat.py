@@ -182,7 +182,7 @@ def test_a_template_that_shows_no_answer_leaves_nothing_to_learn(tokenizers):
 
 
 def test_a_tokenizer_without_a_template_is_told_how_to_get_one(tokenizers):
-    with pytest.raises(ConfigError, match="org/base has no chat template") as caught:
+    with pytest.raises(ConfigError, match="the base model's tokenizer has no chat template") as caught:
         written(TALK, tokenizers["gpt2"])
 
     assert "data[].chat_template" in str(caught.value.hint)

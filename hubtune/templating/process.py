@@ -1,0 +1,213 @@
+"""A process that works for this one within limits of time, memory and output: it is ended when it exceeds one.
+
+Requests go to it as many at a time as there are, and each answer comes back by itself. So it is fast, and it is known
+which request it was working on when it ended.
+"""
+
+import atexit
+import contextlib
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from hubtune.templating.worker import ANSWER, HEADER, OUTPUT
+
+_CHUNK = 1 << 20
+# Only the standard library's path is known with -I, so that no module beside the config is imported by chance.
+_START = """
+import sys
+sys.path[:] = sys.argv[2:]
+from hubtune.templating.worker import main
+main(sys.argv[1])
+"""
+Kind = Literal["time", "memory", "output"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one request may use.
+
+    Attributes:
+        seconds: Processor time. It is the same on a machine that has much else to do.
+        memory: Bytes of the whole process.
+        output: Bytes of the answer.
+    """
+
+    seconds: float
+    memory: int
+    output: int
+
+    @property
+    def patience(self) -> float:
+        """Seconds without an answer after which the process is given up, whatever it waits for."""
+        return 6 * self.seconds
+
+
+class LimitError(Exception):
+    """A request exceeded a limit. Whoever made it says what that means.
+
+    Args:
+        place: Which of the requests, from 0.
+        kind: The limit.
+        limits: All of them.
+    """
+
+    def __init__(self, place: int, kind: Kind, limits: Limits) -> None:
+        super().__init__(place, kind, limits)
+        self.place = place
+        self.kind = kind
+        self.limits = limits
+
+    @property
+    def words(self) -> str:
+        """What the work took, to follow the name of what did it."""
+        return {
+            "time": f"takes more than {self.limits.seconds:g} s of processor time",
+            "memory": f"takes more than {self.limits.memory // 2**20:,} MiB of memory",
+            "output": f"writes more than {self.limits.output // 1024:,} KiB of text",
+        }[self.kind]
+
+
+class BoundedProcess:
+    """Starts the process when there is a request, and again after it ended.
+
+    Args:
+        handler: The function that answers, as `module:function`; it takes and returns bytes.
+        limits: What it may use for one request.
+    """
+
+    def __init__(self, handler: str, limits: Limits) -> None:
+        self.limits = limits
+        self.starts = 0
+        """How often it was started: whoever told the process something tells it again after another start."""
+        self._handler = handler
+        self._process: subprocess.Popen[bytes] | None = None
+        self._owner = 0
+        self._lock = threading.RLock()
+        atexit.register(self.close)
+
+    def __enter__(self) -> "BoundedProcess":
+        self._lock.acquire()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    def ready(self) -> None:
+        """Starts the process unless it runs."""
+        if self._process is not None and self._owner != os.getpid():
+            # A fork got a copy of its pipes; two processes would read each other's answers.
+            self._process = None
+        if self._process is not None and self._process.poll() is not None:
+            self.close()
+        if self._process is None:
+            self._start()
+
+    def ask(self, requests: Sequence[bytes]) -> list[bytes]:
+        """Returns the answer to each request.
+
+        Raises:
+            LimitError: One exceeded a limit; those after it were not answered.
+        """
+        with self:
+            self.ready()
+            try:
+                return self._exchange(b"".join(HEADER.pack(len(each)) + each for each in requests), len(requests))
+            except BaseException:
+                # Also after an interrupt: answers that nobody waits for any more would be taken for others.
+                self.close()
+                raise
+
+    def close(self) -> None:
+        """Ends the process."""
+        process, self._process = self._process, None
+        if process is None or self._owner != os.getpid():
+            return
+        process.kill()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        process.wait()
+
+    def _start(self) -> None:
+        self.starts += 1
+        self._owner = os.getpid()
+        told = f"{self._handler} {self.limits.seconds} {self.limits.memory} {self.limits.output}"
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-c", _START, told, *sys.path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            # No token of the user's is within its reach; the time of day is that of the user's zone.
+            env={name: os.environ[name] for name in ("TZ",) if name in os.environ},
+        )
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            os.set_blocking(pipe.fileno(), False)
+
+    def _exchange(self, sent: bytes, wanted: int) -> list[bytes]:
+        """Writes and reads at once: with one after the other, both sides could wait for each other."""
+        assert self._process is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        source, sink = self._process.stdout.fileno(), self._process.stdin.fileno()
+        answers: list[bytes] = []
+        received, waiting = bytearray(), memoryview(sent)
+        quiet = 0.0
+        with selectors.DefaultSelector() as selector:
+            selector.register(source, selectors.EVENT_READ)
+            selector.register(sink, selectors.EVENT_WRITE)
+            while len(answers) < wanted:
+                # Seconds are counted one by one, so that a process that was stopped for an hour, as by Ctrl-Z, has
+                # waited for one alone.
+                events = selector.select(min(1.0, self.limits.patience))
+                if not events:
+                    quiet += 1
+                    if quiet >= self.limits.patience:
+                        raise LimitError(len(answers), "time", self.limits)
+                    continue
+                quiet = 0.0
+                ready = {key.fd for key, _ in events}
+                if source in ready:
+                    some = os.read(source, _CHUNK)
+                    if not some:
+                        raise self._ended(len(answers))
+                    received += some
+                    self._take(received, answers)
+                if sink in ready:
+                    with contextlib.suppress(BrokenPipeError, BlockingIOError):
+                        waiting = waiting[os.write(sink, waiting[:_CHUNK]) :]
+                        ready.discard(sink)
+                    if not waiting or sink in ready:
+                        # What it could not take is not missed: it has ended, as reading from it tells.
+                        selector.unregister(sink)
+        return answers
+
+    def _take(self, received: bytearray, answers: list[bytes]) -> None:
+        """Moves whole answers out of what was received."""
+        start = 0
+        while len(received) - start >= HEADER.size:
+            (size,) = HEADER.unpack_from(received, start)
+            kind = received[start + HEADER.size : start + HEADER.size + 1]
+            if size > self.limits.output + 1 or kind == OUTPUT:
+                raise LimitError(len(answers), "output", self.limits)
+            if kind and kind != ANSWER:
+                raise LimitError(len(answers), "memory", self.limits)
+            if len(received) - start - HEADER.size < size:
+                break
+            answers.append(bytes(received[start + HEADER.size + 1 : start + HEADER.size + size]))
+            start += HEADER.size + size
+        del received[:start]
+
+    def _ended(self, place: int) -> LimitError:
+        assert self._process is not None
+        code = self._process.wait()
+        return LimitError(place, "time" if code in (-signal.SIGPROF, -signal.SIGXCPU) else "memory", self.limits)
