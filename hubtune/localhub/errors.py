@@ -16,6 +16,7 @@ class ApiError(Exception):
         code: The value of `X-Error-Code`, from which clients choose their exception class.
         fields: Further fields of the JSON body.
         headers: Further headers of the answer.
+        reason: Stands beside the status in the answer's first line, for clients that show nothing else of an answer.
     """
 
     def __init__(
@@ -26,6 +27,7 @@ class ApiError(Exception):
         code: str | None = None,
         fields: Mapping[str, object] | None = None,
         headers: Mapping[str, str] | None = None,
+        reason: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -33,6 +35,7 @@ class ApiError(Exception):
         self.code = code
         self.fields = dict(fields or {})
         self.headers = dict(headers or {})
+        self.reason = reason
 
 
 class StaleParentError(ApiError):
@@ -71,3 +74,9 @@ def entry_not_found(message: str, *, commit: str | None = None) -> ApiError:
     """
     headers = {"X-Repo-Commit": commit} if commit else {}
     return ApiError(404, message, code="EntryNotFound", headers=headers)
+
+
+def no_xet() -> ApiError:
+    """Returns the answer to a client that wants to send or fetch through Xet storage."""
+    told = "This Hub has no Xet storage: set HF_HUB_DISABLE_XET=1 and run the command again"
+    return ApiError(404, told, code="XetNotAvailable", reason=told)

@@ -3,6 +3,8 @@
 import http.client
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -34,6 +36,7 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+    reason: str = ""
 
     @property
     def json(self) -> dict:
@@ -55,7 +58,9 @@ class RawClient:
             sent["Authorization"] = f"Bearer {token}"
         connection.request(method, path, body=body, headers=sent)
         response = connection.getresponse()
-        answer = Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
+        answer = Answer(
+            response.status, {k.lower(): v for k, v in response.getheaders()}, response.read(), response.reason
+        )
         connection.close()
         return answer
 
@@ -133,3 +138,25 @@ def requests(root: Path):
         return [json.loads(line) for line in (root / "requests.jsonl").read_text().splitlines()]
 
     return read
+
+
+@pytest.fixture
+def hf(hub: EmbeddedHub, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs the `hf` command line as a user does: in a process of its own, without our settings."""
+
+    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        variables = {
+            "PATH": os.environ["PATH"],
+            "HF_HOME": str(tmp_path / "hf"),
+            "HF_ENDPOINT": hub.url,
+            "HF_TOKEN": "t",
+            "HF_HUB_DISABLE_XET": "1",
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "NO_COLOR": "1",
+            **environment,
+        }
+        command = [sys.executable, "-c", "from huggingface_hub.cli.hf import main; main()", *arguments]
+        kept = {key: value for key, value in variables.items() if value}
+        return subprocess.run(command, env=kept, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+
+    return run

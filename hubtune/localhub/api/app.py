@@ -64,6 +64,8 @@ class HubApp:
                 response = await self._answer(request, exchange)
             except ApiError as error:
                 response = self._failure(request, error, exchange.note)
+                if error.reason is not None:
+                    exchange.connection.give_reason(error.reason)
             except DroppedError:
                 exchange.log(_NO_ANSWER)
                 exchange.connection.drop()

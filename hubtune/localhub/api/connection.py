@@ -39,6 +39,18 @@ class Patience:
     idle: float = 75.0
 
 
+class _Wire(h11.Connection):
+    """The bytes of a connection; a first line may say something else beside the status than its usual words."""
+
+    reason: str | None = None
+
+    def send(self, event: h11.Event) -> bytes | None:
+        if isinstance(event, h11.Response) and self.reason is not None:
+            event = h11.Response(status_code=event.status_code, headers=event.headers, reason=self.reason.encode())
+            self.reason = None
+        return super().send(event)
+
+
 class HubProtocol(H11Protocol):
     """uvicorn's protocol with a deadline for what the application does not see, and a way to drop the connection."""
 
@@ -49,6 +61,7 @@ class HubProtocol(H11Protocol):
         """Starts waiting for the first request."""
         # What is put here stands in the scope of each request of this connection.
         self.app_state = {**self.app_state, "connection": self}
+        self.conn = self._wire = _Wire(h11.SERVER, HEAD_LIMIT)
         super().connection_made(transport)
         self._watch()
 
@@ -88,6 +101,10 @@ class HubProtocol(H11Protocol):
         ):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
+
+    def give_reason(self, reason: str) -> None:
+        """Has the next answer's first line say this beside its status."""
+        self._wire.reason = reason
 
     def drop(self) -> None:
         """Ends the connection at once; what the client has not received yet is lost."""

@@ -116,6 +116,7 @@ ROUTES: tuple[Route | UploadRoute, ...] = (
     _route("GET", rf"{_API}/commits/{_REV}", listing.commits),
     _route("GET", rf"{_API}/revision/{_REV}", repos.info),
     _route("GET", _API, repos.info),
+    _route("GET", rf"{_API}/xet-(?:read|write)-token/{_REV}", uploads.refuse_xet),
     _route("POST", rf"{_WEB}\.git/info/lfs/objects/batch", uploads.batch),
     _route("GET", rf"{_WEB}\.git/info/refs", git.advertise),
     _route("GET", rf"{_WEB}/info/refs", git.advertise),

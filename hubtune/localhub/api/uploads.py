@@ -11,7 +11,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 
 from hubtune.localhub.api.call import Call, read_number
 from hubtune.localhub.api.commit import committable
-from hubtune.localhub.errors import ApiError, repo_not_found
+from hubtune.localhub.errors import ApiError, no_xet, repo_not_found
 from hubtune.localhub.ids import RepoId, RepoType
 from hubtune.localhub.large_file_uses import large_file_uses
 from hubtune.localhub.large_files import IncomingFile
@@ -46,6 +46,12 @@ def batch(call: Call) -> Response:
         {"transfer": "basic", "objects": rows, "hash_algo": "sha256"},
         media_type="application/vnd.git-lfs+json",
     )
+
+
+def refuse_xet(call: Call) -> Response:
+    """GET /api/T/{id}/xet-read-token/{rev} and xet-write-token: there is no Xet storage, and the client is told so."""
+    call.readable()
+    raise no_xet()
 
 
 def download(call: Call) -> Response:
