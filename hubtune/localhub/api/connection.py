@@ -44,7 +44,7 @@ class _Wire(h11.Connection):
 
     reason: str | None = None
 
-    def send(self, event: h11.Event) -> bytes | None:
+    def send(self, event: h11.Event) -> bytes | None:  # type: ignore[override]
         if isinstance(event, h11.Response) and self.reason is not None:
             event = h11.Response(status_code=event.status_code, headers=event.headers, reason=self.reason.encode())
             self.reason = None
