@@ -5,7 +5,6 @@ exception that is not a `HubtuneError` is a bug and keeps its traceback.
 """
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 
 class HubtuneError(Exception):
@@ -17,7 +16,7 @@ class HubtuneError(Exception):
         details: Further lines, one per finding, where there are several.
     """
 
-    exit_code: ClassVar[int] = 1
+    exit_code: int = 1
 
     def __init__(self, message: str, *, hint: str | None = None, details: Sequence[str] = ()) -> None:
         super().__init__(message)
@@ -54,6 +53,12 @@ class DocumentError(HubtuneError):
     """A YAML or JSON text that somebody else wrote is not such a text, or is beyond the bounds."""
 
     exit_code = 8
+
+
+class OutputError(HubtuneError):
+    """The result of a command cannot be printed."""
+
+    exit_code = 9
 
 
 class RecordError(HubtuneError):
@@ -210,9 +215,19 @@ class MemoryNeededError(TrainingError):
 
 
 class InterruptedTrainingError(TrainingError):
-    """The user stopped a training, which can go on from a checkpoint."""
+    """A training was stopped, and can go on from a checkpoint.
+
+    Args:
+        message: As for every error.
+        hint: As for every error.
+        exit_code: 128 and the number of the signal; that of Ctrl-C unless given.
+    """
 
     exit_code = 130
+
+    def __init__(self, message: str, *, hint: str | None = None, exit_code: int = 130) -> None:
+        super().__init__(message, hint=hint)
+        self.exit_code = exit_code
 
 
 class MergeError(ModelError):

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from hubtune.cli.main import app
+from hubtune.cli.app import app
 from hubtune.config.load import parse_config
 from hubtune.config.training import LoraConfig, TrainConfig
 from hubtune.localhub.accounts import Accounts

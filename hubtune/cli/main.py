@@ -1,120 +1,188 @@
-"""The command line: the group, the global options, and the one place where errors become messages and exit codes."""
+"""Runs the command line as a process: its streams, what stops it, and the one place where errors become exit codes.
 
-import logging
-import os
+The commands are imported when all is ready to say why they end, so a stop while that goes on is a stop like any other.
+"""
+
 import sys
-import warnings
+from typing import TYPE_CHECKING, NoReturn
 
-import click
+from hubtune import stopping
 
-from hubtune import __version__
-from hubtune.cli.output import Output
-from hubtune.errors import ConfigError, HubtuneError
+if TYPE_CHECKING:
+    from hubtune.errors import HubtuneError
 
-_INTERRUPTED = 130
-
-
-class _InOrder(click.Group):
-    """Lists commands in the order in which one uses them, not by the alphabet."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        return list(self.commands)
+_BUG = 1
 
 
-@click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="hubtune")
-@click.option("--json", "as_json", is_flag=True, help="Print the command's record as one JSON document on stdout.")
-@click.option("--quiet", "-q", is_flag=True, help="No progress and no talk; warnings and errors stay.")
-@click.pass_context
-def app(ctx: click.Context, as_json: bool, quiet: bool) -> None:
-    """Turn a config file into a trustworthy fine-tuning release on the Hugging Face Hub."""
-    ctx.obj = Output(as_json=as_json, quiet=quiet)
-
-
-def _add_commands() -> None:
-    from hubtune.cli import (
-        card,
-        check,
-        compare,
-        data,
-        evaluate,
-        generate,
-        hub,
-        init,
-        license,
-        merge,
-        pin,
-        publish,
-        quickstart,
-        rate,
-        release,
-        run,
-        train,
-        verify,
-    )
-
-    for command in (
-        quickstart.quickstart,
-        init.init,
-        check.check,
-        data.data,
-        pin.pin,
-        run.run,
-        train.train,
-        evaluate.evaluate,
-        rate.rate,
-        compare.compare,
-        card.card,
-        publish.publish,
-        release.release,
-        merge.merge,
-        generate.generate,
-        verify.verify,
-        license.license_,
-        hub.hub,
-    ):
-        app.add_command(command)
-
-
-_add_commands()
-
-
-def main() -> None:
-    """Runs the command line; `hf hubtune` runs the same."""
-    _quieten_libraries()
-    as_json = "--json" in sys.argv[1:]
+def main() -> NoReturn:
+    """Runs the command that the arguments call; `hf hubtune` runs the same."""
+    stopping.install()
     try:
-        code = app(prog_name="hubtune", standalone_mode=False)
+        code = _run(sys.argv[1:])
+    except KeyboardInterrupt as stop:
+        code = _stopped(stop)
+    stopping.end_at_once(code)
+    sys.exit(code)
+
+
+def _run(arguments: list[str]) -> int:
+    from hubtune.cli import streams
+    from hubtune.errors import HubtuneError
+
+    streams.prepare()
+    try:
+        code = _call(arguments)
+        sys.stdout.flush()
+    except streams.ReaderGoneError as error:
+        streams.abandon_stdout()
+        return error.exit_code
     except HubtuneError as error:
-        Output(as_json=as_json, quiet=False).error(error)
-        sys.exit(error.exit_code)
+        _raise_stop()
+        return _fail(error, arguments)
+    except Exception as error:  # noqa: BLE001 - the last net
+        _raise_stop()
+        expected = _expected(error)
+        return _bug(error) if expected is None else _fail(expected, arguments)
+    return code
+
+
+def _call(arguments: list[str]) -> int:
+    import click
+
+    from hubtune.cli.app import app
+    from hubtune.cli.output import Output
+    from hubtune.errors import ConfigError
+
+    _quieten_libraries()
+    garbled = next((word for word in arguments if not word.isascii() and not _is_text(word)), None)
+    if garbled is not None:
+        shown = garbled.encode(errors="backslashreplace").decode()
+        raise ConfigError(f"The argument {shown} is not text in UTF-8.", hint="Rename the file, or convert the text.")
+    try:
+        code = app(arguments, prog_name="hubtune", standalone_mode=False)
     except click.ClickException as error:
-        if as_json:
+        if _given("--json", arguments):
             Output(as_json=True, quiet=False).error(ConfigError(error.format_message(), hint="hubtune --help"))
         else:
             error.show()
-        sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("Stopped. Finished stages are kept: the same command with --resume goes on.", err=True)
-        sys.exit(_INTERRUPTED)
-    except Exception:
-        from hubtune.models.remote_code import any_permitted
+        return error.exit_code
+    except click.Abort:
+        # As click calls every KeyboardInterrupt.
+        _raise_stop()
+        raise KeyboardInterrupt from None
+    return code if isinstance(code, int) else 0
 
-        if any_permitted():
-            click.echo(
-                "This is a bug in the base model's own code, which was allowed to run, or in hubtune. If the last "
-                "lines below are of a file in transformers_modules, it is the base's, whose code may be made for "
-                "another version of transformers: choose another base, or tell its author. Else report them to "
-                "hubtune.",
-                err=True,
-            )
-        else:
-            click.echo("This is a bug in hubtune. Please report it together with the lines below.", err=True)
-        raise
-    sys.exit(code if isinstance(code, int) else 0)
+
+def _is_text(word: str) -> bool:
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _given(option: str, arguments: list[str]) -> bool:
+    """Whether a global option was given, which comes before the command."""
+    for word in arguments:
+        if not word.startswith("-"):
+            return False
+        if word == option:
+            return True
+    return False
+
+
+def _raise_stop() -> None:
+    """Raises the stop that this process received: libraries turn it into errors of theirs, as when imports break off.
+
+    The error of a training says more, and has the exit code of a stop itself.
+    """
+    number = stopping.received()
+    if number is not None:
+        raise stopping.Stopped(number)
+
+
+def _fail(error: "HubtuneError", arguments: list[str]) -> int:
+    from hubtune.cli import streams
+    from hubtune.cli.output import Output
+    from hubtune.errors import OutputError
+
+    try:
+        Output(as_json=_given("--json", arguments), quiet=False).error(error)
+    except OutputError as unprinted:
+        streams.abandon_stdout()
+        Output(as_json=False, quiet=False).error(error)
+        if not isinstance(error, OutputError) and not isinstance(unprinted, streams.ReaderGoneError):
+            Output(as_json=False, quiet=False).error(unprinted)
+    if isinstance(error, OutputError):
+        streams.abandon_stdout()
+    if _given("--traceback", arguments):
+        _show_traceback(error)
+    return error.exit_code
+
+
+def _expected(error: Exception) -> "HubtuneError | None":
+    """Returns what to say of an error that no part of hubtune has a word for, if it is none of hubtune's own faults."""
+    from pathlib import Path
+
+    from hubtune.errors import MemoryNeededError
+    from hubtune.files import explain
+
+    if isinstance(error, MemoryError):
+        return MemoryNeededError(
+            "The memory of this machine is used up.", hint="End other programs, or use a smaller model or less data."
+        )
+    if isinstance(error, OSError) and error.errno is not None and isinstance(error.filename, str | bytes):
+        name = error.filename if isinstance(error.filename, str) else error.filename.decode(errors="replace")
+        return explain(error, Path(name))
+    return None
+
+
+def _bug(error: Exception) -> int:
+    from hubtune.cli.streams import tell
+    from hubtune.models.remote_code import any_permitted
+
+    if any_permitted():
+        tell(
+            "This is a bug in the base model's own code, which was allowed to run, or in hubtune. If the last "
+            "lines below are of a file in transformers_modules, it is the base's, whose code may be made for "
+            "another version of transformers: choose another base, or tell its author. Else report them to hubtune."
+        )
+    else:
+        tell("This is a bug in hubtune. Please report it together with the lines below.")
+    _show_traceback(error)
+    return _BUG
+
+
+def _show_traceback(error: BaseException) -> None:
+    import traceback
+
+    from hubtune.cli.streams import tell
+
+    text = "".join(traceback.format_exception(error)).rstrip()
+    if (translate := sys.modules.get("hubtune.hub.translate")) is not None:
+        text = translate.mask(text)
+    tell(text)
+
+
+def _stopped(stop: KeyboardInterrupt) -> int:
+    import signal
+
+    from hubtune.cli.streams import tell
+
+    number = stop.number if isinstance(stop, stopping.Stopped) else signal.SIGINT
+    tell("Stopped." if number == signal.SIGINT else f"Stopped by {signal.Signals(number).name}.")
+    # Not imported anew: the stop may have come while this was going on.
+    app = sys.modules.get("hubtune.cli.app")
+    if app is not None and hasattr(app, "has_option") and app.has_option(app.command_of(sys.argv[1:]), "--resume"):
+        tell("Finished stages are kept: the same command with --resume goes on.")
+    return stopping.exit_code(number)
 
 
 def _quieten_libraries() -> None:
+    import logging
+    import os
+    import warnings
+
     # hubtune draws its own progress and says itself what went wrong; each of these can still be set by the user.
     for name, value in {
         "DATASETS_VERBOSITY": "error",

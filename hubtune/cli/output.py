@@ -4,10 +4,10 @@ import json
 from collections.abc import Sequence
 from functools import cached_property
 
-import click
 from rich.console import Console
 
 from hubtune.cli.progress import TerminalProgress
+from hubtune.cli.streams import holds_all_text, show, tell
 from hubtune.errors import HubtuneError
 from hubtune.records.base import Record
 
@@ -28,10 +28,9 @@ class Output:
     def result(self, record: Record, lines: Sequence[str] = ()) -> None:
         """Prints the command's result: the record as JSON, or the lines for a person."""
         if self.as_json:
-            click.echo(record.to_json(), nl=False)
+            show(_fitting(record.to_json()))
         else:
-            for line in lines:
-                click.echo(line)
+            show("".join(f"{line}\n" for line in lines))
 
     def error(self, error: HubtuneError) -> None:
         """Prints what went wrong, why, and what to do next."""
@@ -45,9 +44,14 @@ class Output:
                     "hint": error.hint,
                 }
             }
-            click.echo(json.dumps(document, indent=2, ensure_ascii=False))
-        click.echo(f"Error: {error.message}", err=True)
+            show(_fitting(json.dumps(document, indent=2, ensure_ascii=False) + "\n"))
+        tell(f"Error: {error.message}")
         for detail in error.details:
-            click.echo(f"  - {detail}", err=True)
+            tell(f"  - {detail}")
         if error.hint:
-            click.echo(f"What to do: {error.hint}", err=True)
+            tell(f"What to do: {error.hint}")
+
+
+def _fitting(document: str) -> str:
+    """Returns a JSON document in letters that stdout has: JSON's own escapes stand for the others."""
+    return document if holds_all_text() else json.dumps(json.loads(document), indent=2) + "\n"

@@ -4,6 +4,7 @@ import unicodedata
 
 import click
 
+from hubtune.cli.streams import tell
 from hubtune.pipeline.rating import Done, Session, Trial
 from hubtune.pipeline.rating_server import serve_rating
 from hubtune.records.progress import Progress
@@ -28,7 +29,7 @@ def rate_in_terminal(session: Session, progress: Progress) -> None:
     """Asks for one answer after the other, until all are given or the rater quits."""
     _begin(session, progress)
     while isinstance(trial := session.next(), Trial):
-        click.echo(_shown(trial), err=True)
+        tell(_shown(trial))
         given = _ask()
         if given == "q":
             return
@@ -36,7 +37,7 @@ def rate_in_terminal(session: Session, progress: Progress) -> None:
             session.undo(trial.answered)
         else:
             session.answer(trial.answered, _ANSWERS[given])
-    click.echo(f"All {trial.total} pairs are rated.", err=True)
+    tell(f"All {trial.total} pairs are rated.")
 
 
 def _begin(session: Session, progress: Progress) -> None:
@@ -56,7 +57,7 @@ def _ask() -> str:
             return "q"
         if (given := given.strip().lower()) in {*_ANSWERS, "u", "q"}:
             return given
-        click.echo("That is none of the answers.", err=True)
+        tell("That is none of the answers.")
 
 
 def _shown(trial: Trial) -> str:

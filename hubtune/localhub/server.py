@@ -2,14 +2,13 @@
 
 import logging
 import resource
-import signal
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Self
 
 import uvicorn
@@ -25,6 +24,7 @@ from hubtune.localhub.hub_folder import take_folder
 from hubtune.localhub.state import HubState
 from hubtune.localhub.web.pages import Pages
 from hubtune.records.views import PageRenderer
+from hubtune.stopping import noticed
 
 _PATIENCE = 10.0
 _FEWEST_CONNECTIONS, _MOST_CONNECTIONS = 256, 4096
@@ -143,16 +143,8 @@ def serve(
 def end_signal() -> Iterator[threading.Event]:
     """Gives what Ctrl-C and SIGTERM set while the context lasts; to be called from the main thread."""
     ended = threading.Event()
-
-    def end(_signal: int, _frame: FrameType | None) -> None:
-        ended.set()
-
-    previous = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with noticed(lambda _: ended.set()):
         yield ended
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

@@ -1,7 +1,5 @@
 """When a checkpoint is made: every so many steps, or every few minutes, and when the user stops the run."""
 
-import signal
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +9,7 @@ from transformers import TrainerCallback
 
 from hubtune.errors import InterruptedTrainingError
 from hubtune.records.rundir import RunDirectory
+from hubtune.stopping import exit_code, noticed
 from hubtune.train.checkpoints import Checkpoints
 
 if TYPE_CHECKING:
@@ -32,25 +31,17 @@ class Saver(TrainerCallback):  # type: ignore[misc]
     def __init__(self, run: RunDirectory, checkpoints: Checkpoints, every: int | None) -> None:
         self._run, self._checkpoints, self._every = run, checkpoints, every
         self._saved = time.monotonic()
-        self._stop = False
+        self._stop: int | None = None
 
     @contextmanager
     def stopping(self) -> Iterator[None]:
-        """Turns the first Ctrl-C into a checkpoint after the step that is under way; a second one stops at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = signal.getsignal(signal.SIGINT)
+        """Turns a stop, such as Ctrl-C, into a checkpoint after the step that is under way; a second one is at once."""
 
-        def note(*_: object) -> None:
-            self._stop = True
-            signal.signal(signal.SIGINT, before)
+        def note(number: int) -> None:
+            self._stop = number
 
-        signal.signal(signal.SIGINT, note)
-        try:
+        with noticed(note):
             yield
-        finally:
-            signal.signal(signal.SIGINT, before)
 
     def on_step_end(
         self,
@@ -62,7 +53,7 @@ class Saver(TrainerCallback):  # type: ignore[misc]
         due = (
             state.global_step % self._every == 0 if self._every else time.monotonic() - self._saved > _SECONDS
         ) and state.global_step < state.max_steps
-        if due or self._stop:
+        if due or self._stop is not None:
             # A loss that is no number is noticed when it is logged, which comes before saving.
             control.should_log = control.should_save = True
 
@@ -76,9 +67,10 @@ class Saver(TrainerCallback):  # type: ignore[misc]
         self._checkpoints.seal(state.global_step)
         self._saved = time.monotonic()
         self._run.event("train", event="checkpoint", step=state.global_step)
-        if self._stop:
+        if self._stop is not None:
             raise InterruptedTrainingError(
                 f"Training was stopped after step {state.global_step:,} of {state.max_steps:,}, which is saved.",
                 hint="Go on with it by the same command and --resume, or with the training alone: "
                 f"hubtune train {self._run.path} --resume",
+                exit_code=exit_code(self._stop),
             )

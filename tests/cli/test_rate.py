@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from hubtune.cli.main import app
+from hubtune.cli.app import app
 from hubtune.errors import ConfigError, HubError, RecordError
 from hubtune.records.ratings import Pair, RatingsRecord
 from hubtune.records.rundir import RunDirectory

@@ -119,5 +119,7 @@ def preloaded() -> Preloaded:
         "HOME": os.devnull,
         "LC_ALL": "C.UTF-8",
         "OMP_NUM_THREADS": "1",
+        # Where the library is looked for that the tests belong to.
+        **{name: value for name, value in os.environ.items() if name == "PYTHONPATH"},
     }
     return Preloaded(env)

@@ -21,6 +21,7 @@ from typing import NoReturn
 # What the whole job imports and what costs the most, by far: with these, a command starts in a fifth of the time.
 LIBRARIES = [
     "dulwich.porcelain",
+    "hubtune.cli.app",
     "hubtune.cli.main",
     "hubtune.pipeline.embedded",
     "httpx2",

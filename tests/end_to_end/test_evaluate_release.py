@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from click.testing import CliRunner
 
-from hubtune.cli.main import app
+from hubtune.cli.app import app
 from hubtune.errors import ConfigError
 from hubtune.pipeline.comparing import compare
 from hubtune.pipeline.measuring import measure_release

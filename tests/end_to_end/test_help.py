@@ -8,7 +8,7 @@ import click
 import pytest
 
 from hubtune import __version__
-from hubtune.cli.main import app
+from hubtune.cli.app import app
 
 GOLDEN = Path(__file__).parents[1] / "golden/help"
 

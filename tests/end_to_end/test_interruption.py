@@ -54,6 +54,25 @@ def test_ctrl_c_exits_with_130_and_says_how_to_go_on(interrupted):
     assert "--resume" in shown
 
 
+def test_a_merge_that_is_stopped_leaves_nothing(released, tmp_path):
+    world = released.copy(tmp_path / "world")
+    (tmp_path / "temporary").mkdir()
+    with world.start(
+        *("merge", f"{TARGET}@v1.0.0", "merged", "--hub", world.hub), TMPDIR=str(tmp_path / "temporary")
+    ) as process:
+        for said in process.stderr:
+            if said.startswith("Fetching"):
+                process.send_signal(signal.SIGTERM)
+                break
+        shown = process.stderr.read()
+    assert process.returncode == 143
+    assert shown.splitlines()[-1] == "Stopped by SIGTERM."
+    assert "Traceback" not in shown
+    assert "--resume" not in shown
+    assert not [path.name for path in world.work.iterdir() if "merged" in path.name]
+    assert [*(tmp_path / "temporary").iterdir()] == []
+
+
 def test_ctrl_c_while_training_leaves_no_half_adapter(interrupted):
     _, left, writes = json.loads((interrupted.root / "second.json").read_text())
     # Whether a step was done, logged and saved before the signal came is open.

@@ -150,7 +150,7 @@ def ask(address: str, body: str | None = None) -> str:
 # Says on the last line which heavy packages were imported.
 IMPORTED = """
 import sys
-from hubtune.cli.main import app
+from hubtune.cli.app import app
 app(["--quiet", "rate", sys.argv[1], "--report"], standalone_mode=False)
 print(*(name for name in ("torch", "transformers", "peft", "datasets") if name in sys.modules))
 """

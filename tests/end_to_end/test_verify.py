@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 from safetensors.torch import load_file, save
 
+from hubtune.cli.app import app
 from hubtune.cli.claims import claim_lines
-from hubtune.cli.main import app
 from hubtune.config.target import TargetOptions
 from hubtune.errors import ConfigError, RevisionNotFoundError, VerificationError
 from hubtune.pipeline.stages import run_evaluate, run_publish

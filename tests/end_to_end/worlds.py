@@ -92,6 +92,8 @@ class World:
         """A clean environment: nothing of the user's but the path; `None` takes a variable out."""
         env: dict[str, str | None] = {
             "PATH": os.environ["PATH"],
+            # So that the commands are those of the tree whose tests run, wherever hubtune is installed from.
+            "PYTHONPATH": os.environ.get("PYTHONPATH"),
             "HOME": str(self.root),
             "HF_HOME": str(self.root / "home"),
             "HF_ENDPOINT": "http://127.0.0.1:9",

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 
-from hubtune.cli.main import app
+from hubtune.cli.app import app
 from hubtune.errors import ConfigError
 from hubtune.localhub import EmbeddedHub, FaultPlan, FaultRule, Faults
 

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from huggingface_hub import CommitOperationAdd, HfApi
 
-from hubtune.cli.main import app
+from hubtune.cli.app import app
 from hubtune.errors import HubDamagedError, HubError
 from hubtune.localhub import EmbeddedHub
 from hubtune.localhub.fsck import HubReport, check_hub, large_files

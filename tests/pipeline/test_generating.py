@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from hubtune.cli.main import app
+from hubtune.cli.app import app
 from hubtune.errors import ConfigError
 from hubtune.pipeline.generating import generate
 from tests.sample_releases import BASE, RELEASE, TAG, release_adapter, tag_release

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from hubtune.cli.main import app
+from hubtune.cli.app import app
 from hubtune.errors import (
     CanariesError,
     ConfigError,

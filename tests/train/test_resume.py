@@ -162,9 +162,17 @@ def test_training_anew_forgets_the_checkpoints(whole, train_on, llama: Path):
     assert again.record.files == whole.record.files
 
 
-@pytest.mark.parametrize("step", [4, pytest.param(9, marks=pytest.mark.full_trial)], ids=["midway", "at the last step"])
+@pytest.mark.parametrize(
+    ("step", "number", "code"),
+    [
+        (4, signal.SIGINT, 130),
+        pytest.param(4, signal.SIGTERM, 143, marks=pytest.mark.full_trial),
+        pytest.param(9, signal.SIGINT, 130, marks=pytest.mark.full_trial),
+    ],
+    ids=["midway", "by SIGTERM", "at the last step"],
+)
 def test_a_run_that_is_stopped_saves_the_step_under_way_and_says_how_to_go_on(
-    train_on, new_run, llama: Path, step: int
+    train_on, new_run, llama: Path, step: int, number: signal.Signals, code: int
 ):
     run, asked = new_run(*OPTIONS, "train.checkpoint_steps=100"), []
 
@@ -175,13 +183,13 @@ def test_a_run_that_is_stopped_saves_the_step_under_way_and_says_how_to_go_on(
         def _count(self, note: str) -> None:
             asked.append(note)
             if len(asked) == step:
-                os.kill(os.getpid(), signal.SIGINT)
+                os.kill(os.getpid(), number)
 
     with pytest.raises(InterruptedTrainingError, match="stopped after step") as caught:
         train_on(llama, run=run, listener=Impatient())
 
     assert f"hubtune train {run.path} --resume" in str(caught.value.hint)
-    assert caught.value.exit_code == 130
+    assert caught.value.exit_code == code
     (name,) = _checkpoints(run)
     assert name in (f"checkpoint-{step}", f"checkpoint-{step + 1}")
     assert not run.adapter_dir.exists()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 from click.testing import CliRunner
 
-from hubtune.cli.main import app
+from hubtune.cli.app import app
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,90 @@
+"""The command line: the group of all commands and its global options."""
+
+from collections.abc import Sequence
+
+import click
+
+from hubtune import __version__
+from hubtune.cli.output import Output
+
+
+class _InOrder(click.Group):
+    """Lists commands in the order in which one uses them, not by the alphabet."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(self.commands)
+
+
+@click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="hubtune")
+@click.option("--json", "as_json", is_flag=True, help="Print the command's record as one JSON document on stdout.")
+@click.option("--quiet", "-q", is_flag=True, help="No progress and no talk; warnings and errors stay.")
+@click.option("--traceback", is_flag=True, help="Show with an error where in the program it came from.")
+@click.pass_context
+def app(ctx: click.Context, as_json: bool, quiet: bool, traceback: bool) -> None:  # noqa: ARG001 - `main` looks for it
+    """Turn a config file into a trustworthy fine-tuning release on the Hugging Face Hub."""
+    ctx.obj = Output(as_json=as_json, quiet=quiet)
+
+
+def _add_commands() -> None:
+    from hubtune.cli import (
+        card,
+        check,
+        compare,
+        data,
+        evaluate,
+        generate,
+        hub,
+        init,
+        license,
+        merge,
+        pin,
+        publish,
+        quickstart,
+        rate,
+        release,
+        run,
+        train,
+        verify,
+    )
+
+    for command in (
+        quickstart.quickstart,
+        init.init,
+        check.check,
+        data.data,
+        pin.pin,
+        run.run,
+        train.train,
+        evaluate.evaluate,
+        rate.rate,
+        compare.compare,
+        card.card,
+        publish.publish,
+        release.release,
+        merge.merge,
+        generate.generate,
+        verify.verify,
+        license.license_,
+        hub.hub,
+    ):
+        app.add_command(command)
+
+
+_add_commands()
+
+
+def command_of(arguments: Sequence[str]) -> click.Command:
+    """Returns the command that the arguments call, the last group of them if they call none."""
+    command: click.Command = app
+    for word in arguments:
+        if not isinstance(command, click.Group):
+            break
+        if not word.startswith("-"):
+            command = command.commands.get(word, command)
+    return command
+
+
+def has_option(command: click.Command, option: str) -> bool:
+    """Whether a command has an option, such as `--resume`."""
+    return any(option in parameter.opts for parameter in command.params if isinstance(parameter, click.Option))
