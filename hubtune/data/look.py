@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from hubtune.config.data import DataConfig, FormatName
+from hubtune.config.data import FormatName
 from hubtune.config.fields import check_column
+from hubtune.data.contents import snapshot_contents
+from hubtune.data.files import configurations, resolve_files
 from hubtune.data.formats.choice import infer_format
-from hubtune.data.rows import read_rows, splits_of
+from hubtune.data.rows import read_rows
 
 
 @dataclass(frozen=True)
@@ -40,16 +42,16 @@ def look_at(folder: Path, repo: str) -> Look:
     Raises:
         DataError: It cannot be read.
     """
-    import datasets
-
-    configurations = [str(name) for name in datasets.get_dataset_config_names(str(folder))]
-    name = configurations[0] if len(configurations) > 1 else None
-    splits = splits_of(folder, name, repo)
+    contents = snapshot_contents(folder, repo)
+    named = configurations(contents)
+    name = named[0] if len(named) > 1 else None
+    files = resolve_files(contents, name)
+    splits = sorted(files.splits)
     split = "train" if "train" in splits else splits[0]
-    rows = read_rows(folder, DataConfig(repo=repo, name=name, split=split), repo)
+    rows = read_rows(files, split)
     first = next(iter(rows.batches(rows.columns)))[0] or {}
     return Look(
-        configurations=configurations,
+        configurations=named,
         name=name,
         splits=splits,
         split=split,

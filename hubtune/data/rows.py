@@ -9,22 +9,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hubtune.config.data import DataConfig
+from hubtune.data.files import DataFiles
 from hubtune.data.json_lines import JsonLines, Line
 from hubtune.errors import DataError, EmptySplitError, SplitNotFoundError
+from hubtune.files import file_errors
 from hubtune.records.base import disk_errors
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetBuilder, Features
 
-_ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst", ".7z", ".rar")
-_READABLE = (".jsonl", ".json", ".ndjson", ".csv", ".tsv", ".parquet", ".arrow")
 BATCH = 1000
-# What reads a local file, by how its name ends.
-_READERS = {
-    **dict.fromkeys((".jsonl", ".json", ".ndjson"), "json"),
-    **{".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".arrow": "arrow"},
-}
 
 
 @dataclass(frozen=True)
@@ -49,121 +43,106 @@ class Rows:
         return self._read(wanted)
 
 
-def read_rows(place: Path, entry: DataConfig, source: str, split: str | None = None) -> Rows:
-    """Reads a split of a data set, of any format that `datasets` reads without a script.
+def read_rows(files: DataFiles, split: str) -> Rows:
+    """Reads a split of a data set.
 
     Args:
-        place: The snapshot's folder, or a local file, which has one split, `train`.
-        entry: The data set's part of the config.
-        source: What to call it.
-        split: The split; None for `entry.split`.
+        files: The files of the data set.
+        split: A split, or a part of one in the notation of `datasets`.
 
     Raises:
         SplitNotFoundError: There is no such split; the message names those that there are.
         EmptySplitError: The split has no rows.
         DataError: The files cannot be read.
     """
-    split = split or entry.split
-    rows = _part(_load(place, entry, source, split), split, source)
+    rows = _part(_load(files, split), split, files.source)
     if rows.total == 0:
-        raise _empty(source, split)
+        raise _empty(files.source, split)
     return rows
 
 
-def splits_of(folder: Path, name: str | None, source: str) -> list[str]:
-    """Returns the names of a data set's splits, by name.
+def builder_of(files: DataFiles) -> "DatasetBuilder":
+    """Returns what reads the files: given as they are, so that it resolves nothing itself.
 
     Raises:
-        DataError: The files cannot be read.
+        ValueError: The card asks for what its reader cannot do.
     """
-    return sorted(_load(folder, DataConfig(repo=source, name=name), source, "train"))
+    from datasets.data_files import DataFilesDict, DataFilesList
+    from datasets.load import import_main_class
+    from datasets.packaged_modules import _PACKAGED_DATASETS_MODULES
+
+    module, code = _PACKAGED_DATASETS_MODULES[files.reader]
+    chosen = DataFilesDict()
+    for split in files.splits:
+        places = files.places(split)
+        chosen[split] = DataFilesList(places, [_origin(place) for place in places])
+    # Traces of agents would be taken apart by a library that may not be there, and are rows like any other.
+    options = {"parse_agent_traces": False} if files.reader == "json" else {}
+    builder: DatasetBuilder = import_main_class(module)(
+        dataset_name=files.reader, hash=code, data_files=chosen, features=files.features, **options, **files.options
+    )
+    return builder
 
 
-def _load(place: Path, entry: DataConfig, source: str, split: str) -> "Mapping[str, Dataset | JsonLines]":
+def _origin(place: str) -> tuple[str, ...]:
+    """Returns what tells a file from a later one in its place, for the cache of `datasets`."""
+    if place.startswith("hf://"):
+        return (place,)
+    about = Path(place).stat()
+    return (str(Path(place).resolve()), str(about.st_size), str(about.st_mtime_ns))
+
+
+def _load(files: DataFiles, split: str) -> "Mapping[str, Dataset | JsonLines]":
     import datasets
     from datasets.exceptions import DatasetGenerationError
 
     datasets.disable_progress_bars()
-    if entry.path is None:
-        _refuse_closed_folder(place, source)
-    builder = None
+    places = [Path(place) for name in files.splits for place in files.places(name)]
+    folder = places[0].parent if places else Path()
     try:
-        with disk_errors(place):
-            builder = _file_builder(place) if entry.path else datasets.load_dataset_builder(str(place), name=entry.name)
-            _refuse_archives(_files(builder), source)
+        with file_errors(folder, "read"):
+            _refuse_disguised(places, files.source)
+        with disk_errors(folder):
+            builder = builder_of(files)
             builder.download_and_prepare()
             return dict(builder.as_dataset())
     except StopIteration as error:
         # What `datasets` lets out for a JSON Lines file of no lines.
-        raise _empty(source, split) from error
+        raise _empty(files.source, split) from error
     except (ValueError, OSError, DatasetGenerationError, zipfile.BadZipFile) as error:
         if "corresponds to no data" in str(error):
-            raise _empty(source, split) from error
+            raise _empty(files.source, split) from error
         cause = error.__cause__ or error
-        with disk_errors(place):
+        with disk_errors(folder):
             if isinstance(cause, OSError) and cause.errno == errno.ENOSPC:
                 raise cause from error
-        found = _line_by_line(builder)
+        found = _line_by_line(files)
         if found is not None:
             return found
         raise DataError(
-            f"The files of {source} cannot be read as a data set: {cause}",
+            f"The files of {files.source} cannot be read as a data set: {cause}",
             hint="JSON Lines, CSV, Parquet and Arrow can, whole and of one form; "
             "several configurations need `data[].name`.",
         ) from error
 
 
-def _file_builder(path: Path) -> "DatasetBuilder":
-    import datasets
+def _refuse_disguised(places: Sequence[Path], source: str) -> None:
+    """Refuses archives under other names: `datasets` would unpack them."""
+    from datasets.utils.extract import Extractor
 
-    if not path.is_file():
-        raise DataError(f"There is no file {path}.", hint="Correct `data[].path`; it starts at the config's folder.")
-    reader = _READERS.get(path.suffix.lower())
-    if reader is None:
-        raise DataError(
-            f"{path.name} is no file that can be read as rows: its name ends with {path.suffix!r}.",
-            hint=f"Use a file whose name ends with {', '.join(_READERS)}; archives and scripts are not opened.",
-        )
-    options = {"sep": "\t"} if path.suffix.lower() == ".tsv" else {}
-    return datasets.load_dataset_builder(reader, data_files={"train": str(path)}, **options)
+    for place in places:
+        if Extractor.infer_extractor_format(place) in ("tar", "zip", "rar", "7z"):
+            raise DataError(
+                f"{place.name} of {source} is an archive under another name, which is not opened.",
+                hint="Unpack it, and use the JSON Lines, CSV, Parquet or Arrow files in it.",
+            )
 
 
-def _refuse_closed_folder(folder: Path, source: str) -> None:
-    """Refuses a folder whose data is in an archive or would come out of a script: neither is opened."""
-    names = sorted(path.name for path in folder.rglob("*") if path.is_file())
-    if any(name.lower().removesuffix(".gz").endswith(_READABLE) for name in names):
-        return
-    closed = [name for name in names if name.lower().endswith((*_ARCHIVES, ".py"))]
-    if closed:
-        script = closed[0].endswith(".py")
-        what = "a loading script, which is never run" if script else "an archive, which is not opened"
-        raise DataError(
-            f"{source} has no data but {closed[0]}: {what}.",
-            hint="Choose a revision with JSON Lines, CSV, Parquet or Arrow files, or make one of what is in it.",
-        )
-
-
-def _refuse_archives(files: Mapping[str, Sequence[str]], source: str) -> None:
-    for names in files.values():
-        for name in names:
-            if name.lower().endswith(_ARCHIVES):
-                raise DataError(
-                    f"{Path(name).name} of {source} is an archive, which is not opened.",
-                    hint="Unpack it, and use the JSON Lines, CSV, Parquet or Arrow files in it.",
-                )
-
-
-def _files(builder: "DatasetBuilder") -> dict[str, list[str]]:
-    found = builder.config.data_files or {}
-    return {str(split): [str(name) for name in names] for split, names in found.items()}
-
-
-def _line_by_line(builder: "DatasetBuilder | None") -> dict[str, JsonLines] | None:
-    files = _files(builder) if builder is not None else {}
-    every = [name for names in files.values() for name in names]
-    if not every or not all(name.endswith((".jsonl", ".json", ".ndjson")) for name in every):
+def _line_by_line(files: DataFiles) -> dict[str, JsonLines] | None:
+    every = [name for names in files.splits.values() for name in names]
+    if files.options or not every or not all(name.endswith((".jsonl", ".json", ".ndjson")) for name in every):
         return None
-    found = {split: JsonLines.look_at([Path(name) for name in names]) for split, names in files.items()}
+    found = {split: JsonLines.look_at([Path(place) for place in files.places(split)]) for split in files.splits}
     return None if None in found.values() else {split: rows for split, rows in found.items() if rows is not None}
 
 
@@ -191,11 +170,13 @@ def _part(found: "Mapping[str, Dataset | JsonLines]", wanted: str, source: str) 
         return Rows(columns, {}, {}, sum(len(rows) for rows in lines), partial(_batches_of_lines, lines))
     parsed = [rows for rows in chosen if not isinstance(rows, JsonLines)]
     whole: Dataset = parsed[0] if len(parsed) == 1 else datasets.concatenate_datasets(parsed)
-    return described(whole.features, len(whole), partial(_batches, whole))
+    return described(whole.features, len(whole), partial(_batches, whole), source)
 
 
-def described(features: "Features", total: int | None, read: Callable[[Sequence[str]], Iterator[list[Line]]]) -> Rows:
-    """Returns rows with what their features say of the columns."""
+def described(
+    features: "Features", total: int | None, read: Callable[[Sequence[str]], Iterator[list[Line]]], source: str
+) -> Rows:
+    """Returns rows with what their features say of the columns; cells that name files are never opened."""
     import datasets
 
     flat = (datasets.Value, datasets.ClassLabel, datasets.Json)
@@ -204,8 +185,38 @@ def described(features: "Features", total: int | None, read: Callable[[Sequence[
         nested={name: type(kind).__name__ for name, kind in features.items() if not isinstance(kind, flat)},
         class_names={name: _class_names(kind) for name, kind in features.items() if _class_names(kind)},
         total=total,
-        _read=read,
+        _read=partial(_unopened, features, source, read),
     )
+
+
+def _unopened(
+    features: "Features", source: str, read: Callable[[Sequence[str]], Iterator[list[Line]]], wanted: Sequence[str]
+) -> Iterator[list[Line]]:
+    """Gives rows, unless `datasets` would open what their cells name to decode it: a file or an address of any kind."""
+    for column in wanted:
+        kind = _opened(features.get(column))
+        if kind is not None:
+            raise DataError(
+                f"The column {column!r} of {source} is of the type {kind}, whose files are not opened.",
+                hint="Use columns of text or numbers.",
+            )
+    yield from read(wanted)
+
+
+def _opened(feature: object) -> str | None:
+    """Returns the name of a type within a feature that is decoded from what a cell names or holds; None without one."""
+    import datasets
+
+    if isinstance(feature, dict):
+        inner = list(feature.values())
+    elif isinstance(feature, list | tuple):
+        inner = list(feature)
+    elif isinstance(feature, datasets.List | datasets.LargeList):
+        inner = [feature.feature]
+    else:
+        plain = (datasets.Value, datasets.ClassLabel, datasets.Json, datasets.Translation)
+        return None if feature is None or isinstance(feature, plain) else type(feature).__name__
+    return next((kind for kind in map(_opened, inner) if kind is not None), None)
 
 
 def _batches(rows: "Dataset", wanted: Sequence[str]) -> Iterator[list[Line]]:

@@ -12,8 +12,10 @@ import numpy as np
 from hubtune.config.data import DataConfig
 from hubtune.config.screening import ScreenConfig
 from hubtune.data import cache
+from hubtune.data.contents import file_contents, hub_contents, snapshot_contents
 from hubtune.data.encoding import Batch, RowEncoder
 from hubtune.data.faults import Reason, Tally
+from hubtune.data.files import DataFiles, local_files, resolve_files
 from hubtune.data.formats.chat import ChatWriter
 from hubtune.data.formats.choice import RowFormat, choose_format
 from hubtune.data.formats.classes import LabelSet, find_labels
@@ -148,10 +150,11 @@ def read_source(
             progress.say(f"{name}: its {found[0].rows:,} rows were encoded before, and are taken from the cache")
         return _source(name, screen, *found)
     splits = [(entry.split, False), *([(entry.held_out_split, True)] if entry.held_out_split else [])]
+    files = _files(entry, place, name, pin)
     if entry.streaming and pin is not None:
-        parts = [(stream_rows(pin, entry, name, split), held_out) for split, held_out in splits]
+        parts = [(stream_rows(pin, files, split), held_out) for split, held_out in splits]
     else:
-        parts = [(read_rows(place, entry, name, split), held_out) for split, held_out in splits]
+        parts = [(read_rows(files, split), held_out) for split, held_out in splits]
     chosen = choose_format(entry, parts[0][0].columns, name)
     for rows, _ in parts:
         _check_columns(rows, chosen, entry, name)
@@ -169,6 +172,14 @@ def read_source(
     )
     job = _Encoding(name, encoder, parts, workers, progress)
     return _source(name, screen, *cache.make(key, job.write))
+
+
+def _files(entry: DataConfig, place: Path, name: str, pin: Pin | None) -> DataFiles:
+    if entry.path is not None:
+        return local_files(place, file_contents(place, name))
+    if entry.streaming and pin is not None:
+        return resolve_files(hub_contents(pin, name), entry.name)
+    return resolve_files(snapshot_contents(place, name), entry.name)
 
 
 @dataclass(frozen=True)

@@ -7,30 +7,34 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from hubtune.config.data import DataConfig
+from hubtune.data.files import DataFiles
 from hubtune.data.json_lines import Line
-from hubtune.data.rows import BATCH, Rows, described
+from hubtune.data.rows import BATCH, Rows, builder_of, described
 from hubtune.errors import DataError, SplitNotFoundError
 from hubtune.hub.translate import hub_errors, mask
 from hubtune.records.pins import Pin
 
 if TYPE_CHECKING:
-    from datasets import DatasetBuilder, IterableDataset
+    from datasets import IterableDataset
 
+# Names by which `datasets` knows how to open a file, without a look at it.
+_KNOWN = (
+    *(".jsonl", ".json", ".csv", ".tsv", ".txt", ".parquet", ".arrow"),
+    *(".gz", ".bz2", ".xz", ".lz4", ".zst"),
+)
 _PART = re.compile(r"(?P<name>\w[\w.-]*)(?:\[(?P<start>\d*):(?P<end>\d*)\])?")
 
 
-def stream_rows(pin: Pin, entry: DataConfig, source: str, split: str | None = None) -> Rows:
-    """Reads a split of a data set, of any format that `datasets` reads without a script.
+def stream_rows(pin: Pin, files: DataFiles, split: str) -> Rows:
+    """Reads a split of a data set.
 
     Nothing is asked of the Hub but at the pin's commit. Rows come when they are gone through; how many there are is
     known where the data set's card or the config tells.
 
     Args:
         pin: The data set at a commit.
-        entry: Its part of the config.
-        source: What to call it.
-        split: The split; None for `entry.split`.
+        files: Its files on the Hub.
+        split: A split, or a part of one that is counted from its begin.
 
     Raises:
         HubError: The Hub cannot be reached, or refuses.
@@ -40,23 +44,42 @@ def stream_rows(pin: Pin, entry: DataConfig, source: str, split: str | None = No
     import datasets
 
     datasets.disable_progress_bars()
+    source = files.source
     with _errors(pin, source):
-        builder = datasets.load_dataset_builder(pin.repo, name=entry.name, revision=pin.commit)
-        streams = dict(builder.as_streaming_dataset())
-    parts = [_part(builder, streams, part.strip(), source) for part in (split or entry.split).split("+")]
+        _refuse_disguised(files)
+        found = builder_of(files).as_streaming_dataset()
+        # A cell that names a picture or a sound is not opened, wherever it is.
+        streams = {str(name): stream.decode(False) if stream.features else stream for name, stream in found.items()}
+    parts = [_part(files, streams, part.strip()) for part in split.split("+")]
     first, _ = parts[0]
     with _errors(pin, source):
         head = list(first.take(BATCH))
         features = first.features or datasets.Dataset.from_list(head).features
     totals = [total for _, total in parts]
     total = None if None in totals else sum(known for known in totals if known is not None)
-    return described(features, total if head else 0, partial(_batches, [stream for stream, _ in parts], pin, source))
+    read = partial(_batches, [stream for stream, _ in parts], pin, source)
+    return described(features, total if head else 0, read, source)
 
 
-def _part(
-    builder: "DatasetBuilder", streams: "dict[str, IterableDataset]", part: str, source: str
-) -> "tuple[IterableDataset, int | None]":
+def _refuse_disguised(files: DataFiles) -> None:
+    """Refuses archives under other names: of a name that tells nothing, `datasets` looks at the first bytes."""
+    from datasets.utils.file_utils import xopen
+
+    for place in (place for split in files.splits for place in files.places(split)):
+        if place.endswith(_KNOWN):
+            continue
+        with xopen(place, "rb") as file:
+            if file.read(4).startswith((b"PK", b"Rar!")):
+                name = place.rpartition("/")[2]
+                raise DataError(
+                    f"{name} of {files.source} is an archive under another name, which is not opened.",
+                    hint="Unpack it, and use the JSON Lines, CSV, Parquet or Arrow files in it.",
+                )
+
+
+def _part(files: DataFiles, streams: "dict[str, IterableDataset]", part: str) -> "tuple[IterableDataset, int | None]":
     """Returns a part of a split, and how many rows it has at most, where that is known."""
+    source = files.source
     found = _PART.fullmatch(part)
     if found is None:
         raise SplitNotFoundError(
@@ -70,8 +93,7 @@ def _part(
             hint="Choose one of these with `data[].split`.",
         )
     start, end = int(found["start"] or 0), int(found["end"]) if found["end"] else None
-    about = (builder.info.splits or {}).get(name)
-    ends = [known for known in (end, about.num_examples if about is not None else None) if known]
+    ends = [known for known in (end, files.rows.get(name)) if known]
     stream = streams[name]
     stream = stream.skip(start) if start else stream
     stream = stream if end is None else stream.take(max(0, end - start))

@@ -42,8 +42,8 @@ class StoredFile:
         return blob.hexdigest() == self.blob_id
 
 
-def list_files(repo: str, commit: str) -> dict[str, StoredFile]:
-    """Returns every file of a model repository at a commit, by its path.
+def list_files(repo: str, commit: str, repo_type: RepoType = "model") -> dict[str, StoredFile]:
+    """Returns every file of a repository at a commit, by its path.
 
     Raises:
         HubError: The repository cannot be read.
@@ -51,19 +51,19 @@ def list_files(repo: str, commit: str) -> dict[str, StoredFile]:
     with hub_errors(repo, commit):
         return {
             entry.path: StoredFile(entry.size, entry.blob_id, entry.lfs.sha256 if entry.lfs else None)
-            for entry in HfApi().list_repo_tree(repo, recursive=True, revision=commit)
+            for entry in HfApi().list_repo_tree(repo, recursive=True, revision=commit, repo_type=repo_type)
             if isinstance(entry, RepoFile)
         }
 
 
-def file_digest(repo: str, commit: str, path: str, stored: StoredFile) -> str:
-    """Returns the sha256 of the bytes that the Hub serves for a file of a model repository; they are not kept.
+def file_digest(repo: str, commit: str, path: str, stored: StoredFile, repo_type: RepoType = "model") -> str:
+    """Returns the sha256 of the bytes that the Hub serves for a file of a repository; they are not kept.
 
     Raises:
         HubError: It cannot be read, or was damaged on its way. A large file's digest is for the caller to compare.
     """
     digest = hashlib.sha256()
-    _read(repo, commit, path, stored, digest.update)
+    _read(repo, commit, path, stored, digest.update, repo_type)
     return digest.hexdigest()
 
 
@@ -78,22 +78,28 @@ def file_content(repo: str, commit: str, path: str, stored: StoredFile) -> bytes
     return bytes(content)
 
 
-def digests_at(repo: str, commit: str, wanted: Collection[str], *, download: bool = False) -> dict[str, str]:
+def digests_at(
+    repo: str, commit: str, wanted: Collection[str], *, download: bool = False, repo_type: RepoType = "model"
+) -> dict[str, str]:
     """Returns the sha256 of each of the files `wanted` that the repository holds at `commit`.
 
     Args:
-        repo: A model repository.
+        repo: A repository.
         commit: 40 hexadecimal digits.
         wanted: Paths in the repository.
         download: Hash the bytes of every file as a consumer gets them. Else those of small files alone; a large one is
             stored by its sha256, which is part of the commit.
+        repo_type: What kind of repository it is.
 
     Raises:
         HubError: The repository cannot be read.
     """
+    wanted = frozenset(wanted)
     return {
-        path: stored.sha256 if stored.sha256 is not None and not download else file_digest(repo, commit, path, stored)
-        for path, stored in list_files(repo, commit).items()
+        path: stored.sha256
+        if stored.sha256 is not None and not download
+        else file_digest(repo, commit, path, stored, repo_type)
+        for path, stored in list_files(repo, commit, repo_type).items()
         if path in wanted
     }
 
@@ -146,13 +152,21 @@ def read_files(repo: str, repo_type: RepoType, commit: str, paths: Collection[st
         }
 
 
-def _read(repo: str, commit: str, path: str, stored: StoredFile, take: Callable[[bytes], object]) -> None:
+def _read(
+    repo: str,
+    commit: str,
+    path: str,
+    stored: StoredFile,
+    take: Callable[[bytes], object],
+    repo_type: RepoType = "model",
+) -> None:
     blob = _git_blob(stored.size)
     # Compressed, a transfer could be damaged in a way that shows as a decoding error of the client's.
     headers = {**build_hf_headers(), "accept-encoding": "identity"}
+    url = hf_hub_url(repo, path, revision=commit, repo_type=repo_type)
     with (
         hub_errors(repo, commit),
-        get_session().stream("GET", hf_hub_url(repo, path, revision=commit), headers=headers) as response,
+        get_session().stream("GET", url, headers=headers) as response,
     ):
         if response.is_error:
             response.read()

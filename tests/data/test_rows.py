@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from hubtune.config.data import DataConfig
+from hubtune.data.contents import file_contents, snapshot_contents
+from hubtune.data.files import local_files, resolve_files
 from hubtune.data.rows import read_rows
 from hubtune.errors import DataError, EmptySplitError, SplitNotFoundError
 from tests.sample_runs import write_json_lines
@@ -17,7 +19,11 @@ def _entry(**values: str) -> DataConfig:
 
 
 def read(folder: Path, entry: DataConfig) -> list[dict[str, object]]:
-    rows = read_rows(folder, entry, entry.label)
+    if entry.path:
+        files = local_files(folder, file_contents(folder, entry.label))
+    else:
+        files = resolve_files(snapshot_contents(folder, entry.label), entry.name)
+    rows = read_rows(files, entry.split)
     return [row for batch in rows.batches(rows.columns) for row in batch]
 
 

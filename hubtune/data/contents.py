@@ -1,0 +1,130 @@
+"""What a data set's repository holds at its pinned commit: on disk in its snapshot's folder, or on the Hub."""
+
+import os
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hubtune.documents import HAND_WRITTEN
+from hubtune.errors import DataError
+from hubtune.files import file_errors, read_bytes
+from hubtune.hub.contents import digests_at, list_files, read_files
+from hubtune.records.base import sha256_file
+from hubtune.records.pins import Pin
+
+_MOST_BYTES = max(HAND_WRITTEN.size, 8 << 20)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The files of a repository at one commit.
+
+    Attributes:
+        source: What to call the data set.
+        names: The paths of the files in the repository, in order.
+        place: Returns where one of them is read from: a path on disk, or an `hf://` address at the commit.
+        read: Returns the bytes of a small one.
+        digests: Returns the sha256 of some of them.
+    """
+
+    source: str
+    names: Sequence[str]
+    place: Callable[[str], str]
+    read: Callable[[str], bytes]
+    digests: Callable[[Sequence[str]], Mapping[str, str]]
+
+    def read_if_there(self, name: str) -> bytes | None:
+        """Returns the bytes of a small file; None if there is none of that name."""
+        return self.read(name) if name in self.names else None
+
+
+def snapshot_contents(folder: Path, source: str) -> Contents:
+    """Returns what the folder of a snapshot holds.
+
+    The Hub client's cache makes each file a link to a blob of the same repository; no other link is followed.
+
+    Raises:
+        DataError: It holds a link out of it, or something that is neither a file nor a folder.
+        FileError: It cannot be read.
+    """
+    root = folder.resolve()
+    names = []
+    with file_errors(folder, "read"):
+        for parent, folders, files in os.walk(root, onerror=_raise):
+            for name in [*folders, *files]:
+                path = Path(parent, name)
+                if path.is_symlink() or name in files:
+                    _require_inside(path, root, source)
+                if name in files:
+                    names.append(path.relative_to(root).as_posix())
+    return Contents(
+        source=source,
+        names=sorted(names),
+        place=lambda name: str(root / name),
+        read=lambda name: read_bytes(root / name, most=_MOST_BYTES),
+        digests=lambda wanted: {name: sha256_file(root / name) for name in wanted},
+    )
+
+
+def hub_contents(pin: Pin, source: str) -> Contents:
+    """Returns what a data set holds on the Hub at its pinned commit; no file is fetched yet.
+
+    Raises:
+        HubError: The Hub cannot be reached, or refuses.
+    """
+    files = list_files(pin.repo, pin.commit, pin.type)
+
+    def read(name: str) -> bytes:
+        if files[name].size > _MOST_BYTES:
+            raise DataError(
+                f"{name} of {source} is larger than {_MOST_BYTES >> 20} MiB, the most that is read of such a file.",
+                hint="Choose another revision of the data set.",
+            )
+        return read_files(pin.repo, pin.type, pin.commit, [name])[name]
+
+    return Contents(
+        source=source,
+        names=sorted(files),
+        place=lambda name: f"hf://datasets/{pin.repo}@{pin.commit}/{name}",
+        read=read,
+        digests=lambda wanted: digests_at(pin.repo, pin.commit, wanted, repo_type=pin.type),
+    )
+
+
+def file_contents(path: Path, source: str) -> Contents:
+    """Returns a local file that the config names, as the only file of a data set."""
+    return Contents(
+        source=source,
+        names=[path.name],
+        place=lambda _: str(path.absolute()),
+        read=lambda _: read_bytes(path, most=_MOST_BYTES),
+        digests=lambda wanted: {name: sha256_file(path) for name in wanted},
+    )
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _require_inside(path: Path, root: Path, source: str) -> None:
+    name = path.relative_to(root).as_posix()
+    try:
+        real = path.resolve(strict=True)
+    except (OSError, RuntimeError):
+        real = None
+    if real is None:
+        raise DataError(
+            f"{name} of {source} is a link to nothing.", hint="Fetch the data set again, or choose another revision."
+        )
+    # `snapshots/COMMIT` and `blobs` are the two parts of a repository's folder in the cache.
+    blobs = root.parent.parent / "blobs"
+    inside = real.is_relative_to(root) or (root.parent.name == "snapshots" and real.parent == blobs.resolve())
+    if not inside or real.is_dir():
+        where = "to a folder" if inside else "out of the data set"
+        raise DataError(
+            f"{name} of {source} is a link {where}, which is not followed.",
+            hint="Use a data set that holds its files itself; a local file of yours can be named as `data[].path`.",
+        )
+    if not stat.S_ISREG(real.stat().st_mode):
+        raise DataError(f"{name} of {source} is not a file.", hint="Fetch the data set again.")
