@@ -341,6 +341,18 @@ def test_numbers_of_any_size_are_survived(raw, model, number):
     assert raw("PUT", f"/api/large-files/{'0' * 64}?size={quoted}&signature=x").status in {400, 403}
 
 
+@pytest.mark.parametrize("place", ["in the request", "committed", "attributes"])
+def test_a_pattern_of_many_stars_keeps_nobody_waiting(raw, model, place):
+    stars = "*a" * 120 + "b"
+    files = [{"path": "a" * 250, "size": 1, "sample": ""}]
+    if place != "in the request":
+        path, content = (".gitignore", stars) if place == "committed" else (".gitattributes", f"{stars} filter=lfs")
+        assert commit(raw, {"key": "file", "value": {"path": path, "content": content}}).status == 200
+    body = {"files": files} | ({"gitIgnore": stars} if place == "in the request" else {})
+    answer = raw("POST", f"/api/models/{model}/preupload/main", json.dumps(body).encode())
+    assert (answer.status, answer.json["files"][0]["shouldIgnore"]) == (200, False)
+
+
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 12)
 )

@@ -48,10 +48,11 @@ def preupload(call: Call) -> Response:
         )
         paths = PathFinder(git, commit)
         marked = LargePatterns(read_file(git, commit, ".gitattributes") or b"")
+        usual = LargePatterns(NEW_REPO_ATTRIBUTES)
         rows = [
             {
                 "path": str(file.get("path")),
-                "uploadMode": "lfs" if _is_large(file, marked) else "regular",
+                "uploadMode": "lfs" if _is_large(file, marked, usual) else "regular",
                 "shouldIgnore": ignored.match(str(file.get("path"))),
                 "oid": _existing(git, paths.find(str(file.get("path")))),
             }
@@ -159,13 +160,13 @@ def _check_readme(repo: HubRepo, request: CommitRequest) -> None:
                 raise ApiError(400, f"Your push was rejected during YAML metadata verification:\n{told}")
 
 
-def _is_large(file: Mapping[str, object], marked: LargePatterns) -> bool:
+def _is_large(file: Mapping[str, object], marked: LargePatterns, usual: LargePatterns) -> bool:
     path, size = str(file.get("path")), file.get("size")
     if not isinstance(size, int) or size == 0:
         return False
     if size > _LARGE_FROM or marked.match(path):
         return True
-    return _is_binary(file.get("sample")) and LargePatterns(NEW_REPO_ATTRIBUTES).match(path)
+    return _is_binary(file.get("sample")) and usual.match(path)
 
 
 def _is_binary(sample: object) -> bool:
