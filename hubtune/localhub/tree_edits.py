@@ -1,5 +1,7 @@
 """Applies a commit's changes to the files of its parent and builds the new git trees."""
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from stat import S_IFDIR, S_IFREG
 
@@ -10,13 +12,14 @@ from hubtune.localhub.attributes import LargePatterns, mark_large
 from hubtune.localhub.changes import AddFile, AddLargeFile, Change, CopyFile, DeleteFile, DeleteFolder
 from hubtune.localhub.errors import ApiError, entry_not_found
 from hubtune.localhub.ledger import RepoLargeFiles
-from hubtune.localhub.paths import check_path
+from hubtune.localhub.paths import check_path, encode_path, same_name
 from hubtune.localhub.pointers import Pointer
 from hubtune.localhub.revisions import resolve
 from hubtune.localhub.trees import PathFinder, read_blob, tree_of
 
 _FILE_MODE = S_IFREG | 0o644
 _ATTRIBUTES = b".gitattributes"
+_ENDS = re.compile(rb"/|\Z")
 
 
 @dataclass
@@ -41,11 +44,13 @@ class TreeEdit:
         self._files: dict[bytes, tuple[int, ObjectID]] = {}
         self._new: dict[ObjectID, ShaFile] = {}
         self._large_paths: list[str] = []
+        self._added: list[bytes] = []
         self._sources: dict[str | None, PathFinder | None] = {}
         if parent is not None:
             for entry in git.object_store.iter_tree_contents(tree_of(git, parent)):
                 if entry.path is not None and entry.mode is not None and entry.sha is not None:
                     self._files[entry.path] = (entry.mode, entry.sha)
+        self._before = frozenset(self._files)
 
     def apply(self, change: Change) -> None:
         """Makes one change.
@@ -66,17 +71,17 @@ class TreeEdit:
                 self._put(check_path(path), Pointer(sha256, size).encode())
                 self._large_paths.append(path)
             case DeleteFile(path):
-                if self._files.pop(check_path(path), None) is None:
+                if self._files.pop(encode_path(path), None) is None:
                     raise entry_not_found(f"A file with this name doesn't exist: {path}")
             case DeleteFolder(path):
-                prefix = check_path(path) + b"/"
+                prefix = encode_path(path) + b"/"
                 doomed = [name for name in self._files if name.startswith(prefix)]
                 if not doomed:
                     raise entry_not_found(f"A folder with this name doesn't exist: {path}")
                 for name in doomed:
                     del self._files[name]
             case CopyFile(path, source, revision):
-                self._files[check_path(path)] = self._source(source, revision)
+                self.replace(check_path(path), self._source(source, revision))
 
     def replace(self, path: bytes, entry: tuple[int, ObjectID] | None) -> None:
         """Puts what is stored already at a path, or removes what is there."""
@@ -84,12 +89,13 @@ class TreeEdit:
             self._files.pop(path, None)
         else:
             self._files[path] = entry
+            self._added.append(path)
 
     def build(self) -> tuple[ObjectID, list[ShaFile]]:
         """Returns the root tree and every object that the repository lacks.
 
         Raises:
-            ApiError: If a path is a file and a folder at once.
+            ApiError: If a path is a file and a folder at once, or a new one collides with another.
         """
         self._mark_large_paths()
         root = _Folder()
@@ -99,9 +105,28 @@ class TreeEdit:
             for parent in parents:
                 folder = folder.folders.setdefault(parent, _Folder())
             folder.files[name] = entry
+        self._check_collisions(root)
         tree = self._build_folder(root)
         store = self._git.object_store
         return tree, [item for sha, item in self._new.items() if sha not in store]
+
+    def _check_collisions(self, root: _Folder) -> None:
+        """Refuses a new name beside one that is the same on a system that regards neither case nor composition."""
+        known = {path[: end.start()] for path in self._before for end in _ENDS.finditer(path)}
+        names: dict[int, dict[str, set[bytes]]] = {}
+        for path in self._added:
+            folder = root
+            for end in _ENDS.finditer(path):
+                prefix, name = path[: end.start()], path[: end.start()].rpartition(b"/")[2]
+                if id(folder) not in names:
+                    names[id(folder)] = _by_sameness((*folder.files, *folder.folders))
+                others = names[id(folder)].get(same_name(name), {name}) - {name}
+                if others and prefix not in known:
+                    other = min(others).decode(errors="replace")
+                    raise ApiError(400, f"{path.decode()} has the same name as {other} on systems that ignore case.")
+                if name not in folder.folders:
+                    break
+                folder = folder.folders[name]
 
     def _build_folder(self, folder: _Folder) -> ObjectID:
         tree = Tree()
@@ -117,7 +142,7 @@ class TreeEdit:
     def _put(self, path: bytes, content: bytes) -> None:
         blob = Blob.from_string(content)
         self._new[blob.id] = blob
-        self._files[path] = (_FILE_MODE, blob.id)
+        self.replace(path, (_FILE_MODE, blob.id))
 
     def _source(self, path: str, revision: str | None) -> tuple[int, ObjectID]:
         if revision not in self._sources:
@@ -149,3 +174,10 @@ class TreeEdit:
     def _read(self, sha: ObjectID) -> bytes:
         blob = self._new[sha] if sha in self._new else self._git[sha]
         return blob.as_raw_string()
+
+
+def _by_sameness(names: Iterable[bytes]) -> dict[str, set[bytes]]:
+    found: dict[str, set[bytes]] = {}
+    for name in names:
+        found.setdefault(same_name(name), set()).add(name)
+    return found

@@ -225,6 +225,22 @@ def test_values_of_other_kinds_than_expected_hit_no_bug(raw, model, api, request
         "/".join(["d"] * 201),
         "\ud800",
         "a\x7fb",
+        "a\x85b",
+        "photo\u202egpj.exe",
+        "C:\\x.json",
+        "C:x.json",
+        "d/C:/x.json",
+        "\\\\srv\\x.json",
+        "\\x",
+        "a\\b",
+        "CON",
+        "nul.tar.gz",
+        "a/aux.txt/b",
+        "Com1 .log",
+        "lpt\u00b9",
+        "conin$:x",
+        "dot.",
+        "a /b",
     ],
 )
 def test_names_that_git_refuses_are_refused_and_leave_nothing(raw, model, root, path):
@@ -236,7 +252,7 @@ def test_names_that_git_refuses_are_refused_and_leave_nothing(raw, model, root, 
 
 
 @pytest.mark.parametrize(
-    "path", ["CON", "aux.txt", "a:b", "a\\b", ".gitignore", ".github/x", "git~2", "..a", "x" * 255]
+    "path", ["con1.txt", "auxiliary", "a?:b", "ab:c", "*", ".gitignore", ".github/x", "git~2", "..a", "x" * 255]
 )
 def test_names_that_git_takes_are_taken_and_can_be_cloned(raw, model, root, tmp_path, path):
     assert commit(raw, {"key": "file", "value": {"path": path, "content": "x"}}).status == 200
@@ -245,6 +261,44 @@ def test_names_that_git_takes_are_taken_and_can_be_cloned(raw, model, root, tmp_
     subprocess.run([*git, "-C", str(repo), "fsck", "--strict"], check=True, capture_output=True)
     subprocess.run([*git, "clone", "--quiet", str(repo), str(tmp_path / "clone")], check=True, capture_output=True)
     assert (tmp_path / "clone" / path).read_text() == "x"
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("a/Data.txt", "a/data.txt"),
+        ("Docs/x", "docs/y"),
+        ("Stra\u00dfe", "STRASSE"),
+        ("caf\u00e9", "cafe\u0301"),
+        ("a", "A/b"),
+    ],
+)
+def test_names_that_are_one_on_some_system_are_refused(raw, model, root, first, second):
+    def put(path: str) -> dict:
+        return {"key": "file", "value": {"path": path, "content": "x"}}
+
+    assert commit(raw, put(first), put(second)).status == 400
+    assert commit(raw, put(first)).status == 200
+    before = objects(root)
+    answer = commit(raw, put(second))
+    assert (answer.status, objects(root)) == (400, before)
+    assert "has the same name as" in answer.json["error"]
+    # To rename it is one commit.
+    assert commit(raw, {"key": "deletedFile", "value": {"path": first}}, put(second)).status == 200
+
+
+def test_what_a_repository_holds_already_can_be_changed_and_deleted(raw, model, root, tmp_path):
+    old = ["back\\slash", "aux.txt", "Data/x", "data/x"]
+    repo = root / "repos/models/org/model.git"
+    entries = "".join(f"100644 blob {git_blob(repo)}\t{path}\n" for path in old)
+    git(repo, "update-index", "--index-info", stdin=entries.replace("back\\slash", '"back\\\\slash"'))
+    tree = git(repo, "write-tree")
+    git(repo, "update-ref", "refs/heads/main", git(repo, "commit-tree", tree, "-m", "old names"))
+    assert commit(raw, {"key": "file", "value": {"path": "Data/x", "content": "new"}}).status == 200
+    assert commit(raw, {"key": "file", "value": {"path": "Data/y", "content": "new"}}).status == 200
+    assert commit(raw, {"key": "file", "value": {"path": "DATA/y", "content": "new"}}).status == 400
+    for path in old:
+        assert commit(raw, {"key": "deletedFile", "value": {"path": path}}).status == 200
 
 
 BAD_COMMITS = {
@@ -404,8 +458,20 @@ class _Sent:
             yield chunk
 
 
-def commit(raw, change):
-    lines = [{"key": "header", "value": {"summary": "s"}}, change]
+def git(repo, *command: str, stdin: str = "") -> str:
+    who = ["-c", "safe.directory=*", "-c", "user.name=n", "-c", "user.email=e"]
+    done = subprocess.run(
+        ["git", *who, "-C", str(repo), *command], input=stdin.encode(), check=True, capture_output=True
+    )
+    return done.stdout.decode().strip()
+
+
+def git_blob(repo) -> str:
+    return git(repo, "hash-object", "-w", "--stdin", stdin="old")
+
+
+def commit(raw, *changes):
+    lines = [{"key": "header", "value": {"summary": "s"}}, *changes]
     return raw("POST", "/api/models/org/model/commit/main", "\n".join(map(json.dumps, lines)).encode())
 
 
