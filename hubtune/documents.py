@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from hubtune.errors import DocumentError, HubtuneError
+from hubtune.errors import DocumentError, FileError, HubtuneError
 from hubtune.files import read_bytes
 
 Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
@@ -35,14 +35,14 @@ class Bounds:
         digits: Characters of a number or date.
     """
 
-    size: int = 8 << 20
+    size: int = 64 << 20
     depth: int = 100
-    values: int = 1_000_000
+    values: int = 5_000_000
     digits: int = 400
 
 
 BOUNDS = Bounds()
-"""For files that programs write, such as a config.json or an index of shards."""
+"""For files that programs write; the tokenizer.json of a vocabulary of 262,144 has 34 MB and some 2,000,000 values."""
 
 HAND_WRITTEN = Bounds(size=512 << 10, values=100_000)
 """For files that people write, such as a config or the metadata of a card."""
@@ -188,17 +188,23 @@ def read_yaml(
     """Returns the value of a YAML file.
 
     Raises:
-        FileError: There is no such file, or it cannot be read.
-        HubtuneError: Of the kind `error`: it is not YAML within the bounds.
+        HubtuneError: Of the kind `error`: it cannot be read, or is not YAML within the bounds.
     """
-    return parse_yaml(read_bytes(path, most=bounds.size), str(path), error=error, hint=hint, bounds=bounds)
+    return parse_yaml(_content(path, error, hint, bounds), str(path), error=error, hint=hint, bounds=bounds)
 
 
 def read_json(
     path: Path, *, error: type[HubtuneError] = DocumentError, hint: str | None = None, bounds: Bounds = BOUNDS
 ) -> Json:
     """Returns the value of a JSON file; see `read_yaml`."""
-    return parse_json(read_bytes(path, most=bounds.size), str(path), error=error, hint=hint, bounds=bounds)
+    return parse_json(_content(path, error, hint, bounds), str(path), error=error, hint=hint, bounds=bounds)
+
+
+def _content(path: Path, error: type[HubtuneError], hint: str | None, bounds: Bounds) -> bytes:
+    try:
+        return read_bytes(path, most=bounds.size)
+    except FileError as fault:
+        raise error(fault.message, hint=hint or fault.hint) from fault
 
 
 def _text(content: str | bytes, bounds: Bounds) -> str:

@@ -19,7 +19,7 @@ def read_lock(path: Path) -> PinSet | None:
     Raises:
         RecordError: The file is not a lock.
     """
-    if not path.is_file():
+    if not path.exists() and not path.is_symlink():
         return None
     try:
         return PinSet.read(path)
