@@ -58,7 +58,8 @@ NewTokens = Annotated[
 ]
 
 Method = Literal["lora", "qlora", "full", "freeze"]
-WHOLE_METHODS: frozenset[Method] = frozenset({"full", "freeze"})
+# A tuple: what a config has in the place of a method may be a list, which no set can look for.
+WHOLE_METHODS: tuple[Method, ...] = ("full", "freeze")
 """Methods that change the base's own weights, so that what they make is a whole model."""
 # A tenth of LoRA's rate for the weights themselves: "LoRA Without Regret" found the best rates ten times apart.
 _WHOLE_LEARNING_RATE = 2.0e-5
