@@ -119,5 +119,5 @@ def test_names_and_tokens_must_be_unique_and_present(tmp_path):
 def test_an_auth_file_of_another_shape_is_a_config_error(tmp_path, text):
     with pytest.raises(ConfigError):
         load(tmp_path, text)
-    with pytest.raises(ConfigError, match="Cannot read .*none.yaml: there is no such file"):
+    with pytest.raises(ConfigError, match=r"Cannot read .*none\.yaml: there is no such file"):
         Accounts.load(tmp_path / "none.yaml")
