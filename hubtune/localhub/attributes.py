@@ -76,12 +76,8 @@ def mark_large(content: bytes, paths: Iterable[str]) -> bytes:
 
 
 def _literal(path: str) -> str:
-    pattern = "/" + re.sub(r"([*?\[\]\\])", r"\\\1", path)
-    if not re.search(r"\s", path):
-        return pattern
-    # In quotes space is no end; a backslash stands for itself when there are two.
-    escaped = pattern.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    escaped = re.sub(r"([*?\[\]\\!#])", r"\\\1", path)
+    return "/" + re.sub(r"[ \t\r\n]", "[[:space:]]", escaped)
 
 
 def _lines(content: bytes, name: str) -> Iterator[bytes]:

@@ -42,6 +42,10 @@ _CLASSES = {
         "xdigit": string.hexdigits,
     }.items()
 }
+_SPACE = bytes(sorted(_CLASSES[b"space"]))
+# No path of a commit holds it, and no pattern: there a line ends.
+_ANY_SPACE = b"\0"
+_SPACED = bytes.maketrans(_SPACE, _ANY_SPACE * len(_SPACE))
 
 
 class _Loop(Enum):
@@ -148,8 +152,8 @@ class _Table:
         if rest is None or not text:
             return
         tokens: list[_Token] = [*(text[at : at + 1] for at in range(start)), *rest]
-        if all(isinstance(token, bytes) and len(token) == 1 for token in tokens):
-            literal = b"".join(token for token in tokens if isinstance(token, bytes))
+        literal = _literal(tokens)
+        if literal is not None:
             self._literal[True, literal] = index
             if not pattern.folders_only:
                 self._literal[False, literal] = index
@@ -196,7 +200,8 @@ class _Table:
         """Returns the place of the last pattern that matches the text; -1 for none."""
         accepted = state & self._accept[is_folder]
         last = self._index[accepted.bit_length() - 1] if accepted else -1
-        return max(last, self._literal.get((is_folder, text), -1))
+        looked_up = self._literal.get((is_folder, text), -1), self._literal.get((is_folder, _spaced(text)), -1)
+        return max(last, *looked_up)
 
     def _entered(self, new: int, kept: int) -> int:
         # Folders may be none before the first byte alone: behind it their slash is missing.
@@ -219,6 +224,21 @@ class _Bits:
 
     def number(self, mask: str | int) -> int:
         return int.from_bytes(self._masks.get(mask, b""), "little")
+
+
+def _literal(tokens: Sequence[_Token]) -> bytes | None:
+    """Returns what to look up in place of matching; None if only matching can tell.
+
+    Git LFS writes `[[:space:]]` for each space of a path: there may be thousands of such lines.
+    """
+    parts = [_ANY_SPACE if token == _SPACE else token for token in tokens]
+    found = b"".join(part for part in parts if isinstance(part, bytes) and len(part) == 1)
+    is_literal = len(found) == len(parts)
+    return found if is_literal and (_ANY_SPACE not in found or found == _spaced(found)) else None
+
+
+def _spaced(text: bytes) -> bytes:
+    return text.translate(_SPACED)
 
 
 def _masks_of(token: _Token) -> Sequence[str | int]:

@@ -112,7 +112,17 @@ def test_paths_are_large_as_git_reads_the_attributes(checkout, trials):
         assert [path for path in paths if patterns.match(path)] == expected, text
 
 
-@pytest.mark.parametrize("path", ["two words", "/ a\tb", '"q" r', "back\\slash and space", "x [1]*?", "é ü"])
+def test_thousands_of_marked_paths_with_spaces_are_matched():
+    paths = [f"folder {n}/of \u00fc/large file {n}.x" for n in range(8000)]
+    patterns = LargePatterns(mark_large(NEW_REPO_ATTRIBUTES, paths))
+    assert all(map(patterns.match, paths))
+    assert not patterns.match("folder 1/of \u00fc/large file 2.x")
+    assert not patterns.match("folder-1/of \u00fc/large file 1.x")
+
+
+@pytest.mark.parametrize(
+    "path", ["two words", "/ a\tb", '"q" r', "back\\slash and space", "x [1]*?", "é ü", "no\u00a0break"]
+)
 def test_git_takes_a_marked_path_for_large_too(checkout, path):
     path = path.strip("/")
     (checkout / ".gitattributes").write_bytes(mark_large(b"", [path]))
