@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from hubtune.card.frontmatter import read_front_matter
 from hubtune.card.lint.run import lint_text
 from hubtune.config.bias import BiasConfig
-from hubtune.config.load import dump_config, load_config, parse_config, read_dumped
+from hubtune.config.load import dump_config, load_config, parse_config
+from hubtune.config.published import read_published
 from hubtune.config.training import TrainConfig
 from hubtune.errors import HubtuneError
 from hubtune.evaluate.bias.material import check_files
@@ -169,7 +170,7 @@ DOORS = [
         "release's config",
         yaml.safe_load(dump_config(sample_config())),
         _yaml,
-        lambda path: read_dumped(path.read_bytes().decode(errors="replace"), "x"),
+        lambda path: read_published(path.read_bytes().decode(errors="replace"), "x"),
     ),
     Door("lock", sample_pins().model_dump(mode="json"), _json, read_lock),
     Door("auth", yaml.safe_load(AUTH), _yaml, Accounts.load),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.config.load import dump_config, parse_config
+from hubtune.config.published import require_none_of_release
 from hubtune.config.schema import TuneConfig
 from hubtune.errors import ConfigError, RecordError
 from hubtune.hub.snapshot import fetch
@@ -18,6 +19,7 @@ from hubtune.pipeline.releases import FetchedRelease, fetch_release
 from hubtune.records.evaluation import EvaluationRecord, Measure
 from hubtune.records.pins import Commit, PinSet
 from hubtune.records.progress import Progress
+from hubtune.records.published import CONFIG
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -81,6 +83,7 @@ def measure_release(
     Raises:
         HubError: The release, its base or the data cannot be had.
         ConfigError: An override is at fault, or there is no data to measure on.
+        ReleaseError: What the release was made from is in local files, and no override names them.
         HubtuneError: As `prepare`; and a model cannot be loaded.
     """
     require_train("Evaluation")
@@ -153,15 +156,14 @@ def _plan(
             hint="Give a data set: --data org/sayings -s data[0].text=quote, or a local file.",
         )
     own = published.config if published is not None else _bare(release)
+    # How the card is written has no part in measuring.
+    own = own.model_copy(update={"card": own.card.model_copy(update={"templates": None})})
     if data is not None:
         own = own.model_copy(update={"data": parse_config(_on(data, own), started=True).data, "earlier": None})
     config = parse_config(dump_config(own), overrides, source="What to measure", started=True)
-    lost = [entry.label for entry in config.all_data if entry.path is not None and not Path(entry.path).is_file()]
-    if lost:
-        raise ConfigError(
-            f"The data of {release.repo} is in files that are not here: {', '.join(lost)}.",
-            hint="Give one of your own: --data FILE",
-        )
+    if published is not None:
+        source = f"{CONFIG} of {release.repo}"
+        require_none_of_release(published.config, source, given=overrides, own_data=data is None)
     if data is None and published is not None:
         return _Plan(config, published.pins, own=True, untouched=not overrides)
     return _Plan(config, resolve_pins(config, None, progress).pins, own=False, untouched=False)

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from hubtune.config.load import read_dumped
+from hubtune.config.published import read_published
 from hubtune.config.schema import TuneConfig
 from hubtune.errors import RecordError
 from hubtune.hub.contents import read_files
@@ -23,6 +23,9 @@ from hubtune.records.release import Manifest
 from hubtune.records.training import TrainingRecord
 
 R = TypeVar("R", bound=Record)
+
+MOST_BYTES = 4 << 20
+"""No more of a document is read. Those of releases with thousands of logged losses have a tenth of that."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ def read_release(repo: str, revision: str) -> PublishedRelease:
     Raises:
         HubError: The repository or the revision cannot be read.
         RecordError: There is no release of hubtune there, or one of its documents cannot be read.
+        ConfigError: Its config cannot be read.
+        ReleaseError: Its config names places on a disk.
     """
     found = resolve(repo, "model", revision)
     wanted = [MANIFEST, CARD, CONFIG, *PLACES.values()]
@@ -72,12 +77,18 @@ def read_release(repo: str, revision: str) -> PublishedRelease:
             f"{repo} at {revision} is not a release that hubtune can read: it has no {', '.join(missing)}.",
             hint=f"See which releases there are: hubtune release list {repo}",
         )
+    long = [path for path in wanted if found.files[path] > MOST_BYTES]
+    if long:
+        raise RecordError(
+            f"{long[0]} of {repo} at {revision} is longer than the {MOST_BYTES:,} bytes that are read of a document.",
+            hint="It was changed by hand, or is not a release of hubtune.",
+        )
     content = read_files(repo, "model", found.commit, [*wanted, *({MERGE, RATED} & found.files.keys())])
     return PublishedRelease(
         repo=repo,
         commit=found.commit,
         manifest=parse_document(Manifest, content[MANIFEST], MANIFEST),
-        config=read_dumped(content[CONFIG].decode(errors="replace"), f"{CONFIG} of {repo}"),
+        config=read_published(content[CONFIG].decode(errors="replace"), f"{CONFIG} of {repo}"),
         card=content[CARD].decode(errors="replace"),
         pins=_record(PinSet, content),
         licenses=_record(LicenseRecord, content),

@@ -4,14 +4,17 @@ import json
 from collections.abc import Iterator
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from hubtune.cli.app import app
-from hubtune.errors import ConfigError
+from hubtune.errors import ConfigError, ReleaseError
 from hubtune.pipeline.comparing import compare
 from hubtune.pipeline.measuring import measure_release
 from hubtune.records.evaluation import EvaluationRecord
+from hubtune.records.published import CONFIG
 from hubtune.records.rundir import RunDirectory
+from tests.end_to_end.verifying import Forge, detail, statuses, verify
 from tests.end_to_end.worlds import TARGET, World
 from tests.sample_runs import saying
 from tests.served_hub import ServedHub, serve
@@ -24,6 +27,18 @@ def published(released: World, tmp_path_factory: pytest.TempPathFactory) -> Iter
     world = released.copy(tmp_path_factory.mktemp("measured"))
     with pytest.MonkeyPatch.context() as patch, serve(world.hub, world.root / "home/hub", patch) as hub:
         yield world, hub
+
+
+@pytest.fixture(scope="module")
+def honest(published: tuple[World, ServedHub]) -> Forge:
+    world, hub = published
+    return Forge.of(hub, world)
+
+
+@pytest.fixture
+def forge(honest: Forge) -> Iterator[Forge]:
+    yield honest
+    honest.move_tag(honest.honest)
 
 
 def test_a_release_is_measured_on_its_own_held_out_rows(published, listener):
@@ -118,6 +133,38 @@ def test_the_command_shows_both_values_and_what_the_difference_is_worth(publishe
     value = f"{world.record('evaluation.json')['measures'][0]['tuned']:,.2f}"
     assert f"perplexity  {value}  {value}     +0" in shown.output
     assert "perplexity: equal, since the values are the same" in shown.output
+
+
+@pytest.mark.parametrize("claimed", ["diary.jsonl", "{place}"])
+def test_no_file_is_measured_on_because_a_stranger_s_record_names_it(forge: Forge, tmp_path, monkeypatch, claimed: str):
+    place = tmp_path / "diary.jsonl"
+    place.write_text("".join(json.dumps(saying(number)) + "\n" for number in range(20)))
+    monkeypatch.chdir(tmp_path)
+    config = yaml.safe_load(forge.files[CONFIG])
+    data = {**config["data"][0], "path": claimed.format(place=place)}
+    config["data"] = [{key: value for key, value in data.items() if key not in ("repo", "revision")}]
+    forge.publish_consistently({CONFIG: yaml.safe_dump(config).encode()})
+
+    shown = CliRunner().invoke(app, ["evaluate", f"{TARGET}@{TAG}"], standalone_mode=False)
+    record = verify(evaluate=True)
+
+    assert isinstance(shown.exception, ReleaseError)
+    assert "data[0].path" in shown.exception.message
+    if claimed == "diary.jsonl":
+        assert "--data FILE" in str(shown.exception.hint)
+        assert statuses(record)["evaluation"] == "unchecked"
+        assert "data[0].path" in detail(record, "evaluation")
+    else:
+        assert "data[0].path" in detail(record, "records")
+
+
+def test_a_release_s_config_that_grows_without_end_is_an_error(forge: Forge, listener):
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 30)]
+    forge.publish_consistently({CONFIG: "\n".join(lines).encode()})
+
+    with pytest.raises(ConfigError, match=r"records/config\.yaml of"):
+        measure_release(TARGET, TAG, listener)
 
 
 def test_what_is_neither_run_nor_release_is_told(tmp_path):

@@ -7,10 +7,10 @@ from typing import TypeVar
 
 import yaml
 
-from hubtune.config.load import read_dumped
+from hubtune.config.published import read_published
 from hubtune.config.schema import TuneConfig
 from hubtune.errors import HubtuneError
-from hubtune.pipeline.published import parse_document
+from hubtune.pipeline.published import MOST_BYTES, parse_document
 from hubtune.pipeline.verifying.outcome import ContradictedError, UncheckedError, listed
 from hubtune.records.base import Record
 from hubtune.records.published import CARD, CONFIG, MANIFEST, RATED, places, record_name
@@ -20,8 +20,6 @@ R = TypeVar("R", bound=Record)
 T = TypeVar("T")
 Fault = ContradictedError | UncheckedError
 
-MOST_BYTES = 4 << 20
-"""No more of a document is read. Those of releases with thousands of logged losses have a tenth of that."""
 _MOST_CONFIG = 1 << 20
 _DEEPEST = 40
 _OPENING = (
@@ -171,7 +169,7 @@ def _config(content: bytes) -> TuneConfig:
         _check_plain(text)
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise ContradictedError(f"{CONFIG} is not the plain YAML that hubtune writes") from error
-    return read_dumped(text, CONFIG)
+    return read_published(text, CONFIG)
 
 
 def _check_plain(text: str) -> None:

@@ -4,6 +4,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from hubtune.config.bias import BiasConfig
+from hubtune.config.published import require_none_of_release
+from hubtune.errors import ReleaseError
 from hubtune.pipeline.extras import require_train
 from hubtune.pipeline.stages import run_evaluate
 from hubtune.pipeline.verifying.model import check_adapter, fetch_base_model, fetch_input
@@ -13,7 +16,7 @@ from hubtune.records.data import DataRecord
 from hubtune.records.evaluation import EvaluationRecord, Measure
 from hubtune.records.pins import PinSet
 from hubtune.records.progress import Progress
-from hubtune.records.published import PLACES
+from hubtune.records.published import CONFIG, PLACES
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord
 
@@ -58,13 +61,17 @@ def _run(subject: Subject, metrics: list[str], folder: Path, allow_remote_code: 
     if documents.manifest.artifact != "adapter":
         raise UncheckedError("measuring base against tuned needs the adapter, and the release has merged weights")
     config, training = documents.need_config(), documents.need(TrainingRecord)
+    try:
+        require_none_of_release(config, CONFIG, given=["evaluate.bias="])
+    except ReleaseError as error:
+        raise UncheckedError(error.message) from error
     # How the card is written has no part in measuring, and its templates are on another disk. Whether code is run is
     # for who verifies to say, not for who published.
     without = config.model_copy(
         update={
             "base": config.base.model_copy(update={"allow_remote_code": allow_remote_code}),
             "card": config.card.model_copy(update={"templates": None}),
-            "evaluate": config.evaluate.model_copy(update={"metrics": metrics}),
+            "evaluate": config.evaluate.model_copy(update={"metrics": metrics, "bias": BiasConfig()}),
         }
     )
     check_adapter(subject)

@@ -4,7 +4,7 @@ from hubtune.documents import Json, parse_json_object
 from hubtune.files import read_bytes
 from hubtune.hub.read import Resolved, check_access, resolve
 from hubtune.pin.files import check_safetensors
-from hubtune.pipeline.verifying.documents import MOST_BYTES
+from hubtune.pipeline.published import MOST_BYTES
 from hubtune.pipeline.verifying.outcome import ContradictedError, UncheckedError
 from hubtune.pipeline.verifying.subject import Subject
 from hubtune.records.pins import Pin, PinSet, RepoType

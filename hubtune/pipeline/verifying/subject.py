@@ -7,7 +7,8 @@ from pathlib import Path
 from hubtune.errors import HubError
 from hubtune.hub.fresh import download_fresh
 from hubtune.hub.read import Resolved, check_access, resolve
-from hubtune.pipeline.verifying.documents import MOST_BYTES, Documents, Fault, read_documents, read_manifest
+from hubtune.pipeline.published import MOST_BYTES
+from hubtune.pipeline.verifying.documents import Documents, Fault, read_documents, read_manifest
 from hubtune.pipeline.verifying.outcome import ContradictedError
 from hubtune.records.base import sha256_file
 from hubtune.records.progress import Progress
