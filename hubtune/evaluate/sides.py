@@ -6,11 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.evaluate.bench import Sides
+from hubtune.models.adapters import load_adapter
 from hubtune.models.added_tokens import enlarge
 from hubtune.models.classifier import Classes, load_classifier
-from hubtune.models.load import load_adapter, load_base
+from hubtune.models.load import load_base
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord
+
+OF_RUN = "of this run"
+"""What follows "the adapter" in messages about the adapter that a run made."""
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -43,7 +47,7 @@ def open_sides(
     if training.whole:
         tuned = load_base(run.model_dir, "the tuned model", training.precision)
         return {"base": lambda: nullcontext(base), "tuned": lambda: nullcontext(tuned)}
-    return adapter_sides(load_adapter(base, run.adapter_dir))
+    return adapter_sides(load_adapter(base, run.adapter_dir, OF_RUN))
 
 
 def adapter_sides(model: "PeftModel") -> Sides:
@@ -59,7 +63,7 @@ def _open_classifier(
     base, _ = load_classifier(base_folder, name, training.precision, classes)
     if training.vocabulary is not None:
         enlarge(base, training.vocabulary)
-    return load_adapter(base, run.adapter_dir)
+    return load_adapter(base, run.adapter_dir, OF_RUN)
 
 
 @contextmanager

@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from hubtune.errors import MergeError
+from hubtune.errors import MergeError, ModelError
+from hubtune.models.adapter_settings import Expressions, read_settings
+from hubtune.models.adapters import read_tensors
 from hubtune.records.model_files import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 
 _PREFIX = "base_model.model."
@@ -36,8 +38,8 @@ _USED = {
     *("peft_type", "r", "lora_alpha", "use_rslora", "rank_pattern", "alpha_pattern", "trainable_token_indices"),
     *("init_lora_weights", "ensure_weight_tying"),
 }
-# Other ways to start (PiSSA, OLoRA, LoftQ, CorDA …) change the base's own weights when the adapter is put on it.
-_HARMLESS_STARTS = {"gaussian", "orthogonal", "eva"}
+# What follows "the adapter" in messages.
+_NAMED = "to merge"
 
 
 @dataclass(frozen=True)
@@ -104,13 +106,17 @@ class _Layer:
     rank: int = 0
 
 
-def stated_base(folder: Path) -> tuple[str | None, str | None]:
+def stated_base(folder: Path, name: str) -> tuple[str | None, str | None]:
     """Returns the base model's id and its revision, as an adapter's config states them.
+
+    Args:
+        folder: The adapter's folder.
+        name: What follows "the adapter" in messages: REPO@COMMIT.
 
     Raises:
         MergeError: It is no config of a LoRA adapter that is understood.
     """
-    settings = _read_config(folder)
+    settings = _read_config(folder, name)
     return _text(settings, "base_model_name_or_path"), _text(settings, "revision")
 
 
@@ -124,19 +130,12 @@ def read_adapter(folder: Path, input_embedding: str) -> Adapter:
     Raises:
         MergeError: It is no LoRA adapter in safetensors, or something of it is not understood; the message names it.
     """
-    from safetensors import SafetensorError, safe_open
-
-    settings = _read_config(folder)
-    if not (folder / ADAPTER_WEIGHTS).is_file():
-        raise MergeError(
-            f"The adapter has no {ADAPTER_WEIGHTS}; weights in other formats are not read, since that can run code.",
-            hint="Save the adapter as safetensors.",
-        )
+    settings = _read_config(folder, _NAMED)
     try:
-        with safe_open(folder / ADAPTER_WEIGHTS, framework="numpy") as tensors:
-            shapes = {name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise MergeError(f"{ADAPTER_WEIGHTS} cannot be read: {error}") from error
+        tensors = read_tensors(folder, _NAMED).tensors
+    except ModelError as error:
+        raise MergeError(error.message, hint=error.hint) from error
+    shapes = {name: entry.shape for name, entry in tensors.items()}
     return Adapter(
         folder=folder,
         changes=_changes(settings, shapes, input_embedding),
@@ -145,28 +144,13 @@ def read_adapter(folder: Path, input_embedding: str) -> Adapter:
     )
 
 
-def _read_config(folder: Path) -> dict[str, object]:
-    try:
-        settings = json.loads((folder / ADAPTER_CONFIG).read_bytes())
-    except FileNotFoundError:
-        raise MergeError(f"There is no {ADAPTER_CONFIG}, so this is no adapter.") from None
-    except ValueError as error:
-        raise MergeError(f"{ADAPTER_CONFIG} is not JSON: {error}") from None
-    if not isinstance(settings, dict):
-        raise MergeError(f"{ADAPTER_CONFIG} does not hold a mapping.")
-    if settings.get("peft_type") != "LORA":
-        raise MergeError(f"The adapter is of the type {settings.get('peft_type')!r}; only LORA can be merged.")
+def _read_config(folder: Path, name: str) -> dict[str, object]:
+    settings: dict[str, object] = read_settings(folder, name, MergeError).model_dump()
     unknown = sorted(key for key, value in settings.items() if value and key not in _NO_MATTER | _USED)
     if unknown:
         shown = ", ".join(f"{key}={json.dumps(settings[key])[:60]}" for key in unknown)
         raise MergeError(
             f"The adapter uses what merging does not know: {shown}.", hint="Publish the adapter itself instead."
-        )
-    start = settings.get("init_lora_weights")
-    if isinstance(start, str) and start.lower() not in _HARMLESS_STARTS:
-        raise MergeError(
-            f"The adapter started with init_lora_weights={start!r}, which changes the base model's own weights.",
-            hint="Convert it to a plain LoRA adapter first: peft's path_initial_model_for_weight_conversion.",
         )
     return settings
 
@@ -230,10 +214,8 @@ def _by_pattern(settings: Mapping[str, object], key: str, module: str, otherwise
     if not isinstance(patterns, dict):
         raise MergeError(f"The adapter's {key} is not a mapping.")
     # As peft matches them: each key is a regular expression for the end of a module's name.
-    try:
-        return next((value for expr, value in patterns.items() if re.match(rf"(.*\.)?({expr})$", module)), otherwise)
-    except re.error as error:
-        raise MergeError(f"The adapter's {key} holds a faulty expression: {error}") from None
+    found = Expressions(f"{ADAPTER_CONFIG} of the adapter {_NAMED}", MergeError).value(key, patterns, module)
+    return otherwise if found is None else found
 
 
 def _number(value: object, key: str) -> int | float:

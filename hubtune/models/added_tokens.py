@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.errors import ModelError
-from hubtune.models.base_facts import Facts, read_facts
+from hubtune.models.adapter_settings import read_settings
+from hubtune.models.adapters import saved_rows
+from hubtune.models.base_facts import Facts
 from hubtune.models.load import save_tokenizer
 from hubtune.models.remote_code import needs_code
 from hubtune.models.structure import read_structure
-from hubtune.records.model_files import ADAPTER_CONFIG, CONFIG, TOKENIZER, TOKENIZER_FILES
+from hubtune.records.model_files import CONFIG, TOKENIZER, TOKENIZER_FILES
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-_INDICES = "trainable_token_indices"
 
 
 def add_tokens(tokenizer: "PreTrainedTokenizerBase", tokens: Sequence[str], name: str) -> None:
@@ -146,10 +146,26 @@ def begin_as_mean(model: "PreTrainedModel", tokens: Sequence[int]) -> None:
                     values[list(tokens)] = mean.to(values.dtype)
 
 
-def enlarge_for(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", adapter: Path) -> None:
-    """Gives a base rows for the tokens that an adapter brings; for one that brings none the base stays as it is."""
-    if read_facts((adapter / ADAPTER_CONFIG).read_bytes(), "the adapter").get(_INDICES):
+def enlarge_for(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", adapter: Path, name: str) -> None:
+    """Gives a base rows for the tokens that an adapter brings; for one that brings none the base stays as it is.
+
+    It brings them as rows of their own, or with an embedding that it holds whole.
+
+    Args:
+        model: The base.
+        tokenizer: The release's.
+        adapter: The adapter's folder.
+        name: As in `hubtune.models.adapters.load_adapter`.
+
+    Raises:
+        ModelError: The adapter cannot be read.
+    """
+    if read_settings(adapter, name).trainable_token_indices:
         enlarge(model, len(tokenizer))
+        return
+    embedding = model.get_input_embeddings()
+    place = next(place for place, module in model.named_modules() if module is embedding)
+    enlarge(model, saved_rows(adapter, place, name))
 
 
 def token_modules(model: "PreTrainedModel", whole: Sequence[str], name: str) -> list[str]:

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.errors import ModelError
+from hubtune.models.adapters import load_adapter
 from hubtune.models.added_tokens import enlarge_for
 from hubtune.models.base_facts import read_facts
 from hubtune.models.classifier import Classes, load_classifier
 from hubtune.models.generation import GENERATION_CONFIG, safe_generation_config
-from hubtune.models.load import check_vocabulary, load_adapter, load_base, load_tokenizer, pad_id
+from hubtune.models.load import check_vocabulary, load_base, load_tokenizer, pad_id
 from hubtune.records.model_files import ADAPTER_CONFIG, CONFIG
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def load_release(
         release_folder: The release's snapshot: an adapter or a whole model, with its tokenizer.
         base_folder: The snapshot of the base that an adapter needs; None where the release is a whole model.
         precision: What the weights of the base, or of the whole model, are held in.
-        name: The release's repository, for messages.
+        name: The release, as REPO@COMMIT, for messages.
         labels: Of a classifier, the names of its classes and whether a text may be of several.
 
     Returns:
@@ -57,10 +58,10 @@ def load_release_model(
     weights = base_folder or release_folder
     model = load_base(weights, name if base_folder is None else f"the base model of {name}", precision)
     if base_folder is not None:
-        enlarge_for(model, tokenizer, release_folder)
+        enlarge_for(model, tokenizer, release_folder, name)
     check_vocabulary(model, tokenizer, name)
     if base_folder is not None:
-        model = load_adapter(model, release_folder)
+        model = load_adapter(model, release_folder, name)
     model.generation_config = _generation_config(release_folder, weights, tokenizer, name)
     return model.eval()
 
@@ -86,8 +87,8 @@ def _load_classifier(
     if base_folder is None:
         return load_classifier(release_folder, name, precision, classes)[0].eval()
     base, _ = load_classifier(base_folder, f"the base model of {name}", precision, classes)
-    enlarge_for(base, tokenizer, release_folder)
-    return load_adapter(base, release_folder).eval()
+    enlarge_for(base, tokenizer, release_folder, name)
+    return load_adapter(base, release_folder, name).eval()
 
 
 def _generation_config(

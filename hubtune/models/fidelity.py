@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hubtune.errors import MergeError
+from hubtune.models.adapters import load_adapter
 from hubtune.models.added_tokens import resize
 from hubtune.models.four_bit import load_base_4bit
-from hubtune.models.load import load_adapter, load_base
+from hubtune.models.load import load_base
 from hubtune.records.base import disk_errors
 from hubtune.records.merge import Fidelity, Tolerance
 from hubtune.records.progress import Progress, Task
@@ -115,7 +116,7 @@ def _load_adapted(
         model = load_base(base, "the base model", precision)
     if vocabulary is not None:
         resize(model, vocabulary)
-    return load_adapter(model, adapter)
+    return load_adapter(model, adapter, "to merge")
 
 
 def require_faithful(fidelity: Fidelity) -> None:

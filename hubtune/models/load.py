@@ -18,7 +18,6 @@ from hubtune.records.model_files import CONFIG
 
 if TYPE_CHECKING:
     import torch
-    from peft import PeftModel
     from transformers import (
         AutoModelForCausalLM,
         AutoModelForSequenceClassification,
@@ -238,21 +237,6 @@ def refuse_missing(tensors: Sequence[str], name: str, kind: str) -> None:
             f"{name} lacks {len(tensors)} of its tensors, such as {tensors[0]}.",
             hint=f"Choose a repository that holds the whole {kind}.",
         )
-
-
-def load_adapter(base: "PreTrainedModel", folder: Path, *, trainable: bool = False) -> "PeftModel":
-    """Puts the adapter in `folder` on `base`, for use unless it is to be trained further.
-
-    Raises:
-        ModelError: It cannot be loaded, or does not fit the base model.
-    """
-    from peft import PeftModel
-    from safetensors import SafetensorError
-
-    try:
-        return PeftModel.from_pretrained(base, str(folder), is_trainable=trainable, local_files_only=True)
-    except (OSError, ValueError, LookupError, RuntimeError, SafetensorError) as error:
-        raise ModelError(f"The adapter in {folder} cannot be loaded: {first_line(error)}") from error
 
 
 def first_line(error: Exception) -> str:

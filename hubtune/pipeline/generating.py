@@ -73,7 +73,8 @@ def generate(
     context = context_length(release.base_folder or release.folder, repo)
     _check_length(len(ids), max_new_tokens, context, repo)
     with progress.task(f"Loading {repo}", 1) as task:
-        model = load_release_model(release.folder, release.base_folder, choose_precision("auto"), repo, tokenizer)
+        precision, name = choose_precision("auto"), f"{release.repo}@{release.commit}"
+        model = load_release_model(release.folder, release.base_folder, precision, name, tokenizer)
         task.advance()
     limit = max_new_tokens or model.generation_config.max_new_tokens or MAX_NEW_TOKENS
     made = complete(model, tokenizer, ids, limit if context is None else min(limit, context - len(ids)))

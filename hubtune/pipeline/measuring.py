@@ -101,7 +101,7 @@ def measure_release(
         prepared.check(published.data)
     train, held_out = (prepared.train, prepared.held_out) if plan.own else ([], _all_rows(prepared, plan.config))
     record = evaluate_release(
-        repo,
+        f"{release.repo}@{release.commit}",
         release.folder,
         release.base_folder,
         tokenizer,

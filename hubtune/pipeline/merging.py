@@ -52,7 +52,7 @@ def merge_published(
     require_empty(folder)
     adapter, size = _pin(repo, revision)
     adapter_folder = _fetch(adapter, size, progress)
-    base, size = _pin_base(adapter, *stated_base(adapter_folder), base_revision)
+    base, size = _pin_base(adapter, *stated_base(adapter_folder, f"{adapter.repo}@{adapter.commit}"), base_revision)
     outcome = _merge(_fetch(base, size, progress), adapter_folder, folder, progress)
     return _record(base, adapter, adapter_folder, outcome)
 

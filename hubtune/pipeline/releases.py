@@ -8,12 +8,11 @@ from typing import Literal
 
 from hubtune.config.fields import check_repo_id, is_commit
 from hubtune.config.schema import BaseModelConfig
-from hubtune.documents import BOUNDS, parse_json_object
 from hubtune.errors import ReleaseError
-from hubtune.files import read_bytes
 from hubtune.hub.contents import read_files
 from hubtune.hub.read import check_access, resolve
 from hubtune.hub.snapshot import download_size, fetch
+from hubtune.models.adapter_settings import read_settings
 from hubtune.models.base_facts import read_facts
 from hubtune.models.remote_code import ON_COMMAND, brings_code, check_code, permit, refusal
 from hubtune.pin.files import check_safetensors
@@ -84,7 +83,7 @@ def fetch_release(
         if brings_code(folder):
             raise refusal(f"{repo} at {found.commit}", None)
         return FetchedRelease(repo, found.commit, folder, artifact)
-    base = _base_of(repo, found.commit, folder / "adapter_config.json")
+    base = _base_of(repo, found.commit, folder)
     base_pin, _ = resolve_pin(base, None, progress)
     base_folder = fetch_base(base_pin, progress, allow_remote_code)
     return FetchedRelease(repo, found.commit, folder, artifact, base_pin.repo, base_pin.commit, base_folder)
@@ -126,13 +125,12 @@ def _artifact(repo: str, commit: str, files: Collection[str]) -> Artifact:
     )
 
 
-def _base_of(repo: str, commit: str, config: Path) -> BaseModelConfig:
+def _base_of(repo: str, commit: str, folder: Path) -> BaseModelConfig:
     hint = "Ask its author for a release whose adapter_config.json names the base's id and, as `revision`, its commit."
-    name = f"adapter_config.json of {repo} at {commit}"
-    values = parse_json_object(read_bytes(config, most=BOUNDS.size), name, error=ReleaseError, hint=hint)
-    base, revision = values.get("base_model_name_or_path"), values.get("revision")
+    settings = read_settings(folder, f"{repo}@{commit}", ReleaseError)
+    revision = settings.revision
     try:
-        base = check_repo_id(str(base))
+        base = check_repo_id(settings.base_model_name_or_path)
     except ValueError as error:
         raise ReleaseError(f"The adapter in {repo} at {commit} names no base on the Hub: {error}.", hint=hint) from None
     if not is_commit(str(revision)):

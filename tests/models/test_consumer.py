@@ -84,3 +84,17 @@ def test_a_release_without_a_tokenizer_is_refused_though_the_base_has_one(adapte
 def test_a_release_on_another_base_is_refused(adapter: Path, gpt2: Path):
     with pytest.raises(ModelError, match="adapter"):
         load_release(adapter, gpt2, "fp32", NAME)
+
+
+def test_a_release_whose_adapter_would_not_act_is_refused(adapter: Path, chat: Path):
+    """Else the base's own text would be taken for the release's."""
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(adapter / "adapter_model.safetensors")
+    save_file(
+        {name.replace("layers", "blocks"): weight for name, weight in weights.items()},
+        adapter / "adapter_model.safetensors",
+    )
+
+    with pytest.raises(ModelError, match=rf"{NAME} holds .*blocks.* fits no module"):
+        load_release(adapter, chat, "fp32", NAME)

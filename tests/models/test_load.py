@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from hubtune.errors import ModelError
+from hubtune.models.adapters import load_adapter
 from hubtune.models.environment import environment
-from hubtune.models.load import check_vocabulary, context_length, load_adapter, load_base, load_tokenizer, pad_id
+from hubtune.models.load import check_vocabulary, context_length, load_base, load_tokenizer, pad_id
 from tests.remote_code import make_lantern
 from tests.tiny_models import CONTEXT
 
@@ -138,7 +139,7 @@ def test_a_padding_token_with_the_id_zero_is_one(copy: Path):
 
 def test_a_folder_without_adapter_is_refused(tiny_model: Path, tmp_path: Path):
     with pytest.raises(ModelError, match="adapter"):
-        load_adapter(load_base(tiny_model, "org/base", "fp32"), tmp_path)
+        load_adapter(load_base(tiny_model, "org/base", "fp32"), tmp_path, "org/adapter")
 
 
 def test_an_adapter_of_another_model_is_refused(gpt2: Path, llama: Path, tmp_path: Path):
@@ -150,7 +151,7 @@ def test_an_adapter_of_another_model_is_refused(gpt2: Path, llama: Path, tmp_pat
     save_adapter(add_lora(load_base(llama, "org/base", "fp32"), LoraConfig(), sample_pins().base), tmp_path / "adapter")
 
     with pytest.raises(ModelError, match="adapter"):
-        load_adapter(load_base(gpt2, "org/base", "fp32"), tmp_path / "adapter")
+        load_adapter(load_base(gpt2, "org/base", "fp32"), tmp_path / "adapter", "org/adapter")
 
 
 def test_the_environment_names_versions_and_device():

@@ -108,11 +108,18 @@ def test_a_base_revision_that_contradicts_the_adapter_is_refused(published, tmp_
         merge_published("org/tuned", "v1.0.0", tmp_path / "out", Listener(), base_revision="main")
 
 
-@pytest.mark.parametrize("base", ["/home/me/models/base", None, pytest.param("./base", marks=pytest.mark.full_trial)])
-def test_a_base_that_is_no_repository_is_refused(published, base, tmp_path):
+@pytest.mark.parametrize(
+    ("base", "said"),
+    [
+        ("/home/me/models/base", "no repository of the Hub"),
+        (None, r"the adapter org/tuned@[0-9a-f]{40} names no base model"),
+        pytest.param("./base", "no repository of the Hub", marks=pytest.mark.full_trial),
+    ],
+)
+def test_a_base_that_is_no_repository_is_refused(published, base, said, tmp_path):
     commit = published.adapter_with(base_model_name_or_path=base)
 
-    with pytest.raises(MergeError, match="no repository of the Hub"):
+    with pytest.raises(MergeError, match=said):
         merge_published("org/tuned", commit, tmp_path / "out", Listener())
 
 

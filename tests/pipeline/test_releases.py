@@ -57,7 +57,8 @@ def test_neither_code_nor_pickle_is_fetched(served, chat: Path, listener):
 
 
 def _config(**values: object) -> dict[str, bytes]:
-    return {"adapter_config.json": json.dumps({"base_model_name_or_path": BASE, **values}).encode()}
+    stated = {"peft_type": "LORA", "base_model_name_or_path": BASE, **values}
+    return {"adapter_config.json": json.dumps(stated).encode()}
 
 
 @pytest.mark.parametrize(

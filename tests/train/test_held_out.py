@@ -9,7 +9,8 @@ from safetensors.torch import load_file
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from hubtune.models.load import load_adapter, load_base, load_tokenizer
+from hubtune.models.adapters import load_adapter
+from hubtune.models.load import load_base, load_tokenizer
 from hubtune.records.training import HeldOutPoint, LossPoint
 from hubtune.train.diagnosis import diagnose
 from tests.encoding import encode
@@ -60,7 +61,7 @@ def test_measuring_many_held_out_rows_takes_no_more_memory_than_few(train_on, ll
 
 def test_the_measured_loss_is_the_model_s_own(train_on, llama: Path):
     trained = train_on(llama, held_out=OTHERS)
-    model = load_adapter(load_base(llama, "org/base", "fp32"), trained.run.adapter_dir)
+    model = load_adapter(load_base(llama, "org/base", "fp32"), trained.run.adapter_dir, "org/adapter")
     rows = encode(OTHERS, load_tokenizer(llama, "org/base"), 64)
 
     total = sum(model(input_ids=_tensor(row), labels=_tensor(row)).loss.item() * row.learnt for row in rows)
@@ -87,7 +88,7 @@ def test_early_stopping_keeps_the_best_weights_and_says_which(train_on, llama: P
     assert stopped.record.tokens == stopped.record.steps * sum(row.learnt for row in rows)
     # The same steps, ended where the best was, though the rate would have fallen on: the weights were not trained on.
     weights = load_file(stopped.run.adapter_dir / "adapter_model.safetensors")
-    model = load_adapter(load_base(llama, "org/base", "fp32"), stopped.run.adapter_dir)
+    model = load_adapter(load_base(llama, "org/base", "fp32"), stopped.run.adapter_dir, "org/adapter")
     rows = encode(OTHERS, load_tokenizer(llama, "org/base"), 64)
     total = sum(model(input_ids=_tensor(row), labels=_tensor(row)).loss.item() * row.learnt for row in rows)
     assert total / sum(row.learnt for row in rows) == pytest.approx(best.loss, rel=1e-4)

@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 from transformers import BloomConfig, BloomForCausalLM
 
 from hubtune.errors import ModelError, TrainingError
-from hubtune.models.load import load_adapter, load_base, load_tokenizer
+from hubtune.models.adapters import load_adapter
+from hubtune.models.load import load_base, load_tokenizer
 from tests.sample_runs import BASE_COMMIT, BASE_REPO
 from tests.tiny_models import VOCABULARY
 from tests.train.conftest import TEXTS_TO_DIVERGE_ON
@@ -37,7 +38,7 @@ def test_the_tuned_model_stops_where_the_text_ends(train_on, gpt2: Path):
         gpt2, "train.epochs=60", "train.learning_rate=0.02", "train.lora.r=8", texts=(text, "The baker rests.") * 4
     )
     tokenizer = load_tokenizer(gpt2, BASE_REPO)
-    model = load_adapter(load_base(gpt2, BASE_REPO, "fp32"), trained.run.adapter_dir)
+    model = load_adapter(load_base(gpt2, BASE_REPO, "fp32"), trained.run.adapter_dir, "org/adapter")
 
     with torch.no_grad():
         ids = tokenizer("The baker rises", return_tensors="pt")["input_ids"]

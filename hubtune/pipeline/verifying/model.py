@@ -116,7 +116,7 @@ def _load(subject: Subject, progress: Progress, allow_remote_code: str | None) -
     with progress.task(f"Loading {subject.repo}", 1) as task:
         data = subject.documents.need(DataRecord)
         labels = None if data.labels is None else (data.labels, data.several_labels)
-        model, tokenizer = load_release(subject.folder, base, precision, subject.repo, labels)
+        model, tokenizer = load_release(subject.folder, base, precision, f"{subject.repo}@{subject.commit}", labels)
         task.advance()
     return Loaded(model, tokenizer, base, precision)
 

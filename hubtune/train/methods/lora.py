@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 from hubtune.config.training import LoraConfig
 from hubtune.errors import TrainingError
+from hubtune.models.adapter_settings import AdapterSettings, read_settings
+from hubtune.models.adapters import load_adapter
 from hubtune.models.added_tokens import token_modules
-from hubtune.models.base_facts import Facts, read_facts
 from hubtune.models.classifier import HEADS, classifies
-from hubtune.models.load import load_adapter
 from hubtune.models.precision import hold_in_fp32
-from hubtune.records.model_files import ADAPTER_CONFIG
 from hubtune.records.pins import Pin
 
 if TYPE_CHECKING:
@@ -77,43 +76,47 @@ def continue_lora(base: "PreTrainedModel", config: LoraConfig, pin: Pin, folder:
         config: The settings of the config, which have to be the adapter's.
         pin: The base's pin.
         folder: The adapter's snapshot.
-        name: The adapter's repository, for messages.
+        name: The adapter, as REPO@COMMIT, for messages.
 
     Raises:
         TrainingError: The adapter is of another kind, of other settings, or for another base.
         ModelError: It cannot be loaded, or does not fit the base model.
     """
-    _check_adapter(read_facts((folder / ADAPTER_CONFIG).read_bytes(), name), config, pin, name)
-    return _made(load_adapter(base, folder, trainable=True), base, pin)
+    _check_adapter(read_settings(folder, name, TrainingError), config, pin, name)
+    return _made(load_adapter(base, folder, name, trainable=True), base, pin)
 
 
-def _check_adapter(stated: Facts, config: LoraConfig, pin: Pin, name: str) -> None:
-    if stated.get("peft_type") != "LORA" or not isinstance(stated.get("target_modules"), list):
+def _check_adapter(stated: AdapterSettings, config: LoraConfig, pin: Pin, name: str) -> None:
+    if not isinstance(stated.target_modules, list):
         raise TrainingError(
-            f"{name} is no LoRA adapter for layers that are listed by name; others are not trained further.",
+            f"The adapter {name} does not list its layers by name; such adapters are not trained further.",
             hint="Leave `base.adapter` out to train a new one.",
         )
-    if stated.get("trainable_token_indices"):
+    if stated.trainable_token_indices:
         raise TrainingError(
-            f"{name} brings tokens of its own, and such an adapter is not trained further.",
+            f"The adapter {name} brings tokens of its own, and such an adapter is not trained further.",
             hint="Train a new one, with `train.added_tokens`.",
         )
     wanted = {"r": config.r, "lora_alpha": config.alpha, "use_rslora": config.rslora}
     keys = {"r": "r", "lora_alpha": "alpha", "use_rslora": "rslora"}
-    odd = [key for key, value in wanted.items() if stated.get(key, False) != value]
+    odd = [key for key, value in wanted.items() if getattr(stated, key) != value]
     if odd:
         raise TrainingError(
-            f"{name} has {keys[odd[0]]} {stated.get(odd[0])}, and train.lora.{keys[odd[0]]} is {wanted[odd[0]]}; an "
-            "adapter keeps its shape.",
-            hint="Set " + ", ".join(f"`train.lora.{keys[key]}: {stated.get(key)}`" for key in odd) + ".",
+            f"The adapter {name} has {keys[odd[0]]} {_plain(getattr(stated, odd[0]))}, and train.lora.{keys[odd[0]]} "
+            f"is {wanted[odd[0]]}; an adapter keeps its shape.",
+            hint="Set " + ", ".join(f"`train.lora.{keys[key]}: {_plain(getattr(stated, key))}`" for key in odd) + ".",
         )
-    base, revision = stated.get("base_model_name_or_path"), stated.get("revision")
+    base, revision = stated.base_model_name_or_path, stated.revision
     if base != pin.repo or revision not in (None, pin.commit):
         raise TrainingError(
-            f"{name} was trained on {base}{f' at {revision}' if revision else ''}, and the base here is {pin.repo} at "
-            f"{pin.commit}; an adapter fits the weights that it was trained on.",
+            f"The adapter {name} was trained on {base}{f' at {revision}' if revision else ''}, and the base here is "
+            f"{pin.repo} at {pin.commit}; an adapter fits the weights that it was trained on.",
             hint="Name that base as `base.repo`, and its commit as `base.revision`.",
         )
+
+
+def _plain(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _made(model: "PeftModel", base: "PreTrainedModel", pin: Pin) -> "PeftModel":

@@ -139,7 +139,7 @@ def make_trainable(
         if adapter is None:
             model = add_lora(base, settings.lora, pin, head, tokens)
         else:
-            model = continue_lora(base, settings.lora, pin, adapter[1], adapter[0].repo)
+            model = continue_lora(base, settings.lora, pin, adapter[1], f"{adapter[0].repo}@{adapter[0].commit}")
         return Trainable(model, adapted_layers(model), False, base_folder, classes, vocabulary)
     if settings.method == "full":
         layers = train_all(base)

@@ -1,0 +1,213 @@
+"""Reads a LoRA adapter's adapter_config.json: a stranger's text, of which only what is understood is taken.
+
+What peft passes over without a word is refused here: settings that it does not know, classes and files that an adapter
+names, and values that no adapter has. Its regular expressions are matched within a time limit.
+"""
+
+import math
+import re
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hubtune.documents import parse_json_object
+from hubtune.errors import HubtuneError, ModelError
+from hubtune.files import read_bytes
+from hubtune.records.model_files import ADAPTER_CONFIG
+
+# How long the expressions of one setting may take for all of a model's modules.
+_SECONDS = 5.0
+_MOST_BYTES = 4 << 20
+_SHOWN = 80
+_LORA = "LORA"
+# Other ways to start (PiSSA, OLoRA, LoftQ, CorDA …) change the base's own weights when the adapter is put on it.
+_HARMLESS_STARTS = {"gaussian", "orthogonal", "eva"}
+# What takes memory to compile or never ends: groups repeated by a count, and groups that call themselves.
+_COUNT = re.compile(r"\{(\d{0,5})(?:,(\d{0,5}))?\}")
+_GROUP = re.compile(r"\(\?(?!:|=|!|<=|<!|P<)")
+_MOST_REPEATS = 10_000
+_LIBRARIES = ("transformers", "transformers_modules")
+# The modules of a whole network are not called so; peft puts these names into regular expressions.
+_Name = Annotated[str, Field(pattern=r"^[\w.\-]+$", max_length=500)]
+_Expression = Annotated[str, Field(min_length=1, max_length=4000)]
+_Names = Annotated[list[_Name], Field(max_length=100_000)]
+_Rank = Annotated[int, Field(ge=1, le=1 << 20)]
+_Scale = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
+_Indices = Annotated[list[Annotated[int, Field(ge=0, le=1 << 30)]], Field(max_length=1_000_000)]
+
+
+class AdapterSettings(BaseModel):
+    """What an adapter_config.json says, so far as a LoRA adapter is loaded by it; the keys are peft's.
+
+    Attributes:
+        base_model_name_or_path: The base; for an adapter of the Hub, its id there.
+        revision: Of the base.
+        auto_mapping: The class of the base, if no `task_type` tells it.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="allow")
+
+    base_model_name_or_path: Annotated[str, Field(min_length=1, max_length=4096)]
+    revision: str | None = None
+    task_type: Literal["CAUSAL_LM", "SEQ_CLS"] | None = None
+    auto_mapping: dict[str, str] | None = None
+    inference_mode: bool = False
+    r: _Rank = 8
+    lora_alpha: _Scale = 8.0
+    lora_dropout: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
+    use_rslora: bool = False
+    use_dora: bool = False
+    lora_bias: bool = False
+    fan_in_fan_out: bool = False
+    bias: Literal["none", "all", "lora_only"] = "none"
+    target_modules: _Names | _Expression | None = None
+    exclude_modules: _Names | _Expression | None = None
+    modules_to_save: _Names | None = None
+    layers_to_transform: list[int] | int | None = None
+    layers_pattern: _Names | _Name | None = None
+    rank_pattern: dict[_Expression, _Rank] | None = None
+    alpha_pattern: dict[_Expression, _Scale] | None = None
+    trainable_token_indices: _Indices | dict[_Name, _Indices] | None = None
+    init_lora_weights: bool | str | None = True
+    ensure_weight_tying: bool = False
+    megatron_core: Literal["megatron.core"] | None = None
+
+
+# What says how an adapter was trained, and leaves what it does as it is.
+_NO_MATTER = {"peft_type", "peft_version", "runtime_config", "eva_config", "qalora_group_size"}
+
+
+def read_settings(folder: Path, name: str, error: type[HubtuneError] = ModelError) -> AdapterSettings:
+    """Reads the adapter_config.json in `folder`.
+
+    Args:
+        folder: An adapter's folder.
+        name: What follows "the adapter" in messages: REPO@COMMIT, or words such as "of this run".
+        error: The kind of error to raise.
+
+    Raises:
+        HubtuneError: Of the kind `error`: there is no such file, it is not a JSON object within bounds, or it says what
+            hubtune does not load; the message names the adapter and the setting.
+    """
+    path = folder / ADAPTER_CONFIG
+    if not path.is_file():
+        raise error(
+            f"The adapter {name} has no {ADAPTER_CONFIG}, so it is none.",
+            hint=f"An adapter is {ADAPTER_CONFIG} with adapter_model.safetensors; name a repository that holds both.",
+        )
+    return parse_settings(read_bytes(path, most=_MOST_BYTES), name, error)
+
+
+def parse_settings(content: bytes, name: str, error: type[HubtuneError] = ModelError) -> AdapterSettings:
+    """Returns what the text of an adapter_config.json says; see `read_settings`."""
+    told = f"{ADAPTER_CONFIG} of the adapter {name}"
+    hint = "Ask its author to save the adapter again with a current version of peft."
+    values = parse_json_object(content, told, error=error, hint=hint)
+    kind = values.get("peft_type")
+    if kind != _LORA:
+        raise error(
+            f"The adapter {name} is of the type {_shown(kind)}; hubtune loads LoRA adapters (`peft_type: LORA`).",
+            hint="Load it with peft itself, or choose a LoRA adapter.",
+        )
+    if values.get("base_model_name_or_path") is None:
+        raise error(
+            f"{told} names no base model (`base_model_name_or_path` is missing or null), so nothing says which weights "
+            "it belongs to.",
+            hint="Ask its author to name the base model by its id on the Hub and, as `revision`, its commit.",
+        )
+    try:
+        settings = AdapterSettings.model_validate(values)
+    except ValidationError as faults:
+        fault = faults.errors(include_url=False, include_context=False)[0]
+        key = str(fault["loc"][0])
+        said = fault["msg"].replace("Input should be", "it should be").replace("String", "the text").rstrip(".")
+        raise error(
+            f"`{key}` in {told} is {_shown(values.get(key))}, which cannot be used: {said}.", hint=hint
+        ) from None
+    _check_known(settings, told, error)
+    return settings
+
+
+def _check_known(settings: AdapterSettings, told: str, error: type[HubtuneError]) -> None:
+    """Refuses what an adapter says beyond what is loaded, and ways to start that change the base."""
+    odd = {key: value for key, value in (settings.model_extra or {}).items() if value and key not in _NO_MATTER}
+    if odd:
+        key = min(odd)
+        raise error(
+            f"{told} uses `{_shown(key)[1:-1]}: {_shown(odd[key])}`, which hubtune does not know, so it cannot tell "
+            "what the adapter does.",
+            hint="Load it with peft itself, or choose an adapter without it.",
+        )
+    start = settings.init_lora_weights
+    if isinstance(start, str) and start.lower() not in _HARMLESS_STARTS:
+        raise error(
+            f"{told} has init_lora_weights={_shown(start)}, which changes the base model's own weights when the "
+            "adapter is put on it.",
+            hint="Convert it to a plain LoRA adapter first: peft's path_initial_model_for_weight_conversion.",
+        )
+    mapping = settings.auto_mapping or {}
+    library = mapping.get("parent_library")
+    if mapping.keys() - {"base_model_class", "parent_library"} or (
+        library is not None and library.partition(".")[0] not in _LIBRARIES
+    ):
+        raise error(
+            f"{told} has an auto_mapping to code outside of transformers: {_shown(mapping)}.",
+            hint="Ask its author for an adapter with a `task_type` in place of `auto_mapping`.",
+        )
+
+
+class Expressions:
+    """Matches the regular expressions of an adapter's settings: against all names within one time limit.
+
+    Args:
+        told: The settings' name, for messages.
+        error: The kind of error to raise.
+    """
+
+    def __init__(self, told: str, error: type[HubtuneError] = ModelError) -> None:
+        self._told = told
+        self._error = error
+        self._left = _SECONDS
+
+    def fitting(self, setting: str, expression: str, names: Iterable[str]) -> list[str]:
+        """Returns the names that an expression fits as a whole, as `re.fullmatch` has it.
+
+        Raises:
+            HubtuneError: The expression is faulty, or takes too long.
+        """
+        import regex
+
+        hint = "Ask its author to list the modules by name in place of an expression."
+        shown = f"`{setting}` in {self._told} holds the expression {_shown(expression)}"
+        found = []
+        counts = [int(most or least or 0) or 1 for least, most in _COUNT.findall(expression)]
+        if math.prod(counts) > _MOST_REPEATS or _GROUP.search(expression) or "{" in _COUNT.sub("", expression):
+            raise self._error(f"{shown}, of a kind that is not matched.", hint=hint)
+        started = time.monotonic()
+        try:
+            pattern = regex.compile(expression)
+            for name in names:
+                left = self._left - (time.monotonic() - started)
+                if pattern.fullmatch(name, timeout=max(left, 1e-3)):
+                    found.append(name)
+        except (regex.error, OverflowError, RecursionError) as fault:
+            raise self._error(f"{shown}, which is faulty: {fault}.", hint=hint) from None
+        except TimeoutError:
+            raise self._error(f"{shown}, which takes more than {_SECONDS:.0f} seconds to match.", hint=hint) from None
+        self._left -= time.monotonic() - started
+        return found
+
+    def value(self, setting: str, patterns: Mapping[str, object] | None, module: str) -> object | None:
+        """Returns the value whose key fits the end of a module's name, as peft finds it; None if none does."""
+        for expression, value in (patterns or {}).items():
+            if self.fitting(setting, rf"(?:.*\.)?(?:{expression})", [module]):
+                return value
+        return None
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
