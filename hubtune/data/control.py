@@ -13,6 +13,11 @@ from hubtune.templating.chat import ChatTemplate, Rendered, Talk, TemplateFaultE
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+# Private-use characters, which data is not to hold: the first pair goes around special tokens in messages, the second
+# around answers.
+LITERAL_START, LITERAL_END, ANSWER_START, ANSWER_END = "\U000f0000", "\U000f0001", "\U000f0002", "\U000f0003"
+MARKS = re.compile(f"[{LITERAL_START}{LITERAL_END}{ANSWER_START}{ANSWER_END}]")
+
 # A conversation that holds none of the tokens: what is found in it, the template wrote.
 _USER, _ANSWER = {"role": "user", "content": "."}, {"role": "assistant", "content": "."}
 _PROBES = ([{"role": "system", "content": "."}, _USER, _ANSWER, _USER, _ANSWER], [_USER, _ANSWER, _USER, _ANSWER])

@@ -27,6 +27,10 @@ class Reason(Enum):
     ORDER = "the roles are out of order", "let user and assistant take turns, the user first and the assistant last"
     TOOLS = "the tools are not a list of JSON schemas", "write a list of objects, or that list as JSON text"
     TEMPLATE = "the chat template refuses the messages", "write the messages as this template wants them"
+    NOT_WRITTEN = (
+        "the chat template does not write all of an answer",
+        "use a chat template that does, or take the part out; `loss_on: completion` needs the last answer alone",
+    )
     NO_ROOM = "the prompt leaves no room for the response", "raise train.max_length, or shorten the prompts"
     NOTHING_LEARNT = "no token carries loss", "look at the row with `hubtune data show`, and at the chat template"
     LABEL = "the label is unknown", "correct the label, or add it to `data[].labels`"

@@ -32,12 +32,16 @@ class Written:
         learn_all: Whether prompts carry loss like responses.
         prompt: An example of what to ask the tuned model; None where a row has no such part.
         turns: Whether the text is a chat's, which a template ends turn by turn.
+        hidden: What the template leaves out of what the answers follow from, in words.
+        fields: Fields of the answers' messages that it leaves out, and that may mean something or not.
     """
 
     pieces: tuple[Piece, ...]
     learn_all: bool
     prompt: str | None = None
     turns: bool = False
+    hidden: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:

@@ -303,6 +303,7 @@ def _source_record(
         languages=[] if pin is None else languages_of(place),
         prompt=source.prompt,
         fingerprint=source.fingerprint,
+        warnings=source.warnings,
     )
 
 

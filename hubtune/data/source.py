@@ -35,6 +35,15 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
+# Columns that stand beside conversations and belong to what is said in them.
+_BESIDE = frozenset(
+    {
+        *("image", "images", "video", "videos", "audio", "audios", "files", "documents", "functions"),
+        *("system", "system_prompt", "chat_template_kwargs", "reasoning_content"),
+    }
+)
+
+
 @dataclass
 class Source:
     """What one data set gave.
@@ -228,7 +237,7 @@ class _Encoding:
             several_labels=labels is not None and labels.several,
             chat_template=None if self.encoder.writer is None else self.encoder.writer.template.text,
             prompt=glue.prompt,
-            warnings=glue.warnings(self.name),
+            warnings=[*_unread(self.parts[0][0], chosen, self.name), *glue.warnings(self.name)],
             left_out=[
                 LeftOutRecord(reason=reason.name, count=count, first=tally.first[reason], detail=tally.details[reason])
                 for reason, count in tally.counts.items()
@@ -268,6 +277,14 @@ def _source(name: str, screen: ScreenConfig, record: EncodedRecord, store: Store
         prompt=record.prompt,
         warnings=list(record.warnings),
     )
+
+
+def _unread(rows: Rows, chosen: RowFormat, name: str) -> list[str]:
+    """Returns a warning of columns beside conversations that mean something, and that no chat template is given."""
+    found = [f"`{column}`" for column in rows.columns if column in _BESIDE and column not in chosen.wanted]
+    if chosen.kind != "chat" or not found:
+        return []
+    return [f"{name}: not read, since no chat template is given them: the columns {', '.join(found)}"]
 
 
 def _label_set(entry: DataConfig, chosen: RowFormat, parts: Sequence[Rows], name: str) -> LabelSet | None:

@@ -33,6 +33,7 @@ class SourceRecord(Record):
         prompt: The first kept row's text up to its last field, its prompt, or the user's first message: what to ask the
             tuned model. Null where a row has no such part.
         fingerprint: sha256 over the kept rows' texts in order, so that a later stage knows that it reads the same.
+        warnings: What was said of it while it was read.
     """
 
     repo: str | None
@@ -57,6 +58,7 @@ class SourceRecord(Record):
     languages: list[str]
     prompt: str | None
     fingerprint: str
+    warnings: list[str] = Field(default_factory=list)
 
     @property
     def label(self) -> str:

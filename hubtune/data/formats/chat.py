@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hubtune.config.data import LossOn
-from hubtune.data.control import control_pattern, turn_tokens
+from hubtune.data.control import LITERAL_END, LITERAL_START, MARKS, control_pattern, turn_tokens
 from hubtune.data.faults import Reason, RowFaultError
-from hubtune.data.formats.answers import ANSWER_END, ANSWER_START, Found, Span, find_answers
+from hubtune.data.formats.answers import Found, Span, find_answers, places_of_answers
 from hubtune.data.formats.conversations import Conversation, Json
+from hubtune.data.formats.unwritten import missing, parts_of, removals
 from hubtune.data.pieces import Piece, Written
 from hubtune.errors import ConfigError, HubtuneError, ModelError
 from hubtune.templating.chat import ChatTemplate, TemplateFaultError
@@ -22,9 +23,6 @@ from hubtune.templating.process import LimitError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-# Private-use characters, which data is not to hold, around special tokens in messages.
-_LITERAL_START, _LITERAL_END = "\U000f0000", "\U000f0001"
-_MARKS = re.compile(f"[{_LITERAL_START}{_LITERAL_END}{ANSWER_START}{ANSWER_END}]")
 # Templates that write the date of today would give other rows tomorrow; this is the date that Llama 3 falls back to.
 # It stands on the template's first line, so that faults name lines as they are in its file.
 _FIXED_DATE = "{%- macro strftime_now(format) -%}26 Jul 2024{%- endmacro -%}"
@@ -82,21 +80,43 @@ class ChatWriter:
             LimitError: One, which it names by its place, exceeds a limit.
         """
         marked = [_marked_conversation(each, self.special) for each in conversations]
-        found = find_answers(self.template, marked)
-        return [self._written(each, shown) for each, shown in zip(conversations, found, strict=True)]
+        removed = [removals(each, self._learnt(each)) for each in marked]
+        found = find_answers(self.template, marked, removed)
+        return [self._written(*each) for each in zip(conversations, marked, found, strict=True)]
 
-    def _written(self, conversation: Conversation, found: Found | RowFaultError) -> Written | RowFaultError:
+    def _learnt(self, conversation: Conversation) -> list[int]:
+        """Returns the places of the answers that carry loss."""
+        answers = places_of_answers(conversation)
+        return answers[-1:] if self.loss_on == "completion" else answers
+
+    def _written(
+        self, conversation: Conversation, marked: Conversation, found: Found | RowFaultError
+    ) -> Written | RowFaultError:
         if isinstance(found, RowFaultError):
             return found
         spans = self._whole_turns(found.text, [span for span in found.spans if span[0] < span[1]])
-        if not spans:
-            return RowFaultError(Reason.NOTHING_LEARNT)
         if self.loss_on == "completion":
             spans = spans[-1:]
+        learnt = "".join(found.text[start:end] for start, end in spans)
+        texts = (found.text, found.text if spans and self.loss_on == "all" else learnt)
+        answers = self._learnt(marked)
+        lacks = missing(marked, answers, found.same, texts)
+        # Of answers that are content alone, a template that shows none of them leaves nothing to learn.
+        if lacks.answer is not None and (spans or any(parts_of(marked.messages[place]) for place in answers)):
+            return RowFaultError(Reason.NOT_WRITTEN, lacks.answer)
+        if not spans:
+            return RowFaultError(Reason.NOTHING_LEARNT)
         # What a template writes after the last answer is never asked for.
         pieces = _pieces(found.text[: spans[-1][1]], spans)
         asked = next(message for message in conversation.messages if message["role"] == "user")
-        return Written(pieces, self.loss_on == "all", prompt=str(asked["content"]) or None, turns=True)
+        return Written(
+            pieces,
+            self.loss_on == "all",
+            prompt=str(asked["content"]) or None,
+            turns=True,
+            hidden=tuple(lacks.shown),
+            fields=tuple(lacks.fields),
+        )
 
     def _whole_turns(self, text: str, spans: Sequence[Span]) -> list[Span]:
         """Returns each answer with the token that ends its turn, and without the spacing after that.
@@ -141,7 +161,7 @@ def _marked_object(message: dict[str, Json], special: "re.Pattern[str]") -> dict
 
 def _marked(value: Json, special: "re.Pattern[str]") -> Json:
     if isinstance(value, str):
-        return special.sub(f"{_LITERAL_START}\\g<0>{_LITERAL_END}", _MARKS.sub("", value))
+        return special.sub(f"{LITERAL_START}\\g<0>{LITERAL_END}", MARKS.sub("", value))
     if isinstance(value, dict):
         return _marked_object(value, special)
     if isinstance(value, list):
@@ -161,10 +181,10 @@ def _pieces(text: str, spans: Sequence[Span]) -> tuple[Piece, ...]:
 
 
 def _unmarked(text: str, *, response: bool) -> list[Piece]:
-    parts = re.split(f"{_LITERAL_START}([^{_LITERAL_START}{_LITERAL_END}]*){_LITERAL_END}", text)
+    parts = re.split(f"{LITERAL_START}([^{LITERAL_START}{LITERAL_END}]*){LITERAL_END}", text)
     # Every second part stood between marks. Lone marks are what a template's own splitting left.
     return [
         Piece(cleaned, response, control=number % 2 == 0)
         for number, part in enumerate(parts)
-        if (cleaned := _MARKS.sub("", part))
+        if (cleaned := MARKS.sub("", part))
     ]

@@ -57,11 +57,19 @@ def _message(given: object) -> dict[str, Json]:
     if content is None and not calls:
         raise RowFaultError(Reason.NULL)
     if content is not None and not isinstance(content, str):
-        raise RowFaultError(Reason.NOT_TEXT, type(content).__name__)
+        raise RowFaultError(Reason.NOT_TEXT, _described(content))
     message: dict[str, Json] = {"role": _ROLES[role], "content": sound_text(content or ""), **rest}
     if _ROLES[role] == "assistant" and not calls and not (content or "").strip():
         raise RowFaultError(Reason.NO_RESPONSE)
     return message
+
+
+def _described(content: object) -> str:
+    """Returns what a content is that is not text, such as the parts that hold images."""
+    if not isinstance(content, list):
+        return type(content).__name__
+    kinds = {str(part.get("type"))[:20] for part in content if isinstance(part, dict)}
+    return f"a list of parts: {', '.join(sorted(kinds)[:5])}" if kinds else "a list"
 
 
 def _check_order(roles: Sequence[str]) -> None:
