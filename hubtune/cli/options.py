@@ -1,6 +1,7 @@
 """Options and arguments that several commands share, each declared once."""
 
 import functools
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,8 +9,10 @@ from typing import Any, NamedTuple
 
 import click
 
-from hubtune.config.fields import check_commit
+from hubtune.config.fields import check_commit, require_endpoint
 from hubtune.config.target import TargetOptions
+
+_PUBLIC = "https://huggingface.co"
 
 
 class NamedRelease(NamedTuple):
@@ -100,6 +103,8 @@ def on_hub(folder: Path | None) -> Iterator[None]:
     The Hub's clients read the environment when they are imported, so all of hubtune that uses them is imported within.
     """
     if folder is None:
+        # At once: not by the Hub's client, which is imported later.
+        require_endpoint(os.environ.get("HF_ENDPOINT", _PUBLIC))
         yield
         return
     from hubtune.pipeline.embedded import embedded_hub

@@ -10,6 +10,7 @@ from hubtune.cli.progress import TerminalProgress
 from hubtune.cli.streams import holds_all_text, show, tell
 from hubtune.errors import HubtuneError
 from hubtune.records.base import Record
+from hubtune.records.progress import tell_waits_to
 
 
 class Output:
@@ -23,7 +24,9 @@ class Output:
     @cached_property
     def progress(self) -> TerminalProgress:
         """What the stages report to."""
-        return TerminalProgress(self._console, quiet=self.quiet)
+        progress = TerminalProgress(self._console, quiet=self.quiet)
+        tell_waits_to(progress)
+        return progress
 
     def result(self, record: Record, lines: Sequence[str] = ()) -> None:
         """Prints the command's result: the record as JSON, or the lines for a person."""

@@ -3,11 +3,13 @@
 import re
 import string
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from packaging.version import InvalidVersion, Version
 from pydantic import AfterValidator
 
 from hubtune.config.license_ids import unknown_license
+from hubtune.errors import ConfigError
 
 # The Hub's own rule, as documented for `huggingface_hub.utils.validate_repo_id`.
 _ID_PART = re.compile(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9_])?", re.ASCII)
@@ -34,6 +36,37 @@ def check_target_repo_id(value: str) -> str:
     if "/" not in check_repo_id(value):
         raise ValueError(f"{value!r} has no namespace; write it as namespace/name, such as org/{value}")
     return value
+
+
+def require_endpoint(value: str) -> None:
+    """Checks the address of a Hub.
+
+    Raises:
+        ConfigError: No Hub can have it; credentials in it are not repeated.
+    """
+    fault = _endpoint_fault(value)
+    if fault is not None:
+        raise ConfigError(
+            f"HF_ENDPOINT is not the address of a Hub: {fault}.",
+            hint="Set it to an address such as http://127.0.0.1:8931, or unset it for the public Hub.",
+        )
+
+
+def _endpoint_fault(value: str) -> str | None:
+    if "@" in value:
+        return "it holds a user or a password; a token goes into HF_TOKEN"
+    if not value.isascii() or not value.isprintable() or " " in value:
+        return f"{value!r} holds a space or another character that no address has"
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        return f"{value!r} is not a URL with a host and a port up to 65535"
+    if parts.scheme not in ("http", "https"):
+        return f"{value!r} does not begin with http:// or https://"
+    if not parts.hostname or port == 0 or parts.query or parts.fragment:
+        return f"{value!r} is not the URL of a host"
+    return None
 
 
 def check_tag(value: str) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from huggingface_hub import HfApi, constants, get_token
+from huggingface_hub import HfApi, constants
 
 from hubtune.hub.translate import hub_errors
 from hubtune.records.pins import RepoType
@@ -135,11 +135,6 @@ def is_private(repo: str) -> bool:
     """
     with hub_errors(repo):
         return HfApi().model_info(repo, expand=["private"]).private is True
-
-
-def current_token() -> str | None:
-    """Returns the token that requests are signed with, to look for it in what is about to be published."""
-    return get_token()
 
 
 def repo_url(repo: str, revision: str, repo_type: RepoType = "model") -> str:

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx2
-from huggingface_hub import set_client_factory
-from huggingface_hub.utils._http import default_client_factory, hf_raise_for_status, hf_request_event_hook
+from huggingface_hub.utils._http import hf_raise_for_status
 
+from hubtune.hub import client
 from hubtune.hub.translate import PASSING
 
 # `HfApi.create_repo` repeats a request that was answered like this at once and for ever.
@@ -29,22 +29,17 @@ def requests_sent_once() -> Iterator[None]:
     with _lock:
         _inside += 1
         if _inside == 1:
-            set_client_factory(_session)
+            client.use(_OneAttempt)
     try:
         yield
     finally:
         with _lock:
             _inside -= 1
             if _inside == 0:
-                set_client_factory(default_client_factory)
+                client.use()
 
 
-def _session() -> httpx2.Client:
-    # As the client's own, but for `send`.
-    return _OneAttempt(event_hooks={"request": [hf_request_event_hook]}, follow_redirects=True, timeout=None)
-
-
-class _OneAttempt(httpx2.Client):
+class _OneAttempt(client.Client):
     """Raises at once what the client would try again, in a form that it lets pass."""
 
     def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:

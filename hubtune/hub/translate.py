@@ -1,5 +1,6 @@
 """Turns what `huggingface_hub` raises into hubtune's errors, with what to do next and no token in the text."""
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -7,7 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 import httpx2
-from huggingface_hub import constants, get_token
+from huggingface_hub import constants
 from huggingface_hub.errors import (
     GatedRepoError as ClientGatedRepoError,
 )
@@ -24,6 +25,7 @@ from huggingface_hub.errors import RevisionNotFoundError as ClientRevisionNotFou
 from hubtune.errors import (
     GatedRepoError,
     HubError,
+    HubtuneError,
     HubUnreachableError,
     InvalidTokenError,
     MissingTokenError,
@@ -31,6 +33,7 @@ from hubtune.errors import (
     RepoNotFoundError,
     RevisionNotFoundError,
 )
+from hubtune.hub.client import current_token, require_usable
 
 # Answers after which the same request may succeed: the client's own list (`huggingface_hub.utils.http_backoff`).
 PASSING = frozenset({408, 429, 500, 502, 503, 504})
@@ -40,7 +43,13 @@ _LOGIN = "Log in with `hf auth login`, or set HF_TOKEN to a token from https://h
 
 @contextmanager
 def hub_errors(repo: str = "", revision: str = "") -> Iterator[None]:
-    """Runs a piece of work that talks to the Hub; its errors come out as a `HubError` about `repo` and `revision`."""
+    """Runs a piece of work that talks to the Hub; its errors come out as a `HubError` about `repo` and `revision`.
+
+    Raises:
+        ConfigError: HF_ENDPOINT is not the address of a Hub.
+        HubtuneError: The token cannot be one, or the Hub's answer was an error.
+    """
+    require_usable()
     try:
         yield
     except (
@@ -91,7 +100,9 @@ def explain(error: Exception, repo: str = "", revision: str = "") -> HubError:
 
 def mask(text: str) -> str:
     """Returns `text` with every token in it, whatever its form, replaced."""
-    token = get_token()
+    token = None
+    with contextlib.suppress(HubtuneError):
+        token = current_token()
     if token:
         text = text.replace(token, "[token]")
     return _TOKEN.sub("[token]", text)
@@ -103,7 +114,7 @@ def _explain_answer(error: HfHubHTTPError, repo: str, revision: str) -> HubError
     if "Invalid credentials" in said or "Invalid user token" in str(error):
         return InvalidTokenError(f"The Hub at {constants.ENDPOINT} does not accept the token.", hint=_LOGIN)
     if isinstance(error, ClientGatedRepoError):
-        if get_token() is None:
+        if current_token() is None:
             return GatedRepoError(f"{repo} is gated, and there is no token.", hint=_LOGIN)
         return GatedRepoError(
             f"{repo} is gated, and your account has not been granted access.",
@@ -115,7 +126,7 @@ def _explain_answer(error: HfHubHTTPError, repo: str, revision: str) -> HubError
             hint=f"See which branches and tags it has: {constants.ENDPOINT}/{repo}/tree/main",
         )
     if isinstance(error, RepositoryNotFoundError):
-        unknown = "" if get_token() else " (there is no token: if it is private, log in with `hf auth login`)"
+        unknown = "" if current_token() else " (there is no token: if it is private, log in with `hf auth login`)"
         return RepoNotFoundError(
             f"There is no repository {repo} at {constants.ENDPOINT}, or it is private to others{unknown}.",
             hint="Check the id, and whether it is a data set or a model.",

@@ -12,7 +12,7 @@ from hubtune.config.load import dump_config
 from hubtune.config.schema import BaseAdapterConfig, BaseModelConfig, Input, TuneConfig
 from hubtune.errors import CheckError, HubtuneError, MemoryNeededError
 from hubtune.evaluate.bias.material import check_files
-from hubtune.hub.read import current_token
+from hubtune.hub.client import current_token
 from hubtune.hub.snapshot import cache_folder
 from hubtune.models.precision import choose_precision
 from hubtune.pin.lock import lock_file, read_lock, require_lock

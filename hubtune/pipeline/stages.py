@@ -14,7 +14,8 @@ from hubtune.config.load import dump_config, parse_config
 from hubtune.config.schema import TuneConfig
 from hubtune.config.target import TargetOptions
 from hubtune.errors import ConfigError
-from hubtune.hub.read import current_token, repo_url
+from hubtune.hub.client import current_token
+from hubtune.hub.read import repo_url
 from hubtune.hub.snapshot import cached
 from hubtune.pipeline.classifying import classes_of, refuse_classifier
 from hubtune.pipeline.edited import edited_card_files, keep_edited, refuse_edited_card

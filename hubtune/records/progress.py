@@ -24,3 +24,17 @@ class Progress(Protocol):
         self, label: str, total: int, *, unit: Literal["steps", "bytes"] = "steps"
     ) -> AbstractContextManager[Task]:
         """Starts a long step of `total` parts, 0 where nobody knows how many; it ends when the context does."""
+
+
+_listeners: list[Progress] = []
+
+
+def tell_waits_to(progress: Progress) -> None:
+    """Has `progress` say from now on that a request waits, of which the work that asks knows nothing."""
+    _listeners[:] = [progress]
+
+
+def tell_waiting(message: str) -> None:
+    """Says that a request waits."""
+    for progress in _listeners:
+        progress.say(message)

@@ -1,10 +1,10 @@
 """While a release is published, the client sends each request once and a damaged answer is told as one."""
 
-import httpx2
 import pytest
 from huggingface_hub import HfApi, get_session
 
 from hubtune.errors import HubError, HubUnreachableError
+from hubtune.hub.client import Client
 from hubtune.hub.contents import file_content, file_digest, list_files
 from hubtune.hub.read import list_refs, resolve, whoami
 from hubtune.hub.session import requests_sent_once
@@ -77,14 +77,14 @@ def test_a_small_file_that_was_damaged_on_its_way_is_found_out(served, commit, r
     assert caught.value.passing
 
 
-def test_afterwards_the_client_is_its_own_again(served):
+def test_afterwards_the_client_is_the_usual_one_again(served):
     with requests_sent_once():
         inner = type(get_session())
         with requests_sent_once():
             pass
         assert type(get_session()) is inner
-    assert inner is not httpx2.Client
-    assert type(get_session()) is httpx2.Client
+    assert inner is not Client
+    assert type(get_session()) is Client
 
 
 def test_a_file_holds_just_its_own_content(served, commit, tmp_path):

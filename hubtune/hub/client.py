@@ -1,0 +1,188 @@
+"""The HTTP client of every request: it waits a bounded time, says that it waits, and ends when the process is stopped.
+
+The Hub's client has no limits of its own where it asks for a repository, and asks again by itself where a Hub stays
+silent, without a word. `datasets` and `transformers` ask through the same client.
+"""
+
+import os
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpcore2
+import httpx2
+from huggingface_hub import constants, get_token, set_client_factory
+from huggingface_hub.utils._http import hf_request_event_hook
+
+from hubtune import stopping
+from hubtune.config.fields import require_endpoint
+from hubtune.errors import ConfigError, FileError, InvalidTokenError
+from hubtune.files import read_bytes
+from hubtune.records.progress import tell_waiting
+
+# A stop is noticed after at most so long, also by a thread that waits for a Hub.
+_SLICE = 0.5
+_MOST_TOKEN_FILE = 64 << 10
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long a request may wait, in seconds.
+
+    Attributes:
+        connect: For a connection.
+        read: For the next byte, sent or received.
+        said: For the next byte before the user is told.
+    """
+
+    connect: float = 10.0
+    read: float = 60.0
+    said: float = 10.0
+
+
+_limits = Limits()
+
+
+@contextmanager
+def limited(limits: Limits) -> Iterator[None]:
+    """Has requests wait for other times while the context lasts."""
+    global _limits
+    before, _limits = _limits, limits
+    try:
+        yield
+    finally:
+        _limits = before
+
+
+class Client(httpx2.Client):
+    """As the Hub client's own, but for how long it waits."""
+
+    def __init__(self) -> None:
+        try:
+            super().__init__(event_hooks={"request": [hf_request_event_hook]}, follow_redirects=True, timeout=None)
+        except (ValueError, httpx2.InvalidURL, ImportError, OSError) as error:
+            raise ConfigError(
+                f"The environment's settings of the network cannot be used: {error}",
+                hint="Correct or unset HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE or SSL_CERT_DIR.",
+            ) from error
+        backend = _Backend()
+        for transport in (self._transport, *self._mounts.values()):
+            pool = getattr(transport, "_pool", None)
+            if pool is not None:
+                # Only a transport written anew from the ground could be given one.
+                pool._network_backend = backend
+
+    def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        if stopping.received() is not None:
+            raise httpx2.TransportError("The process was told to stop.", request=request)
+        # Many of the Hub client's own calls ask for no limits.
+        asked = {kind: seconds for kind, seconds in request.extensions.get("timeout", {}).items() if seconds}
+        times = {"connect": _limits.connect, "read": _limits.read, "write": _limits.read, **asked}
+        request.extensions = {**request.extensions, "timeout": times}
+        try:
+            return super().send(request, **options)
+        except (httpx2.ConnectTimeout, httpx2.ReadTimeout, httpx2.WriteTimeout) as error:
+            # Of a class that the Hub's client does not take as a reason to ask again, many times over.
+            kind = "connect" if isinstance(error, httpx2.ConnectTimeout) else "read"
+            raise httpx2.TransportError(f"there was no answer within {times[kind]:g} s", request=request) from error
+
+
+class _Backend(httpcore2.SyncBackend):
+    """Makes connections that are read a little at a time."""
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore2.NetworkStream:
+        stream = super().connect_tcp(host, port, timeout, local_address, socket_options)
+        return _Stream(stream, f"{host}:{port}")
+
+
+class _Stream(httpcore2.NetworkStream):
+    def __init__(self, stream: httpcore2.NetworkStream, host: str) -> None:
+        self._stream, self._host = stream, host
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        waited = 0.0
+        while True:
+            if stopping.received() is not None:
+                raise httpcore2.ReadError("the process was told to stop")
+            piece = min(_SLICE, _limits.said, _SLICE if timeout is None else max(0.001, timeout - waited))
+            try:
+                return self._stream.read(max_bytes, piece)
+            except httpcore2.ReadTimeout:
+                before, waited = waited, waited + piece
+                if timeout is not None and waited >= timeout:
+                    raise
+                if before < _limits.said <= waited:
+                    tell_waiting(f"Waiting for {self._host}, which has sent nothing for {_limits.said:g} s …")
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, timeout)
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(self, *args: Any, **options: Any) -> httpcore2.NetworkStream:
+        return _Stream(self._stream.start_tls(*args, **options), self._host)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+def use(client: Callable[[], httpx2.Client] = Client) -> None:
+    """Has every request from now on sent by such a client."""
+    set_client_factory(client)
+
+
+def require_usable() -> None:
+    """Checks the address of the Hub and the token, before anything is asked.
+
+    Raises:
+        ConfigError: HF_ENDPOINT is not the address of a Hub.
+        InvalidTokenError: The token holds what no token can.
+        FileError: The file of the token cannot be read.
+    """
+    require_endpoint(constants.ENDPOINT)
+    current_token()
+
+
+def current_token() -> str | None:
+    """Returns the token that requests are signed with, None if there is none.
+
+    Raises:
+        InvalidTokenError: It holds what no token can.
+        FileError: Its file cannot be read.
+    """
+    names = [name for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN") if os.environ.get(name)]
+    path = Path(constants.HF_TOKEN_PATH)
+    source = names[0] if names else str(path)
+    try:
+        if not names and path.exists():
+            # The Hub's client reads whatever is there, to its end.
+            read_bytes(path, most=_MOST_TOKEN_FILE)
+        token = get_token()
+    except FileError as error:
+        raise FileError(
+            error.message, hint="Log in again with `hf auth login`, or set HF_TOKEN_PATH to the file of the token."
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidTokenError(
+            f"The token in {source} cannot be read: {error}.", hint="Log in again with `hf auth login`."
+        ) from None
+    odd = [place for place, sign in enumerate(token or "") if not "!" <= sign <= "~"]
+    if token and odd:
+        sign = token[odd[0]]
+        name = "" if sign.isascii() else f" ({unicodedata.name(sign, 'not a letter of ASCII')})"
+        raise InvalidTokenError(
+            f"The token in {source} cannot be one: its character {odd[0] + 1}{name} is none that a token has.",
+            hint="Copy it again, without quotation marks, from https://huggingface.co/settings/tokens",
+        )
+    return token

@@ -1,0 +1,161 @@
+"""Every request ends: within limits, with a word while it waits; and what the environment says is checked first."""
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+from huggingface_hub import constants, get_session
+
+from hubtune.errors import ConfigError, FileError, HubtuneError, HubUnreachableError, InvalidTokenError
+from hubtune.hub import client
+from hubtune.hub.client import Limits, limited
+from hubtune.hub.contents import list_files
+from hubtune.hub.history import history
+from hubtune.hub.read import list_refs, resolve, whoami
+from hubtune.hub.session import requests_sent_once
+from hubtune.hub.snapshot import fetch
+from hubtune.hub.translate import hub_errors
+from hubtune.records.pins import Pin
+from hubtune.records.progress import tell_waits_to
+
+COMMIT = "a" * 40
+PIN = Pin(repo="org/x", type="model", requested="main", commit=COMMIT, license=None, gated=False)
+ASKS = {
+    "resolve": lambda: resolve("org/x", "model", "main"),
+    "refs": lambda: list_refs("org/x"),
+    "files": lambda: list_files("org/x", COMMIT),
+    "history": lambda: history("org/x", COMMIT, 5),
+    "whoami": whoami,
+    "fetch": lambda: fetch(PIN),
+}
+
+
+@pytest.fixture
+def silent(monkeypatch) -> Iterator[str]:
+    """A server that accepts connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        monkeypatch.setattr(constants, "ENDPOINT", url)
+        monkeypatch.setattr("huggingface_hub.hf_api.constants.ENDPOINT", url)
+        monkeypatch.setenv("HF_TOKEN", "hf_annannann")
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DOWNLOAD_TIMEOUT", 0.05)
+        client.use()
+        with limited(Limits(read=0.05, said=0.02)):
+            yield url
+
+
+@pytest.mark.parametrize("ask", ASKS.values(), ids=ASKS)
+def test_a_hub_that_accepts_and_never_answers_is_given_up_after_one_wait(silent, ask):
+    with pytest.raises(HubUnreachableError, match=r"no answer within 0\.05 s") as caught:
+        ask()
+    assert silent in caught.value.message
+    assert caught.value.passing
+
+
+def test_while_a_release_is_published_too(silent):
+    with requests_sent_once(), pytest.raises(HubUnreachableError, match="no answer within"):
+        list_refs("org/x")
+
+
+def test_waiting_is_said(silent, listener):
+    tell_waits_to(listener)
+    with pytest.raises(HubUnreachableError):
+        whoami()
+    assert listener.said == [f"Waiting for {silent.removeprefix('http://')}, which has sent nothing for 0.02 s …"]
+
+
+def test_an_answer_that_stops_half_way_is_given_up(monkeypatch):
+    def answer(listener: socket.socket, done: threading.Event) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{")
+            done.wait()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, limited(Limits(read=0.05)):
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{listener.getsockname()[1]}")
+        done = threading.Event()
+        thread = threading.Thread(target=answer, args=(listener, done))
+        thread.start()
+        client.use()
+        with pytest.raises(HubUnreachableError), hub_errors("org/x"):
+            get_session().get(constants.ENDPOINT, timeout=None)
+        done.set()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "not a url",
+        "http://h:99999",
+        "ftp://hub.example",
+        "",
+        "hub.example:8080",
+        "http://",
+        "http://[::1",
+        "http://hub.example/?a=b",
+        "http://ann:secret@hub.example",
+        "http://ann:secret@hub.example:99999",
+        "http://hüb.example",
+        "http://hub.example\u2028",
+    ],
+)
+def test_an_address_that_no_hub_can_have_is_refused_at_once(monkeypatch, address):
+    monkeypatch.setattr(constants, "ENDPOINT", address)
+    with pytest.raises(ConfigError, match="HF_ENDPOINT is not the address of a Hub") as caught:
+        resolve("org/x", "model", "main")
+    assert "secret" not in caught.value.message
+
+
+@pytest.mark.parametrize("address", ["https://huggingface.co", "http://[::1]:8931", "http://hub.example/mirror"])
+def test_an_address_that_a_hub_can_have_is_not_refused(monkeypatch, address):
+    monkeypatch.setattr(constants, "ENDPOINT", address)
+    client.require_usable()
+
+
+@pytest.mark.parametrize("token", ["“hf_abcdefgh”", "hf_abc defgh", "hf_abc\x07defgh", "hf_abcdé", "密码"])
+def test_a_token_that_cannot_be_one_is_refused_and_not_repeated(monkeypatch, token):
+    monkeypatch.setenv("HF_TOKEN", token)
+    with pytest.raises(InvalidTokenError, match="HF_TOKEN") as caught:
+        whoami()
+    assert "abc" not in str(caught.value)
+    assert "密" not in str(caught.value)
+
+
+def _folder(path):
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (_folder, FileError),
+        (os.mkfifo, FileError),
+        (lambda path: path.symlink_to("/dev/zero"), FileError),
+        (lambda path: path.write_bytes(b"hf_\xff\xfe"), HubtuneError),
+        (lambda path: path.write_text("hf_“abc”"), InvalidTokenError),
+    ],
+    ids=["folder", "pipe", "device", "bytes", "quote"],
+)
+def test_a_token_file_that_holds_no_token_is_named(monkeypatch, tmp_path, make, kind):
+    path = tmp_path / "token"
+    make(path)
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(path))
+    with pytest.raises(kind) as caught:
+        whoami()
+    assert str(path) in caught.value.message
+    assert "abc" not in caught.value.message
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "ALL_PROXY"])
+def test_a_proxy_that_cannot_be_one_is_named(monkeypatch, name):
+    monkeypatch.setenv(name, "gopher://x")
+    client.use()
+    with pytest.raises(ConfigError, match="settings of the network") as caught:
+        resolve("org/x", "model", "main")
+    assert name in str(caught.value.hint)
+    client.use()
