@@ -2,14 +2,16 @@
 
 The rule: a folder with the mark `hub.json` is a Hub's. One without becomes a Hub's if it is new, empty, or holds
 nothing but what hubtune itself puts beside a Hub (a config, its lock, runs). Everything else is refused, because a Hub
-clears its `tmp` folder at each start, and nobody's own files may be in its way.
+clears its `tmp` folder at each start, and nobody's own files may be in its way. For the same reason nothing in a Hub
+may be a link, whose target lies elsewhere, or anything but a file or a folder. The folder itself may be a link.
 """
 
 import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Literal
@@ -25,6 +27,10 @@ _LOCK = "lock"
 _BESIDE = frozenset({"hubtune.yaml", "hubtune.lock", "runs", _LOCK})
 # What a Hub's folder held before there was a mark.
 _UNMARKED = frozenset({"repos", "objects", "tmp", _LOCK, "requests.jsonl"})
+_FOLDERS = ("repos", "objects", "tmp")
+# What is written to where it stands, and so would be under each of its names.
+_WRITTEN = (_LOCK, "requests.jsonl")
+_LONGEST_LOCK = 4096
 
 
 class _Mark(BaseModel):
@@ -78,10 +84,13 @@ def take_folder(root: Path, *, make: bool) -> Iterator[HubFolder]:
                 root.mkdir(parents=True, exist_ok=True)
                 for path in missing:
                     sync_folder(path.parent)
+            _refuse_links(root / name for name in (_MARK, *_WRITTEN, *_FOLDERS))
             marked = _is_marked(root, make=make)
             # Not with "w": what the server that has the folder wrote there must stay.
-            lock = stack.enter_context((root / _LOCK).open("a+"))
+            lock = stack.enter_context(os.fdopen(_open_no_link(root / _LOCK), "a+"))
             _lock(lock, root)
+            for name in _FOLDERS:
+                _refuse_links(_everything_in(root / name))
             # What an earlier server wrote there is no longer so.
             lock.truncate(0)
             if make and not marked:
@@ -145,6 +154,11 @@ def _is_marked(root: Path, *, make: bool) -> bool:
             ) from error
         return True
     names = {path.name for path in root.iterdir() if not _is_draft_of_mark(path)}
+    if _LOCK in names and not _is_lock(root / _LOCK):
+        raise HubError(
+            f"The folder {root} is not an embedded Hub's: it has no {_MARK}, and its file {_LOCK} is somebody else's.",
+            hint="Choose a new or an empty folder.",
+        )
     unmarked = names >= _UNMARKED
     if not unmarked and not (make and names <= _BESIDE):
         raise HubError(
@@ -153,6 +167,58 @@ def _is_marked(root: Path, *, make: bool) -> bool:
             hint="Choose a new or an empty folder." if make else "`hubtune hub serve DIR` makes a Hub in a new folder.",
         )
     return False
+
+
+def _refuse_links(paths: Iterable[Path]) -> None:
+    """Refuses what a Hub never makes, and what would lead it out of its folder.
+
+    Raises:
+        HubError: If one of the paths is there and is a link, or is neither a file nor a folder.
+    """
+    for path in paths:
+        try:
+            found = path.lstat()
+        except FileNotFoundError:
+            continue
+        if stat.S_ISLNK(found.st_mode):
+            problem = "is a symbolic link, and what it leads to would be changed or deleted"
+        elif path.name in _WRITTEN and found.st_nlink > 1 and stat.S_ISREG(found.st_mode):
+            problem = "is a file with a second name elsewhere, which would be changed under both"
+        elif not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
+            problem = "is neither a file nor a folder"
+        else:
+            continue
+        raise HubError(
+            f"{path} {problem}. A Hub's folder holds files and folders of its own alone.",
+            hint="Put a copy in its place or remove it. To keep the whole Hub elsewhere, name that folder itself.",
+        )
+
+
+def _everything_in(folder: Path) -> Iterator[Path]:
+    waiting = [folder]
+    while waiting:
+        try:
+            entries = list(os.scandir(waiting.pop()))
+        except FileNotFoundError:
+            continue
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(Path(entry.path))
+            # Only what is not an ordinary file by the folder's own word is looked at again.
+            elif not entry.is_file(follow_symlinks=False):
+                yield Path(entry.path)
+
+
+def _open_no_link(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+
+
+def _is_lock(path: Path) -> bool:
+    content = path.read_bytes()[: _LONGEST_LOCK + 1] if path.is_file() else b"?"
+    try:
+        return not content or (isinstance(json.loads(content), dict) and b'"pid"' in content)
+    except ValueError:
+        return False
 
 
 def _mark_text() -> bytes:

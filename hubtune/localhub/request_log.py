@@ -39,13 +39,14 @@ class RequestLog:
     """Appends one JSON object a line.
 
     Args:
-        path: The file; made when missing.
+        path: The file; made when missing, for its owner's eyes alone: it tells who asked for which private repository.
     """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        os.fchmod(self._file, 0o600)
 
     def write(self, note: RequestNote, status: int) -> None:
         """Writes the line of an answered request, in one piece; on a full disk the line is lost, not the answer."""

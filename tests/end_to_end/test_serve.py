@@ -1,6 +1,8 @@
 """`hubtune hub serve`: a Hub for unchanged clients, until a signal ends it."""
 
+import json
 import re
+import shutil
 import signal
 import socket
 from contextlib import contextmanager
@@ -10,6 +12,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
 from hubtune.errors import ConfigError, HubError
+from tests.end_to_end.worlds import CONFIG
 
 
 @contextmanager
@@ -48,6 +51,36 @@ def test_a_folder_is_served_once_at_a_time(bare):
         again.refused(HubError, str(bare.hub), "already being served")
         run = bare.hubtune("hub", "import", bare.work, "lab/new", "--hub", bare.hub)
         run.refused(HubError, str(bare.hub), "already being served")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("hub", "serve", "hub", "--port", "0"),
+        pytest.param(("hub", "fsck", "hub"), marks=pytest.mark.full_trial),
+        pytest.param(("hub", "import", "work", "lab/new", "--hub", "hub"), marks=pytest.mark.full_trial),
+        pytest.param(("run", "hubtune.yaml", "--hub", "hub"), marks=pytest.mark.full_trial),
+        ("quickstart", "--dir", "work"),
+    ],
+)
+def test_a_link_in_a_hubs_folder_is_refused_by_every_command(bare, command):
+    with serving(bare):
+        pass
+    (bare.work / "hubtune.yaml").write_text(json.dumps(CONFIG))
+    diary = bare.root / "diary"
+    diary.mkdir()
+    (diary / "monday").write_text("rain")
+    (bare.hub / "tmp").rmdir()
+    (bare.hub / "tmp").symlink_to(diary)
+    if command[0] == "quickstart":
+        shutil.rmtree(bare.work)
+        bare.hub.rename(bare.work)
+    places = {"hub": bare.hub, "work": bare.work}
+    arguments = [
+        places.get(word, word) if index > 1 or command[0] != "hub" else word for index, word in enumerate(command)
+    ]
+    bare.hubtune(*arguments).refused(HubError, "tmp", "symbolic link")
+    assert (diary / "monday").read_text() == "rain"
 
 
 def test_a_taken_port_is_refused_with_what_to_do(bare):

@@ -17,11 +17,87 @@ def start_and_stop(root):
 def test_a_new_folder_or_one_of_hubtune_s_own_becomes_a_hubs(root, names):
     for name in names:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text("mine")
+        (root / name).write_text("" if name == "lock" else "mine")
     for _ in range(2):
         start_and_stop(root)
     assert (root / "hub.json").is_file()
     assert all((root / name).read_text() == "mine" for name in names if name != "lock")
+
+
+@pytest.mark.parametrize("text", ["mine", "[1]", "{}", "{" * 5000])
+def test_a_lock_of_somebody_else_is_left_as_it_is(root, text):
+    root.mkdir()
+    (root / "lock").write_text(text)
+    with pytest.raises(HubError, match="its file lock is somebody else's"):
+        start_and_stop(root)
+    assert (root / "lock").read_text() == text
+
+
+LINKS = [
+    "tmp", "repos", "objects", "lock", "requests.jsonl", "hub.json", "tmp/x", "repos/models", "repos/models/org",
+    "repos/models/org/model.git", "repos/moves.json", "repos/models/org/model.git/refs", "objects/ab", "objects/ab/cd",
+    "repos/models/org/model.git/hub.json", "repos/models/org/model.git/objects/pack",
+    "repos/models/org/model.git/large-files", "repos/models/org/model.git/discussions", "repos/x.git",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LINKS)
+def test_a_link_in_a_hub_is_refused_and_its_target_left_alone(root, tmp_path, name):
+    with EmbeddedHub(root) as hub:
+        HfApi(endpoint=hub.url, token="t").create_repo("org/model")
+    target = tmp_path / "target"
+    place = root / name
+    if place.is_dir():
+        place.rename(target)
+    elif place.is_file():
+        target.write_text("a diary\n")
+        place.unlink()
+    else:
+        target.mkdir()
+        place.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_dir():
+        (target / "diary").write_text("a diary\n")
+    before = {path: path.read_bytes() for path in [target, *target.rglob("*")] if path.is_file()}
+    place.symlink_to(target)
+    with pytest.raises(HubError, match=f"{place} is a symbolic link"):
+        start_and_stop(root)
+    assert place.is_symlink()
+    assert {path: path.read_bytes() for path in [target, *target.rglob("*")] if path.is_file()} == before
+
+
+@pytest.mark.parametrize("name", ["lock", "requests.jsonl"])
+def test_a_file_that_has_a_name_elsewhere_too_is_refused(root, tmp_path, name):
+    start_and_stop(root)
+    (root / name).unlink()
+    (tmp_path / "diary").write_text("a diary")
+    (root / name).hardlink_to(tmp_path / "diary")
+    with pytest.raises(HubError, match=f"{name} is a file with a second name"):
+        start_and_stop(root)
+    assert (tmp_path / "diary").read_text() == "a diary"
+
+
+@pytest.mark.parametrize("name", ["lock", "requests.jsonl", "hub.json", "tmp", "objects/fifo"])
+def test_a_pipe_in_a_hub_is_refused_rather_than_waited_for(root, name):
+    start_and_stop(root)
+    if (root / name).is_dir():
+        (root / name).rmdir()
+    (root / name).unlink(missing_ok=True)
+    os.mkfifo(root / name)
+    with pytest.raises(HubError, match="is neither a file nor a folder"):
+        start_and_stop(root)
+
+
+def test_a_hub_may_be_given_by_a_link(root, tmp_path):
+    start_and_stop(root)
+    (tmp_path / "link").symlink_to(root)
+    start_and_stop(tmp_path / "link")
+
+
+def test_only_its_owner_reads_the_request_log(root):
+    start_and_stop(root)
+    (root / "requests.jsonl").chmod(0o644)
+    start_and_stop(root)
+    assert (root / "requests.jsonl").stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("name", ["thesis.tex", "tmp/thesis.tex", "objects/a", "repos/a", ".git/HEAD"])
