@@ -3,11 +3,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install quickstart browser test check trials clean
+.PHONY: help install quickstart chromium check test test-browser test-real test-all trials clean
 
 help:
 	@echo "make quickstart   install, then run the whole job on an embedded Hub with a real model"
-	@echo "make test         install, then run the checks and the tests; needs Chromium (Debian: apt-get install chromium)"
+	@echo "make test         install, then run the checks and the tests; needs nothing beyond Python, git and make"
+	@echo "make test-browser the tests that open pages in Chromium (Debian: apt-get install chromium)"
+	@echo "make test-real    the tests that train the real SmolLM2"
+	@echo "make test-all     all three"
 	@echo "make check        ruff, mypy and import-linter alone"
 	@echo "make trials       the tests with the full counts of every seeded trial"
 
@@ -32,15 +35,23 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-browser:
+chromium:
 	@command -v chromium > /dev/null || command -v chromium-browser > /dev/null || \
-		{ echo "The tests need Chromium; on Debian: apt-get install chromium"; exit 1; }
+		{ echo "These tests need Chromium; on Debian: apt-get install chromium"; exit 1; }
 
 # Many tests wait for processes and sockets, so that two cores have work for three.
-test: check browser
-	$(BIN)/pytest -n 3 --dist loadfile
+test: check
+	$(BIN)/pytest -n 3 --dist loadfile -m "not browser and not real_model"
 
-trials: install browser
+test-browser: install chromium
+	$(BIN)/pytest -n 2 --dist loadfile -m browser
+
+test-real: install
+	$(BIN)/pytest -n 2 --dist loadfile -m real_model
+
+test-all: test test-browser test-real
+
+trials: install chromium
 	$(BIN)/pytest -n 3 --dist loadfile --full-trials
 
 clean:

@@ -88,8 +88,13 @@ def _fits(folder: Path) -> bool:
     return system.f_bavail * system.f_frsize >= _GIBIBYTES * 2**30 and not system.f_flag & os.ST_NOEXEC
 
 
+# Before `-m` chooses by the marks.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     items.sort(key=_turn)
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
     if config.getoption("--full-trials"):
         return
     left_out = [item for item in items if item.get_closest_marker("full_trial")]

@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import get_args
 
 import click
 import pytest
@@ -11,7 +12,9 @@ from pydantic import BaseModel
 
 from hubtune.cli.app import app
 from hubtune.config.load import parse_config
-from hubtune.config.training import LoraConfig, TrainConfig
+from hubtune.config.metrics import BUILT_IN
+from hubtune.config.schema import TuneConfig
+from hubtune.config.training import LoraConfig, Method, TrainConfig
 from hubtune.localhub.accounts import Accounts
 from hubtune.localhub.faults import FaultPlan
 
@@ -69,3 +72,80 @@ def test_every_default_of_the_training_has_a_reason_and_a_source(section: type[B
         # What is off, or empty, until it is asked for needs no reason.
         if isinstance(field.default, int | float | str) and field.default is not False:
             assert rows.get(prefix + name) == json.dumps(field.default).strip('"'), name
+
+
+@pytest.mark.parametrize("metric", BUILT_IN)
+def test_every_metric_stands_in_the_table_of_measures(metric: str) -> None:
+    rows = README.partition("| Metric | Measures |")[2].partition("\n\n")[0]
+    assert re.search(rf"^\|[^|]*`{metric}`[^|]*\|", rows, re.MULTILINE), metric
+
+
+def _keys(model: type[BaseModel], prefix: str = "") -> list[str]:
+    names = []
+    for name, field in model.model_fields.items():
+        kinds = [kind for kind in (field.annotation, *get_args(field.annotation)) if isinstance(kind, type)]
+        inner = next((kind for kind in kinds if issubclass(kind, BaseModel)), None)
+        names += _keys(inner, f"{prefix}{name}.") if inner else [f"{prefix}{name}"]
+    return names
+
+
+# Written as `data` is; named with what they are part of; set by `batch_size: auto`.
+ELSEWHERE = ("earlier.data.", "data.columns.", "card.accept_license.", "train.fit_memory")
+
+
+@pytest.mark.parametrize("key", [key for key in _keys(TuneConfig) if not key.startswith(ELSEWHERE)])
+def test_every_config_key_stands_in_the_readme(key: str) -> None:
+    table = README.partition("| key | default | meaning |")[2].partition("\n\n")[0]
+    head, _, last = key.replace("data.", "data[].").rpartition(".")
+    rows = [row for row in table.splitlines() if f"`{head}." in row]
+    assert any(re.search(rf"`([\w\[\].]*\.)?{last}`", row) for row in rows), key
+
+
+@pytest.mark.parametrize("method", get_args(Method))
+def test_every_method_stands_in_the_readme(method: str) -> None:
+    assert re.search(rf"\| `train\.method` \|.*`{method}`", README), method
+
+
+# Each limit that the README names, and a test that shows it.
+LIMITS = {
+    "No Xet storage.": "localhub/test_xet.py::test_an_upload_through_xet_ends_with_the_variable_that_it_lacks",
+    "Pull requests on the embedded Hub are merged file by file": (
+        "localhub/test_pull_requests.py::test_conflicts_are_named_and_stop_the_merge"
+    ),
+    "Releases are not signed.": (
+        "end_to_end/test_verify.py::test_an_honest_release_is_confirmed_but_for_what_was_not_asked"
+    ),
+    "`verify --evaluate` measures adapters again, and of their measures perplexity and bits per byte alone.": (
+        "end_to_end/test_verify.py::test_merged_weights_are_verified_by_themselves_and_by_the_record_of_their_merge"
+    ),
+    "Safetensors only, and models of one stack.": (
+        "pipeline/test_checking_base.py::test_an_encoder_decoder_base_is_refused"
+    ),
+    "A quantised base takes an adapter and no other method": (
+        "models/test_base_facts.py::test_what_cannot_be_trained_is_refused_with_the_reason"
+    ),
+    "A base's own Python code runs for adapters of models that write text alone": (
+        "end_to_end/test_remote_code.py::test_what_would_need_the_code_in_the_release_is_refused"
+    ),
+    "A classifier's adapter is not merged, and its earlier task is not measured": (
+        "pipeline/test_trainable.py::test_a_classifier_s_adapter_cannot_be_published_merged"
+    ),
+    "A run with canaries is never published.": (
+        "pipeline/test_canary_run.py::test_a_run_with_canaries_is_measured_and_refused_wherever_it_would_be_published"
+    ),
+    "A licence text that only an input's repository could have (Llama, Gemma, RAIL) has to be there": (
+        "card/licensing/test_decision.py::test_a_licence_of_its_own_needs_its_text_as_well"
+    ),
+    "Screening finds forms of personal data, not meanings": (
+        "data/screening/test_detectors_measured.py::test_names_addresses_and_diagnoses_are_not_found"
+    ),
+}
+
+
+def test_every_limit_in_the_readme_has_a_test_that_shows_it() -> None:
+    limits = README.partition("\n## Limits\n")[2].partition("\n## ")[0]
+
+    assert re.findall(r"^- \*\*(.+?)\*\*", limits, re.MULTILINE) == list(LIMITS)
+    for test in LIMITS.values():
+        path, _, name = test.partition("::")
+        assert f"def {name}(" in (Path(__file__).parent / path).read_text(encoding="utf-8"), test

@@ -23,7 +23,11 @@ _FROM_CONFIG = ""
     "--push", metavar="[REPO]", is_flag=False, flag_value=_FROM_CONFIG, help="Publish to REPO (publish.repo)."
 )
 @target_options
-@click.option("--resume", is_flag=True, help="Go on with the newest run of this config, after its last finished stage.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Resume the newest run of this config, from its newest stage or checkpoint.",
+)
 @locked_option
 @click.option("--dry-run", is_flag=True, help="Check everything, say what would be done, and stop.")
 @hub_option

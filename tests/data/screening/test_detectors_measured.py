@@ -86,3 +86,8 @@ def test_cards_tell_what_is_measured_on_texts_that_the_detectors_were_not_made_w
     found = measured(kind, "unseen")
     labelled = found.right + len(found.missed)
     assert ACCURACY[kind] == Accuracy(labelled=labelled, right=found.right, wrong=len(found.wrong)), found
+
+
+def test_names_addresses_and_diagnoses_are_not_found():
+    text = "Ada Brown of 4 Elm Street, Leeds, was treated for asthma in May."
+    assert Detectors.make(["US", "GB"]).find(text) == []
