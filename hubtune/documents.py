@@ -21,6 +21,7 @@ Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
 YamlLoader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The loader to derive others from."""
 
+_SHOWN = 40
 _NUMBERS = frozenset(f"tag:yaml.org,2002:{name}" for name in ("int", "float", "timestamp"))
 
 
@@ -85,7 +86,8 @@ def load_yaml(
             node = reader.get_single_node()
             if node is None:
                 return None
-            _check_node(node, bounds)
+            for number in _check_node(node, bounds):
+                _construct(reader, number)
             return Loaded(node, reader.construct_document(node))
         finally:
             reader.dispose()
@@ -99,7 +101,8 @@ def check_yaml_stream(content: str | bytes, *, bounds: Bounds = HAND_WRITTEN) ->
     """
     with _yaml_faults():
         for node in yaml.compose_all(_text(content, bounds), Loader=YamlLoader):
-            _check_node(node, bounds)
+            for _ in _check_node(node, bounds):
+                pass
 
 
 def load_json(content: str | bytes, *, bounds: Bounds = BOUNDS) -> Json:
@@ -239,8 +242,20 @@ class _yaml_faults:  # noqa: N801 - reads as the statement that it is
             raise UnreadableError(f"holds a value that is not what it looks like: {error}") from None
 
 
-def _check_node(root: yaml.Node, bounds: Bounds) -> None:
-    """Walks a document as its aliases spell it out, so that one which contains itself is too deep."""
+def _construct(reader: yaml.SafeLoader, node: yaml.ScalarNode) -> None:
+    try:
+        reader.construct_object(node)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        shown = node.value if len(node.value) <= _SHOWN else f"{node.value[:_SHOWN]}…"
+        raise UnreadableError(
+            f"holds {shown!r}, which YAML takes for a number or a date and which is none ({error}); "
+            "put it in quotes if it is a text",
+            node.start_mark.line + 1,
+        ) from None
+
+
+def _check_node(root: yaml.Node, bounds: Bounds) -> Iterator[yaml.ScalarNode]:
+    """Yields numbers and dates; walks a document as its aliases spell it out: one with itself in it is too deep."""
     left = bounds.values
     pending: list[tuple[yaml.Node, int]] = [(root, 0)]
     while pending:
@@ -252,8 +267,10 @@ def _check_node(root: yaml.Node, bounds: Bounds) -> None:
         if depth > bounds.depth:
             raise UnreadableError(f"is nested more than {bounds.depth} deep, or contains itself", line)
         if isinstance(node, yaml.ScalarNode):
-            if node.tag in _NUMBERS and len(node.value) > bounds.digits:
-                raise UnreadableError(f"holds a number of more than {bounds.digits} digits", line)
+            if node.tag in _NUMBERS:
+                if len(node.value) > bounds.digits:
+                    raise UnreadableError(f"holds a number of more than {bounds.digits} digits", line)
+                yield node
         else:
             pending.extend((child, depth + 1) for child in _children(node))
 

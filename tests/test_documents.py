@@ -91,6 +91,11 @@ def test_a_fault_of_yaml_names_its_line() -> None:
     assert caught.value.line == 2
 
 
+def test_a_date_that_does_not_exist_is_named_with_its_line_and_what_to_do() -> None:
+    with pytest.raises(UnreadableError, match=r"'2026-99-99', which YAML takes .*in quotes.*\(line 2\)"):
+        load_yaml("a: 1\nb: 2026-99-99\n")
+
+
 def test_what_people_write_is_read() -> None:
     text = "\ufeffbase: &base {repo: a/b, n: 1_000}\nother:\n  <<: *base\n  day: 2026-02-28\nlist: [*base, *base]\n"
     value = parse_yaml(text.encode(), "x")
