@@ -1,5 +1,6 @@
 """Branches and tags: listing, making and removing them. They are git's own refs."""
 
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,8 +12,10 @@ from dulwich.repo import Repo
 from hubtune.localhub.commits import identity, store_objects
 from hubtune.localhub.errors import ApiError, StaleParentError
 from hubtune.localhub.ref_writes import remove_ref, swap_ref
-from hubtune.localhub.revisions import MAIN, branch_ref, is_digest, peel, read_ref, tag_ref
+from hubtune.localhub.revisions import MAIN, branch_ref, commits_named, is_digest, peel, read_ref, tag_ref
 
+_TAG_TAKEN = "Tag reference exists already"
+_RESERVED = re.compile(r"refs(/.*)?|-.*|@|(pr|convert)/.*|([A-Z]+_)?HEAD", re.IGNORECASE | re.DOTALL)
 _LONGEST_NAME = 250
 _LONGEST_REF = 1000
 
@@ -43,26 +46,29 @@ def create_branch(git: Repo, name: str, commit: ObjectID, *, overwrite: bool) ->
     """Makes a branch at a commit.
 
     Raises:
-        ApiError: 409 if it exists and `overwrite` is false, 400 if the name cannot be a branch's.
+        ApiError: 409 if it exists and `overwrite` is false, otherwise as `check_branch_name`.
     """
-    ref = check_branch_name(name)
+    ref = check_branch_name(git, name)
     old = read_ref(git, ref)
     if overwrite and old is not None:
         if not swap_ref(git, ref, old, commit):
             raise StaleParentError
         return
-    _add(git, ref, commit, taken=f"Reference {ref.decode()} already exists")
+    if old is not None or not swap_ref(git, ref, None, commit):
+        raise _taken(ref)
 
 
-def check_branch_name(name: str) -> Ref:
-    """Returns the ref of a branch that is to be made.
+def check_branch_name(git: Repo, name: str) -> Ref:
+    """Returns the ref of a branch that is to be made or is there already.
 
     Raises:
-        ApiError: 400 if the name cannot be a branch's.
+        ApiError: 400 if the name cannot be a branch's, 409 if it means something else already.
     """
     ref = branch_ref(name)
     if not _is_allowed(name, ref):
         raise ApiError(400, f"Invalid reference for a branch: {name}")
+    if read_ref(git, ref) is None:
+        _refuse_second_meaning(git, name, ref)
     return ref
 
 
@@ -82,18 +88,22 @@ def create_tag(git: Repo, name: str, commit: ObjectID, *, message: str | None, t
     """Makes a tag: annotated where there is a message, else a plain ref. A tag is never moved.
 
     Raises:
-        ApiError: 409 if the tag exists, wherever it points; 400 if the name cannot be a tag's.
+        ApiError: 409 if the tag exists, wherever it points, or its name means something else already; 400 if the name
+            cannot be a tag's.
     """
     ref = tag_ref(name)
     if not _is_allowed(name, ref):
         raise ApiError(400, f"Invalid reference for a tag: {name}")
-    _refuse_conflict(git, ref, taken="Tag reference exists already")
+    if read_ref(git, ref) is not None:
+        raise ApiError(409, _TAG_TAKEN)
+    _refuse_second_meaning(git, name, ref)
     target = commit
     if message:
         tag = _annotated(name, commit, message, tagger)
         store_objects(git, [tag])
         target = tag.id
-    _add(git, ref, target, taken="Tag reference exists already")
+    if not swap_ref(git, ref, None, target):
+        raise ApiError(409, _TAG_TAKEN)
 
 
 def delete_tag(git: Repo, name: str) -> None:
@@ -118,25 +128,39 @@ def _annotated(name: str, commit: ObjectID, message: str, tagger: str) -> Tag:
 
 def _is_allowed(name: str, ref: Ref) -> bool:
     # What git would not make either, because it reads such names as options, as HEAD or as a commit.
-    if name.startswith(("refs/", "-")) or name == "HEAD" or is_digest(name):
+    if _RESERVED.fullmatch(name) or is_digest(name):
         return False
     # A ref is a file, and `.lock` is added to its name while it is written.
     return check_ref_format(ref) and len(ref) <= _LONGEST_REF and max(map(len, ref.split(b"/"))) <= _LONGEST_NAME
 
 
-def _add(git: Repo, ref: Ref, target: ObjectID, *, taken: str) -> None:
-    _refuse_conflict(git, ref, taken=taken)
-    if not swap_ref(git, ref, None, target):
-        raise ApiError(409, taken)
+def _refuse_second_meaning(git: Repo, name: str, ref: Ref) -> None:
+    """Refuses a new ref whose name means something already: git calls such a name ambiguous, and readers get either.
 
-
-def _refuse_conflict(git: Repo, ref: Ref, *, taken: str) -> None:
+    Raises:
+        ApiError: 409.
+    """
+    short = _short_names(ref)
     for other in git.refs.allkeys():
-        if other == ref:
-            raise ApiError(409, taken)
         # A ref is a file: it cannot stand where another needs a folder.
         if other.startswith(ref + b"/") or ref.startswith(other + b"/"):
             raise ApiError(409, f"Reference {ref.decode()} conflicts with {other.decode()}")
+        if other != ref and short & _short_names(other):
+            raise ApiError(409, f"{name} is ambiguous: reference {other.decode()} already exists")
+    commits = commits_named(git, name)
+    if commits:
+        raise ApiError(409, f"{name} is ambiguous: commit {commits[0].decode()} begins with it")
+
+
+def _short_names(ref: Ref) -> set[bytes]:
+    """Returns what git takes for a ref: its path below `refs`, and for branches and tags their name alone."""
+    below = ref.removeprefix(b"refs/")
+    kind, _, rest = below.partition(b"/")
+    return {below, rest} if kind in {b"heads", b"tags"} else {below}
+
+
+def _taken(ref: Ref) -> ApiError:
+    return ApiError(409, f"Reference {ref.decode()} already exists")
 
 
 def _remove(git: Repo, ref: Ref) -> None:

@@ -39,7 +39,7 @@ def resolve(git: Repo, revision: str) -> ObjectID:
     """Returns the commit that a revision means.
 
     As in git, all 40 digits of a commit mean that commit, whatever refs there are: nobody can put another in the place
-    of one that was pinned. Next comes a branch, then a tag, and last the start of a commit's digits.
+    of one that was pinned. Next comes a tag, then a branch, and last the start of a commit's digits.
 
     Raises:
         ApiError: RevisionNotFound.
@@ -52,12 +52,18 @@ def resolve(git: Repo, revision: str) -> ObjectID:
         value = read_ref(git, ref)
         if value is not None:
             return peel(git, value)
-    if _HEX.fullmatch(revision):
-        prefix = revision.lower().encode()
-        matches = [sha for sha in git.object_store.iter_prefix(prefix) if isinstance(git[sha], Commit)]
-        if len(matches) == 1:
-            return matches[0]
+    matches = commits_named(git, revision)
+    if len(matches) == 1:
+        return matches[0]
     raise revision_not_found(revision)
+
+
+def commits_named(git: Repo, digits: str) -> list[ObjectID]:
+    """Returns the commits that begin with these digits; none where there are too few or they are no digits."""
+    if not _HEX.fullmatch(digits):
+        return []
+    found = git.object_store.iter_prefix(digits.lower().encode())
+    return [sha for sha in found if isinstance(git[sha], Commit)]
 
 
 def resolve_branch(git: Repo, revision: str) -> tuple[Ref, ObjectID]:
@@ -92,5 +98,6 @@ def peel(git: Repo, sha: ObjectID) -> ObjectID:
 def _candidates(revision: str) -> Iterator[Ref]:
     if revision.startswith("refs/"):
         yield Ref(revision.encode(errors="replace"))
-    yield branch_ref(revision)
+    # As in git: nobody can put a branch in the place of a release.
     yield tag_ref(revision)
+    yield branch_ref(revision)

@@ -127,3 +127,77 @@ def test_an_unknown_revision_is_named_in_the_answer(api, model, revision):
 def test_six_digits_of_a_commit_are_not_a_revision(api, model, commits):
     with pytest.raises(RevisionNotFoundError):
         api.model_info(model, revision=commits[0][:6])
+
+
+def status_of(answer_to) -> int:
+    with pytest.raises(HfHubHTTPError) as caught:
+        answer_to()
+    return caught.value.response.status_code
+
+
+def test_of_a_branch_and_a_tag_of_one_name_the_second_is_refused(api, raw, model, commits):
+    api.create_tag(model, tag="v1", revision=commits[0])
+    api.create_branch(model, branch="next")
+    assert status_of(lambda: api.create_branch(model, branch="v1")) == 409
+    assert raw("POST", f"/api/models/{model}/branch/v1", b'{"emptyBranch": true}').status == 409
+    assert raw("POST", f"/api/models/{model}/branch/v1", b'{"overwrite": true}').status == 409
+    for name in ("next", "main"):
+        answer = raw("POST", f"/api/models/{model}/tag/main", f'{{"tag": "{name}", "message": "m"}}'.encode())
+        assert (answer.status, "already exists" in answer.json["error"]) == (409, True)
+    refs = api.list_repo_refs(model)
+    assert ({ref.name for ref in refs.branches}, {ref.name for ref in refs.tags}) == ({"main", "next"}, {"v1"})
+    # One that is gone is in nobody's way.
+    api.delete_tag(model, tag="v1")
+    api.create_branch(model, branch="v1")
+
+
+@pytest.mark.parametrize("length", [7, 12, 39, 40])
+def test_the_first_digits_of_a_commit_are_no_name_for_another(api, raw, model, commits, length):
+    for digits in (commits[0][:length], commits[0][:length].upper()):
+        refused = {400} if length == 40 else {409}
+        assert status_of(lambda name=digits: api.create_branch(model, branch=name)) in refused
+        assert status_of(lambda name=digits: api.create_tag(model, tag=name)) in refused
+        assert raw("POST", f"/api/models/{model}/branch/{digits}", b'{"emptyBranch": true}').status in refused
+        assert api.model_info(model, revision=digits).sha == commits[0]
+    api.create_tag(model, tag="0000000")
+    api.create_tag(model, tag=commits[0][:6])
+
+
+@pytest.mark.parametrize(("first", "second"), [("v1", "tags/v1"), ("next", "heads/next"), ("a/b", "tags/a/b")])
+def test_what_git_takes_for_the_path_of_another_ref_is_refused(api, model, commits, first, second):
+    make, other = api.create_tag, api.create_branch
+    if second.startswith("heads/"):
+        make, other = api.create_branch, api.create_branch
+    make(model, **{"tag" if make == api.create_tag else "branch": first})
+    assert status_of(lambda: other(model, branch=second)) == 409
+    assert status_of(lambda: api.create_tag(model, tag=second)) == 409
+
+
+@pytest.mark.parametrize(
+    "name", ["HEAD", "head", "FETCH_HEAD", "@", "refs", "Refs/heads/x", "refs/tags/v1", "pr/1", "convert/parquet"]
+)
+def test_names_that_mean_something_to_git_or_the_hub_are_bad_requests(api, raw, model, name):
+    quoted = name.replace("/", "%2F")
+    for body in (b"{}", b'{"emptyBranch": true}'):
+        assert raw("POST", f"/api/models/{model}/branch/{quoted}", body).status == 400
+    assert raw("POST", f"/api/models/{model}/tag/main", f'{{"tag": "{name}"}}'.encode()).status == 400
+
+
+def test_every_reader_gets_the_tag_where_a_branch_has_its_name_already(api, raw, model, commits, root, tmp_path):
+    api.upload_file(path_or_fileobj=b"released", path_in_repo="file.txt", repo_id=model)
+    released = api.model_info(model).sha
+    api.upload_file(path_or_fileobj=b"other", path_in_repo="file.txt", repo_id=model)
+    repo = root / "repos/models/org/model.git"
+    (repo / "refs/tags/v1").write_text(released)
+    (repo / "refs/heads/v1").write_text(api.model_info(model).sha)
+    assert api.model_info(model, revision="v1").sha == released
+    assert api.list_repo_commits(model, revision="v1")[0].commit_id == released
+    assert raw("HEAD", f"/{model}/resolve/v1/file.txt").headers["x-repo-commit"] == released
+    assert raw("GET", f"/{model}/raw/v1/file.txt").body == b"released"
+    tree = {item.path: item.blob_id for item in api.list_repo_tree(model, revision="v1")}
+    info = {item.path: item.blob_id for item in api.get_paths_info(model, list(tree), revision="v1")}
+    assert tree == info == {item.path: item.blob_id for item in api.list_repo_tree(model, revision=released)}
+    answer = raw("POST", f"/api/models/{model}/preupload/v1", b'{"files": [{"path": "file.txt", "size": 5}]}')
+    assert answer.json["commitOid"] == released
+    api.create_tag(model, tag="v2", revision="v1")
+    assert api.model_info(model, revision="v2").sha == released

@@ -63,7 +63,7 @@ def add_branch(call: Call) -> Response:
     start = str(body.get("startingPoint") or "main")
     overwrite = body.get("overwrite") is True
     with call.hub.repos.lock(repo), repo.git() as git:
-        ref = check_branch_name(call.revision)
+        ref = check_branch_name(git, call.revision)
         if body.get("emptyBranch") is True and read_ref(git, ref) is None:
             author = call.signed_in().name
             commit(git, ref, FIRST_COMMIT, author=author, large_files=call.hub.large_files_of(repo))
