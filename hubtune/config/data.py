@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from hubtune.config.fields import Column, DataLicense, RepoId, Revision, Split, Template
+from hubtune.config.fields import Column, DataLicense, Encoding, RepoId, Revision, Separator, Split, Template
 from hubtune.config.section import Section
 
 FormatName = Literal["text", "template", "prompt_completion", "instruction", "chat", "classification"]
@@ -65,6 +65,9 @@ class DataConfig(Section):
 
     Attributes:
         path: A local file, in place of a repository: JSON Lines, CSV, Parquet or Arrow. It has one split, `train`.
+        separator: What stands between the cells of CSV files; where it is left out, a comma, a semicolon or a tab is
+            recognised.
+        encoding: Of CSV, JSON and text files, as Python names it. Without it UTF-8, or what the data set's card says.
         license: The local file's licence; that of a repository is on its card.
         split: A split or a part of one in the notation of `datasets`, such as `train[:10%]`.
         held_out_split: Its rows are held out; then none of `split` is.
@@ -80,6 +83,8 @@ class DataConfig(Section):
     repo: RepoId | None = None
     path: Annotated[str, Field(min_length=1)] | None = None
     license: DataLicense | None = None
+    separator: Separator | None = None
+    encoding: Encoding | None = None
     revision: Revision = "main"
     name: str | None = None
     split: Split = "train"
@@ -112,6 +117,17 @@ class DataConfig(Section):
             raise ValueError("`license` is for a local file; that of a repository stands on its card")
         if self.path is not None and self.streaming:
             raise ValueError("`streaming` goes with a repository, and this is a local file")
+        return self
+
+    @model_validator(mode="after")
+    def _readable_so(self) -> Self:
+        if self.path is None:
+            return self
+        name = self.path.lower().removesuffix(".gz")
+        if self.separator is not None and not name.endswith((".csv", ".tsv")):
+            raise ValueError("`separator` is for CSV, and the file's name ends otherwise")
+        if self.encoding is not None and name.endswith((".parquet", ".arrow")):
+            raise ValueError("`encoding` is for files of text, and Parquet and Arrow are none")
         return self
 
     @model_validator(mode="after")

@@ -1,5 +1,6 @@
 """Checked field types of the config: repository ids, version tags, templates, commits."""
 
+import codecs
 import re
 import string
 from typing import Annotated
@@ -16,6 +17,11 @@ _ID_PART = re.compile(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9_])?", re.ASCII)
 _TAG = re.compile(r"v\d+\.\d+\.\d+(?:[-.]?(?:a|b|rc|alpha|beta|dev|post)\.?\d+)?")
 _NOT_IN_REFS = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|^@$")
 _SPLIT = re.compile(r"\w[\w.-]*(?:\[(?:-?\d+%?)?:(?:-?\d+%?)?\])?")
+# Codecs of text that write no files: of domain names, of source code, of this machine alone, and one that only fails.
+_ODD_CODECS = frozenset(
+    {"idna", "punycode", "unicode_escape", "unicode-escape", "raw_unicode_escape", "raw-unicode-escape", "undefined"}
+    | {"mbcs", "oem", "utf-7"}
+)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -156,6 +162,29 @@ def check_split(value: str) -> str:
     return value
 
 
+def check_separator(value: str) -> str:
+    r"""Returns `value` if it can stand between the cells of a table, else raises ValueError; `\t` is a tab, too."""
+    separator = "\t" if value == "\\t" else value
+    if len(separator) != 1 or separator in '"\r\n\0\ufeff' or separator.isalnum():
+        raise ValueError(f'{value!r} cannot separate cells; write one character, such as ";" or "\\t" for a tab')
+    return separator
+
+
+def check_encoding(value: str) -> str:
+    """Returns `value` if it is the name of an encoding that files of text have, else raises ValueError."""
+    try:
+        codec = codecs.lookup(value)
+        known = "\0" not in value and codec.name not in _ODD_CODECS and isinstance(b"a\n".decode(value, "replace"), str)
+    except (LookupError, ValueError):
+        known = False
+    if not known:
+        raise ValueError(
+            f"{value[:60]!r} is not an encoding of text; write its name as Python knows it, such as utf-8, utf-16, "
+            "latin-1, cp1252, gbk or shift_jis"
+        )
+    return value
+
+
 def _check_revision(value: str) -> str:
     odd = any(character.isspace() or character in "~^:?*[\\" for character in value)
     if not value or odd or ".." in value:
@@ -187,4 +216,6 @@ Revision = Annotated[str, AfterValidator(_check_revision)]
 CommitId = Annotated[str, AfterValidator(check_commit)]
 Split = Annotated[str, AfterValidator(check_split)]
 Column = Annotated[str, AfterValidator(check_column)]
+Separator = Annotated[str, AfterValidator(check_separator)]
+Encoding = Annotated[str, AfterValidator(check_encoding)]
 Template = Annotated[str, AfterValidator(check_template)]

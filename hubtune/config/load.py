@@ -144,6 +144,9 @@ def training_digest(config: TuneConfig) -> str:
     for entry in [*values["data"], *(values["earlier"]["data"] if earlier else [])]:
         # Licences are the card's matter.
         del entry["license"]
+        for key in ("separator", "encoding"):
+            if entry[key] is None:
+                del entry[key]
     del values["rows"]["workers"]
     for key in ("adapter", "allow_remote_code"):
         if values["base"][key] is None:

@@ -24,21 +24,24 @@ READERS: tuple[Reader, ...] = get_args(Reader)
 """What reads files: the packaged builders of `datasets` that open nothing but the files that they are given."""
 
 _OPTIONS: dict[Reader, frozenset[str]] = {
-    "json": frozenset({"field", "encoding", "encoding_errors"}),
+    "json": frozenset({"field", "encoding"}),
     "csv": frozenset(
         {
             *("sep", "delimiter", "names", "column_names", "header", "quotechar", "quoting", "escapechar"),
-            *("doublequote", "skipinitialspace", "skiprows", "comment", "encoding", "encoding_errors"),
+            *("doublequote", "skipinitialspace", "encoding"),
         }
     ),
     "parquet": frozenset({"columns"}),
     "arrow": frozenset(),
-    "text": frozenset({"sample_by", "keep_linebreaks", "encoding", "encoding_errors"}),
+    "text": frozenset({"sample_by", "keep_linebreaks", "encoding"}),
 }
 # What a card may say of a configuration beside them without changing a row.
 _WITHOUT_EFFECT = frozenset(
     {"config_name", "data_files", "data_dir", "default", "features", "name", "version", "description"}
     | {"chunksize", "batch_size", "block_size", "use_threads", "drop_labels", "drop_metadata", "license"}
+    # Cells of CSV are text, whatever they look like.
+    | {"na_values", "keep_default_na", "na_filter", "true_values", "false_values", "thousands", "decimal"}
+    | {"engine", "float_precision", "date_format", "memory_map", "low_memory", "verbose", "mangle_dupe_cols"}
 )
 SPLIT = re.compile(r"\w+(?:\.\w+)*", re.ASCII)
 

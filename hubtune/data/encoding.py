@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from hubtune.config.screening import ScreenConfig
-from hubtune.data.faults import Reason, RowFaultError, Tally
+from hubtune.data.faults import Line, RowFaultError, Tally, Unread
 from hubtune.data.formats.chat import ChatWriter
 from hubtune.data.formats.choice import RowFormat
 from hubtune.data.formats.classes import LabelSet, classify
 from hubtune.data.formats.conversations import Conversation, read_conversation
 from hubtune.data.formats.texts import write_text
 from hubtune.data.glue import Glue
-from hubtune.data.json_lines import Line
 from hubtune.data.pieces import Classified, Written
 from hubtune.data.screening.rows import Looked, RowScreen, own_text
 from hubtune.data.screening.traces import Trace, trace
@@ -127,8 +126,8 @@ class RowEncoder:
         return rows
 
     def _read(self, looked: Looked) -> Parsed | Conversation:
-        if looked.line is None:
-            return RowFaultError(Reason.NOT_JSON)
+        if isinstance(looked.line, Unread):
+            return RowFaultError(looked.line.reason, looked.line.detail)
         try:
             if self.writer is not None:
                 return read_conversation(looked.line, self.format.columns)
@@ -197,5 +196,5 @@ def _sketches(found: Trace) -> pa.Array:
 
 def _group(line: Line, column: str | None) -> str | None:
     """Returns the row's group; a row without one falls by its text."""
-    value = None if line is None or column is None else line[column]
+    value = None if isinstance(line, Unread) or column is None else line[column]
     return str(value) if value is not None and str(value).strip() else None

@@ -22,6 +22,10 @@ class Reason(Enum):
         "split the row; a missing line end can join a whole file to one row",
     )
     NOT_JSON = "the line is not JSON", "write one JSON object a line"
+    RAGGED = (
+        "a row has more or fewer cells than the header",
+        "put cells that hold the separator or a line end into quotes, or name the separator as `data[].separator`",
+    )
     MESSAGES = "the messages are not a list of roles and texts", "write [{role, content}] or ShareGPT's [{from, value}]"
     ROLE = "a role is unknown", "use system, user, assistant and tool"
     ORDER = "the roles are out of order", "let user and assistant take turns, the user first and the assistant last"
@@ -71,6 +75,23 @@ class RowFaultError(Exception):
         super().__init__(reason.text)
         self.reason = reason
         self.detail = detail
+
+
+@dataclass(frozen=True)
+class Unread:
+    """A row that its file holds and that could not be read; it takes the row's place.
+
+    Attributes:
+        reason: Why.
+        detail: What is known beyond the reason; never a value of the data.
+    """
+
+    reason: Reason
+    detail: str = ""
+
+
+Line = dict[str, object] | Unread
+"""One row of a data set by its columns, before anything is made of it."""
 
 
 @dataclass

@@ -45,6 +45,8 @@ class DataFiles:
         options: What the card says of how they are read: of CSV its `sep`, of JSON its `field`, and such.
         features: The types of the columns, if the card states them.
         rows: The rows of each split, as far as the card states them.
+        separator: What separates the cells of CSV, if the config names it.
+        encoding: Of files of text, if the config names it.
     """
 
     source: str
@@ -54,6 +56,8 @@ class DataFiles:
     options: Mapping[str, object] = field(default_factory=dict)
     features: "Features | None" = None
     rows: Mapping[str, int] = field(default_factory=dict)
+    separator: str | None = None
+    encoding: str | None = None
 
     def places(self, split: str) -> list[str]:
         """Returns where the files of a split are read from: paths on disk, or `hf://` addresses at the commit."""
@@ -91,7 +95,7 @@ def resolve_files(contents: Contents, name: str | None) -> DataFiles:
     base = _inside(said.get("data_dir") or "", "", chosen, contents.source)
     patterns = stated_patterns(said, chosen, contents.source)
     splits = _of_patterns(patterns, base, chosen, contents) if patterns is not None else _by_names(contents, base)
-    reader, options = _reader(splits, contents.source)
+    reader = _reader(splits, contents.source)
     if not card.configurations:
         splits = {split: _filtered(names, reader) for split, names in splits.items()}
     _refuse_archives(splits, contents.source)
@@ -105,7 +109,7 @@ def resolve_files(contents: Contents, name: str | None) -> DataFiles:
         reader=reader,
         splits=splits,
         contents=contents,
-        options={**options, **stated_options(said, reader, chosen, contents.source)},
+        options=stated_options(said, reader, chosen, contents.source),
         features=features_of(card, chosen, contents.source),
         rows=rows_of(card, chosen),
     )
@@ -119,16 +123,20 @@ def local_files(path: Path, contents: Contents) -> DataFiles:
     """
     if not path.is_file():
         raise DataError(f"There is no file {path}.", hint="Correct `data[].path`; it starts at the config's folder.")
-    reader = _LOCAL.get(path.suffix.lower())
+    name = path.name.lower()
+    suffix = Path(name.removesuffix(next((end for end in _COMPRESSED if name.endswith(end)), ""))).suffix
+    reader = _LOCAL.get(suffix)
+    if reader in ("parquet", "arrow") and suffix != path.suffix.lower():
+        reader = None
     if reader is None:
         raise DataError(
             f"{path.name} is no file that can be read as rows: its name ends with {path.suffix!r}.",
             hint=f"Use a file whose name ends with {', '.join(_LOCAL)}; archives and scripts are not opened.",
         )
-    options = {"sep": "\t"} if path.suffix.lower() == ".tsv" else {}
-    return DataFiles(contents.source, reader, {"train": [path.name]}, contents, options)
+    return DataFiles(contents.source, reader, {"train": [path.name]}, contents)
 
 
+_COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 # What reads a local file, by how its name ends.
 _LOCAL: dict[str, Reader] = {
     **dict.fromkeys((".jsonl", ".json", ".ndjson"), "json"),
@@ -229,15 +237,15 @@ def _in_order(splits: set[str]) -> Iterator[str]:
     yield from sorted(splits - set(usual))
 
 
-def _reader(splits: Mapping[str, Sequence[str]], source: str) -> tuple[Reader, dict[str, object]]:
-    """Returns what reads the files, by how most of their names end, and what the end says of how."""
+def _reader(splits: Mapping[str, Sequence[str]], source: str) -> Reader:
+    """Returns what reads the files, by how most of their names end."""
     from datasets.load import infer_module_for_data_files
 
     open_files = {split: [name for name in names if not _is_archive(name)] for split, names in splits.items()}
     if not any(open_files.values()):
         _refuse_archives(splits, source)
     try:
-        reader, options = infer_module_for_data_files({split: names for split, names in open_files.items() if names})
+        reader, _ = infer_module_for_data_files({split: names for split, names in open_files.items() if names})
     except (ValueError, FileNotFoundError, StopIteration):
         raise DataError(
             f"The files of {source} cannot be read as a data set: they are of no one kind that holds rows.",
@@ -245,7 +253,7 @@ def _reader(splits: Mapping[str, Sequence[str]], source: str) -> tuple[Reader, d
         ) from None
     for known in READERS:
         if reader == known:
-            return known, dict(options)
+            return known
     raise DataError(
         f"The files of {source} cannot be read as a data set: they are of the kind {reader!r}.",
         hint=f"{_FORMS} can; make one of them of the rows, and use it as `data[].path`.",

@@ -6,6 +6,7 @@ from pathlib import Path
 from hubtune.config.data import FormatName
 from hubtune.config.fields import check_column
 from hubtune.data.contents import snapshot_contents
+from hubtune.data.faults import Unread
 from hubtune.data.files import configurations, resolve_files
 from hubtune.data.formats.choice import infer_format
 from hubtune.data.rows import read_rows
@@ -49,7 +50,8 @@ def look_at(folder: Path, repo: str) -> Look:
     splits = sorted(files.splits)
     split = "train" if "train" in splits else splits[0]
     rows = read_rows(files, split)
-    first = next(iter(rows.batches(rows.columns)))[0] or {}
+    first = next(iter(rows.batches(rows.columns)))[0]
+    cells = {} if isinstance(first, Unread) else first
     return Look(
         configurations=named,
         name=name,
@@ -58,8 +60,19 @@ def look_at(folder: Path, repo: str) -> Look:
         rows=rows.total or 0,
         columns=rows.columns,
         format=infer_format(rows.columns),
-        texts=[column for column in rows.columns if isinstance(first.get(column), str) and _nameable(column)],
+        texts=[column for column in rows.columns if _is_words(cells.get(column)) and _nameable(column)],
     )
+
+
+def _is_words(value: object) -> bool:
+    """Whether a value is text, and not a number that a CSV holds."""
+    if not isinstance(value, str):
+        return False
+    try:
+        float(value)
+    except ValueError:
+        return True
+    return False
 
 
 def _nameable(column: str) -> bool:

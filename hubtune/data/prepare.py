@@ -289,6 +289,7 @@ def _source_record(
         split=entry.split,
         held_out_split=entry.held_out_split,
         group_by=entry.group_by,
+        separator=source.separator,
         format=source.format.kind,
         inferred=source.format.inferred,
         template=source.format.template,

@@ -2,15 +2,16 @@
 
 import errno
 import itertools
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hubtune.data.faults import Line
+from hubtune.data.file_rows import FileRows
 from hubtune.data.files import DataFiles
-from hubtune.data.json_lines import JsonLines, Line
+from hubtune.data.readers import read_files
 from hubtune.errors import DataError, EmptySplitError, SplitNotFoundError
 from hubtune.files import file_errors
 from hubtune.records.base import disk_errors
@@ -30,6 +31,7 @@ class Rows:
         nested: Those that hold lists or mappings, and what: the name of the kind.
         class_names: The class names of those that hold ids of classes, by column.
         total: How many rows there are; None where that shows at their end.
+        separator: What separates the cells of CSV files; None for others.
     """
 
     columns: list[str]
@@ -37,9 +39,10 @@ class Rows:
     class_names: Mapping[str, tuple[str, ...]]
     total: int | None
     _read: Callable[[Sequence[str]], Iterator[list[Line]]]
+    separator: str | None = None
 
     def batches(self, wanted: Sequence[str]) -> Iterator[list[Line]]:
-        """Gives the rows, some at a time, with the wanted columns alone; None for a row that could not be parsed."""
+        """Gives the rows, some at a time, with the wanted columns alone."""
         return self._read(wanted)
 
 
@@ -55,7 +58,7 @@ def read_rows(files: DataFiles, split: str) -> Rows:
         EmptySplitError: The split has no rows.
         DataError: The files cannot be read.
     """
-    rows = _part(_load(files, split), split, files.source)
+    rows = _part(files, split)
     if rows.total == 0:
         raise _empty(files.source, split)
     return rows
@@ -92,33 +95,34 @@ def _origin(place: str) -> tuple[str, ...]:
     return (str(Path(place).resolve()), str(about.st_size), str(about.st_mtime_ns))
 
 
-def _load(files: DataFiles, split: str) -> "Mapping[str, Dataset | JsonLines]":
+def _read(files: DataFiles, names: Sequence[str]) -> "Mapping[str, Dataset | FileRows]":
+    """Returns the rows of some splits."""
+    places = [Path(place) for name in files.splits for place in files.places(name)]
+    with file_errors(places[0].parent if places else Path(), "read"):
+        _refuse_disguised(places, files.source)
+    own = {name: read_files(files, name) for name in names}
+    return _loaded(files) if None in own.values() else {name: rows for name, rows in own.items() if rows is not None}
+
+
+def _loaded(files: DataFiles) -> "Mapping[str, Dataset]":
+    """Returns the rows of all splits as `datasets` reads them: those of files that say what their values are."""
     import datasets
     from datasets.exceptions import DatasetGenerationError
 
     datasets.disable_progress_bars()
-    places = [Path(place) for name in files.splits for place in files.places(name)]
-    folder = places[0].parent if places else Path()
+    folder = next((Path(place).parent for name in files.splits for place in files.places(name)), Path())
     try:
-        with file_errors(folder, "read"):
-            _refuse_disguised(places, files.source)
         with disk_errors(folder):
             builder = builder_of(files)
             builder.download_and_prepare()
             return dict(builder.as_dataset())
-    except StopIteration as error:
-        # What `datasets` lets out for a JSON Lines file of no lines.
-        raise _empty(files.source, split) from error
-    except (ValueError, OSError, DatasetGenerationError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError, DatasetGenerationError) as error:
         if "corresponds to no data" in str(error):
-            raise _empty(files.source, split) from error
+            raise _empty(files.source, next(iter(files.splits))) from error
         cause = error.__cause__ or error
         with disk_errors(folder):
             if isinstance(cause, OSError) and cause.errno == errno.ENOSPC:
                 raise cause from error
-        found = _line_by_line(files)
-        if found is not None:
-            return found
         raise DataError(
             f"The files of {files.source} cannot be read as a data set: {cause}",
             hint="JSON Lines, CSV, Parquet and Arrow can, whole and of one form; "
@@ -138,24 +142,18 @@ def _refuse_disguised(places: Sequence[Path], source: str) -> None:
             )
 
 
-def _line_by_line(files: DataFiles) -> dict[str, JsonLines] | None:
-    every = [name for names in files.splits.values() for name in names]
-    if files.options or not every or not all(name.endswith((".jsonl", ".json", ".ndjson")) for name in every):
-        return None
-    found = {split: JsonLines.look_at([Path(place) for place in files.places(split)]) for split in files.splits}
-    return None if None in found.values() else {split: rows for split, rows in found.items() if rows is not None}
-
-
-def _part(found: "Mapping[str, Dataset | JsonLines]", wanted: str, source: str) -> Rows:
+def _part(files: DataFiles, wanted: str) -> Rows:
     import datasets
 
+    source = files.source
     names = [part.strip().partition("[")[0] for part in wanted.split("+")]
     for name in names:
-        if name not in found:
+        if name not in files.splits:
             raise SplitNotFoundError(
-                f"{source} has no split {name!r}; it has: {', '.join(sorted(found))}.",
+                f"{source} has no split {name!r}; it has: {', '.join(sorted(files.splits))}.",
                 hint="Choose one of these with `data[].split`.",
             )
+    found = _read(files, list(dict.fromkeys(names)))
     try:
         instruction = datasets.ReadInstruction.from_spec(wanted)
         parts = instruction.to_absolute({name: len(rows) for name, rows in found.items()})
@@ -164,13 +162,26 @@ def _part(found: "Mapping[str, Dataset | JsonLines]", wanted: str, source: str) 
         raise SplitNotFoundError(
             f"{source} has no part {wanted!r}: {error}", hint="Count from 0, such as train[:100] or train[10%:20%]."
         ) from error
-    lines = [rows for rows in chosen if isinstance(rows, JsonLines)]
-    if lines:
-        columns = list(dict.fromkeys(column for rows in lines for column in rows.columns))
-        return Rows(columns, {}, {}, sum(len(rows) for rows in lines), partial(_batches_of_lines, lines))
-    parsed = [rows for rows in chosen if not isinstance(rows, JsonLines)]
+    own = [rows for rows in chosen if isinstance(rows, FileRows)]
+    if own:
+        return joined(files, own)
+    parsed = [rows for rows in chosen if not isinstance(rows, FileRows)]
     whole: Dataset = parsed[0] if len(parsed) == 1 else datasets.concatenate_datasets(parsed)
     return described(whole.features, len(whole), partial(_batches, whole), source)
+
+
+def joined(files: DataFiles, parts: Sequence[FileRows]) -> Rows:
+    """Returns parts of splits whose files hubtune reads itself, one after the other."""
+    features: Mapping[str, object] = files.features or {}
+    totals = [rows.total for rows in parts]
+    return Rows(
+        columns=list(dict.fromkeys(column for rows in parts for column in rows.columns)),
+        nested={column: what for rows in parts for column, what in rows.nested.items()},
+        class_names=_all_class_names(features),
+        total=None if None in totals else sum(known for known in totals if known is not None),
+        _read=partial(_unopened, features, files.source, partial(_batches_of_files, parts)),
+        separator=next((rows.separator for rows in parts if rows.separator), None),
+    )
 
 
 def described(
@@ -183,14 +194,17 @@ def described(
     return Rows(
         columns=list(features),
         nested={name: type(kind).__name__ for name, kind in features.items() if not isinstance(kind, flat)},
-        class_names={name: _class_names(kind) for name, kind in features.items() if _class_names(kind)},
+        class_names=_all_class_names(features),
         total=total,
         _read=partial(_unopened, features, source, read),
     )
 
 
 def _unopened(
-    features: "Features", source: str, read: Callable[[Sequence[str]], Iterator[list[Line]]], wanted: Sequence[str]
+    features: "Mapping[str, object]",
+    source: str,
+    read: Callable[[Sequence[str]], Iterator[list[Line]]],
+    wanted: Sequence[str],
 ) -> Iterator[list[Line]]:
     """Gives rows, unless `datasets` would open what their cells name to decode it: a file or an address of any kind."""
     for column in wanted:
@@ -224,17 +238,21 @@ def _batches(rows: "Dataset", wanted: Sequence[str]) -> Iterator[list[Line]]:
         yield [dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]
 
 
-def _batches_of_lines(parts: Sequence[JsonLines], wanted: Sequence[str]) -> Iterator[list[Line]]:
-    lines = itertools.chain(*parts)
+def _batches_of_files(parts: Sequence[FileRows], wanted: Sequence[str]) -> Iterator[list[Line]]:
+    lines = itertools.chain.from_iterable(rows.read(wanted) for rows in parts)
     while some := list(itertools.islice(lines, BATCH)):
-        yield [None if row is None else {column: row.get(column) for column in wanted} for row in some]
+        yield some
 
 
-def _cut(rows: "Dataset | JsonLines", start: int, end: int | None) -> "Dataset | JsonLines":
-    if isinstance(rows, JsonLines):
-        return rows.part(start, len(rows) if end is None else end)
+def _cut(rows: "Dataset | FileRows", start: int, end: int | None) -> "Dataset | FileRows":
+    if isinstance(rows, FileRows):
+        return rows.part(start, end)
     whole = start == 0 and end in (None, len(rows))
     return rows if whole else rows.select(range(start, len(rows) if end is None else end))
+
+
+def _all_class_names(features: "Mapping[str, object]") -> dict[str, tuple[str, ...]]:
+    return {name: _class_names(kind) for name, kind in features.items() if _class_names(kind)}
 
 
 def _class_names(feature: object) -> tuple[str, ...]:

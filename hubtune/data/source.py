@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -13,8 +13,9 @@ from hubtune.config.data import DataConfig
 from hubtune.config.screening import ScreenConfig
 from hubtune.data import cache
 from hubtune.data.contents import file_contents, hub_contents, snapshot_contents
+from hubtune.data.csv_rows import described
 from hubtune.data.encoding import Batch, RowEncoder
-from hubtune.data.faults import Reason, Tally
+from hubtune.data.faults import Reason, Tally, Unread
 from hubtune.data.files import DataFiles, local_files, resolve_files
 from hubtune.data.formats.chat import ChatWriter
 from hubtune.data.formats.choice import RowFormat, choose_format
@@ -55,6 +56,7 @@ class Source:
         labels: The classes, where the rows are to be classified.
         chat_template: The template that wrote the rows, where one did.
         prompt: An example of what to ask the tuned model.
+        separator: What separates the cells of CSV files; None for others.
         screen: What was found in its rows.
     """
 
@@ -68,6 +70,7 @@ class Source:
     labels: LabelSet | None
     chat_template: str | None
     prompt: str | None
+    separator: str | None
     warnings: list[str]
 
     @property
@@ -167,6 +170,9 @@ def read_source(
     chosen = choose_format(entry, parts[0][0].columns, name)
     for rows, _ in parts:
         _check_columns(rows, chosen, entry, name)
+    separator = parts[0][0].separator
+    if progress is not None and separator not in (None, ",", entry.separator):
+        progress.say(f"{name}: its cells are separated by {described(separator)}; `data[].separator` names another")
     chat = chosen.kind == "chat"
     encoder = RowEncoder(
         name=name,
@@ -185,10 +191,12 @@ def read_source(
 
 def _files(entry: DataConfig, place: Path, name: str, pin: Pin | None) -> DataFiles:
     if entry.path is not None:
-        return local_files(place, file_contents(place, name))
-    if entry.streaming and pin is not None:
-        return resolve_files(hub_contents(pin, name), entry.name)
-    return resolve_files(snapshot_contents(place, name), entry.name)
+        files = local_files(place, file_contents(place, name))
+    elif entry.streaming and pin is not None:
+        files = resolve_files(hub_contents(pin, name), entry.name)
+    else:
+        files = resolve_files(snapshot_contents(place, name), entry.name)
+    return replace(files, separator=entry.separator, encoding=entry.encoding)
 
 
 @dataclass(frozen=True)
@@ -237,6 +245,7 @@ class _Encoding:
             several_labels=labels is not None and labels.several,
             chat_template=None if self.encoder.writer is None else self.encoder.writer.template.text,
             prompt=glue.prompt,
+            separator=self.parts[0][0].separator,
             warnings=[*_unread(self.parts[0][0], chosen, self.name), *glue.warnings(self.name)],
             left_out=[
                 LeftOutRecord(reason=reason.name, count=count, first=tally.first[reason], detail=tally.details[reason])
@@ -275,6 +284,7 @@ def _source(name: str, screen: ScreenConfig, record: EncodedRecord, store: Store
         labels=None if record.labels is None else LabelSet(tuple(record.labels), record.several_labels),
         chat_template=record.chat_template,
         prompt=record.prompt,
+        separator=record.separator,
         warnings=list(record.warnings),
     )
 
@@ -294,11 +304,14 @@ def _label_set(entry: DataConfig, chosen: RowFormat, parts: Sequence[Rows], name
     column = chosen.columns["label"]
     # Goes through all rows: also where the names are known, only they tell whether a row has several labels.
     found = find_labels(
-        line[column]
-        for rows in parts
-        for batch in rows.batches([column])
-        for line in batch
-        if line is not None and line[column] is not None
+        (
+            line[column]
+            for rows in parts
+            for batch in rows.batches([column])
+            for line in batch
+            if not isinstance(line, Unread) and line[column] is not None
+        ),
+        of_text=parts[0].separator is not None,
     )
     names = tuple(entry.labels or parts[0].class_names.get(column, ())) or found.names
     if len(names) < 2:

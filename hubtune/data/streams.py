@@ -1,15 +1,17 @@
 """Reads the rows of a data set from the Hub one after the other, at the pinned commit, without fetching its files."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from hubtune.data.faults import Line
 from hubtune.data.files import DataFiles
-from hubtune.data.json_lines import Line
-from hubtune.data.rows import BATCH, Rows, builder_of, described
+from hubtune.data.readers import read_files
+from hubtune.data.rows import BATCH, Rows, builder_of, described, joined
 from hubtune.errors import DataError, SplitNotFoundError
 from hubtune.hub.translate import hub_errors, mask
 from hubtune.records.pins import Pin
@@ -41,24 +43,42 @@ def stream_rows(pin: Pin, files: DataFiles, split: str) -> Rows:
         SplitNotFoundError: There is no such split, or only its end would tell where the part begins.
         DataError: The files cannot be read.
     """
+    parts = [_Part.parse(files, part.strip()) for part in split.split("+")]
+    with _errors(pin, files.source):
+        _refuse_disguised(files)
+        own = {part.name: read_files(files, part.name, count=False) for part in parts}
+    chosen = [rows.part(part.start, part.end) for part in parts if (rows := own[part.name]) is not None]
+    if chosen:
+        limited = [replace(rows, total=part.total) for rows, part in zip(chosen, parts, strict=True)]
+        whole = joined(files, limited)
+        return replace(whole, _read=partial(_guarded, whole.batches, pin, files.source))
+    return _typed(pin, files, parts)
+
+
+def _guarded(
+    read: Callable[[Sequence[str]], Iterator[list[Line]]], pin: Pin, source: str, wanted: Sequence[str]
+) -> Iterator[list[Line]]:
+    with _errors(pin, source):
+        yield from read(wanted)
+
+
+def _typed(pin: Pin, files: DataFiles, parts: "Sequence[_Part]") -> Rows:
+    """Returns rows as `datasets` reads them: those of files that say what their values are."""
     import datasets
 
     datasets.disable_progress_bars()
     source = files.source
     with _errors(pin, source):
-        _refuse_disguised(files)
         found = builder_of(files).as_streaming_dataset()
         # A cell that names a picture or a sound is not opened, wherever it is.
         streams = {str(name): stream.decode(False) if stream.features else stream for name, stream in found.items()}
-    parts = [_part(files, streams, part.strip()) for part in split.split("+")]
-    first, _ = parts[0]
+    chosen = [part.of(streams[part.name]) for part in parts]
     with _errors(pin, source):
-        head = list(first.take(BATCH))
-        features = first.features or datasets.Dataset.from_list(head).features
-    totals = [total for _, total in parts]
+        head = list(chosen[0].take(BATCH))
+        features = chosen[0].features or datasets.Dataset.from_list(head).features
+    totals = [part.total for part in parts]
     total = None if None in totals else sum(known for known in totals if known is not None)
-    read = partial(_batches, [stream for stream, _ in parts], pin, source)
-    return described(features, total if head else 0, read, source)
+    return described(features, total if head else 0, partial(_batches, chosen, pin, source), source)
 
 
 def _refuse_disguised(files: DataFiles) -> None:
@@ -77,27 +97,37 @@ def _refuse_disguised(files: DataFiles) -> None:
                 )
 
 
-def _part(files: DataFiles, streams: "dict[str, IterableDataset]", part: str) -> "tuple[IterableDataset, int | None]":
-    """Returns a part of a split, and how many rows it has at most, where that is known."""
-    source = files.source
-    found = _PART.fullmatch(part)
-    if found is None:
-        raise SplitNotFoundError(
-            f"{part!r} of {source} cannot be streamed: where it lies shows at the end of the data alone.",
-            hint="Count from 0, such as train[:100000], or leave `streaming` out.",
-        )
-    name = found["name"]
-    if name not in streams:
-        raise SplitNotFoundError(
-            f"{source} has no split {name!r}; it has: {', '.join(sorted(streams))}.",
-            hint="Choose one of these with `data[].split`.",
-        )
-    start, end = int(found["start"] or 0), int(found["end"]) if found["end"] else None
-    ends = [known for known in (end, files.rows.get(name)) if known]
-    stream = streams[name]
-    stream = stream.skip(start) if start else stream
-    stream = stream if end is None else stream.take(max(0, end - start))
-    return stream, max(0, min(ends) - start) if ends else None
+@dataclass(frozen=True)
+class _Part:
+    """A part of a split, and how many rows it has at most, where that is known."""
+
+    name: str
+    start: int
+    end: int | None
+    total: int | None
+
+    @classmethod
+    def parse(cls, files: DataFiles, part: str) -> "_Part":
+        source = files.source
+        found = _PART.fullmatch(part)
+        if found is None:
+            raise SplitNotFoundError(
+                f"{part!r} of {source} cannot be streamed: where it lies shows at the end of the data alone.",
+                hint="Count from 0, such as train[:100000], or leave `streaming` out.",
+            )
+        name = found["name"]
+        if name not in files.splits:
+            raise SplitNotFoundError(
+                f"{source} has no split {name!r}; it has: {', '.join(sorted(files.splits))}.",
+                hint="Choose one of these with `data[].split`.",
+            )
+        start, end = int(found["start"] or 0), int(found["end"]) if found["end"] else None
+        ends = [known for known in (end, files.rows.get(name)) if known]
+        return cls(name, start, end, max(0, min(ends) - start) if ends else None)
+
+    def of(self, stream: "IterableDataset") -> "IterableDataset":
+        stream = stream.skip(self.start) if self.start else stream
+        return stream if self.end is None else stream.take(max(0, self.end - self.start))
 
 
 def _batches(
@@ -121,6 +151,5 @@ def _errors(pin: Pin, source: str) -> Iterator[None]:
     except (ValueError, OSError, DatasetGenerationError) as error:
         raise DataError(
             f"{source} cannot be streamed: {mask(str(error.__cause__ or error))}",
-            hint="JSON Lines, CSV, Parquet and Arrow can, whole and of one form. Without `streaming`, lines that are "
-            "not JSON are left out alone.",
+            hint="JSON Lines, CSV, Parquet and Arrow can, whole and of one form.",
         ) from error

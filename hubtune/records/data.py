@@ -19,6 +19,7 @@ class SourceRecord(Record):
         sha256: Of the local file.
         held_out_split: The split whose rows are held out; null where rows of `split` are.
         group_by: The column whose values are held out together.
+        separator: What separates the cells of CSV files, given or recognised; null for others.
         format: How a row became what the model sees.
         inferred: Whether the columns decided on the format, not the config.
         template: The config's template for a row; null where none writes it.
@@ -44,6 +45,7 @@ class SourceRecord(Record):
     split: str
     held_out_split: str | None = None
     group_by: str | None = None
+    separator: str | None = None
     format: FormatName
     inferred: bool = False
     template: str | None

@@ -42,6 +42,7 @@ class EncodedRecord(Record):
         labels: The class names in the order of their ids; null where rows are not to be classified.
         chat_template: The template that wrote the rows, where one did.
         prompt: An example of what to ask the tuned model.
+        separator: What separates the cells of CSV files; null for others.
         screened_rows: Rows that were counted in `screened`.
         size: Bytes of the file with the rows.
         sha256: Of that file.
@@ -58,6 +59,7 @@ class EncodedRecord(Record):
     several_labels: bool
     chat_template: str | None
     prompt: str | None
+    separator: str | None = None
     warnings: list[str]
     left_out: list[LeftOutRecord]
     screened_rows: int

@@ -338,6 +338,8 @@ def test_card_release_and_way_of_measuring_do_not_decide_the_training(override: 
         "data[0].loss_on=all",
         "rows.max_dropped=0.5",
         "data[0].streaming=true",
+        "data[0].separator=;",
+        "data[0].encoding=gbk",
         "train.seed=1",
         "train.lora.r=1",
         "evaluate.holdout=0.2",

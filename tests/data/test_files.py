@@ -361,7 +361,6 @@ def test_files_are_chosen_as_datasets_chooses_them(tmp_path: Path, case: str):
     assert {split: list(found) for split, found in files.splits.items()} == expected
     assert list(files.splits) == list(expected)
     assert files.reader == builder.name
-    assert files.options.get("sep", ",") == getattr(builder.config, "sep", ",")
 
 
 def test_several_configurations_are_told_apart_as_datasets_does(tmp_path: Path):

@@ -6,6 +6,7 @@ import pytest
 
 from hubtune.config.data import DataConfig
 from hubtune.data.contents import file_contents, snapshot_contents
+from hubtune.data.faults import Reason, Unread
 from hubtune.data.files import local_files, resolve_files
 from hubtune.data.rows import read_rows
 from hubtune.errors import DataError, EmptySplitError, SplitNotFoundError
@@ -193,9 +194,9 @@ def test_lines_that_are_not_json_are_lost_alone_each_in_its_place(tmp_path: Path
 
     assert read(tmp_path, _entry()) == [
         {"author": "Ann", "quote": "Yes."},
-        None,
+        Unread(Reason.NOT_JSON),
         {"author": "Bob", "quote": None},
-        None,
+        Unread(Reason.NOT_JSON, "it is not an object"),
         {"author": None, "quote": "\ud83d"},
     ]
 
@@ -205,8 +206,7 @@ def test_lines_that_are_not_json_are_lost_alone_each_in_its_place(tmp_path: Path
     [
         ("train.parquet", b"PAR1 cut off"),
         ("train.arrow", b"cut"),
-        ("train.csv", b"a,b\n1,2\n3,4,5\n"),
-        ("train.jsonl", b"\xff\xfe\x00"),
+        ("train.jsonl", b"{cut\n"),
     ],
 )
 def test_a_damaged_file_is_refused_with_what_can_be_read(tmp_path: Path, name: str, content: bytes):

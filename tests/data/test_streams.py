@@ -7,6 +7,7 @@ import re
 import pytest
 
 from hubtune.config.screening import ScreenConfig
+from hubtune.data.faults import Reason
 from hubtune.data.source import Source, read_source
 from hubtune.errors import DataError, EmptySplitError, HubtuneError, SplitNotFoundError
 from hubtune.hub.snapshot import cached, download_size, fetch
@@ -105,13 +106,20 @@ def test_a_part_that_a_stream_cannot_know_is_refused_with_what_it_can(hub, token
     assert "data[].split" in str(caught.value.hint) or "train[:100000]" in str(caught.value.hint)
 
 
-def test_a_line_that_is_no_json_stops_a_stream_and_says_that_fetching_would_not(hub, tokenizers):
-    pin = _pin(hub, {"train.jsonl": _lines(ROWS[:30]) + b"{cut\n"})
+def test_lines_that_are_not_json_are_lost_alone_in_a_stream_too(hub, tokenizers):
+    pin = _pin(hub, {"train.jsonl": _lines(ROWS[:30]) + b"{cut\n" + _lines(ROWS[30:])})
 
-    with pytest.raises(DataError, match="org/s cannot be streamed") as caught:
+    streamed = _read(pin, tokenizers["gpt2"], streaming=True)
+
+    assert streamed.tally.first[Reason.NOT_JSON] == 31
+    assert streamed.tally == _read(pin, tokenizers["gpt2"]).tally
+
+
+def test_bytes_that_are_not_utf_8_stop_a_stream_with_their_place(hub, tokenizers):
+    pin = _pin(hub, {"train.csv": b"prompt,completion\nOne,caf\xe9\n"})
+
+    with pytest.raises(DataError, match=r"train.csv of org/s is not UTF-8: its byte 26 \(offset 25\), on line 2,"):
         _read(pin, tokenizers["gpt2"], streaming=True)
-
-    assert "Without `streaming`" in str(caught.value.hint)
 
 
 def test_a_part_without_rows_is_refused(hub, tokenizers):

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import yaml
 
+from hubtune.errors import DataError
 from tests.end_to_end.worlds import TARGET, quote_rows, write_rows
+from tests.odd_tables import ODD_TABLES
 
 
 def test_a_first_config_is_written_from_the_columns_and_its_rows_are_shown_as_the_model_will_see_them(world):
@@ -81,3 +83,46 @@ def test_a_streamed_data_set_is_trained_on_without_its_files_and_read_from_the_c
     assert "encoded before, and are taken from the cache" in again.err
     (source,) = world.record("data.json")["sources"]
     assert source["rows"] == source["kept"] + sum(source["dropped"].values()) > 0
+
+
+def test_every_cell_of_odd_tables_is_shown_as_the_csv_module_reads_it(world):
+    entries, expected = [], set()
+    for number, table in enumerate(ODD_TABLES.values()):
+        rows = table.cells()
+        if sum(len(cell or "") for cell in rows[0].values()) > 1000:
+            # It does not fit a tiny model's context, and is cut.
+            continue
+        path = world.work / "tables" / str(number) / table.name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(table.content)
+        columns = [column for column in rows[0] if any(_usable(row[column]) for row in rows)]
+        template = f"{number}: " + "|".join(f"{{{column}}}" for column in columns)
+        entries.append({"path": str(path), "license": "cc0-1.0", "template": template})
+        if table.encoding != "utf-8":
+            entries[-1]["encoding"] = table.encoding
+        filled = [[row[column] for column in columns] for row in rows]
+        expected |= {f"{number}: " + "|".join(map(str, cells)) for cells in filled if all(map(_usable, cells))}
+    config = yaml.safe_load(world.config().read_text())
+    kinds = ("secret", "card_number", "iban", "email", "phone", "ip_address", "duplicates", "contamination")
+    config.update(data=entries, rows={"max_dropped": 1, "workers": 1}, screen=dict.fromkeys(kinds, "report"))
+    (world.work / "hubtune.yaml").write_text(yaml.safe_dump(config))
+
+    shown = world.done("--json", "data", "show", "-n", "100000", "--hub", world.hub, "-s", "train.max_length=512")
+
+    assert {row["text"] for row in shown.document["rows"]} == expected
+    assert len(expected) > 20_000
+    said = {source["separator"] for source in shown.document["data"]["sources"]}
+    assert said == {",", ";", "\t"}
+
+
+def _usable(cell: str | None) -> bool:
+    return bool(cell and cell.strip()) and "\0" not in cell
+
+
+def test_text_in_another_encoding_is_refused_with_its_place_and_what_to_do(world):
+    (world.work / "rows.csv").write_bytes(b'text\n"Caf\xe9"\n')
+    world.config(data__template=None, data__repo=None, data__path="rows.csv", data__text="text")
+
+    world.hubtune("data", "show", "--hub", world.hub).refused(
+        DataError, "rows.csv is not UTF-8", "byte 10 (offset 9), on line 2", "data[].encoding"
+    )

@@ -4,8 +4,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from hubtune.config.screening import PERSONAL_KINDS, PersonalKind, ScreenConfig
-from hubtune.data.faults import Reason, RowFaultError
-from hubtune.data.json_lines import Line
+from hubtune.data.faults import Line, Reason, RowFaultError, Unread
 from hubtune.data.pieces import LONGEST_TEXT
 from hubtune.data.screening.detectors import Detectors, by_kind
 from hubtune.data.tokens import Example
@@ -37,7 +36,7 @@ class Looked:
     """A row that was looked through.
 
     Attributes:
-        line: The row to go on with, redacted as the config says; None where there is none.
+        line: The row to go on with, redacted as the config says, or that there is none.
         hits: Findings by kind, kinds without any left out.
     """
 
@@ -97,8 +96,8 @@ class RowScreen:
 
         Nothing is counted yet: whether the row can be used shows later.
         """
-        if line is None:
-            return Looked(None, {})
+        if isinstance(line, Unread):
+            return Looked(line, {})
         hits: dict[PersonalKind, int] = {}
         redacted = frozenset(kind for kind in PERSONAL_KINDS if self.config.personal(kind) == "redact")
 
@@ -179,7 +178,7 @@ def own_text(line: Line, columns: Collection[str]) -> str:
         return text
 
     for column in columns:
-        _rewritten(None if line is None else line.get(column), keep)
+        _rewritten(None if isinstance(line, Unread) else line.get(column), keep)
     return "\n".join(texts)
 
 

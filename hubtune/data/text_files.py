@@ -1,0 +1,189 @@
+"""Reads the text of data files: local or on the Hub, compressed or not, in any encoding that the config names.
+
+Bytes that are not in the encoding are never guessed at: the file is refused with the place of the first of them.
+"""
+
+import bz2
+import codecs
+import gzip
+import io
+import lzma
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO, TextIO, cast
+
+from hubtune.errors import DataError
+
+LONGEST_LINE = 1 << 24
+"""Characters of a line that is read at once; a longer one is refused, or left out."""
+
+_PEEK = 16
+_CHUNK = 1 << 20
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_DAMAGE = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
+
+
+@dataclass(frozen=True)
+class TextFile:
+    """A file of a data set that holds text.
+
+    Attributes:
+        path: Its path in the repository, or its name if it is a local file.
+        source: What to call the data set.
+        encoding: The name of its encoding as Python knows it.
+        opened: Opens its bytes from the start.
+    """
+
+    path: str
+    source: str
+    encoding: str
+    opened: Callable[[], BinaryIO]
+
+    @property
+    def name(self) -> str:
+        """What to call it in a message."""
+        return self.path if self.path == self.source else f"{self.path} of {self.source}"
+
+    @contextmanager
+    def text(self, newline: str | None = "") -> Iterator[TextIO]:
+        """Opens the text, without a byte order mark.
+
+        Args:
+            newline: As for `open`: "" ends lines at CR, LF and CR LF and keeps these, None makes LF of them.
+
+        Raises:
+            DataError: It is not text in its encoding, is damaged, or holds a compressed stream that cannot be read.
+        """
+        with self._bytes() as content:
+            codec = "utf-8-sig" if codecs.lookup(self.encoding).name == "utf-8" else self.encoding
+            text = io.TextIOWrapper(content, encoding=codec, newline=newline)
+            try:
+                yield text
+            except UnicodeError:
+                raise self._explained() from None
+            finally:
+                text.detach()
+
+    def lines(self, newline: str | None = "") -> Iterator[tuple[int, str | None]]:
+        """Gives the lines with their numbers, from 1; None for one that is longer than `LONGEST_LINE`."""
+        with self.text(newline) as text:
+            number = 0
+            while line := text.readline(LONGEST_LINE):
+                number += 1
+                whole = len(line) < LONGEST_LINE or line[-1] in "\r\n"
+                if number == 1:
+                    # Encodings that state the order of bytes leave the mark to the reader.
+                    line = line.removeprefix("\ufeff")
+                yield number, line if whole else None
+                while not whole:
+                    line = text.readline(LONGEST_LINE)
+                    whole = len(line) < LONGEST_LINE or line[-1] in "\r\n"
+
+    @contextmanager
+    def _bytes(self) -> Iterator[io.BufferedReader]:
+        with self.opened() as raw:
+            start = raw.read(_PEEK)
+            raw.seek(0)
+            try:
+                yield io.BufferedReader(cast("io.RawIOBase", _decompressed(raw, start)))
+            except (*_DAMAGE, OSError) as error:
+                # What the operating system says has a number, what a Hub's client says a type, and a decompressor none.
+                if not isinstance(error, _DAMAGE) and (type(error) is not OSError or error.errno is not None):
+                    raise
+                raise DataError(
+                    f"{self.name} is damaged: what is compressed in it cannot be read to its end.",
+                    hint="Get the file again, or choose another revision of the data set.",
+                ) from None
+
+    def _explained(self) -> DataError:
+        """Returns the error for bytes that are not in the encoding, with the place of the first."""
+        offset, line = self._first_wrong()
+        with self._bytes() as content:
+            start = content.read(4)
+        asked = codecs.lookup(self.encoding).name == "utf-8"
+        found = next((name for mark, name in _MARKS.items() if start.startswith(mark)), None)
+        called = "UTF-8" if asked else self.encoding
+        if asked and found is not None:
+            looks, fix = f"; it begins with the mark of {found.upper()}", found
+        else:
+            looks, fix = "", "latin-1, cp1252, gbk or utf-16"
+        return DataError(
+            f"{self.name} is not {called}: its byte {offset + 1:,} (offset {offset}), on line {line:,}, "
+            f"is not part of such a text{looks}.",
+            hint=f"Give its encoding as `data[].encoding`, such as {fix}; or write it as UTF-8: "
+            "iconv -f LATIN1 -t UTF-8 OLD > NEW",
+        )
+
+    def _first_wrong(self) -> tuple[int, int]:
+        """Returns the offset of the first wrong byte, of what a compressed file holds, and its line from 1."""
+        decoder = codecs.getincrementaldecoder(self.encoding)()
+        offset, line, before = 0, 1, ""
+        with self._bytes() as content:
+            while True:
+                chunk = content.read(_CHUNK)
+                waiting = len(decoder.getstate()[0])
+                try:
+                    text = decoder.decode(chunk, final=not chunk)
+                except UnicodeDecodeError as error:
+                    good = error.object[: error.start].decode(self.encoding, errors="ignore")
+                    return offset - waiting + error.start, line + _line_ends(good, before)
+                except UnicodeError:
+                    # What a codec says of a mark that is missing: nothing of the text fits.
+                    return 0, 1
+                line += _line_ends(text, before)
+                before = text[-1:] or before
+                offset += len(chunk)
+                if not chunk:
+                    return offset, line
+
+
+def check_plain(file: TextFile) -> None:
+    """Refuses a file that holds UTF-16 or UTF-32 without a mark, which passes for UTF-8 with NUL characters.
+
+    Raises:
+        DataError: It does.
+    """
+    if codecs.lookup(file.encoding).name != "utf-8":
+        return
+    with file._bytes() as content:
+        start = content.read(4)
+    if any(start.startswith(mark) for mark in _MARKS):
+        raise file._explained()
+    if len(start) == 4 and start.count(0) >= 2:
+        offset = start.index(0)
+        if start.count(0) == 3:
+            guess = "utf-32-le" if offset else "utf-32-be"
+        else:
+            guess = "utf-16-le" if offset else "utf-16-be"
+        raise DataError(
+            f"{file.name} is not UTF-8: its byte {offset + 1} (offset {offset}), on line 1, is a NUL, as in "
+            f"{guess.upper()}.",
+            hint=f"Give its encoding as `data[].encoding`: {guess}; or write it as UTF-8.",
+        )
+
+
+def _decompressed(raw: BinaryIO, start: bytes) -> object:
+    if start.startswith(b"\x1f\x8b"):
+        return gzip.GzipFile(fileobj=raw)
+    if start.startswith(b"BZh") and start[4:10] == b"1AY&SY":
+        return bz2.BZ2File(raw)
+    if start.startswith(b"\xfd7zXZ\x00"):
+        return lzma.LZMAFile(raw)
+    if start.startswith(b"\x28\xb5\x2f\xfd"):
+        import pyarrow as pa
+
+        return pa.CompressedInputStream(pa.PythonFile(raw, "r"), "zstd")
+    return raw
+
+
+def _line_ends(text: str, before: str) -> int:
+    """Counts CR, LF and CR LF; `before` is the character before the text."""
+    split = before == "\r" and text.startswith("\n")
+    return text.count("\n") + text.count("\r") - text.count("\r\n") - split
