@@ -20,11 +20,13 @@ from hubtune.data.earlier import EarlierRows, choose_earlier
 from hubtune.data.formats.classes import LabelSet
 from hubtune.data.parts import AllRows, drawing_order, split, split_method
 from hubtune.data.repeats import without_repeats
+from hubtune.data.rows import READABLE
 from hubtune.data.screening.record import screen_record
 from hubtune.data.source import Source, read_source
 from hubtune.data.store import Examples
 from hubtune.errors import ConfigError, DataError, RecordError
 from hubtune.hub.cards import languages_of
+from hubtune.loading import loading
 from hubtune.records.base import sha256_bytes, sha256_file
 from hubtune.records.data import DataRecord, EarlierDataRecord, MixRecord, SourceRecord, SplitRecord
 from hubtune.records.pins import Pin, PinSet
@@ -223,18 +225,19 @@ def _read(
 ) -> list[Source]:
     sources = []
     for entry, pin, place in zip(config.data, pins, places, strict=True):
-        source = read_source(
-            entry,
-            place,
-            entry.label,
-            tokenizer,
-            length,
-            config.screen,
-            seed=config.evaluate.seed,
-            workers=config.rows.workers,
-            pin=pin,
-            progress=progress,
-        )
+        with loading(f"{entry.label} cannot be read", DataError, hint=READABLE):
+            source = read_source(
+                entry,
+                place,
+                entry.label,
+                tokenizer,
+                length,
+                config.screen,
+                seed=config.evaluate.seed,
+                workers=config.rows.workers,
+                pin=pin,
+                progress=progress,
+            )
         chosen = source.format
         if chosen.inferred:
             columns = ", ".join(chosen.columns.values())

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 BATCH = 1000
 
+READABLE = "JSON Lines, CSV, Parquet and Arrow can, whole and of one form; several configurations need `data[].name`."
+"""What to do about files that cannot be read as a data set."""
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -125,8 +128,7 @@ def _loaded(files: DataFiles) -> "Mapping[str, Dataset]":
                 raise cause from error
         raise DataError(
             f"The files of {files.source} cannot be read as a data set: {cause}",
-            hint="JSON Lines, CSV, Parquet and Arrow can, whole and of one form; "
-            "several configurations need `data[].name`.",
+            hint=READABLE,
         ) from error
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.errors import ModelError
+from hubtune.loading import loading
 from hubtune.models.adapter_settings import AdapterSettings, Expressions, read_settings
 from hubtune.models.classifier import classifies
-from hubtune.models.load import first_line
 from hubtune.models.shards import FLOATS, Header, read_header
 from hubtune.records.model_files import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 
@@ -56,7 +56,6 @@ def load_adapter(base: "PreTrainedModel", folder: Path, name: str, *, trainable:
             every tensor, or holds NaN or infinite numbers; the message names the adapter and the tensor.
     """
     from peft import PeftModel
-    from safetensors import SafetensorError
 
     settings = read_settings(folder, name)
     header = read_tensors(folder, name)
@@ -64,12 +63,10 @@ def load_adapter(base: "PreTrainedModel", folder: Path, name: str, *, trainable:
     fit.check()
     _check_finite(folder / ADAPTER_WEIGHTS, base, name)
     config = fit.config()
-    try:
+    with loading(f"The adapter {name} cannot be loaded", ModelError, hint=_ELSEWHERE):
         model = PeftModel.from_pretrained(
             base, str(folder), config=config, is_trainable=trainable, local_files_only=True
         )
-    except (OSError, ValueError, TypeError, AttributeError, LookupError, RuntimeError, SafetensorError) as error:
-        raise ModelError(f"The adapter {name} cannot be loaded: {first_line(error)}", hint=_ELSEWHERE) from error
     _check_loaded(model, header, name)
     return model
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.errors import ModelError
+from hubtune.loading import loading
 from hubtune.models.adapters import load_adapter
 from hubtune.models.added_tokens import enlarge_for
 from hubtune.models.base_facts import read_facts
@@ -98,7 +99,5 @@ def _generation_config(
 
     if not (release_folder / GENERATION_CONFIG).is_file():
         return safe_generation_config(weights, tokenizer, name)
-    try:
+    with loading(f"{GENERATION_CONFIG} of {name} cannot be used", ModelError):
         return GenerationConfig.from_pretrained(release_folder, local_files_only=True)
-    except (OSError, ValueError, TypeError) as error:
-        raise ModelError(f"{GENERATION_CONFIG} of {name} cannot be used: {error}") from error

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from hubtune.errors import ModelError
+from hubtune.loading import loading
 from hubtune.models.load import save_tokenizer
 
 
@@ -20,7 +21,7 @@ def convert_gguf(source: Path, target: Path) -> str:
 
     quantisation = main_quantisation(source)
     folder, name = str(source.parent), source.name
-    try:
+    with loading(f"{source} cannot be converted", ModelError):
         model = AutoModelForCausalLM.from_pretrained(
             folder,
             gguf_file=name,
@@ -32,8 +33,6 @@ def convert_gguf(source: Path, target: Path) -> str:
         tokenizer = AutoTokenizer.from_pretrained(
             folder, gguf_file=name, local_files_only=True, trust_remote_code=False
         )
-    except (OSError, ValueError, KeyError, RuntimeError, NotImplementedError) as error:
-        raise ModelError(f"{source} cannot be converted: {error}") from error
     # The name inside the file is its maker's own, and would be taken for where the model came from.
     model.config.name_or_path = ""
     model.save_pretrained(target)
@@ -51,9 +50,7 @@ def main_quantisation(source: Path) -> str:
 
     from gguf import GGUFReader
 
-    try:
+    with loading(f"{source} is not a whole GGUF file", ModelError, hint="Fetch it again."):
         tensors = GGUFReader(source).tensors
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{source} is not a GGUF file: {error}") from error
-    kinds = Counter(tensor.tensor_type.name for tensor in tensors if len(tensor.shape) > 1)
+        kinds = Counter(tensor.tensor_type.name for tensor in tensors if len(tensor.shape) > 1)
     return str(kinds.most_common(1)[0][0]) if kinds else "F32"

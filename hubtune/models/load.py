@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.errors import ModelError, RemoteCodeError
+from hubtune.loading import loading
 from hubtune.models.base_facts import Facts, read_facts
 from hubtune.models.precision import dtype_of
 from hubtune.models.remote_code import brings_code, permitted, refusal
@@ -28,6 +29,12 @@ if TYPE_CHECKING:
 # What configs call the number of tokens that are read at once.
 _CONTEXT = ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "seq_length")
 
+_TOKENIZER = (
+    "The repository has to hold it, best as tokenizer.json with tokenizer_config.json; the code of a tokenizer is "
+    "never run."
+)
+_ARCHITECTURE = "Choose a base model whose architecture is part of transformers."
+
 
 def load_tokenizer(folder: Path, name: str) -> "PreTrainedTokenizerBase":
     """Loads the tokenizer of a base model.
@@ -41,14 +48,8 @@ def load_tokenizer(folder: Path, name: str) -> "PreTrainedTokenizerBase":
     """
     from transformers import AutoTokenizer
 
-    try:
+    with loading(f"The tokenizer of {name} cannot be loaded", ModelError, hint=_TOKENIZER):
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except _faults(run=False) as error:
-        raise ModelError(
-            f"The tokenizer of {name} cannot be loaded: {first_line(error)}",
-            hint="The repository has to hold it, best as tokenizer.json with tokenizer_config.json; the code of a "
-            "tokenizer is never run.",
-        ) from error
     # An encoder's tokenizer puts its own tokens around a text to classify.
     if tokenizer.eos_token_id is None and tokenizer.sep_token_id is None:
         raise ModelError(
@@ -85,15 +86,9 @@ def context_length(folder: Path, name: str) -> int | None:
     if code and not permitted(folder):
         return _stated_context(read_facts((folder / CONFIG).read_bytes(), name))
 
-    try:
-        with _prints_on_stderr(run=code):
-            config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=code)
-    except _faults(run=code) as error:
-        raise ModelError(
-            f"The config of {name} cannot be used: {first_line(error)}",
-            hint="Choose a base model whose architecture is part of transformers.",
-        ) from error
-    return getattr(config.get_text_config(), "max_position_embeddings", None)
+    with loading(f"The config of {name} cannot be used", ModelError, hint=_ARCHITECTURE), _prints_on_stderr(run=code):
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=code)
+        return getattr(config.get_text_config(), "max_position_embeddings", None)
 
 
 def _stated_context(facts: Facts) -> int | None:
@@ -195,18 +190,15 @@ def load_checkpoint(
     Raises:
         ModelError: It cannot be loaded.
     """
-    try:
-        with _prints_on_stderr(run=code):
-            model, report = auto.from_pretrained(
-                folder,
-                use_safetensors=True,
-                local_files_only=True,
-                trust_remote_code=code,
-                output_loading_info=True,
-                **options,
-            )
-    except _faults(run=code) as error:
-        raise (RemoteCodeError if code else ModelError)(f"{fault}: {first_line(error)}", hint=hint) from error
+    with loading(fault, RemoteCodeError if code else ModelError, hint=hint), _prints_on_stderr(run=code):
+        model, report = auto.from_pretrained(
+            folder,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=code,
+            output_loading_info=True,
+            **options,
+        )
     return model, sorted(report["missing_keys"])
 
 
@@ -215,15 +207,6 @@ def _prints_on_stderr(*, run: bool) -> Iterator[None]:
     """Sends what a repository's code prints, while it is `run`, to stderr: it is no part of a command's result."""
     with contextlib.redirect_stdout(sys.stderr) if run else contextlib.nullcontext():
         yield
-
-
-def _faults(*, run: bool) -> tuple[type[Exception], ...]:
-    """Returns what loading raises where files are odd; a repository's code that is `run` may raise anything."""
-    from safetensors import SafetensorError
-
-    if run:
-        return (Exception,)
-    return (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError)
 
 
 def refuse_missing(tensors: Sequence[str], name: str, kind: str) -> None:
@@ -237,8 +220,3 @@ def refuse_missing(tensors: Sequence[str], name: str, kind: str) -> None:
             f"{name} lacks {len(tensors)} of its tensors, such as {tensors[0]}.",
             hint=f"Choose a repository that holds the whole {kind}.",
         )
-
-
-def first_line(error: Exception) -> str:
-    """Returns what an error says first; its kind where it says nothing."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from hubtune.errors import MergeError, ModelError
+from hubtune.loading import loading
 
 if TYPE_CHECKING:
     import torch
@@ -113,16 +114,14 @@ def read_header(path: Path) -> Header:
     Raises:
         ModelError: It is not a whole safetensors file.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
-    try:
+    with (
+        loading(f"{path.name} is not a whole safetensors file", ModelError, hint="Fetch the repository again."),
         # The library checks names, dtypes, shapes, gaps and the file's length.
-        with safe_open(path, framework="numpy"):
-            pass
-    except (SafetensorError, OSError) as error:
-        raise ModelError(
-            f"{path.name} is not a whole safetensors file: {error}", hint="Fetch the repository again."
-        ) from error
+        safe_open(path, framework="numpy"),
+    ):
+        pass
     with path.open("rb") as file:
         length = file.read(8)
         text = file.read(struct.unpack("<Q", length)[0])

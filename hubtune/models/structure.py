@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from hubtune.errors import ModelError
+from hubtune.loading import loading
 from hubtune.models.remote_code import brings_code
 
 if TYPE_CHECKING:
@@ -55,15 +56,14 @@ def read_structure(folder: Path) -> Structure:
             "them; hubtune writes models without code.",
             hint="Use the adapter itself, on the base.",
         )
-    try:
+    with loading(
+        "The config of the base model cannot be used",
+        ModelError,
+        hint="Choose a base model whose architecture is part of transformers.",
+    ):
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise ModelError(
-            f"The config of the base model cannot be used: {str(error).strip().splitlines()[0]}",
-            hint="Choose a base model whose architecture is part of transformers.",
-        ) from error
     names = {module: name for name, module in model.named_modules()}
     return Structure(
         layers={name: kind for module, name in names.items() if (kind := _kind(module)) is not None},

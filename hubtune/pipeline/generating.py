@@ -2,7 +2,8 @@
 
 from typing import Literal
 
-from hubtune.errors import ConfigError
+from hubtune.errors import ConfigError, ReleaseError
+from hubtune.loading import loading
 from hubtune.pipeline.extras import require_train
 from hubtune.pipeline.releases import fetch_release
 from hubtune.records.base import Record
@@ -77,7 +78,8 @@ def generate(
         model = load_release_model(release.folder, release.base_folder, precision, name, tokenizer)
         task.advance()
     limit = max_new_tokens or model.generation_config.max_new_tokens or MAX_NEW_TOKENS
-    made = complete(model, tokenizer, ids, limit if context is None else min(limit, context - len(ids)))
+    with loading(f"{repo} cannot write text", ReleaseError):
+        made = complete(model, tokenizer, ids, limit if context is None else min(limit, context - len(ids)))
     return GenerationRecord(
         repo=release.repo,
         commit=release.commit,

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from hubtune.config.data import OPTIONAL_ROLES, ROLES, default_loss
 from hubtune.config.load import parse_config
-from hubtune.errors import ConfigError
+from hubtune.errors import ConfigError, DataError
 from hubtune.hub.snapshot import fetch
+from hubtune.loading import loading
 from hubtune.pin.pinning import resolve_pins
 from hubtune.pipeline.extras import require_train
 from hubtune.records.base import Record, write_atomic
@@ -52,7 +53,9 @@ def start_config(dataset: str, base: str, path: Path, progress: Progress) -> Sta
         )
     asked = json.dumps({"base": {"repo": base}, "data": [{"repo": dataset}]})
     pins = resolve_pins(parse_config(asked, source="The request"), None, progress).pins
-    found = look_at(fetch(pins.data[0]), dataset)
+    folder = fetch(pins.data[0])
+    with loading(f"{dataset} cannot be read", DataError):
+        found = look_at(folder, dataset)
     text = config_text(dataset, base, found)
     parse_config(text, source="The config to write")
     write_atomic(path, text)
