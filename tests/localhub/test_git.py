@@ -7,6 +7,9 @@ import subprocess
 import pytest
 from huggingface_hub import CommitOperationAdd
 
+from hubtune.localhub.api.bodies import Turns
+from hubtune.localhub.errors import ApiError
+
 WEIGHTS = bytes(range(256)) * 8
 
 
@@ -108,3 +111,56 @@ def test_a_request_that_git_would_not_make_is_a_bad_request(raw, model, body):
     assert raw("POST", f"/{model}/git-upload-pack", body).status == 400
     assert raw("POST", f"/{model}/git-upload-pack", body, Content_Encoding="gzip").status == 400
     assert raw("GET", f"/{model}/info/refs").status == 403
+
+
+def packet(line: bytes) -> bytes:
+    return b"%04x%s" % (len(line) + 4, line)
+
+
+def asked(*lines: bytes) -> bytes:
+    return b"".join(map(packet, lines))
+
+
+CAPABILITIES = b" multi_ack_detailed side-band-64k thin-pack ofs-delta filter"
+
+
+@pytest.fixture
+def head(api, model) -> bytes:
+    api.upload_file(path_or_fileobj=b"x", path_in_repo="a", repo_id=model)
+    return api.model_info(model).sha.encode()
+
+
+def test_a_fetch_is_answered_whatever_number_of_commits_it_says_it_has(raw, api, model, head):
+    first = api.list_repo_commits(model)[-1].commit_id.encode()
+    haves = [b"have %040x\n" % number for number in range(20_000)] + [b"have " + first] * 20_000
+    body = asked(b"want " + head + CAPABILITIES) + b"0000" + asked(*haves, b"done")
+    answer = raw("POST", f"/{model}/git-upload-pack", body)
+    assert answer.status == 200
+    assert b"ACK " + first in answer.body
+    assert b"PACK" in answer.body
+
+
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [
+        ([b"want %040x\n" % number for number in range(10_001)], 413),
+        ([b"have %040x\n" % number for number in range(50_001)], 413),
+        ([b"want HEAD" + CAPABILITIES, b"filter sparse:oid=HEAD:a"], 400),
+        ([b"want HEAD" + CAPABILITIES, b"filter combine:sparse:oid=HEAD:a+blob:none"], 400),
+        ([b"want HEAD" + CAPABILITIES, b"filter tree:" + b"9" * 100], 400),
+        ([b"want HEAD" + CAPABILITIES + b"=sparse:oid=HEAD:a"], 400),
+        ([b"want HEAD" + CAPABILITIES, b"deepen " + b"9" * 5000], 400),
+        ([b"want HEAD" + CAPABILITIES, b"deepen -1"], 400),
+        ([b"want HEAD"], 400),
+    ],
+)
+def test_a_fetch_of_more_than_is_served_is_refused(raw, model, head, lines, status):
+    body = asked(*(line.replace(b"HEAD", head, 1) for line in lines)) + b"0000" + asked(b"done")
+    assert raw("POST", f"/{model}/git-upload-pack", body).status == status
+
+
+def test_only_a_few_clones_are_worked_on_at_once_and_not_all_others_wait():
+    with pytest.raises(ApiError) as refused:
+        Turns(at_once=4, waiting=0).turn()
+    assert (refused.value.status, refused.value.headers["Retry-After"]) == (503, "5")
+    assert Turns(at_once=4, waiting=1).turn().total_tokens == 4

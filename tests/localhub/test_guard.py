@@ -1,5 +1,8 @@
 """Web pages cannot drive the Hub, neither from another origin nor by a name that they have resolve to this machine."""
 
+import socket
+from urllib.parse import urlsplit
+
 import pytest
 
 from hubtune.localhub import EmbeddedHub
@@ -73,3 +76,34 @@ def test_a_link_to_the_hub_can_be_followed(raw, model):
 def test_a_refusal_is_logged_like_any_answer(raw, model, requests):
     raw("GET", PATH, Host="evil.example")
     assert requests()[-1]["status"] == 403
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        "Content-Length: 5\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked\r\ncontent-length: 0",
+        "Content-Length: 5\r\nContent-Length: 6",
+        "Content-Length: 5, 6",
+        "Content-Length: +5",
+        "Content-Length: -1",
+        "Content-Length: 0x5",
+        "Content-Length: 1_0",
+        "Content-Length: five",
+        "Content-Length: ",
+        "Transfer-Encoding: gzip",
+        "Transfer-Encoding: chunked, chunked",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity",
+    ],
+)
+def test_a_body_of_two_lengths_or_none_that_can_be_read_is_a_bad_request(hub, framing):
+    address = urlsplit(hub.url)
+    with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
+        head = f"POST /api/validate-yaml HTTP/1.1\r\nHost: localhost\r\n{framing}\r\n\r\n"
+        # What follows would be a request of its own, had the body no length.
+        connection.sendall(head.encode() + b"0\r\n\r\nGET /api/models HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        received = b""
+        while chunk := connection.recv(65536):
+            received += chunk
+    assert received.startswith((b"HTTP/1.1 400", b"HTTP/1.1 501"))
+    assert received.count(b"HTTP/1.1 ") == 1

@@ -111,6 +111,15 @@ def test_a_body_that_dribbles_in_is_given_up_on_the_whole(root, connect):
     assert answer.startswith(b"HTTP/1.1 408")
 
 
+def test_a_body_must_have_come_in_time_whatever_its_rate(root, connect):
+    with EmbeddedHub(root, patience=Patience(head=0.2, pause=LONG, rate=1, whole=0.3, reading=LONG, idle=LONG)) as hub:
+        connection = connect(hub)
+        connection.sendall(b"POST /api/validate-yaml HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999999\r\n\r\n")
+        # Much at once, so that neither the pause nor the rate can end this.
+        connection.sendall(b"x" * 500_000)
+        assert read_all(connection).startswith(b"HTTP/1.1 408")
+
+
 def test_a_body_that_is_not_wanted_any_more_is_not_taken_in_for_ever(root, connect):
     with EmbeddedHub(root, patience=Patience(head=0.2, pause=LONG, reading=LONG, idle=LONG)) as hub:
         connection = connect(hub)

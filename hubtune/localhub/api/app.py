@@ -13,7 +13,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from hubtune.localhub.accounts import BASIC, BEARER
-from hubtune.localhub.api.bodies import Bodies
+from hubtune.localhub.api import git
+from hubtune.localhub.api.admission import admit
+from hubtune.localhub.api.bodies import Bodies, Capacity
 from hubtune.localhub.api.call import Call
 from hubtune.localhub.api.connection import HubProtocol, Patience, connection_of, patient_receive, patient_send
 from hubtune.localhub.api.faulting import DroppedError, distort, strike
@@ -28,6 +30,8 @@ from hubtune.localhub.state import HubState
 from hubtune.localhub.web.pages import Pages, asks_for_page
 
 _CLIENT_GONE = 499
+# Each walks the history and makes a pack of what it finds.
+_FETCHES = frozenset({git.advertise, git.upload_pack})
 _LFS = "/info/lfs/objects/batch"
 _LONGEST_HEADER = 16 * 1024
 _NO_ANSWER = 444
@@ -53,7 +57,7 @@ class HubApp:
         self._faults = faults
         self._patience = patience
         self._pages = pages
-        self._bodies = Bodies()
+        self._capacity = Capacity(Bodies(longest=patience.whole))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = _Exchange(self._hub, scope, patient_send(send, self._patience, connection_of(scope)))
@@ -92,12 +96,12 @@ class HubApp:
             _describe(exchange.note, found[1])
         fault = self._faults.meet(request.method, _raw_path(request.scope), request.headers.get(FAULT_HEADER))
         if fault is None:
-            return await _work(self._hub, self._bodies, request, found, exchange.note)
+            return await _work(self._hub, self._capacity, request, found, exchange.note)
         exchange.meet(fault)
         if fault.when == "before":
             await strike(fault)
         try:
-            response = await _work(self._hub, self._bodies, request, found, exchange.note)
+            response = await _work(self._hub, self._capacity, request, found, exchange.note)
         except ApiError as error:
             response = self._failure(request, error, exchange.note)
         if fault.when == "after":
@@ -162,7 +166,7 @@ def _describe(note: RequestNote, params: Mapping[str, str]) -> None:
 
 async def _work(
     hub: HubState,
-    bodies: Bodies,
+    capacity: Capacity,
     request: Request,
     found: tuple[Route | UploadRoute, Mapping[str, str]] | None,
     note: RequestNote,
@@ -183,8 +187,10 @@ async def _work(
     try:
         if isinstance(route, UploadRoute):
             return await route.answer(call, request.stream())
-        async with bodies.read(request, route.body_limit) as body:
-            return await anyio.to_thread.run_sync(route.answer, replace(call, body=body))
+        await anyio.to_thread.run_sync(admit, call, route.answer)
+        async with capacity.bodies.read(request, route.body_limit) as body:
+            limiter = capacity.fetches.turn() if route.answer in _FETCHES else None
+            return await anyio.to_thread.run_sync(route.answer, replace(call, body=body), limiter=limiter)
     except OSError as error:
         if error.errno in DISK_FULL:
             raise ApiError(507, "The disk of this Hub is full.") from error

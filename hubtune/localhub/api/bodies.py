@@ -1,13 +1,16 @@
-"""Request bodies that are taken in whole: each of bounded size, and all of them together too."""
+"""How much is taken on at once: bodies held in memory, of bounded size and time, and requests that are much work."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 
+import anyio
 from starlette.requests import Request
 
 from hubtune.localhub.errors import ApiError
 
 _MOST_HELD = 512 * 1024 * 1024
+_LONGEST = 600.0
 
 
 class Bodies:
@@ -15,10 +18,12 @@ class Bodies:
 
     Args:
         most: Bytes of all of them together.
+        longest: Seconds in which a body must have come, however fast it comes at times.
     """
 
-    def __init__(self, most: int = _MOST_HELD) -> None:
+    def __init__(self, most: int = _MOST_HELD, longest: float = _LONGEST) -> None:
         self._most = most
+        self._longest = longest
         self._held = 0
 
     @asynccontextmanager
@@ -26,19 +31,71 @@ class Bodies:
         """Holds a request's body while the context lasts.
 
         Raises:
-            ApiError: 413 if it is longer than `limit` bytes, 503 if there is no room for it now.
+            ApiError: 413 if it is longer than `limit` bytes, 503 if there is no room for it now, 408 if it takes too
+                long.
         """
         body = bytearray()
         held = 0
         try:
-            async for chunk in request.stream():
-                body += chunk
-                held += len(chunk)
-                self._held += len(chunk)
-                if held > limit:
-                    raise ApiError(413, f"The body is larger than {limit >> 20} MiB.")
-                if self._held > self._most:
-                    raise ApiError(503, "The Hub is taking in too much at once.", headers={"Retry-After": "1"})
+            with in_time(self._longest):
+                async for chunk in request.stream():
+                    body += chunk
+                    held += len(chunk)
+                    self._held += len(chunk)
+                    if held > limit:
+                        raise ApiError(413, f"The body is larger than {limit >> 20} MiB.")
+                    if self._held > self._most:
+                        raise ApiError(503, "The Hub is taking in too much at once.", headers={"Retry-After": "1"})
             yield bytes(body)
         finally:
             self._held -= held
+
+
+class Turns:
+    """Lets a few requests of a kind be worked on at a time, and some more wait.
+
+    Args:
+        at_once: How many are worked on.
+        waiting: How many may wait.
+    """
+
+    def __init__(self, at_once: int = 4, waiting: int = 64) -> None:
+        self._limiter = anyio.CapacityLimiter(at_once)
+        self._waiting = waiting
+
+    def turn(self) -> anyio.CapacityLimiter:
+        """Returns what the work must hold.
+
+        Raises:
+            ApiError: 503 if too many wait.
+        """
+        if self._limiter.statistics().tasks_waiting >= self._waiting:
+            raise ApiError(503, "The Hub has too many such requests at once.", headers={"Retry-After": "5"})
+        return self._limiter
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What one server takes on at once.
+
+    Attributes:
+        bodies: What it holds in memory.
+        fetches: Requests that walk the history and make packs.
+    """
+
+    bodies: Bodies
+    fetches: Turns = field(default_factory=Turns)
+
+
+@contextmanager
+def in_time(seconds: float) -> Iterator[None]:
+    """Gives a client so much time to send a body.
+
+    Raises:
+        ApiError: 408 when it is over.
+    """
+    try:
+        with anyio.fail_after(seconds):
+            yield
+    except TimeoutError:
+        raise ApiError(408, "The body took too long.", headers={"Connection": "close"}) from None

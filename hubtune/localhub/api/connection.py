@@ -27,6 +27,7 @@ class Patience:
             wanted any more.
         pause: Seconds without any byte of a body.
         rate: Bytes a second that a body must bring on the whole, once `pause` seconds have been spent waiting.
+        whole: Seconds in which a body that is taken in whole must have come, whatever its rate.
         reading: Seconds in which a client must take in some of the answer.
         idle: Seconds between two requests. Longer than clients keep a connection themselves, so that none is closed
             while a request is on its way.
@@ -35,6 +36,7 @@ class Patience:
     head: float = 20.0
     pause: float = 30.0
     rate: int = 1024
+    whole: float = 600.0
     reading: float = 60.0
     idle: float = 75.0
 

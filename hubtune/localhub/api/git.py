@@ -15,13 +15,14 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from hubtune.localhub.accounts import BASIC
 from hubtune.localhub.api.call import Call
+from hubtune.localhub.api.git_request import bounded
 from hubtune.localhub.errors import ApiError
 from hubtune.localhub.repos import HubRepo
 
 _PATH = "/"
 _IN_MEMORY = 4 << 20
 _CHUNK = 1 << 16
-_LONGEST_REQUEST = 64 << 20
+_LONGEST_REQUEST = 8 << 20
 _NO_PUSH = (
     "This Hub can be cloned and fetched with git, but not pushed to.\n"
     "Upload with `hf upload` or huggingface_hub instead.\n"
@@ -35,7 +36,7 @@ def advertise(call: Call) -> Response:
         return refuse_push(call)
     if service != "git-upload-pack":
         raise ApiError(403, "Only git's smart HTTP protocol is served here.")
-    repo = _fetchable(call)
+    repo = fetchable(call)
     answer = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed when it was sent
     with repo.git() as git:
         handler = _handler(git, BytesIO(), answer, advertise=True)
@@ -47,12 +48,14 @@ def advertise(call: Call) -> Response:
 
 def upload_pack(call: Call) -> Response:
     """POST /{prefix}{id}/git-upload-pack: the objects that the client lacks."""
-    repo = _fetchable(call)
+    repo = fetchable(call)
+    body = _body(call)
     answer = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed when it was sent
     with repo.git() as git:
+        question = BytesIO(bounded(git, body))
         try:
-            _handler(git, BytesIO(_body(call)), answer, advertise=False).handle()
-        except (GitProtocolError, ValueError) as error:
+            _handler(git, question, answer, advertise=False).handle()
+        except (GitProtocolError, ValueError, AssertionError) as error:
             answer.close()
             raise ApiError(400, f"Git's request cannot be read: {error}") from error
     return _sent(answer, "application/x-git-upload-pack-result")
@@ -60,11 +63,16 @@ def upload_pack(call: Call) -> Response:
 
 def refuse_push(call: Call) -> Response:
     """Every request that belongs to a push: git prints the text."""
-    _fetchable(call)
+    fetchable(call)
     return PlainTextResponse(_NO_PUSH, status_code=403)
 
 
-def _fetchable(call: Call) -> HubRepo:
+def fetchable(call: Call) -> HubRepo:
+    """Returns the repository of the path to one who may read its files; git is told how to ask for a token.
+
+    Raises:
+        ApiError: As `Call.readable` and `Call.gated`.
+    """
     try:
         return call.gated(call.readable())
     except ApiError as error:

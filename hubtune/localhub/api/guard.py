@@ -34,8 +34,13 @@ class Guard:
         """Refuses what a web page could have sent.
 
         Raises:
-            ApiError: 400 without a usable Host, 403 for a name that is not the Hub's or a page that is not.
+            ApiError: 400 without a usable Host or with a body of two lengths, 403 for a name that is not the Hub's or a
+                page that is not.
         """
+        if "transfer-encoding" in headers and "content-length" in headers:
+            # A proxy in between may go by the other, and would take the rest of the body for another request.
+            text = "A request has a Content-Length or a Transfer-Encoding, not both."
+            raise ApiError(400, text, headers={"Connection": "close"})
         host = headers.get("host", "")
         match = _HOST.fullmatch(host)
         if match is None:

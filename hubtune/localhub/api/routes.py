@@ -30,7 +30,8 @@ from hubtune.localhub.api.call import Call
 Handler = Callable[[Call], Response]
 UploadHandler = Callable[[Call, AsyncIterator[bytes]], Awaitable[Response]]
 
-_SMALL_BODY = 10 * 1024 * 1024
+_SMALL_BODY = 2 * 1024 * 1024
+_LIST_BODY = 10 * 1024 * 1024
 _COMMIT_BODY = 100 * 1024 * 1024
 
 _API = r"/api/(?P<type>models|datasets|spaces)/(?P<id>[^/]+(?:/[^/]+)?)"
@@ -109,10 +110,10 @@ ROUTES: tuple[Route | UploadRoute, ...] = (
     _route("DELETE", rf"{_API}/tag/{_REV}", refs.remove_tag),
     _route("POST", rf"{_API}/branch/{_REV}", refs.add_branch),
     _route("DELETE", rf"{_API}/branch/{_REV}", refs.remove_branch),
-    _route("POST", rf"{_API}/preupload/{_REV}", commit.preupload),
+    _route("POST", rf"{_API}/preupload/{_REV}", commit.preupload, _LIST_BODY),
     _route("POST", rf"{_API}/commit/{_REV}", commit.commit, _COMMIT_BODY),
     _route("GET", rf"{_API}/tree/{_REV}(?:/(?P<path>.*))?", listing.tree),
-    _route("POST", rf"{_API}/paths-info/{_REV}", listing.paths_info),
+    _route("POST", rf"{_API}/paths-info/{_REV}", listing.paths_info, _LIST_BODY),
     _route("GET", rf"{_API}/commits/{_REV}", listing.commits),
     _route("GET", rf"{_API}/revision/{_REV}", repos.info),
     _route("GET", _API, repos.info),

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import anyio.to_thread
 from starlette.responses import FileResponse, JSONResponse, Response
 
+from hubtune.localhub.api.bodies import in_time
 from hubtune.localhub.api.call import Call, read_number
 from hubtune.localhub.api.commit import committable
 from hubtune.localhub.errors import ApiError, no_xet, repo_not_found
@@ -20,6 +21,8 @@ from hubtune.localhub.repos import HubRepo
 
 _BUFFER = 1 << 20
 _MOST_OBJECTS = 1000
+# Seconds for an upload of any size, and bytes a second of a large one.
+_UPLOAD, _SLOWEST = 3600.0, 64 << 10
 
 _Operation = Literal["upload", "download"]
 
@@ -69,7 +72,8 @@ async def receive(call: Call, chunks: AsyncIterator[bytes]) -> Response:
     if length is not None and length != str(pointer.size):
         raise ApiError(400, f"The upload has {length} bytes; {pointer.size} bytes were announced.")
     with call.hub.large_files.receive(pointer) as file:
-        await _copy(chunks, file)
+        with in_time(_UPLOAD + pointer.size / _SLOWEST):
+            await _copy(chunks, file)
         await anyio.to_thread.run_sync(_keep, call, repo, file, pointer)
     return Response()
 
