@@ -14,7 +14,7 @@ from hubtune.evaluate.registry import find_metrics
 from hubtune.evaluate.sides import open_sides
 from hubtune.models.classifier import Classes
 from hubtune.models.environment import environment
-from hubtune.models.generation import safe_generation_config
+from hubtune.models.generation import safe_generation_config, stop_tokens_beside
 from hubtune.models.load import context_length
 from hubtune.models.probe import TOLERANCES, replay, take_probe
 from hubtune.records.data import DataRecord
@@ -25,7 +25,7 @@ from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def evaluate(
     models = Models(
         sides=sides,
         tokenizer=tokenizer,
-        generation=GenerationConfig() if classes else safe_generation_config(base_folder, tokenizer, config.base.repo),
+        generation=GenerationConfig() if classes else _settings(run, config, base_folder, tokenizer, training),
         context=context,
         precision=training.precision,
         classes=classes,
@@ -84,6 +84,17 @@ def evaluate(
     before = None if earlier is None else Earlier(earlier, training.earlier)
     evaluation = measure_models(models, config, train, held_out, upstream, progress, data, tell, before)
     return Evaluated(evaluation, _probe(run, sides, tokenizer, training.precision, context))
+
+
+def _settings(
+    run: RunDirectory,
+    config: TuneConfig,
+    base_folder: Path,
+    tokenizer: "PreTrainedTokenizerBase",
+    training: TrainingRecord,
+) -> "GenerationConfig":
+    ends = stop_tokens_beside(run.trained_dir(training))
+    return safe_generation_config(base_folder, tokenizer, config.base.repo, template=config.chat_template, ends=ends)
 
 
 def _probe(

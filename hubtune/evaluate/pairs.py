@@ -12,7 +12,7 @@ from hubtune.evaluate.begun import prompt_end
 from hubtune.evaluate.bench import Bench
 from hubtune.evaluate.sides import open_sides
 from hubtune.models.environment import environment
-from hubtune.models.generation import MAX_NEW_TOKENS, safe_generation_config
+from hubtune.models.generation import MAX_NEW_TOKENS, safe_generation_config, stop_tokens_beside
 from hubtune.models.load import context_length
 from hubtune.records.progress import Progress
 from hubtune.records.ratings import Pair, PairsRecord
@@ -55,7 +55,8 @@ def make_pairs(
         )
     name, seed = config.base.repo, config.evaluate.seed
     context = context_length(base_folder, name)
-    settings = safe_generation_config(base_folder, tokenizer, name)
+    ends = stop_tokens_beside(run.trained_dir(training))
+    settings = safe_generation_config(base_folder, tokenizer, name, template=config.chat_template, ends=ends)
     limit = settings.max_new_tokens or MAX_NEW_TOKENS
     prompts, too_long = _choose(held_out, count, seed, name, context=context, limit=limit)
     bench = Bench(

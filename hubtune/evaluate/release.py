@@ -13,7 +13,7 @@ from hubtune.evaluate.registry import find_metrics
 from hubtune.evaluate.sides import adapter_sides
 from hubtune.models.classifier import Classes
 from hubtune.models.consumer import load_release, load_release_model
-from hubtune.models.generation import safe_generation_config
+from hubtune.models.generation import safe_generation_config, stop_tokens_beside
 from hubtune.models.load import context_length, load_base, pad_id
 from hubtune.records.data import DataRecord
 from hubtune.records.evaluation import EvaluationRecord
@@ -97,7 +97,7 @@ def _load(
         elif base_folder is not None:
             base = load_base(base_folder, f"the base model of {name}", precision)
             sides = {"base": lambda: nullcontext(base), **sides}
-        generation = safe_generation_config(weights or folder, tokenizer, name)
+        generation = safe_generation_config(weights or folder, tokenizer, name, ends=stop_tokens_beside(folder))
     return Models(
         sides=sides,
         tokenizer=tokenizer,

@@ -1,6 +1,6 @@
 """Text from a model: the settings that are published with a release, and one completion made with them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from hubtune.errors import ConfigError, ModelError
 from hubtune.models.load import context_length, pad_id
 from hubtune.models.remote_code import permitted
-from hubtune.templating.chat import ChatTemplate, TemplateFaultError
+from hubtune.templating.chat import ChatTemplate, Rendered, Talk, TemplateFaultError
 from hubtune.templating.process import LimitError
 
 if TYPE_CHECKING:
@@ -52,12 +52,20 @@ class Completion:
     stop_reason: Literal["stop token", "length"]
 
 
-def safe_generation_config(base_folder: Path, tokenizer: "PreTrainedTokenizerBase", name: str) -> "GenerationConfig":
+def safe_generation_config(
+    base_folder: Path,
+    tokenizer: "PreTrainedTokenizerBase",
+    name: str,
+    *,
+    template: str | None = None,
+    ends: Iterable[int] = (),
+) -> "GenerationConfig":
     """Returns settings under which a tuned model writes the same text each time, and stops.
 
     They ask for greedy decoding without beams, at most `MAX_NEW_TOKENS` new tokens and at most half of the context, so
     that a prompt has the other half. Padding is a token that exists. Every token that may end a text is a stop token:
-    the tokenizer's EOS, those of the base's own settings, and the one that ends a turn in the chat template.
+    the tokenizer's EOS, those of the base's own settings, the one that ends a turn in the chat template, and those that
+    the rows of a training end with.
 
     Consumers get them with `GenerationConfig.from_pretrained(repo, revision=tag)`. Neither peft nor transformers reads
     the file from an adapter's repository by itself; both use the settings of the base until they are given these.
@@ -66,6 +74,8 @@ def safe_generation_config(base_folder: Path, tokenizer: "PreTrainedTokenizerBas
         base_folder: The base model's snapshot.
         tokenizer: The one that the release has.
         name: The base model's id, for messages.
+        template: The chat template that conversations are trained with; None for the tokenizer's own.
+        ends: Tokens that rows end with; see `ends_of_rows` and `stop_tokens_beside`.
 
     Raises:
         ModelError: The base's config cannot be read without remote code.
@@ -82,8 +92,31 @@ def safe_generation_config(base_folder: Path, tokenizer: "PreTrainedTokenizerBas
         num_beams=1,
         max_new_tokens=MAX_NEW_TOKENS if context is None else max(1, min(MAX_NEW_TOKENS, context // 2)),
         pad_token_id=pad_id(tokenizer),
-        eos_token_id=_unique([tokenizer.eos_token_id, *_ids(base.eos_token_id), *_end_of_turn(tokenizer)]),
+        eos_token_id=_unique(
+            [
+                *(tokenizer.eos_token_id, *_ids(base.eos_token_id)),
+                *_end_of_turn(tokenizer, ChatTemplate.of(tokenizer, template)),
+                *ends,
+            ]
+        ),
     )
+
+
+def ends_of_rows(tokenizer: "PreTrainedTokenizerBase", rows: Iterable[Sequence[int]]) -> list[int]:
+    """Returns the tokens that rows of token ids end with and that steer the model; a template ends all rows alike."""
+    steering = _steering(tokenizer)
+    return _unique([row[-1] for row in rows if row and row[-1] in steering])
+
+
+def stop_tokens_beside(folder: Path) -> list[int]:
+    """Returns the stop tokens that are published with weights in a folder; none where it has no settings."""
+    from transformers import GenerationConfig
+
+    try:
+        return _ids(GenerationConfig.from_pretrained(folder, local_files_only=True).eos_token_id)
+    except (OSError, ValueError, TypeError):
+        # Whoever loads the model says what is wrong with the file.
+        return []
 
 
 def generation_json(config: "GenerationConfig") -> str:
@@ -202,25 +235,35 @@ def _settings_of(folder: Path) -> "GenerationConfig":
         return GenerationConfig.from_model_config(config)
 
 
-def _end_of_turn(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
+def _end_of_turn(tokenizer: "PreTrainedTokenizerBase", template: ChatTemplate | None) -> list[int]:
     """Returns the token that the chat template puts after an assistant's words; none where there is no such token."""
-    template = ChatTemplate.of(tokenizer)
     if template is None:
         return []
     words = "lighthouse"
-    turns = [{"role": "user", "content": "Where?"}, {"role": "assistant", "content": words}]
+    user, answer = {"role": "user", "content": "Where?"}, {"role": "assistant", "content": words}
+    # Some templates refuse a conversation without a system message, and some one with it.
+    talks = [[user, answer], [{"role": "system", "content": "Be brief."}, user, answer]]
     try:
-        text = template.render(turns)
+        shown = template.render_all([Talk(turns) for turns in talks])
     except (TemplateFaultError, LimitError):
-        # One that refuses two plain turns ends none.
         return []
-    _, found, after = text.rpartition(words)
+    ends = [_first_control(tokenizer, each.text.rpartition(words)) for each in shown if isinstance(each, Rendered)]
+    return next((end for end in ends if end), [])
+
+
+def _first_control(tokenizer: "PreTrainedTokenizerBase", parts: tuple[str, str, str]) -> list[int]:
+    """Returns the first token that steers the model after words that were looked for."""
+    _, found, after = parts
     if not found:
         return []
+    steering = _steering(tokenizer)
+    return [index for index in tokenizer(after, add_special_tokens=False)["input_ids"] if index in steering][:1]
+
+
+def _steering(tokenizer: "PreTrainedTokenizerBase") -> set[int]:
     # Some tokenizers hold runs of spaces and line ends as added tokens.
     added = {index for index, token in tokenizer.added_tokens_decoder.items() if token.content.strip()}
-    ids = tokenizer(after, add_special_tokens=False)["input_ids"]
-    return [index for index in ids if index in added or index in tokenizer.all_special_ids][:1]
+    return added | set(tokenizer.all_special_ids)
 
 
 def plain_text(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int]) -> str:

@@ -96,7 +96,9 @@ def write_merged(base: Path, adapter: Path, folder: Path, progress: Progress) ->
     _write_index(checkpoint, plan, size, folder)
     _write_config(checkpoint, plan, folder)
     tokenizer = adapter if (adapter / "tokenizer_config.json").is_file() else base
-    for source, names in ((base, (GENERATION_CONFIG,)), (tokenizer, TOKENIZER_FILES)):
+    # The adapter's own, where it has some: the merged model stops where it does.
+    settings = adapter if (adapter / GENERATION_CONFIG).is_file() else base
+    for source, names in ((settings, (GENERATION_CONFIG,)), (tokenizer, TOKENIZER_FILES)):
         for path in (source / name for name in names):
             if path.is_file():
                 shutil.copyfile(path, folder / path.name)

@@ -1,5 +1,6 @@
 """What a training begins with: the model made trainable, what it computes in, and how rows go through it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,6 +63,7 @@ def set_up(
     progress: Progress,
     classes: Classes | None = None,
     adapter: tuple[Pin, Path] | None = None,
+    ends: Sequence[int] = (),
 ) -> Setup:
     """Loads the base model, makes it trainable, and tells how many of its parameters are trained.
 
@@ -73,6 +75,7 @@ def set_up(
         progress: Told of what was chosen.
         classes: What a classifier tells apart; None for a model that writes text.
         adapter: The adapter that is trained further, and its snapshot; None for a new one.
+        ends: The tokens that the rows end with.
 
     Raises:
         ModelError: The base model cannot be loaded.
@@ -100,7 +103,10 @@ def set_up(
     check_vocabulary(model, tokenizer, base_pin.repo)
     beside = tokenizer_files(tokenizer) if settings.added_tokens else {}
     if classes is None:
-        beside[GENERATION_CONFIG] = generation_json(safe_generation_config(base_folder, tokenizer, base_pin.repo))
+        settings_beside = safe_generation_config(
+            base_folder, tokenizer, base_pin.repo, template=config.chat_template, ends=ends
+        )
+        beside[GENERATION_CONFIG] = generation_json(settings_beside)
     batcher = choose_batcher(settings, model, pad_id(tokenizer), progress, classes)
     if settings.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})

@@ -11,6 +11,7 @@ from hubtune.config.schema import TuneConfig
 from hubtune.data.earlier import EarlierRows
 from hubtune.data.tokens import Example
 from hubtune.models.classifier import Classes
+from hubtune.models.generation import ends_of_rows
 from hubtune.models.row_attention import attending_by_rows
 from hubtune.records.data import DataRecord
 from hubtune.records.pins import Pin
@@ -34,6 +35,8 @@ from hubtune.train.trainer import RowTrainer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+_ROWS_FOR_ENDS = 256
 
 
 def train(
@@ -80,7 +83,9 @@ def train(
     upstream = run.digests("config", "pins.json", "data.json")
     checkpoints = Checkpoints(run.checkpoints_dir, upstream, config.train.keep_checkpoints)
     found = _checkpoint(checkpoints, run, progress, resume=resume)
-    setup = set_up(config, base_pin, base_folder, tokenizer, progress, classes, adapter)
+    # Those of the template that wrote the rows, whatever it needs to be asked for one.
+    ends = [] if classes else ends_of_rows(tokenizer, (each.input_ids for each in examples[:_ROWS_FOR_ENDS]))
+    setup = set_up(config, base_pin, base_folder, tokenizer, progress, classes, adapter, ends)
     order = row_order(setup.settings, examples, setup.batcher.packed)
     if found is not None:
         progress.say(f"Going on after step {found[0]:,} of {order.steps:,}")

@@ -11,6 +11,7 @@ import pytest
 
 from hubtune.config.load import parse_config
 from hubtune.config.schema import TuneConfig
+from hubtune.pipeline.generating import generate
 from hubtune.pipeline.run import Outcome, RunOptions, run_job
 from hubtune.pipeline.showing import show_rows
 from hubtune.records.base import sha256_bytes
@@ -174,6 +175,45 @@ def test_the_chat_template_that_wrote_the_rows_is_the_release_s(released, chat: 
     own = (chat / "chat_template.jinja").read_text(encoding="utf-8")
 
     assert made.template == (GIVEN if kind == "chat" else own)
+
+
+def test_the_end_of_a_turn_is_the_one_of_the_template_that_was_trained_with(hub: ServedHub, long: Path, tmp_path: Path):
+    """The base has none of its own, and the config's refuses conversations without words that only the rows have."""
+    base = Path(shutil.copytree(long, tmp_path / "base"))
+    (base / "chat_template.jinja").unlink()
+    hub.commit_folder("org/plain", base)
+    hub.commit("org/plain", {"README.md": BASE_CARD.encode()})
+    turns = [("system", "Be terse."), ("user", "Oil?"), ("assistant", "Yes.")]
+    rows = [
+        {
+            "messages": [
+                {"role": role, "content": f"{text} {number}" if role == "user" else text} for role, text in turns
+            ]
+        }
+        for number in range(120)
+    ]
+    upload(hub, "ends", rows)
+    template = (
+        "{% if messages[0].content != 'Be terse.' %}{{ raise_exception('be terse') }}{% endif %}"
+        "{% for m in messages %}{{ m.role }}: {{ m.content }}<|im_end|>\n{% endfor %}"
+    )
+    config = config_of("ends", f"format: chat, chat_template: {json.dumps(template)}")
+    config = config.model_copy(
+        update={
+            "base": config.base.model_copy(update={"repo": "org/plain"}),
+            "train": config.train.model_copy(update={"epochs": 3}),
+            "evaluate": config.evaluate.model_copy(update={"metrics": ["endings"], "max_items": 24}),
+        }
+    )
+
+    outcome = run_job(config, tmp_path / "hubtune.yaml", RunOptions(publish=True, run_dir=tmp_path / "run"), Listener())
+
+    settings = json.loads((tmp_path / "run/adapter/generation_config.json").read_text())
+    assert settings["eos_token_id"] == [0, 2]
+    (ended,) = [measure for measure in outcome.inputs.evaluation.measures if measure.name == "ended"]
+    assert ended.tuned > 0.9
+    made = generate("org/tuned-ends", "main", "system: Be terse.<|im_end|>\nuser: Oil? 7<|im_end|>\n", Listener())
+    assert made.stop_reason == "stop token"
 
 
 def test_rows_to_classify_are_counted_by_their_labels(hub: ServedHub, tmp_path: Path):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,13 @@ from hubtune.models.generation import (
     MAX_NEW_TOKENS,
     complete,
     encode_prompt,
+    ends_of_rows,
     generation_json,
     safe_generation_config,
+    stop_tokens_beside,
 )
 from hubtune.models.load import load_base, load_tokenizer
+from hubtune.templating import chat as chat_templates
 from tests.tiny_models import CONTEXT, make_say
 
 NAME = "org/base"
@@ -128,6 +132,50 @@ def test_a_turn_s_end_that_is_added_and_not_special_stops(copy: Path):
         "<|endoftext|>",
         "<turn_end>",
     ]
+
+
+@pytest.mark.parametrize("refused", ["messages[0].role != 'system'", "messages[0].role == 'system'"])
+def test_a_template_that_needs_a_system_message_or_refuses_one_ends_turns_all_the_same(copy: Path, refused: str):
+    (copy / "chat_template.jinja").write_text(
+        f"{{% if {refused} %}}{{{{ raise_exception('no') }}}}{{% endif %}}"
+        "{% for message in messages %}{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    )
+
+    assert _stop_names(copy) == ["<|endoftext|>", "<|im_end|>"]
+
+
+def test_the_template_of_the_config_counts_before_the_tokenizer_s(copy: Path):
+    tokenizer = load_tokenizer(copy, NAME)
+    template = "{% for message in messages %}{{ message['content'] }}<|im_start|>{% endfor %}"
+
+    assert safe_generation_config(copy, tokenizer, NAME, template=template).eos_token_id == [0, 1]
+
+
+def test_what_rows_end_with_stops_where_it_steers_the_model(copy: Path):
+    tokenizer = load_tokenizer(copy, NAME)
+
+    ends = ends_of_rows(tokenizer, [[5, 2], [6, 2], [7, 1], [8, 9], []])
+
+    assert ends == [2, 1]
+    (copy / "chat_template.jinja").unlink()
+    bare = load_tokenizer(copy, NAME)
+    settings = safe_generation_config(copy, bare, NAME, ends=ends)
+    assert settings.eos_token_id == [0, 2, 1]
+    settings.save_pretrained(copy)
+    assert stop_tokens_beside(copy) == [0, 2, 1]
+    (copy / "generation_config.json").write_text("no JSON")
+    assert stop_tokens_beside(copy) == []
+
+
+def test_a_template_that_exceeds_a_limit_is_named_and_ends_no_turn(copy: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(chat_templates, "LIMITS", replace(chat_templates.LIMITS, seconds=0.3))
+    (copy / "chat_template.jinja").write_text(
+        "{% for a in messages * 99999 %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+    )
+
+    assert _stop_names(copy) == ["<|endoftext|>"]
+    with pytest.raises(ModelError, match=r"chat template of org/base cannot be rendered: it takes more than 0\.3 s"):
+        encode_prompt(load_tokenizer(copy, NAME), "Where?", chat=True, name=NAME)
 
 
 def _ready(folder: Path):

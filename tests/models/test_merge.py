@@ -98,6 +98,15 @@ def test_biases_that_an_adapter_brings_are_merged(bases, options, tmp_path):
     assert_equals_peft(bases["gpt2"], adapter, tmp_path / "out")
 
 
+def test_the_adapter_s_generation_settings_count_before_the_base_s(llama, tmp_path):
+    adapter = make_adapter(llama, tmp_path / "adapter", AdapterCase({"target_modules": ["q_proj"]}))
+    (adapter / "generation_config.json").write_text('{"eos_token_id": [0, 2]}')
+
+    merge(llama, adapter, tmp_path / "out")
+
+    assert (tmp_path / "out/generation_config.json").read_text() == '{"eos_token_id": [0, 2]}'
+
+
 def test_the_model_has_the_base_s_shards_headers_index_and_config_to_the_byte(llama, tmp_path):
     (base := tmp_path / "base").mkdir()
     shutil.copytree(llama, base, dirs_exist_ok=True)
