@@ -99,7 +99,9 @@ class _Parser:
         number = float(written)
         return number if repr(number) == written else ExactNumber(written)
 
-    def _whole(self, written: str) -> int:
+    def _whole(self, written: str) -> float:
+        if written == "-0":
+            return ExactNumber(written)
         if len(written) > MOST_DIGITS:
             self._fault = Unread(Reason.NOT_JSON, f"a number has more than {MOST_DIGITS} digits")
             return 0
@@ -198,7 +200,8 @@ def _rows_of(file: TextFile, field: str | None) -> Iterator[Line]:
             if line is None:
                 yield Unread(Reason.HUGE, f"the line has more than {LONGEST_LINE:,} characters")
             elif not line.isspace():
-                yield parser.line(line)
+                # Files that were put together keep the marks of all.
+                yield parser.line(line.removeprefix("\ufeff"))
 
 
 def _begin(file: TextFile) -> tuple[str, bool]:
@@ -220,15 +223,17 @@ def _items(file: TextFile) -> Iterator[Line]:
         window = _Window(text)
         window.skip(_SPACE + "\ufeff")
         window.take("[", file)
-        if window.skip() == "]":
-            return
-        while True:
+        more = window.skip() != "]"
+        while more:
             row, value = window.value(parser, file)
             yield {"text": value} if isinstance(value, str) else row
-            if window.skip() == "]":
-                return
-            window.take(",", file)
-            window.skip()
+            more = window.skip() != "]"
+            if more:
+                window.take(",", file)
+                window.skip()
+        window.take("]", file)
+        if window.skip():
+            raise window.broken(file)
 
 
 class _Window:
@@ -257,7 +262,7 @@ class _Window:
             DataError: Another is there.
         """
         if self._held[self._place : self._place + 1] != wanted:
-            raise self._broken(file)
+            raise self.broken(file)
         self._place += 1
 
     def value(self, parser: _Parser, file: TextFile) -> tuple[Line, object]:
@@ -272,7 +277,7 @@ class _Window:
                 ) from None
             except ValueError:
                 if len(self._held) - self._place > LONGEST_LINE or not self._more():
-                    raise self._broken(file) from None
+                    raise self.broken(file) from None
                 continue
             # A number may go on in what was not read yet.
             if end < len(self._held) or not self._more():
@@ -285,7 +290,8 @@ class _Window:
         self._held, self._place = self._held[self._place :] + more, 0
         return bool(more)
 
-    def _broken(self, file: TextFile) -> DataError:
+    def broken(self, file: TextFile) -> DataError:
+        """Returns the error for a text that is not JSON from here on."""
         line = self._lines + self._held.count("\n", 0, self._place)
         return DataError(
             f"The files of {file.source} cannot be read as a data set: {file.path} is not JSON from line {line:,} on.",
@@ -320,7 +326,8 @@ def _document(file: TextFile) -> Mapping[str, object]:
         content = text.read(LARGEST_DOCUMENT).removeprefix("\ufeff")
         larger = bool(text.read(1))
     try:
-        row, value, _ = _Parser().next(content.lstrip(_SPACE), 0)
+        row, value, end = _Parser().next(content := content.strip(_SPACE), 0)
+        larger = larger or end < len(content)
     except (ValueError, RecursionError):
         row, value = Unread(Reason.NOT_JSON), None
     if larger or isinstance(row, Unread) or not isinstance(value, dict):

@@ -2,6 +2,7 @@
 
 import errno
 import itertools
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from datasets import Dataset, DatasetBuilder, Features
 
 BATCH = 1000
+# How Arrow says that a value does not have the type of its column: with the value.
+_QUOTES = re.compile(
+    r"failed to parse|could not (?:convert|parse)|scalar of type|value .* (?:not in range|truncated)", re.I
+)
 
 READABLE = "JSON Lines, CSV, Parquet and Arrow can, whole and of one form; several configurations need `data[].name`."
 """What to do about files that cannot be read as a data set."""
@@ -127,9 +132,15 @@ def _loaded(files: DataFiles) -> "Mapping[str, Dataset]":
             if isinstance(cause, OSError) and cause.errno == errno.ENOSPC:
                 raise cause from error
         raise DataError(
-            f"The files of {files.source} cannot be read as a data set: {cause}",
+            f"The files of {files.source} cannot be read as a data set: {reason_of(error)}",
             hint=READABLE,
         ) from error
+
+
+def reason_of(error: Exception) -> str:
+    """Returns what a library says of files that it cannot read, without the values that it quotes."""
+    said = str(error.__cause__ or error)
+    return "their values are not of the types that the card or the first file states" if _QUOTES.search(said) else said
 
 
 def _refuse_disguised(places: Sequence[Path], source: str) -> None:

@@ -167,7 +167,7 @@ def read_source(
         parts = [(stream_rows(pin, files, split), held_out) for split, held_out in splits]
     else:
         parts = [(read_rows(files, split), held_out) for split, held_out in splits]
-    chosen = choose_format(entry, parts[0][0].columns, name)
+    chosen = _chosen_format(entry, parts[0][0], name)
     for rows, _ in parts:
         _check_columns(rows, chosen, entry, name)
     separator = parts[0][0].separator
@@ -187,6 +187,17 @@ def read_source(
     )
     job = _Encoding(name, encoder, parts, workers, progress)
     return _source(name, screen, *cache.make(key, job.write))
+
+
+def _chosen_format(entry: DataConfig, rows: Rows, name: str) -> RowFormat:
+    try:
+        return choose_format(entry, rows.columns, name)
+    except DataError as error:
+        if rows.separator is None or entry.separator is not None or len(rows.columns) != 1:
+            raise
+        # Nothing of a header was recognised as a separator, so that all of it is one name.
+        hint = f'{error.hint} If other characters separate its cells, name one: separator: "^".'
+        raise type(error)(error.message, hint=hint, details=error.details) from None
 
 
 def _files(entry: DataConfig, place: Path, name: str, pin: Pin | None) -> DataFiles:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hubtune.data.faults import Line
 from hubtune.data.files import DataFiles
 from hubtune.data.readers import read_files
-from hubtune.data.rows import BATCH, Rows, builder_of, described, joined
+from hubtune.data.rows import BATCH, Rows, builder_of, described, joined, reason_of
 from hubtune.errors import DataError, SplitNotFoundError
 from hubtune.hub.translate import hub_errors, mask
 from hubtune.records.pins import Pin
@@ -49,9 +49,8 @@ def stream_rows(pin: Pin, files: DataFiles, split: str) -> Rows:
         own = {part.name: read_files(files, part.name, count=False) for part in parts}
     chosen = [rows.part(part.start, part.end) for part in parts if (rows := own[part.name]) is not None]
     if chosen:
-        limited = [replace(rows, total=part.total) for rows, part in zip(chosen, parts, strict=True)]
-        whole = joined(files, limited)
-        return replace(whole, _read=partial(_guarded, whole.batches, pin, files.source))
+        whole = joined(files, chosen)
+        return replace(whole, total=_total(parts), _read=partial(_guarded, whole.batches, pin, files.source))
     return _typed(pin, files, parts)
 
 
@@ -76,9 +75,13 @@ def _typed(pin: Pin, files: DataFiles, parts: "Sequence[_Part]") -> Rows:
     with _errors(pin, source):
         head = list(chosen[0].take(BATCH))
         features = chosen[0].features or datasets.Dataset.from_list(head).features
+    total = _total(parts) if head else 0
+    return described(features, total, partial(_batches, chosen, pin, source), source)
+
+
+def _total(parts: "Sequence[_Part]") -> int | None:
     totals = [part.total for part in parts]
-    total = None if None in totals else sum(known for known in totals if known is not None)
-    return described(features, total if head else 0, partial(_batches, chosen, pin, source), source)
+    return None if None in totals else sum(known for known in totals if known is not None)
 
 
 def _refuse_disguised(files: DataFiles) -> None:
@@ -150,6 +153,6 @@ def _errors(pin: Pin, source: str) -> Iterator[None]:
             yield
     except (ValueError, OSError, DatasetGenerationError) as error:
         raise DataError(
-            f"{source} cannot be streamed: {mask(str(error.__cause__ or error))}",
+            f"{source} cannot be streamed: {mask(reason_of(error))}",
             hint="JSON Lines, CSV, Parquet and Arrow can, whole and of one form.",
         ) from error

@@ -87,6 +87,30 @@ def test_streamed_cells_are_the_same_and_types_of_the_card_change_none(served, m
     assert found[True].separator == ";"
 
 
+def test_a_card_that_counts_too_few_rows_cuts_no_stream(served, monkeypatch, tokenizers):
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_ENDPOINT", served.url)
+    card = b"---\ndataset_info: {splits: [{name: train, num_examples: 2}]}\n---\n"
+    content = b"text\n" + b"".join(b"row %d\n" % number for number in range(9))
+    commit = served.commit("org/s", {"README.md": card, "train.csv": content}, "dataset")
+    pin = Pin(repo="org/s", type="dataset", requested="main", commit=commit)
+    entry = DataConfig.model_validate({"repo": "org/s", "streaming": True})
+
+    source = read_source(entry, fetch(pin, streamed=True), "org/s", tokenizers["gpt2"], 60, ScreenConfig(), pin=pin)
+
+    assert source.rows == len(source.kept) == 9
+
+
+def test_a_table_of_one_column_that_does_not_fit_is_asked_for_its_separator(tmp_path: Path, tokenizers):
+    path = _write(tmp_path, "prompt|completion\nOne|two\n")
+
+    with pytest.raises(DataError, match=r"its columns are: prompt\|completion") as caught:
+        _source(path, tokenizers)
+
+    assert "separator" in str(caught.value.hint)
+
+
 def test_a_separator_that_the_config_names_is_used_and_one_that_is_recognised_is_said(tmp_path, tokenizers):
     path, listener = _write(tmp_path, "prompt|completion\nOne; two, three|four\n"), Listener()
 

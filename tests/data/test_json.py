@@ -54,7 +54,19 @@ def test_values_are_those_of_the_json_module(tmp_path: Path, case: str, name: st
 
 
 def test_numbers_are_written_as_the_file_writes_them(tmp_path: Path, tokenizers):
-    numbers = ["1.10", "1.0", "1e5", "0.1000000000000000055", "1E400", "12345678901234567890123", "-0.0", "7"]
+    numbers = [
+        "1.10",
+        "1.0",
+        "1e5",
+        "0.1000000000000000055",
+        "1E400",
+        "12345678901234567890123",
+        "-0.0",
+        "-0",
+        "7",
+        "true",
+        "false",
+    ]
     path = tmp_path / "rows.jsonl"
     path.write_text("".join(f'{{"n": {number}}}\n' for number in numbers))
     entry = DataConfig.model_validate({"path": str(path), "template": "It is {n}"})
@@ -104,6 +116,7 @@ FORMS = {
     "a list on one line": '[{"a":1},{"a":2}]',
     "a list with space": ' \n [ {"a" : 1 } , \n {"a":2} \n ] \n',
     "blank lines": '\n{"a": 1}\n\n  \n{"a": 2}',
+    "marks of files that were put together": '\ufeff{"a": 1}\n\ufeff{"a": 2}\n',
     "CR LF": '{"a": 1}\r\n{"a": 2}\r\n',
 }
 
@@ -124,6 +137,8 @@ def test_a_long_list_is_read_with_every_item_whole(tmp_path: Path):
     [
         ('[{"a": 1},\n{"a": 2}', "is not JSON from line 2 on"),
         ('[{"a": 1}\n\n {"a": 2}]', "is not JSON from line 3 on"),
+        ('[{"a": 1}]\n[{"a": 2}]\n', "is not JSON from line 2 on"),
+        ('["a"]\n["b"]\n', "is not JSON from line 2 on"),
         ('[{"a": ' + "[" * 100_000 + "]}]", "nested more than 100 deep"),
         ("words\nmore words\n", "holds no line that is a JSON object"),
     ],

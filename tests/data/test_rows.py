@@ -218,6 +218,19 @@ def test_a_damaged_file_is_refused_with_what_can_be_read(tmp_path: Path, name: s
     assert "Parquet" in str(caught.value.hint)
 
 
+def test_a_file_whose_types_differ_is_refused_without_a_value_of_it(tmp_path: Path):
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    parquet.write_table(pa.table({"author": [1], "quote": ["x"]}), tmp_path / "train-1.parquet")
+    parquet.write_table(pa.table({"author": ["Ann of Ely"], "quote": ["x"]}), tmp_path / "train-2.parquet")
+
+    with pytest.raises(DataError, match="not of the types that the card or the first file states") as caught:
+        read(tmp_path, _entry())
+
+    assert "Ann" not in caught.value.message
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [("rows.zip", "an archive"), ("rows.tar.gz", "an archive"), ("sayings.py", "a loading script, which is never run")],

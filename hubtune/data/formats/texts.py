@@ -90,5 +90,7 @@ def _text(pieces: Sequence[Piece]) -> str:
 
 
 def _as_text(value: object) -> str:
-    """Returns the text of a template's field; numbers are written as they are."""
+    """Returns the text of a template's field; numbers are written as they are, and truth values as JSON has them."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
     return checked_text(str(value) if isinstance(value, int | float) else value)

@@ -46,7 +46,7 @@ def test_a_field_that_stands_twice_is_the_response_where_it_stands_last():
 
 
 def test_numbers_are_written_and_falsy_values_are_not_missing():
-    assert write({"n": 0, "ok": False}, template="{n} {ok}").text == "0 False"
+    assert write({"n": 0, "ok": False}, template="{n} {ok}").text == "0 false"
 
 
 def test_braces_in_the_data_stay_text():
