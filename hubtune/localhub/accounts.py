@@ -95,6 +95,11 @@ class Accounts:
         """
         return cls() if path is None else cls(_read(path))
 
+    @property
+    def tokens(self) -> frozenset[str]:
+        """The secrets of all users."""
+        return frozenset(user.token for user in self._users if user.token)
+
     def sign_in(self, authorization: str | None) -> User | None:
         """Returns the user whom an Authorization header names; None for nobody.
 

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict
 from hubtune.localhub.commits import FIRST_COMMIT, commit
 from hubtune.localhub.disk import sync_folder, sync_tree, write_durably
 from hubtune.localhub.errors import repo_not_found
+from hubtune.localhub.hub_folder import repo_folders
 from hubtune.localhub.ids import RepoId, RepoType
 from hubtune.localhub.large_files import LargeFileStore
 from hubtune.localhub.ledger import LEDGER_FOLDER, RepoLargeFiles
@@ -143,6 +144,17 @@ class RepoStore:
             if found is not None:
                 yield found
 
+    def close_private(self) -> None:
+        """Takes the folders of private repositories, which earlier versions left open, from other users' eyes."""
+        for path in repo_folders(self._root):
+            try:
+                settings = RepoSettings.model_validate_json((path / SETTINGS_FILE).read_bytes())
+            except (ValueError, OSError):
+                # Who asks for it is told of the damage, and so is `hub fsck`.
+                continue
+            if settings.private:
+                path.chmod(_mode(private=True))
+
     def create(self, repo_id: RepoId, *, author: str, private: bool = False, sdk: str | None = None) -> HubRepo | None:
         """Makes a repository with its first commit; it appears complete or not at all.
 
@@ -156,7 +168,7 @@ class RepoStore:
             parent = self._namespace(repo_id)
             draft = Path(tempfile.mkdtemp(dir=self._scratch))
             try:
-                draft.chmod(0o755)
+                draft.chmod(_mode(private=private))
                 self._fill(draft, settings, author)
                 sync_tree(draft)
                 draft.rename(parent / f"{repo_id.name}.git")
@@ -190,7 +202,10 @@ class RepoStore:
         with self.lock(repo):
             current = RepoSettings.model_validate_json((repo.path / SETTINGS_FILE).read_bytes())
             settings = RepoSettings.model_validate({**current.model_dump(), **changes})
+            if settings.private:
+                repo.path.chmod(_mode(private=True))
             write_durably(repo.path / SETTINGS_FILE, settings.model_dump_json(indent=2).encode())
+            repo.path.chmod(_mode(private=settings.private))
         return settings
 
     def delete(self, repo: HubRepo) -> None:
@@ -230,6 +245,11 @@ class RepoStore:
         (draft / LEDGER_FOLDER).mkdir()
         with Repo(str(draft), bare=True) as git:
             commit(git, MAIN, FIRST_COMMIT, author=author, large_files=RepoLargeFiles(self._large_files, draft))
+
+
+def _mode(*, private: bool) -> int:
+    # Who else has an account on this machine reads a private repository no more than who has none on the Hub.
+    return 0o700 if private else 0o755
 
 
 def _child(folder: Path, name: str) -> Path | None:

@@ -1,17 +1,27 @@
 """The log of requests, `requests.jsonl`: what each client asked for, in the order in which it was answered.
 
 Tests and auditors read from it which revisions were used, so a line is complete before the client has its answer.
-It holds no headers and no bodies, hence no tokens.
+It holds no headers and no bodies, and what is secret in an address is masked: whoever reads the log can use none of it.
 """
 
 import json
 import os
+import re
 import threading
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import unquote, unquote_plus
 
 from hubtune.localhub.disk import DISK_FULL
+
+MASK = "***"
+_SECRET_NAME = re.compile(r"signature|token|secret|passw|api.?key|credential|authorization", re.IGNORECASE)
+# As the public Hub makes them.
+_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{20,}|\bBearer\b", re.IGNORECASE)
+# A shorter token may be a part of an ordinary word.
+_LONG = 12
 
 
 @dataclass
@@ -20,7 +30,7 @@ class RequestNote:
 
     Attributes:
         method: The HTTP method.
-        path: The raw path with its query, as the client sent it.
+        path: The raw path with its query, as the client sent it; the log masks secrets in it.
         repo: The repository's id as asked for, or None.
         type: `model`, `dataset`, `space`, or None.
         revision: The revision as asked for, decoded, or None.
@@ -40,9 +50,11 @@ class RequestLog:
 
     Args:
         path: The file; made when missing, for its owner's eyes alone: it tells who asked for which private repository.
+        tokens: The secrets of this Hub's users.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, tokens: Iterable[str] = ()) -> None:
+        self._tokens = frozenset(tokens)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
@@ -51,6 +63,8 @@ class RequestLog:
     def write(self, note: RequestNote, status: int) -> None:
         """Writes the line of an answered request, in one piece; on a full disk the line is lost, not the answer."""
         line = {"time": datetime.now(UTC).isoformat(), **asdict(note), "status": status}
+        line["path"] = self._masked_path(note.path)
+        line["repo"], line["revision"] = self._masked(note.repo), self._masked(note.revision)
         fault = line.pop("fault")
         if fault is not None:
             line["fault"] = fault
@@ -60,6 +74,30 @@ class RequestLog:
             except OSError as error:
                 if error.errno not in DISK_FULL:
                     raise
+
+    def _masked_path(self, path: str) -> str:
+        raw, mark, query = path.partition("?")
+        # Nothing but the secrets is written in another way than the client sent it.
+        segments = [MASK if self._is_secret(unquote(part)) else part for part in raw.split("/")]
+        fields = [self._masked_field(part) for part in query.split("&")]
+        return "/".join(segments) + mark + "&".join(fields)
+
+    def _masked_field(self, part: str) -> str:
+        name, equals, value = part.partition("=")
+        is_secret = _SECRET_NAME.search(unquote_plus(name)) or self._is_secret(unquote_plus(value or name))
+        if not is_secret:
+            return part
+        return f"{name}{equals}{MASK}" if equals else MASK
+
+    def _masked(self, text: str | None) -> str | None:
+        return text if text is None else "/".join(MASK if self._is_secret(part) else part for part in text.split("/"))
+
+    def _is_secret(self, text: str) -> bool:
+        return (
+            text in self._tokens
+            or _TOKEN.search(text) is not None
+            or any(token in text for token in self._tokens if len(token) >= _LONG)
+        )
 
     def close(self) -> None:
         """Closes the file."""

@@ -38,6 +38,7 @@ class HubState:
         large_files = LargeFileStore(folder.objects, folder.scratch)
         repos = RepoStore(folder.repos, folder.scratch, large_files)
         restore_ledgers(folder)
+        repos.close_private()
         # Where they are new, what is written below them must not be lost with their names.
         sync_folder(folder.repos)
         sync_folder(folder.root)
@@ -45,7 +46,7 @@ class HubState:
             repos=repos,
             large_files=large_files,
             accounts=accounts,
-            log=RequestLog(folder.requests),
+            log=RequestLog(folder.requests, accounts.tokens),
             upload_key=secrets.token_bytes(32),
         )
 

@@ -1,6 +1,8 @@
 import hashlib
 import json
 import os
+import time
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 
@@ -70,3 +72,69 @@ def test_git_lfs_gets_nothing_of_private_and_gated_repos(as_user, guarded, raw_c
 @pytest.mark.parametrize("body", [b"{}", b'{"operation": "verify", "objects": []}', b'{"operation": "upload"}'])
 def test_a_batch_that_makes_no_sense_is_refused(raw, model, body):
     assert raw("POST", f"/{model}.git/info/lfs/objects/batch", body).status == 422
+
+
+def href(row, operation, url):
+    return row["actions"][operation]["href"].removeprefix(url)
+
+
+def test_an_address_is_over_after_its_time(api, raw, hub, model, monkeypatch):
+    (row,) = batch(raw).json["objects"]
+    upload, lasts = href(row, "upload", hub.url), row["actions"]["upload"]["expires_in"]
+    now = time.time()
+    monkeypatch.setattr("hubtune.localhub.api.uploads.time.time", lambda: now + lasts + 1)
+    answer = raw("PUT", upload, CONTENT, token=None)
+    assert (answer.status, "expired" in answer.json["error"]) == (403, True)
+    monkeypatch.setattr("hubtune.localhub.api.uploads.time.time", lambda: now + lasts - 10)
+    assert raw("PUT", upload, CONTENT, token=None).status == 200
+    api.upload_file(path_or_fileobj=CONTENT, path_in_repo="w.bin", repo_id=model)
+    (row,) = batch(raw, "download").json["objects"]
+    download, lasts = href(row, "download", hub.url), row["actions"]["download"]["expires_in"]
+    assert raw("GET", download, token=None).status == 200
+    monkeypatch.setattr("hubtune.localhub.api.uploads.time.time", lambda: now + 2 * 12 * 3600)
+    assert raw("GET", download, token=None).status == 403
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"expires": "99999999999"},
+        {"expires": ""},
+        {"user": "ann"},
+        {"repo": "models/org/other"},
+        {"size": "8001"},
+        {"signature": ""},
+        {"signature": "\u00fc"},
+    ],
+)
+def test_no_part_of_an_address_can_be_changed(api, raw, hub, model, change):
+    api.create_repo("org/other")
+    parts = urlsplit(upload_path(raw, hub.url))
+    changed = f"{parts.path}?{urlencode(dict(parse_qsl(parts.query)) | change)}"
+    assert raw("PUT", changed, CONTENT).status == 403
+    assert raw("GET", f"{parts.path}?{parts.query}").status == 403
+
+
+@pytest.mark.parametrize("change", ["private", "gated", "rejected", "deleted"])
+def test_an_address_gives_nothing_to_a_user_who_may_not_read_any_more(as_user, guarded, raw_client, change):
+    raw, ann = raw_client(guarded.url), as_user("ann")
+    ann.create_repo("ann/model")
+    ann.upload_file(path_or_fileobj=CONTENT, path_in_repo="w.bin", repo_id="ann/model")
+    if change == "rejected":
+        ann.update_repo_settings("ann/model", gated="auto")
+        ann.grant_access("ann/model", "eve")
+    own, others = (
+        href(batch(raw, "download", "ann/model", token).json["objects"][0], "download", guarded.url)
+        for token in ("t-ann", "t-eve")
+    )
+    assert raw("GET", others, token=None).body == CONTENT
+    if change == "deleted":
+        ann.delete_repo("ann/model")
+    elif change == "rejected":
+        ann.reject_access_request("ann/model", "eve", rejection_reason="no")
+    else:
+        ann.update_repo_settings("ann/model", **({"private": True} if change == "private" else {"gated": "manual"}))
+    answer = raw("GET", others, token=None)
+    assert answer.status in {403, 404}
+    assert answer.headers["x-error-code"] in {"RepoNotFound", "GatedRepo"}
+    assert raw("GET", own, token=None).status == (404 if change == "deleted" else 200)

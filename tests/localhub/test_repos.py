@@ -6,6 +6,7 @@ import pytest
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 
+from hubtune.localhub import EmbeddedHub
 from hubtune.localhub.errors import ApiError
 from hubtune.localhub.ids import RepoId, RepoType
 from hubtune.localhub.large_files import LargeFileStore
@@ -193,3 +194,29 @@ def test_many_who_delete_move_and_write_a_repo_at_once_are_all_answered(raw):
             raw("POST", "/api/repos/create", b'{"name": "org/busy"}')
             answers = [pool.submit(raw, method, path, json.dumps(body).encode()) for method, path, body in requests * 2]
             assert {answer.result().status for answer in answers} <= {200, 404, 409}
+
+
+def test_the_folder_of_a_private_repo_is_its_owners_alone(api, root):
+    def mode(name: str) -> int:
+        return (root / f"repos/models/org/{name}.git").stat().st_mode & 0o777
+
+    api.create_repo("org/secret", private=True)
+    api.create_repo("org/open")
+    assert (mode("secret"), mode("open")) == (0o700, 0o755)
+    api.update_repo_settings("org/open", private=True)
+    assert mode("open") == 0o700
+    api.move_repo("org/secret", "org/moved")
+    assert mode("moved") == 0o700
+    api.update_repo_settings("org/open", private=False)
+    assert mode("open") == 0o755
+
+
+def test_private_repos_of_earlier_versions_are_closed_at_the_next_start(root):
+    with EmbeddedHub(root) as hub:
+        HfApi(endpoint=hub.url, token="t").create_repo("org/secret", private=True)
+        HfApi(endpoint=hub.url, token="t").create_repo("org/damaged")
+    folder = root / "repos/models/org"
+    (folder / "secret.git").chmod(0o755)
+    (folder / "damaged.git/hub.json").write_text("{")
+    with EmbeddedHub(root):
+        assert (folder / "secret.git").stat().st_mode & 0o777 == 0o700

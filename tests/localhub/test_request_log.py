@@ -51,3 +51,40 @@ def test_failures_are_logged_with_their_status_and_no_token(api, raw, root, requ
     assert (missing["repo"], missing["status"]) == ("org/none", 404)
     assert (unknown["path"], unknown["repo"], unknown["status"]) == ("/nothing/to/see?x=%20y", None, 404)
     assert "secret" not in (root / "requests.jsonl").read_text()
+
+
+HF_TOKEN = "hf_" + "aB3" * 11
+
+
+@pytest.mark.parametrize(
+    ("path", "logged"),
+    [
+        ("/api/large-files/{sha}?size=3&repo=a&signature=abc", "/api/large-files/{sha}?size=3&repo=a&signature=***"),
+        ("/api/large-files/{sha}?s%69gnature=abc&size=3", "/api/large-files/{sha}?s%69gnature=***&size=3"),
+        ("/api/models?Access_Token=abc&search=a%2Fb", "/api/models?Access_Token=***&search=a%2Fb"),
+        ("/api/models?x=y&api-key=abc&PASSWORD=d", "/api/models?x=y&api-key=***&PASSWORD=***"),
+        ("/api/models?search=t-ann", "/api/models?search=***"),
+        ("/api/models?t-ann", "/api/models?***"),
+        ("/api/models?search=t%2Dann&a=t-annex", "/api/models?search=***&a=t-annex"),
+        ("/api/models/t-annex/model", "/api/models/t-annex/model"),
+        ("/api/models/ann/t-ann", "/api/models/ann/***"),
+        ("/api/models/{token}/model", "/api/models/***/model"),
+        ("/api/models?q=x+{token}", "/api/models?q=***"),
+        ("/api/models/org/model/revision/{token}", "/api/models/org/model/revision/***"),
+        ("/a?b?c=d&e", "/a?b?c=d&e"),
+    ],
+)
+def test_a_secret_in_an_address_is_masked_and_nothing_else(guarded, raw_client, requests, path, logged):
+    known = {"sha": "0" * 64, "token": HF_TOKEN}
+    raw_client(guarded.url)("GET", path.format(**known), token="t-ann")
+    (line,) = requests()
+    assert line["path"] == logged.format(**known)
+    assert HF_TOKEN not in str(line)
+    assert line["repo"] != "ann/t-ann"
+
+
+def test_no_address_in_the_log_can_be_used_again(api, hub, raw, model, root, requests):
+    api.upload_file(path_or_fileobj=b"\0" * 5000, path_in_repo="w.bin", repo_id=model)
+    (put,) = [line["path"] for line in requests() if line["method"] == "PUT"]
+    assert "signature=***" in put
+    assert raw("PUT", put, b"\0" * 5000).status == 403

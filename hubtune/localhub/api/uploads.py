@@ -2,7 +2,10 @@
 
 import hashlib
 import hmac
+import json
+import time
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 from urllib.parse import urlencode
 
@@ -12,7 +15,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from hubtune.localhub.api.bodies import in_time
 from hubtune.localhub.api.call import Call, read_number
 from hubtune.localhub.api.commit import committable
-from hubtune.localhub.errors import ApiError, no_xet, repo_not_found
+from hubtune.localhub.errors import ApiError, forbidden, no_xet
 from hubtune.localhub.ids import RepoId, RepoType
 from hubtune.localhub.large_file_uses import large_file_uses
 from hubtune.localhub.large_files import IncomingFile
@@ -25,6 +28,24 @@ _MOST_OBJECTS = 1000
 _UPLOAD, _SLOWEST = 3600.0, 64 << 10
 
 _Operation = Literal["upload", "download"]
+# Seconds. A client asks for many uploads at once and sends one after another.
+_LASTS: Mapping[_Operation, int] = {"upload": 12 * 3600, "download": 3600}
+
+
+@dataclass(frozen=True)
+class _Grant:
+    """What an address lets its holder do, until when, and on whose behalf."""
+
+    operation: _Operation
+    repo: str
+    user: str
+    expires: int
+    pointer: Pointer
+
+    def signature(self, key: bytes) -> str:
+        # An address to send to must be none to fetch from, and one of this repository none of another.
+        parts = [self.operation, self.repo, self.user, self.expires, self.pointer.sha256, self.pointer.size]
+        return hmac.new(key, json.dumps(parts).encode(), hashlib.sha256).hexdigest()
 
 
 def batch(call: Call) -> Response:
@@ -58,7 +79,7 @@ def refuse_xet(call: Call) -> Response:
 
 
 def download(call: Call) -> Response:
-    """GET of the address that `batch` gave out for a large file."""
+    """GET of the address that `batch` gave out for a large file: it holds for a time, and while its user may read."""
     pointer, repo = _addressed(call, "download")
     if not call.hub.large_files_of(repo).holds(pointer):
         raise ApiError(404, "Object does not exist")
@@ -102,7 +123,7 @@ def _upload_row(call: Call, repo: HubRepo, item: Mapping[str, object]) -> dict[s
     row: dict[str, object] = {"oid": pointer.sha256, "size": pointer.size, "authenticated": True}
     # What only other repositories have is sent again: to know a digest is not to have the content.
     if not call.hub.large_files_of(repo).holds(pointer):
-        row["actions"] = {"upload": {"href": _address(call, "upload", repo.id.key, pointer)}}
+        row["actions"] = {"upload": _action(call, "upload", repo, pointer)}
     return row
 
 
@@ -110,7 +131,7 @@ def _download_row(call: Call, repo: HubRepo, item: Mapping[str, object], known: 
     pointer = _pointer(item)
     row: dict[str, object] = {"oid": pointer.sha256, "size": pointer.size, "authenticated": True}
     if pointer in known and call.hub.large_files_of(repo).holds(pointer):
-        row["actions"] = {"download": {"href": _address(call, "download", repo.id.key, pointer)}}
+        row["actions"] = {"download": _action(call, "download", repo, pointer)}
     else:
         row["error"] = {"code": 404, "message": f"Object does not exist in {repo.id}"}
     return row
@@ -124,25 +145,41 @@ def _pointer(item: Mapping[str, object]) -> Pointer:
     return Pointer(oid, size)
 
 
-def _address(call: Call, operation: _Operation, repo: str, pointer: Pointer) -> str:
-    signature = _signature(call, operation, repo, pointer)
-    query = urlencode({"size": pointer.size, "repo": repo, "signature": signature})
-    return call.url(f"api/large-files/{pointer.sha256}?{query}")
+def _action(call: Call, operation: _Operation, repo: HubRepo, pointer: Pointer) -> dict[str, object]:
+    lasts = _LASTS[operation]
+    grant = _Grant(operation, repo.id.key, call.user.name if call.user else "", int(time.time()) + lasts, pointer)
+    query = {
+        "size": pointer.size,
+        "repo": grant.repo,
+        "user": grant.user,
+        "expires": grant.expires,
+        "signature": grant.signature(call.hub.upload_key),
+    }
+    return {"href": call.url(f"api/large-files/{pointer.sha256}?{urlencode(query)}"), "expires_in": lasts}
 
 
 def _addressed(call: Call, operation: _Operation) -> tuple[Pointer, HubRepo]:
-    size, key = read_number(call.query.get("size", "")), call.query.get("repo", "")
+    """Returns what a signed address is for, if its user may still have it.
+
+    Raises:
+        ApiError: 403 if the address is not this Hub's or its time is over; otherwise as `Call.readable`, for its user.
+    """
+    size, expires = read_number(call.query.get("size", "")), read_number(call.query.get("expires", ""))
     if size is None:
         raise ApiError(400, "The address lacks `size`.")
-    pointer = Pointer(call.params["sha256"], size)
+    repo_key, user = call.query.get("repo", ""), call.query.get("user", "")
+    grant = _Grant(operation, repo_key, user, expires or 0, Pointer(call.params["sha256"], size))
     signature = call.query.get("signature", "").encode(errors="replace")
-    if not hmac.compare_digest(signature, _signature(call, operation, key, pointer).encode()):
+    if not hmac.compare_digest(signature, grant.signature(call.hub.upload_key).encode()):
         raise ApiError(403, "This address is not valid any more; ask for a new one.")
-    type_, _, name = key.partition("/")
-    repo = call.hub.repos.find(RepoId.parse(RepoType.from_plural(type_), name))
-    if repo is None:
-        raise repo_not_found(anonymous=False)
-    return pointer, repo
+    if grant.expires <= time.time():
+        raise ApiError(403, "This address has expired; ask for a new one.")
+    asker = replace(call, user=call.hub.accounts.find(user) if user else None)
+    type_, _, name = repo_key.partition("/")
+    repo = asker.readable(RepoId.parse(RepoType.from_plural(type_), name))
+    if operation == "upload" and not asker.signed_in().may_propose:
+        raise forbidden()
+    return grant.pointer, asker.gated(repo)
 
 
 def _objects(body: Mapping[str, object]) -> list[Mapping[str, object]]:
@@ -152,9 +189,3 @@ def _objects(body: Mapping[str, object]) -> list[Mapping[str, object]]:
     if len(objects) > _MOST_OBJECTS:
         raise ApiError(413, f"A batch may name {_MOST_OBJECTS} objects at most.")
     return [item if isinstance(item, dict) else {} for item in objects]
-
-
-def _signature(call: Call, operation: _Operation, repo: str, pointer: Pointer) -> str:
-    # An address to send to must be none to fetch from, and one of this repository none of another.
-    text = f"{operation} {repo}\n".encode(errors="replace") + pointer.encode()
-    return hmac.new(call.hub.upload_key, text, hashlib.sha256).hexdigest()
