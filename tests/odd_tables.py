@@ -19,6 +19,7 @@ class OddTable:
         """The rows as Python's `csv` reads them, an empty cell as None."""
         text = self.content.decode("utf-8-sig" if self.encoding == "utf-8" else self.encoding)
         csv.field_size_limit(1 << 24)
+        text = text.removeprefix("\ufeff")
         rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=self.separator) if row]
         return [{name: cell or None for name, cell in zip(rows[0], row, strict=True)} for row in rows[1:]]
 
@@ -83,6 +84,7 @@ ODD_TABLES = {
     "tabs by name": _table("a\tb\n1\tx\n\ty\n", "\t", "rows.tsv"),
     "commas under the name of tabs": _table("a,b\n1,x\n2,y\n", ",", "rows.tsv"),
     "a comma in a header of semicolons": _table('w;"c, d";n\na;b;1\nc;d;2\n', ";"),
+    "a semicolon in every row": _table("a,b;c\n1,x;y\n2,z;w\n"),
     "one column": _table("text\nOne.\nTwo; three.\n"),
     "one column of quoted texts": _table('text\n"One, two."\n"Three\nfour."\n'),
     "a mark of UTF-8": _table("\ufeffa,b\n1,x\n"),
@@ -98,6 +100,7 @@ ODD_TABLES = {
     "GBK": _table("a,b\n你好,世界\n", encoding="gbk"),
     "UTF-16": _table("a,b\n你好,null\n", encoding="utf-16"),
     "UTF-16 without a mark": _table("a,b\n\xe4,00001\n", encoding="utf-16-le"),
+    "UTF-16 of a named order with a mark": _table("\ufeffa,b\n\xe4,1\n", encoding="utf-16-be"),
     "drawn cells": _table(_drawn()),
     "20,000 rows whose type changes": _table(_late_change()),
 }

@@ -76,6 +76,16 @@ def test_a_wrong_byte_far_into_a_file_is_found_on_its_line(tmp_path: Path):
     assert "byte 2,400,010 (offset 2400009), on line 300,002," in caught.value.message
 
 
+def test_a_character_that_two_reads_share_moves_no_place(tmp_path: Path):
+    # An odd number of bytes before it, so that no even place is between characters.
+    content = b"text\n" + "ä".encode() * 600_000 + b"\n\xff\n"
+
+    with pytest.raises(DataError) as caught:
+        _rows(_files(tmp_path, "rows.csv", content))
+
+    assert "(offset 1200006), on line 3," in caught.value.message
+
+
 def test_an_encoding_that_does_not_fit_is_named(tmp_path: Path):
     with pytest.raises(DataError, match=r"rows\.csv is not gbk: its byte 6 \(offset 5\), on line 2,"):
         _rows(_files(tmp_path, "rows.csv", b"text\n\xff\xff\n", "gbk"))

@@ -132,6 +132,14 @@ def test_a_long_list_is_read_with_every_item_whole(tmp_path: Path):
     assert _rows(tmp_path, json.dumps(rows), "rows.json") == rows
 
 
+def test_a_number_that_two_reads_share_is_one_item(tmp_path: Path):
+    begin = '[{"a": 1},'.ljust((1 << 20) - 2)
+
+    found = _rows(tmp_path, begin + '12345, {"a": 2}]', "rows.json")
+
+    assert found == [{"a": 1}, Unread(Reason.NOT_JSON, "it is not an object"), {"a": 2}]
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
