@@ -73,6 +73,13 @@ def checked_text(value: object, *, blank: Reason = Reason.BLANK) -> str:
     return sound_text(value)
 
 
+def as_written(value: object) -> object:
+    """Returns numbers and truth values as the text that JSON has for them, and all else as it is."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int | float) else value
+
+
 def sound_text(value: str) -> str:
     """Returns a text if it can be encoded; it may be empty.
 

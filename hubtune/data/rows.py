@@ -3,15 +3,16 @@
 import errno
 import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hubtune.data.faults import Line
+from hubtune.data.faults import Line, Unread
 from hubtune.data.file_rows import FileRows
 from hubtune.data.files import DataFiles
+from hubtune.data.pieces import as_written
 from hubtune.data.readers import read_files
 from hubtune.errors import DataError, EmptySplitError, SplitNotFoundError
 from hubtune.files import file_errors
@@ -192,7 +193,7 @@ def joined(files: DataFiles, parts: Sequence[FileRows]) -> Rows:
         nested={column: what for rows in parts for column, what in rows.nested.items()},
         class_names=_all_class_names(features),
         total=None if None in totals else sum(known for known in totals if known is not None),
-        _read=partial(_unopened, features, files.source, partial(_batches_of_files, parts)),
+        _read=partial(_unopened, features, files.source, partial(_batches_of_files, parts, _stated_texts(features))),
         separator=next((rows.separator for rows in parts if rows.separator), None),
     )
 
@@ -251,10 +252,24 @@ def _batches(rows: "Dataset", wanted: Sequence[str]) -> Iterator[list[Line]]:
         yield [dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]
 
 
-def _batches_of_files(parts: Sequence[FileRows], wanted: Sequence[str]) -> Iterator[list[Line]]:
+def _batches_of_files(parts: Sequence[FileRows], texts: Collection[str], wanted: Sequence[str]) -> Iterator[list[Line]]:
     lines = itertools.chain.from_iterable(rows.read(wanted) for rows in parts)
+    stated = [column for column in wanted if column in texts]
     while some := list(itertools.islice(lines, BATCH)):
+        for line in some if stated else ():
+            if not isinstance(line, Unread):
+                line.update({column: as_written(line[column]) for column in stated})
         yield some
+
+
+def _stated_texts(features: "Mapping[str, object]") -> frozenset[str]:
+    """Returns the columns that the card says to be text: a number in them is one, though JSON has no quotes around it."""
+    import datasets
+
+    texts = ("string", "large_string")
+    return frozenset(
+        name for name, kind in features.items() if isinstance(kind, datasets.Value) and kind.dtype in texts
+    )
 
 
 def _cut(rows: "Dataset | FileRows", start: int, end: int | None) -> "Dataset | FileRows":

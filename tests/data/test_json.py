@@ -7,9 +7,9 @@ import pytest
 
 from hubtune.config.data import DataConfig
 from hubtune.config.screening import ScreenConfig
-from hubtune.data.contents import file_contents
+from hubtune.data.contents import file_contents, snapshot_contents
 from hubtune.data.faults import Reason, Unread
-from hubtune.data.files import local_files
+from hubtune.data.files import local_files, resolve_files
 from hubtune.data.rows import Rows, read_rows
 from hubtune.data.source import read_source
 from hubtune.errors import DataError
@@ -74,6 +74,16 @@ def test_numbers_are_written_as_the_file_writes_them(tmp_path: Path, tokenizers)
     source = read_source(entry, path, path.name, tokenizers["gpt2"], 60, ScreenConfig(), workers=2)
 
     assert [row.text for row in source.kept] == [f"It is {number}" for number in numbers]
+
+
+def test_numbers_of_a_column_that_the_card_says_to_be_text_are_texts(tmp_path: Path):
+    (tmp_path / "README.md").write_text("---\ndataset_info: {features: [{name: a, dtype: string}]}\n---\n")
+    (tmp_path / "train.jsonl").write_text('{"a": 1.10, "b": 1}\n{"a": true, "b": null}\n{"a": "x", "b": 2}\n')
+
+    rows = read_rows(resolve_files(snapshot_contents(tmp_path, "org/s"), None), "train")
+
+    found = [row for batch in rows.batches(["a", "b"]) for row in batch]
+    assert found == [{"a": "1.10", "b": 1}, {"a": "true", "b": None}, {"a": "x", "b": 2}]
 
 
 UNSOUND = {

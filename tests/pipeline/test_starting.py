@@ -48,6 +48,16 @@ def test_other_columns_of_text_become_a_template(tmp_path: Path):
     assert entry.template == "{quote}\n{author}"
 
 
+def test_numbers_in_a_table_are_no_words_for_a_template(tmp_path: Path):
+    (tmp_path / "train.csv").write_text("id;quote;author;year\n007;Yes.;Ann;1.5\n")
+
+    found = look_at(tmp_path, "org/sayings")
+
+    (entry,) = parse_config(config_text("org/sayings", "org/base", found)).data
+    assert found.columns == ["id", "quote", "author", "year"]
+    assert entry.template == "{quote}\n{author}"
+
+
 def test_one_column_of_text_is_taken_as_it_is(tmp_path: Path):
     write_json_lines(tmp_path, [{"quote": "Yes.", "n": 3}])
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from hubtune.config.fields import template_columns
 from hubtune.data.faults import Reason, RowFaultError
 from hubtune.data.formats.choice import RowFormat
-from hubtune.data.pieces import Piece, Written, checked_text, joined, sound_text
+from hubtune.data.pieces import Piece, Written, as_written, checked_text, joined, sound_text
 
 # The prompts that Stanford Alpaca (Taori et al., 2023) was trained with.
 _ALPACA = (
@@ -91,6 +91,4 @@ def _text(pieces: Sequence[Piece]) -> str:
 
 def _as_text(value: object) -> str:
     """Returns the text of a template's field; numbers are written as they are, and truth values as JSON has them."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return checked_text(str(value) if isinstance(value, int | float) else value)
+    return checked_text(as_written(value))
