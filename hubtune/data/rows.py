@@ -263,7 +263,7 @@ def _batches_of_files(parts: Sequence[FileRows], texts: Collection[str], wanted:
 
 
 def _stated_texts(features: "Mapping[str, object]") -> frozenset[str]:
-    """Returns the columns that the card says to be text: a number in them is one, though JSON has no quotes around it."""
+    """Returns the columns that the card says to be text: a number in them is one, though JSON does not quote it."""
     import datasets
 
     texts = ("string", "large_string")
