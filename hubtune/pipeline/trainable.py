@@ -3,16 +3,20 @@
 from pathlib import Path
 
 from hubtune.config.schema import TuneConfig
+from hubtune.data.formats.chat import check_template
 from hubtune.errors import ConfigError, DataError
+from hubtune.templating.chat import ChatTemplate
 
 
 def check_data(config: TuneConfig) -> None:
-    """Refuses data in a file that is not there, and a classifier that is to be published merged.
+    """Refuses data in a file that is not there, a chat template that is none, and a classifier to be published merged.
 
     Raises:
-        ConfigError: An adapter that classifies is to be merged.
+        ConfigError: An adapter that classifies is to be merged, or the chat template cannot be compiled.
         DataError: A local file is missing.
     """
+    if config.chat_template is not None:
+        check_template(ChatTemplate(config.chat_template, {}), given=True)
     named = [(f"data[{number}]", entry) for number, entry in enumerate(config.data)]
     named += [(f"earlier.data[{number}]", entry) for number, entry in enumerate(config.earlier_data)]
     for name, entry in named:

@@ -235,7 +235,7 @@ def _words(error: Exception) -> str:
         return "it writes half a surrogate pair"
     if isinstance(error, RecursionError):
         return "it is nested too deeply, or calls itself for ever"
-    line = (str(error).strip().splitlines() or [""])[0][:_LONGEST_FAULT]
+    line = (str(error).strip().splitlines() or [""])[0][:_LONGEST_FAULT].rstrip(".")
     if isinstance(error, jinja2.TemplateSyntaxError):
         return f"line {error.lineno}: {line}"
     if isinstance(error, jinja2.TemplateError):

@@ -64,11 +64,9 @@ class ChatWriter:
             )
         if "strftime_now" in found.text:
             found = ChatTemplate(_FIXED_DATE + found.text, found.tokens)
+        check_template(found, given=template is not None)
         try:
-            found.check()
             turns = turn_tokens(tokenizer, found)
-        except TemplateFaultError as fault:
-            raise _unusable(str(fault), given=template is not None) from fault
         except LimitError as error:
             raise _unusable(f"it {error.words}", given=template is not None) from error
         return cls(found, control_pattern(tokenizer, turns), loss_on)
@@ -136,6 +134,25 @@ class ChatWriter:
                 end = after.end()
             whole.append((start, end))
         return whole
+
+
+def check_template(template: ChatTemplate, *, given: bool) -> None:
+    """Refuses a chat template that is none.
+
+    Args:
+        template: What is to write conversations.
+        given: Whether the config gives it, and not the base model's tokenizer.
+
+    Raises:
+        ConfigError: The config's is none.
+        ModelError: The tokenizer's is none.
+    """
+    try:
+        template.check()
+    except TemplateFaultError as fault:
+        raise _unusable(str(fault), given=given) from fault
+    except LimitError as error:
+        raise _unusable(f"it {error.words}", given=given) from error
 
 
 def _unusable(why: str, *, given: bool) -> HubtuneError:

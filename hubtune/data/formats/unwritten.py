@@ -53,6 +53,8 @@ class Missing:
 
 def parts_of(message: Message) -> list[tuple[str, ...]]:
     """Returns the fields of a message that mean something besides its content; several names of one thing together."""
+    if _MEANT.isdisjoint(message):
+        return []
     found = [tuple(key for key in names if message.get(key)) for names in _PARTS]
     return [names for names in found if names]
 
