@@ -23,6 +23,9 @@ def hub() -> None:
 @click.option("--host", default="127.0.0.1", show_default=True, help="Anything but loopback lets other machines in.")
 @click.option("--auth", type=click.Path(dir_okay=False, path_type=Path), help="YAML file of users, tokens and roles.")
 @click.option(
+    "--open", "open_to_all", is_flag=True, help="Let other machines in without --auth: any token may do anything."
+)
+@click.option(
     "--allow-host",
     "allow_hosts",
     metavar="NAME",
@@ -39,6 +42,7 @@ def serve(
     port: int,
     host: str,
     auth: Path | None,
+    open_to_all: bool,
     allow_hosts: tuple[str, ...],
     faults: Path | None,
 ) -> None:
@@ -50,7 +54,10 @@ def serve(
         output.progress.say(
             f"Serving {folder} at {url}, for browsers too (Ctrl-C ends it). In the terminal of a client:"
         )
-        output.progress.say(f"  export HF_ENDPOINT={url} HF_HUB_DISABLE_XET=1 HF_TOKEN=any")
+        token = "any" if auth is None else "YOUR_TOKEN"
+        output.progress.say(f"  export HF_ENDPOINT={url} HF_HUB_DISABLE_XET=1 HF_TOKEN={token}")
+        if open_to_all and auth is None:
+            output.progress.warn("Whoever reaches this address may read, change and delete everything there.")
         if faults is not None:
             output.progress.warn(f"Requests go wrong as {faults} plans.")
 
@@ -59,6 +66,7 @@ def serve(
         host=host,
         port=port,
         auth=auth,
+        open_to_all=open_to_all,
         on_ready=announce,
         allow_hosts=allow_hosts,
         faults=faults,

@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from hubtune.errors import HubError
+from hubtune.errors import ConfigError, HubError
 from hubtune.localhub.accounts import Accounts
+from hubtune.localhub.addresses import in_url, is_loopback, reachable
 from hubtune.localhub.api.app import HubApp
 from hubtune.localhub.api.connection import HEAD_LIMIT, Patience, protocol_with
 from hubtune.localhub.api.guard import Guard
@@ -39,13 +40,14 @@ class EmbeddedHub:
         host: The address to listen on; anything but loopback opens the Hub to other machines.
         port: The port, or 0 for any free one.
         auth: The auth file; without one any token is the user `demo`, who may write anywhere.
+        open_to_all: Whether other machines may use a Hub without an auth file.
         allow_hosts: Names under which clients may address the Hub, besides `host` and those of loopback.
         faults: What is to go wrong; rules can be added while the Hub runs.
         patience: How long a client may keep the Hub waiting.
         pages: Makes the pages for browsers; without it there are none.
 
     Raises:
-        ConfigError: From `start`, for a bad auth file.
+        ConfigError: From `start`, for a bad auth file, or if other machines could do anything.
         HubError: From `start`, if the folder is not a Hub's or already served, or the port is taken.
     """
 
@@ -56,6 +58,7 @@ class EmbeddedHub:
         host: str = "127.0.0.1",
         port: int = 0,
         auth: Path | None = None,
+        open_to_all: bool = False,
         allow_hosts: Sequence[str] = (),
         faults: Faults | None = None,
         patience: Patience | None = None,
@@ -65,6 +68,7 @@ class EmbeddedHub:
         self._host = host
         self._port = port
         self._auth = auth
+        self._open_to_all = open_to_all
         self._guard = Guard(host, allow_hosts)
         self._faults = faults or Faults()
         self._patience = patience or Patience()
@@ -82,6 +86,8 @@ class EmbeddedHub:
     def start(self) -> None:
         """Starts serving, and returns once requests are accepted."""
         accounts = Accounts.load(self._auth)
+        if self._auth is None and not self._open_to_all:
+            _refuse_others(self._host, self._port)
         with ExitStack() as stack:
             folder = stack.enter_context(take_folder(self._root, make=True))
             hub = HubState.open(folder, accounts)
@@ -111,6 +117,7 @@ def serve(
     host: str,
     port: int,
     auth: Path | None,
+    open_to_all: bool = False,
     on_ready: Callable[[str], None],
     allow_hosts: Sequence[str] = (),
     faults: Path | None = None,
@@ -123,17 +130,27 @@ def serve(
         host: The address to listen on.
         port: The port, or 0 for any free one.
         auth: The auth file, or None.
+        open_to_all: Whether other machines may use a Hub without an auth file.
         on_ready: Called with the Hub's address once it accepts requests.
         allow_hosts: Names under which clients may address the Hub, besides `host` and those of loopback.
         faults: A fault plan, or None.
         pages: Makes the pages for browsers; without it there are none.
 
     Raises:
-        ConfigError: For a bad auth file or fault plan.
+        ConfigError: For a bad auth file or fault plan, or if other machines could do anything.
         HubError: If the folder is not a Hub's or already served, or the port is taken.
     """
     plan = None if faults is None else FaultPlan.load(faults)
-    hub = EmbeddedHub(root, host=host, port=port, auth=auth, allow_hosts=allow_hosts, faults=Faults(plan), pages=pages)
+    hub = EmbeddedHub(
+        root,
+        host=host,
+        port=port,
+        auth=auth,
+        open_to_all=open_to_all,
+        allow_hosts=allow_hosts,
+        faults=Faults(plan),
+        pages=pages,
+    )
     with end_signal() as ended, hub:
         on_ready(hub.url)
         ended.wait()
@@ -157,20 +174,52 @@ def served(app: ASGIApp, host: str, port: int, patience: Patience) -> Iterator[s
     with ExitStack() as stack:
         listener = stack.enter_context(_listen(host, port))
         _serve_in_thread(app, patience, listener, stack)
-        address = f"[{host}]" if ":" in host else host
-        yield f"http://{address}:{listener.getsockname()[1]}"
+        yield f"http://{in_url(_shown(host, listener))}:{listener.getsockname()[1]}"
+
+
+def _shown(host: str, listener: socket.socket) -> str:
+    bound = str(listener.getsockname()[0])
+    other = reachable(bound)
+    # A name stays what it is, unless it is one of those for all addresses, such as `0`.
+    return host if other == bound else other
+
+
+def _refuse_others(host: str, port: int) -> None:
+    address = str(_looked_up(host, port).address[0])
+    if not is_loopback(address):
+        raise ConfigError(
+            f"On {host} other machines could read, change and delete all that is in this Hub: without an auth file any"
+            " token may do anything.",
+            hint="Name users and tokens with --auth FILE. For a network that you trust, --open lets everybody in.",
+        )
+
+
+class _Target(NamedTuple):
+    family: int
+    kind: int
+    protocol: int
+    address: tuple[object, ...]
+
+
+def _looked_up(host: str, port: int) -> _Target:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not the name of a host"
+        raise HubError(f"Cannot listen on {host!r}: {reason}.", hint="Check --host.") from error
+    return _Target(family, kind, protocol, tuple(address))
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    target = _looked_up(host, port)
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         # With the protocol given, asyncio switches off the delay that small answers would suffer.
-        listener = socket.socket(family, kind, protocol)
+        listener = socket.socket(target.family, target.kind, target.protocol)
     except OSError as error:
         raise HubError(f"Cannot listen on {host}: {error.strerror}.", hint="Check --host.") from error
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
+        listener.bind(target.address)
         listener.listen(128)
     except OSError as error:
         listener.close()

@@ -89,6 +89,17 @@ def test_a_taken_port_is_refused_with_what_to_do(bare):
         bare.hubtune("hub", "serve", bare.hub, "--port", port).refused(HubError, port, "--port")
 
 
+def test_other_machines_are_refused_unless_it_is_said(bare):
+    refused = bare.hubtune("hub", "serve", bare.hub, "--port", "0", "--host", "0.0.0.0")
+    refused.refused(ConfigError, "other machines", "--auth", "--open")
+    assert not (bare.hub / "hub.json").exists()
+    with bare.start("hub", "serve", bare.hub, "--port", "0", "--host", "0.0.0.0", "--open") as process:
+        told = [process.stderr.readline() for _ in range(3)]
+        process.kill()
+    assert "0.0.0.0" not in "".join(told)
+    assert "may read, change and delete everything" in told[2]
+
+
 def test_with_an_auth_file_only_its_tokens_may_write(bare, auth):
     with serving(bare, "--auth", auth) as (_, address):
         assert HfApi(endpoint=address, token="hf_annannann").create_repo("lab/new").repo_id == "lab/new"

@@ -3,12 +3,15 @@ import signal
 import socket
 import subprocess
 import sys
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
 
 import pytest
 from huggingface_hub import CommitOperationAdd, HfApi
 
-from hubtune.errors import HubError
-from hubtune.localhub import EmbeddedHub
+from hubtune.errors import ConfigError, HubError
+from hubtune.localhub import EmbeddedHub, addresses
+from hubtune.localhub.addresses import reachable
 
 SERVE = """
 import sys
@@ -102,3 +105,40 @@ with EmbeddedHub(Path(sys.argv[1])) as hub:
         [sys.executable, "-c", code, str(root)], check=True, capture_output=True, text=True, env=dict(os.environ)
     )
     assert shown.stdout.strip() == "True"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "0", "::ffff:0.0.0.0"])
+def test_other_machines_are_let_in_only_by_users_or_on_purpose(root, auth, host):
+    with pytest.raises(ConfigError, match="other machines") as refused:
+        EmbeddedHub(root, host=host).start()
+    assert "--auth" in refused.value.hint
+    assert "--open" in refused.value.hint
+    assert not root.exists()
+    for options in ({"auth": auth}, {"open_to_all": True}):
+        with EmbeddedHub(root, host=host, **options) as hub:
+            named = urlsplit(hub.url).hostname
+            assert named not in {"0.0.0.0", "::", "0", "::ffff:0.0.0.0", "", None}
+            with urlopen(f"http://127.0.0.1:{urlsplit(hub.url).port}/api/models") as answer:
+                assert answer.status == 200
+            # The address that is told is one that the Hub goes by.
+            with urlopen(
+                Request(f"http://127.0.0.1:{urlsplit(hub.url).port}/api/models", headers={"Host": named})
+            ) as answer:
+                assert answer.status == 200
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.3.2.1", "::1", "::ffff:127.0.0.1", "127.1"])
+def test_loopback_in_every_spelling_needs_no_users(root, host):
+    with EmbeddedHub(root, host=host) as hub:
+        assert urlsplit(hub.url).hostname in {host, "127.0.0.1"}
+
+
+def test_without_a_network_the_machine_s_name_is_told(monkeypatch):
+    monkeypatch.setattr(addresses.socket, "if_nameindex", lambda: [(1, "lo"), (2, "none0")])
+    assert reachable("0.0.0.0") == reachable("::") == socket.gethostname()
+
+
+@pytest.mark.parametrize("host", ["", "no such host", "x" * 300, "a..b", "\ud800"])
+def test_a_host_that_is_none_is_refused(root, host):
+    with pytest.raises(HubError, match="Cannot listen on"):
+        EmbeddedHub(root, host=host).start()

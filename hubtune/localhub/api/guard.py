@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 
+from hubtune.localhub.addresses import is_loopback, reachable
 from hubtune.localhub.errors import ApiError
 
 _HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[^\[\]:@/\s]+))(?::[0-9]{1,5})?")
@@ -27,8 +28,8 @@ class Guard:
     """
 
     def __init__(self, bound: str, extra: Iterable[str] = ()) -> None:
-        self._names = {"localhost", *(name.casefold().rstrip(".") for name in (bound, *extra))}
-        self._loopback_only = bound.casefold() == "localhost" or _is_loopback(bound)
+        self._names = {"localhost", *(name.casefold().rstrip(".") for name in (bound, reachable(bound), *extra))}
+        self._loopback_only = bound.casefold() == "localhost" or is_loopback(bound)
 
     def check(self, method: str, headers: Headers) -> None:
         """Refuses what a web page could have sent.
@@ -78,10 +79,3 @@ def _is_link(method: str, headers: Headers) -> bool:
     """Says whether somebody followed a link to the Hub, which shows it to them and not to the page."""
     mode, target = headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")
     return method in {"GET", "HEAD"} and mode == "navigate" and target == "document"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
