@@ -3,9 +3,11 @@
 So a reader sees the branch before or after a commit, never between, and of two writers on one parent one is refused.
 """
 
+import json
 import os
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from dulwich.objects import Commit, ObjectID, ShaFile
@@ -16,15 +18,32 @@ from hubtune.localhub.attributes import NEW_REPO_ATTRIBUTES
 from hubtune.localhub.changes import AddFile, CommitRequest
 from hubtune.localhub.disk import locks_released, require_room, sync_folder
 from hubtune.localhub.errors import StaleParentError
+from hubtune.localhub.ids import RepoId, RepoType
 from hubtune.localhub.ledger import RepoLargeFiles
 from hubtune.localhub.ref_writes import swap_ref
 from hubtune.localhub.revisions import names, read_ref
 from hubtune.localhub.tree_edits import TreeEdit
 
 FIRST_COMMIT = CommitRequest("initial commit", "", None, (AddFile(".gitattributes", NEW_REPO_ATTRIBUTES),))
-"""What every new repository and every empty branch starts with."""
+"""What every new repository and every empty branch starts with, but for the card of a space."""
 
 _PACK_FROM = 100
+_SPACE_CARD = """---
+title: {title}
+{sdk}pinned: false
+---
+
+# {title}
+"""
+
+
+def first_commit(repo_id: RepoId, sdk: str | None) -> CommitRequest:
+    """Returns what a new repository starts with; a space has a card, without which the Hub would not run it."""
+    if repo_id.type is not RepoType.SPACE:
+        return FIRST_COMMIT
+    # A name may look like a number, which a title must not be.
+    card = _SPACE_CARD.format(title=json.dumps(repo_id.name), sdk=f"sdk: {sdk}\n" if sdk else "")
+    return replace(FIRST_COMMIT, changes=(*FIRST_COMMIT.changes, AddFile("README.md", card.encode())))
 
 
 def commit(

@@ -10,7 +10,7 @@ from dulwich.refs import Ref, check_ref_format
 from dulwich.repo import Repo
 
 from hubtune.localhub.commits import identity, store_objects
-from hubtune.localhub.errors import ApiError, StaleParentError
+from hubtune.localhub.errors import ApiError, StaleParentError, revision_not_found
 from hubtune.localhub.ref_writes import remove_ref, swap_ref
 from hubtune.localhub.revisions import MAIN, branch_ref, commits_named, is_digest, peel, read_ref, tag_ref
 
@@ -81,7 +81,7 @@ def delete_branch(git: Repo, name: str) -> None:
     ref = branch_ref(name)
     if ref == MAIN:
         raise ApiError(403, "Cannot delete refs/heads/main")
-    _remove(git, ref)
+    _remove(git, name, ref)
 
 
 def create_tag(git: Repo, name: str, commit: ObjectID, *, message: str | None, tagger: str) -> None:
@@ -112,7 +112,7 @@ def delete_tag(git: Repo, name: str) -> None:
     Raises:
         ApiError: 404 if there is no such tag.
     """
-    _remove(git, tag_ref(name))
+    _remove(git, name, tag_ref(name))
 
 
 def _annotated(name: str, commit: ObjectID, message: str, tagger: str) -> Tag:
@@ -163,7 +163,7 @@ def _taken(ref: Ref) -> ApiError:
     return ApiError(409, f"Reference {ref.decode()} already exists")
 
 
-def _remove(git: Repo, ref: Ref) -> None:
+def _remove(git: Repo, name: str, ref: Ref) -> None:
     if read_ref(git, ref) is None:
-        raise ApiError(404, f"Reference does not exist: {ref.decode()}", code="RevisionNotFound")
+        raise revision_not_found(name)
     remove_ref(git, ref)

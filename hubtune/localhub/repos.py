@@ -18,7 +18,8 @@ from dulwich.errors import NotGitRepository
 from dulwich.repo import Repo
 from pydantic import BaseModel, ConfigDict
 
-from hubtune.localhub.commits import FIRST_COMMIT, commit
+from hubtune.localhub.commits import commit, first_commit
+from hubtune.localhub.copies import copy_history
 from hubtune.localhub.disk import sync_folder, sync_tree, write_durably
 from hubtune.localhub.errors import repo_not_found
 from hubtune.localhub.hub_folder import repo_folders
@@ -162,21 +163,40 @@ class RepoStore:
             The new repository, or None where the name is taken.
         """
         settings = RepoSettings(private=private, created=datetime.now(UTC), sdk=sdk)
+        first = first_commit(repo_id, sdk)
         with self._names:
             if self.find_exactly(repo_id) is not None:
                 return None
-            parent = self._namespace(repo_id)
-            draft = Path(tempfile.mkdtemp(dir=self._scratch))
-            try:
-                draft.chmod(_mode(private=private))
-                self._fill(draft, settings, author)
-                sync_tree(draft)
-                draft.rename(parent / f"{repo_id.name}.git")
-            except BaseException:
-                shutil.rmtree(draft, ignore_errors=True)
-                raise
-            sync_folder(parent)
+            with self._draft(settings) as draft, Repo(str(draft), bare=True) as git:
+                commit(git, MAIN, first, author=author, large_files=RepoLargeFiles(self._large_files, draft))
+                self._place(draft, repo_id)
         return self.find_exactly(repo_id)
+
+    def duplicate(self, repo: HubRepo, to: RepoId, *, private: bool | None = None) -> HubRepo | None:
+        """Makes a repository with the branches, tags and history of another; nothing of its discussions.
+
+        Args:
+            repo: The repository to copy.
+            to: The new name.
+            private: Whether only members of the namespace see the copy; None keeps what the original has.
+
+        Returns:
+            The new repository, or None where the name is taken.
+        """
+        kept = {"created": datetime.now(UTC)} | ({} if private is None else {"private": private})
+        with self._names, self.lock(repo):
+            if self.find_exactly(to) is not None:
+                return None
+            with self._draft(repo.settings.model_copy(update=kept)) as draft:
+                with repo.git() as source, Repo(str(draft), bare=True) as target:
+                    pointers = copy_history(source, target)
+                here, there = (RepoLargeFiles(self._large_files, path) for path in (repo.path, draft))
+                # The content must not go before the copy mentions it where others look.
+                with self._large_files.changing:
+                    for sha256 in sorted(pointers & here.all()):
+                        there.add(sha256)
+                    self._place(draft, to)
+        return self.find_exactly(to)
 
     def move(self, repo: HubRepo, to: RepoId) -> HubRepo | None:
         """Gives a repository another name; requests for the old one find it until another repository takes it.
@@ -236,15 +256,28 @@ class RepoStore:
         sync_folder(parent.parent)
         return parent
 
-    def _fill(self, draft: Path, settings: RepoSettings, author: str) -> None:
-        with Repo.init_bare(str(draft), default_branch=b"main") as git:
-            config = git.get_config()
-            config.set((b"core",), b"fsyncObjectFiles", True)
-            config.write_to_path()
-        write_durably(draft / SETTINGS_FILE, settings.model_dump_json(indent=2).encode())
-        (draft / LEDGER_FOLDER).mkdir()
-        with Repo(str(draft), bare=True) as git:
-            commit(git, MAIN, FIRST_COMMIT, author=author, large_files=RepoLargeFiles(self._large_files, draft))
+    @contextmanager
+    def _draft(self, settings: RepoSettings) -> Iterator[Path]:
+        """Gives a repository without commits, out of sight until it is placed; removes it where that fails."""
+        draft = Path(tempfile.mkdtemp(dir=self._scratch))
+        try:
+            draft.chmod(_mode(private=settings.private))
+            with Repo.init_bare(str(draft), default_branch=b"main") as git:
+                config = git.get_config()
+                config.set((b"core",), b"fsyncObjectFiles", True)
+                config.write_to_path()
+            write_durably(draft / SETTINGS_FILE, settings.model_dump_json(indent=2).encode())
+            (draft / LEDGER_FOLDER).mkdir()
+            yield draft
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+
+    def _place(self, draft: Path, repo_id: RepoId) -> None:
+        parent = self._namespace(repo_id)
+        sync_tree(draft)
+        draft.rename(parent / f"{repo_id.name}.git")
+        sync_folder(parent)
 
 
 def _mode(*, private: bool) -> int:

@@ -71,15 +71,12 @@ class TreeEdit:
                 self._put(check_path(path), Pointer(sha256, size).encode())
                 self._large_paths.append(path)
             case DeleteFile(path):
-                if self._files.pop(encode_path(path), None) is None:
+                # Clients tell a folder by a slash at its end, which people leave out.
+                if self._files.pop(encode_path(path), None) is None and not self._remove_folder(path):
                     raise entry_not_found(f"A file with this name doesn't exist: {path}")
             case DeleteFolder(path):
-                prefix = encode_path(path) + b"/"
-                doomed = [name for name in self._files if name.startswith(prefix)]
-                if not doomed:
+                if not self._remove_folder(path):
                     raise entry_not_found(f"A folder with this name doesn't exist: {path}")
-                for name in doomed:
-                    del self._files[name]
             case CopyFile(path, source, revision):
                 self.replace(check_path(path), self._source(source, revision))
 
@@ -138,6 +135,13 @@ class TreeEdit:
             tree.add(name, S_IFDIR, self._build_folder(inner))
         self._new[tree.id] = tree
         return tree.id
+
+    def _remove_folder(self, path: str) -> bool:
+        prefix = encode_path(path) + b"/"
+        doomed = [name for name in self._files if name.startswith(prefix)]
+        for name in doomed:
+            del self._files[name]
+        return bool(doomed)
 
     def _put(self, path: bytes, content: bytes) -> None:
         blob = Blob.from_string(content)

@@ -81,10 +81,12 @@ def _check_languages(card: _Card) -> Iterator[Fault]:
 
 
 def _check_lists(card: _Card) -> Iterator[Fault]:
-    """`tags` and `metrics` are lists of texts."""
+    """`tags` is a list of texts, `metrics` one text or a list of them."""
     for key in ("tags", "metrics"):
         value = card.get(key)
         if value is None:
+            continue
+        if key == "metrics" and isinstance(value, str):
             continue
         if not isinstance(value, list):
             yield Fault.at((key,), "must be an array")

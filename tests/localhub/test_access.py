@@ -45,6 +45,8 @@ def test_the_facts_of_a_gated_repo_are_public_and_its_files_are_not(as_user, gat
     assert len(as_user("eve").list_repo_files(gated)) == 3
     fetch("ann")
     fetch(None, "README.md")
+    with pytest.raises(GatedRepoError):
+        fetch("eve", ".gitattributes")
     with pytest.raises(GatedRepoError, match="You must have access to it and be authenticated") as caught:
         fetch(None)
     assert caught.value.response.status_code == 401

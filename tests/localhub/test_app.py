@@ -1,4 +1,5 @@
 import pytest
+from huggingface_hub.errors import RepositoryNotFoundError
 
 
 @pytest.mark.parametrize(
@@ -14,7 +15,19 @@ import pytest
 def test_every_answer_echoes_the_request_id(raw, model, method, path, status):
     answer = raw(method, path, X_Request_Id="abc-123")
     assert (answer.status, answer.headers["x-request-id"]) == (status, "abc-123")
+    assert raw(method, path, X_Amzn_Trace_Id="def-456").headers["x-request-id"] == "def-456"
     assert raw(method, path).headers["x-request-id"]
+
+
+def test_the_client_shows_the_id_that_it_sent(api):
+    with pytest.raises(RepositoryNotFoundError) as caught:
+        api.model_info("org/none")
+    sent = caught.value.response.request.headers["x-amzn-trace-id"]
+    assert f"(Request ID: {sent})" in str(caught.value)
+
+
+def test_an_endless_request_id_is_cut(raw, model):
+    assert raw("GET", f"/api/models/{model}", X_Request_Id="i" * 5000).headers["x-request-id"] == "i" * 200
 
 
 def test_a_bug_answers_500_with_the_request_id_and_is_logged(raw, root, requests, model):

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from huggingface_hub import ModelCard
+from huggingface_hub import ModelCard, RepoCard
 
 from hubtune.localhub.cards import card_tags
 from hubtune.localhub.ids import RepoType
@@ -71,7 +71,8 @@ def test_the_client_loads_a_card(api, model, monkeypatch, tmp_path):
         ("datasets: [ok/id, /var/data]", '"datasets[1]" with value "/var/data" is not valid'),
         ("tags: one", '"tags" must be an array'),
         ("tags: [one, 2]", '"tags[1]" must be a string'),
-        ("metrics: accuracy", '"metrics" must be an array'),
+        ("metrics: 3", '"metrics" must be an array'),
+        ("metrics: [f1, 2]", '"metrics[1]" must be a string'),
         ("pipeline_tag: [a]", '"pipeline_tag" must be a string'),
         ("language: english", '"language" with value "english" is not valid'),
         ("language: [en, 7]", '"language[1]" must be a string'),
@@ -122,6 +123,25 @@ def test_the_client_refuses_to_commit_a_bad_card(api, model):
         api.upload_file(path_or_fileobj=b"---\nlicense: x\n---\n", path_in_repo="README.md", repo_id=model)
     with pytest.warns(UserWarning, match="empty or missing yaml metadata"):
         api.upload_file(path_or_fileobj=b"plain", path_in_repo="README.md", repo_id=model)
+
+
+def test_a_single_metric_may_stand_as_a_word():
+    assert check_card("---\nmetrics: accuracy\n---\n") == ([], [])
+
+
+def test_a_card_is_checked_in_text_by_a_client_that_reads_text(api, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", api.endpoint)
+    with pytest.raises(ValueError, match=r'\A- Error: "license" must be one of \[[^{}]*\Z'):
+        RepoCard("---\nlicense: x\n---\n").validate(repo_type="model")
+    RepoCard("---\nlicense: mit\n---\n").validate(repo_type="model")
+
+
+def test_warnings_are_told_in_text_too(raw):
+    body = json.dumps({"repoType": "model", "content": "# Nothing"}).encode()
+    answer = raw("POST", "/api/validate-yaml", body, Accept="text/plain")
+    assert (answer.status, answer.body) == (200, b"- Warning: empty or missing yaml metadata in repo card")
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert raw("POST", "/api/validate-yaml", body).json["warnings"] != []
 
 
 @pytest.mark.parametrize("language", ["en", "[en, deu]", "code", "multilingual", "no", "zh-Hans"])

@@ -224,3 +224,13 @@ def post_commit(raw, *operations, revision="main"):
     lines = [("header", {"summary": "s", "description": ""}), *operations]
     body = "".join(json.dumps({"key": key, "value": value}) + "\n" for key, value in lines)
     return raw("POST", f"/api/models/org/model/commit/{revision}", body.encode())
+
+
+@pytest.mark.parametrize("path", ["folder", "folder/"])
+def test_a_folder_may_be_deleted_with_or_without_a_slash(api, model, path):
+    added = [CommitOperationAdd(name, b"x") for name in ("folder/a", "folder/in/b", "folder.md")]
+    api.create_commit(model, added, commit_message="Add")
+    api.create_commit(model, [CommitOperationDelete(path)], commit_message="Delete")
+    assert files(api, model) == {"folder.md"}
+    with pytest.raises(EntryNotFoundError, match="folder"):
+        api.create_commit(model, [CommitOperationDelete(path)], commit_message="Delete")

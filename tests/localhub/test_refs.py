@@ -77,8 +77,12 @@ def test_main_cannot_be_deleted_and_other_branches_can(api, model):
     assert [ref.name for ref in api.list_repo_refs(model).branches] == ["main"]
     with pytest.raises(HfHubHTTPError, match="Cannot delete refs/heads/main"):
         api.delete_branch(model, branch="main")
-    with pytest.raises(HfHubHTTPError, match="Reference does not exist"):
-        api.delete_branch(model, branch="other")
+    api.create_tag(model, tag="tagged")
+    for name in ("other", "tagged"):
+        with pytest.raises(RevisionNotFoundError, match=f"Invalid rev id: {name}"):
+            api.delete_branch(model, branch=name)
+    with pytest.raises(RevisionNotFoundError, match="Invalid rev id: other"):
+        api.delete_tag(model, tag="other")
 
 
 @pytest.mark.parametrize("name", ["refs/pr/1", "refs/x/y", "a b", "-x", "HEAD", "a1" * 20])

@@ -1,10 +1,12 @@
 import json
+import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 
 from hubtune.localhub import EmbeddedHub
 from hubtune.localhub.errors import ApiError
@@ -121,7 +123,7 @@ def test_the_old_name_of_a_moved_repo_is_not_enough_to_delete_it(api, model):
 
 def test_a_repo_is_not_moved_onto_another_but_may_change_its_spelling(api, model):
     api.create_repo("org/other")
-    with pytest.raises(HfHubHTTPError, match="exists already") as caught:
+    with pytest.raises(HfHubHTTPError, match="A model repository called org/OTHER already exists") as caught:
         api.move_repo(model, "org/OTHER")
     assert caught.value.response.status_code == 409
     api.move_repo(model, "org/MODEL")
@@ -220,3 +222,83 @@ def test_private_repos_of_earlier_versions_are_closed_at_the_next_start(root):
     (folder / "damaged.git/hub.json").write_text("{")
     with EmbeddedHub(root):
         assert (folder / "secret.git").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_new_space_has_a_card(api):
+    api.create_repo("org/7", repo_type="space", space_sdk="gradio")
+    assert set(api.list_repo_files("org/7", repo_type="space")) == {".gitattributes", "README.md"}
+    card = api.space_info("org/7").card_data
+    assert (card.title, card.sdk) == ("7", "gradio")
+    api.create_branch("org/7", branch="dev", repo_type="space")
+    assert api.space_info("org/7", revision="dev").card_data.sdk == "gradio"
+
+
+def test_a_space_runs_on_what_the_hub_knows(raw):
+    body = json.dumps({"type": "space", "name": "org/demo", "sdk": "x\nlicense: mit"}).encode()
+    answer = raw("POST", "/api/repos/create", body)
+    assert (answer.status, answer.json["error"].startswith('"sdk" must be one of [gradio')) == (400, True)
+
+
+@pytest.mark.parametrize("type_", ["model", "dataset", "space"])
+def test_a_repo_is_duplicated_with_its_history_and_large_files(api, tmp_path, type_):
+    api.create_repo("org/first", repo_type=type_, space_sdk="static" if type_ == "space" else None)
+    content = os.urandom(100)
+    api.upload_file(path_or_fileobj=content, path_in_repo="w.bin", repo_id="org/first", repo_type=type_)
+    api.create_tag("org/first", tag="v1", tag_message="First", repo_type=type_)
+    api.create_branch("org/first", branch="next", repo_type=type_)
+    proposed = api.upload_file(
+        path_or_fileobj=b"x", path_in_repo="x", repo_id="org/first", repo_type=type_, create_pr=True
+    )
+    url = api.duplicate_repo("org/first", "acme/second", repo_type=type_)
+    assert (url.repo_id, url.repo_type, url.files_copy_pending) == ("acme/second", type_, False)
+    first, second = (api.list_repo_refs(name, repo_type=type_, include_pull_requests=True) for name in
+                     ("org/first", "acme/second"))  # fmt: skip
+    assert (second.branches, second.tags, second.pull_requests) == (first.branches, first.tags, [])
+    assert not api.revision_exists("acme/second", proposed.oid, repo_type=type_)
+    assert list(api.get_repo_discussions("acme/second", repo_type=type_)) == []
+    local = api.hf_hub_download("acme/second", "w.bin", revision="v1", repo_type=type_, local_dir=tmp_path)
+    assert Path(local).read_bytes() == content
+
+
+def test_a_duplicate_goes_on_alone(api, model, tmp_path, root):
+    api.upload_file(path_or_fileobj=b"\0 kept", path_in_repo="w.bin", repo_id=model)
+    api.duplicate_repo(model, "acme/copy")
+    api.permanently_delete_lfs_files(model, list(api.list_lfs_files(model)))
+    api.delete_repo(model)
+    api.upload_file(path_or_fileobj=b"more", path_in_repo="more.txt", repo_id="acme/copy")
+    local = api.hf_hub_download("acme/copy", "w.bin", local_dir=tmp_path)
+    assert Path(local).read_bytes() == b"\0 kept"
+    assert [path for path in (root / "tmp").iterdir() if path.is_dir()] == []
+
+
+def test_duplicates_keep_who_may_see_them_unless_told_otherwise(as_user):
+    ann, eve = as_user("ann"), as_user("eve")
+    ann.create_repo("ann/open")
+    ann.create_repo("ann/closed", private=True)
+    ann.create_repo("ann/gated")
+    ann.update_repo_settings("ann/gated", gated="manual")
+    ann.duplicate_repo("ann/closed", "acme/closed")
+    ann.duplicate_repo("ann/open", "acme/hidden", private=True)
+    ann.duplicate_repo("ann/gated", "acme/gated")
+    assert [ann.model_info(f"acme/{name}").private for name in ("closed", "hidden", "gated")] == [True, True, False]
+    assert ann.model_info("acme/gated").gated == "manual"
+    assert eve.duplicate_repo("ann/open").repo_id == "eve/open"
+    with pytest.raises(RepositoryNotFoundError):
+        eve.duplicate_repo("ann/closed")
+    with pytest.raises(GatedRepoError):
+        eve.duplicate_repo("ann/gated")
+    with pytest.raises(HfHubHTTPError, match='create a model under the namespace "acme"'):
+        eve.duplicate_repo("ann/open", "acme/open")
+
+
+def test_a_duplicate_does_not_replace_a_repo(api, model):
+    api.create_repo("acme/there")
+    with pytest.raises(HfHubHTTPError, match="You already created this model repo: acme/there") as caught:
+        api.duplicate_repo(model, "acme/there")
+    assert caught.value.response.status_code == 409
+    assert api.duplicate_repo(model, "acme/there", exist_ok=True).repo_id == "acme/there"
+
+
+def test_the_command_line_duplicates(api, hf, model):
+    done = hf("repos", "duplicate", model, "acme/copy")
+    assert (done.returncode, api.repo_exists("acme/copy")) == (0, True), done.stderr

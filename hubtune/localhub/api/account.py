@@ -1,6 +1,6 @@
 """Who is asking, and whether a card's metadata is valid: requests that concern no repository."""
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from hubtune.localhub.api.call import Call
 from hubtune.localhub.history import format_date
@@ -39,14 +39,18 @@ def whoami(call: Call) -> Response:
 
 
 def validate_yaml(call: Call) -> Response:
-    """POST /api/validate-yaml: status 400 when there are errors, with the same body."""
+    """POST /api/validate-yaml: status 400 when there are errors, with the same body; as lines of text if asked for."""
     request = call.json()
     type_ = next((known for known in RepoType if known == request.get("repoType")), RepoType.MODEL)
     errors, warnings = check_card(str(request.get("content", "")), type_.value)
+    status = 400 if errors else 200
+    if call.headers.get("accept", "").startswith("text/plain"):
+        lines = [f"- Error: {message}" for message in errors] + [f"- Warning: {message}" for message in warnings]
+        return PlainTextResponse("\n".join(lines), status)
     body = {
         "errors": [{"message": message} for message in errors],
         "warnings": [{"message": message} for message in warnings],
     }
     if errors:
         body["error"] = errors[0]  # type: ignore[assignment]
-    return JSONResponse(body, status_code=400 if errors else 200)
+    return JSONResponse(body, status_code=status)

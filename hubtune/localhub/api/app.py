@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import anyio.to_thread
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -34,6 +34,7 @@ _CLIENT_GONE = 499
 _FETCHES = frozenset({git.advertise, git.upload_pack})
 _LFS = "/info/lfs/objects/batch"
 _LONGEST_HEADER = 16 * 1024
+_LONGEST_ID = 200
 _NO_ANSWER = 444
 """As nginx logs a connection that it closed without an answer."""
 
@@ -122,7 +123,7 @@ class _Exchange:
         self._hub = hub
         self._send = send
         self._logged = False
-        self._request_id = Request(scope).headers.get("x-request-id") or str(uuid.uuid4())
+        self._request_id = _request_id(Request(scope).headers)
         query = scope["query_string"].decode("latin-1")
         path = _raw_path(scope)
         self.note = RequestNote(scope["method"], f"{path}?{query}" if query else path)
@@ -155,6 +156,12 @@ async def _strike_after(fault: Fault, response: Response, exchange: _Exchange) -
         # The line tells what the client cannot know: whether the work was done.
         exchange.log(response.status_code)
         raise
+
+
+def _request_id(headers: Headers) -> str:
+    """Returns the id by which a client finds its request again; most send theirs under the name that AWS gave it."""
+    sent = headers.get("x-request-id") or headers.get("x-amzn-trace-id") or ""
+    return sent[:_LONGEST_ID] or str(uuid.uuid4())
 
 
 def _describe(note: RequestNote, params: Mapping[str, str]) -> None:

@@ -18,7 +18,7 @@ from hubtune.localhub.repos import HubRepo
 from hubtune.localhub.trees import find_entry, read_blob
 
 _CHUNK = 1 << 20
-ALWAYS_READABLE = {"README.md", ".gitattributes", "LICENSE", "LICENSE.md"}
+ALWAYS_READABLE = {"README.md", "LICENSE", "LICENSE.md"}
 """What a gated repository shows to everybody, so that they know what to ask for."""
 
 _RANGE = re.compile(r"bytes=([0-9]{0,15})-([0-9]{0,15})")

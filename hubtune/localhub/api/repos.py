@@ -13,6 +13,8 @@ from hubtune.localhub.errors import ApiError, repo_not_found
 from hubtune.localhub.ids import RepoId, RepoType
 from hubtune.localhub.repos import HubRepo
 
+_SDKS = ("gradio", "streamlit", "docker", "static")
+
 
 def create(call: Call) -> Response:
     """POST /api/repos/create."""
@@ -20,21 +22,30 @@ def create(call: Call) -> Response:
     user = call.signed_in()
     repo_id = _named(call, body)
     if not user.may_write(repo_id):
-        raise ApiError(
-            403,
-            f'You don\'t have the rights to create a {repo_id.type} under the namespace "{repo_id.namespace}"',
-        )
+        raise _no_namespace(repo_id)
     private = body.get("visibility") == "private" or body.get("private") is True
     sdk = body.get("sdk")
-    repo = call.hub.repos.create(repo_id, author=user.name, private=private, sdk=sdk if isinstance(sdk, str) else None)
+    if sdk is not None and sdk not in _SDKS:
+        raise ApiError(400, f'"sdk" must be one of [{", ".join(_SDKS)}]')
+    repo = call.hub.repos.create(repo_id, author=user.name, private=private, sdk=str(sdk) if sdk else None)
     if repo is None:
-        existing = call.readable(repo_id)
-        raise ApiError(
-            409,
-            f"You already created this {repo_id.type} repo: {existing.id}",
-            fields={"url": call.url(existing.id.url_path)},
-        )
-    return JSONResponse({"url": call.url(repo.id.url_path), "name": str(repo.id), "id": str(repo.id)})
+        raise _taken(call, repo_id)
+    return JSONResponse(_named_facts(call, repo))
+
+
+def duplicate(call: Call) -> Response:
+    """POST /api/T/{id}/duplicate: a copy of a repository that the user may read, under another name."""
+    repo = call.gated(call.readable())
+    body = call.json()
+    to = RepoId.parse(repo.id.type, str(body.get("repository") or ""))
+    if not call.signed_in().may_write(to):
+        raise _no_namespace(to)
+    private = _is_private(body["visibility"]) if "visibility" in body else None
+    made = call.hub.repos.duplicate(repo, to, private=private)
+    if made is None:
+        raise _taken(call, to)
+    # All repositories share one store of large files, so there is nothing left to copy.
+    return JSONResponse(_named_facts(call, made) | {"filesCopyPending": False})
 
 
 def delete(call: Call) -> Response:
@@ -56,8 +67,8 @@ def move(call: Call) -> Response:
         raise ApiError(403, f"You don't have the rights to move the {repo.id.type} {repo.id} to {to}")
     moved = call.hub.repos.move(repo, to)
     if moved is None:
-        raise ApiError(409, f"A {to.type} repo named {to} exists already", fields={"url": call.url(to.url_path)})
-    return JSONResponse({"url": call.url(moved.id.url_path), "name": str(moved.id), "id": str(moved.id)})
+        raise ApiError(409, f"A {to.type} repository called {to} already exists", fields={"url": call.url(to.url_path)})
+    return JSONResponse(_named_facts(call, moved))
 
 
 def settings(call: Call) -> Response:
@@ -83,6 +94,21 @@ def info(call: Call) -> Response:
         facts = {key: value for key, value in facts.items() if key in {"id", *wanted}}
     # A card's front matter may hold dates, which JSON has no type for.
     return Response(json.dumps(facts, default=str), media_type="application/json")
+
+
+def _named_facts(call: Call, repo: HubRepo) -> dict[str, object]:
+    return {"url": call.url(repo.id.url_path), "name": str(repo.id), "id": str(repo.id)}
+
+
+def _no_namespace(repo_id: RepoId) -> ApiError:
+    told = f'You don\'t have the rights to create a {repo_id.type} under the namespace "{repo_id.namespace}"'
+    return ApiError(403, told)
+
+
+def _taken(call: Call, repo_id: RepoId) -> ApiError:
+    existing = call.readable(repo_id)
+    told = f"You already created this {repo_id.type} repo: {existing.id}"
+    return ApiError(409, told, fields={"url": call.url(existing.id.url_path)})
 
 
 def _named(call: Call, body: Mapping[str, object]) -> RepoId:

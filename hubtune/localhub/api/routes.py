@@ -86,6 +86,7 @@ ROUTES: tuple[Route | UploadRoute, ...] = (
     UploadRoute(("PUT",), re.compile(_LARGE_FILE), uploads.receive),
     _route("GET", _LARGE_FILE, uploads.download),
     _route("PUT", rf"{_API}/settings", repos.settings),
+    _route("POST", rf"{_API}/duplicate", repos.duplicate),
     _route("GET", rf"{_API}/auth-check", access.auth_check),
     _route("GET", rf"{_API}/auth-check/write", access.auth_check_write),
     _route("GET", rf"{_ACCESS}/(?P<status>pending|accepted|rejected)", access.listed),
