@@ -4,7 +4,31 @@ A message says what went wrong and why; the hint says what to do next. `cli` is 
 exception that is not a `HubtuneError` is a bug and keeps its traceback.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+
+def _knows_no_command(_option: str) -> bool:
+    return True
+
+
+_has_option: Callable[[str], bool] = _knows_no_command
+
+
+def advise(option: str, text: str, otherwise: str) -> str:
+    """Returns what to do next, for a hint that would name an option.
+
+    Args:
+        option: The option, such as `--resume`.
+        text: What to do by it.
+        otherwise: What to do where the running command has no such option.
+    """
+    return text if _has_option(option) else otherwise
+
+
+def advise_by(has_option: Callable[[str], bool]) -> None:
+    """Has `advise` ask from now on which options the running command has."""
+    global _has_option
+    _has_option = has_option
 
 
 class HubtuneError(Exception):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from hubtune.errors import DiskFullError, FileError
+from hubtune.errors import DiskFullError, FileError, advise
 
 MOST_BYTES = 16 << 20
 """How much of a file is read at once unless a caller says otherwise."""
@@ -33,7 +33,6 @@ _KINDS = (
     (stat.S_ISBLK, "a device"),
 )
 _ELSEWHERE = "Correct the path, or choose a place that you can {verb}."
-_ROOM = "Free some space, then run the same command again."
 
 
 @contextlib.contextmanager
@@ -62,12 +61,21 @@ def explain(
 ) -> FileError:
     """Returns the error to raise for what the operating system said about `path`; see `file_errors`."""
     if error.errno in _FULL:
-        return DiskFullError(f"The disk that holds {path} is full.", hint=hint or _ROOM)
+        return DiskFullError(f"The disk that holds {path} is full.", hint=hint or room_hint())
     if error.errno == errno.ENOENT:
         reason = "there is no such file or folder" if verb == "read" else "its folder does not exist"
     else:
-        reason = _REASONS.get(error.errno or 0) or error.strerror or str(error)
+        reason = _REASONS.get(error.errno or 0) or error.strerror or str(error) or type(error).__name__
     return FileError(f"Cannot {verb} {path}: {reason}.", hint=hint or _ELSEWHERE.format(verb=verb))
+
+
+def room_hint() -> str:
+    """Returns what to do where a disk is full."""
+    return advise(
+        "--resume",
+        "Free some space, then run the same command with --resume: finished stages are kept.",
+        "Free some space, then run the same command again.",
+    )
 
 
 def read_bytes(path: Path, *, most: int = MOST_BYTES, name: str = "") -> bytes:

@@ -6,6 +6,7 @@ import click
 
 from hubtune import __version__
 from hubtune.cli.output import Output
+from hubtune.errors import advise_by
 
 
 class _InOrder(click.Group):
@@ -83,6 +84,14 @@ def command_of(arguments: Sequence[str]) -> click.Command:
         if not word.startswith("-"):
             command = command.commands.get(word, command)
     return command
+
+
+def _running_has(option: str) -> bool:
+    context = click.get_current_context(silent=True)
+    return context is None or has_option(context.command, option)
+
+
+advise_by(_running_has)
 
 
 def has_option(command: click.Command, option: str) -> bool:

@@ -77,7 +77,8 @@ def parse_config(
         raise ConfigError(
             f"{source} cannot be used: {count} to correct.",
             details=[str(problem) for problem in problems],
-            hint="`hubtune check` tells, before any training, whether the rest is in order too.",
+            hint=f"Correct {'it' if len(problems) == 1 else 'each'} in {source}"
+            f"{' or in the -s options' if overrides else ''}, then run the command again.",
         )
     return config
 

@@ -27,7 +27,7 @@ def read_published(text: str, source: str) -> TuneConfig:
         if not _is_bare(named):
             raise ReleaseError(
                 f"{source} names a place on a disk: {key} is {named[:200]!r}. No such place is opened.",
-                hint="hubtune writes the bare names of files into a release, so this was changed by hand: do not rely "
+                hint="A release of hubtune holds the bare names of files, so this was changed by hand: do not rely "
                 "on it.",
             )
     return config

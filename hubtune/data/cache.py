@@ -24,7 +24,8 @@ from hubtune.config.data import DataConfig
 from hubtune.config.screening import COPY_KINDS, ScreenConfig
 from hubtune.data.store import ROWS_FILE, Store
 from hubtune.errors import RecordError
-from hubtune.records.base import disk_errors, sha256_file, write_atomic
+from hubtune.files import file_errors
+from hubtune.records.base import sha256_file, write_atomic
 from hubtune.records.pins import Pin
 from hubtune.records.rows import EncodedRecord
 
@@ -78,7 +79,7 @@ def make(key: str, write: Callable[[Path], EncodedRecord]) -> tuple[EncodedRecor
         DiskFullError: There is no room.
     """
     root = cache_root()
-    with disk_errors(root):
+    with file_errors(root):
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _new_folder(root) as folder:
             record = write(folder)

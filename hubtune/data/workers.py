@@ -11,7 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Literal
 
 from hubtune.data.encoding import Batch, Encoded, RowEncoder
-from hubtune.errors import DataError
+from hubtune.errors import DataError, advise
 
 WORTHWHILE = 20_000
 """Rows from which it pays to start processes, which takes each of them some seconds."""
@@ -72,7 +72,11 @@ def _encode_in_pool(encoder: RowEncoder, batches: Iterator[Batch], workers: int)
         raise DataError(
             "A process that encodes rows ended before its work was done; the system may have ended it for want of "
             "memory.",
-            hint="Use fewer: -s rows.workers=1 needs the least memory.",
+            hint=advise(
+                "-s",
+                "Use fewer: -s rows.workers=1 needs the least memory.",
+                "Use fewer: `rows.workers: 1` in the config needs the least memory.",
+            ),
         ) from error
     finally:
         # On any way out, an interrupt too: what runs is not waited for.

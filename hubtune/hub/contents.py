@@ -12,8 +12,8 @@ from huggingface_hub.utils._headers import build_hf_headers
 from huggingface_hub.utils._http import hf_raise_for_status
 
 from hubtune.errors import HubError
+from hubtune.files import file_errors
 from hubtune.hub.translate import hub_errors
-from hubtune.records.base import disk_errors
 from hubtune.records.pins import RepoType
 
 
@@ -145,7 +145,7 @@ def read_files(repo: str, repo_type: RepoType, commit: str, paths: Collection[st
     Raises:
         HubError: They cannot be had.
     """
-    with hub_errors(repo, commit), tempfile.TemporaryDirectory() as folder, disk_errors(Path(folder)):
+    with hub_errors(repo, commit), tempfile.TemporaryDirectory() as folder, file_errors(Path(folder)):
         return {
             path: Path(hf_hub_download(repo, path, repo_type=repo_type, revision=commit, local_dir=folder)).read_bytes()
             for path in paths

@@ -13,8 +13,9 @@ from huggingface_hub.utils._paths import filter_repo_objects
 from huggingface_hub.utils.tqdm import tqdm
 
 from hubtune.errors import HubError, RecordError
+from hubtune.files import file_errors
 from hubtune.hub.translate import hub_errors
-from hubtune.records.base import disk_errors, sha256_file
+from hubtune.records.base import sha256_file
 from hubtune.records.pins import Pin, RepoType
 
 # All that loading a model needs, and no code (see `fetch`) and no pickle. Of a data set, everything.
@@ -71,7 +72,7 @@ def fetch(
         HubError: The files cannot be had, or what arrived is not what the repository says that it holds.
         DiskFullError: There is no room for them.
     """
-    with disk_errors(Path(constants.HF_HUB_CACHE)), hub_errors(pin.repo, pin.commit):
+    with file_errors(Path(constants.HF_HUB_CACHE)), hub_errors(pin.repo, pin.commit):
         folder = Path(
             snapshot_download(
                 pin.repo,
@@ -100,7 +101,7 @@ def fetch_tokenizer(pin: Pin, folder: Path) -> Path:
         HubError: The files cannot be had, or what arrived is not what the repository says that it holds.
         DiskFullError: There is no room for them.
     """
-    with disk_errors(folder), hub_errors(pin.repo, pin.commit):
+    with file_errors(folder), hub_errors(pin.repo, pin.commit):
         snapshot_download(
             pin.repo,
             repo_type=pin.type,

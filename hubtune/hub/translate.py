@@ -32,6 +32,7 @@ from hubtune.errors import (
     PermissionDeniedError,
     RepoNotFoundError,
     RevisionNotFoundError,
+    advise,
 )
 from hubtune.hub.client import current_token, require_usable
 
@@ -93,7 +94,11 @@ def explain(error: Exception, repo: str = "", revision: str = "") -> HubError:
         )
     return HubUnreachableError(
         f"No Hub answers at {constants.ENDPOINT}: {mask(str(error)) or type(error).__name__}.",
-        hint="Check the network and HF_ENDPOINT; --hub FOLDER works on an embedded Hub instead.",
+        hint=advise(
+            "--hub",
+            "Check the network and HF_ENDPOINT; --hub FOLDER works on an embedded Hub instead.",
+            "Check the network and HF_ENDPOINT.",
+        ),
         passing=True,
     )
 

@@ -8,7 +8,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOpera
 from huggingface_hub.errors import HfHubHTTPError
 from packaging.version import Version
 
-from hubtune.errors import CardError, HubError, PublishConflictError, TagExistsError
+from hubtune.errors import CardError, HubError, PublishConflictError, TagExistsError, advise
 from hubtune.hub.read import find_tag
 from hubtune.hub.translate import hub_errors
 from hubtune.records.pins import RepoType
@@ -134,7 +134,16 @@ def tag_taken(repo: str, tag: str, commit: str) -> TagExistsError:
     """Returns the error for a tag that names another commit than a release's."""
     return TagExistsError(
         f"{repo} already has the tag {tag}, on commit {commit}, which is not this release; a tag is never moved.",
-        hint=f"Give the release a tag of its own: --tag {next_tag(tag)}",
+        hint=own_tag_hint(tag),
+    )
+
+
+def own_tag_hint(tag: str) -> str:
+    """Returns what to do where a tag is taken."""
+    return advise(
+        "--tag",
+        f"Give the release a tag of its own: --tag {next_tag(tag)}",
+        f"Give the release a tag of its own, such as {next_tag(tag)}: `publish.tag` in the config.",
     )
 
 

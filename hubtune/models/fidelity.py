@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hubtune.errors import MergeError
+from hubtune.files import file_errors
 from hubtune.models.adapters import load_adapter
 from hubtune.models.added_tokens import resize
 from hubtune.models.four_bit import load_base_4bit
 from hubtune.models.load import load_base
-from hubtune.records.base import disk_errors
 from hubtune.records.merge import Fidelity, Tolerance
 from hubtune.records.progress import Progress, Task
 
@@ -75,7 +75,7 @@ def measure_fidelity(
         raise ValueError("there is nothing to compare the models on")
     with (
         tempfile.TemporaryDirectory(prefix="hubtune-") as name,
-        disk_errors(Path(name), hint="Free some space, then run the same command again."),
+        file_errors(Path(name)),
         progress.task("Comparing the merged model with the adapter", 2 * len(prompts)) as task,
     ):
         adapted = _load_adapted(base, adapter, precision, vocabulary, quantized)

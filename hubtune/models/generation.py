@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from hubtune.errors import ConfigError, ModelError
+from hubtune.errors import ConfigError, ModelError, advise
 from hubtune.models.load import context_length, pad_id
 from hubtune.models.remote_code import permitted
 from hubtune.templating.chat import ChatTemplate, Rendered, Talk, TemplateFaultError
@@ -145,14 +145,16 @@ def encode_prompt(tokenizer: "PreTrainedTokenizerBase", prompt: str, *, chat: bo
     template = ChatTemplate.of(tokenizer)
     if template is None:
         raise ConfigError(
-            f"{name} has no chat template.", hint="Leave out --chat: the model goes on from the plain text."
+            f"{name} has no chat template.",
+            hint=advise("--chat", "Leave out --chat to go on from the plain text.", "Choose another release."),
         )
     try:
         text = template.render([{"role": "user", "content": prompt}], ask=True)
     except (TemplateFaultError, LimitError) as error:
         why = f"it {error.words}" if isinstance(error, LimitError) else str(error)
         raise ModelError(
-            f"The chat template of {name} cannot be rendered: {why}.", hint="Leave out --chat, or report it there."
+            f"The chat template of {name} cannot be rendered: {why}.",
+            hint=advise("--chat", "Leave out --chat, or report it there.", "Report it there."),
         ) from error
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.errors import DiskFullError, TrainingError
+from hubtune.files import file_errors, room_hint
 from hubtune.models.checkpoint import Checkpoint, open_checkpoint
 from hubtune.models.shards import FLOATS, Planned, ShardReader, open_shard, write_shard
 from hubtune.models.structure import Structure, read_structure
-from hubtune.records.base import disk_errors
 from hubtune.records.model_files import CONFIG, TOKENIZER_FILES, WEIGHTS_INDEX
 from hubtune.records.progress import Progress
 
@@ -43,7 +43,7 @@ def write_tuned(base: Path, model: "PreTrainedModel", folder: Path, progress: Pr
     if free < checkpoint.size:
         raise DiskFullError(
             f"The tuned model takes {checkpoint.size / 1e9:.2f} GB, and there is room for {free / 1e9:.2f} GB.",
-            hint="Free some space, or put the run elsewhere with --run-dir.",
+            hint=room_hint(),
         )
     trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
     stored = {
@@ -94,7 +94,7 @@ def write_classifier(base: Path, model: "PreTrainedModel", folder: Path) -> None
     own and not the base's with other numbers. Trained weights are stored in the dtype of the others.
     """
     stored = read_dtype(base)
-    with disk_errors(folder):
+    with file_errors(folder):
         model.to(stored).save_pretrained(str(folder))
         for name in TOKENIZER_FILES:
             if (base / name).is_file():

@@ -10,7 +10,7 @@ from hubtune.card.licensing.decision import LicenseDecision
 from hubtune.card.statements import check_statements
 from hubtune.config.load import dump_config
 from hubtune.config.schema import BaseAdapterConfig, BaseModelConfig, Input, TuneConfig
-from hubtune.errors import CheckError, HubtuneError, MemoryNeededError
+from hubtune.errors import CheckError, HubtuneError, MemoryNeededError, advise
 from hubtune.evaluate.bias.material import check_files
 from hubtune.hub.client import current_token
 from hubtune.hub.snapshot import cache_folder
@@ -84,7 +84,7 @@ class Checks:
                 details=[
                     f"{finding.check}: {finding.detail}" for finding in self.findings if finding.status == "error"
                 ],
-                hint="Correct each as its line says; `hubtune check` shows what is left.",
+                hint="Correct each as its line says, then run the command again.",
             )
 
     def attempt(self, check: str, work: Callable[[], T], detail: Callable[[T], str]) -> T | None:
@@ -264,4 +264,4 @@ def _decision(config: TuneConfig, pins: PinSet, *, publish: bool) -> LicenseDeci
 
 def _check_disk(size: int, run_folder: Path) -> None:
     require_room(cache_folder(), size, "move the cache with HF_HOME")
-    require_room(run_folder, _RUN_BYTES, "put the run elsewhere with --run-dir")
+    require_room(run_folder, _RUN_BYTES, advise("--run-dir", "put the run elsewhere with --run-dir", ""))

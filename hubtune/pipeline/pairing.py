@@ -1,10 +1,10 @@
 """Makes the pairs of texts that raters compare, once for a run."""
 
 from hubtune.errors import ConfigError, DataError
+from hubtune.files import file_errors
 from hubtune.pipeline.extras import require_train
 from hubtune.pipeline.places import base_folder
 from hubtune.pipeline.rating import kept_pairs
-from hubtune.records.base import disk_errors
 from hubtune.records.pins import PinSet
 from hubtune.records.progress import Progress
 from hubtune.records.ratings import PairsRecord
@@ -55,7 +55,7 @@ def _make(run: RunDirectory, count: int, progress: Progress) -> PairsRecord:
     config = run.config()
     folder, tokenizer = base_folder(config, pins), run_tokenizer(config, pins)
     record = make_pairs(run, config, folder, tokenizer, training, prepared.held_out, count, progress)
-    with disk_errors(run.path):
+    with file_errors(run.path):
         run.ratings_dir.mkdir(exist_ok=True)
     run.write(record)
     progress.say(

@@ -2,7 +2,7 @@
 
 import time
 
-from hubtune.errors import CanariesError, PermissionDeniedError, RepoNotFoundError
+from hubtune.errors import CanariesError, PermissionDeniedError, RepoNotFoundError, advise
 from hubtune.hub.read import Identity, whoami
 from hubtune.hub.session import requests_sent_once
 from hubtune.hub.write import tag_taken
@@ -92,9 +92,13 @@ def check_publisher(repo: str, progress: Progress, *, propose: bool = False, wai
         _require_write(
             identity,
             repo,
-            hint="Use a token with write access there, or give another repository with --push. With "
-            + ("one that may open pull requests" if identity.role == "read" else "this one")
-            + ", add --create-pr to propose the release to its owners.",
+            hint=advise(
+                "--create-pr",
+                "Use a token with write access there, or give another repository with --push. With "
+                + ("one that may open pull requests" if identity.role == "read" else "this one")
+                + ", add --create-pr to propose the release to its owners.",
+                "Use a token with write access there, or give another repository in `publish.repo`.",
+            ),
         )
     return identity
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hubtune.errors import HubError, PublishConflictError, ReadBackError, RevisionNotFoundError, TagExistsError
 from hubtune.hub.read import list_refs
 from hubtune.hub.session import requests_sent_once
-from hubtune.hub.write import commit, create_branch, create_repo, create_tag, next_tag, tag_taken
+from hubtune.hub.write import commit, create_branch, create_repo, create_tag, own_tag_hint, tag_taken
 from hubtune.publish.plan import ReleasePlan
 from hubtune.publish.remote import MAIN, NOT_THERE_YET, RemoteRepo
 from hubtune.publish.retries import Retries, Wait
@@ -157,7 +157,7 @@ def _require_free(remote: RemoteRepo, plan: ReleasePlan, found: _Found) -> None:
     raise PublishConflictError(
         f"The head of {plan.branch} of {plan.repo}, {found.parent}, is another release as {plan.tag}, which has no tag "
         "yet: somebody is publishing it at this moment, or was interrupted.",
-        hint=f"Publish that run again to finish it, or give this release a tag of its own: --tag {next_tag(plan.tag)}",
+        hint=f"Publish that run again to finish it. Or: {own_tag_hint(plan.tag)}",
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from hubtune.errors import ArtifactKindError, ConfigError, HubError, RepoNotFoundError, RevisionNotFoundError
+from hubtune.errors import ArtifactKindError, ConfigError, HubError, RepoNotFoundError, RevisionNotFoundError, advise
 from hubtune.hub.contents import StoredFile, file_content, file_digest, list_files
 from hubtune.hub.read import Refs, is_private, list_refs
 from hubtune.publish.plan import ReleasePlan
@@ -115,7 +115,11 @@ class RemoteRepo:
                 raise ArtifactKindError(
                     f"{self.repo} holds {other} at {commit}, and this release is {kinds.get(artifact, artifact)}: "
                     "clients that find both in one repository load the wrong one.",
-                    hint=f"Publish it to a repository of its own: --push {self.repo}-{artifact}",
+                    hint=advise(
+                        "--push",
+                        f"Publish it to a repository of its own: --push {self.repo}-{artifact}",
+                        f"Give it a repository of its own in `publish.repo`, such as {self.repo}-{artifact}.",
+                    ),
                 )
 
     def require_private(self) -> None:
@@ -127,8 +131,12 @@ class RemoteRepo:
         if not self.retries("Asking whether it is private", lambda: is_private(self.repo), also=NOT_THERE_YET):
             raise ConfigError(
                 f"{self.repo} exists and is public, and the release is to be private.",
-                hint="Make the repository private in its settings, give another one with --push, or leave "
-                "publish.private and --private out.",
+                hint=advise(
+                    "--private",
+                    "Make the repository private in its settings, give another one with --push, or leave "
+                    "publish.private and --private out.",
+                    "Make the repository private in its settings, or change `publish.repo` or `publish.private`.",
+                ),
             )
 
     def _artifacts(self, commit: str) -> set[str]:

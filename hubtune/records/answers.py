@@ -11,7 +11,7 @@ from typing import BinaryIO
 from pydantic import ValidationError
 
 from hubtune.errors import RecordError
-from hubtune.records.base import disk_errors
+from hubtune.files import file_errors
 from hubtune.records.ratings import Rating
 
 SUFFIX = ".jsonl"
@@ -70,7 +70,7 @@ class AnswerFile:
             RecordError: As `read`.
             DiskFullError: There is no room; the file is as it was.
         """
-        with disk_errors(self.path.parent, hint="Free some space and go on; the answers so far are kept."):
+        with file_errors(self.path.parent, hint="The answers so far are kept; go on when it can be written."):
             self.path.parent.mkdir(exist_ok=True)
             with _locked(self.path) as file:
                 content = file.read()

@@ -13,7 +13,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hubtune.errors import DiskFullError, RecordError
-from hubtune.files import read_bytes
+from hubtune.files import explain, file_errors, read_bytes
 
 _MOST_BYTES = 64 << 20
 
@@ -57,7 +57,7 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     Raises:
         DiskFullError: There is no room; the old file, if any, is unchanged.
     """
-    with disk_errors(path.parent):
+    with file_errors(path):
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(descriptor, "wb") as file:
@@ -72,20 +72,14 @@ def write_atomic(path: Path, content: str | bytes) -> None:
             raise
 
 
-_RESUME = "Free some space, then run the same command with --resume: finished stages are kept."
-
-
 @contextlib.contextmanager
-def disk_errors(folder: Path, *, hint: str = _RESUME) -> Iterator[None]:
+def disk_errors(folder: Path) -> Iterator[None]:
     """Turns "no space left" and "quota exceeded" of the operating system into a DiskFullError that names `folder`."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFullError(
-                f"The disk that holds {folder} is full.",
-                hint=hint,
-            ) from error
+            raise explain(error, folder) from error
         raise
 
 

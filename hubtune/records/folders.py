@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hubtune.errors import RecordError
-from hubtune.records.base import disk_errors
+from hubtune.files import file_errors
 
 
 @contextmanager
@@ -24,7 +24,7 @@ def new_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
     """
     if not replace:
         require_empty(target)
-    with disk_errors(target.parent, hint="Free some space, then run the same command again."):
+    with file_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-"))
         try:

@@ -10,7 +10,8 @@ from typing import TypeVar
 from hubtune.config.load import dump_config, evaluation_digest, load_config, training_digest
 from hubtune.config.schema import TuneConfig
 from hubtune.errors import RecordError
-from hubtune.records.base import Record, disk_errors, sha256_bytes, sha256_file, write_atomic
+from hubtune.files import file_errors
+from hubtune.records.base import Record, sha256_bytes, sha256_file, write_atomic
 from hubtune.records.data import DataRecord
 from hubtune.records.evaluation import EvaluationRecord
 from hubtune.records.licenses import LicenseRecord
@@ -79,7 +80,7 @@ class RunDirectory:
                 f"{run.path} is not empty.",
                 hint="Give another folder with --run-dir, or go on with the run in it: add --resume.",
             )
-        with disk_errors(run.path.parent):
+        with file_errors(run.path.parent):
             run.path.mkdir(parents=True, exist_ok=True)
         run.write_config(config)
         return run
@@ -175,7 +176,7 @@ class RunDirectory:
         if digest not in versions:
             files = {**known.files, name: [*versions, digest][-_VERSIONS:]}
             write_atomic(self._written_file, WrittenRecord(files=files).to_json())
-        with disk_errors(self.path):
+        with file_errors(self.path):
             (self.path / name).parent.mkdir(exist_ok=True)
         write_atomic(self.path / name, content)
 
@@ -235,5 +236,5 @@ class RunDirectory:
     def event(self, stage: str, **values: str | float | int | None) -> None:
         """Appends one line to events.jsonl: the time, the stage and the values."""
         line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "stage": stage, **values})
-        with disk_errors(self.path), (self.path / "events.jsonl").open("a", encoding="utf-8") as events:
+        with file_errors(self.path), (self.path / "events.jsonl").open("a", encoding="utf-8") as events:
             events.write(line + "\n")

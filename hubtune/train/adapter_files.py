@@ -10,7 +10,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from hubtune.records.base import disk_errors, sha256_file
+from hubtune.files import file_errors
+from hubtune.records.base import sha256_file
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -33,7 +34,7 @@ def save_adapter(model: "PeftModel", target: Path, beside: Mapping[str, str] = _
     Raises:
         DiskFullError: There is no room; what was at `target` is unchanged.
     """
-    with disk_errors(target.parent):
+    with file_errors(target.parent):
         unfinished = Path(tempfile.mkdtemp(dir=target.parent, prefix=".adapter-"))
         try:
             _write(model, unfinished, beside)

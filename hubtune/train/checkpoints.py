@@ -10,7 +10,8 @@ import shutil
 from pathlib import Path
 
 from hubtune.errors import RecordError
-from hubtune.records.base import Record, disk_errors, sha256_file, write_atomic
+from hubtune.files import file_errors
+from hubtune.records.base import Record, sha256_file, write_atomic
 
 MANIFEST = "manifest.json"
 _NAME = re.compile(r"checkpoint-(\d+)")
@@ -66,7 +67,7 @@ class Checkpoints:
             DiskFullError: There is no room; earlier checkpoints are as they were.
         """
         written, target = self.unfinished / f"checkpoint-{step}", self.folder / f"checkpoint-{step}"
-        with disk_errors(self.folder):
+        with file_errors(self.folder):
             files = {path.name: sha256_file(path) for path in sorted(written.iterdir())}
             for name in files:
                 _to_disk(written / name)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
 
-from hubtune.errors import InterruptedTrainingError
+from hubtune.errors import InterruptedTrainingError, advise
 from hubtune.records.rundir import RunDirectory
 from hubtune.stopping import exit_code, noticed
 from hubtune.train.checkpoints import Checkpoints
@@ -70,7 +70,11 @@ class Saver(TrainerCallback):  # type: ignore[misc]
         if self._stop is not None:
             raise InterruptedTrainingError(
                 f"Training was stopped after step {state.global_step:,} of {state.max_steps:,}, which is saved.",
-                hint="Go on with it by the same command and --resume, or with the training alone: "
-                f"hubtune train {self._run.path} --resume",
+                hint=advise(
+                    "--resume",
+                    "Go on with it by the same command and --resume, or with the training alone: ",
+                    "Go on with it by the same command, or with the training alone: ",
+                )
+                + f"hubtune train {self._run.path} --resume",
                 exit_code=exit_code(self._stop),
             )

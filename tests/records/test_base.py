@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hubtune.errors import DiskFullError, RecordError
+from hubtune.errors import DiskFullError, FileError, RecordError
 from hubtune.records.base import disk_errors, sha256_bytes, sha256_file, write_atomic
 from hubtune.records.evaluation import EvaluationRecord, Measure
 from hubtune.records.pins import PinSet
@@ -93,8 +93,10 @@ def test_a_full_disk_is_named_and_leaves_the_old_file_and_nothing_else(
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("fault", [KeyboardInterrupt, OSError])
-def test_a_crash_in_the_middle_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch, fault: type):
+@pytest.mark.parametrize(
+    ("fault", "seen"), [(KeyboardInterrupt(), KeyboardInterrupt), (OSError(5, "Input/output error"), FileError)]
+)
+def test_a_crash_in_the_middle_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch, fault, seen: type):
     path = tmp_path / "a.json"
     write_atomic(path, "old")
 
@@ -103,7 +105,7 @@ def test_a_crash_in_the_middle_leaves_the_old_file_and_nothing_else(tmp_path: Pa
 
     monkeypatch.setattr(os, "fsync", crash)
 
-    with pytest.raises(fault):
+    with pytest.raises(seen):
         write_atomic(path, "new")
 
     assert path.read_text() == "old"

@@ -1,0 +1,126 @@
+"""A hint names options of the command that runs, or of the whole command that it spells out."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+from huggingface_hub import constants
+
+import hubtune
+from hubtune.cli.app import app, command_of, has_option
+from hubtune.errors import DiskFullError, HubtuneError, HubUnreachableError
+from hubtune.files import explain
+
+SOURCES = Path(hubtune.__file__).parent
+WORDS = re.compile(r"(?<![\w-])(--[a-z][a-z-]+|-s)(?![\w-])")
+WHOLE = re.compile(r"(?:^|: |`)hubtune ((?:(?!hubtune )[\w{}./@=-]+ ?)+)")
+OTHERS = re.compile(r": (?:pip|hf) .*")
+# What only the named command can raise, with an option that it has.
+OF_ONE_COMMAND = {
+    "pipeline/measuring.py": "evaluate",
+    "pipeline/merging.py": "merge",
+    "pipeline/generating.py": "generate",
+    "pipeline/run.py": "run",
+    "pipeline/stages.py": "publish",
+    "pipeline/releasing/tagging.py": "release tag",
+    "records/rundir.py": "run",
+    "config/target.py": "run",
+    "config/published.py": "evaluate",
+    "localhub/accounts.py": "hub serve",
+    "localhub/faults.py": "hub serve",
+    "localhub/server.py": "hub serve",
+    "cli/run.py": "run",
+    "cli/license.py": "license",
+    "cli/evaluate.py": "evaluate",
+    "loading.py": "",
+}
+
+
+def _text(node: ast.AST) -> str:
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_text(part) if isinstance(part, ast.Constant) else "{}" for part in node.values)
+    if isinstance(node, ast.BinOp):
+        return _text(node.left) + _text(node.right)
+    return ""
+
+
+def _hints() -> Iterator[tuple[str, str]]:
+    """Gives each hint that does not depend on the running command, after the file that it stands in."""
+    for path in sorted(SOURCES.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            place = path.relative_to(SOURCES).as_posix()
+            if isinstance(node, ast.Call):
+                name = node.func.id if isinstance(node.func, ast.Name) else ""
+                if name == "advise":
+                    yield place, _text(node.args[2])
+                for keyword in node.keywords:
+                    if keyword.arg == "hint" and isinstance(keyword.value, ast.Constant | ast.JoinedStr | ast.BinOp):
+                        yield place, _text(keyword.value)
+
+
+def _command(words: str) -> click.Command:
+    return command_of(words.split())
+
+
+@pytest.mark.parametrize(("place", "text"), [(place, text) for place, text in _hints() if WHOLE.search(text)])
+def test_a_whole_command_in_a_hint_exists_and_has_its_options(place, text):
+    for whole in WHOLE.findall(text):
+        command = _command(whole)
+        assert whole.split()[0].startswith("-") or whole.split()[0] in app.commands, text
+        if not isinstance(command, click.Group):
+            assert all(has_option(command, option) for option in WORDS.findall(whole)), text
+
+
+def test_an_option_alone_stands_only_in_hints_of_commands_that_have_it():
+    for place, text in _hints():
+        left = WORDS.findall(OTHERS.sub("", WHOLE.sub("", text)))
+        if left:
+            assert place in OF_ONE_COMMAND, f"{place}: use `advise` for {text!r}"
+            command = _command(OF_ONE_COMMAND[place])
+            assert all(has_option(command, option) for option in left), (place, text)
+
+
+def fault(*arguments: str) -> HubtuneError:
+    raised = CliRunner().invoke(app, arguments).exception
+    assert isinstance(raised, HubtuneError), raised
+    return raised
+
+
+UNREACHABLE = [
+    ("verify", "org/x@v1.0.0"),
+    ("card", "lint", "org/x"),
+    ("card", "diff", "org/x@v1", "org/x@v2"),
+    ("compare", "org/x@v1", "org/x@v2"),
+    ("merge", "org/x@v1.0.0", "out"),
+    ("generate", "org/x@v1.0.0", "Hello"),
+    ("release", "list", "org/x"),
+    ("release", "notes", "org/x", "v1", "v2"),
+    ("evaluate", "org/x@v1.0.0"),
+]
+
+
+@pytest.mark.parametrize("arguments", UNREACHABLE, ids=" ".join)
+def test_where_no_hub_answers_the_hint_names_options_of_the_command_that_runs(arguments, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("HF_TOKEN", "hf_annannann")
+    raised = fault(*arguments)
+    assert isinstance(raised, HubUnreachableError)
+    command = command_of(arguments)
+    assert all(has_option(command, option) for option in WORDS.findall(str(raised.hint))), raised.hint
+
+
+def test_a_full_disk_offers_to_resume_only_where_a_command_can():
+    said = {}
+    for name in ("run", "train", "pin", "merge"):
+        with click.Context(app.commands[name]):
+            error = explain(OSError(28, "full"), Path("x"))
+        assert isinstance(error, DiskFullError)
+        said[name] = "--resume" in str(error.hint)
+    assert said == {"run": True, "train": True, "pin": False, "merge": False}
