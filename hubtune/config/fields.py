@@ -166,7 +166,9 @@ def check_separator(value: str) -> str:
     r"""Returns `value` if it can stand between the cells of a table, else raises ValueError; `\t` is a tab, too."""
     separator = "\t" if value == "\\t" else value
     if len(separator) != 1 or separator in '"\r\n\0\ufeff' or separator.isalnum():
-        raise ValueError(f'{value!r} cannot separate cells; write one character, such as ";" or "\\t" for a tab')
+        raise ValueError(
+            f'{value!r} cannot separate cells; write one character in quotes, such as ";", "|" or "\\t" for a tab'
+        )
     return separator
 
 

@@ -5,11 +5,12 @@ import stat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from hubtune.documents import HAND_WRITTEN
 from hubtune.errors import DataError
 from hubtune.files import file_errors, read_bytes
-from hubtune.hub.contents import digests_at, list_files, read_files
+from hubtune.hub.contents import CheckedFile, digests_at, list_files, read_files
 from hubtune.records.base import sha256_file
 from hubtune.records.pins import Pin
 
@@ -26,6 +27,8 @@ class Contents:
         place: Returns where one of them is read from: a path on disk, or an `hf://` address at the commit.
         read: Returns the bytes of a small one.
         digests: Returns the sha256 of some of them.
+        checked: Returns a file's bytes, given what reads them, compared with the commit's digest at their end; those on
+            disk were when they were fetched.
     """
 
     source: str
@@ -33,6 +36,7 @@ class Contents:
     place: Callable[[str], str]
     read: Callable[[str], bytes]
     digests: Callable[[Sequence[str]], Mapping[str, str]]
+    checked: Callable[[str, BinaryIO], BinaryIO] = lambda _, raw: raw
 
     def read_if_there(self, name: str) -> bytes | None:
         """Returns the bytes of a small file; None if there is none of that name."""
@@ -89,6 +93,7 @@ def hub_contents(pin: Pin, source: str) -> Contents:
         place=lambda name: f"hf://datasets/{pin.repo}@{pin.commit}/{name}",
         read=read,
         digests=lambda wanted: digests_at(pin.repo, pin.commit, wanted, repo_type=pin.type),
+        checked=lambda name, raw: cast("BinaryIO", CheckedFile(raw, f"{name} of {pin.repo}", files[name])),
     )
 
 

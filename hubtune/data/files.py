@@ -121,6 +121,10 @@ def local_files(path: Path, contents: Contents) -> DataFiles:
     Raises:
         DataError: There is no such file, or it is not one that can be read as rows.
     """
+    if path.exists() and not path.is_file():
+        raise DataError(
+            f"{path} is a folder or a device, and not a file.", hint="Name the file in it as `data[].path`."
+        )
     if not path.is_file():
         raise DataError(f"There is no file {path}.", hint="Correct `data[].path`; it starts at the config's folder.")
     name = path.name.lower()

@@ -48,7 +48,7 @@ def read_files(files: DataFiles, split: str, *, count: bool = True) -> FileRows 
         return None
     encoding = files.encoding or _encoding(options.get("encoding"), source)
     texts = [
-        TextFile(name, source, encoding, partial(_opened, place))
+        TextFile(name, source, encoding, partial(_opened, files, name, place))
         for name, place in zip(files.splits[split], files.places(split), strict=True)
     ]
     if files.reader == "csv":
@@ -62,11 +62,11 @@ def read_files(files: DataFiles, split: str, *, count: bool = True) -> FileRows 
     return read_text(texts, by, keep_ends=bool(options.get("keep_linebreaks")), count=count)
 
 
-def _opened(place: str) -> BinaryIO:
+def _opened(files: DataFiles, name: str, place: str) -> BinaryIO:
     if place.startswith("hf://"):
         from datasets.utils.file_utils import xopen
 
-        return cast("BinaryIO", xopen(place, "rb"))
+        return files.contents.checked(name, cast("BinaryIO", xopen(place, "rb")))
     with file_errors(Path(place), "read"):
         return Path(place).open("rb")
 

@@ -289,4 +289,7 @@ def _class_names(feature: object) -> tuple[str, ...]:
 
 
 def _empty(source: str, split: str) -> EmptySplitError:
-    return EmptySplitError(f"The split {split!r} of {source} has no rows.", hint="Choose another with `data[].split`.")
+    return EmptySplitError(
+        f"The split {split!r} of {source} has no rows.",
+        hint="Choose another with `data[].split`, or a file that has rows.",
+    )

@@ -195,8 +195,11 @@ def _chosen_format(entry: DataConfig, rows: Rows, name: str) -> RowFormat:
     except DataError as error:
         if rows.separator is None or entry.separator is not None or len(rows.columns) != 1:
             raise
-        # Nothing of a header was recognised as a separator, so that all of it is one name.
-        hint = f'{error.hint} If other characters separate its cells, name one: separator: "^".'
+        # Nothing of the header was recognised as a separator, so that all of it is one name.
+        likely = next((sign for sign in rows.columns[0] if not sign.isalnum() and sign not in " _-."), None)
+        if likely is None:
+            raise
+        hint = f"If {likely!r} separates its cells, write it into this part of the config as `separator`."
         raise type(error)(error.message, hint=hint, details=error.details) from None
 
 

@@ -111,14 +111,14 @@ class TextFile:
         found = next((name for mark, name in _MARKS.items() if start.startswith(mark)), None)
         called = "UTF-8" if asked else self.encoding
         if asked and found is not None:
-            looks, fix = f"; it begins with the mark of {found.upper()}", found
+            looks, fix, name = f"; it begins with the mark of {found.upper()}", found, found.upper()
         else:
-            looks, fix = "", "latin-1, cp1252, gbk or utf-16"
+            looks, fix, name = "", "latin-1, cp1252, gbk or utf-16", "LATIN1"
         return DataError(
             f"{self.name} is not {called}: its byte {offset + 1:,} (offset {offset}), on line {line:,}, "
             f"is not part of such a text{looks}.",
             hint=f"Give its encoding as `data[].encoding`, such as {fix}; or write it as UTF-8: "
-            "iconv -f LATIN1 -t UTF-8 OLD > NEW",
+            f"iconv -f {name} -t UTF-8 OLD > NEW",
         )
 
     def _first_wrong(self) -> tuple[int, int]:

@@ -1,10 +1,12 @@
 """What a repository holds at a commit: each file's digest and bytes."""
 
 import hashlib
+import io
 import tempfile
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from huggingface_hub import HfApi, get_session, hf_hub_download, hf_hub_url
 from huggingface_hub.hf_api import RepoFile
@@ -40,6 +42,73 @@ class StoredFile:
         blob = _git_blob(self.size)
         blob.update(content if isinstance(content, bytes) else content.read_bytes())
         return blob.hexdigest() == self.blob_id
+
+
+class CheckedFile(io.RawIOBase):
+    """The bytes of a file as they come from a Hub, compared at their end with the digest that the commit has.
+
+    Bytes that are read in order from the start are hashed as they pass; whoever stops before the end checks nothing.
+
+    Args:
+        raw: Reads them.
+        name: The file, and whose it is, for the message.
+        stored: The file as the commit has it.
+    """
+
+    def __init__(self, raw: BinaryIO, name: str, stored: StoredFile) -> None:
+        self._raw = raw
+        self._name = name
+        self._stored = stored
+        self._restart()
+
+    def readable(self) -> bool:
+        """Whether bytes can be read: always."""
+        return True
+
+    def seekable(self) -> bool:
+        """Whether it can go back to its start: always."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Goes to the start, which is the only place that it goes to."""
+        if offset or whence:
+            raise io.UnsupportedOperation("a file that is checked is read from its start")
+        self._restart()
+        return self._raw.seek(0)
+
+    def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]
+        """Reads some bytes.
+
+        Raises:
+            HubError: These were the last, and the file is not the one of the commit.
+        """
+        piece = self._raw.read(len(buffer))
+        buffer[: len(piece)] = piece
+        self._digest.update(piece)
+        self._size += len(piece)
+        ended = not piece and len(buffer) > 0
+        if (ended or self._size >= self._stored.size) and not self._is_right(ended=ended):
+            raise HubError(
+                f"{self._name} was damaged on its way: its digest is not the commit's.",
+                hint="Try again; if it stays, something between here and the Hub changes what it sends.",
+                passing=True,
+            )
+        return len(piece)
+
+    def close(self) -> None:
+        """Closes what the bytes come from."""
+        if not self.closed:
+            self._raw.close()
+        super().close()
+
+    def _restart(self) -> None:
+        self._digest = _git_blob(self._stored.size) if self._stored.sha256 is None else hashlib.sha256()
+        self._size = 0
+
+    def _is_right(self, *, ended: bool) -> bool:
+        if self._size != self._stored.size:
+            return self._size < self._stored.size and not ended
+        return self._digest.hexdigest() == (self._stored.sha256 or self._stored.blob_id)
 
 
 def list_files(repo: str, commit: str, repo_type: RepoType = "model") -> dict[str, StoredFile]:

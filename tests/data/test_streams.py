@@ -1,7 +1,11 @@
 """Rows that are streamed are the rows that would have been fetched, and only the pinned commit is asked for."""
 
+import bz2
+import gzip
+import hashlib
 import io
 import json
+import lzma
 import re
 
 import pytest
@@ -9,7 +13,8 @@ import pytest
 from hubtune.config.screening import ScreenConfig
 from hubtune.data.faults import Reason
 from hubtune.data.source import Source, read_source
-from hubtune.errors import DataError, EmptySplitError, HubtuneError, SplitNotFoundError
+from hubtune.errors import DataError, EmptySplitError, HubError, HubtuneError, SplitNotFoundError
+from hubtune.hub.contents import CheckedFile, StoredFile
 from hubtune.hub.snapshot import cached, download_size, fetch
 from hubtune.records.pins import Pin
 from tests.data.conftest import entry
@@ -30,6 +35,12 @@ def _parquet(rows: list[dict[str, object]]) -> bytes:
     file = io.BytesIO()
     parquet.write_table(pa.Table.from_pylist(rows), file)
     return file.getvalue()
+
+
+def _zstd(content: bytes) -> bytes:
+    import pyarrow as pa
+
+    return pa.compress(content, "zstd", asbytes=True)
 
 
 @pytest.fixture
@@ -143,3 +154,37 @@ def test_of_a_streamed_data_set_only_the_card_and_the_legal_files_are_counted_as
 
     assert download_size("dataset", files, streamed=True) == 21
     assert download_size("dataset", files) == 321
+
+
+def test_a_stream_of_other_bytes_than_the_commit_s_is_refused_and_nothing_of_it_is_kept(hub, tokenizers):
+    good, bad = (gzip.compress(f"text\nIt is {word} here.\n".encode(), 0, mtime=0) for word in ("good", "evil"))
+    pin = _pin(hub, {"train.csv.gz": good})
+    (stored,) = (hub.root / "objects").rglob(hashlib.sha256(good).hexdigest())
+    stored.write_bytes(bad)
+
+    for _ in range(2):
+        with pytest.raises(HubError, match=r"train\.csv\.gz of org/s was damaged on its way"):
+            _read(pin, tokenizers["gpt2"], streaming=True)
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("served", [b"It is evil.", b"It is good", b"It is good. ", b""])
+def test_bytes_are_compared_with_the_digest_that_the_commit_has(large: bool, served: bytes):
+    content = b"It is good."
+    blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+    stored = StoredFile(len(content), blob, hashlib.sha256(content).hexdigest() if large else None)
+
+    assert CheckedFile(io.BytesIO(content), "x", stored).read() == content
+    with pytest.raises(HubError, match="x was damaged"):
+        CheckedFile(io.BytesIO(served), "x", stored).read()
+    again = CheckedFile(io.BytesIO(content), "x", stored)
+    assert again.read(4) == content[:4]
+    again.seek(0)
+    assert again.read() == content
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, _zstd, bytes])
+def test_compressed_files_are_streamed(hub, tokenizers, pack):
+    pin = _pin(hub, {"train.jsonl.gz": pack(_lines(ROWS))})
+
+    assert _read(pin, tokenizers["gpt2"], streaming=True).rows == len(ROWS)
