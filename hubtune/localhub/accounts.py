@@ -24,6 +24,10 @@ ANYWHERE = "demo"
 """The user that any token stands for on a Hub without an auth file; may write anywhere."""
 
 
+ANYONE = "Demo User"
+"""That user's full name."""
+
+
 class Org(BaseModel):
     """An organisation that a user belongs to."""
 
@@ -114,7 +118,7 @@ class Accounts:
         token = _password(value) if scheme.lower() == "basic" else value.strip()
         if scheme.lower() in {"bearer", "basic"} and token:
             if not self._users:
-                return User(name=ANYWHERE, fullname="Demo User")
+                return User(name=ANYWHERE, fullname=ANYONE)
             for user in self._users:
                 if hmac.compare_digest((user.token or "").encode(), token.encode()):
                     return user
@@ -127,6 +131,21 @@ class Accounts:
         if not self._users:
             return User(name=name) if name else None
         return next((user for user in self._users if user.name.casefold() == name.casefold()), None)
+
+    def organization(self, name: str) -> tuple[Org, list[User]] | None:
+        """Returns the organisation of this name and its members, or None.
+
+        On a Hub without an auth file every name is also that of an organisation, of which its one user is the member.
+        """
+        if not self._users:
+            return (Org(name=name), [User(name=ANYWHERE, fullname=ANYONE)]) if name else None
+        wanted = name.casefold()
+        found = [(org, user) for user in self._users for org in user.orgs if org.name.casefold() == wanted]
+        if not found:
+            return None
+        # Each member may name it in another way: the name that says the most counts.
+        named = max((org for org, _ in found), key=lambda org: len(org.fullname))
+        return named, [user for _, user in found]
 
 
 def may_read(user: User | None, repo: HubRepo) -> bool:

@@ -40,6 +40,10 @@ class RepoLargeFiles:
         """Says whether the pointer's content is here."""
         return self.size(pointer.sha256) == pointer.size
 
+    def path(self, sha256: str) -> Path:
+        """Returns where the content with this digest is, or would be."""
+        return self._store.path(sha256)
+
     def lists(self, sha256: str) -> bool:
         """Says whether the large file is in the ledger, be its content in the store or not."""
         return (self._folder / self._store.path(sha256).name).is_file()

@@ -11,6 +11,7 @@ from hubtune.localhub.cards import card_tags
 from hubtune.localhub.history import commit_date, format_date
 from hubtune.localhub.ids import RepoType
 from hubtune.localhub.repos import HubRepo
+from hubtune.localhub.tensors import parameter_counts
 from hubtune.localhub.trees import file_facts, list_files, read_file
 from hubtune.metadata.front_matter import front_matter
 
@@ -51,6 +52,10 @@ def repo_facts(call: Call, repo: HubRepo, git: Repo, commit: ObjectID, *, siblin
     if repo.id.type is RepoType.MODEL:
         facts["modelId"] = str(repo.id)
         facts |= {key: card[key] for key in ("pipeline_tag", "library_name") if key in card}
+        # Of whole lists this is asked by those alone who wait for it.
+        if siblings or "safetensors" in asked_fields(call):
+            counts = parameter_counts(git, commit, call.hub.large_files_of(repo))
+            facts |= {} if counts is None else {"safetensors": counts}
     if repo.settings.sdk:
         facts["sdk"] = repo.settings.sdk
     if repo.settings.description:
