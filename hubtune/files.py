@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -76,6 +77,25 @@ def room_hint() -> str:
         "Free some space, then run the same command with --resume: finished stages are kept.",
         "Free some space, then run the same command again.",
     )
+
+
+def require_writable(folder: Path, *, hint: str | None = None) -> None:
+    """Makes sure that files can be written into a folder, or into one that is to be made there; leaves nothing.
+
+    Args:
+        folder: The folder; it need not exist.
+        hint: As in `file_errors`.
+
+    Raises:
+        FileError: A file is in its place or in its path, or its disk or its permissions refuse it.
+        DiskFullError: There is no room for a file.
+    """
+    with file_errors(folder, hint=hint):
+        present = folder.absolute()
+        while not os.path.lexists(present):
+            present = present.parent
+        with tempfile.TemporaryFile(dir=present):
+            pass
 
 
 def read_bytes(path: Path, *, most: int = MOST_BYTES, name: str = "") -> bytes:

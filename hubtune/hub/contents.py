@@ -13,10 +13,14 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils._headers import build_hf_headers
 from huggingface_hub.utils._http import hf_raise_for_status
 
-from hubtune.errors import HubError
+from hubtune.documents import BOUNDS, parse_json_object
+from hubtune.errors import DocumentError, HubError
 from hubtune.files import file_errors
 from hubtune.hub.translate import hub_errors
 from hubtune.records.pins import RepoType
+
+# Most headers are shorter.
+_HEADER = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -219,6 +223,48 @@ def read_files(repo: str, repo_type: RepoType, commit: str, paths: Collection[st
             path: Path(hf_hub_download(repo, path, repo_type=repo_type, revision=commit, local_dir=folder)).read_bytes()
             for path in paths
         }
+
+
+def read_shapes(repo: str, commit: str, path: str) -> dict[str, tuple[int, ...]]:
+    """Returns the shape of each tensor of a safetensors file, of which the header alone is fetched.
+
+    Raises:
+        HubError: It cannot be read.
+        DocumentError: It is no such file: it was cut short or is damaged.
+    """
+    name = f"The header of {path} of {repo} at {commit}"
+    hint = "Choose another revision, or upload the file again if the repository is yours."
+    start = _head(repo, commit, path, _HEADER)
+    length = int.from_bytes(start[:8], "little") if len(start) >= 8 else -1
+    if not 2 <= length <= BOUNDS.size:
+        raise DocumentError(f"{path} of {repo} at {commit} is no safetensors file, or is damaged.", hint=hint)
+    if len(start) < 8 + length:
+        start = _head(repo, commit, path, 8 + length)
+    entries = parse_json_object(start[8 : 8 + length], name, hint=hint)
+    shapes = {tensor: entry.get("shape") for tensor, entry in entries.items() if isinstance(entry, dict)}
+    return {
+        tensor: tuple(size for size in shape if isinstance(size, int))
+        for tensor, shape in shapes.items()
+        if isinstance(shape, list)
+    }
+
+
+def _head(repo: str, commit: str, path: str, size: int) -> bytes:
+    headers = {**build_hf_headers(), "accept-encoding": "identity", "range": f"bytes=0-{size - 1}"}
+    content = bytearray()
+    with (
+        hub_errors(repo, commit),
+        get_session().stream("GET", hf_hub_url(repo, path, revision=commit), headers=headers) as response,
+    ):
+        if response.is_error:
+            response.read()
+        hf_raise_for_status(response)
+        for piece in response.iter_bytes():
+            content += piece
+            # Whoever knows no ranges would send the whole file.
+            if len(content) >= size:
+                break
+    return bytes(content[:size])
 
 
 def _read(

@@ -177,13 +177,27 @@ def token_modules(model: "PreTrainedModel", whole: Sequence[str], name: str) -> 
         name: The base's id, for messages.
 
     Raises:
-        ModelError: The head has a bias, which peft leaves out where rows are trained.
+        ModelError: The head has a bias, which peft leaves out where rows are trained; or it is tied to the embedding,
+            and the embedding alone is held whole.
     """
     names = {module: place for place, module in model.named_modules()}
     embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
+    held = {
+        module: any(f".{names[module]}".endswith(f".{kept}") for kept in whole)
+        for module in (embedding, head)
+        if module
+    }
+    if head is not None and head.weight is embedding.weight and held[embedding] and not held[head]:
+        # peft gives the embedding weights of its own; the head keeps the base's, whose new rows no file would hold.
+        raise ModelError(
+            f"The head of {name} is its embedding, and `train.lora.modules_to_save` names {names[embedding]} alone: "
+            "the head's rows for the new tokens would be in no file, and others at each load.",
+            hint="Leave it out, as the rows of `train.added_tokens` are trained anyway; or name the head too: "
+            f"{names[head]}.",
+        )
     modules: list[torch.nn.Module] = [embedding]
     if head is not None and head.weight is not embedding.weight:
         modules.append(head)
     if getattr(head, "bias", None) is not None:
         raise _head_with_bias(name)
-    return [names[module] for module in modules if not any(f".{names[module]}".endswith(f".{kept}") for kept in whole)]
+    return [names[module] for module in modules if not held[module]]

@@ -1,5 +1,6 @@
 """What a base model's config.json tells before anything is loaded: whether it can be trained, and by which methods."""
 
+import math
 from collections.abc import Collection, Mapping
 from importlib.util import find_spec
 
@@ -7,6 +8,31 @@ from hubtune.config.training import TrainConfig
 from hubtune.documents import parse_json_object
 from hubtune.errors import ModelError
 from hubtune.records.model_files import CONFIG, WEIGHTS_INDEX
+
+_SIZES = frozenset(
+    {
+        *("hidden_size", "n_embd", "d_model", "dim", "intermediate_size", "n_inner", "ffn_dim", "d_ff", "vocab_size"),
+        *(
+            "num_hidden_layers",
+            "n_layer",
+            "n_layers",
+            "num_layers",
+            "num_attention_heads",
+            "n_head",
+            "n_heads",
+            "head_dim",
+        ),
+        *("num_heads", "num_key_value_heads", "max_position_embeddings", "n_positions", "n_ctx", "hidden_dim"),
+        *("num_experts", "num_local_experts", "n_routed_experts", "moe_intermediate_size", "type_vocab_size"),
+    }
+)
+"""What architectures call the numbers that say how much is built."""
+# Models without experts or kinds of text state so.
+_OPTIONAL = frozenset(
+    {"num_experts", "num_local_experts", "n_routed_experts", "moe_intermediate_size", "type_vocab_size"}
+)
+_MOST_LAYERS, _MOST_MODULES, _MOST_SIZE = 2_000, 200_000, 2**31
+_OTHER_CONFIG = "Choose another revision or base model, or correct the config.json if the repository is yours."
 
 Facts = Mapping[str, object]
 """The content of a config.json, a stranger's text: nothing in it is to be relied on without a look."""
@@ -48,6 +74,57 @@ def check_facts(facts: Facts, train: TrainConfig, name: str) -> None:
         require_4bit()
 
 
+def check_sizes(facts: Facts, name: str) -> None:
+    """Refuses a config whose sizes no model has, so that building it ends, and takes no more time than a model does.
+
+    Raises:
+        ModelError: A size is no whole number above 0, is absurd, or a number is NaN; the message names the key.
+    """
+    parts = [facts, *(part for part in facts.values() if isinstance(part, dict))]
+    for key, value in (item for part in parts for item in part.items()):
+        if isinstance(value, float) and math.isnan(value):
+            raise _odd(key, value, name, "is not a number")
+        most = _largest(str(key))
+        if most is None or value is None or isinstance(value, (list, dict)):
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+            raise _odd(key, value, name, "is not a whole number")
+        if value < (0 if key in _OPTIONAL else 1):
+            raise _odd(key, value, name, "is not above 0")
+        if value > most:
+            raise _odd(key, value, name, f"is beyond what any model has (at most {most:,})")
+    for part in parts:
+        pad, tokens = part.get("pad_token_id"), part.get("vocab_size")
+        if isinstance(pad, int) and isinstance(tokens, int) and not -tokens <= pad < tokens:
+            raise ModelError(
+                f"`pad_token_id` in {CONFIG} of {name} is {pad:,}, and the vocabulary has {tokens:,} tokens.",
+                hint=_OTHER_CONFIG,
+            )
+    modules = max((_most(part, "layer") * _most(part, "expert") for part in parts), default=1)
+    if modules > _MOST_MODULES:
+        raise ModelError(
+            f"{CONFIG} of {name} states {modules:,} layers and experts, beyond what any model has.", hint=_OTHER_CONFIG
+        )
+
+
+def _largest(key: str) -> int | None:
+    """Returns the most that a number of this name may be; None if it is not one of those that say how much is built."""
+    if key not in _SIZES:
+        return None
+    return _MOST_LAYERS if "layer" in key else _MOST_SIZE
+
+
+def _most(part: Mapping[str, object], word: str) -> int:
+    found = [value for key, value in part.items() if key in _SIZES and word in key and isinstance(value, int)]
+    return max(found, default=1)
+
+
+def _odd(key: object, value: object, name: str, why: str) -> ModelError:
+    return ModelError(
+        f"`{str(key)[:80]}` in {CONFIG} of {name} is {str(value)[:40]!r}, which {why}.", hint=_OTHER_CONFIG
+    )
+
+
 def require_4bit() -> None:
     """Refuses where no package computes with weights of 4 bits.
 
@@ -68,14 +145,41 @@ def check_shards(index: bytes, files: Collection[str], name: str) -> None:
     Raises:
         ModelError: One is missing, or the index cannot be read.
     """
-    places = read_facts(index, name).get("weight_map")
-    if not isinstance(places, dict):
-        raise ModelError(f"{WEIGHTS_INDEX} of {name} does not name its shards.")
-    missing = sorted({str(shard) for shard in places.values()} - set(files))
+    missing = sorted(set(shards_of(index, name)) - set(files))
     if missing:
         raise ModelError(
             f"{name} lacks {len(missing)} of the files that hold its weights, such as {missing[0]}.",
             hint="Choose a revision that holds the whole model.",
+        )
+
+
+def shards_of(index: bytes, name: str) -> list[str]:
+    """Returns the files that an index of shards names, each once.
+
+    Raises:
+        ModelError: It cannot be read, or names none.
+    """
+    places = read_facts(index, name, WEIGHTS_INDEX).get("weight_map")
+    if not isinstance(places, dict) or not places:
+        raise ModelError(
+            f"{WEIGHTS_INDEX} of {name} does not name its shards.", hint="Choose a revision that holds the whole model."
+        )
+    return sorted({str(shard) for shard in places.values()})
+
+
+def check_writes(facts: Facts, name: str) -> None:
+    """Refuses an encoder as the base of a model that is to write text.
+
+    Raises:
+        ModelError: It is one, such as BERT.
+    """
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
+
+    if facts.get("model_type") in MODEL_FOR_MASKED_LM_MAPPING_NAMES and facts.get("is_decoder") is not True:
+        raise ModelError(
+            f"{name} is an encoder ({_kind(facts)}): it reads texts and writes none.",
+            hint="Choose a decoder, such as a GPT-2, Llama or Qwen model, or classify with it: "
+            "`data[].format: classification`.",
         )
 
 

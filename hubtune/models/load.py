@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from hubtune.errors import ModelError, RemoteCodeError
 from hubtune.loading import loading
 from hubtune.models.base_facts import Facts, read_facts
+from hubtune.models.load_faults import ARCHITECTURE, loading_model
 from hubtune.models.precision import dtype_of
 from hubtune.models.remote_code import brings_code, permitted, refusal
 from hubtune.records.model_files import CONFIG
@@ -33,7 +34,6 @@ _TOKENIZER = (
     "The repository has to hold it, best as tokenizer.json with tokenizer_config.json; the code of a tokenizer is "
     "never run."
 )
-_ARCHITECTURE = "Choose a base model whose architecture is part of transformers."
 
 
 def load_tokenizer(folder: Path, name: str) -> "PreTrainedTokenizerBase":
@@ -86,7 +86,7 @@ def context_length(folder: Path, name: str) -> int | None:
     if code and not permitted(folder):
         return _stated_context(read_facts((folder / CONFIG).read_bytes(), name))
 
-    with loading(f"The config of {name} cannot be used", ModelError, hint=_ARCHITECTURE), _prints_on_stderr(run=code):
+    with loading_model(f"The config of {name} cannot be used", folder), _prints_on_stderr(run=code):
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=code)
         return getattr(config.get_text_config(), "max_position_embeddings", None)
 
@@ -156,7 +156,7 @@ def load_causal(folder: Path, name: str, dtype: "torch.dtype", **options: object
     code = brings_code(folder)
     if code and not permitted(folder):
         raise refusal(name)
-    hint = "Choose a base model whose architecture is part of transformers."
+    hint = ARCHITECTURE
     if code:
         hint = f"Its code may be made for another version of transformers. {hint}"
     fault = f"{name} cannot be loaded as a causal language model"
@@ -190,7 +190,8 @@ def load_checkpoint(
     Raises:
         ModelError: It cannot be loaded.
     """
-    with loading(fault, RemoteCodeError if code else ModelError, hint=hint), _prints_on_stderr(run=code):
+    error = RemoteCodeError if code else ModelError
+    with loading_model(fault, folder, error, hint, weights=True), _prints_on_stderr(run=code):
         model, report = auto.from_pretrained(
             folder,
             use_safetensors=True,

@@ -4,12 +4,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from hubtune.documents import BOUNDS
 from hubtune.errors import ModelError
-from hubtune.loading import loading
+from hubtune.files import read_bytes
+from hubtune.models.base_facts import check_sizes, read_facts
+from hubtune.models.load_faults import loading_model
 from hubtune.models.remote_code import brings_code
+from hubtune.records.model_files import CONFIG
 
 if TYPE_CHECKING:
     import torch
+    from transformers import PreTrainedModel
 
 LayerKind = Literal["linear", "transposed", "embedding"]
 
@@ -47,23 +52,13 @@ def read_structure(folder: Path) -> Structure:
     Raises:
         ModelError: It cannot be built as a causal language model; code is never run for it.
     """
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-
     if brings_code(folder):
         raise ModelError(
             "The base model's architecture is Python code in its repository, which complete weights would need beside "
             "them; hubtune writes models without code.",
             hint="Use the adapter itself, on the base.",
         )
-    with loading(
-        "The config of the base model cannot be used",
-        ModelError,
-        hint="Choose a base model whose architecture is part of transformers.",
-    ):
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    model = build_empty(folder, "the base model")
     names = {module: name for name, module in model.named_modules()}
     return Structure(
         layers={name: kind for module, name in names.items() if (kind := _kind(module)) is not None},
@@ -77,6 +72,30 @@ def read_structure(folder: Path) -> Structure:
         head=names[model.get_output_embeddings()],
         prefix=f"{model.base_model_prefix}." if model.base_model_prefix else "",
     )
+
+
+def build_empty(folder: Path, name: str, *, classifies: bool = False) -> "PreTrainedModel":
+    """Builds a model from the config.json in `folder`, with parameters that take no memory.
+
+    Args:
+        folder: Where the config is; no weights are read.
+        name: The model's id, for messages.
+        classifies: Whether it is built to classify texts, and not to write them.
+
+    Raises:
+        ModelError: A size is none, or transformers cannot build it; code of the repository is never run for it.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
+
+    check_sizes(read_facts(read_bytes(folder / CONFIG, most=BOUNDS.size), name), name)
+    auto = AutoModelForSequenceClassification if classifies else AutoModelForCausalLM
+    purpose = "classify texts" if classifies else "write text"
+    with loading_model(f"No model that can {purpose} can be built by the {CONFIG} of {name}", folder):
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        with torch.device("meta"):
+            model: PreTrainedModel = auto.from_config(config, trust_remote_code=False)
+    return model
 
 
 def _kind(module: "torch.nn.Module") -> LayerKind | None:

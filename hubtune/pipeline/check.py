@@ -10,14 +10,15 @@ from hubtune.card.licensing.decision import LicenseDecision
 from hubtune.card.statements import check_statements
 from hubtune.config.load import dump_config
 from hubtune.config.schema import BaseAdapterConfig, BaseModelConfig, Input, TuneConfig
-from hubtune.errors import CheckError, HubtuneError, MemoryNeededError, advise
+from hubtune.errors import CheckError, FileError, HubtuneError, MemoryNeededError, advise
 from hubtune.evaluate.bias.material import check_files
+from hubtune.files import require_writable
 from hubtune.hub.client import current_token
 from hubtune.hub.snapshot import cache_folder
 from hubtune.models.precision import choose_precision
 from hubtune.pin.lock import lock_file, read_lock, require_lock
 from hubtune.pin.pinning import Resolution, resolve_pin
-from hubtune.pipeline.checking_base import check_base, check_memory
+from hubtune.pipeline.checking_base import check_base, check_loads, check_memory
 from hubtune.pipeline.licensing import decide_release, fetch_licenses, require_allowed
 from hubtune.pipeline.trainable import check_data
 from hubtune.publish.preflight import check_target, refuse_canaries
@@ -154,6 +155,7 @@ def check_run(
             _check_model(checks, config, base)
             _check_licenses(checks, config, checks.resolution.pins, publish=publish)
         task.advance(note="licence")
+        _check_places(checks, run_folder, lock_file(config_file).parent)
         checks.attempt(
             "disk",
             lambda: _check_disk(size, run_folder),
@@ -232,6 +234,7 @@ def _check_model(checks: Checks, config: TuneConfig, base: Pin) -> None:
     facts = checks.attempt("model", lambda: check_base(config, base), lambda _: f"the method {method!r} can train it")
     if facts is None:
         return
+    checks.attempt("loading", lambda: check_loads(config, base, facts), lambda said: said)
     try:
         found = check_memory(config, facts)
     except MemoryNeededError as error:
@@ -260,6 +263,20 @@ def _decision(config: TuneConfig, pins: PinSet, *, publish: bool) -> LicenseDeci
     decision = decide_release(config, fetch_licenses(pins))
     # An experiment that stays at home owes nothing; its card says that it may not be published.
     return require_allowed(decision) if publish or config.card.license != "auto" else decision
+
+
+def _check_places(checks: Checks, run_folder: Path, lock_folder: Path) -> None:
+    """Checks that what a run writes can be written: the cache, the run and the lock."""
+    places = {
+        cache_folder(): "Set HF_HOME (or HF_HUB_CACHE) to a folder that you can write.",
+        run_folder: advise("--run-dir", "Put the run elsewhere with --run-dir.", "Choose a folder that you can write."),
+        lock_folder: "The lock is written beside the config: put the config into a folder that you can write.",
+    }
+    for folder, hint in places.items():
+        try:
+            require_writable(folder, hint=hint)
+        except FileError as error:
+            checks.fail("folders", error)
 
 
 def _check_disk(size: int, run_folder: Path) -> None:

@@ -1,20 +1,29 @@
 """What can be known of the base model from a few small files at its commit, before its weights are fetched."""
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
 
 from hubtune.config.schema import TuneConfig
 from hubtune.errors import MemoryNeededError, ModelError
-from hubtune.hub.contents import read_files
+from hubtune.hub.contents import read_files, read_shapes
 from hubtune.hub.read import resolve
-from hubtune.models.added_tokens import refuse_head_with_bias, refuse_known, stated_tokens
-from hubtune.models.base_facts import Facts, check_facts, check_shards, read_facts
+from hubtune.hub.snapshot import fetch_tokenizer
+from hubtune.models.added_tokens import refuse_head_with_bias, refuse_known, stated_tokens, token_modules
+from hubtune.models.base_facts import Facts, check_facts, check_shards, check_sizes, check_writes, read_facts, shards_of
 from hubtune.models.machine import machine_memory
 from hubtune.models.memory import Workload, estimate, fitting, judge
-from hubtune.models.remote_code import check_code
+from hubtune.models.remote_code import check_code, needs_code
 from hubtune.models.shape import shape_of
-from hubtune.records.model_files import CONFIG, TOKENIZER, WEIGHTS_INDEX
+from hubtune.records.model_files import CONFIG, TOKENIZER, WEIGHTS, WEIGHTS_INDEX
 from hubtune.records.pins import Pin
+
+# Files whose headers are read: one request each, and what fits in them fits mostly in the others.
+_MOST_SHARDS = 8
+# The length of a header, and the shortest.
+_LEAST_BYTES = 10
 
 
 def check_memory(config: TuneConfig, facts: Facts) -> tuple[str, bool] | None:
@@ -61,14 +70,65 @@ def check_base(config: TuneConfig, pin: Pin) -> Facts:
     facts = read_facts(content[CONFIG], pin.repo)
     check_code(facts, pin.repo, pin.commit, config.base.allow_remote_code, files=files)
     check_facts(facts, config.train, pin.repo)
+    check_sizes(facts, pin.repo)
     if WEIGHTS_INDEX in content:
         check_shards(content[WEIGHTS_INDEX], files, pin.repo)
+    if _classes(config) == 0 and find_spec("transformers") is not None:
+        check_writes(facts, pin.repo)
     if config.train.added_tokens and not config.train.whole and _classes(config) == 0:
         refuse_head_with_bias(facts, pin.repo)
     # Where it is missing, transformers makes it of other files, and what it has shows when rows are encoded.
     if config.train.added_tokens and TOKENIZER in files:
         _check_tokens(config.train.added_tokens, pin)
     return facts
+
+
+def check_loads(config: TuneConfig, pin: Pin, facts: Facts) -> str:
+    """Loads all of the base but its weights: the tokenizer, an empty model, and the headers of the weights' files.
+
+    Args:
+        config: The run's config.
+        pin: The base's.
+        facts: The base's config.json, which passed `check_base`.
+
+    Returns:
+        What was loaded, in words.
+
+    Raises:
+        HubError: They cannot be had.
+        ModelError: The base cannot be loaded, or its parts do not fit each other.
+        DocumentError: A file of weights has no header.
+    """
+    if find_spec("torch") is None or find_spec("transformers") is None:
+        return "not tried: the packages of hubtune[train] are not installed"
+    from hubtune.models.empty import check_shapes, empty_base
+    from hubtune.models.load import check_vocabulary, load_tokenizer
+
+    with tempfile.TemporaryDirectory(prefix="hubtune-") as scratch:
+        folder = fetch_tokenizer(pin, Path(scratch))
+        tokenizer = load_tokenizer(folder, pin.repo)
+        # The code of a repository is run where weights are loaded, and nowhere else.
+        model = None if needs_code(facts) else empty_base(folder, pin.repo, _classes(config))
+    if model is None:
+        return "its tokenizer loads; its architecture is code of its repository, which is not run here"
+    check_vocabulary(model, tokenizer, pin.repo)
+    if config.train.added_tokens and not config.train.whole:
+        token_modules(model, config.train.lora.modules_to_save, pin.repo)
+    loads = "its tokenizer loads, and a model can be built by its config"
+    if facts.get("quantization_config"):
+        return loads
+    files = resolve(pin.repo, pin.type, pin.commit).files
+    shards = [WEIGHTS]
+    if WEIGHTS_INDEX in files:
+        shards = shards_of(read_files(pin.repo, pin.type, pin.commit, [WEIGHTS_INDEX])[WEIGHTS_INDEX], pin.repo)
+    for shard in [name for name in shards if name in files][:_MOST_SHARDS]:
+        if files[shard] < _LEAST_BYTES:
+            raise ModelError(
+                f"{shard} of {pin.repo} at {pin.commit} is no safetensors file, or is damaged.",
+                hint="Choose another revision, or upload the file again if the repository is yours.",
+            )
+        check_shapes(model, read_shapes(pin.repo, pin.commit, shard), pin.repo)
+    return f"{loads}, which its weights fit"
 
 
 def _classes(config: TuneConfig) -> int | None:

@@ -49,7 +49,8 @@ def small_adapter(folder: Path, *, hidden: int, layers: int) -> Path:
     """Writes an adapter for some layers of such a base."""
     import torch
 
-    config = {"peft_type": "LORA", "r": 16, "lora_alpha": 32, "target_modules": ["q_proj", "up_proj"]}
+    config = {"peft_type": "LORA", "base_model_name_or_path": "org/base", "r": 16, "lora_alpha": 32}
+    config["target_modules"] = ["q_proj", "up_proj"]
     folder.mkdir()
     (folder / "adapter_config.json").write_text(json.dumps(config))
     weights = {}

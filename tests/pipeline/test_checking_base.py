@@ -29,6 +29,27 @@ def check(tmp_path: Path, served, listener):
     return made
 
 
+@pytest.fixture
+def check_folder(tmp_path: Path, served, listener):
+    """Checks a base whose files are those of a folder, edited."""
+
+    def made(folder: Path, more: str = "", **edited: object) -> Checks:
+        content = {path.name: path.read_bytes() for path in folder.iterdir()}
+        facts = {
+            **json.loads(content["config.json"]),
+            **{key: value for key, value in edited.items() if key != "files"},
+        }
+        content["config.json"] = json.dumps(facts).encode()
+        content |= edited.get("files", {})
+        served.commit("org/base", {name: data for name, data in content.items() if data is not None})
+        served.commit("org/data", {"train.csv": b"a\n1\n"}, "dataset")
+        file = tmp_path / "hubtune.yaml"
+        file.write_text(CONFIG + more)
+        return check_run(load_config(file), file, listener, publish=False, run_folder=tmp_path)
+
+    return made
+
+
 def _said(checks: Checks, check: str) -> tuple[str, str]:
     (found,) = [finding for finding in checks.findings if finding.check == check]
     return found.status, found.detail
@@ -131,3 +152,101 @@ def test_a_model_that_cannot_fit_is_refused_before_it_is_fetched_with_what_to_do
     status, detail = _said(checks, "memory")
     assert (status, "`train.method: lora`" in detail) == ("error", True)
     assert any(isinstance(failure, MemoryNeededError) for failure in checks.failures)
+
+
+def _header(**shapes: list[int]) -> bytes:
+    entries = {name: {"dtype": "F32", "shape": shape, "data_offsets": [0, 0]} for name, shape in shapes.items()}
+    text = json.dumps(entries).encode()
+    return len(text).to_bytes(8, "little") + text
+
+
+def test_a_base_that_loads_is_said_to_fit(check_folder, tiny_model: Path):
+    checks = check_folder(tiny_model)
+
+    assert _said(checks, "loading") == (
+        "ok",
+        "its tokenizer loads, and a model can be built by its config, which its weights fit",
+    )
+    assert checks.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("edited", "said"),
+    [
+        ({"pad_token_id": 999_999}, "`pad_token_id` in config.json of org/base is 999,999, and the vocabulary has 384"),
+        ({"hidden_size": "many"}, "`hidden_size` in config.json of org/base is 'many'"),
+        ({"hidden_size": -32}, "which is not above 0"),
+        ({"num_hidden_layers": 10**9}, "beyond what any model has"),
+        ({"num_hidden_layers": 2.5}, "which is not a whole number"),
+        ({"vocab_size": 0}, "which is not above 0"),
+        ({"num_attention_heads": 0}, "which is not above 0"),
+        ({"rope_theta": float("nan")}, "which is not a number"),
+        ({"hidden_size": 33}, "org/base"),
+        ({"hidden_size": 64}, "has the shape"),
+        ({"vocab_size": 100}, "has 384 tokens, and the model has embeddings for 100"),
+        ({"vocab_size": 500}, "weight has the shape [384, 32], and [500, 32] is needed"),
+        ({"model_type": "never-heard-of"}, "never-heard-of"),
+        ({"model_type": None}, "model type"),
+        ({"architectures": "no list", "hidden_act": "never-heard-of"}, "never-heard-of"),
+        ({"model_type": "bert"}, "is an encoder (bert): it reads texts and writes none"),
+        (
+            {"files": {"tokenizer.json": None, "tokenizer_config.json": None}},
+            "The tokenizer of org/base cannot be loaded",
+        ),
+        ({"files": {"tokenizer.json": b"{}"}}, "The tokenizer of org/base cannot be loaded"),
+        ({"files": {"config.json": b"[]"}}, "does not hold a JSON object"),
+        ({"files": {"config.json": b"<html>"}}, "is not JSON"),
+        ({"files": {"config.json": b'{"hidden_size": ' + b"1" * 5000 + b"}"}}, "digits"),
+        ({"files": {"config.json": b"[" * 9999}}, "deep"),
+        ({"files": {"model.safetensors": b""}}, "is no safetensors file, or is damaged"),
+        ({"files": {"model.safetensors": b"\xff" * 999}}, "is no safetensors file, or is damaged"),
+        ({"files": {"model.safetensors": b"\x40" + bytes(7) + b"{" * 64}}, "is not JSON"),
+        (
+            {"files": {"model.safetensors": _header(**{"lm_head.weight": [9, 9]})}},
+            "lm_head.weight has the shape [9, 9]",
+        ),
+    ],
+    ids=lambda value: str(value)[:50],
+)
+def test_a_base_that_run_could_not_load_is_refused_with_the_reason(check_folder, llama: Path, edited, said: str):
+    checks = check_folder(llama, **edited)
+
+    errors = [finding.detail for finding in checks.findings if finding.status == "error"]
+    assert said in " ".join(errors)
+    assert all("org/base" in detail and "/tmp" not in detail and "/dev/shm" not in detail for detail in errors)
+    assert checks.exit_code in (8, 30)
+
+
+def test_an_embedding_held_whole_beside_new_tokens_is_refused_where_the_head_is_tied_to_it(check_folder, gpt2: Path):
+    """The head's new rows would be in no file."""
+    more = "train: {added_tokens: [x1], lora: {modules_to_save: [%s]}}\n"
+
+    status, detail = _said(check_folder(gpt2, more % "wte"), "loading")
+
+    assert (status, "lm_head" in detail) == ("error", True)
+    assert _said(check_folder(gpt2, more % "wte, lm_head"), "loading")[0] == "ok"
+
+
+@pytest.mark.parametrize("place", ["cache", "run", "lock"])
+def test_a_folder_that_cannot_be_written_is_named_before_anything_starts(
+    tmp_path: Path, served, listener, monkeypatch, llama: Path, place: str
+):
+    served.commit_folder("org/base", llama)
+    served.commit("org/data", {"train.csv": b"a\n1\n"}, "dataset")
+    (tmp_path / "file").write_text("in the way")
+    run, config = tmp_path / "runs", tmp_path / "hubtune.yaml"
+    config.write_text(CONFIG)
+    if place == "cache":
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "file" / "hub"))
+    if place == "run":
+        run = tmp_path / "file" / "runs"
+    settings = load_config(config)
+    if place == "lock":
+        config = Path("/proc/hubtune.yaml")
+
+    checks = check_run(settings, config, listener, publish=False, run_folder=run)
+
+    (error,) = [finding for finding in checks.findings if finding.status == "error"]
+    assert error.check == "folders"
+    assert {"cache": "HF_HOME", "run": "--run-dir", "lock": "beside the config"}[place] in error.detail
+    assert checks.exit_code == 7

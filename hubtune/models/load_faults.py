@@ -1,0 +1,81 @@
+"""Tells why a model cannot be loaded: missing or damaged files, a config that is none, an unknown architecture."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from hubtune.documents import BOUNDS, UnreadableError, load_json
+from hubtune.errors import HubtuneError, ModelError
+from hubtune.files import read_bytes
+from hubtune.loading import loading
+from hubtune.models.shards import read_header
+from hubtune.records.model_files import WEIGHTS, WEIGHTS_INDEX
+
+ARCHITECTURE = "Choose a base model whose architecture is part of transformers."
+CONFIG_FAULT = "Its config.json, or what it says of the weights, is at fault; choose another revision or base model."
+DAMAGED = (
+    "If it is whole on the Hub, the copy here is damaged: remove its folder from the cache (HF_HUB_CACHE) and run the "
+    "command again; else choose another revision."
+)
+# How transformers says that it has no such architecture.
+_UNKNOWN = ("does not recognize this architecture", "unrecognized", "model_type", "model type")
+
+
+@contextlib.contextmanager
+def loading_model(
+    fault: str, folder: Path, error: type[ModelError] = ModelError, hint: str = ARCHITECTURE, *, weights: bool = False
+) -> Iterator[None]:
+    """Does what `hubtune.loading.loading` does, and tells what is at fault: weights, the config or the architecture.
+
+    Args:
+        fault: What the error says, before its reason.
+        folder: The model's folder; its path is the cache's and left out of the message.
+        error: The class to raise.
+        hint: What to do next if the architecture is not known.
+        weights: Whether the block loads weights.
+
+    Raises:
+        ModelError: Of the class `error`, or if files of weights are missing or damaged, a plain one that names them.
+        MemoryNeededError: As `loading`.
+        DiskFullError: As `loading`.
+    """
+    try:
+        with loading(fault, error, hint=hint):
+            yield
+    except error as found:
+        cause = found.__cause__
+        if cause is None or not found.message.startswith(fault):
+            raise
+        broken = damage(folder) if weights else None
+        if broken is not None:
+            raise ModelError(f"{fault}: {broken}.", hint=DAMAGED) from cause
+        advice = (found.hint or "") if _is_unknown(cause) else (found.hint or "").replace(ARCHITECTURE, CONFIG_FAULT)
+        raise error(found.message.replace(str(folder), "its folder"), hint=advice) from cause
+
+
+def _is_unknown(cause: BaseException) -> bool:
+    """Whether transformers has no such architecture, or says nothing of the kind."""
+    return any(said in str(cause).lower() for said in _UNKNOWN)
+
+
+def damage(folder: Path) -> str | None:
+    """Returns what is wrong with the files that hold a model's weights, in words; None if nothing is."""
+    names = [WEIGHTS]
+    if (folder / WEIGHTS_INDEX).is_file():
+        try:
+            index = load_json(read_bytes(folder / WEIGHTS_INDEX, most=BOUNDS.size))
+        except (UnreadableError, HubtuneError) as error:
+            return f"{WEIGHTS_INDEX} cannot be read: {error}"
+        places = index.get("weight_map") if isinstance(index, dict) else None
+        if not isinstance(places, dict) or not places:
+            return f"{WEIGHTS_INDEX} does not name its shards"
+        names = sorted({str(name) for name in places.values()})
+    for name in names:
+        # An index is a stranger's text: its names may not lead out of the folder.
+        if Path(name).name != name or not (folder / name).is_file():
+            return f"{name[:200]}, which holds weights, is missing"
+        try:
+            read_header(folder / name)
+        except ModelError:
+            return f"{name} is damaged or cut short"
+    return None
