@@ -4,6 +4,7 @@ import gc
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +27,10 @@ T = TypeVar("T")
 
 # What is imported while the tests are collected stays; see `pytest_collection_finish`.
 gc.disable()
+
+# A job in the background begins with Ctrl-C ignored, and so would every command that a test stops.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Before anything imports huggingface_hub, which reads its environment once.
 _HOME = tempfile.mkdtemp(prefix="hubtune-tests-")
