@@ -63,8 +63,9 @@ class DataFiles:
         """Returns where the files of a split are read from: paths on disk, or `hf://` addresses at the commit."""
         return [self.contents.place(name) for name in self.splits[split]]
 
-    def digests(self, splits: Sequence[str]) -> dict[str, str]:
-        """Returns the sha256 of every file of some splits, by its path in the repository."""
+    def digests(self, wanted_splits: Sequence[str]) -> dict[str, str]:
+        """Returns the sha256 of every file of some splits or parts of splits, by its path in the repository."""
+        splits = {part.strip().partition("[")[0] for split in wanted_splits for part in split.split("+")}
         wanted = sorted({name for split in splits for name in self.splits.get(split, ())})
         return dict(sorted(self.contents.digests(wanted).items()))
 

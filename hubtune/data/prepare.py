@@ -27,7 +27,7 @@ from hubtune.data.store import Examples
 from hubtune.errors import ConfigError, DataError, RecordError
 from hubtune.hub.cards import languages_of
 from hubtune.loading import loading
-from hubtune.records.base import sha256_bytes, sha256_file
+from hubtune.records.base import sha256_bytes
 from hubtune.records.data import DataRecord, EarlierDataRecord, MixRecord, SourceRecord, SplitRecord
 from hubtune.records.pins import Pin, PinSet
 from hubtune.records.progress import Progress
@@ -92,7 +92,7 @@ class Prepared:
         Raises:
             RecordError: The rows or their tokens differ.
         """
-        if self.record(record.upstream) != record:
+        if _without_unnoted(self.record(record.upstream), record) != record:
             raise RecordError(
                 "The data differs from what data.json recorded, though config and pins are the same; "
                 "another version of a library may read or tokenise it differently.",
@@ -287,7 +287,8 @@ def _source_record(
         repo=None if pin is None else pin.repo,
         commit=None if pin is None else pin.commit,
         file=place.name if pin is None else None,
-        sha256=sha256_file(place) if pin is None else None,
+        sha256=source.files[place.name] if pin is None else None,
+        files=None if pin is None else source.files,
         name=entry.name,
         split=entry.split,
         held_out_split=entry.held_out_split,
@@ -309,6 +310,22 @@ def _source_record(
         fingerprint=source.fingerprint,
         warnings=source.warnings,
     )
+
+
+def _without_unnoted(found: DataRecord, recorded: DataRecord) -> DataRecord:
+    """Returns a record without the files of those data sets of which an older version noted none."""
+
+    def sources(own: list[SourceRecord], others: list[SourceRecord]) -> list[SourceRecord]:
+        unnoted = [other.files is None for other in others] + [False] * len(own)
+        return [
+            source.model_copy(update={"files": None}) if old else source
+            for source, old in zip(own, unnoted, strict=False)
+        ]
+
+    earlier = found.earlier
+    if earlier is not None and recorded.earlier is not None:
+        earlier = earlier.model_copy(update={"sources": sources(earlier.sources, recorded.earlier.sources)})
+    return found.model_copy(update={"sources": sources(found.sources, recorded.sources), "earlier": earlier})
 
 
 def _count(examples: Examples, left_out: int, labels: LabelSet | None) -> SplitRecord:

@@ -51,6 +51,7 @@ class Source:
 
     Attributes:
         rows: Rows read. It equals the kept rows and those in the tally.
+        files: The sha256 of each file that was read, by its path in the data set.
         store: The rows that could be used.
         stays: Which of them are still used, shape (stored rows,).
         labels: The classes, where the rows are to be classified.
@@ -63,6 +64,7 @@ class Source:
     name: str
     format: RowFormat
     rows: int
+    files: dict[str, str]
     store: Store
     stays: Array
     screen: RowScreen
@@ -185,7 +187,7 @@ def read_source(
         screen=screen,
         seed=seed,
     )
-    job = _Encoding(name, encoder, parts, workers, progress)
+    job = _Encoding(name, encoder, files.digests([split for split, _ in splits]), parts, workers, progress)
     return _source(name, screen, *cache.make(key, job.write))
 
 
@@ -219,6 +221,7 @@ class _Encoding:
 
     name: str
     encoder: RowEncoder
+    files: dict[str, str]
     parts: Sequence[tuple[Rows, bool]]
     workers: int | Literal["auto"]
     progress: Progress | None
@@ -250,6 +253,7 @@ class _Encoding:
         return EncodedRecord(
             rows=lines,
             kept=writer.rows,
+            files=self.files,
             format=chosen.kind,
             columns=dict(chosen.columns),
             template=chosen.template,
@@ -291,6 +295,7 @@ def _source(name: str, screen: ScreenConfig, record: EncodedRecord, store: Store
         name=name,
         format=RowFormat(record.format, record.columns, record.template, record.loss_on, record.inferred),
         rows=record.rows,
+        files=dict(record.files),
         store=store,
         stays=np.ones(len(store), dtype=bool),
         screen=screened,

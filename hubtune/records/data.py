@@ -17,6 +17,8 @@ class SourceRecord(Record):
         repo: The repository; null for a local file.
         file: The local file's name, without its folder; null for a repository.
         sha256: Of the local file.
+        files: The sha256 of each file of a repository whose rows were read, by its path; null for a local file, and in
+            records of versions that did not note it.
         held_out_split: The split whose rows are held out; null where rows of `split` are.
         group_by: The column whose values are held out together.
         separator: What separates the cells of CSV files, given or recognised; null for others.
@@ -41,6 +43,7 @@ class SourceRecord(Record):
     commit: Commit | None
     file: str | None = None
     sha256: str | None = None
+    files: dict[str, str] | None = None
     name: str | None
     split: str
     held_out_split: str | None = None

@@ -38,6 +38,7 @@ class EncodedRecord(Record):
 
     Attributes:
         rows: Rows read. It equals the kept rows and those left out.
+        files: The sha256 of each file that was read, by its path in the data set.
         columns: The column of each part of a row.
         labels: The class names in the order of their ids; null where rows are not to be classified.
         chat_template: The template that wrote the rows, where one did.
@@ -50,6 +51,7 @@ class EncodedRecord(Record):
 
     rows: int
     kept: int
+    files: dict[str, str]
     format: FormatName
     columns: dict[str, str]
     template: str | None

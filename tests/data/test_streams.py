@@ -85,6 +85,8 @@ def test_streamed_rows_are_those_of_the_files_and_no_request_but_for_the_commit_
     fetched = _read(pin, tokenizers["gpt2"])
     assert streamed.kept == fetched.kept
     assert streamed.tally == fetched.tally
+    (name,) = (name for name in files if "train" in name)
+    assert streamed.files == fetched.files == {name: hashlib.sha256(files[name]).hexdigest()}
     assert streamed.rows == fetched.rows == 60 == len(streamed.kept) + streamed.tally.counts.total()
 
     before = len(hub.requests())

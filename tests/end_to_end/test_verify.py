@@ -315,6 +315,30 @@ def test_a_hostile_manifest_is_refused_and_never_shown_as_it_is(
     assert all(claim.detail.isprintable() and len(claim.detail) < 1_100 for claim in record.claims)
 
 
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"train.jsonl": "0" * 64}, f"instead of {'0' * 64}"),
+        ({"gone.jsonl": "0" * 64}, "gone.jsonl of lab/quotes: missing"),
+        ({}, "the record names no file of lab/quotes"),
+    ],
+)
+def test_the_files_that_were_read_are_compared_with_the_pinned_data_set(forge: Forge, files, words: str):
+    assert "the file used is the recorded one, by sha256" in detail(verify(), "data:lab/quotes")
+    forge.publish(_edited(forge, "records/data.json", lambda record: record["sources"][0].update(files=files)))
+
+    assert words in contradicted(verify())["data:lab/quotes"]
+
+
+def test_a_release_of_a_version_that_noted_no_files_is_confirmed_without_them(forge: Forge):
+    forge.publish(_edited(forge, "records/data.json", lambda record: record["sources"][0].pop("files")))
+
+    record = verify()
+
+    assert statuses(record)["data:lab/quotes"] == "confirmed"
+    assert detail(record, "data:lab/quotes").endswith("does not say which of its files were used")
+
+
 def test_a_manifest_of_another_repository_is_not_that_of_this_release(forge: Forge):
     forge.publish({MANIFEST: _manifest_with(forge, repo="lab/other")})
 
@@ -322,7 +346,7 @@ def test_a_manifest_of_another_repository_is_not_that_of_this_release(forge: For
 
 
 def test_a_card_with_own_templates_is_compared_by_metadata_and_values(forge: Forge):
-    config = forge.files[CONFIG].replace(b"card:\n", b"card:\n  templates: /etc\n")
+    config = forge.files[CONFIG].replace(b"card:\n", b"card:\n  templates: etc\n")
     forge.publish_consistently({CONFIG: config})
 
     record = verify()

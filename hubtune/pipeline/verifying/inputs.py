@@ -1,15 +1,22 @@
 """Claims about what a release was made from: the pinned base model and each data set can still be had."""
 
+from collections.abc import Iterator, Mapping, Sequence
+
 from hubtune.documents import Json, parse_json_object
 from hubtune.files import read_bytes
+from hubtune.hub.contents import StoredFile, file_digest, list_files
 from hubtune.hub.read import Resolved, check_access, resolve
 from hubtune.pin.files import check_safetensors
 from hubtune.pipeline.published import MOST_BYTES
-from hubtune.pipeline.verifying.outcome import ContradictedError, UncheckedError
+from hubtune.pipeline.verifying.outcome import ContradictedError, UncheckedError, refuse
 from hubtune.pipeline.verifying.subject import Subject
+from hubtune.records.data import DataRecord
 from hubtune.records.pins import Pin, PinSet, RepoType
 
 ADAPTER_CONFIG = "adapter_config.json"
+# Files of a data set that Git LFS does not hold have to be fetched for their sha256; a forged record could list all.
+_MOST_SMALL = 1_000
+_MOST_BYTES_OF_DATA = 1 << 30
 
 
 def pins_of(subject: Subject) -> PinSet:
@@ -44,10 +51,44 @@ def check_earlier(pin: Pin) -> str:
     return f"{pin.repo} is there at {pin.commit}{_gated(_pinned(pin, 'model'))}"
 
 
-def check_data(pin: Pin) -> str:
-    """Checks that a data set is there at its commit."""
+def check_data(subject: Subject, pin: Pin) -> str:
+    """Checks that a data set is there at its commit, and that the files that were read are the ones that it holds."""
     found = _pinned(pin, "dataset")
-    return f"{pin.repo} is there at {pin.commit}{_gated(found)}"
+    there = f"{pin.repo} is there at {pin.commit}{_gated(found)}"
+    try:
+        data = subject.documents.need(DataRecord)
+    except UncheckedError:
+        return f"{there}; no record that can be read says which of its files were used"
+    earlier = [] if data.earlier is None else data.earlier.sources
+    sources = [source for source in [*data.sources, *earlier] if (source.repo, source.commit) == (pin.repo, pin.commit)]
+    noted = [source.files for source in sources if source.files is not None]
+    if len(noted) < len(sources) or not sources:
+        return f"{there}; its record does not say which of its files were used"
+    refuse(list(_other_files(pin, noted)))
+    count = len(frozenset().union(*noted))
+    used = "the file used is the recorded one" if count == 1 else f"the {count:,} files used are the recorded ones"
+    return f"{there}; {used}, by sha256"
+
+
+def _other_files(pin: Pin, noted: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    """Names recorded files that the data set lacks, or holds with other content."""
+    stored = list_files(pin.repo, pin.commit, pin.type)
+    small = [path for path in frozenset().union(*noted) if path in stored and stored[path].sha256 is None]
+    if len(small) > _MOST_SMALL or sum(stored[path].size for path in small) > _MOST_BYTES_OF_DATA:
+        raise UncheckedError(f"{pin.repo} has {len(small):,} files to compare, which are more than are fetched for it")
+    for files in noted:
+        if not files:
+            yield f"the record names no file of {pin.repo}, from which rows were read"
+    for path, digest in sorted({item for files in noted for item in files.items()}):
+        held = _digest(pin, path, stored.get(path))
+        if held != digest:
+            yield f"{path} of {pin.repo}: {'missing' if held is None else f'sha256 {held} instead of {digest}'}"
+
+
+def _digest(pin: Pin, path: str, stored: StoredFile | None) -> str | None:
+    if stored is None:
+        return None
+    return stored.sha256 or file_digest(pin.repo, pin.commit, path, stored, pin.type)
 
 
 def adapter_settings(subject: Subject) -> dict[str, Json]:
