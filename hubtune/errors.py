@@ -172,6 +172,12 @@ class LockError(HubtuneError):
     exit_code = 18
 
 
+class AmbiguousRevisionError(HubError):
+    """A name means two commits of a repository, so that readers may get another than the one that was meant."""
+
+    exit_code = 19
+
+
 class DataError(HubtuneError):
     """A data set cannot be read or used."""
 

@@ -61,6 +61,12 @@ class ServedHub:
         """Commits every file of a folder."""
         return self.commit(repo, {path.name: path.read_bytes() for path in folder.iterdir()}, repo_type)
 
+    def set_ref(self, repo: str, ref: str, commit: str, repo_type: str = "model") -> None:
+        """Puts a ref on a commit in the repository itself, also one that the Hub would refuse to make."""
+        path = self.root / "repos" / f"{repo_type}s" / f"{repo}.git" / ref
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{commit}\n")
+
     def head(self, repo: str, repo_type: str = "model") -> str:
         """Returns the commit that main is on."""
         return str(self.api.repo_info(repo, repo_type=repo_type).sha)

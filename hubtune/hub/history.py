@@ -1,4 +1,4 @@
-"""The commits behind one of a model repository."""
+"""The commits behind one of a repository."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from huggingface_hub import constants
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_backoff  # type: ignore[attr-defined]
 
 from hubtune.hub.translate import hub_errors
+from hubtune.records.pins import RepoType
 
 # The most that the Hub gives at once.
 _PAGE = 1000
@@ -24,7 +25,7 @@ class CommitLine:
     date: datetime
 
 
-def history(repo: str, commit: str, most: int) -> list[CommitLine]:
+def history(repo: str, commit: str, most: int, repo_type: RepoType = "model") -> list[CommitLine]:
     """Returns the commits behind one, itself first, and asks for no more than `most` of them.
 
     Raises:
@@ -32,11 +33,11 @@ def history(repo: str, commit: str, most: int) -> list[CommitLine]:
     """
     # The client's own call reads a history to its end, however long that is.
     with hub_errors(repo, commit):
-        return list(islice(_commits(repo, commit, min(most, _PAGE)), most))
+        return list(islice(_commits(f"{repo_type}s/{repo}", commit, min(most, _PAGE)), most))
 
 
-def _commits(repo: str, commit: str, page: int) -> Iterator[CommitLine]:
-    address = f"{constants.ENDPOINT}/api/models/{repo}/commits/{quote(commit, safe='')}"
+def _commits(place: str, commit: str, page: int) -> Iterator[CommitLine]:
+    address = f"{constants.ENDPOINT}/api/{place}/commits/{quote(commit, safe='')}"
     for number in count():
         answer = http_backoff("GET", address, params={"limit": page, "p": number}, headers=build_hf_headers())
         hf_raise_for_status(answer)

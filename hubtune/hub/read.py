@@ -1,10 +1,13 @@
 """Reads of the Hub that name a repository: what a revision means, and who is asking."""
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from typing import Literal
 
-from huggingface_hub import HfApi, constants
+from huggingface_hub import HfApi, constants, get_hf_file_metadata, hf_hub_url
 
+from hubtune.errors import AmbiguousRevisionError
+from hubtune.hub.history import history
 from hubtune.hub.translate import hub_errors
 from hubtune.records.pins import RepoType
 
@@ -50,15 +53,25 @@ class Identity:
         return self.role != "read"
 
 
+_DIGEST = re.compile(r"[0-9a-fA-F]{40}")
+_MAIN = "main"
+_PREFIX = re.compile(r"[0-9a-fA-F]{7,39}")
+# Commits of a branch, and branches, that are looked through for one whose digits are a name.
+_SEARCHED = 1000
+_SEARCHED_BRANCHES = 10
+
+
 def resolve(repo: str, repo_type: RepoType, revision: str) -> Resolved:
     """Asks the Hub which commit `revision` means, and what the repository states there.
 
     Raises:
+        AmbiguousRevisionError: It means two commits.
         HubError: One of its subclasses says why not (no such repository or revision, gated, not reachable).
     """
     with hub_errors(repo, revision):
         read = HfApi().model_info if repo_type == "model" else HfApi().dataset_info
         info = read(repo, revision=revision, files_metadata=True)
+    _require_one_meaning(repo, repo_type, revision, str(info.sha))
     license_id = info.card_data.get("license") if info.card_data else None
     return Resolved(
         commit=str(info.sha),
@@ -98,24 +111,122 @@ def whoami() -> Identity:
 
 @dataclass(frozen=True)
 class Refs:
-    """The branches and tags of a repository at one moment, each with the commit that it is on."""
+    """The branches and tags of a repository at one moment, each with the commit that it is on.
+
+    Attributes:
+        converts: The branches that the Hub makes by itself, such as `parquet`.
+    """
 
     branches: dict[str, str]
     tags: dict[str, str]
+    converts: dict[str, str] = field(default_factory=dict)
+
+    def meanings(self, name: str) -> dict[str, str]:
+        """Returns all that `name` may mean but a commit's digits: words for each, and the commit."""
+        refs = {
+            **{f"refs/heads/{short}": (f"the branch {short}", commit) for short, commit in self.branches.items()},
+            **{f"refs/tags/{short}": (f"the tag {short}", commit) for short, commit in self.tags.items()},
+            **{f"refs/convert/{short}": (f"the ref refs/convert/{short}", at) for short, at in self.converts.items()},
+        }
+        return dict(refs[ref] for ref in (name, f"refs/heads/{name}", f"refs/tags/{name}") if ref in refs)
 
 
-def list_refs(repo: str) -> Refs:
-    """Returns the branches and tags of a model repository.
+def list_refs(repo: str, repo_type: RepoType = "model") -> Refs:
+    """Returns the branches and tags of a repository.
 
     Raises:
         RepoNotFoundError: There is no such repository.
     """
     with hub_errors(repo):
-        refs = HfApi().list_repo_refs(repo)
+        refs = HfApi().list_repo_refs(repo, repo_type=repo_type)
     return Refs(
         branches={ref.name: ref.target_commit for ref in refs.branches},
         tags={ref.name: ref.target_commit for ref in refs.tags},
+        converts={ref.name: ref.target_commit for ref in refs.converts},
     )
+
+
+def require_readers_get(repo: str, tag: str, commit: str) -> None:
+    """Asks for a release as its readers do, by the plain name of its tag: for the repository, and for a file of it.
+
+    Raises:
+        AmbiguousRevisionError: They get another commit, or a branch may give them one at any time.
+        RevisionNotFoundError: They get nothing, at least not yet.
+    """
+    refuse_branch_named(repo, tag, list_refs(repo))
+    with hub_errors(repo, tag):
+        info = HfApi().model_info(repo, revision=tag)
+        found = {f"the files of {tag}": str(info.sha)}
+        if info.siblings:
+            file = info.siblings[0].rfilename
+            at = get_hf_file_metadata(hf_hub_url(repo, file, revision=tag)).commit_hash
+            found[f"{file} of {tag}"] = str(at)
+    if set(found.values()) != {commit}:
+        raise AmbiguousRevisionError(
+            f"{repo} gives its readers another commit by the name {tag} than the release, which is on {commit}.",
+            details=[f"{words}: {at}" for words, at in found.items()],
+            hint=f"Look for another branch or tag of that name; until then readers have to ask for {commit}.",
+        )
+
+
+def _require_one_meaning(repo: str, repo_type: RepoType, name: str, commit: str) -> None:
+    """Refuses a name that the Hub takes for one commit, and others may take for another."""
+    if _DIGEST.fullmatch(name):
+        # What is pinned by its digits asks for nothing more, but for what came to be them.
+        if name.lower() != commit:
+            raise _ambiguous(repo, name, {"the commit of these digits": name, "what the Hub gives": commit})
+        return
+    if name == _MAIN:
+        # Also what a request without a revision gets; no Hub makes a tag of that name.
+        return
+    refs = list_refs(repo, repo_type)
+    meanings = refs.meanings(name)
+    if _PREFIX.fullmatch(name) and meanings:
+        known = [*refs.branches.values(), *refs.tags.values()]
+        for head in dict.fromkeys([commit, *list(refs.branches.values())[:_SEARCHED_BRANCHES]]):
+            known += [line.commit for line in history(repo, head, _SEARCHED, repo_type)]
+        of_digits = next((found for found in known if found.startswith(name.lower())), None)
+        meanings |= {} if of_digits is None else {"the commit that begins with these digits": of_digits}
+    if len(set(meanings.values())) > 1:
+        raise _ambiguous(repo, name, meanings)
+
+
+def _ambiguous(repo: str, name: str, meanings: dict[str, str]) -> AmbiguousRevisionError:
+    return AmbiguousRevisionError(
+        f"{name} of {repo} has two meanings, and nobody can tell which one readers get.",
+        details=[f"{words}: {commit}" for words, commit in meanings.items()],
+        hint="Give the commit that you mean, all 40 digits, or have the owner rename one of the two.",
+    )
+
+
+def refuse_branch_named(repo: str, tag: str, refs: Refs) -> None:
+    """Checks that nothing but the tag of a release bears its name.
+
+    Raises:
+        AmbiguousRevisionError: A branch does, which many readers would get in the tag's place.
+    """
+    if tag in refs.branches:
+        tagged = refs.tags.get(tag)
+        raise AmbiguousRevisionError(
+            f"{repo} has a branch called {tag}: readers who ask for {tag} get it, or may get it later, in place of the "
+            "release.",
+            details=[f"the branch {tag}: {refs.branches[tag]}", *([f"the tag {tag}: {tagged}"] if tagged else [])],
+            hint=f"Delete or rename the branch (hf repos branch delete {repo} {tag}), or choose another tag.",
+        )
+
+
+def refuse_tag_named(repo: str, branch: str, refs: Refs) -> None:
+    """Checks that a branch which is to be made takes no tag's name.
+
+    Raises:
+        AmbiguousRevisionError: It does: many readers of the tag would get the branch.
+    """
+    if branch in refs.tags and branch not in refs.branches:
+        raise AmbiguousRevisionError(
+            f"{repo} has a tag called {branch}: readers who ask for it could get a branch of that name instead.",
+            details=[f"the tag {branch}: {refs.tags[branch]}"],
+            hint="Choose another branch.",
+        )
 
 
 def find_tag(repo: str, tag: str) -> str | None:

@@ -3,7 +3,7 @@
 import time
 
 from hubtune.errors import CanariesError, PermissionDeniedError, RepoNotFoundError, advise
-from hubtune.hub.read import Identity, whoami
+from hubtune.hub.read import Identity, refuse_branch_named, refuse_tag_named, whoami
 from hubtune.hub.session import requests_sent_once
 from hubtune.hub.write import tag_taken
 from hubtune.publish.remote import MAIN, RemoteRepo
@@ -43,6 +43,7 @@ def check_target(
         PermissionDeniedError: It may only read, or the namespace belongs to somebody else.
         RepoNotFoundError: It is to be a pull request, and there is no such repository.
         TagExistsError: The tag is on a commit already.
+        AmbiguousRevisionError: A branch has the tag's name.
         ArtifactKindError: The repository holds the other kind of artifact.
         ConfigError: It has to be private, and is public.
     """
@@ -56,6 +57,8 @@ def check_target(
                 error.hint = "A pull request needs a repository that exists; ask one of its owners to create it."
                 raise
             return identity.name
+        refuse_branch_named(repo, tag, refs)
+        refuse_tag_named(repo, branch, refs)
         if tag in refs.tags:
             raise tag_taken(repo, tag, refs.tags[tag])
         if private:

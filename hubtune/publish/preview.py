@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from hubtune.errors import RepoNotFoundError
+from hubtune.hub.read import refuse_branch_named, refuse_tag_named
 from hubtune.hub.session import requests_sent_once
 from hubtune.hub.write import tag_taken
 from hubtune.publish.plan import ReleasePlan
@@ -38,6 +39,7 @@ def preview(plan: ReleasePlan, progress: Progress, *, wait: Wait = time.sleep) -
     """Compares a plan with its repository.
 
     Raises:
+        AmbiguousRevisionError: A branch has the tag's name.
         TagExistsError: The tag is on a commit that holds something else.
         ArtifactKindError: The repository holds the other kind of artifact.
         HubError: It cannot be read.
@@ -49,6 +51,8 @@ def preview(plan: ReleasePlan, progress: Progress, *, wait: Wait = time.sleep) -
         except RepoNotFoundError:
             return Preview(False, None, None, _changes(plan, remote, None), [], None)
         parent, tagged = refs.branches.get(plan.branch) or refs.branches.get(MAIN), refs.tags.get(plan.tag)
+        refuse_branch_named(plan.repo, plan.tag, refs)
+        refuse_tag_named(plan.repo, plan.branch, refs)
         if tagged is not None and not remote.holds(plan, tagged):
             raise tag_taken(plan.repo, plan.tag, tagged)
         if plan.private:

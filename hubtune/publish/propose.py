@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from hubtune.errors import HubError, PublishConflictError, ReadBackError, RepoNotFoundError
 from hubtune.hub.pull_requests import open_pull_requests, pull_request_url
-from hubtune.hub.read import resolve
+from hubtune.hub.read import refuse_branch_named, resolve
 from hubtune.hub.session import requests_sent_once
 from hubtune.hub.write import propose, tag_taken
 from hubtune.publish.plan import ReleasePlan
@@ -40,6 +40,7 @@ def propose_release(plan: ReleasePlan, author: str, progress: Progress, *, wait:
 
     Raises:
         RepoNotFoundError: There is no such repository: a pull request creates none.
+        AmbiguousRevisionError: A branch has the tag's name.
         TagExistsError: The tag is on a commit that holds something else.
         PublishConflictError: The main branch holds this release already.
         ArtifactKindError: The repository holds the other kind of artifact.
@@ -74,6 +75,7 @@ def _head(remote: RemoteRepo, plan: ReleasePlan) -> str:
         error.hint = "A pull request needs a repository that exists; ask one of its owners to create it."
         raise
     tagged, head = refs.tags.get(plan.tag), refs.branches[MAIN]
+    refuse_branch_named(plan.repo, plan.tag, refs)
     if tagged is not None and not remote.holds(plan, tagged):
         raise tag_taken(plan.repo, plan.tag, tagged)
     if tagged is not None or remote.holds(plan, head):

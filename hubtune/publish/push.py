@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 
 from hubtune.errors import HubError, PublishConflictError, ReadBackError, RevisionNotFoundError, TagExistsError
-from hubtune.hub.read import list_refs
+from hubtune.hub.read import list_refs, refuse_branch_named, refuse_tag_named
 from hubtune.hub.session import requests_sent_once
 from hubtune.hub.write import commit, create_branch, create_repo, create_tag, own_tag_hint, tag_taken
 from hubtune.publish.plan import ReleasePlan
@@ -32,6 +32,7 @@ def push(plan: ReleasePlan, progress: Progress, *, wait: Wait = time.sleep) -> s
         changed.
 
     Raises:
+        AmbiguousRevisionError: A branch has the tag's name. Nothing was changed, if it was there before.
         TagExistsError: The tag is on a commit that holds something else. Nothing was changed.
         PublishConflictError: Somebody else committed meanwhile. Nothing was changed.
         ArtifactKindError: The repository holds the other kind of artifact. Nothing was changed.
@@ -48,6 +49,7 @@ def push(plan: ReleasePlan, progress: Progress, *, wait: Wait = time.sleep) -> s
         if found.tagged is not None:
             if not remote.holds(plan, found.tagged):
                 raise tag_taken(plan.repo, plan.tag, found.tagged)
+            remote.require_readers_get(plan.tag, found.tagged)
             progress.say(f"{plan.repo} has this release already: {plan.tag} on {found.tagged}")
             return found.tagged
         made = _commit(remote, plan, found)
@@ -61,6 +63,7 @@ def push(plan: ReleasePlan, progress: Progress, *, wait: Wait = time.sleep) -> s
             )
         task.advance(note=f"{len(plan.digests)} files read back")
         _tag(remote, plan, made)
+        remote.require_readers_get(plan.tag, made)
         task.advance(note=f"tag {plan.tag}")
     return made
 
@@ -84,10 +87,12 @@ def _open(remote: RemoteRepo, plan: ReleasePlan) -> _Found:
     def open_repo() -> _Found:
         create_repo(plan.repo, private=plan.private)
         refs = list_refs(plan.repo)
+        refuse_branch_named(plan.repo, plan.tag, refs)
+        refuse_tag_named(plan.repo, plan.branch, refs)
         main = refs.branches.get(MAIN)
         if main is None:
             raise RevisionNotFoundError(
-                f"{plan.repo} has no branch {MAIN}.", hint=f"Make one: hf repo branch create {plan.repo} {MAIN}"
+                f"{plan.repo} has no branch {MAIN}.", hint=f"Make one: hf repos branch create {plan.repo} {MAIN}"
             )
         return _Found(refs.branches.get(plan.branch), main, refs.tags.get(plan.tag))
 

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hubtune.errors import ArtifactKindError, ConfigError, HubError, RepoNotFoundError, RevisionNotFoundError, advise
 from hubtune.hub.contents import StoredFile, file_content, file_digest, list_files
-from hubtune.hub.read import Refs, is_private, list_refs
+from hubtune.hub.read import Refs, is_private, list_refs, require_readers_get
 from hubtune.publish.plan import ReleasePlan
 from hubtune.publish.retries import Retries
 from hubtune.records.published import MANIFEST
@@ -47,6 +47,10 @@ class RemoteRepo:
             also: Errors after which it is tried again; by default the repository is known to exist.
         """
         return self.retries("Reading branches and tags", lambda: list_refs(self.repo), also=also)
+
+    def require_readers_get(self, tag: str, commit: str) -> None:
+        """Asks for a release as its readers do; see `hubtune.hub.read.require_readers_get`."""
+        self.retries(f"Asking for {tag}", lambda: require_readers_get(self.repo, tag, commit), also=NOT_THERE_YET)
 
     def files(self, commit: str) -> dict[str, StoredFile]:
         """Returns the files at a commit, which never change."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hubtune.errors import RepoNotFoundError
+from hubtune.errors import AmbiguousRevisionError, RepoNotFoundError
 from hubtune.hub.contents import digests_at, read_file
 from hubtune.hub.read import Identity, find_tag, repo_url, resolve, whoami
 from hubtune.records.base import sha256_bytes
@@ -20,6 +20,46 @@ def test_every_kind_of_revision_becomes_its_commit(served, repo_type: str):
     found = {revision: resolve("org/thing", repo_type, revision).commit for revision in ("main", "v1", "old", first)}
 
     assert found == {"main": second, "v1": first, "old": first, first: first}
+
+
+@pytest.mark.parametrize("repo_type", ["model", "dataset"])
+@pytest.mark.parametrize("name", ["v1", "refs/tags/v1"])
+def test_a_name_that_is_a_branch_and_a_tag_is_refused_with_both_commits(served, repo_type: str, name: str):
+    first = served.commit("org/thing", {"README.md": CARD}, repo_type)
+    second = served.commit("org/thing", {"b.txt": b"b"}, repo_type)
+    served.set_ref("org/thing", "refs/tags/v1", first, repo_type)
+    served.set_ref("org/thing", f"refs/heads/{name}", second, repo_type)
+
+    with pytest.raises(AmbiguousRevisionError, match=f"{name} of org/thing has two meanings") as caught:
+        resolve("org/thing", repo_type, name)
+
+    assert all(any(commit in line for line in caught.value.details) for commit in (first, second))
+    assert resolve("org/thing", repo_type, first).commit == first
+
+
+@pytest.mark.parametrize("repo_type", ["model", "dataset"])
+@pytest.mark.parametrize("kind", ["heads", "tags"])
+@pytest.mark.parametrize("digits", [7, 12])
+def test_a_branch_or_tag_that_is_called_as_a_commit_begins_is_refused(served, repo_type: str, kind: str, digits: int):
+    first = served.commit("org/thing", {"README.md": CARD}, repo_type)
+    second = served.commit("org/thing", {"b.txt": b"b"}, repo_type)
+    served.set_ref("org/thing", f"refs/{kind}/{first[:digits]}", second, repo_type)
+
+    with pytest.raises(AmbiguousRevisionError) as caught:
+        resolve("org/thing", repo_type, first[:digits])
+
+    assert all(any(commit in line for line in caught.value.details) for commit in (first, second))
+
+
+def test_names_with_one_meaning_are_taken_also_where_they_look_like_digits(served):
+    first = served.commit("org/thing", {"README.md": CARD})
+    served.set_ref("org/thing", "refs/heads/deadbeef", first)
+    for kind in ("heads", "tags"):
+        served.set_ref("org/thing", f"refs/{kind}/same", first)
+
+    assert {
+        resolve("org/thing", "model", name).commit for name in ("deadbeef", "same", first[:9], "refs/heads/main")
+    } == {first}
 
 
 def test_licence_and_sizes_are_those_of_the_revision(served):

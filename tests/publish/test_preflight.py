@@ -3,6 +3,7 @@
 import pytest
 
 from hubtune.errors import (
+    AmbiguousRevisionError,
     ArtifactKindError,
     ConfigError,
     InvalidTokenError,
@@ -82,12 +83,25 @@ def test_a_tag_that_is_taken_is_named_with_its_commit(listener, sign_in):
     assert check_target("org/tuned", "v1.0.1", listener) == "ann"
 
 
-def test_a_branch_of_the_tag_s_name_takes_no_tag(listener, sign_in):
+def test_a_branch_of_the_tag_s_name_is_refused_with_its_commit(listener, sign_in):
     hub = sign_in("hf_annannann")
-    hub.commit("org/tuned", {"a.txt": b"a"})
+    commit = hub.commit("org/tuned", {"a.txt": b"a"})
     hub.api.create_branch("org/tuned", branch="v1.0.0")
 
-    assert check_target("org/tuned", "v1.0.0", listener) == "ann"
+    with pytest.raises(AmbiguousRevisionError, match="a branch called v1") as caught:
+        check_target("org/tuned", "v1.0.0", listener)
+
+    assert commit in caught.value.details[0]
+    assert check_target("org/tuned", "v1.0.1", listener) == "ann"
+
+
+def test_a_new_branch_does_not_take_the_name_of_a_tag(listener, sign_in):
+    hub = sign_in("hf_annannann")
+    commit = hub.commit("org/tuned", {"a.txt": b"a"})
+    hub.api.create_tag("org/tuned", tag="next", revision=commit)
+
+    with pytest.raises(AmbiguousRevisionError, match="a tag called next"):
+        check_target("org/tuned", "v1.0.0", listener, branch="next")
 
 
 def test_without_an_auth_file_any_token_may_publish_anywhere(listener, served):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hubtune.errors import (
+    AmbiguousRevisionError,
     ArtifactKindError,
     CardError,
     ConfigError,
@@ -16,6 +17,8 @@ from hubtune.errors import (
     TagExistsError,
 )
 from hubtune.localhub import FaultRule
+from hubtune.publish.preview import preview
+from hubtune.publish.propose import propose_release
 from hubtune.publish.push import push
 from tests.listener import Listener
 from tests.publish.conftest import REPO
@@ -60,9 +63,46 @@ def test_every_read_between_commit_and_tag_names_the_commit(served, new_plan, li
 
     log = served.requests()
     (sent,) = (number for number, line in enumerate(log) if "/commit/" in str(line["path"]))
-    reads = [line for line in log[sent + 1 :] if "/tree/" in str(line["path"]) or "/resolve/" in str(line["path"])]
+    (tagged,) = (number for number, line in enumerate(log) if "/tag/" in str(line["path"]))
+    reads = [
+        line for line in log[sent + 1 : tagged] if "/tree/" in str(line["path"]) or "/resolve/" in str(line["path"])
+    ]
     assert reads
     assert {line["revision"] for line in reads} == {made}
+
+
+def test_the_release_is_asked_for_as_its_readers_do_once_it_is_tagged(served, new_plan, listener):
+    push(new_plan(), listener)
+
+    by_name = [line for line in served.requests() if line["revision"] == "v1.0.0"]
+    assert {(line["method"], str(line["path"]).split("v1.0.0")[0]) for line in by_name} == {
+        ("GET", f"/api/models/{REPO}/revision/"),
+        ("HEAD", f"/{REPO}/resolve/"),
+    }
+
+
+def test_a_branch_of_the_tag_s_name_is_refused_before_anything_is_sent(served, new_plan, listener):
+    head = served.commit(REPO, {"notes.md": b"mine"})
+    served.api.create_branch(REPO, branch="v1.0.0")
+    sent = served.commits_sent()
+
+    for act in (push, preview, lambda plan, progress: propose_release(plan, "demo", progress)):
+        with pytest.raises(AmbiguousRevisionError, match="a branch called v1") as caught:
+            act(new_plan(), listener)
+        assert head in caught.value.details[0]
+
+    assert (served.head(REPO), served.tags(REPO), served.commits_sent()) == (head, {}, sent)
+
+
+def test_a_branch_that_takes_the_tag_s_name_afterwards_is_told_by_the_next_publish(served, new_plan, listener):
+    other = served.commit(REPO, {"notes.md": b"mine"})
+    made = push(new_plan(), listener)
+    served.set_ref(REPO, "refs/heads/v1.0.0", other)
+
+    with pytest.raises(AmbiguousRevisionError) as caught:
+        push(new_plan(), listener)
+
+    assert caught.value.details == (f"the branch v1.0.0: {other}", f"the tag v1.0.0: {made}")
 
 
 def test_publishing_twice_makes_no_second_commit(served, new_plan, listener):

@@ -5,7 +5,7 @@ from hubtune.config.fields import check_tag, is_commit
 from hubtune.errors import ConfigError, HubError, RecordError, RevisionNotFoundError, TagExistsError
 from hubtune.hub.contents import differences, read_file
 from hubtune.hub.history import history
-from hubtune.hub.read import Refs, list_refs, repo_url, resolve
+from hubtune.hub.read import Refs, list_refs, refuse_branch_named, repo_url, require_readers_get, resolve
 from hubtune.hub.write import create_tag
 from hubtune.pipeline.licensing import require_allowed
 from hubtune.pipeline.published import parse_document, read_release
@@ -32,6 +32,7 @@ def tag_release(repo: str, revision: str, tag: str | None, bump: Bump | None, pr
 
     Raises:
         ConfigError: The tag is not a version, or neither a tag nor a bump was given: the hint has the command.
+        AmbiguousRevisionError: A branch has the tag's name.
         TagExistsError: The tag is on something else.
         RecordError: The commit holds another repository's release, or not what its manifest says.
         CardError: The card cannot be rendered for the tag.
@@ -51,7 +52,10 @@ def tag_release(repo: str, revision: str, tag: str | None, bump: Bump | None, pr
     if tag is None:
         assert bump is not None, "one of the two was given"
         tag = _bumped(repo, commit, refs, bump, progress)
-    return _tag(repo, commit, tag, refs.tags.get(tag), manifest, progress)
+    refuse_branch_named(repo, tag, refs)
+    record = _tag(repo, commit, tag, refs.tags.get(tag), manifest, progress)
+    require_readers_get(repo, tag, record.commit)
+    return record
 
 
 def _tag(
@@ -125,7 +129,7 @@ def _commit_of(repo: str, refs: Refs, revision: str) -> str:
             details=[f"branch {name} on {commit}" for name, commit in sorted(refs.branches.items())[:20]],
             hint="Give one of its branches, or all 40 digits of a commit.",
         )
-    return refs.branches[revision]
+    return resolve(repo, "model", revision).commit
 
 
 def _manifest(repo: str, commit: str) -> Manifest | None:

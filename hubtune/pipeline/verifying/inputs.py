@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from hubtune.documents import Json, parse_json_object
+from hubtune.errors import AmbiguousRevisionError
 from hubtune.files import read_bytes
 from hubtune.hub.contents import StoredFile, file_digest, list_files
 from hubtune.hub.read import Resolved, check_access, resolve
@@ -109,9 +110,10 @@ def adapter_settings(subject: Subject) -> dict[str, Json]:
 def _pinned(pin: Pin, kind: RepoType) -> Resolved:
     if pin.type != kind:
         raise ContradictedError(f"{pin.repo} is pinned as a {pin.type}, and has to be a {kind}")
-    found = resolve(pin.repo, kind, pin.commit)
-    if found.commit != pin.commit:
-        raise ContradictedError(f"{pin.repo} has no commit {pin.commit}: that name leads to {found.commit}")
+    try:
+        found = resolve(pin.repo, kind, pin.commit)
+    except AmbiguousRevisionError as error:
+        raise ContradictedError(f"{error.message} {'; '.join(error.details)}") from error
     if found.license != pin.license:
         raise ContradictedError(
             f"{pin.repo} at {pin.commit} states the licence {found.license!r}, and the pin says {pin.license!r}"

@@ -1,7 +1,7 @@
 """Claims about where a release lies: its repository, its tag, and the commit that its publisher announced."""
 
 from hubtune.config.fields import is_commit
-from hubtune.hub.read import find_tag
+from hubtune.hub.read import list_refs
 from hubtune.pipeline.verifying.outcome import ContradictedError, UncheckedError
 from hubtune.pipeline.verifying.subject import Subject
 
@@ -16,9 +16,10 @@ def check_repository(subject: Subject) -> str:
     manifest = subject.documents.manifest
     if manifest.repo != subject.repo:
         raise ContradictedError(f"the manifest is that of {manifest.repo}, not of {subject.repo}")
-    tagged = find_tag(subject.repo, manifest.tag)
+    refs = list_refs(subject.repo)
+    tagged = refs.tags.get(manifest.tag)
     if not is_commit(subject.requested) and manifest.tag != subject.requested:
-        moved = find_tag(subject.repo, subject.requested)
+        moved = refs.tags.get(subject.requested)
         if moved is not None:
             raise ContradictedError(
                 f"the manifest is that of {manifest.tag}, and {subject.requested} points at its commit: the tag "
@@ -28,6 +29,11 @@ def check_repository(subject: Subject) -> str:
         raise ContradictedError(f"the manifest is that of {manifest.tag}, and there is no such tag")
     if tagged != subject.commit:
         raise ContradictedError(f"the manifest is that of {manifest.tag}, and that tag points at {tagged}")
+    if manifest.tag in refs.branches:
+        raise ContradictedError(
+            f"a branch is called {manifest.tag} too, on {refs.branches[manifest.tag]}: readers who ask for "
+            f"{manifest.tag} get it, or may get it later, in place of {subject.commit}"
+        )
     return f"{manifest.tag} of {manifest.repo}, at {subject.commit}"
 
 
