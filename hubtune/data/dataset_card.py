@@ -81,6 +81,9 @@ def _front_matter(contents: Contents) -> Mapping[str, object]:
     content = contents.read_if_there("README.md")
     try:
         return (content and front_matter(content.decode("utf-8-sig"))) or {}
+    except UnicodeDecodeError as error:
+        why = f"it is not UTF-8: the first byte that is not is byte {error.start + 1}"
+        raise unreadable(contents.source, "README.md", why) from None
     except (yaml.YAMLError, ValueError) as error:
         raise unreadable(contents.source, "README.md", str(error)) from None
 

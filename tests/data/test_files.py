@@ -285,6 +285,13 @@ def test_a_card_that_cannot_be_understood_is_an_error_that_names_its_file(folder
         texts(folder)
 
 
+def test_a_card_in_another_encoding_is_named_with_the_place(folder: Path):
+    (folder / "README.md").write_bytes(b"---\npretty_name: caf\xe9\n---\n")
+
+    with pytest.raises(DataError, match=r"README\.md of org/s .* the first byte that is not is byte 21$"):
+        texts(folder)
+
+
 def test_options_that_would_change_rows_are_followed_or_refused(folder: Path):
     (folder / "rows.json").write_text(json.dumps({"inner": [{"text": "Within."}]}))
     (folder / "README.md").write_text(card(data_files="rows.json", field="inner"))

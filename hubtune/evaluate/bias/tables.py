@@ -102,18 +102,32 @@ def _any_rows(name: str, content: bytes, key: str, only: str | None) -> list[Map
     kind = Path(name).suffix.lower()
     if kind in (".yaml", ".yml"):
         return _mappings(parsed_yaml(name, content, key), name, key, only)
+    text = _text(name, content, key)
     try:
-        text = content.decode("utf-8-sig")
         if kind == ".csv":
             return [dict(row) for row in csv.DictReader(io.StringIO(text, newline=""), strict=True)]
         if kind in (".jsonl", ".ndjson"):
-            return _mappings([load_json(line) for line in text.splitlines() if line.strip()], name, key, only)
-    except (UnicodeDecodeError, csv.Error, UnreadableError) as error:
-        raise ConfigError(f"The file {name} (`{key}`) cannot be read as {kind[1:]} in UTF-8: {error}.") from None
+            return _mappings([load_json(line) for line in text.split("\n") if line.strip()], name, key, only)
+    except (csv.Error, UnreadableError) as error:
+        raise ConfigError(f"The file {name} (`{key}`) cannot be read as {kind[1:]}: {error}.") from None
     if kind == ".txt" and only is not None:
         lines = (line.strip() for line in text.splitlines())
         return [{only: line} for line in lines if line and not line.startswith("#")]
     raise ConfigError(f"The file {name} (`{key}`) is of no kind that is read here: {_KINDS}.")
+
+
+def _text(name: str, content: bytes, key: str) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        # The mark at the start is no part of what the codec counts.
+        offset = error.start + len(content) - len(error.object)
+        line = content.count(b"\n", 0, offset) + 1
+        raise ConfigError(
+            f"The file {name} (`{key}`) is not UTF-8: its byte {offset + 1} (offset {offset}), on line {line}, is not "
+            "part of such a text.",
+            hint="Write it as UTF-8: iconv -f LATIN1 -t UTF-8 OLD > NEW",
+        ) from None
 
 
 def _mappings(found: object, name: str, key: str, only: str | None) -> list[Mapping[str, object]]:

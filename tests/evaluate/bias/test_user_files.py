@@ -114,6 +114,26 @@ def test_a_file_that_cannot_be_used_is_named_with_its_key_and_the_fault(write, k
     assert f"{name} (`evaluate.bias.{key}`)" in said or f"the file {name} (`evaluate.bias.{key}`)" in said
 
 
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("name", ["w.csv", "w.txt", "w.jsonl"])
+def test_a_file_in_another_encoding_is_named_with_the_place(tmp_path, name: str, mark: bytes):
+    (tmp_path / name).write_bytes(mark + b"word\ncaf\xe9\n")
+
+    with pytest.raises(ConfigError) as caught:
+        check_files(BiasConfig(words=str(tmp_path / name)))
+
+    said = " ".join([caught.value.message, *caught.value.details])
+    offset = len(mark) + 8
+    assert f"is not UTF-8: its byte {offset + 1} (offset {offset}), on line 2" in said
+    assert "codec" not in said
+
+
+def test_a_line_of_json_may_hold_separators_of_lines(write):
+    file = write("p.jsonl", '{"prompt": "The\u2028Sun"}\n{"prompt": "Rain"}\n')
+
+    assert prompts(BiasConfig(prompts=file)).items == ["The\u2028Sun", "Rain"]
+
+
 def test_a_file_that_is_not_there_is_named_without_its_folder(tmp_path):
     with pytest.raises(ConfigError, match=r"gone\.csv \(`evaluate\.bias\.pairs`\): there is no such file") as caught:
         check_files(BiasConfig(pairs=str(tmp_path / "gone.csv")))
