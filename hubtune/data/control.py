@@ -20,7 +20,7 @@ MARKS = re.compile(f"[{LITERAL_START}{LITERAL_END}{ANSWER_START}{ANSWER_END}]")
 
 # A conversation that holds none of the tokens: what is found in it, the template wrote.
 _USER, _ANSWER = {"role": "user", "content": "."}, {"role": "assistant", "content": "."}
-_PROBES = ([{"role": "system", "content": "."}, _USER, _ANSWER, _USER, _ANSWER], [_USER, _ANSWER, _USER, _ANSWER])
+PROBES = ([{"role": "system", "content": "."}, _USER, _ANSWER, _USER, _ANSWER], [_USER, _ANSWER, _USER, _ANSWER])
 
 
 def turn_tokens(tokenizer: "PreTrainedTokenizerBase", template: ChatTemplate | None) -> frozenset[str]:
@@ -34,7 +34,7 @@ def turn_tokens(tokenizer: "PreTrainedTokenizerBase", template: ChatTemplate | N
     if template is None or not _plain_tokens(tokenizer):
         return frozenset()
     try:
-        found = template.render_all([Talk(messages, ask=True) for messages in _PROBES])
+        found = template.render_all([Talk(messages, ask=True) for messages in PROBES])
     except TemplateFaultError:
         found = []
     shown = "".join(each.text for each in found if isinstance(each, Rendered))

@@ -120,15 +120,6 @@ class ChatTemplate:
             return None
         return cls(text, {str(name): str(token) for name, token in tokenizer.special_tokens_map.items()})
 
-    def check(self) -> None:
-        """Compiles the template.
-
-        Raises:
-            TemplateFaultError: It is no template.
-            LimitError: It exceeds a limit.
-        """
-        self._ask([])
-
     def render(self, messages: Sequence[object], *, ask: bool = False) -> str:
         """Returns the text of one conversation, as `tokenizer.apply_chat_template` gives it.
 
@@ -165,7 +156,7 @@ class ChatTemplate:
                 if "fault" in loaded:
                     raise TemplateFaultError(loaded["fault"])
                 _told = key
-            return _answers(process, requests) if requests else []
+            return _answers(process, requests)
 
 
 # One for all templates and all threads of this process; it is told a template once.

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hubtune.config.data import LossOn
-from hubtune.data.control import LITERAL_END, LITERAL_START, MARKS, control_pattern, turn_tokens
+from hubtune.data.control import LITERAL_END, LITERAL_START, MARKS, PROBES, control_pattern, turn_tokens
 from hubtune.data.faults import Reason, RowFaultError
 from hubtune.data.formats.answers import Found, Span, find_answers, places_of_answers
 from hubtune.data.formats.conversations import Conversation, Json
 from hubtune.data.formats.unwritten import missing, parts_of, removals
 from hubtune.data.pieces import Piece, Written
 from hubtune.errors import ConfigError, HubtuneError, ModelError
-from hubtune.templating.chat import ChatTemplate, TemplateFaultError
+from hubtune.templating.chat import ChatTemplate, Talk, TemplateFaultError
 from hubtune.templating.process import LimitError
 
 if TYPE_CHECKING:
@@ -65,11 +65,7 @@ class ChatWriter:
         if "strftime_now" in found.text:
             found = ChatTemplate(_FIXED_DATE + found.text, found.tokens)
         check_template(found, given=template is not None)
-        try:
-            turns = turn_tokens(tokenizer, found)
-        except LimitError as error:
-            raise _unusable(f"it {error.words}", given=template is not None) from error
-        return cls(found, control_pattern(tokenizer, turns), loss_on)
+        return cls(found, control_pattern(tokenizer, turn_tokens(tokenizer, found)), loss_on)
 
     def write_all(self, conversations: Sequence[Conversation]) -> list[Written | RowFaultError]:
         """Writes conversations; in the place of one that cannot be used stands the reason.
@@ -137,18 +133,18 @@ class ChatWriter:
 
 
 def check_template(template: ChatTemplate, *, given: bool) -> None:
-    """Refuses a chat template that is none.
+    """Refuses a chat template that is none, or that exceeds a limit with a few words; it may refuse those.
 
     Args:
         template: What is to write conversations.
         given: Whether the config gives it, and not the base model's tokenizer.
 
     Raises:
-        ConfigError: The config's is none.
-        ModelError: The tokenizer's is none.
+        ConfigError: It is the config's.
+        ModelError: It is the tokenizer's.
     """
     try:
-        template.check()
+        template.render_all([Talk(turns, ask=True) for turns in PROBES])
     except TemplateFaultError as fault:
         raise _unusable(str(fault), given=given) from fault
     except LimitError as error:
