@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.errors import ModelError, RemoteCodeError
+from hubtune.files import read_bytes
 from hubtune.loading import loading
 from hubtune.models.base_facts import Facts, read_facts
 from hubtune.models.load_faults import ARCHITECTURE, loading_model
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 # What configs call the number of tokens that are read at once.
 _CONTEXT = ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "seq_length")
 
+# What transformers opens as a file where tokenizer_config.json gives a text for it.
+_VOCABULARIES = ("vocab", "merges", "tokenizer_object")
 _TOKENIZER = (
     "The repository has to hold it, best as tokenizer.json with tokenizer_config.json; the code of a tokenizer is "
     "never run."
@@ -48,6 +51,7 @@ def load_tokenizer(folder: Path, name: str) -> "PreTrainedTokenizerBase":
     """
     from transformers import AutoTokenizer
 
+    _refuse_places(folder, name)
     with loading(f"The tokenizer of {name} cannot be loaded", ModelError, hint=_TOKENIZER):
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     # An encoder's tokenizer puts its own tokens around a text to classify.
@@ -57,6 +61,19 @@ def load_tokenizer(folder: Path, name: str) -> "PreTrainedTokenizerBase":
             hint="Choose a base model whose tokenizer_config.json names an `eos_token`.",
         )
     return tokenizer
+
+
+def _refuse_places(folder: Path, name: str) -> None:
+    """Refuses settings that name a file as the vocabulary: any file of this machine would be read and published."""
+    settings = folder / "tokenizer_config.json"
+    facts = read_facts(read_bytes(settings), name, settings.name) if settings.is_file() else {}
+    for key in _VOCABULARIES:
+        if isinstance(facts.get(key), str):
+            raise ModelError(
+                f"{settings.name} of {name} names a file as its `{key}`: {str(facts[key])[:200]!r}. Only the files of "
+                "the repository are read, by their usual names.",
+                hint="Choose another base model or revision: no tool writes this.",
+            )
 
 
 def save_tokenizer(tokenizer: "PreTrainedTokenizerBase", folder: Path) -> None:
@@ -190,6 +207,9 @@ def load_checkpoint(
     Raises:
         ModelError: It cannot be loaded.
     """
+    if not (folder / CONFIG).is_file():
+        # transformers would load the model that an adapter_config.json names, from anywhere on this machine.
+        raise ModelError(f"{fault}: it has no {CONFIG}.", hint=hint)
     error = RemoteCodeError if code else ModelError
     with loading_model(fault, folder, error, hint, weights=True), _prints_on_stderr(run=code):
         model, report = auto.from_pretrained(

@@ -79,6 +79,30 @@ def test_a_tokenizer_that_needs_code_from_its_repository_runs_none(copy: Path, t
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.parametrize("key", ["vocab", "merges", "vocab_file", "tokenizer_file"])
+def test_no_file_elsewhere_becomes_the_vocabulary_because_a_repository_names_it(tmp_path: Path, key: str):
+    secret, folder = tmp_path / "diary.txt", tmp_path / "base"
+    secret.write_text("secretword\n[UNK]\n[SEP]\n")
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "bert"}')
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertTokenizer", key: str(secret)}))
+
+    if key.endswith("_file"):
+        # transformers takes its own files for these, whatever the settings say.
+        assert "secretword" not in load_tokenizer(folder, "org/base").get_vocab()
+        return
+    with pytest.raises(ModelError, match=f"tokenizer_config.json of org/base names a file as its `{key}`"):
+        load_tokenizer(folder, "org/base")
+
+
+def test_no_model_elsewhere_is_loaded_because_an_adapter_in_its_place_names_it(copy: Path, gpt2: Path):
+    (copy / "config.json").unlink()
+    (copy / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "base_model_name_or_path": str(gpt2)}))
+
+    with pytest.raises(ModelError, match=r"it has no config\.json"):
+        load_base(copy, "org/base", "fp32")
+
+
 def test_a_folder_that_holds_no_model_is_refused(tmp_path: Path):
     with pytest.raises(ModelError, match="org/base"):
         load_base(tmp_path, "org/base", "fp32")
