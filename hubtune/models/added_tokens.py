@@ -178,7 +178,7 @@ def token_modules(model: "PreTrainedModel", whole: Sequence[str], name: str) -> 
 
     Raises:
         ModelError: The head has a bias, which peft leaves out where rows are trained; or it is tied to the embedding,
-            and the embedding alone is held whole.
+            and one of them alone is held whole.
     """
     names = {module: place for place, module in model.named_modules()}
     embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
@@ -187,13 +187,14 @@ def token_modules(model: "PreTrainedModel", whole: Sequence[str], name: str) -> 
         for module in (embedding, head)
         if module
     }
-    if head is not None and head.weight is embedding.weight and held[embedding] and not held[head]:
-        # peft gives the embedding weights of its own; the head keeps the base's, whose new rows no file would hold.
+    if head is not None and head.weight is embedding.weight and held[embedding] != held[head]:
+        # What is held whole gets weights of its own; the other keeps those of the base, whose new rows no file holds.
+        one, other = (embedding, head) if held[embedding] else (head, embedding)
         raise ModelError(
-            f"The head of {name} is its embedding, and `train.lora.modules_to_save` names {names[embedding]} alone: "
-            "the head's rows for the new tokens would be in no file, and others at each load.",
-            hint="Leave it out, as the rows of `train.added_tokens` are trained anyway; or name the head too: "
-            f"{names[head]}.",
+            f"The head of {name} is its embedding, and `train.lora.modules_to_save` names {names[one]} alone: the rows "
+            f"of {names[other]} for the new tokens would be in no file, and others at each load.",
+            hint="Leave it out, as the rows of `train.added_tokens` are trained anyway; or name both: "
+            f"`modules_to_save: [{names[embedding].rpartition('.')[2]}, {names[head].rpartition('.')[2]}]`.",
         )
     modules: list[torch.nn.Module] = [embedding]
     if head is not None and head.weight is not embedding.weight:

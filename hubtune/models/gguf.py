@@ -4,7 +4,8 @@ from pathlib import Path
 
 from hubtune.errors import ModelError
 from hubtune.loading import loading
-from hubtune.models.load import save_tokenizer
+from hubtune.models.gguf_header import check_gguf_header
+from hubtune.models.load import refuse_missing, save_tokenizer
 
 
 def convert_gguf(source: Path, target: Path) -> str:
@@ -22,17 +23,19 @@ def convert_gguf(source: Path, target: Path) -> str:
     quantisation = main_quantisation(source)
     folder, name = str(source.parent), source.name
     with loading(f"{source} cannot be converted", ModelError):
-        model = AutoModelForCausalLM.from_pretrained(
+        model, report = AutoModelForCausalLM.from_pretrained(
             folder,
             gguf_file=name,
             quantization_config=GgufConfig(gguf_file=name, dequantize=True),
             dtype=torch.bfloat16,
             local_files_only=True,
             trust_remote_code=False,
+            output_loading_info=True,
         )
         tokenizer = AutoTokenizer.from_pretrained(
             folder, gguf_file=name, local_files_only=True, trust_remote_code=False
         )
+    refuse_missing(sorted(report["missing_keys"]), str(source), "model")
     # The name inside the file is its maker's own, and would be taken for where the model came from.
     model.config.name_or_path = ""
     model.save_pretrained(target)
@@ -44,12 +47,14 @@ def main_quantisation(source: Path) -> str:
     """Returns the quantisation that most tensors of a GGUF file have.
 
     Raises:
-        ModelError: It is not a GGUF file.
+        ModelError: It is not a GGUF file, or a damaged one.
+        FileError: It cannot be read.
     """
     from collections import Counter
 
     from gguf import GGUFReader
 
+    check_gguf_header(source)
     with loading(f"{source} is not a whole GGUF file", ModelError, hint="Fetch it again."):
         tensors = GGUFReader(source).tensors
         kinds = Counter(tensor.tensor_type.name for tensor in tensors if len(tensor.shape) > 1)

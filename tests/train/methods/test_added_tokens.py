@@ -87,6 +87,41 @@ def test_they_are_learnt_and_load_with_the_logits_of_the_probe(request, new_run,
         assert int(loaded(torch.tensor([rows[0].input_ids[:-4]])).logits[0].argmax(-1).eq(VOCABULARY + 1).sum()) > 0
 
 
+@pytest.mark.parametrize(
+    ("model", "whole"),
+    [
+        ("gpt2", "wte, lm_head"),
+        ("llama", "embed_tokens"),
+        pytest.param("llama", "embed_tokens, lm_head", marks=pytest.mark.full_trial),
+        pytest.param("llama", "lm_head", marks=pytest.mark.full_trial),
+    ],
+)
+def test_modules_held_whole_beside_them_load_with_the_logits_of_the_training(request, new_run, model: str, whole: str):
+    """By peft and transformers alone, and as `generate` and `verify` load them: no row is made anew at a load."""
+    base = request.getfixturevalue(model)
+    modules = f"train.lora.modules_to_save=[{whole}]"
+    run, record, tokenizer, rows = _fit(new_run, base, "lora", "train.epochs=2", modules)
+
+    found = evaluate(run, run.config(), base, tokenizer, record, rows, rows, Listener())
+
+    for _ in range(2):
+        loaded, _ = _consumed(base, run.adapter_dir, whole=False)
+        assert replay(loaded, found.probe.prompts).difference < 1e-3
+        ours, _ = load_release(run.adapter_dir, base, "fp32", "org/tuned")
+        with torch.no_grad():
+            ids = torch.tensor([rows[0].input_ids])
+            assert torch.allclose(ours(ids).logits, loaded(ids).logits, atol=1e-5)
+
+
+@pytest.mark.parametrize("whole", ["wte", "lm_head"])
+def test_one_of_two_that_are_tied_is_refused_before_the_training(new_run, gpt2: Path, whole: str):
+    """The other would keep the base's weights, and its rows for the new tokens would be in no file."""
+    with pytest.raises(ModelError, match=r"The head of org/base is its embedding") as refused:
+        _fit(new_run, gpt2, "lora", f"train.lora.modules_to_save=[{whole}]")
+
+    assert "`modules_to_save: [wte, lm_head]`" in str(refused.value.hint)
+
+
 @pytest.mark.parametrize("model", ["gpt2", pytest.param("llama", marks=pytest.mark.full_trial)])
 def test_an_adapter_is_merged_into_a_larger_model(request, new_run, tmp_path, model: str):
     base = request.getfixturevalue(model)
