@@ -5,9 +5,11 @@ from pathlib import Path
 
 from hubtune.config.fields import check_target_repo_id
 from hubtune.errors import ConfigError
+from hubtune.hub.client import current_token
 from hubtune.hub.read import repo_url, resolve
 from hubtune.hub.write import commit, create_repo
 from hubtune.pipeline.extras import require_train
+from hubtune.publish.secrets import refuse_secrets
 from hubtune.records.base import Record, sha256_bytes, sha256_file
 from hubtune.records.pins import Commit, RepoType
 from hubtune.records.progress import Progress
@@ -58,6 +60,7 @@ def import_source(
     Raises:
         ConfigError: There is nothing to import at `source`, or `repo` is not an id.
         ModelError: The GGUF file cannot be converted.
+        SecretFoundError: A file holds a token, a key or a password; nothing was sent.
         HubError: The Hub refused, or cannot be reached.
     """
     try:
@@ -73,6 +76,7 @@ def import_source(
             files = _collect(source)
             if card is not None:
                 files.setdefault("README.md", card.encode())
+        refuse_secrets(files, current_token(), source=str(source))
         return _upload(files, repo, repo_type, f"Import {source.name}", progress)
 
 

@@ -6,12 +6,14 @@ Only tokens whose form their issuers publish, so that a digest or a word of a vo
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 from hubtune.errors import SecretFoundError
 
 _SHOWN = 4
 _SAMPLE = 8192
+_BLOCK = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -69,12 +71,15 @@ _FORMS = (
 )
 
 
-def refuse_secrets(files: Mapping[str, Path | bytes], token: str | None) -> None:
+def refuse_secrets(
+    files: Mapping[str, Path | bytes], token: str | None, *, source: str = "the config, the statements and the data"
+) -> None:
     """Looks through every text file.
 
     Args:
         files: Path in the repository to the content, or to the local file that holds it.
         token: The token in use, which is looked for whatever its form; None where there is none.
+        source: Where the user finds what the files were made of, for the advice.
 
     Raises:
         SecretFoundError: Naming each secret's file and line, and of the secret itself only how it begins.
@@ -82,31 +87,31 @@ def refuse_secrets(files: Mapping[str, Path | bytes], token: str | None) -> None
     found = [
         f"{path}, line {line}: {what}"
         for path, content in sorted(files.items())
-        if (text := _text(content)) is not None
-        for line, what in _secrets(text, token)
+        for before, text in _blocks(content)
+        for line, what in _secrets(text, token, before)
     ]
     if found:
         count = "1 secret" if len(found) == 1 else f"{len(found)} secrets"
         raise SecretFoundError(
             f"What was about to be published holds {count}; nothing was sent.",
             details=found,
-            hint="Take them out of the config, the statements and the data, then run the command again; and revoke "
-            "each one that others may have seen.",
+            hint=f"Take them out of {source}, then run the command again; and revoke each one that others may have "
+            "seen.",
         )
 
 
-def _secrets(text: str, token: str | None) -> Iterator[tuple[int, str]]:
+def _secrets(text: str, token: str | None, before: int) -> Iterator[tuple[int, str]]:
     spans: list[tuple[int, int]] = []
     if token and _is_secret(token):
         for match in re.finditer(re.escape(token), text):
             spans.append(match.span())
-            yield _line(text, match.start()), "the token in use"
+            yield before + _line(text, match.start()), "the token in use"
     for form in _FORMS:
         if not any(mark in text for mark in form.marks):
             continue
         for match in form.pattern.finditer(text):
             if not any(start < match.end() and match.start() < end for start, end in spans):
-                yield _line(text, match.start()), f"{form.kind} ({match.group().lstrip(':/')[:_SHOWN]}…)"
+                yield before + _line(text, match.start()), f"{form.kind} ({match.group().lstrip(':/')[:_SHOWN]}…)"
 
 
 def _is_secret(token: str) -> bool:
@@ -118,11 +123,15 @@ def _line(text: str, position: int) -> int:
     return text.count("\n", 0, position) + 1
 
 
-def _text(content: Path | bytes) -> str | None:
-    """Returns the content as text; None where it is none."""
-    if isinstance(content, Path):
-        with content.open("rb") as file:
-            if b"\0" in file.read(_SAMPLE):
-                return None
-        content = content.read_bytes()
-    return None if b"\0" in content[:_SAMPLE] else content.decode(errors="replace")
+def _blocks(content: Path | bytes) -> Iterator[tuple[int, str]]:
+    """Yields a text file's lines, many at a time, with the number of lines before them; nothing of other files."""
+    with BytesIO(content) if isinstance(content, bytes) else content.open("rb") as file:
+        if b"\0" in file.read(_SAMPLE):
+            return
+        file.seek(0)
+        before = 0
+        # No secret goes over the end of a line, and no file needs to fit into memory.
+        while block := file.read(_BLOCK) + file.readline(_BLOCK):
+            text = block.decode(errors="replace")
+            yield before, text
+            before += text.count("\n")

@@ -18,6 +18,7 @@ from hubtune.errors import (
     PermissionDeniedError,
     RepoNotFoundError,
     RevisionNotFoundError,
+    SecretFoundError,
     SplitNotFoundError,
 )
 from tests.end_to_end.worlds import write_rows
@@ -161,6 +162,16 @@ def test_a_hub_that_cannot_be_reached_is_named_with_what_to_check(finished, comm
 def test_an_import_of_nothing_is_refused(bare):
     shown = bare.hubtune("hub", "import", "nothing-here", "lab/new", "--hub", bare.hub)
     shown.refused(ConfigError, "nothing-here")
+    assert bare.writes() == []
+
+
+def test_an_import_of_a_secret_is_refused_before_anything_is_sent(bare):
+    folder = bare.root / "data"
+    folder.mkdir()
+    (folder / "rows.jsonl").write_text('{"text": "fine"}\n{"text": "use hf_' + "aB3" * 12 + '"}\n')
+    shown = bare.hubtune("hub", "import", folder, "lab/new", "--type", "dataset", "--hub", bare.hub)
+    shown.refused(SecretFoundError, "rows.jsonl, line 2", f"Take them out of {folder}")
+    assert "aB3aB3" not in shown.out + shown.err
     assert bare.writes() == []
 
 

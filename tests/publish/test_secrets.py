@@ -91,3 +91,13 @@ def test_weights_are_not_read_as_text(tmp_path: Path):
 @pytest.mark.parametrize("token", ["any", "embedded", "t"])
 def test_a_word_that_an_embedded_hub_takes_for_a_token_is_none(token: str):
     refuse_secrets({"README.md": b"Any word, such as an embedded one, may stand here: any embedded t."}, token)
+
+
+def test_lines_are_counted_through_a_file_that_is_read_in_parts(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("hubtune.publish.secrets._BLOCK", 64)
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"text": "some words"}\n' * 99 + SECRETS["github"] + "\n" + "x\n" * 40)
+    with pytest.raises(SecretFoundError) as caught:
+        refuse_secrets({"rows.jsonl": path}, None, source="the folder")
+    assert list(caught.value.details) == ["rows.jsonl, line 100: a GitHub token (ghp_…)"]
+    assert "Take them out of the folder," in str(caught.value.hint)
