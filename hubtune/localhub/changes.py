@@ -2,11 +2,11 @@
 
 import base64
 import io
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
 
+from hubtune.localhub.bounds import LONGEST_LINE, check_length, read_object
 from hubtune.localhub.errors import ApiError
 
 # The Hub's own limit is of this order; every line is held in memory.
@@ -107,8 +107,8 @@ def read_commit_request(body: bytes) -> CommitRequest:
         raise ApiError(400, "A commit needs a header with a summary.")
     parent = header.get("parentCommit")
     return CommitRequest(
-        summary=_text(header, "summary"),
-        description=str(header.get("description") or ""),
+        summary=check_length(_text(header, "summary"), "summary", LONGEST_LINE),
+        description=check_length(str(header.get("description") or ""), "description"),
         parent=str(parent) if parent else None,
         changes=tuple(changes),
     )
@@ -120,14 +120,8 @@ def _lines(body: bytes) -> Iterator[tuple[str, Mapping[str, object]]]:
             continue
         if number > _MOST_LINES:
             raise ApiError(413, f"A commit may have {_MOST_LINES} lines at most.")
-        try:
-            item = json.loads(line)
-            if rb"\ud" in line.lower():
-                # Half of a surrogate pair, which no commit, record or answer could hold.
-                json.dumps(item, ensure_ascii=False).encode()
-        except (ValueError, RecursionError) as error:
-            raise ApiError(400, f"Line {number} of the commit is not JSON.") from error
-        value = item.get("value") if isinstance(item, dict) else None
+        item = read_object(line, f"Line {number} of the commit")
+        value = item.get("value")
         if not isinstance(value, dict):
             raise ApiError(400, f"Line {number} of the commit has no key and value.")
         yield str(item.get("key")), cast("Mapping[str, object]", value)

@@ -9,6 +9,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from hubtune.localhub.disk import sync_folder, write_durably
+from hubtune.localhub.errors import ApiError
+
+_MOST_EVENTS = 2000
+_MOST_EDITS = 100
 
 Status = Literal["draft", "open", "closed", "merged"]
 
@@ -90,6 +94,15 @@ class Discussion(BaseModel):
         """Returns the discussion after an event, with the fields that the event changed."""
         return self.model_copy(update={**changes, "events": (*self.events, event)})
 
+    def check_room(self) -> None:
+        """Refuses further words where there are so many that each look at them takes long.
+
+        Raises:
+            ApiError: 409.
+        """
+        if len(self.events) >= _MOST_EVENTS:
+            raise ApiError(409, f"The discussion has {len(self.events)} events, and takes no more. Open another.")
+
     def with_edited(self, event: Event) -> "Discussion":
         """Returns the discussion with an event in place of the one with its id."""
         return self.model_copy(
@@ -109,8 +122,14 @@ def comment_event(author: str, text: str) -> Event:
 
 
 def edit_comment(event: Event, editor: str, text: str) -> Event:
-    """Returns the comment with another text."""
+    """Returns the comment with another text.
+
+    Raises:
+        ApiError: 409 if it was changed so often that its history would grow for ever.
+    """
     old = Comment.model_validate(event.data)
+    if len(old.history) >= _MOST_EDITS:
+        raise ApiError(409, f"The comment was edited {_MOST_EDITS} times, and takes no more edits. Write another.")
     changes = {"text": text, "updated": datetime.now(UTC), "updated_by": editor, "history": (*old.history, old.text)}
     return event.model_copy(update={"data": old.model_copy(update=changes).model_dump(mode="json")})
 

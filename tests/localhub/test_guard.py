@@ -41,7 +41,7 @@ def test_further_names_can_be_allowed(root, raw_client):
 
 def test_a_hub_for_other_machines_goes_by_its_addresses_and_no_name(root, raw_client):
     with EmbeddedHub(root, host="0.0.0.0", open_to_all=True) as hub:
-        raw = raw_client(hub.url.replace("0.0.0.0", "127.0.0.1"))
+        raw = raw_client(f"http://127.0.0.1:{urlsplit(hub.url).port}")
         assert raw("GET", "/api/whoami-v2", Host="192.168.1.7:8931").status == 200
         assert raw("GET", "/api/whoami-v2", Host="evil.example").status == 403
 

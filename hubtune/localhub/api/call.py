@@ -1,10 +1,8 @@
 """One request as the handlers see it: decoded once, with the user and the repository looked up and checked."""
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import cast
 
 from dulwich.objects import ObjectID
 from dulwich.repo import Repo
@@ -12,6 +10,7 @@ from starlette.datastructures import Headers, QueryParams
 
 from hubtune.localhub.access import check_gate
 from hubtune.localhub.accounts import User, may_read
+from hubtune.localhub.bounds import read_object
 from hubtune.localhub.errors import ApiError, forbidden, repo_not_found
 from hubtune.localhub.ids import RepoId, RepoType
 from hubtune.localhub.repos import HubRepo
@@ -66,16 +65,7 @@ class Call:
         Raises:
             ApiError: If it is something else.
         """
-        try:
-            data = json.loads(self.body or b"{}")
-            if rb"\ud" in self.body.lower():
-                # Half of a surrogate pair, which no file, answer or log could hold.
-                json.dumps(data, ensure_ascii=False).encode()
-        except (ValueError, RecursionError) as error:
-            raise ApiError(400, "The body is not JSON.") from error
-        if not isinstance(data, dict):
-            raise ApiError(400, "The body is not a JSON object.")
-        return cast("Mapping[str, object]", data)
+        return read_object(self.body or b"{}", "The body")
 
     def flag(self, name: str) -> bool:
         """Says whether a query parameter is switched on."""

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from hubtune.localhub.api.call import Call
 from hubtune.localhub.api.discussions import next_number, page_path
 from hubtune.localhub.attributes import NEW_REPO_ATTRIBUTES, IgnorePatterns, LargePatterns
+from hubtune.localhub.bounds import LONGEST_CARD
 from hubtune.localhub.changes import AddFile, CommitRequest, read_commit_request
 from hubtune.localhub.commits import commit as write_commit
 from hubtune.localhub.discussions import Discussion, DiscussionStore, Event, comment_event, event
@@ -154,6 +155,8 @@ def _pushed(author: str, request: CommitRequest, new: ObjectID) -> Event:
 def _check_readme(repo: HubRepo, request: CommitRequest) -> None:
     for change in request.changes:
         if isinstance(change, AddFile) and change.path == "README.md":
+            if len(change.content) > LONGEST_CARD:
+                raise ApiError(400, f"README.md is larger than {LONGEST_CARD >> 20} MiB.")
             errors, _ = check_card(change.content.decode(errors="replace"), repo.id.type.value)
             if errors:
                 told = "\n".join(f"- Error: {message}" for message in errors)

@@ -23,8 +23,10 @@ def comment(call: Call) -> Response:
     repo = call.discussable()
     text = _text(call, "comment")
     with call.hub.repos.lock(repo):
+        found = find_discussion(call, repo)
+        found.check_room()
         new = comment_event(call.signed_in().name, text)
-        _save(repo, find_discussion(call, repo).with_event(new))
+        _save(repo, found.with_event(new))
     return JSONResponse({"newMessage": event_row(new)})
 
 
@@ -63,6 +65,7 @@ def rename(call: Call) -> Response:
     title = read_title(call.json())
     with call.hub.repos.lock(repo):
         found = _own(call, repo)
+        found.check_room()
         new = event("title-change", call.signed_in().name, {"from": found.title, "to": title})
         _save(repo, found.with_event(new, title=title))
     return JSONResponse({"newTitle": event_row(new)})
@@ -78,6 +81,7 @@ def change_status(call: Call) -> Response:
     author = call.signed_in().name
     with call.hub.repos.lock(repo):
         found = _own(call, repo)
+        found.check_room()
         if found.status in {"merged", status}:
             raise ApiError(409, f"The {_kind(found)} is already {found.status}.")
         if text:

@@ -8,6 +8,7 @@ from dulwich.repo import Repo
 from starlette.responses import JSONResponse, Response
 
 from hubtune.localhub.api.call import Call
+from hubtune.localhub.bounds import check_length
 from hubtune.localhub.discussions import Comment, Discussion, DiscussionStore, Event, Status, comment_event
 from hubtune.localhub.errors import ApiError, StaleParentError
 from hubtune.localhub.history import format_date
@@ -19,7 +20,6 @@ from hubtune.localhub.revisions import MAIN, read_ref
 
 _PAGE = 50
 _SHORTEST, _LONGEST = 3, 200
-_LONGEST_COMMENT = 65_536
 _STATUSES: Mapping[str, tuple[Status, ...]] = {"open": ("open", "draft"), "closed": ("closed", "merged")}
 
 
@@ -112,10 +112,7 @@ def read_comment(body: Mapping[str, object], field: str) -> str:
     Raises:
         ApiError: 400 if it is longer than the Hub allows, as each look at a discussion reads all of it.
     """
-    text = str(body.get(field) or "").strip()
-    if len(text) > _LONGEST_COMMENT:
-        raise ApiError(400, f'"{field}" length must be at most {_LONGEST_COMMENT} characters')
-    return text
+    return check_length(str(body.get(field) or "").strip(), field)
 
 
 def page_path(repo: HubRepo, discussion: Discussion) -> str:

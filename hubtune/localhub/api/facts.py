@@ -7,6 +7,7 @@ from dulwich.repo import Repo
 
 from hubtune.documents import UnreadableError
 from hubtune.localhub.api.call import Call
+from hubtune.localhub.bounds import LONGEST_CARD
 from hubtune.localhub.cards import card_tags
 from hubtune.localhub.history import commit_date, format_date
 from hubtune.localhub.ids import RepoType
@@ -71,9 +72,10 @@ def asked_fields(call: Call) -> list[str]:
 
 
 def _card(git: Repo, commit: ObjectID) -> Mapping[str, object]:
+    readme = read_file(git, commit, "README.md") or b""
     try:
-        readme = read_file(git, commit, "README.md") or b""
-        return front_matter(readme.decode(errors="replace")) or {}
+        # A longer one is older than the bound, and would be read again for each list.
+        return front_matter(readme[:LONGEST_CARD].decode(errors="replace")) or {}
     except UnreadableError:
         return {}
 

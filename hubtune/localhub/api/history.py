@@ -5,6 +5,7 @@ from starlette.responses import JSONResponse, Response
 from hubtune.localhub.accounts import may_read
 from hubtune.localhub.api.call import Call
 from hubtune.localhub.api.paging import offset_page
+from hubtune.localhub.bounds import check_length
 from hubtune.localhub.errors import ApiError, forbidden
 from hubtune.localhub.history import commit_date
 from hubtune.localhub.ids import RepoId, RepoType
@@ -17,7 +18,7 @@ from hubtune.localhub.rewriting import Removal, squash
 def super_squash(call: Call) -> Response:
     """POST /api/T/{id}/super-squash/{branch}."""
     repo = call.writable()
-    message = str(call.json().get("message") or f"Super-squash branch '{call.revision}'")
+    message = check_length(str(call.json().get("message") or f"Super-squash branch '{call.revision}'"), "message")
     with call.hub.repos.lock(repo), repo.git() as git:
         ref, head = resolve_branch(git, call.revision)
         new = squash(git, ref, head, message=message, author=call.signed_in().name)

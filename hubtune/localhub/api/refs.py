@@ -3,6 +3,7 @@
 from starlette.responses import JSONResponse, Response
 
 from hubtune.localhub.api.call import Call
+from hubtune.localhub.bounds import check_length
 from hubtune.localhub.commits import FIRST_COMMIT, commit
 from hubtune.localhub.errors import ApiError
 from hubtune.localhub.refs import (
@@ -42,7 +43,7 @@ def add_tag(call: Call) -> Response:
             git,
             name,
             resolve(git, call.revision),
-            message=message if isinstance(message, str) else None,
+            message=check_length(message, "message") if isinstance(message, str) else None,
             tagger=call.signed_in().name,
         )
     return JSONResponse({})

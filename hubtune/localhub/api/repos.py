@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 from hubtune.localhub.accounts import may_read
 from hubtune.localhub.api.call import Call
 from hubtune.localhub.api.facts import asked_fields, repo_facts
+from hubtune.localhub.bounds import LONGEST_LINE, check_length
 from hubtune.localhub.errors import ApiError, repo_not_found
 from hubtune.localhub.ids import RepoId, RepoType
 from hubtune.localhub.repos import HubRepo
@@ -76,6 +77,8 @@ def settings(call: Call) -> Response:
     repo = call.writable()
     body = call.json()
     changes = {key: body[key] for key in ("private", "gated", "description") if key in body}
+    if isinstance(body.get("description"), str):
+        check_length(str(body["description"]), "description", LONGEST_LINE)
     if "visibility" in body:
         changes["private"] = _is_private(body["visibility"])
     try:
