@@ -16,6 +16,7 @@ from huggingface_hub.utils._http import hf_raise_for_status
 from hubtune.documents import BOUNDS, parse_json_object
 from hubtune.errors import DocumentError, HubError
 from hubtune.files import file_errors
+from hubtune.hub.file_names import require_safe_names
 from hubtune.hub.translate import hub_errors
 from hubtune.records.pins import RepoType
 
@@ -122,11 +123,13 @@ def list_files(repo: str, commit: str, repo_type: RepoType = "model") -> dict[st
         HubError: The repository cannot be read.
     """
     with hub_errors(repo, commit):
-        return {
+        found = {
             entry.path: StoredFile(entry.size, entry.blob_id, entry.lfs.sha256 if entry.lfs else None)
             for entry in HfApi().list_repo_tree(repo, recursive=True, revision=commit, repo_type=repo_type)
             if isinstance(entry, RepoFile)
         }
+    require_safe_names(repo, found)
+    return found
 
 
 def file_digest(repo: str, commit: str, path: str, stored: StoredFile, repo_type: RepoType = "model") -> str:

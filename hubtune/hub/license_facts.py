@@ -8,6 +8,7 @@ from huggingface_hub import HfApi, hf_hub_download
 from huggingface_hub.hf_api import RepoFile
 
 from hubtune.hub.cards import front_matter_of
+from hubtune.hub.file_names import require_safe_names
 from hubtune.hub.translate import hub_errors
 from hubtune.records.base import sha256_file
 from hubtune.records.licenses import LicensedInput
@@ -59,7 +60,9 @@ def fetch_licensed_input(pin: Pin) -> LicensedInput:
     # Not into the cache: a snapshot of a few files would pass for the whole one.
     with tempfile.TemporaryDirectory(prefix="hubtune-") as folder, hub_errors(pin.repo, pin.commit):
         files = HfApi().list_repo_tree(pin.repo, repo_type=pin.type, revision=pin.commit)
-        for name in [entry.path for entry in files if isinstance(entry, RepoFile)]:
+        names = [entry.path for entry in files if isinstance(entry, RepoFile)]
+        require_safe_names(pin.repo, names)
+        for name in names:
             if name == "README.md" or is_legal_file(name):
                 hf_hub_download(pin.repo, name, repo_type=pin.type, revision=pin.commit, local_dir=folder)
         return read_licensed_input(pin, Path(folder))

@@ -7,6 +7,7 @@ from typing import Literal
 from huggingface_hub import HfApi, constants, get_hf_file_metadata, hf_hub_url
 
 from hubtune.errors import AmbiguousRevisionError
+from hubtune.hub.file_names import require_safe_names
 from hubtune.hub.history import history
 from hubtune.hub.translate import hub_errors
 from hubtune.records.pins import RepoType
@@ -71,6 +72,7 @@ def resolve(repo: str, repo_type: RepoType, revision: str) -> Resolved:
     with hub_errors(repo, revision):
         read = HfApi().model_info if repo_type == "model" else HfApi().dataset_info
         info = read(repo, revision=revision, files_metadata=True)
+    require_safe_names(repo, [sibling.rfilename for sibling in info.siblings or []])
     _require_one_meaning(repo, repo_type, revision, str(info.sha))
     license_id = info.card_data.get("license") if info.card_data else None
     return Resolved(

@@ -1,21 +1,18 @@
 """Fetches a pinned repository into the local cache, checks every byte of it, and finds it there again offline."""
 
-import contextlib
-import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi, constants, snapshot_download
-from huggingface_hub.errors import LocalEntryNotFoundError
-from huggingface_hub.hf_api import RepoFile
+from huggingface_hub import constants, snapshot_download
 from huggingface_hub.utils._paths import filter_repo_objects
 from huggingface_hub.utils.tqdm import tqdm
 
 from hubtune.errors import HubError, RecordError
 from hubtune.files import file_errors
+from hubtune.hub.contents import list_files
+from hubtune.hub.intact import KnownFile, Snapshot
 from hubtune.hub.translate import hub_errors
-from hubtune.records.base import sha256_file
 from hubtune.records.pins import Pin, RepoType
 
 # All that loading a model needs, and no code (see `fetch`) and no pickle. Of a data set, everything.
@@ -37,6 +34,9 @@ _PATTERNS: dict[RepoType, list[str] | None] = {
 }
 
 _CODE = "*.py"
+
+# Bytes that were damaged on their way may come right the second time.
+_ATTEMPTS = 2
 
 # Of a data set whose rows are streamed: the card, and the legal files of the model's patterns.
 _CARD_PATTERNS = [
@@ -72,21 +72,32 @@ def fetch(
         HubError: The files cannot be had, or what arrived is not what the repository says that it holds.
         DiskFullError: There is no room for them.
     """
-    with file_errors(Path(constants.HF_HUB_CACHE)), hub_errors(pin.repo, pin.commit):
-        folder = Path(
+    patterns = _wanted(pin.type, streamed=streamed, code=code)
+    cache = _cards_folder() if streamed else cache_folder()
+    listed = list_files(pin.repo, pin.commit, pin.type)
+    wanted = {path: listed[path] for path in filter_repo_objects(listed, allow_patterns=patterns)}
+    found = Snapshot(pin, cache)
+    with file_errors(cache), hub_errors(pin.repo, pin.commit):
+        found.learn(wanted)
+        # What the cache held before goes first, so that the client fetches it anew.
+        _remove_damaged(found, wanted)
+        for _ in range(_ATTEMPTS):
             snapshot_download(
                 pin.repo,
                 repo_type=pin.type,
                 revision=pin.commit,
-                allow_patterns=_wanted(pin.type, streamed=streamed, code=code),
-                cache_dir=_cards_folder() if streamed else None,
+                allow_patterns=patterns,
+                cache_dir=cache,
                 tqdm_class=_bar_that_tells(on_bytes),
             )
-        )
-    # Not there where no file of a data set is fetched.
-    folder.mkdir(parents=True, exist_ok=True)
-    _check_digests(pin, folder)
-    return folder
+            damaged = _remove_damaged(found, wanted)
+            if not damaged:
+                break
+        else:
+            raise _damaged(pin, damaged)
+        # Not there where no file of a data set is fetched.
+        found.folder.mkdir(parents=True, exist_ok=True)
+    return found.folder
 
 
 def fetch_tokenizer(pin: Pin, folder: Path) -> Path:
@@ -110,32 +121,42 @@ def fetch_tokenizer(pin: Pin, folder: Path) -> Path:
             local_dir=folder,
             tqdm_class=_bar_that_tells(lambda _: None),
         )
-    _check_digests(pin, folder)
+    for path, stored in list_files(pin.repo, pin.commit, pin.type).items():
+        file = folder / path
+        known = KnownFile(size=stored.size, blob_id=stored.blob_id, sha256=stored.sha256)
+        if file.is_file() and not known.is_right(file):
+            with file_errors(file):
+                file.unlink()
+            raise _damaged(pin, [path])
     return folder
 
 
 def cached(pin: Pin, *, streamed: bool = False) -> Path:
     """Returns the folder of a snapshot that `fetch` made before, without any request.
 
+    Its files are compared with the digests of the commit, unless they are as they were when that was done last.
+
     Args:
         pin: What was fetched.
         streamed: Whether a folder with the card and the legal files alone will do.
 
     Raises:
-        RecordError: It is not in the cache any more.
+        RecordError: It is not in the cache any more, or was damaged there.
     """
-    for patterns, folder in ((_PATTERNS[pin.type], None), *([(_CARD_PATTERNS, _cards_folder())] if streamed else [])):
-        with contextlib.suppress(LocalEntryNotFoundError):
-            return Path(
-                snapshot_download(
-                    pin.repo,
-                    repo_type=pin.type,
-                    revision=pin.commit,
-                    local_files_only=True,
-                    allow_patterns=patterns,
-                    cache_dir=folder,
-                )
+    for cache in (cache_folder(), *([_cards_folder()] if streamed else [])):
+        found = Snapshot(pin, cache)
+        if not found.folder.is_dir() or found.missing():
+            continue
+        damaged = found.damaged()
+        for path in damaged:
+            found.remove(path)
+        if damaged:
+            raise RecordError(
+                f"{', '.join(damaged)} of {pin.repo} at {pin.commit} was damaged in the local cache, and was taken out "
+                "of it.",
+                hint="Fetch it again: hubtune pin",
             )
+        return found.folder
     raise RecordError(
         f"The pinned files of {pin.repo} at {pin.commit} are not in the local cache any more.",
         hint="Fetch them again: hubtune pin",
@@ -166,25 +187,20 @@ def _bar_that_tells(on_bytes: Callable[[int], None]) -> type[tqdm]:
     return Bar
 
 
-def _check_digests(pin: Pin, folder: Path) -> None:
-    # The client compares a download's size alone, so wrong bytes of the right length would pass.
-    with hub_errors(pin.repo, pin.commit):
-        entries = list(HfApi().list_repo_tree(pin.repo, recursive=True, repo_type=pin.type, revision=pin.commit))
-    for entry in entries:
-        path = folder / entry.path
-        if not isinstance(entry, RepoFile) or not path.is_file():
-            continue
-        right = _git_blob_id(path) == entry.blob_id if entry.lfs is None else sha256_file(path) == entry.lfs.sha256
-        if not right:
-            raise HubError(
-                f"{entry.path} of {pin.repo} at {pin.commit} was damaged on its way: its digest is not the Hub's.",
-                hint=f"Delete {path.resolve()} and run the command again.",
-            )
+def _remove_damaged(found: Snapshot, wanted: Iterable[str]) -> list[str]:
+    damaged = found.damaged(wanted)
+    for path in damaged:
+        found.remove(path)
+    return damaged
 
 
-def _git_blob_id(path: Path) -> str:
-    content = path.read_bytes()
-    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+def _damaged(pin: Pin, paths: Sequence[str]) -> HubError:
+    return HubError(
+        f"{', '.join(paths)} of {pin.repo} at {pin.commit} was damaged on its way: its digest is not the Hub's.",
+        hint="Deleted from the cache again. Run the command once more; if it stays, the Hub or something on the way "
+        "changes what it sends.",
+        passing=True,
+    )
 
 
 def cache_folder() -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 from hubtune import __version__
 from hubtune.config.schema import TuneConfig
 from hubtune.errors import RecordError
+from hubtune.hub.file_names import require_safe_names
 from hubtune.records.base import sha256_bytes, sha256_file
 from hubtune.records.merge import MergeRecord
 from hubtune.records.model_files import GENERATION_CONFIG, TOKENIZER_FILES
@@ -72,6 +73,7 @@ def plan_release(
         # After the base's own files: a chat template that the model was trained with takes the place of the base's.
         **beside,
     }
+    require_safe_names(repo, files)
     digests = {path: _digest(content) for path, content in files.items()}
     tag = config.publish.tag
     manifest = Manifest(

@@ -1,5 +1,6 @@
 """A pinned snapshot is fetched by its commit, checked byte by byte, and found again without a request."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -71,37 +72,72 @@ def test_the_size_told_before_is_that_of_what_comes():
     assert download_size("dataset", sizes) == sum(sizes.values())
 
 
-def test_a_large_file_that_the_hub_serves_damaged_is_found(served, base: Pin):
+def test_a_large_file_that_the_hub_serves_damaged_is_found_and_not_left_in_the_cache(served, base: Pin):
     (stored,) = (served.root / "objects").rglob(sha256_bytes(MODEL_FILES["model.safetensors"]))
     stored.write_bytes(b"WEIGHTS")
 
-    with pytest.raises(HubError, match=r"model\.safetensors of org/base at .* was damaged") as caught:
+    with pytest.raises(HubError, match=r"model\.safetensors of org/base at .* was damaged"):
         fetch(base)
 
-    assert "Delete" in str(caught.value.hint)
+    assert not [path for path in served.cache.rglob("*") if path.is_file() and path.read_bytes() == b"WEIGHTS"]
+    with pytest.raises(RecordError):
+        cached(base)
+    stored.write_bytes(b"weights")
+    assert (fetch(base) / "model.safetensors").read_bytes() == b"weights"
+    assert (cached(base) / "model.safetensors").read_bytes() == b"weights"
 
 
+@pytest.mark.parametrize("content", [b"WEIGHTS", b"weig", b""])
 @pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json"])
-def test_a_file_damaged_in_the_cache_is_found_by_the_next_fetch(base: Pin, name: str):
+def test_a_file_damaged_in_the_cache_is_fetched_anew(base: Pin, name: str, content: bytes):
     blob = (fetch(base) / name).resolve()
-    blob.write_bytes(blob.read_bytes().swapcase()[::-1])
+    blob.write_bytes(content)
 
-    with pytest.raises(HubError, match=f"{name} of org/base") as caught:
-        fetch(base)
-
-    assert str(blob) in str(caught.value.hint)
+    assert (fetch(base) / name).read_bytes() == MODEL_FILES[name]
 
 
-def test_following_the_hint_mends_a_damaged_file(base: Pin):
-    folder = fetch(base)
-    blob = (folder / "tokenizer.json").resolve()
+@pytest.mark.parametrize("content", [b"WEIGHTS", b"weig", b""])
+@pytest.mark.parametrize("known", [True, False])
+def test_a_file_damaged_in_the_cache_is_not_loaded_by_a_later_stage(served, base: Pin, known: bool, content: bytes):
+    """Also where somebody else's client fetched it, and left no digests but in the names of its files."""
+    blob = (fetch(base) / "model.safetensors").resolve()
+    if not known:
+        shutil.rmtree(served.cache / "hubtune-digests")
+    blob.write_bytes(content)
+    before = len(served.requests())
+
+    with pytest.raises(RecordError, match=r"model\.safetensors of org/base .* damaged in the local cache") as caught:
+        cached(base)
+
+    assert "hubtune pin" in str(caught.value.hint)
+    assert len(served.requests()) == before
+    assert not blob.exists()
+    assert (fetch(base) / "model.safetensors").read_bytes() == b"weights"
+
+
+def test_a_content_that_another_commit_left_damaged_is_not_linked_to(served, base: Pin):
+    blob = (fetch(base) / "tokenizer.json").resolve()
+    moved = served.commit("org/base", {"config.json": b'{"moved": true}'})
     blob.write_bytes(b'{"a": 2}')
-    with pytest.raises(HubError):
-        fetch(base)
 
-    blob.unlink()
+    assert (fetch(base.model_copy(update={"commit": moved})) / "tokenizer.json").read_bytes() == b'{"a": 1}'
 
-    assert (fetch(base) / "tokenizer.json").read_bytes() == b'{"a": 1}'
+
+def test_a_file_that_was_found_right_is_not_read_again(base: Pin, monkeypatch):
+    fetch(base)
+    monkeypatch.setattr("hubtune.hub.intact.KnownFile.is_right", lambda *_: pytest.fail("it was read again"))
+
+    assert cached(base)
+    assert cached(base)
+
+
+def test_a_file_that_was_lost_from_the_cache_is_told(base: Pin):
+    (fetch(base) / "config.json").resolve().unlink()
+
+    with pytest.raises(RecordError, match="not in the local cache any more"):
+        cached(base)
+
+    assert (fetch(base) / "config.json").read_bytes() == b"{}"
 
 
 def test_a_fetched_snapshot_is_found_again_without_any_request(served, base: Pin):

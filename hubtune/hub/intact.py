@@ -1,0 +1,158 @@
+"""Which files of the local cache are what their repository holds: their digests, and what was checked already.
+
+The Hub's client compares a download's size alone, and never looks at a file again that is in its cache.
+"""
+
+import contextlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined]
+
+from hubtune.errors import FileError, RecordError
+from hubtune.files import file_errors
+from hubtune.hub.contents import StoredFile
+from hubtune.records.base import Record, sha256_file, write_atomic
+from hubtune.records.pins import Pin
+
+
+class KnownFile(Record):
+    """A file that was fetched.
+
+    Attributes:
+        size: In bytes, as the commit has it.
+        blob_id: The id of git's object.
+        sha256: Of a large file; null for others.
+        seen: Size, times and inode that it had when its digest was found right: unchanged, it is not read again.
+    """
+
+    size: int
+    blob_id: str
+    sha256: str | None = None
+    seen: tuple[int, int, int, int] | None = None
+
+    def is_right(self, path: Path) -> bool:
+        """Whether a file holds this, by its digest.
+
+        Raises:
+            FileError: It cannot be read.
+        """
+        with file_errors(path, "read"):
+            if not path.is_file() or path.stat().st_size != self.size:
+                return False
+            digest = "" if self.sha256 is None else sha256_file(path)
+            return StoredFile(self.size, self.blob_id, self.sha256).holds(path, digest)
+
+
+class KnownFiles(Record):
+    """The fetched files of one commit, by their path."""
+
+    files: dict[str, KnownFile]
+
+
+class Snapshot:
+    """One commit's files in a cache, and what is known of them.
+
+    Args:
+        pin: The repository at its commit.
+        cache: The cache's folder.
+    """
+
+    def __init__(self, pin: Pin, cache: Path) -> None:
+        name = f"{pin.type}s--{pin.repo.replace('/', '--')}"
+        self.folder = cache / name / "snapshots" / pin.commit
+        self._blobs = cache / name / "blobs"
+        self._locks = cache / ".locks" / name
+        self._files: dict[str, KnownFile] | None = None
+        self._note = cache / "hubtune-digests" / name / f"{pin.commit}.json"
+
+    def learn(self, files: Mapping[str, StoredFile]) -> None:
+        """Keeps the digests of files that are fetched; those of others stay known."""
+        before = self._known()
+        for path, stored in files.items():
+            new = KnownFile(size=stored.size, blob_id=stored.blob_id, sha256=stored.sha256)
+            old = before.get(path)
+            before[path] = old if old is not None and old.model_copy(update={"seen": None}) == new else new
+        self._files = before
+        self._keep(before)
+
+    def damaged(self, paths: Iterable[str] | None = None) -> list[str]:
+        """Returns the known files that are there and do not hold what the commit has.
+
+        Args:
+            paths: The files to look at; None for all.
+        """
+        known, wrong = self._known() or self._by_blob_names(), []
+        before = dict(known)
+        for path in list(known if paths is None else paths):
+            file, now = known[path], _look(self.folder / path)
+            if now is None:
+                # What is linked to nothing is missing, and fetched again.
+                continue
+            if now != file.seen:
+                if not file.is_right(self.folder / path):
+                    wrong.append(path)
+                    continue
+                known[path] = file.model_copy(update={"seen": now})
+        if known != before:
+            self._files = known
+            self._keep(known)
+        return wrong
+
+    def missing(self) -> list[str]:
+        """Returns the files that were fetched and are not there any more."""
+        return [path for path in self._known() if _look(self.folder / path) is None]
+
+    def remove(self, path: str) -> None:
+        """Takes a file out of the cache: its name in the snapshot and the content, which other snapshots share.
+
+        Raises:
+            FileError: It cannot be taken out.
+        """
+        link = self.folder / path
+        content = link.resolve()
+        with file_errors(link), contextlib.ExitStack() as held:
+            if content.parent == self._blobs.resolve():
+                self._locks.mkdir(parents=True, exist_ok=True)
+                held.enter_context(WeakFileLock(self._locks / f"{content.name}.lock"))
+                content.unlink(missing_ok=True)
+            link.unlink(missing_ok=True)
+
+    def _known(self) -> dict[str, KnownFile]:
+        if self._files is not None:
+            return dict(self._files)
+        if not self._note.is_file():
+            return {}
+        try:
+            return dict(KnownFiles.read(self._note).files)
+        except RecordError:
+            # Half a note, or one of another version, says nothing.
+            return {}
+
+    def _by_blob_names(self) -> dict[str, KnownFile]:
+        """Returns what is known of a snapshot that somebody else fetched: contents are called by their digests."""
+        found = {}
+        for link in self.folder.rglob("*"):
+            content = link.resolve()
+            if not link.is_symlink() or content.parent != self._blobs.resolve() or not content.is_file():
+                continue
+            name, size = content.name, content.stat().st_size
+            if len(name) in (40, 64) and set(name) <= set("0123456789abcdef"):
+                found[link.relative_to(self.folder).as_posix()] = KnownFile(
+                    size=size, blob_id=name, sha256=name if len(name) == 64 else None
+                )
+        return found
+
+    def _keep(self, files: Mapping[str, KnownFile]) -> None:
+        # A cache that cannot be written is checked each time.
+        with contextlib.suppress(FileError, OSError):
+            self._note.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(self._note, KnownFiles(files=dict(files)).to_json())
+
+
+def _look(path: Path) -> tuple[int, int, int, int] | None:
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
