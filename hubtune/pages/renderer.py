@@ -13,6 +13,7 @@ from hubtune.pages.markdown import Prose, render_markdown
 from hubtune.records.views import (
     Asset,
     CommitView,
+    DiscussionView,
     ErrorView,
     FileView,
     HistoryView,
@@ -33,6 +34,7 @@ _TEMPLATES: dict[type[View], str] = {
     HistoryView: "history.html.j2",
     CommitView: "commit.html.j2",
     RefsView: "refs.html.j2",
+    DiscussionView: "discussion.html.j2",
     ErrorView: "error.html.j2",
 }
 _MOST_LINES = 10_000

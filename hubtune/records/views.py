@@ -270,6 +270,45 @@ class RefsView:
 
 
 @dataclass(frozen=True)
+class DiscussionEvent:
+    """What somebody did in a discussion.
+
+    Attributes:
+        what: What it was, in words to follow the author's name.
+        text: A comment as it was typed, or what was changed; may be empty.
+    """
+
+    author: str
+    date: datetime
+    what: str
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class DiscussionView:
+    """A discussion or pull request.
+
+    Attributes:
+        base: The branch that a pull request wants to change.
+        merge_commit: The commit that merged it, or None.
+        events: The last ones, the oldest first.
+        total: How many there are.
+    """
+
+    place: Place
+    num: int
+    title: str
+    author: str
+    created: datetime
+    status: str
+    pull_request: bool
+    base: str
+    merge_commit: str | None
+    events: tuple[DiscussionEvent, ...]
+    total: int
+
+
+@dataclass(frozen=True)
 class ErrorView:
     """A page that cannot be shown."""
 
@@ -277,7 +316,7 @@ class ErrorView:
     message: str
 
 
-View = HomeView | RepoView | TreeView | FileView | HistoryView | CommitView | RefsView | ErrorView
+View = HomeView | RepoView | TreeView | FileView | HistoryView | CommitView | RefsView | DiscussionView | ErrorView
 
 
 @dataclass(frozen=True)

@@ -212,7 +212,15 @@ def test_private_repositories_are_not_there_for_a_browser(guarded_hub, raw_clien
     guarded_hub.commit("org/public", {"README.md": card})
     listed = client("GET", "/", token=None, **BROWSER).body.decode()
     assert ("/org/public" in listed, "secret" in listed) == (True, False)
-    for path in ("", "/tree/main", "/blob/main/.gitattributes", "/commits/main", "/refs/all", "/resolve/main/x"):
+    for path in (
+        "",
+        "/tree/main",
+        "/blob/main/.gitattributes",
+        "/commits/main",
+        "/refs/all",
+        "/discussions/1",
+        "/resolve/main/x",
+    ):
         hidden = client("GET", f"/org/secret{path}", token=None, **BROWSER)
         missing = client("GET", f"/org/nowhere{path}", token=None, **BROWSER)
         assert (hidden.status, hidden.body) == (404, missing.body)
@@ -285,3 +293,54 @@ def test_no_name_however_odd_is_a_bug_or_markup(get, lora, name):
         answer, _ = get(path.format(name))
         assert answer.status in {200, 404}, path
         assert b"<script" not in answer.body, path
+
+
+@pytest.mark.parametrize("type_", ["model", "dataset"])
+def test_a_discussion_has_the_page_that_the_client_is_told_of(get, served, type_):
+    api, repo = served.api, {"repo_id": "org/m", "repo_type": type_}
+    api.create_repo(**repo)
+    made = api.create_discussion(**repo, title="Too <b>many</b> tags", description="See <script>alert(1)</script>")
+    api.comment_discussion(**repo, discussion_num=made.num, comment="Two\nlines & more")
+    api.rename_discussion(**repo, discussion_num=made.num, new_title="Fewer tags")
+    api.change_discussion_status(**repo, discussion_num=made.num, new_status="closed")
+    answer, text = get(made.url.removeprefix(served.url))
+    assert answer.status == 200
+    for told in (
+        "Fewer tags #1", "Discussion, closed", "demo commented", "See <script>alert(1)</script>", "Two lines & more",
+        "changed the title", "Too <b>many</b> tags → Fewer tags", "changed the status to closed",
+    ):  # fmt: skip
+        assert told in text, told
+    assert b"<script>" not in answer.body
+
+
+def test_a_pull_request_has_a_page_that_leads_to_its_files(get, served):
+    served.commit("org/m", {"README.md": b"# Old"})
+    made = served.api.upload_file(
+        path_or_fileobj=b"# New", path_in_repo="README.md", repo_id="org/m", create_pr=True, commit_message="Renew"
+    )
+    address = made.pr_url.removeprefix(served.url)
+    answer, text = get(address)
+    assert "Renew #1 Pull request, open demo" in text
+    assert f"pushed {made.oid[:7]}" in text
+    assert 'href="/org/m/tree/refs%2Fpr%2F1"' in answer.body.decode()
+    assert f'href="{address}"' in get("/org/m/refs/all")[0].body.decode()
+    served.api.merge_pull_request("org/m", 1)
+    merged, text = get(address)
+    assert "Pull request, merged" in text
+    assert f"/org/m/commit/{served.head('org/m')}" in merged.body.decode()
+
+
+def test_a_discussion_that_is_not_there_has_no_page(get, served):
+    served.api.create_repo("org/m")
+    answer, text = get("/org/m/discussions/7")
+    assert (answer.status, "Discussion not found" in text) == (404, True)
+
+
+def test_the_discussions_of_a_gated_repository_are_for_its_readers(guarded_hub, raw_client):
+    api = guarded_hub.api
+    api.create_repo("org/gated")
+    api.create_discussion("org/gated", title="Between us")
+    api.update_repo_settings("org/gated", gated="manual")
+    client = raw_client(guarded_hub.url)
+    assert client("GET", "/org/gated/discussions/1", token=None, **BROWSER).status == 403
+    assert b"Between us" in client("GET", "/org/gated/discussions/1", token=guarded_hub.token, **BROWSER).body

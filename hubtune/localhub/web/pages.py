@@ -10,6 +10,7 @@ from hubtune.localhub.api.call import Call
 from hubtune.localhub.api.routes import Handler, Route
 from hubtune.localhub.errors import ApiError
 from hubtune.localhub.web import files, history, home, repo
+from hubtune.localhub.web.discussion import discussion
 from hubtune.records.views import ErrorView, PageRenderer, View
 
 _PAGE = r"/(?:(?P<type>datasets|spaces)/)?(?P<id>(?!(?:api|-)/)[^/]+(?:/[^/]+)?)"
@@ -43,6 +44,7 @@ class Pages:
             self._route(rf"{_PAGE}/commits(?:/{_REV})?", history.commits),
             self._route(rf"{_PAGE}/commit/(?P<rev>[0-9a-f]{{7,40}})", history.one_commit),
             self._route(rf"{_PAGE}/refs/all", history.refs),
+            self._route(rf"{_PAGE}/discussions/(?P<num>\d{{1,9}})", discussion),
         )
 
     def failure(self, error: ApiError, headers: Mapping[str, str]) -> Response:
