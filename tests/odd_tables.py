@@ -92,6 +92,7 @@ ODD_TABLES = {
     "characters of many planes": _table("a,b\n你好,Ünï\n🤗,\U0010ffff\n\u2028,\u0085\ne\u0301,\x1c\n"),
     "NUL characters": _table("a,b\n1,x\ny\0z,2\n"),
     "a long cell": _table("a,b\n1," + "x" * 300_000 + "\n2,y\n"),
+    "a long cell before semicolons": _table("a;b\n" + "x, y" * 50_000 + ";1\n2;y\n", ";"),
     "many columns": _table(",".join(f"c{n}" for n in range(300)) + "\n" + ",".join(map(str, range(300))) + "\n"),
     "backslashes": _table('a,b\n\\N,x\n"\\""",y\n\\,z\n'),
     "comments that are none": _table("a,b\n#1,x\n# two,y\n"),

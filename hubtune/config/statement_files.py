@@ -72,7 +72,10 @@ def _read(path: Path, folder: Path) -> str:
         content = file.read(_LONGEST + 1)
     if len(content) > _LONGEST:
         raise ValueError(f"it is longer than {_LONGEST // 1024} KiB")
-    text = content.decode("utf-8-sig")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is not UTF-8: the first byte that is not is byte {error.start + 1}") from None
     if not text.strip():
         raise ValueError("it is empty")
     return text

@@ -6,14 +6,17 @@ decides what the cells of another are.
 
 import csv
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from hubtune.data.faults import Line, Reason, Unread
 from hubtune.data.file_rows import MOST_COLUMNS, FileRows
 from hubtune.data.text_files import LONGEST_LINE, TextFile, check_plain
 from hubtune.errors import DataError
+
+if TYPE_CHECKING:
+    from _csv import Reader
 
 SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
 """Those that are recognised, and what to call them."""
@@ -170,7 +173,7 @@ def _recognised(file: TextFile, form: CsvForm) -> str:
     best, most = usual, 0.0
     for separator in (usual, *(other for other in SEPARATORS if other != usual)):
         try:
-            rows = [row for row in csv.reader(lines, delimiter=separator, **form.dialect) if row]
+            rows = [row for row in _reader(lines, separator, form) if row]
         except csv.Error:
             continue
         if len(rows) > _HEAD_ROWS or size > _HEAD:
@@ -197,9 +200,7 @@ def _records(file: TextFile, separator: str, form: CsvForm) -> Iterator[tuple[in
             yield line
         ended = True
 
-    # A setting of the module: the text of a row may be longer than its 131,072 characters.
-    csv.field_size_limit(max(LONGEST_LINE, csv.field_size_limit()))
-    reader = csv.reader(lines(), delimiter=separator, **form.dialect)
+    reader = _reader(lines(), separator, form)
     while True:
         begin = reader.line_num + 1
         try:
@@ -216,6 +217,12 @@ def _records(file: TextFile, separator: str, form: CsvForm) -> Iterator[tuple[in
             )
         if cells:
             yield begin, cells
+
+
+def _reader(lines: Iterable[str], separator: str, form: CsvForm) -> "Reader":
+    # A setting of the module: the text of a row may be longer than its 131,072 characters.
+    csv.field_size_limit(max(LONGEST_LINE, csv.field_size_limit()))
+    return csv.reader(lines, delimiter=separator, **form.dialect)
 
 
 def _too_long(file: TextFile, begin: int) -> DataError:

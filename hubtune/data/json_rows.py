@@ -276,7 +276,13 @@ class _Window:
                     hint="Leave it out of the file; a row holds texts, numbers, and messages.",
                 ) from None
             except ValueError:
-                if len(self._held) - self._place > LONGEST_LINE or not self._more():
+                if len(self._held) - self._place > LONGEST_LINE:
+                    raise DataError(
+                        f"{file.name} holds an item that is longer than {LONGEST_LINE:,} characters, or is not JSON: "
+                        f"the one that begins on line {self._line():,}.",
+                        hint="Correct it, or leave it out; one JSON object a line shows which.",
+                    ) from None
+                if not self._more():
                     raise self.broken(file) from None
                 continue
             # A number may go on in what was not read yet.
@@ -290,9 +296,12 @@ class _Window:
         self._held, self._place = self._held[self._place :] + more, 0
         return bool(more)
 
+    def _line(self) -> int:
+        return self._lines + self._held.count("\n", 0, self._place)
+
     def broken(self, file: TextFile) -> DataError:
         """Returns the error for a text that is not JSON from here on."""
-        line = self._lines + self._held.count("\n", 0, self._place)
+        line = self._line()
         return DataError(
             f"The files of {file.source} cannot be read as a data set: {file.path} is not JSON from line {line:,} on.",
             hint="Write the list of objects again, or one JSON object a line.",

@@ -107,8 +107,7 @@ def _origin(place: str) -> tuple[str, ...]:
 def _read(files: DataFiles, names: Sequence[str]) -> "Mapping[str, Dataset | FileRows]":
     """Returns the rows of some splits."""
     places = [Path(place) for name in files.splits for place in files.places(name)]
-    with file_errors(places[0].parent if places else Path(), "read"):
-        _refuse_disguised(places, files.source)
+    _refuse_disguised(places, files.source)
     own = {name: read_files(files, name) for name in names}
     return _loaded(files) if None in own.values() else {name: rows for name, rows in own.items() if rows is not None}
 
@@ -149,7 +148,9 @@ def _refuse_disguised(places: Sequence[Path], source: str) -> None:
     from datasets.utils.extract import Extractor
 
     for place in places:
-        if Extractor.infer_extractor_format(place) in ("tar", "zip", "rar", "7z"):
+        with file_errors(place, "read"):
+            kind = Extractor.infer_extractor_format(place)
+        if kind in ("tar", "zip", "rar", "7z"):
             raise DataError(
                 f"{place.name} of {source} is an archive under another name, which is not opened.",
                 hint="Unpack it, and use the JSON Lines, CSV, Parquet or Arrow files in it.",

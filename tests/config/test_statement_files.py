@@ -32,6 +32,12 @@ def test_the_files_words_are_the_statement_and_stay_with_the_run(config: Path) -
     assert parse_config(dump_config(loaded)) == loaded
 
 
+def test_a_file_in_another_encoding_is_named_with_the_place(config: Path, tmp_path: Path) -> None:
+    (tmp_path / "words" / "ETHICS.md").write_bytes(b"caf\xe9")
+    (fault,) = faults(config)
+    assert fault.endswith("cannot be used: it is not UTF-8: the first byte that is not is byte 4")
+
+
 def test_a_missing_file_is_named_with_its_key(config: Path, tmp_path: Path) -> None:
     (tmp_path / "words" / "ETHICS.md").unlink()
     assert faults(config) == ("card.ethics: the file words/ETHICS.md cannot be used: No such file or directory",)
@@ -39,7 +45,7 @@ def test_a_missing_file_is_named_with_its_key(config: Path, tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b" \n", "it is empty"), (b"\xff\xfe", "utf-8"), (b"x" * 70_000, "longer than 64 KiB")],
+    [(b" \n", "it is empty"), (b"\xff\xfe", "not UTF-8"), (b"x" * 70_000, "longer than 64 KiB")],
 )
 def test_a_file_that_holds_no_statement_is_refused(config: Path, tmp_path: Path, content: bytes, reason: str) -> None:
     (tmp_path / "words" / "ETHICS.md").write_bytes(content)

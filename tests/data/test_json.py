@@ -158,6 +158,7 @@ def test_a_number_that_two_reads_share_is_one_item(tmp_path: Path):
         ('[{"a": 1}]\n[{"a": 2}]\n', "is not JSON from line 2 on"),
         ('["a"]\n["b"]\n', "is not JSON from line 2 on"),
         ('[{"a": ' + "[" * 100_000 + "]}]", "nested more than 100 deep"),
+        ('[{"a": 1},\n{"a": "' + "x" * 40_000_000 + '"}]', "the one that begins on line 2"),
         ("words\nmore words\n", "holds no line that is a JSON object"),
     ],
 )
