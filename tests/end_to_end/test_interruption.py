@@ -80,6 +80,7 @@ def test_ctrl_c_while_training_leaves_no_half_adapter(interrupted):
         "config.yaml",
         "data.json",
         "pins.json",
+        "written.json",
     ]
     assert writes == []
 
@@ -112,11 +113,13 @@ def test_an_interrupted_run_is_published_as_one_commit_with_its_tag(interrupted)
 
 
 def test_resuming_a_finished_run_changes_nothing(finished):
-    before, record = finished.stored(), digests(finished.run_dir, leave_out=("events.jsonl", "release.json"))
+    # What each publication writes anew, and the digests of it.
+    written = ("events.jsonl", "release.json", "written.json")
+    before, record = finished.stored(), digests(finished.run_dir, leave_out=written)
     shown = finished.done(*RUN, "--resume", "--hub", finished.hub)
     assert shown.document["commit"] == finished.record("release.json")["commit"]
     assert finished.stored() == before
-    assert digests(finished.run_dir, leave_out=("events.jsonl", "release.json")) == record
+    assert digests(finished.run_dir, leave_out=written) == record
 
 
 def test_resuming_with_another_training_config_is_refused(finished):
