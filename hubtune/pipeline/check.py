@@ -18,7 +18,7 @@ from hubtune.hub.snapshot import cache_folder
 from hubtune.models.precision import choose_precision
 from hubtune.pin.lock import lock_file, read_lock, require_lock
 from hubtune.pin.pinning import Resolution, resolve_pin
-from hubtune.pipeline.checking_base import check_base, check_loads, check_memory
+from hubtune.pipeline.checking_base import check_base, check_continued, check_loads, check_memory
 from hubtune.pipeline.licensing import decide_release, fetch_licenses, require_allowed
 from hubtune.pipeline.trainable import check_data
 from hubtune.publish.preflight import check_target, refuse_canaries
@@ -152,7 +152,7 @@ def check_run(
         if len(found) == len(entries):
             checks.resolution = Resolution.of(config, [pin for pin, _ in found], size)
             base = found[0][0]
-            _check_model(checks, config, base)
+            _check_model(checks, config, base, checks.resolution.pins.adapter)
             _check_licenses(checks, config, checks.resolution.pins, publish=publish)
         task.advance(note="licence")
         _check_places(checks, run_folder, lock_file(config_file).parent)
@@ -229,12 +229,18 @@ def _check_input(checks: Checks, entry: Input, lock: PinSet | None, progress: Pr
     return pinned
 
 
-def _check_model(checks: Checks, config: TuneConfig, base: Pin) -> None:
+def _check_model(checks: Checks, config: TuneConfig, base: Pin, adapter: Pin | None) -> None:
     method = config.train.method
     facts = checks.attempt("model", lambda: check_base(config, base), lambda _: f"the method {method!r} can train it")
     if facts is None:
         return
     checks.attempt("loading", lambda: check_loads(config, base, facts), lambda said: said)
+    if adapter is not None:
+        checks.attempt(
+            "adapter",
+            lambda: check_continued(config, base, adapter),
+            lambda _: "it is for this base, and has the config's settings",
+        )
     try:
         found = check_memory(config, facts)
     except MemoryNeededError as error:

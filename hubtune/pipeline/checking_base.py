@@ -7,18 +7,20 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from hubtune.config.schema import TuneConfig
-from hubtune.errors import MemoryNeededError, ModelError
+from hubtune.errors import MemoryNeededError, ModelError, TrainingError
 from hubtune.hub.contents import read_files, read_shapes
 from hubtune.hub.read import resolve
 from hubtune.hub.snapshot import fetch_tokenizer
+from hubtune.models.adapter_settings import parse_settings
 from hubtune.models.added_tokens import refuse_head_with_bias, refuse_known, stated_tokens, token_modules
 from hubtune.models.base_facts import Facts, check_facts, check_shards, check_sizes, check_writes, read_facts, shards_of
 from hubtune.models.machine import machine_memory
 from hubtune.models.memory import Workload, estimate, fitting, judge
 from hubtune.models.remote_code import check_code, needs_code
 from hubtune.models.shape import shape_of
-from hubtune.records.model_files import CONFIG, TOKENIZER, WEIGHTS, WEIGHTS_INDEX
+from hubtune.records.model_files import ADAPTER_CONFIG, CONFIG, TOKENIZER, WEIGHTS, WEIGHTS_INDEX
 from hubtune.records.pins import Pin
+from hubtune.train.methods.lora import check_settings
 
 # Files whose headers are read: one request each, and what fits in them fits mostly in the others.
 _MOST_SHARDS = 8
@@ -129,6 +131,18 @@ def check_loads(config: TuneConfig, pin: Pin, facts: Facts) -> str:
             )
         check_shapes(model, read_shapes(pin.repo, pin.commit, shard), pin.repo)
     return f"{loads}, which its weights fit"
+
+
+def check_continued(config: TuneConfig, base: Pin, adapter: Pin) -> None:
+    """Refuses an adapter that cannot be trained further, by its config, before anything is fetched.
+
+    Raises:
+        HubError: It cannot be had.
+        TrainingError: It is not one that hubtune loads, differs from the run's config, or is for another base.
+    """
+    name = f"{adapter.repo}@{adapter.commit}"
+    content = read_files(adapter.repo, adapter.type, adapter.commit, [ADAPTER_CONFIG])[ADAPTER_CONFIG]
+    check_settings(parse_settings(content, name, TrainingError), config.train.lora, base, name)
 
 
 def _classes(config: TuneConfig) -> int | None:

@@ -6,9 +6,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from hubtune.config.load import load_config
-from hubtune.errors import MemoryNeededError
+from hubtune.config.training import TrainConfig
+from hubtune.errors import HubtuneError, MemoryNeededError
+from hubtune.models.base_facts import check_facts, read_facts
+from hubtune.models.shape import shape_of
+from hubtune.models.structure import build_empty
 from hubtune.pipeline.check import Checks, check_run
 
 CONFIG = "base: {repo: org/base}\ndata: [{repo: org/data, text: a}]\n"
@@ -44,7 +50,9 @@ def check_folder(tmp_path: Path, served, listener):
         served.commit("org/base", {name: data for name, data in content.items() if data is not None})
         served.commit("org/data", {"train.csv": b"a\n1\n"}, "dataset")
         file = tmp_path / "hubtune.yaml"
-        file.write_text(CONFIG + more)
+        file.write_text(
+            CONFIG.replace("base: {repo: org/base}\n", "") + more if more.startswith("base:") else CONFIG + more
+        )
         return check_run(load_config(file), file, listener, publish=False, run_folder=tmp_path)
 
     return made
@@ -250,3 +258,59 @@ def test_a_folder_that_cannot_be_written_is_named_before_anything_starts(
     assert error.check == "folders"
     assert {"cache": "HF_HOME", "run": "--run-dir", "lock": "beside the config"}[place] in error.detail
     assert checks.exit_code == 7
+
+
+@pytest.mark.parametrize(
+    ("stated", "said"),
+    [
+        ({"r": 8}, "has r 8, and train.lora.r is 16"),
+        ({"base_model_name_or_path": "org/other"}, "was trained on org/other"),
+        ({"base_model_name_or_path": None}, "names no base model"),
+        ({"peft_type": "IA3"}, "is of the type 'IA3'"),
+        ({}, ""),
+    ],
+    ids=["rank", "base", "no base", "type", "fits"],
+)
+def test_an_adapter_that_cannot_be_trained_further_is_refused_before_anything_is_fetched(
+    check_folder, served, gpt2: Path, stated, said: str
+):
+    stated_settings = {"peft_type": "LORA", "base_model_name_or_path": "org/base", "target_modules": ["c_attn"]}
+    stated_settings |= {"r": 16, "lora_alpha": 32, **stated}
+    served.commit(
+        "org/first",
+        {"adapter_config.json": json.dumps(stated_settings).encode(), "adapter_model.safetensors": b"weights"},
+    )
+
+    checks = check_folder(gpt2, "base: {repo: org/base, adapter: {repo: org/first}}\n")
+
+    status, detail = _said(checks, "adapter")
+    assert (status, said in detail) == ("error" if said else "ok", True)
+    assert ("org/first@" in detail) == bool(said)
+
+
+ODD = st.sampled_from([None, True, -1, 0, 7, 10**9, 10**30, 1e308, float("nan"), "word", "", [], [1], {}, {"a": 1}])
+
+
+def test_configs_of_any_values_are_built_or_refused_with_the_name(tmp_path: Path, llama: Path, gpt2: Path, trials):
+    """Whatever stands in a config.json: an empty model, or hubtune's own error, and none takes long."""
+    stated = [json.loads((folder / "config.json").read_text()) for folder in (llama, gpt2)]
+    keys = sorted({*stated[0], *stated[1], "auto_map", "text_config", "quantization_config", "num_local_experts"})
+
+    @settings(max_examples=trials(60, 2000), suppress_health_check=list(HealthCheck))
+    @given(st.sampled_from(stated), st.dictionaries(st.sampled_from(keys), ODD, max_size=3), st.booleans())
+    def attempt(facts: dict[str, object], changed: dict[str, object], classifies: bool) -> None:
+        content = json.dumps({**facts, **changed}).encode()
+        (tmp_path / "config.json").write_bytes(content)
+        faults = []
+        for work in (
+            lambda: build_empty(tmp_path, "org/base", classifies=classifies),
+            lambda: check_facts(read_facts(content, "org/base"), TrainConfig(), "org/base"),
+            lambda: shape_of(read_facts(content, "org/base")),
+        ):
+            try:
+                work()
+            except HubtuneError as error:
+                faults.append(error.message)
+        assert all("org/base" in fault and str(tmp_path) not in fault for fault in faults)
+
+    attempt()

@@ -82,11 +82,22 @@ def continue_lora(base: "PreTrainedModel", config: LoraConfig, pin: Pin, folder:
         TrainingError: The adapter is of another kind, of other settings, or for another base.
         ModelError: It cannot be loaded, or does not fit the base model.
     """
-    _check_adapter(read_settings(folder, name, TrainingError), config, pin, name)
+    check_settings(read_settings(folder, name, TrainingError), config, pin, name)
     return _made(load_adapter(base, folder, name, trainable=True), base, pin)
 
 
-def _check_adapter(stated: AdapterSettings, config: LoraConfig, pin: Pin, name: str) -> None:
+def check_settings(stated: AdapterSettings, config: LoraConfig, pin: Pin, name: str) -> None:
+    """Refuses to train an adapter further whose settings are not those of the config, or which is for another base.
+
+    Args:
+        stated: The adapter's settings.
+        config: Those of the run's config.
+        pin: The base's pin.
+        name: The adapter, as REPO@COMMIT, for messages.
+
+    Raises:
+        TrainingError: It differs; the message says in what, and the hint what to set.
+    """
     if not isinstance(stated.target_modules, list):
         raise TrainingError(
             f"The adapter {name} does not list its layers by name; such adapters are not trained further.",
