@@ -32,7 +32,7 @@ def check_repo_id(value: str) -> str:
     if not well_formed or "--" in value or ".." in value or value.endswith(".git") or len(value) > 96:
         raise ValueError(
             f"{value!r} is not a repository id; write namespace/name with letters, digits, '-', '_' and '.', "
-            "such as org/quotes-lora (a local path cannot be used here)"
+            "such as org/quotes-lora (a local path cannot be used here; a data file is named as data[].path)"
         )
     return value
 

@@ -5,6 +5,7 @@ silent, without a word. `datasets` and `transformers` ask through the same clien
 """
 
 import os
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ from hubtune.records.progress import tell_waiting
 
 # A stop is noticed after at most so long, also by a thread that waits for a Hub.
 _SLICE = 0.5
+# What a Hub answers with a list.
+_LISTED = re.compile(r"/api/(?:(?:models|datasets|spaces)|.+/(?:tree|commits)/.+)/?$")
 _MOST_TOKEN_FILE = 64 << 10
 
 
@@ -83,11 +86,43 @@ class Client(httpx2.Client):
         times = {"connect": _limits.connect, "read": _limits.read, "write": _limits.read, **asked}
         request.extensions = {**request.extensions, "timeout": times}
         try:
-            return super().send(request, **options)
+            response = super().send(request, **options)
         except (httpx2.ConnectTimeout, httpx2.ReadTimeout, httpx2.WriteTimeout) as error:
             # Of a class that the Hub's client does not take as a reason to ask again, many times over.
             kind = "connect" if isinstance(error, httpx2.ConnectTimeout) else "read"
             raise httpx2.TransportError(f"there was no answer within {times[kind]:g} s", request=request) from error
+        if not options.get("stream") and response.is_success:
+            _require_hub(request, response)
+        return response
+
+
+class NotAHubError(httpx2.TransportError):
+    """Something answers in the place of a Hub, such as the login page of a network."""
+
+
+def _require_hub(request: httpx2.Request, response: httpx2.Response) -> None:
+    """Checks that an answer about a repository has the form that a Hub gives it.
+
+    Raises:
+        NotAHubError: It is a page, or of another form.
+        httpx2.DecodingError: It is not JSON, as if it was cut off.
+    """
+    address = f"{request.url.scheme}://{request.url.netloc.decode()}{request.url.path}"
+    if not address.startswith(f"{constants.ENDPOINT}/api/"):
+        return
+    kind = response.headers.get("content-type", "")
+    if "html" in kind or response.content.lstrip()[:1] == b"<":
+        raise NotAHubError(f"{address} was answered with a page for people", request=request)
+    # What is written may be answered with nothing.
+    if request.method != "GET" or address.endswith("/auth-check"):
+        return
+    try:
+        answer = response.json()
+    except (ValueError, RecursionError) as error:
+        raise httpx2.DecodingError(f"{address} is not a Hub's answer: it is not JSON", request=request) from error
+    wanted = list if _LISTED.search(request.url.path) else dict
+    if not isinstance(answer, wanted):
+        raise NotAHubError(f"{address} was answered with JSON of another form than a Hub's", request=request)
 
 
 class _Backend(httpcore2.SyncBackend):

@@ -17,7 +17,7 @@ from hubtune.documents import BOUNDS, parse_json_object
 from hubtune.errors import DocumentError, HubError
 from hubtune.files import file_errors
 from hubtune.hub.file_names import require_safe_names
-from hubtune.hub.translate import hub_errors
+from hubtune.hub.translate import hub_answer, hub_errors
 from hubtune.records.pins import RepoType
 
 # Most headers are shorter.
@@ -122,9 +122,9 @@ def list_files(repo: str, commit: str, repo_type: RepoType = "model") -> dict[st
     Raises:
         HubError: The repository cannot be read.
     """
-    with hub_errors(repo, commit):
+    with hub_answer(repo, commit):
         found = {
-            entry.path: StoredFile(entry.size, entry.blob_id, entry.lfs.sha256 if entry.lfs else None)
+            str(entry.path): StoredFile(int(entry.size), entry.blob_id, entry.lfs.sha256 if entry.lfs else None)
             for entry in HfApi().list_repo_tree(repo, recursive=True, revision=commit, repo_type=repo_type)
             if isinstance(entry, RepoFile)
         }

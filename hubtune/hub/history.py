@@ -9,7 +9,7 @@ from urllib.parse import quote
 from huggingface_hub import constants
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_backoff  # type: ignore[attr-defined]
 
-from hubtune.hub.translate import hub_errors
+from hubtune.hub.translate import hub_answer
 from hubtune.records.pins import RepoType
 
 # The most that the Hub gives at once.
@@ -32,7 +32,7 @@ def history(repo: str, commit: str, most: int, repo_type: RepoType = "model") ->
         HubError: The repository cannot be read.
     """
     # The client's own call reads a history to its end, however long that is.
-    with hub_errors(repo, commit):
+    with hub_answer(repo, commit):
         return list(islice(_commits(f"{repo_type}s/{repo}", commit, min(most, _PAGE)), most))
 
 

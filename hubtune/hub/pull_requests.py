@@ -2,7 +2,7 @@
 
 from huggingface_hub import HfApi, constants
 
-from hubtune.hub.translate import hub_errors
+from hubtune.hub.translate import hub_answer
 
 
 def open_pull_requests(repo: str, author: str) -> list[int]:
@@ -11,7 +11,7 @@ def open_pull_requests(repo: str, author: str) -> list[int]:
     Raises:
         HubError: They cannot be listed.
     """
-    with hub_errors(repo):
+    with hub_answer(repo):
         found = HfApi().get_repo_discussions(
             repo, author=author, discussion_type="pull_request", discussion_status="open"
         )

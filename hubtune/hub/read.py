@@ -9,7 +9,7 @@ from huggingface_hub import HfApi, constants, get_hf_file_metadata, hf_hub_url
 from hubtune.errors import AmbiguousRevisionError
 from hubtune.hub.file_names import require_safe_names
 from hubtune.hub.history import history
-from hubtune.hub.translate import hub_errors
+from hubtune.hub.translate import hub_answer
 from hubtune.records.pins import RepoType
 
 
@@ -69,17 +69,19 @@ def resolve(repo: str, repo_type: RepoType, revision: str) -> Resolved:
         AmbiguousRevisionError: It means two commits.
         HubError: One of its subclasses says why not (no such repository or revision, gated, not reachable).
     """
-    with hub_errors(repo, revision):
+    with hub_answer(repo, revision):
         read = HfApi().model_info if repo_type == "model" else HfApi().dataset_info
         info = read(repo, revision=revision, files_metadata=True)
-    require_safe_names(repo, [sibling.rfilename for sibling in info.siblings or []])
-    _require_one_meaning(repo, repo_type, revision, str(info.sha))
+        commit = _commit(info.sha)
+        files = {str(sibling.rfilename): int(sibling.size or 0) for sibling in info.siblings or []}
+    require_safe_names(repo, files)
+    _require_one_meaning(repo, repo_type, revision, commit)
     license_id = info.card_data.get("license") if info.card_data else None
     return Resolved(
-        commit=str(info.sha),
+        commit=commit,
         license=license_id if isinstance(license_id, str | list) and license_id else None,
         gated=info.gated if info.gated in ("auto", "manual") else False,
-        files={sibling.rfilename: sibling.size or 0 for sibling in info.siblings or []},
+        files=files,
     )
 
 
@@ -89,7 +91,7 @@ def check_access(repo: str, repo_type: RepoType) -> None:
     Raises:
         GatedRepoError: There is no token, or its account has not been granted access.
     """
-    with hub_errors(repo):
+    with hub_answer(repo):
         HfApi().auth_check(repo, repo_type=repo_type)
 
 
@@ -100,15 +102,15 @@ def whoami() -> Identity:
         MissingTokenError: There is no token.
         InvalidTokenError: The Hub does not accept it.
     """
-    with hub_errors():
+    with hub_answer():
         answer = HfApi().whoami()
-    token = (answer.get("auth") or {}).get("accessToken") or {}
-    return Identity(
-        name=str(answer["name"]),
-        orgs=frozenset(str(org["name"]) for org in answer.get("orgs", [])),
-        role=str(token.get("role", "")),
-        anywhere=answer.get("canWriteAnywhere") is True,
-    )
+        token = (answer.get("auth") or {}).get("accessToken") or {}
+        return Identity(
+            name=str(answer["name"]),
+            orgs=frozenset(str(org["name"]) for org in answer.get("orgs", [])),
+            role=str(token.get("role", "")),
+            anywhere=answer.get("canWriteAnywhere") is True,
+        )
 
 
 @dataclass(frozen=True)
@@ -139,13 +141,19 @@ def list_refs(repo: str, repo_type: RepoType = "model") -> Refs:
     Raises:
         RepoNotFoundError: There is no such repository.
     """
-    with hub_errors(repo):
+    with hub_answer(repo):
         refs = HfApi().list_repo_refs(repo, repo_type=repo_type)
-    return Refs(
-        branches={ref.name: ref.target_commit for ref in refs.branches},
-        tags={ref.name: ref.target_commit for ref in refs.tags},
-        converts={ref.name: ref.target_commit for ref in refs.converts},
-    )
+        return Refs(
+            branches={ref.name: _commit(ref.target_commit) for ref in refs.branches},
+            tags={ref.name: _commit(ref.target_commit) for ref in refs.tags},
+            converts={ref.name: _commit(ref.target_commit) for ref in refs.converts},
+        )
+
+
+def _commit(value: object) -> str:
+    if not isinstance(value, str) or _DIGEST.fullmatch(value) is None:
+        raise ValueError(f"{value!r} in place of a commit")
+    return value
 
 
 def require_readers_get(repo: str, tag: str, commit: str) -> None:
@@ -156,7 +164,7 @@ def require_readers_get(repo: str, tag: str, commit: str) -> None:
         RevisionNotFoundError: They get nothing, at least not yet.
     """
     refuse_branch_named(repo, tag, list_refs(repo))
-    with hub_errors(repo, tag):
+    with hub_answer(repo, tag):
         info = HfApi().model_info(repo, revision=tag)
         found = {f"the files of {tag}": str(info.sha)}
         if info.siblings:
@@ -246,7 +254,7 @@ def is_private(repo: str) -> bool:
     Raises:
         RepoNotFoundError: There is no such repository.
     """
-    with hub_errors(repo):
+    with hub_answer(repo):
         return HfApi().model_info(repo, expand=["private"]).private is True
 
 

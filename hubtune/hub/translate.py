@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 
 import httpx2
 from huggingface_hub import constants
@@ -34,11 +35,12 @@ from hubtune.errors import (
     RevisionNotFoundError,
     advise,
 )
-from hubtune.hub.client import current_token, require_usable
+from hubtune.hub.client import NotAHubError, current_token, require_usable
 
 # Answers after which the same request may succeed: the client's own list (`huggingface_hub.utils.http_backoff`).
 PASSING = frozenset({408, 429, 500, 502, 503, 504})
 _TOKEN = re.compile(r"hf_[A-Za-z0-9]{4,}|(?i:bearer)\s+\S+")
+_NOT_A_HUB = "Check HF_ENDPOINT, and open the address in a browser: the network may ask you to log in to it first."
 _LOGIN = "Log in with `hf auth login`, or set HF_TOKEN to a token from https://huggingface.co/settings/tokens"
 
 
@@ -72,6 +74,26 @@ def hub_errors(repo: str = "", revision: str = "") -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def hub_answer(repo: str = "", revision: str = "") -> Iterator[None]:
+    """As `hub_errors`, around nothing but a question to the Hub: an answer that has not a Hub's form is told as such.
+
+    Raises:
+        HubError: As `hub_errors`, or the answer lacks what a Hub says, or has it in another form.
+    """
+    with hub_errors(repo, revision):
+        try:
+            yield
+        except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, LocalTokenNotFoundError):
+            raise
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise HubError(
+                f"What {constants.ENDPOINT} says{f' of {repo}' if repo else ''} is not a Hub's answer: it lacks a "
+                f"part, or has it in another form ({mask(str(error)) or type(error).__name__}).",
+                hint=_NOT_A_HUB,
+            ) from error
+
+
 def explain(error: Exception, repo: str = "", revision: str = "") -> HubError:
     """Returns the hubtune error for an error of the Hub client."""
     if isinstance(error, LocalTokenNotFoundError):
@@ -86,6 +108,8 @@ def explain(error: Exception, repo: str = "", revision: str = "") -> HubError:
             f"{repo or 'The repository'} is not in the local cache, and the Hub may not be asked (HF_HUB_OFFLINE).",
             hint="Unset HF_HUB_OFFLINE, or run once with access to the Hub.",
         )
+    if isinstance(error, NotAHubError):
+        return HubError(f"What answers is not a Hub: {mask(str(error))}.", hint=_NOT_A_HUB)
     if isinstance(error, httpx2.DecodingError):
         return HubError(
             f"The Hub's answer{f' about {repo}' if repo else ''} was damaged on its way: {mask(str(error))}",
@@ -114,7 +138,9 @@ def mask(text: str) -> str:
 
 
 def _explain_answer(error: HfHubHTTPError, repo: str, revision: str) -> HubError:
-    status = error.response.status_code
+    status, request = error.response.status_code, error.response.request
+    reads = request.method in ("GET", "HEAD") or "/paths-info/" in request.url.path
+    repo = repo or request.url.path
     said = mask(error.server_message or str(error).splitlines()[0])
     if "Invalid credentials" in said or "Invalid user token" in str(error):
         return InvalidTokenError(f"The Hub at {constants.ENDPOINT} does not accept the token.", hint=_LOGIN)
@@ -134,14 +160,25 @@ def _explain_answer(error: HfHubHTTPError, repo: str, revision: str) -> HubError
         unknown = "" if current_token() else " (there is no token: if it is private, log in with `hf auth login`)"
         return RepoNotFoundError(
             f"There is no repository {repo} at {constants.ENDPOINT}, or it is private to others{unknown}.",
-            hint="Check the id, and whether it is a data set or a model.",
+            hint="Check the id, and whether it is a data set or a model."
+            + (" A file on this machine is named as `data[].path`." if _is_local(repo) else ""),
         )
     if status == 401:
         return MissingTokenError(f"The Hub wants to know who you are: {said}", hint=_LOGIN)
+    if status == 403 and reads:
+        return PermissionDeniedError(
+            f"The token may not read {repo}: {said}",
+            hint="Ask its owner for access, or use a token that may read it: a fine-grained one lists repositories.",
+        )
     if status == 403:
         return PermissionDeniedError(
-            f"The token may not do this{f' to {repo}' if repo else ''}: {said}",
+            f"The token may not do this to {repo}: {said}",
             hint="Use a token with the role `write`, of an account that may write there.",
+        )
+    if status == 404:
+        return HubError(
+            f"The Hub has nothing at {request.url.path}{f' of {repo}' if repo != request.url.path else ''}: {said}",
+            hint="Check the name of the file or branch; the Hub may not know this kind of request.",
         )
     retry_after = _retry_after(error.response.headers)
     if status == 429:
@@ -152,10 +189,17 @@ def _explain_answer(error: HfHubHTTPError, repo: str, revision: str) -> HubError
             retry_after=retry_after,
         )
     return HubError(
-        f"The Hub answered with {status}{f' about {repo}' if repo else ''}: {said}",
+        f"The Hub answered with {status} about {repo}: {said}",
         hint="Try again; if it stays, the Hub itself has a fault.",
         passing=status in PASSING,
         retry_after=retry_after,
+    )
+
+
+def _is_local(repo: str) -> bool:
+    """Whether a repository's id looks like a file or folder of this machine."""
+    return Path(repo).exists() or repo.lower().endswith(
+        (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".arrow", ".txt")
     )
 
 

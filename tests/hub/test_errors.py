@@ -17,6 +17,7 @@ from hubtune.errors import (
 from hubtune.hub.read import find_tag, resolve, whoami
 from hubtune.hub.translate import hub_errors, mask
 from hubtune.hub.write import create_repo
+from hubtune.localhub import FaultRule
 
 READER = "hf_robrobrob"
 
@@ -59,6 +60,30 @@ def test_a_data_set_asked_for_as_a_model_is_hinted_at(repo: str, guarded_hub):
 def test_a_revision_that_does_not_exist(repo: str, revision: str):
     with pytest.raises(RevisionNotFoundError, match=f"{repo} has no revision '{revision}'"):
         resolve(repo, "model", revision)
+
+
+@pytest.mark.parametrize("repo_type", ["model", "dataset"])
+def test_a_file_of_this_machine_that_was_taken_for_a_repository_is_hinted_at(guarded_hub, repo_type: str):
+    with pytest.raises(RepoNotFoundError, match=r"data\.csv") as caught:
+        resolve("data.csv", repo_type, "main")
+
+    assert "`data[].path`" in str(caught.value.hint)
+
+
+def test_who_may_not_read_is_not_asked_for_a_token_that_writes(repo: str, guarded_hub):
+    guarded_hub.faults.add(FaultRule(path="/api/models/*", status=403))
+
+    with pytest.raises(PermissionDeniedError, match=f"may not read {repo}") as caught:
+        resolve(repo, "model", "main")
+
+    assert "write" not in str(caught.value.hint)
+
+
+def test_what_is_not_found_is_named(repo: str, guarded_hub):
+    guarded_hub.faults.add(FaultRule(path="/api/models/*", status=404, code="EntryNotFound", message="Not here"))
+
+    with pytest.raises(HubError, match=f"nothing at /api/models/{repo}/revision/main of {repo}: Not here"):
+        resolve(repo, "model", "main")
 
 
 def test_a_token_that_the_hub_does_not_know(repo: str, monkeypatch):
