@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from hubtune.config.schema import TuneConfig
+from hubtune.data.formats.chat import usable_template
 from hubtune.errors import MemoryNeededError, ModelError, TrainingError
 from hubtune.hub.contents import read_files, read_shapes
 from hubtune.hub.read import resolve
@@ -62,6 +63,7 @@ def check_base(config: TuneConfig, pin: Pin) -> Facts:
 
     Raises:
         HubError: They cannot be had.
+        ConfigError: Data is of format 'chat', and there is no chat template that can be used.
         ModelError: The base cannot be trained by the config's method, is not whole, or needs code that is not allowed.
     """
     files = resolve(pin.repo, pin.type, pin.commit).files
@@ -109,6 +111,9 @@ def check_loads(config: TuneConfig, pin: Pin, facts: Facts) -> str:
     with tempfile.TemporaryDirectory(prefix="hubtune-") as scratch:
         folder = fetch_tokenizer(pin, Path(scratch))
         tokenizer = load_tokenizer(folder, pin.repo)
+        for entry in config.all_data:
+            if entry.stated_format == "chat":
+                usable_template(tokenizer, config.chat_template, entry.label)
         # The code of a repository is run where weights are loaded, and nowhere else.
         model = None if needs_code(facts) else empty_base(folder, pin.repo, _classes(config))
     if model is None:

@@ -225,6 +225,26 @@ def test_a_base_that_run_could_not_load_is_refused_with_the_reason(check_folder,
     assert checks.exit_code in (8, 30)
 
 
+@pytest.mark.parametrize(
+    ("template", "exit_code", "said"),
+    [
+        (None, 2, "is of format 'chat', and the base model's tokenizer has no chat template"),
+        (b"{% for m in messages %}", 30, "chat template of the base model's tokenizer cannot be used: line 1"),
+        (b"{{ 'x' * 3000000000 }}", 30, "tokenizer cannot be used: it takes more than 512 MiB of memory"),
+        (b"{{ raise_exception('not these words') }}", 0, ""),
+    ],
+)
+def test_a_chat_template_that_cannot_write_the_data_is_refused(
+    check_folder, chat: Path, monkeypatch, template: bytes | None, exit_code: int, said: str
+):
+    monkeypatch.setitem(globals(), "CONFIG", CONFIG.replace("text: a", "format: chat"))
+    checks = check_folder(chat, files={"chat_template.jinja": template})
+
+    errors = [finding.detail for finding in checks.findings if finding.status == "error"]
+    assert said in " ".join(errors)
+    assert checks.exit_code == exit_code
+
+
 def test_an_embedding_held_whole_beside_new_tokens_is_refused_where_the_head_is_tied_to_it(check_folder, gpt2: Path):
     """The head's new rows would be in no file."""
     more = "train: {added_tokens: [x1], lora: {modules_to_save: [%s]}}\n"

@@ -56,15 +56,9 @@ class ChatWriter:
             ConfigError: There is no template, or the config's cannot be used.
             ModelError: The tokenizer's template cannot be used.
         """
-        found = ChatTemplate.of(tokenizer, template)
-        if found is None:
-            raise ConfigError(
-                f"{name} is of format 'chat', and the base model's tokenizer has no chat template.",
-                hint="Give one: data[].chat_template, as Jinja text or {file: chat.jinja}; or use a chat model.",
-            )
+        found = usable_template(tokenizer, template, name)
         if "strftime_now" in found.text:
             found = ChatTemplate(_FIXED_DATE + found.text, found.tokens)
-        check_template(found, given=template is not None)
         return cls(found, control_pattern(tokenizer, turn_tokens(tokenizer, found)), loss_on)
 
     def write_all(self, conversations: Sequence[Conversation]) -> list[Written | RowFaultError]:
@@ -130,6 +124,23 @@ class ChatWriter:
                 end = after.end()
             whole.append((start, end))
         return whole
+
+
+def usable_template(tokenizer: "PreTrainedTokenizerBase", given: str | None, name: str) -> ChatTemplate:
+    """Returns the template that a data set's conversations are written by; the arguments are those of `make`.
+
+    Raises:
+        ConfigError: There is none, or the config's cannot be used.
+        ModelError: The tokenizer's cannot be used.
+    """
+    found = ChatTemplate.of(tokenizer, given)
+    if found is None:
+        raise ConfigError(
+            f"{name} is of format 'chat', and the base model's tokenizer has no chat template.",
+            hint="Give one: data[].chat_template, as Jinja text or {file: chat.jinja}; or use a chat model.",
+        )
+    check_template(found, given=given is not None)
+    return found
 
 
 def check_template(template: ChatTemplate, *, given: bool) -> None:
