@@ -1,6 +1,7 @@
 """A value of JSON is what the file says, whatever other rows hold, and what is not sound is a fault of its row."""
 
 import json
+import pickle
 from pathlib import Path
 
 import pytest
@@ -71,9 +72,12 @@ def test_numbers_are_written_as_the_file_writes_them(tmp_path: Path, tokenizers)
     path.write_text("".join(f'{{"n": {number}}}\n' for number in numbers))
     entry = DataConfig.model_validate({"path": str(path), "template": "It is {n}"})
 
-    source = read_source(entry, path, path.name, tokenizers["gpt2"], 60, ScreenConfig(), workers=2)
+    source = read_source(entry, path, path.name, tokenizers["gpt2"], 60, ScreenConfig())
 
     assert [row.text for row in source.kept] == [f"It is {number}" for number in numbers]
+    # Rows go to other processes.
+    rows = pickle.loads(pickle.dumps(_rows(tmp_path, path.read_text())))
+    assert [str(row["n"]) for row in rows[:9]] == numbers[:9]
 
 
 def test_numbers_of_a_column_that_the_card_says_to_be_text_are_texts(tmp_path: Path):
