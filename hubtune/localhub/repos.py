@@ -73,6 +73,15 @@ class HubRepo:
         # dulwich would take a folder without objects for an empty repository.
         return (self.path / SETTINGS_FILE).is_file() and (self.path / "objects").is_dir()
 
+    @property
+    def is_same(self) -> bool:
+        """Whether it is there and is the one that was looked up: another of its name may have been made since."""
+        try:
+            found = RepoSettings.model_validate_json((self.path / SETTINGS_FILE).read_bytes())
+        except FileNotFoundError:
+            return False
+        return self.is_there and found.created == self.settings.created
+
     @contextmanager
     def git(self) -> Iterator[Repo]:
         """Opens the git repository while the context lasts.
@@ -87,8 +96,8 @@ class HubRepo:
         try:
             with Repo(str(self.path), bare=True) as git:
                 yield git
-        except (NotGitRepository, KeyError, FileNotFoundError) as error:
-            if self.is_there:
+        except (NotGitRepository, AssertionError, KeyError, FileNotFoundError) as error:
+            if self.is_same:
                 raise
             raise repo_not_found(anonymous=False) from error
 
@@ -244,7 +253,7 @@ class RepoStore:
             ApiError: RepoNotFound where the repository went while others held the lock.
         """
         with self._locks.setdefault(repo.id.key, threading.Lock()):
-            if not repo.is_there:
+            if not repo.is_same:
                 raise repo_not_found(anonymous=False)
             yield
 

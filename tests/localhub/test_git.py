@@ -152,9 +152,14 @@ def test_a_fetch_is_answered_whatever_number_of_commits_it_says_it_has(raw, api,
         ([b"want HEAD" + CAPABILITIES, b"deepen " + b"9" * 5000], 400),
         ([b"want HEAD" + CAPABILITIES, b"deepen -1"], 400),
         ([b"want HEAD"], 400),
+        ([b"want HEAD" + CAPABILITIES, b"have zz"], 400),
+        ([b"want HEAD" + CAPABILITIES, b"shallow zz"], 400),
+        ([b"want zz"], 400),
     ],
 )
-def test_a_fetch_of_more_than_is_served_is_refused(raw, model, head, lines, status):
+def test_a_fetch_of_more_than_is_served_is_refused(raw, model, head, root, git, lines, status):
+    # Packs are asked in another way for what is in them.
+    git("-C", str(root / "repos/models/org/model.git"), "repack", "-q", "-a")
     body = asked(*(line.replace(b"HEAD", head, 1) for line in lines)) + b"0000" + asked(b"done")
     assert raw("POST", f"/{model}/git-upload-pack", body).status == status
 

@@ -5,6 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
+from dulwich.objects import ObjectID
+
+from hubtune.localhub.errors import ApiError
+from hubtune.localhub.ids import RepoId, RepoType
+from hubtune.localhub.repos import HubRepo, RepoSettings
 
 AT_ONCE = 12
 
@@ -59,3 +64,17 @@ def test_a_repository_that_is_half_gone_leaves_the_others_listed(raw, api, model
     (root / "repos/models/org/model.git" / part).rename(root / "tmp/gone")
     assert [info.id for info in api.list_models()] == ["org/other"]
     assert raw("GET", f"/api/models/{model}").headers["x-error-code"] == "RepoNotFound"
+
+
+def test_who_reads_a_repository_while_another_takes_its_name_is_told_that_it_is_gone(api, root, model):
+    path = root / "repos/models/org/model.git"
+    settings = RepoSettings.model_validate_json((path / "hub.json").read_bytes())
+    looked_up = HubRepo(RepoId(RepoType.MODEL, "org", "model"), path, settings)
+    missing = ObjectID(b"0" * 40)
+    with pytest.raises(KeyError), looked_up.git() as git:
+        git[missing]
+    api.delete_repo(model)
+    api.create_repo(model)
+    with pytest.raises(ApiError, match="not found") as told, looked_up.git() as git:
+        git[missing]
+    assert told.value.code == "RepoNotFound"

@@ -15,6 +15,7 @@ _MOST_WANTS = 10_000
 _MOST_COMPARED = 4096
 _MOST_KNOWN = 64
 _LENGTH = re.compile(rb"[0-9a-fA-F]{4}")
+_DIGEST = re.compile(rb"[0-9a-f]{40}(?: |\Z)")
 _DEEPEN = re.compile(rb"deepen [0-9]{1,9}\n?")
 _FILTER = re.compile(rb"blob:none|blob:limit=[0-9]{1,12}[kmg]?|tree:[0-9]{1,6}|object:type=(?:blob|tree|commit|tag)")
 _FLUSH = b"0000"
@@ -36,6 +37,8 @@ def bounded(git: Repo, body: bytes) -> bytes:
     for line in _lines(body):
         command, _, value = line.rstrip(b"\n").partition(b" ")
         digest = value[:40]
+        if command in {b"want", b"have", b"shallow"} and not _DIGEST.match(value):
+            raise ApiError(400, f"Git's request cannot be read: {command.decode()} needs the digest of a commit.")
         if command == b"want":
             _check_filters(re.findall(rb"filter=(\S+)", value))
             if digest in wants:

@@ -84,8 +84,8 @@ def _each_visible(call: Call, type_: RepoType, row: Callable[[HubRepo, Repo, Obj
             with repo.git() as git:
                 head = read_ref(git, MAIN)
                 found = None if head is None else row(repo, git, head)
-        except ApiError:
-            if repo.is_there:
+        except ApiError as error:
+            if error.code != "RepoNotFound":
                 raise
             # Deleted or moved meanwhile.
             continue
