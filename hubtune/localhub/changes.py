@@ -1,16 +1,17 @@
 """What a commit changes: the operations of a commit request, read from its lines and applied to a tree."""
 
 import base64
-import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import BinaryIO, cast
 
 from hubtune.localhub.bounds import LONGEST_LINE, check_length, read_object
 from hubtune.localhub.errors import ApiError
 
 # The Hub's own limit is of this order; every line is held in memory.
 _MOST_LINES = 25_000
+_LONGEST_LINE = 100 << 20
+"""Longer than an ordinary file in base64, which is sent as a large one from 10 MiB on."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class CommitRequest:
         return f"{self.summary}\n\n{self.description}" if self.description else self.summary
 
 
-def read_commit_request(body: bytes) -> CommitRequest:
+def read_commit_request(body: BinaryIO) -> CommitRequest:
     """Reads the newline-delimited JSON of a commit request: a header, then one operation a line.
 
     Raises:
@@ -114,8 +115,10 @@ def read_commit_request(body: bytes) -> CommitRequest:
     )
 
 
-def _lines(body: bytes) -> Iterator[tuple[str, Mapping[str, object]]]:
-    for number, line in enumerate(io.BytesIO(body), start=1):
+def _lines(body: BinaryIO) -> Iterator[tuple[str, Mapping[str, object]]]:
+    for number, line in enumerate(iter(lambda: body.readline(_LONGEST_LINE), b""), start=1):
+        if len(line) == _LONGEST_LINE:
+            raise ApiError(413, f"Line {number} of the commit is longer than {_LONGEST_LINE >> 20} MiB.")
         if not line.strip():
             continue
         if number > _MOST_LINES:

@@ -2,6 +2,7 @@
 
 import secrets
 from dataclasses import dataclass
+from pathlib import Path
 
 from hubtune.localhub.accounts import Accounts
 from hubtune.localhub.disk import sync_folder
@@ -21,6 +22,7 @@ class HubState:
         large_files: The large files that they share.
         accounts: Who may do what.
         log: The request log.
+        scratch: Where long bodies wait; emptied at each start.
         upload_key: Signs upload addresses, because clients send no token with an upload. New with each start.
     """
 
@@ -28,6 +30,7 @@ class HubState:
     large_files: LargeFileStore
     accounts: Accounts
     log: RequestLog
+    scratch: Path
     upload_key: bytes
 
     @classmethod
@@ -47,6 +50,7 @@ class HubState:
             large_files=large_files,
             accounts=accounts,
             log=RequestLog(folder.requests, accounts.tokens),
+            scratch=folder.scratch,
             upload_key=secrets.token_bytes(32),
         )
 

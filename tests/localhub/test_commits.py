@@ -234,3 +234,23 @@ def test_a_folder_may_be_deleted_with_or_without_a_slash(api, model, path):
     assert files(api, model) == {"folder.md"}
     with pytest.raises(EntryNotFoundError, match="folder"):
         api.create_commit(model, [CommitOperationDelete(path)], commit_message="Delete")
+
+
+def test_more_than_100_mib_of_ordinary_files_make_one_commit(api, model, root):
+    # Base64 adds a third.
+    operations = [CommitOperationAdd(f"rows-{n}.txt", bytes([97 + n]) * 9_900_000) for n in range(9)]
+    made = api.create_commit(model, operations, commit_message="Add")
+    facts = api.get_paths_info(model, [operation.path_in_repo for operation in operations], revision=made.oid)
+    assert [(fact.size, fact.lfs) for fact in facts] == [(9_900_000, None)] * 9
+    assert list((root / "tmp").iterdir()) == []
+
+
+def test_a_commit_is_bounded(raw, model, monkeypatch):
+    monkeypatch.setattr("hubtune.localhub.changes._LONGEST_LINE", 1000)
+    lines = b'{"key": "header", "value": {"summary": "s"}}\n' + b'{"key": "file", "value": {"path": "a", "content": "'
+    answer = raw("POST", f"/api/models/{model}/commit/main", lines + b"x" * 2000 + b'"}}\n')
+    assert (answer.status, answer.json["error"]) == (413, "Line 2 of the commit is longer than 0 MiB.")
+    monkeypatch.setattr("hubtune.localhub.api.bodies._MOST_SPOOLED", 1000)
+    assert raw("POST", f"/api/models/{model}/commit/main", lines + b"x" * 2000).status == 503
+    small = b'{"key": "header", "value": {"summary": "s"}}\n{"key": "file", "value": {"path": "a", "content": ""}}\n'
+    assert raw("POST", f"/api/models/{model}/commit/main", small).status == 200

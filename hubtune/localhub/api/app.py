@@ -195,6 +195,9 @@ async def _work(
         if isinstance(route, UploadRoute):
             return await route.answer(call, request.stream())
         await anyio.to_thread.run_sync(admit, call, route.answer)
+        if route.spooled:
+            async with capacity.bodies.spool(request, route.body_limit, hub.scratch) as file:
+                return await anyio.to_thread.run_sync(route.answer, replace(call, file=file))
         async with capacity.bodies.read(request, route.body_limit) as body:
             limiter = capacity.fetches.turn() if route.answer in _FETCHES else None
             return await anyio.to_thread.run_sync(route.answer, replace(call, body=body), limiter=limiter)

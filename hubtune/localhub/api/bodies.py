@@ -1,8 +1,11 @@
-"""How much is taken on at once: bodies held in memory, of bounded size and time, and requests that are much work."""
+"""How much is taken on at once: bodies, bounded in size and time, and requests that are much work."""
 
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
 
 import anyio
 from starlette.requests import Request
@@ -11,13 +14,14 @@ from hubtune.localhub.errors import ApiError
 
 _MOST_HELD = 512 * 1024 * 1024
 _LONGEST = 600.0
+_MOST_SPOOLED = 2 << 30
 
 
 class Bodies:
-    """The bodies that a server holds in memory at the moment; for use in its event loop alone.
+    """The bodies that a server has taken in and not answered yet; for use in its event loop alone.
 
     Args:
-        most: Bytes of all of them together.
+        most: Bytes of all that are held in memory together.
         longest: Seconds in which a body must have come, however fast it comes at times.
     """
 
@@ -25,6 +29,7 @@ class Bodies:
         self._most = most
         self._longest = longest
         self._held = 0
+        self._spooled = 0
 
     @asynccontextmanager
     async def read(self, request: Request, limit: int) -> AsyncIterator[bytes]:
@@ -49,6 +54,30 @@ class Bodies:
             yield bytes(body)
         finally:
             self._held -= held
+
+    @asynccontextmanager
+    async def spool(self, request: Request, limit: int, folder: Path) -> AsyncIterator[BinaryIO]:
+        """Keeps a request's body on disk while the context lasts, for those that are too long to hold.
+
+        Raises:
+            ApiError: As `read`.
+        """
+        kept = 0
+        try:
+            with tempfile.TemporaryFile(dir=folder) as file:
+                with in_time(self._longest):
+                    async for chunk in request.stream():
+                        kept += len(chunk)
+                        self._spooled += len(chunk)
+                        if kept > limit:
+                            raise ApiError(413, f"The body is larger than {limit >> 20} MiB.")
+                        if self._spooled > _MOST_SPOOLED:
+                            raise ApiError(503, "The Hub is taking in too much at once.", headers={"Retry-After": "1"})
+                        file.write(chunk)
+                file.seek(0)
+                yield file
+        finally:
+            self._spooled -= kept
 
 
 class Turns:

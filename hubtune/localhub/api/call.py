@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import BinaryIO
 
 from dulwich.objects import ObjectID
 from dulwich.repo import Repo
@@ -36,7 +38,8 @@ class Call:
         user: Who asks, or None.
         endpoint: The Hub's own address as this client knows it, for links in answers.
         note: The line for the request log.
-        body: The request's body; empty for streamed uploads.
+        body: The request's body; empty for streamed and spooled ones.
+        file: The body where it is spooled.
     """
 
     hub: HubState
@@ -48,6 +51,7 @@ class Call:
     endpoint: str
     note: RequestNote
     body: bytes = b""
+    file: BinaryIO = field(default_factory=BytesIO)
 
     @property
     def repo_type(self) -> RepoType:

@@ -66,7 +66,7 @@ def preupload(call: Call) -> Response:
 def commit(call: Call) -> Response:
     """POST /api/T/{id}/commit/{rev}: to a branch, to a pull request, or with `create_pr` as a new pull request."""
     repo = committable(call)
-    request = read_commit_request(call.body)
+    request = read_commit_request(call.file)
     _check_readme(repo, request)
     author = call.signed_in().name
     with call.hub.repos.lock(repo), repo.git() as git:

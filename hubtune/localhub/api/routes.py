@@ -33,7 +33,7 @@ UploadHandler = Callable[[Call, AsyncIterator[bytes]], Awaitable[Response]]
 
 _SMALL_BODY = 2 * 1024 * 1024
 _LIST_BODY = 10 * 1024 * 1024
-_COMMIT_BODY = 100 * 1024 * 1024
+_COMMIT_BODY = 1024 * 1024 * 1024
 
 _API = r"/api/(?P<type>models|datasets|spaces)/(?P<id>[^/]+(?:/[^/]+)?)"
 _WEB = r"/(?:(?P<type>datasets|spaces)/)?(?P<id>[^/]+(?:/[^/]+)?)"
@@ -53,12 +53,14 @@ class Route:
         pattern: Matches the whole raw path; its groups become the call's parameters.
         answer: Answers from the whole body, in a worker thread.
         body_limit: Bytes of body that are accepted.
+        spooled: Whether the body waits on disk, as `Call.file`, rather than in memory.
     """
 
     methods: tuple[str, ...]
     pattern: re.Pattern[str]
     answer: Handler
     body_limit: int
+    spooled: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ ROUTES: tuple[Route | UploadRoute, ...] = (
     _route("POST", rf"{_API}/branch/{_REV}", refs.add_branch),
     _route("DELETE", rf"{_API}/branch/{_REV}", refs.remove_branch),
     _route("POST", rf"{_API}/preupload/{_REV}", commit.preupload, _LIST_BODY),
-    _route("POST", rf"{_API}/commit/{_REV}", commit.commit, _COMMIT_BODY),
+    Route(("POST",), re.compile(rf"{_API}/commit/{_REV}"), commit.commit, _COMMIT_BODY, spooled=True),
     _route("GET", rf"{_API}/tree/{_REV}(?:/(?P<path>.*))?", listing.tree),
     _route("POST", rf"{_API}/paths-info/{_REV}", listing.paths_info, _LIST_BODY),
     _route("GET", rf"{_API}/commits/{_REV}", listing.commits),
