@@ -55,12 +55,18 @@ def file_errors(
         yield
     except OSError as error:
         raise explain(error, path, verb, hint=hint) from error
+    except RuntimeError as error:
+        # As pathlib has it until Python 3.13.
+        if not isinstance(error.__context__, OSError):
+            raise
+        raise explain(error.__context__, path, verb, hint=hint) from error
 
 
 def explain(
     error: OSError, path: Path | str, verb: Literal["read", "write"] = "write", *, hint: str | None = None
 ) -> FileError:
     """Returns the error to raise for what the operating system said about `path`; see `file_errors`."""
+    path = _at_fault(error, path)
     if error.errno in _FULL:
         return DiskFullError(f"The disk that holds {path} is full.", hint=hint or room_hint())
     if error.errno == errno.ENOENT:
@@ -68,6 +74,36 @@ def explain(
     else:
         reason = _REASONS.get(error.errno or 0) or error.strerror or str(error) or type(error).__name__
     return FileError(f"Cannot {verb} {path}: {reason}.", hint=hint or _ELSEWHERE.format(verb=verb))
+
+
+def _at_fault(error: OSError, path: Path | str) -> Path | str:
+    """Returns the path that the system refused, if it is another place than the one that was meant to be used."""
+    own = error.filename
+    if not isinstance(own, str) or isinstance(path, str) or not Path(own).is_absolute():
+        return path
+    return path if Path(own).is_relative_to(path.absolute().parent) else Path(own)
+
+
+def require_writable(folder: Path, *, hint: str | None = None) -> None:
+    """Makes sure that files can be written into a folder, or into one that is to be made there; leaves nothing.
+
+    Args:
+        folder: The folder; it need not exist.
+        hint: As in `file_errors`.
+
+    Raises:
+        FileError: A file is in its place or in its path, or its disk or its permissions refuse it.
+        DiskFullError: There is no room for a file.
+    """
+    with file_errors(folder, hint=hint):
+        # For what is wrong with the path itself, such as the length of a name.
+        with contextlib.suppress(FileNotFoundError):
+            folder.stat()
+        present = folder.absolute()
+        while not os.path.lexists(present):
+            present = present.parent
+        with tempfile.TemporaryFile(dir=present):
+            pass
 
 
 def room_hint() -> str:

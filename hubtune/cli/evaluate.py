@@ -1,5 +1,7 @@
 """`hubtune evaluate`: the evaluate stage of a run, or the same for what is published."""
 
+import contextlib
+import tempfile
 from pathlib import Path
 
 import click
@@ -7,7 +9,8 @@ import click
 from hubtune.cli.options import NamedRelease, code_option, hub_option, named_release, on_hub, set_option
 from hubtune.cli.output import Output
 from hubtune.cli.summary import measure_lines
-from hubtune.errors import ConfigError
+from hubtune.errors import ConfigError, FileError
+from hubtune.files import file_errors
 from hubtune.records.base import write_atomic
 from hubtune.records.evaluation import EvaluationRecord
 
@@ -34,6 +37,8 @@ def evaluate(
     A release REPO@TAG, whose TAG may be a commit, is measured on the data that its records pin, or with --data on other
     data, which is read in the same form unless -s says otherwise, such as -s data[0].text=quote.
     """
+    if out is not None:
+        _require_place(out)
     release = None if Path(subject).exists() else named_release(subject)
     if release is None:
         given = data is not None or bool(overrides) or allow_remote_code is not None
@@ -41,8 +46,22 @@ def evaluate(
     else:
         record, lines = _of_release(output, release, data, overrides, allow_remote_code, hub)
     if out is not None:
-        write_atomic(out, record.to_json())
+        try:
+            write_atomic(out, record.to_json())
+        except FileError as error:
+            # What was measured is shown all the same, as the one document of the command.
+            output.result(record, lines)
+            Output(as_json=False, quiet=output.quiet).error(error)
+            raise click.exceptions.Exit(error.exit_code) from error
     output.result(record, lines)
+
+
+def _require_place(out: Path) -> None:
+    with file_errors(out):
+        with contextlib.suppress(FileNotFoundError):
+            out.stat()
+        with tempfile.TemporaryFile(dir=out.absolute().parent):
+            pass
 
 
 def _of_run(output: Output, path: Path, *, given: bool) -> tuple[EvaluationRecord, list[str]]:

@@ -131,6 +131,9 @@ def _expected(error: Exception) -> "HubtuneError | None":
         return MemoryNeededError(
             "The memory of this machine is used up.", hint="End other programs, or use a smaller model or less data."
         )
+    if isinstance(error, RuntimeError) and isinstance(error.__context__, OSError):
+        # What pathlib makes of a circle of links.
+        error = error.__context__
     if isinstance(error, OSError) and error.errno is not None and isinstance(error.filename, str | bytes):
         name = error.filename if isinstance(error.filename, str) else error.filename.decode(errors="replace")
         return explain(error, Path(name))

@@ -9,7 +9,7 @@ from huggingface_hub.utils._paths import filter_repo_objects
 from huggingface_hub.utils.tqdm import tqdm
 
 from hubtune.errors import HubError, RecordError
-from hubtune.files import file_errors
+from hubtune.files import file_errors, require_writable
 from hubtune.hub.contents import list_files
 from hubtune.hub.intact import KnownFile, Snapshot
 from hubtune.hub.translate import hub_errors
@@ -34,6 +34,7 @@ _PATTERNS: dict[RepoType, list[str] | None] = {
 }
 
 _CODE = "*.py"
+_CACHE = "Have HF_HOME, or HF_HUB_CACHE, name a folder that you can write, on a disk with room."
 
 # Bytes that were damaged on their way may come right the second time.
 _ATTEMPTS = 2
@@ -77,6 +78,7 @@ def fetch(
     listed = list_files(pin.repo, pin.commit, pin.type)
     wanted = {path: listed[path] for path in filter_repo_objects(listed, allow_patterns=patterns)}
     found = Snapshot(pin, cache)
+    require_writable(cache_folder(), hint=_CACHE)
     with file_errors(cache), hub_errors(pin.repo, pin.commit):
         found.learn(wanted)
         # What the cache held before goes first, so that the client fetches it anew.

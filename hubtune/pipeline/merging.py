@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hubtune.config.fields import check_repo_id
 from hubtune.errors import ConfigError, MergeError, RecordError
+from hubtune.files import require_writable
 from hubtune.hub.read import resolve
 from hubtune.hub.snapshot import cached, download_size, fetch
 from hubtune.pin.files import check_safetensors
@@ -50,6 +51,7 @@ def merge_published(
     from hubtune.models.adapter_changes import stated_base
 
     require_empty(folder)
+    require_writable(folder)
     adapter, size = _pin(repo, revision)
     adapter_folder = _fetch(adapter, size, progress)
     base, size = _pin_base(adapter, *stated_base(adapter_folder, f"{adapter.repo}@{adapter.commit}"), base_revision)

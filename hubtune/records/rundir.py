@@ -80,7 +80,7 @@ class RunDirectory:
                 f"{run.path} is not empty.",
                 hint="Give another folder with --run-dir, or go on with the run in it: add --resume.",
             )
-        with file_errors(run.path.parent):
+        with file_errors(run.path):
             run.path.mkdir(parents=True, exist_ok=True)
         run.write_config(config)
         return run
