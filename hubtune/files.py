@@ -81,7 +81,8 @@ def _at_fault(error: OSError, path: Path | str) -> Path | str:
     own = error.filename
     if not isinstance(own, str) or isinstance(path, str) or not Path(own).is_absolute():
         return path
-    return path if Path(own).is_relative_to(path.absolute().parent) else Path(own)
+    meant = path.absolute()
+    return path if Path(own).is_relative_to(meant.parent) or meant.is_relative_to(Path(own).parent) else Path(own)
 
 
 def require_writable(folder: Path, *, hint: str | None = None) -> None:
@@ -113,25 +114,6 @@ def room_hint() -> str:
         "Free some space, then run the same command with --resume: finished stages are kept.",
         "Free some space, then run the same command again.",
     )
-
-
-def require_writable(folder: Path, *, hint: str | None = None) -> None:
-    """Makes sure that files can be written into a folder, or into one that is to be made there; leaves nothing.
-
-    Args:
-        folder: The folder; it need not exist.
-        hint: As in `file_errors`.
-
-    Raises:
-        FileError: A file is in its place or in its path, or its disk or its permissions refuse it.
-        DiskFullError: There is no room for a file.
-    """
-    with file_errors(folder, hint=hint):
-        present = folder.absolute()
-        while not os.path.lexists(present):
-            present = present.parent
-        with tempfile.TemporaryFile(dir=present):
-            pass
 
 
 def read_bytes(path: Path, *, most: int = MOST_BYTES, name: str = "") -> bytes:

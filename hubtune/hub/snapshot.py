@@ -78,7 +78,7 @@ def fetch(
     listed = list_files(pin.repo, pin.commit, pin.type)
     wanted = {path: listed[path] for path in filter_repo_objects(listed, allow_patterns=patterns)}
     found = Snapshot(pin, cache)
-    require_writable(cache_folder(), hint=_CACHE)
+    require_cache()
     with file_errors(cache), hub_errors(pin.repo, pin.commit):
         found.learn(wanted)
         # What the cache held before goes first, so that the client fetches it anew.
@@ -203,6 +203,15 @@ def _damaged(pin: Pin, paths: Sequence[str]) -> HubError:
         "changes what it sends.",
         passing=True,
     )
+
+
+def require_cache() -> None:
+    """Makes sure that snapshots can be fetched into the cache.
+
+    Raises:
+        FileError: It cannot be written.
+    """
+    require_writable(cache_folder(), hint=_CACHE)
 
 
 def cache_folder() -> Path:

@@ -6,6 +6,7 @@ from hubtune.errors import (
     DiskFullError,
     HubError,
     HubtuneError,
+    MemoryNeededError,
     MissingExtraError,
     RemoteCodeError,
     RepoNotFoundError,
@@ -16,7 +17,7 @@ from hubtune.records.verification import Claim, Status
 _MOST_FAULTS = 5
 _GONE = (RepoNotFoundError, RevisionNotFoundError)
 # These are about this machine, this account, what may be run, or the network, and say nothing about the release.
-_OURS = (MissingExtraError, RemoteCodeError, DiskFullError, HubError, MemoryError)
+_OURS = (MissingExtraError, RemoteCodeError, DiskFullError, HubError, MemoryError, MemoryNeededError)
 
 
 class ContradictedError(HubtuneError):

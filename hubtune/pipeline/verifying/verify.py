@@ -7,6 +7,7 @@ from pathlib import Path
 from hubtune import __version__
 from hubtune.config.fields import is_commit
 from hubtune.errors import ConfigError, HubtuneError
+from hubtune.hub.snapshot import require_cache
 from hubtune.pipeline.verifying.card import check_card
 from hubtune.pipeline.verifying.evaluation import check_evaluation
 from hubtune.pipeline.verifying.files import check_files
@@ -48,12 +49,15 @@ def verify_release(
         ConfigError: `announced` is not a whole commit.
         HubError: The repository or the revision cannot be read at all.
         DiskFullError: There is no room for the release's files.
+        FileError: The Hub client's cache cannot be written.
     """
     if announced is not None and not is_commit(announced):
         raise ConfigError(
             f"{announced!r} is not a commit: 40 hexadecimal digits in lower case.",
             hint="Give the whole commit that the publisher announced; a shorter one can be met by trying.",
         )
+    # Else each claim that takes an input would say that it cannot be kept.
+    require_cache()
     with tempfile.TemporaryDirectory(prefix="hubtune-verify-") as scratch:
         folder = Path(scratch, "release")
         folder.mkdir()
