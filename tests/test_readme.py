@@ -112,6 +112,9 @@ LIMITS = {
     "Pull requests on the embedded Hub are merged file by file": (
         "localhub/test_pull_requests.py::test_conflicts_are_named_and_stop_the_merge"
     ),
+    "The embedded Hub is one for repositories": (
+        "localhub/test_app.py::test_what_only_the_public_hub_has_is_named_as_missing_here"
+    ),
     "Releases are not signed.": (
         "end_to_end/test_verify.py::test_an_honest_release_is_confirmed_but_for_what_was_not_asked"
     ),

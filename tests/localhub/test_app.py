@@ -1,5 +1,5 @@
 import pytest
-from huggingface_hub.errors import RepositoryNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,25 @@ def test_the_client_shows_the_id_that_it_sent(api):
         api.model_info("org/none")
     sent = caught.value.response.request.headers["x-amzn-trace-id"]
     assert f"(Request ID: {sent})" in str(caught.value)
+
+
+MISSING = {
+    "collections": lambda api: list(api.list_collections()),
+    "papers": lambda api: api.paper_info("2401.00001"),
+    "settings/webhooks": lambda api: api.list_webhooks(),
+    "jobs/demo": lambda api: list(api.list_jobs(namespace="demo")),
+    "buckets/org/b": lambda api: api.bucket_info("org/b"),
+    "kernels/org/k": lambda api: api.kernel_info("org/k"),
+    "spaces/org/s/runtime": lambda api: api.get_space_runtime("org/s"),
+    "models/org/m/like": lambda api: api.unlike("org/m"),
+}
+
+
+@pytest.mark.parametrize(("path", "ask"), MISSING.items(), ids=MISSING)
+def test_what_only_the_public_hub_has_is_named_as_missing_here(api, path, ask):
+    with pytest.raises(HfHubHTTPError, match=f"The embedded Hub has no such function: [A-Z]+ /api/{path}") as caught:
+        ask(api)
+    assert caught.value.response.status_code == 404
 
 
 def test_an_endless_request_id_is_cut(raw, model):

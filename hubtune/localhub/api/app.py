@@ -179,7 +179,7 @@ async def _work(
     note: RequestNote,
 ) -> Response:
     if found is None:
-        raise ApiError(404, "Sorry, we can't find the page you are looking for.")
+        raise _nothing_there(request.method, _raw_path(request.scope))
     route, params = found
     call = Call(
         hub=hub,
@@ -205,6 +205,13 @@ async def _work(
         if error.errno in DISK_FULL:
             raise ApiError(507, "The disk of this Hub is full.") from error
         raise
+
+
+def _nothing_there(method: str, path: str) -> ApiError:
+    if path.startswith("/api/"):
+        # It may well be there on the public Hub: who asks for a collection should not look for a mistake of theirs.
+        return ApiError(404, f"The embedded Hub has no such function: {method} {path[:_LONGEST_ID]}")
+    return ApiError(404, "Sorry, we can't find the page you are looking for.")
 
 
 def _raw_path(scope: Scope) -> str:
