@@ -8,6 +8,9 @@ from hubtune.localhub.errors import ApiError
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")
 
+# What an address begins with that is none of a repository.
+_RESERVED = frozenset({"api", "models", "datasets", "spaces"})
+
 
 class RepoType(StrEnum):
     """The kinds of repositories that the Hub keeps apart."""
@@ -82,6 +85,17 @@ class RepoId:
         for part in (namespace, name) if slash else (name,):
             check_name(part)
         return cls(type_, namespace if slash else None, name)
+
+
+def check_new(repo_id: RepoId) -> None:
+    """Refuses a new name that means something else at the beginning of the Hub's own addresses.
+
+    Raises:
+        ApiError: With status 400.
+    """
+    first = repo_id.namespace or repo_id.name
+    if first.casefold() in _RESERVED:
+        raise ApiError(400, f"Reserved repo name: {repo_id}")
 
 
 def check_name(name: str) -> None:

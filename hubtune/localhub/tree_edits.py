@@ -19,6 +19,7 @@ from hubtune.localhub.trees import PathFinder, read_blob, tree_of
 
 _FILE_MODE = S_IFREG | 0o644
 _ATTRIBUTES = b".gitattributes"
+_MOST_COMPARED = 50_000_000
 _ENDS = re.compile(rb"/|\Z")
 
 
@@ -45,6 +46,7 @@ class TreeEdit:
         self._new: dict[ObjectID, ShaFile] = {}
         self._large_paths: list[str] = []
         self._added: list[bytes] = []
+        self._compared = 0
         self._sources: dict[str | None, PathFinder | None] = {}
         if parent is not None:
             for entry in git.object_store.iter_tree_contents(tree_of(git, parent)):
@@ -137,6 +139,10 @@ class TreeEdit:
         return tree.id
 
     def _remove_folder(self, path: str) -> bool:
+        # Each looks at all files.
+        self._compared += len(self._files)
+        if self._compared > _MOST_COMPARED:
+            raise ApiError(413, "The commit deletes more folders than this Hub does at once. Delete them in several.")
         prefix = encode_path(path) + b"/"
         doomed = [name for name in self._files if name.startswith(prefix)]
         for name in doomed:

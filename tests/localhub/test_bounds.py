@@ -79,3 +79,12 @@ def test_a_comment_is_not_edited_without_end(api, model, monkeypatch):
         api.edit_discussion_comment(model, found.num, comment, new_content=text)
     with pytest.raises(HfHubHTTPError, match="takes no more edits"):
         api.edit_discussion_comment(model, found.num, comment, new_content="fourth")
+
+
+def test_folders_that_a_commit_deletes_are_bounded_in_work(api, raw, model, monkeypatch):
+    monkeypatch.setattr("hubtune.localhub.tree_edits._MOST_COMPARED", 20)
+    assert post_commit(raw, *(("file", {"path": f"d{n}/f", "content": "x"}) for n in range(9))).status == 200
+    deletions = [("deletedFolder", {"path": f"d{n}/"}) for n in range(9)]
+    assert post_commit(raw, *deletions).status == 413
+    assert post_commit(raw, deletions[0]).status == 200
+    assert len(api.list_repo_files(model)) == 9

@@ -302,3 +302,15 @@ def test_a_duplicate_does_not_replace_a_repo(api, model):
 def test_the_command_line_duplicates(api, hf, model):
     done = hf("repos", "duplicate", model, "acme/copy")
     assert (done.returncode, api.repo_exists("acme/copy")) == (0, True), done.stderr
+
+
+@pytest.mark.parametrize("name", ["api/models", "datasets/x", "Spaces/x", "models/x"])
+def test_no_repo_is_called_as_the_hub_s_own_addresses_begin(api, raw, model, name):
+    for request in (
+        ("POST", "/api/repos/create", {"name": name}),
+        ("POST", "/api/repos/move", {"fromRepo": model, "toRepo": name}),
+        ("POST", f"/api/models/{model}/duplicate", {"repository": name}),
+    ):
+        answer = raw(*request[:2], json.dumps(request[2]).encode())
+        assert (answer.status, "Reserved" in answer.json["error"]) == (400, True)
+    assert [info.id for info in api.list_models()] == [model]

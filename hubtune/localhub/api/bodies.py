@@ -88,7 +88,7 @@ class Turns:
         waiting: How many may wait.
     """
 
-    def __init__(self, at_once: int = 4, waiting: int = 64) -> None:
+    def __init__(self, at_once: int = 4, waiting: int = 256) -> None:
         self._limiter = anyio.CapacityLimiter(at_once)
         self._waiting = waiting
 

@@ -11,7 +11,7 @@ from hubtune.localhub.api.call import Call
 from hubtune.localhub.api.facts import asked_fields, repo_facts
 from hubtune.localhub.bounds import LONGEST_LINE, check_length
 from hubtune.localhub.errors import ApiError, repo_not_found
-from hubtune.localhub.ids import RepoId, RepoType
+from hubtune.localhub.ids import RepoId, RepoType, check_new
 from hubtune.localhub.repos import HubRepo
 
 _SDKS = ("gradio", "streamlit", "docker", "static")
@@ -22,6 +22,7 @@ def create(call: Call) -> Response:
     body = call.json()
     user = call.signed_in()
     repo_id = _named(call, body)
+    check_new(repo_id)
     if not user.may_write(repo_id):
         raise _no_namespace(repo_id)
     private = body.get("visibility") == "private" or body.get("private") is True
@@ -39,6 +40,7 @@ def duplicate(call: Call) -> Response:
     repo = call.gated(call.readable())
     body = call.json()
     to = RepoId.parse(repo.id.type, str(body.get("repository") or ""))
+    check_new(to)
     if not call.signed_in().may_write(to):
         raise _no_namespace(to)
     private = _is_private(body["visibility"]) if "visibility" in body else None
@@ -63,6 +65,7 @@ def move(call: Call) -> Response:
     body = call.json()
     repo = _present(call, _named(call, {"type": body.get("type"), "name": body.get("fromRepo")}))
     to = RepoId.parse(repo.id.type, str(body.get("toRepo") or ""))
+    check_new(to)
     user = call.signed_in()
     if not (user.may_write(repo.id) and user.may_write(to)):
         raise ApiError(403, f"You don't have the rights to move the {repo.id.type} {repo.id} to {to}")
