@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.config.fields import check_repo_id
-from hubtune.errors import ConfigError, MergeError, RecordError
+from hubtune.errors import ConfigError, MergeError, ModelError, RecordError
 from hubtune.files import require_writable
 from hubtune.hub.read import resolve
 from hubtune.hub.snapshot import cached, download_size, fetch
@@ -55,7 +55,12 @@ def merge_published(
     adapter, size = _pin(repo, revision)
     adapter_folder = _fetch(adapter, size, progress)
     base, size = _pin_base(adapter, *stated_base(adapter_folder, f"{adapter.repo}@{adapter.commit}"), base_revision)
-    outcome = _merge(_fetch(base, size, progress), adapter_folder, folder, progress)
+    base_folder = _fetch(base, size, progress)
+    try:
+        outcome = _merge(base_folder, adapter_folder, folder, progress)
+    except ModelError as error:
+        said = f"Merging {adapter.repo}@{adapter.commit}: {error.message}"
+        raise type(error)(said, hint=error.hint, details=error.details) from error
     return _record(base, adapter, adapter_folder, outcome)
 
 
