@@ -27,8 +27,15 @@ def test_what_hubtune_publishes_is_read_with_the_bare_names_of_files():
     assert local_files(config)["data[1].path"] == "diary.jsonl"
 
 
+@pytest.mark.parametrize("name", ["rows: 2.csv", "$rows.csv", "~rows.csv", "..rows.csv"])
+def test_a_file_of_any_name_can_be_published_and_read_again(name: str):
+    config = without_folders(parse_config(MINIMAL, [f'data[0]={{path: "/srv/{name}", text: quote}}']))
+
+    assert local_files(read_published(dump_config(config), "it")) == {"data[0].path": name}
+
+
 @pytest.mark.parametrize("key", KEYS)
-@pytest.mark.parametrize("place", ["/home/me/diary.jsonl", "../diary.jsonl", "~/d.csv", "C:\\d.csv", "$HOME", ".."])
+@pytest.mark.parametrize("place", ["/home/me/diary.jsonl", "../diary.jsonl", "~/d.csv", "C:\\d.csv", "sub/d.csv", ".."])
 def test_a_place_on_a_disk_is_refused_with_its_key(key: str, place: str):
     text = dump_config(without_folders(parse_config(FILES)))
     bare = local_files(without_folders(parse_config(FILES)))[key]
