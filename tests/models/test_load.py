@@ -208,3 +208,45 @@ def test_a_tokenizer_with_more_tokens_than_embeddings_is_refused(tiny_model: Pat
 
     with pytest.raises(ModelError, match=r"org/base has 385 tokens, .* embeddings for 384"):
         check_vocabulary(model, tokenizer, "org/base")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said", "hint"),
+    [
+        (
+            lambda folder: _cut(folder / "model.safetensors"),
+            "model.safetensors is damaged or cut short",
+            "HF_HUB_CACHE",
+        ),
+        (
+            lambda folder: (folder / "model.safetensors").unlink(),
+            "model.safetensors, which holds weights, is missing",
+            "HF_HUB",
+        ),
+        (
+            lambda folder: _edit(folder / "config.json", model_type="never-heard-of"),
+            "never-heard-of",
+            "is part of transformers",
+        ),
+        (
+            lambda folder: _edit(folder / "config.json", hidden_size=64),
+            "",
+            "config.json, or what it says of the weights",
+        ),
+    ],
+    ids=["cut", "missing", "architecture", "shapes"],
+)
+def test_damage_an_unknown_architecture_and_a_faulty_config_are_told_apart(copy: Path, spoil, said: str, hint: str):
+    spoil(copy)
+
+    with pytest.raises(ModelError, match="org/base") as caught:
+        load_base(copy, "org/base", "fp32")
+
+    assert said in caught.value.message
+    assert str(copy) not in caught.value.message
+    assert hint in str(caught.value.hint)
+    assert ("architecture is part of" in str(caught.value.hint)) == (said == "never-heard-of")
+
+
+def _cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-9])
