@@ -221,7 +221,8 @@ def read_files(repo: str, repo_type: RepoType, commit: str, paths: Collection[st
     Raises:
         HubError: They cannot be had.
     """
-    with hub_errors(repo, commit), tempfile.TemporaryDirectory() as folder, file_errors(Path(folder)):
+    # What the client raises is an OSError too, so its errors are told first.
+    with tempfile.TemporaryDirectory() as folder, file_errors(Path(folder)), hub_errors(repo, commit):
         return {
             path: Path(hf_hub_download(repo, path, repo_type=repo_type, revision=commit, local_dir=folder)).read_bytes()
             for path in paths

@@ -20,7 +20,7 @@ def download_fresh(repo: str, commit: str, path: str, folder: Path) -> Path:
     # The client keeps notes of its own in .cache.
     if path.startswith("/") or "\\" in path or not path.isprintable() or {"..", ".cache"}.intersection(parts):
         raise HubError(f"{path!r} is not a name that is downloaded.")
-    with hub_errors(repo, commit), file_errors(folder):
+    with file_errors(folder), hub_errors(repo, commit):
         try:
             return Path(hf_hub_download(repo, path, revision=commit, local_dir=folder, force_download=True))
         except OSError as error:

@@ -63,15 +63,15 @@ def hub_errors(repo: str = "", revision: str = "") -> Iterator[None]:
         httpx2.HTTPError,
     ) as error:
         raise explain(error, repo, revision) from error
-    except RuntimeError as error:
-        # As the client wraps what went wrong with the upload of a large file.
-        if not isinstance(error.__cause__, HfHubHTTPError | httpx2.HTTPError):
-            raise
-        raise explain(error.__cause__, repo, revision) from error
     except HFValidationError as error:
         raise RepoNotFoundError(
             f"{repo!r} is not a name that a repository can have.", hint="A repository is called namespace/name."
         ) from error
+    except (RuntimeError, ValueError) as error:
+        # As the client wraps what went wrong with the upload of a large file, or a download past its cache.
+        if not isinstance(error.__cause__, HfHubHTTPError | httpx2.HTTPError):
+            raise
+        raise explain(error.__cause__, repo, revision) from error
 
 
 @contextmanager

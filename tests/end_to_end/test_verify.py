@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save
 from hubtune.cli.app import app
 from hubtune.cli.claims import claim_lines
 from hubtune.config.target import TargetOptions
-from hubtune.errors import ConfigError, RevisionNotFoundError, VerificationError
+from hubtune.errors import AmbiguousRevisionError, ConfigError, RevisionNotFoundError, VerificationError
 from hubtune.pipeline.stages import run_evaluate, run_publish
 from hubtune.pipeline.verifying.files import check_files
 from hubtune.pipeline.verifying.outcome import judged
@@ -343,6 +343,22 @@ def test_a_manifest_of_another_repository_is_not_that_of_this_release(forge: For
     forge.publish({MANIFEST: _manifest_with(forge, repo="lab/other")})
 
     assert contradicted(verify())["repository"] == f"the manifest is that of lab/other, not of {TARGET}"
+
+
+def test_a_branch_of_the_tag_s_name_is_told_by_commit_and_refused_by_name(forge: Forge):
+    other = forge.publish({"notes.md": b"mine"})
+    forge.move_tag(forge.honest)
+    forge.hub.set_ref(TARGET, f"refs/heads/{TAG}", other)
+    try:
+        told = contradicted(verify(forge.honest))
+        with pytest.raises(AmbiguousRevisionError) as caught:
+            verify()
+    finally:
+        forge.hub.api.delete_branch(TARGET, branch=TAG)
+
+    assert set(told) == {"repository"}
+    assert other in told["repository"]
+    assert all(any(commit in line for line in caught.value.details) for commit in (other, forge.honest))
 
 
 def test_a_card_with_own_templates_is_compared_by_metadata_and_values(forge: Forge):

@@ -14,6 +14,8 @@ from hubtune.errors import (
     RepoNotFoundError,
     RevisionNotFoundError,
 )
+from hubtune.hub.contents import read_files
+from hubtune.hub.fresh import download_fresh
 from hubtune.hub.read import find_tag, resolve, whoami
 from hubtune.hub.translate import hub_errors, mask
 from hubtune.hub.write import create_repo
@@ -77,6 +79,18 @@ def test_who_may_not_read_is_not_asked_for_a_token_that_writes(repo: str, guarde
         resolve(repo, "model", "main")
 
     assert "write" not in str(caught.value.hint)
+
+
+def test_a_download_that_is_refused_is_the_hub_s_word_and_no_fault_of_the_disk(repo: str, guarded_hub, tmp_path):
+    commit = guarded_hub.head(repo)
+    guarded_hub.faults.add(FaultRule(path="*/resolve/*", status=403))
+
+    for read in (
+        lambda: read_files(repo, "model", commit, ["a.txt"]),
+        lambda: download_fresh(repo, commit, "a.txt", tmp_path),
+    ):
+        with pytest.raises(PermissionDeniedError, match=f"may not read {repo}"):
+            read()
 
 
 def test_what_is_not_found_is_named(repo: str, guarded_hub):
