@@ -6,7 +6,7 @@ import click
 
 from hubtune.cli.options import hub_option, on_hub
 from hubtune.cli.output import Output
-from hubtune.config.license_ids import unknown_license
+from hubtune.config.license_ids import misspelt_license, unknown_license
 from hubtune.errors import ConfigError, LicenseRefusedError
 
 _WORDS = {
@@ -43,7 +43,12 @@ def license_(
             "Give either repositories, or licences by --base and --data.",
             hint="hubtune license --base apache-2.0 --data cc-by-nc-4.0",
         )
-    fault = None if wanted == "auto" else unknown_license(wanted)
+    # An input may have a licence of its own, whose name the Hub does not list; what is one of the Hub's but for its
+    # spelling is none of these.
+    misspelt = [
+        fault for given in (*base, *data) if misspelt_license(given.lower()) and (fault := unknown_license(given))
+    ]
+    fault = next(iter(misspelt), None) or (None if wanted == "auto" else unknown_license(wanted))
     if fault is not None:
         raise ConfigError(
             fault, hint="The Hub's documentation lists them: https://huggingface.co/docs/hub/repositories-licenses"

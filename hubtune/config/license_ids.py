@@ -1,6 +1,7 @@
 """The licence identifiers that the Hub accepts in a card's metadata, and what a misspelt one may have meant."""
 
 import difflib
+import re
 
 # The identifiers that https://huggingface.co/docs/hub/repositories-licenses documents.
 LICENSE_IDS: tuple[str, ...] = (
@@ -25,6 +26,17 @@ def unknown_license(license: str) -> str | None:
     """Says what is wrong with a licence id, with the ids that it may have meant; None if the Hub knows it."""
     if license in LICENSE_IDS:
         return None
-    close = difflib.get_close_matches(license.lower(), LICENSE_IDS, n=3, cutoff=0.6)
+    close = misspelt_license(license) or difflib.get_close_matches(license.lower(), LICENSE_IDS, n=3, cutoff=0.6)
     meant = f"; did you mean {' or '.join(close)}?" if close else ""
     return f"{license!r} is not a licence identifier of the Hub{meant}"
+
+
+def misspelt_license(license: str) -> list[str]:
+    """Returns the ids of the Hub that a text is but for its spelling, such as gpl-3.0 for gpl3."""
+    plain = _plain(license).removesuffix("0")
+    return [known for known in LICENSE_IDS if plain and license != known and _plain(known).removesuffix("0") == plain]
+
+
+def _plain(license: str) -> str:
+    """Returns the letters and digits of an id, in which `gpl3`, `GPLv3` and `gpl-3.0` differ by a last 0 at most."""
+    return re.sub(r"v(?=\d)|[^a-z0-9+]", "", license.lower())

@@ -23,6 +23,20 @@ from hubtune.documents import HAND_WRITTEN
 from hubtune.errors import ConfigError, FileError
 from hubtune.files import read_text
 
+# In place of pydantic's words, which name its classes and Python's.
+_WORDS = {
+    "model_type": "this takes keys of its own, each with a value",
+    "dict_type": "this takes keys of its own, each with a value",
+    "list_type": "this has to be a list",
+    "string_type": "this has to be text",
+    "int_type": "this has to be a whole number",
+    "int_parsing": "this has to be a whole number",
+    "int_from_float": "this has to be a whole number",
+    "float_type": "this has to be a number",
+    "float_parsing": "this has to be a number",
+    "bool_type": "this has to be true or false",
+    "bool_parsing": "this has to be true or false",
+}
 DEFAULT_CONFIG = Path("hubtune.yaml")
 _SEGMENT = re.compile(r"^(?P<key>[^\[\]]+)(?P<indexes>(?:\[\d+\])*)$")
 _NOT_YET = "hubtune does not do this yet; take it out (README.md lists what is planned)"
@@ -249,7 +263,7 @@ def _explain(error: ValidationError) -> list[Problem]:
         elif fault["type"] == "missing":
             text = "this key is missing"
         else:
-            text = fault["msg"].removeprefix("Value error, ")
+            text = _WORDS.get(fault["type"]) or fault["msg"].removeprefix("Value error, ")
             text = text[0].lower() + text[1:]
             if isinstance(given, str | int | float | bool) and repr(given) not in text:
                 text += f" (it is {given!r})"
