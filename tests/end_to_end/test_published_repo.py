@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import ModelCard
 
+from hubtune.card.numbers import measure as measure_shown
 from tests.end_to_end.worlds import CHAT_TEMPLATE, TARGET, digests
 
 
@@ -118,7 +119,7 @@ def test_the_card_carries_both_perplexities_and_both_revisions(snapshot, world):
     (measure,) = world.record("evaluation.json")["measures"]
     pins = world.record("pins.json")
     for value in (measure["base"], measure["tuned"]):
-        assert re.search(rf"\b{value:.4g}\b", text), value
+        assert re.search(rf"\b{measure_shown(value)}\b", text), value
     assert pins["base"]["commit"] in text
     assert pins["data"][0]["commit"] in text
 

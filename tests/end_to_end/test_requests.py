@@ -60,7 +60,8 @@ def test_the_commits_asked_for_are_the_pinned_ones(released):
 def test_a_run_without_push_asks_the_hub_to_change_nothing(rehearsed):
     assert len(rehearsed.requests()) > 3
     assert rehearsed.writes() == []
-    assert {line["status"] for line in rehearsed.requests()} <= {200, 302, 307}
+    # The headers of the weights are read as a part of their file.
+    assert {line["status"] for line in rehearsed.requests()} <= {200, 206, 302, 307}
 
 
 def test_a_run_without_push_works_with_a_token_that_may_only_read(rehearsed):

@@ -30,8 +30,9 @@ def test_the_hub_is_asked_once_for_the_tag_and_then_for_commits_alone(served, ch
 
     fetch_release(RELEASE, TAG, listener)
 
-    first, *others = served.requests()[before:]
+    first, refs, *others = served.requests()[before:]
     assert (first["repo"], first["revision"]) == (RELEASE, TAG)
+    assert (refs["repo"], refs["path"].endswith("/refs")) == (RELEASE, True)
     assert {(line["repo"], line["revision"]) for line in others} == {
         (RELEASE, made.commit),
         (BASE, made.base_commit),

@@ -265,7 +265,7 @@ def test_a_run_that_diverges_is_stopped_and_leaves_no_adapter(train_on, new_run,
 
     assert "train.learning_rate" in str(caught.value.hint)
     assert not run.adapter_dir.exists()
-    assert {path.name for path in run.path.iterdir()} <= {"config.yaml", "pins.json", "events.jsonl"}
+    assert {path.name for path in run.path.iterdir()} <= {"config.yaml", "pins.json", "written.json", "events.jsonl"}
 
 
 def test_a_run_that_diverges_leaves_an_earlier_adapter_as_it_was(train_on, new_run, poisoned: Path):
@@ -298,4 +298,4 @@ def test_a_base_that_cannot_be_loaded_leaves_nothing(train_on, new_run, tmp_path
     with pytest.raises(ModelError, match=BASE_REPO):
         train_on(tokenizer_only, run=run)
 
-    assert {path.name for path in run.path.iterdir()} == {"config.yaml", "pins.json"}
+    assert {path.name for path in run.path.iterdir()} == {"config.yaml", "pins.json", "written.json"}
