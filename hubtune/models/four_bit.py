@@ -5,6 +5,9 @@ precision that the matrices are computed in. peft's `prepare_model_for_kbit_trai
 too, which with 128,000 tokens and a width of 4,096 takes another 2 GB of a memory that 4 bits were chosen for.
 """
 
+import math
+import warnings
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +17,7 @@ from hubtune.models.load import load_causal
 from hubtune.models.precision import dtype_of, hold_in_fp32
 
 if TYPE_CHECKING:
+    from torch.library import Library
     from transformers import PreTrainedModel
 
 
@@ -68,9 +72,39 @@ def _settled(model: "PreTrainedModel", precision: str) -> "PreTrainedModel":
     return model
 
 
+@cache
+def _read_by_blocks() -> "Library | None":
+    """Has bitsandbytes read 4 bits on a CPU as it writes them: by blocks that go on from one row to the next.
+
+    Its AVX512 code begins a block with each row. In a matrix whose width is not a multiple of 64 most numbers get the
+    scale of another block then: a third of the weight is error, without a word. Read as one long row it is right.
+    """
+    import bitsandbytes  # noqa: F401 - registers the operator
+    import torch
+
+    if not hasattr(torch.library, "get_kernel"):
+        return None
+    kernel = torch.library.get_kernel("bitsandbytes::dequantize_4bit", "CPU")
+
+    def read(
+        keys: object, packed: object, scales: object, block: int, kind: str, shape: list[int], to: object
+    ) -> object:
+        if shape[-1] % block == 0:
+            return kernel.call_boxed(keys, packed, scales, block, kind, shape, to)
+        return kernel.call_boxed(keys, packed, scales, block, kind, [math.prod(shape)], to).reshape(shape)
+
+    library = torch.library.Library("bitsandbytes", "IMPL")
+    with warnings.catch_warnings():
+        # That an operator is replaced is the purpose.
+        warnings.simplefilter("ignore")
+        library.impl("dequantize_4bit", read, "CPU", with_keyset=True, allow_override=True)
+    return library
+
+
 def _in_4bit(precision: str, *kept: str) -> dict[str, object]:
     """Returns the options that have transformers quantise a base, but for the modules of the names `kept`."""
     require_4bit()
+    _read_by_blocks()
     import torch
     from transformers import BitsAndBytesConfig
 
