@@ -170,7 +170,8 @@ BOMBS = {
     "{{ 'x' * 3000000000 }}": "512 MiB of memory",
     "{{ messages[0].content * 300000000 }}": "512 MiB of memory",
     "{{ 'x' | center(10**9) }}": "512 MiB of memory",
-    "{% set n = namespace(x='a') %}{% for i in range(40) %}{% set n.x = n.x ~ n.x %}{% endfor %}": "512 MiB of memory",
+    # On a slow machine its time is up first.
+    "{% set n = namespace(x='a') %}{% for i in range(40) %}{% set n.x = n.x ~ n.x %}{% endfor %}": "takes more than",
     "{{ [0] * 10**9 }}": "512 MiB of memory",
     "{{ 'x' * 200000 }}": "97 KiB of text",
 }
