@@ -100,7 +100,7 @@ def test_a_base_with_a_damaged_file_loads_or_is_an_error_of_hubtune(base, tmp_pa
     folder, chance = tmp_path / "base", random.Random(name)
     shutil.copytree(base, folder)
     content = (base / name).read_bytes()
-    for _ in range(trials(12, 500)):
+    for _ in range(trials(12, 2000)):
         (folder / name).write_bytes(damaged(content, chance))
         for load in LOADERS.values():
             with contextlib.suppress(HubtuneError):
