@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
 """Those that are recognised, and what to call them."""
 
+LONGEST_ROW = 1 << 25
+"""Characters of a row with all its cells, so that a file which never ends one does not take the memory."""
+
 _HEAD = 1 << 18
 _HEAD_ROWS = 100
 
@@ -188,14 +191,22 @@ def _recognised(file: TextFile, form: CsvForm) -> str:
 def _records(file: TextFile, separator: str, form: CsvForm) -> Iterator[tuple[int, list[str]]]:
     """Gives the rows that are not blank lines, each with the line that it begins on, from 1."""
     ended = False
+    begin = taken = 0
 
     def lines() -> Iterator[str]:
-        nonlocal ended
+        nonlocal ended, taken
         for number, line in file.lines():
             if line is None:
                 raise DataError(
                     f"Line {number:,} of {file.name} is longer than {LONGEST_LINE:,} characters.",
                     hint="Write one row a line; a file without line ends is not a table.",
+                )
+            # Quotes join any number of lines to one row.
+            taken += len(line)
+            if taken > LONGEST_ROW:
+                raise DataError(
+                    f"The row of {file.name} that begins on line {begin:,} is longer than {LONGEST_ROW:,} characters.",
+                    hint="Check that every quote is closed, or leave the row out.",
                 )
             yield line
         ended = True
@@ -207,6 +218,7 @@ def _records(file: TextFile, separator: str, form: CsvForm) -> Iterator[tuple[in
             cells = next(reader, None)
         except csv.Error:
             raise _too_long(file, begin) from None
+        taken = 0
         if cells is None:
             return
         if ended:

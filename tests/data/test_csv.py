@@ -156,6 +156,22 @@ def test_a_table_that_cannot_be_read_is_refused_with_the_place(tmp_path: Path, c
     assert caught.value.hint
 
 
+def test_a_row_that_never_ends_is_refused_before_it_takes_the_memory(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("hubtune.data.csv_rows.LONGEST_ROW", 1000)
+
+    with pytest.raises(DataError, match=r"The row of rows.csv that begins on line 1 is longer than 1,000 characters"):
+        _read(_write(tmp_path, "text" + ',"a\n"' * 1000))
+    # The bound is that of one row, whatever its file has.
+    assert len(_cells(_read(_write(tmp_path, "text\n" + "some words\n" * 1000)))) == 1000
+
+
+def test_rows_that_hold_a_lot_come_in_smaller_batches(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("hubtune.data.rows._HEAVIEST", 25)
+    rows = _read(_write(tmp_path, "text\n" + "ten words\n" * 7))
+
+    assert [len(batch) for batch in rows.batches(rows.columns)] == [3, 3, 1]
+
+
 def test_rows_of_another_length_are_lost_alone_with_their_place(tmp_path: Path, tokenizers):
     path = _write(tmp_path, 'prompt,completion\nOne,two\nThree, four,five\n"Six\nseven"\nEight,nine\n')
 
