@@ -21,6 +21,8 @@ from hubtune.records.model_files import ADAPTER_CONFIG
 # How long the expressions of one setting may take for all of a model's modules.
 _SECONDS = 5.0
 _MOST_BYTES = 4 << 20
+# Each is matched with every module; the largest models that are trained have fewer modules with a rank of their own.
+_MOST_PATTERNS = 1_000
 _SHOWN = 80
 _LORA = "LORA"
 # Other ways to start (PiSSA, OLoRA, LoftQ, CorDA …) change the base's own weights when the adapter is put on it.
@@ -68,8 +70,8 @@ class AdapterSettings(BaseModel):
     modules_to_save: _Names | None = None
     layers_to_transform: list[int] | int | None = None
     layers_pattern: _Names | _Name | None = None
-    rank_pattern: dict[_Expression, _Rank] | None = None
-    alpha_pattern: dict[_Expression, _Scale] | None = None
+    rank_pattern: Annotated[dict[_Expression, _Rank], Field(max_length=_MOST_PATTERNS)] | None = None
+    alpha_pattern: Annotated[dict[_Expression, _Scale], Field(max_length=_MOST_PATTERNS)] | None = None
     trainable_token_indices: _Indices | dict[_Name, _Indices] | None = None
     init_lora_weights: bool | str | None = True
     ensure_weight_tying: bool = False

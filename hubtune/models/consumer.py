@@ -17,6 +17,8 @@ from hubtune.records.model_files import ADAPTER_CONFIG, CONFIG
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+_MOST_BEAMS = 64
+
 
 def load_release(
     release_folder: Path,
@@ -100,4 +102,12 @@ def _generation_config(
     if not (release_folder / GENERATION_CONFIG).is_file():
         return safe_generation_config(weights, tokenizer, name)
     with loading(f"{GENERATION_CONFIG} of {name} cannot be used", ModelError):
-        return GenerationConfig.from_pretrained(release_folder, local_files_only=True)
+        settings = GenerationConfig.from_pretrained(release_folder, local_files_only=True)
+    for key in ("num_beams", "num_return_sequences"):
+        asked = getattr(settings, key, None) or 1
+        if not isinstance(asked, int) or asked > _MOST_BEAMS:
+            raise ModelError(
+                f"{GENERATION_CONFIG} of {name} asks for `{key}: {asked!r}`, and {_MOST_BEAMS} are the most.",
+                hint="Ask its author for settings of a usual size: each beam takes the memory of one text.",
+            )
+    return settings

@@ -157,6 +157,7 @@ def test_tensors_that_would_not_act_as_they_are_named_are_refused(adapter, llama
         ({"megatron_config": {"a": 1}, "megatron_core": "antigravity"}, "`megatron_core`"),
         ({"layer_replication": [[0, 10**9]]}, "uses `layer_replication"),
         ({"made_up": 1}, "uses `made_up: 1`"),
+        ({"alpha_pattern": {f"z{number}.*": 16 for number in range(200_000)}}, "alpha_pattern"),
         ({"modules_to_save": ["nothing"]}, "names nothing, which fits no module"),
         ({"modules_to_save": ["lm_head"]}, "cannot be loaded|lacks"),
         ({"modules_to_save": ["(a+)+$"]}, "`modules_to_save`"),

@@ -65,7 +65,9 @@ def test_a_release_without_settings_gets_safe_ones(adapter: Path, chat: Path):
     assert (settings.do_sample, settings.eos_token_id) == (False, [0, 2])
 
 
-@pytest.mark.parametrize("content", ["not JSON", "[1]", json.dumps({"max_new_tokens": -1})])
+@pytest.mark.parametrize(
+    "content", ["not JSON", "[1]", *map(json.dumps, [{"max_new_tokens": -1}, {"num_beams": 200_000}])]
+)
 def test_settings_that_cannot_be_used_are_told(adapter: Path, chat: Path, content: str):
     (adapter / "generation_config.json").write_text(content)
 
