@@ -180,12 +180,23 @@ def features_of(card: DatasetCard, name: str, source: str) -> "Features | None":
     info = card.infos if said is None else {name: {"features": said}}
     about = _about(info, name)
     try:
+        _check_classes(about.get("features"))
         if isinstance(about.get("features"), list):
             return Features._from_yaml_list(about["features"])
         old = _about(card.legacy, name).get("features") if not about else None
         return Features.from_dict(old) if isinstance(old, dict) else None
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise unreadable(source, "README.md", f"its types of columns cannot be understood ({error})") from None
+
+
+def _check_classes(said: object) -> None:
+    """Refuses numbers of classes that are not 0, 1, 2 …: `datasets` would make a name for each that is left out."""
+    if isinstance(said, dict):
+        names = said.get("names")
+        if isinstance(names, dict) and {str(key) for key in names} != {str(place) for place in range(len(names))}:
+            raise ValueError("its classes are not numbered 0, 1, 2 and so on")
+    for inner in said.values() if isinstance(said, dict) else said if isinstance(said, list) else ():
+        _check_classes(inner)
 
 
 def _about(infos: Mapping[str, Mapping[str, object]], name: str) -> Mapping[str, object]:

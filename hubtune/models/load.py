@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _CONTEXT = ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "seq_length")
 
 # What transformers opens as a file where tokenizer_config.json gives a text for it.
-_VOCABULARIES = ("vocab", "merges", "tokenizer_object")
+_VOCABULARIES = ("vocab", "merges", "tokenizer_object", "gguf_file")
 _TOKENIZER = (
     "The repository has to hold it, best as tokenizer.json with tokenizer_config.json; the code of a tokenizer is "
     "never run."
@@ -65,15 +65,18 @@ def load_tokenizer(folder: Path, name: str) -> "PreTrainedTokenizerBase":
 
 def _refuse_places(folder: Path, name: str) -> None:
     """Refuses settings that name a file as the vocabulary: any file of this machine would be read and published."""
-    settings = folder / "tokenizer_config.json"
-    facts = read_facts(read_bytes(settings), name, settings.name) if settings.is_file() else {}
-    for key in _VOCABULARIES:
-        if isinstance(facts.get(key), str):
-            raise ModelError(
-                f"{settings.name} of {name} names a file as its `{key}`: {str(facts[key])[:200]!r}. Only the files of "
-                "the repository are read, by their usual names.",
-                hint="Choose another base model or revision: no tool writes this.",
-            )
+    for file in ("tokenizer_config.json", "special_tokens_map.json"):
+        facts = read_facts(read_bytes(folder / file), name, file) if (folder / file).is_file() else {}
+        # transformers hands each key of special_tokens_map.json to the tokenizer, and `init_inputs` by their places.
+        only_tokens = file == "special_tokens_map.json"
+        for key, value in facts.items():
+            named = isinstance(value, str) and key in _VOCABULARIES
+            if named or (key == "init_inputs" and value) or (only_tokens and not key.endswith(("_token", "_tokens"))):
+                raise ModelError(
+                    f"{file} of {name} names a file as its `{key}`, or may: {str(value)[:200]!r}. Only the files of "
+                    "the repository are read, by their usual names.",
+                    hint="Choose another base model or revision: no tool writes this.",
+                )
 
 
 def save_tokenizer(tokenizer: "PreTrainedTokenizerBase", folder: Path) -> None:

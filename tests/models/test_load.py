@@ -95,6 +95,29 @@ def test_no_file_elsewhere_becomes_the_vocabulary_because_a_repository_names_it(
         load_tokenizer(folder, "org/base")
 
 
+@pytest.mark.parametrize(
+    ("file", "key"),
+    [
+        ("special_tokens_map.json", "vocab"),
+        ("special_tokens_map.json", "tokenizer_file"),
+        ("tokenizer_config.json", "init_inputs"),
+        ("tokenizer_config.json", "gguf_file"),
+    ],
+)
+def test_no_other_setting_leads_the_tokenizer_to_a_file_elsewhere(tmp_path: Path, file: str, key: str):
+    secret, folder = tmp_path / "diary.txt", tmp_path / "base"
+    secret.write_text("secretword\n[UNK]\n[SEP]\n")
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "bert"}')
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}')
+    values = json.loads((folder / file).read_text()) if (folder / file).is_file() else {}
+    values[key] = [str(secret)] if key == "init_inputs" else str(secret)
+    (folder / file).write_text(json.dumps(values))
+
+    with pytest.raises(ModelError, match=f"{file} of org/base names a file as its `{key}`"):
+        load_tokenizer(folder, "org/base")
+
+
 def test_no_model_elsewhere_is_loaded_because_an_adapter_in_its_place_names_it(copy: Path, gpt2: Path):
     (copy / "config.json").unlink()
     (copy / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "base_model_name_or_path": str(gpt2)}))
