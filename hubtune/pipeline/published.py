@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from hubtune.config.published import read_published
 from hubtune.config.schema import TuneConfig
-from hubtune.errors import RecordError
+from hubtune.errors import RecordError, ReleaseError
 from hubtune.hub.contents import read_files
 from hubtune.hub.read import resolve
 from hubtune.records.base import Record
@@ -66,6 +66,7 @@ def read_release(repo: str, revision: str) -> PublishedRelease:
     Raises:
         HubError: The repository or the revision cannot be read.
         RecordError: There is no release of hubtune there, or one of its documents cannot be read.
+        ReleaseError: Its pins are of other repositories than its config names.
         ConfigError: Its config cannot be read.
         ReleaseError: Its config names places on a disk.
     """
@@ -84,7 +85,7 @@ def read_release(repo: str, revision: str) -> PublishedRelease:
             hint="It was changed by hand, or is not a release of hubtune.",
         )
     content = read_files(repo, "model", found.commit, [*wanted, *({MERGE, RATED} & found.files.keys())])
-    return PublishedRelease(
+    release = PublishedRelease(
         repo=repo,
         commit=found.commit,
         manifest=parse_document(Manifest, content[MANIFEST], MANIFEST),
@@ -100,6 +101,25 @@ def read_release(repo: str, revision: str) -> PublishedRelease:
         ratings=parse_document(RatingsRecord, content[RATED], RATED) if RATED in content else None,
         content=content,
     )
+    _require_own_pins(release)
+    return release
+
+
+def _require_own_pins(release: PublishedRelease) -> None:
+    """Refuses a lock that leads to other repositories than the config names: they would be read in their place."""
+    config, pins = release.config, release.pins
+    earlier = config.earlier.data if config.earlier else []
+    entries = [*config.data, *earlier]
+    stated = [config.base.repo, *(entry.repo for entry in entries if entry.repo is not None)]
+    pinned = [pin.repo for pin in (pins.base, *pins.data, *pins.earlier)]
+    # Where a file of the publisher's disk is named, that is what is told of it.
+    local = any(entry.path is not None for entry in entries)
+    if not local and [repo.lower() for repo in stated] != [repo.lower() for repo in pinned]:
+        raise ReleaseError(
+            f"hubtune.lock of {release.repo} pins {', '.join(pinned)}, and its records/config.yaml names "
+            f"{', '.join(stated)}.",
+            hint=f"Do not rely on this release; see what else contradicts it: hubtune verify {release.repo}@TAG",
+        )
 
 
 def parse_document(kind: type[R], content: bytes, name: str) -> R:

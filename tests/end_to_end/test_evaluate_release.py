@@ -158,6 +158,15 @@ def test_no_file_is_measured_on_because_a_stranger_s_record_names_it(forge: Forg
         assert "data[0].path" in detail(record, "records")
 
 
+def test_no_other_repository_is_read_because_a_stranger_s_lock_pins_it(forge: Forge, listener):
+    lock = json.loads(forge.files["hubtune.lock"])
+    lock["data"][0]["repo"] = "me/secret"
+    forge.publish_consistently({"hubtune.lock": json.dumps(lock).encode()})
+
+    with pytest.raises(ReleaseError, match=r"pins lab/gpt2, me/secret, and its records/config\.yaml names"):
+        measure_release(TARGET, TAG, listener)
+
+
 def test_a_release_s_config_that_grows_without_end_is_an_error(forge: Forge, listener):
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 30)]
