@@ -11,6 +11,7 @@ from hubtune.documents import HAND_WRITTEN
 from hubtune.errors import DataError
 from hubtune.files import file_errors, read_bytes
 from hubtune.hub.contents import CheckedFile, digests_at, list_files, read_files
+from hubtune.hub.intact import refuse_links
 from hubtune.records.base import sha256_file
 from hubtune.records.pins import Pin
 
@@ -50,8 +51,9 @@ def snapshot_contents(folder: Path, source: str) -> Contents:
 
     Raises:
         DataError: It holds a link out of it, or something that is neither a file nor a folder.
-        FileError: It cannot be read.
+        FileError: It cannot be read, or is reached by a link within the cache.
     """
+    refuse_links(folder)
     root = folder.resolve()
     names = []
     with file_errors(folder, "read"):

@@ -4,6 +4,7 @@ The Hub's client compares a download's size alone, and never looks at a file aga
 """
 
 import contextlib
+import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from hubtune.files import file_errors
 from hubtune.hub.contents import StoredFile
 from hubtune.records.base import Record, sha256_file, write_atomic
 from hubtune.records.pins import Pin
+
+_SNAPSHOTS, _BLOBS = "snapshots", "blobs"
 
 
 class KnownFile(Record):
@@ -50,18 +53,46 @@ class KnownFiles(Record):
     files: dict[str, KnownFile]
 
 
+def refuse_links(snapshot: Path) -> None:
+    """Refuses a snapshot's folder that a symbolic link leads to: its files would be those of another place.
+
+    The cache's folder itself may be one, or lie behind one: large disks are used so.
+
+    Args:
+        snapshot: A folder; in a cache it is `REPOSITORY/snapshots/COMMIT`, whose contents lie in `REPOSITORY/blobs`.
+
+    Raises:
+        FileError: It is a link, or one of the folders of its repository is.
+    """
+    parts = [snapshot]
+    if snapshot.parent.name == _SNAPSHOTS:
+        repository = snapshot.parent.parent
+        parts += [snapshot.parent, repository / _BLOBS, repository]
+    for part in parts:
+        if part.is_symlink():
+            raise FileError(
+                f"{part} is a symbolic link, which is not followed within the cache.",
+                hint=f"Delete it, and fetch the files again: rm {shlex.quote(str(part))}, then `hubtune pin`. To keep "
+                "the cache on another disk, set HF_HOME, or make the cache's whole folder a link.",
+            )
+
+
 class Snapshot:
     """One commit's files in a cache, and what is known of them.
 
     Args:
         pin: The repository at its commit.
         cache: The cache's folder.
+
+    Raises:
+        FileError: Its folder is reached by a symbolic link below the cache's own.
     """
 
     def __init__(self, pin: Pin, cache: Path) -> None:
         name = f"{pin.type}s--{pin.repo.replace('/', '--')}"
-        self.folder = cache / name / "snapshots" / pin.commit
-        self._blobs = cache / name / "blobs"
+        self.folder = cache / name / _SNAPSHOTS / pin.commit
+        refuse_links(self.folder)
+        self._blobs = cache / name / _BLOBS
         self._locks = cache / ".locks" / name
         self._files: dict[str, KnownFile] | None = None
         self._note = cache / "hubtune-digests" / name / f"{pin.commit}.json"

@@ -72,6 +72,7 @@ def fetch(
     Raises:
         HubError: The files cannot be had, or what arrived is not what the repository says that it holds.
         DiskFullError: There is no room for them.
+        FileError: The cache cannot be written, or a symbolic link stands for one of the repository's folders in it.
     """
     patterns = _wanted(pin.type, streamed=streamed, code=code)
     cache = _cards_folder() if streamed else cache_folder()
@@ -144,6 +145,7 @@ def cached(pin: Pin, *, streamed: bool = False) -> Path:
 
     Raises:
         RecordError: It is not in the cache any more, or was damaged there.
+        FileError: A symbolic link stands for one of the repository's folders in the cache.
     """
     for cache in (cache_folder(), *([_cards_folder()] if streamed else [])):
         found = Snapshot(pin, cache)

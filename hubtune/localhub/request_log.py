@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import unquote, unquote_plus
+from urllib.parse import unquote
 
 from hubtune.localhub.disk import DISK_FULL
 
@@ -20,6 +20,9 @@ MASK = "***"
 _SECRET_NAME = re.compile(r"signature|token|secret|passw|api.?key|credential|authorization", re.IGNORECASE)
 # As the public Hub makes them.
 _TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{20,}|\bBearer\b", re.IGNORECASE)
+_SEPARATORS = re.compile(r"[/&=?\s]")
+# How often an address may be encoded over and over; what is encoded more often is masked whatever it holds.
+_ENCODED = 8
 # A shorter token may be a part of an ordinary word.
 _LONG = 12
 
@@ -78,13 +81,13 @@ class RequestLog:
     def _masked_path(self, path: str) -> str:
         raw, mark, query = path.partition("?")
         # Nothing but the secrets is written in another way than the client sent it.
-        segments = [MASK if self._is_secret(unquote(part)) else part for part in raw.split("/")]
+        segments = [MASK if self._is_secret(part) else part for part in raw.split("/")]
         fields = [self._masked_field(part) for part in query.split("&")]
         return "/".join(segments) + mark + "&".join(fields)
 
     def _masked_field(self, part: str) -> str:
         name, equals, value = part.partition("=")
-        is_secret = _SECRET_NAME.search(unquote_plus(name)) or self._is_secret(unquote_plus(value or name))
+        is_secret = any(map(_SECRET_NAME.search, _readings(name) or ())) or self._is_secret(value or name)
         if not is_secret:
             return part
         return f"{name}{equals}{MASK}" if equals else MASK
@@ -93,8 +96,12 @@ class RequestLog:
         return text if text is None else "/".join(MASK if self._is_secret(part) else part for part in text.split("/"))
 
     def _is_secret(self, text: str) -> bool:
+        readings = _readings(text)
+        return readings is None or any(map(self._holds_secret, readings))
+
+    def _holds_secret(self, text: str) -> bool:
         return (
-            text in self._tokens
+            not self._tokens.isdisjoint(_SEPARATORS.split(text))
             or _TOKEN.search(text) is not None
             or any(token in text for token in self._tokens if len(token) >= _LONG)
         )
@@ -102,3 +109,14 @@ class RequestLog:
     def close(self) -> None:
         """Closes the file."""
         os.close(self._file)
+
+
+def _readings(text: str) -> list[str] | None:
+    """Returns a text and what it means when it is decoded, again and again; None if there is no end to that."""
+    readings = [text]
+    for _ in range(_ENCODED):
+        decoded = unquote(readings[-1])
+        if decoded == readings[-1]:
+            return [*readings, *(reading.replace("+", " ") for reading in readings)]
+        readings.append(decoded)
+    return None

@@ -10,7 +10,7 @@ from hubtune.data.contents import hub_contents, snapshot_contents
 from hubtune.data.files import configurations, resolve_files
 from hubtune.data.rows import read_rows
 from hubtune.data.streams import stream_rows
-from hubtune.errors import DataError
+from hubtune.errors import DataError, FileError
 from hubtune.records.pins import Pin
 from tests.sample_runs import write_json_lines
 
@@ -398,3 +398,18 @@ def test_types_and_names_of_classes_that_the_card_states_are_used(tmp_path: Path
 
     assert read_rows(files, "train").class_names == {"label": ("no", "yes")}
     assert files.rows == {"train": 1}
+
+
+@pytest.mark.parametrize("place", ["blobs", "snapshots", "snapshots/main"])
+def test_a_folder_of_the_cache_that_is_a_link_is_not_read(tmp_path: Path, place: str):
+    repository = tmp_path / "hub" / "datasets--org--s"
+    (repository / "snapshots" / "main").mkdir(parents=True)
+    (repository / "blobs").mkdir()
+    (repository / "blobs" / "0").write_text('{"text": "private"}\n')
+    (repository / "snapshots" / "main" / "train.jsonl").symlink_to("../../blobs/0")
+    assert snapshot_contents(repository / "snapshots" / "main", "org/s").names == ["train.jsonl"]
+    (repository / place).rename(tmp_path / "diary")
+    (repository / place).symlink_to(tmp_path / "diary")
+
+    with pytest.raises(FileError, match="is a symbolic link, which is not followed within the cache"):
+        snapshot_contents(repository / "snapshots" / "main", "org/s")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hubtune.errors import HubError, RecordError
+from hubtune.errors import FileError, HubError, RecordError
 from hubtune.hub.snapshot import cache_folder, cached, download_size, fetch
 from hubtune.records.base import sha256_bytes
 from hubtune.records.pins import Pin
@@ -169,3 +169,35 @@ def test_another_commit_than_the_cached_one_is_not_taken_for_it(served, base: Pi
 def test_snapshots_lie_in_the_client_s_cache(served, base: Pin):
     assert cache_folder() == served.cache
     assert served.cache in Path(fetch(base)).parents
+
+
+@pytest.mark.parametrize("place", ["", "blobs", "snapshots", "snapshots/{commit}"])
+def test_no_folder_of_a_repository_is_a_link_to_another_place(served, base: Pin, tmp_path: Path, place: str):
+    folder = fetch(base)
+    linked = folder.parent.parent / place.format(commit=base.commit)
+    linked.rename(tmp_path / "elsewhere")
+    linked.symlink_to(tmp_path / "elsewhere")
+    held = sorted((tmp_path / "elsewhere").rglob("*"))
+    before = len(served.requests())
+
+    for use in (fetch, cached):
+        with pytest.raises(FileError) as caught:
+            use(base)
+        assert f"{linked} is a symbolic link" in caught.value.message
+        assert f"rm {linked}" in str(caught.value.hint)
+
+    assert sorted((tmp_path / "elsewhere").rglob("*")) == held
+    assert not [line for line in served.requests()[before:] if "/resolve/" in line["path"]]
+    linked.unlink()
+    assert (fetch(base) / "config.json").read_bytes() == b"{}"
+
+
+def test_the_whole_cache_may_be_a_link(base: Pin, tmp_path: Path):
+    cache = cache_folder()
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "large-disk").mkdir()
+    cache.symlink_to(tmp_path / "large-disk")
+
+    assert (fetch(base) / "config.json").read_bytes() == b"{}"
+    assert (cached(base) / "config.json").read_bytes() == b"{}"
+    assert any((tmp_path / "large-disk").rglob("config.json"))

@@ -71,11 +71,16 @@ HF_TOKEN = "hf_" + "aB3" * 11
         ("/api/models/{token}/model", "/api/models/***/model"),
         ("/api/models?q=x+{token}", "/api/models?q=***"),
         ("/api/models/org/model/revision/{token}", "/api/models/org/model/revision/***"),
+        ("/api/models/org/model/revision/t%252Dann", "/api/models/org/model/revision/***"),
+        ("/api/models?search=t%252525252Dann", "/api/models?search=***"),
+        ("/api/models?search=%25252Fx%25252Ft%25252Dann", "/api/models?search=***"),
+        ("/api/models?to%2525ken=x&%2574oken=abc&a=%2531", "/api/models?to%2525ken=x&%2574oken=***&a=%2531"),
+        ("/api/models?q={deep}", "/api/models?q=***"),
         ("/a?b?c=d&e", "/a?b?c=d&e"),
     ],
 )
 def test_a_secret_in_an_address_is_masked_and_nothing_else(guarded, raw_client, requests, path, logged):
-    known = {"sha": "0" * 64, "token": HF_TOKEN}
+    known = {"sha": "0" * 64, "token": HF_TOKEN, "deep": f"%{'25' * 3000}74-ann"}
     raw_client(guarded.url)("GET", path.format(**known), token="t-ann")
     (line,) = requests()
     assert line["path"] == logged.format(**known)
