@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install quickstart chromium check test test-browser test-real test-all trials clean
+.PHONY: help install quickstart chromium check test test-browser test-real test-all trials stats clean
 
 help:
 	@echo "make quickstart   install, then run the whole job on an embedded Hub with a real model"
@@ -12,6 +12,7 @@ help:
 	@echo "make test-real    the tests that train the real SmolLM2"
 	@echo "make test-all     all three"
 	@echo "make check        ruff, mypy and import-linter alone"
+	@echo "make stats        figures of the code's structure"
 	@echo "make trials       the tests with the full counts of every seeded trial"
 
 install: $(INSTALLED)
@@ -50,6 +51,9 @@ test-real: install
 	$(BIN)/pytest -n 2 --dist loadfile -m real_model
 
 test-all: test test-browser test-real
+
+stats:
+	@$(PYTHON) tests/structure.py
 
 trials: install chromium
 	$(BIN)/pytest -n 3 --dist loadfile --full-trials
