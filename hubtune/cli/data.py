@@ -10,6 +10,7 @@ import click
 
 from hubtune.cli.options import config_argument, hub_option, on_hub, set_option
 from hubtune.cli.output import Output
+from hubtune.cli.streams import one_line
 from hubtune.config.load import load_config
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def show(output: Output, config: Path, count: int, hub: Path | None, overrides: 
 
         shown = show_rows(settings, config, count, output.progress)
         colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-        output.result(shown, list(shown_lines(shown, colour=colour)))
+        output.result(shown, list(shown_lines(shown, colour=colour)), verbatim=True)
 
 
 def shown_lines(shown: "ShownRows", *, colour: bool) -> Iterator[str]:
@@ -51,7 +52,7 @@ def shown_lines(shown: "ShownRows", *, colour: bool) -> Iterator[str]:
             yield f"Row {number} ({row.part}): {len(row.input_ids)} tokens{cut}, {learnt} carry loss"
         else:
             named = ", ".join(f"{classes[label]} ({label})" for label in row.labels) or "none"
-            yield f"Row {number} ({row.part}): {len(row.input_ids)} tokens{cut}, label {named}"
+            yield f"Row {number} ({row.part}): {len(row.input_ids)} tokens{cut}, label {one_line(named)}"
         yield _tokens(row, classified=classes is not None, colour=colour)
         yield ""
     for source in shown.data.sources:
@@ -61,12 +62,12 @@ def shown_lines(shown: "ShownRows", *, colour: bool) -> Iterator[str]:
         )
         inferred = ", inferred from its columns" if source.inferred else ""
         loss = f", loss on {source.loss_on}" if classes is None else ""
-        yield (
+        yield one_line(
             f"{source.label}: format {source.format}{inferred}{loss}; "
             f"{source.kept:,} of {source.rows:,} rows kept{left_out}"
         )
     for name, part in (("train", shown.data.train), ("held-out", shown.data.held_out)):
-        yield f"{name}: {part.rows:,} rows, {part.tokens:,} tokens{_balance(part.classes)}"
+        yield one_line(f"{name}: {part.rows:,} rows, {part.tokens:,} tokens{_balance(part.classes)}")
 
 
 def _balance(classes: Mapping[str, int]) -> str:

@@ -7,6 +7,7 @@ import click
 
 from hubtune.cli.options import NamedRelease, code_option, hub_option, on_hub, release_argument
 from hubtune.cli.output import Output
+from hubtune.cli.streams import escaped
 
 
 @click.command(short_help="Complete a prompt with a published release.")
@@ -49,4 +50,6 @@ def generate(
             max_new_tokens=max_new_tokens,
             allow_remote_code=allow_remote_code,
         )
-    output.result(record, [record.completion])
+    # A program that reads it gets the very text; a terminal shows escapes for what would steer it.
+    lines = [record.completion] if not sys.stdout.isatty() else map(escaped, record.completion.split("\n"))
+    output.result(record, list(lines), verbatim=True)

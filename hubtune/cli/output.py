@@ -7,7 +7,7 @@ from functools import cached_property
 from rich.console import Console
 
 from hubtune.cli.progress import TerminalProgress
-from hubtune.cli.streams import holds_all_text, show, tell
+from hubtune.cli.streams import escaped_json, holds_all_text, one_line, show, tell, terminal
 from hubtune.errors import HubtuneError
 from hubtune.records.base import Record
 from hubtune.records.progress import tell_waits_to
@@ -19,7 +19,7 @@ class Output:
     def __init__(self, *, as_json: bool, quiet: bool) -> None:
         self.as_json = as_json
         self.quiet = quiet
-        self._console = Console(stderr=True)
+        self._console = Console(file=terminal(), emoji=False)
 
     @cached_property
     def progress(self) -> TerminalProgress:
@@ -28,12 +28,18 @@ class Output:
         tell_waits_to(progress)
         return progress
 
-    def result(self, record: Record, lines: Sequence[str] = ()) -> None:
-        """Prints the command's result: the record as JSON, or the lines for a person."""
+    def result(self, record: Record, lines: Sequence[str] = (), *, verbatim: bool = False) -> None:
+        """Prints the command's result: the record as JSON, or the lines for a person.
+
+        Args:
+            record: What the command made.
+            lines: The same for a person.
+            verbatim: Whether the lines are shown to the character: nothing in them is to be escaped.
+        """
         if self.as_json:
             show(_fitting(record.to_json()))
         else:
-            show("".join(f"{line}\n" for line in lines))
+            show("".join(f"{line if verbatim else one_line(line)}\n" for line in lines))
 
     def error(self, error: HubtuneError) -> None:
         """Prints what went wrong, why, and what to do next."""
@@ -48,13 +54,13 @@ class Output:
                 }
             }
             show(_fitting(json.dumps(document, indent=2, ensure_ascii=False) + "\n"))
-        tell(f"Error: {error.message}")
+        tell(f"Error: {one_line(error.message)}")
         for detail in error.details:
-            tell(f"  - {detail}")
+            tell(f"  - {one_line(detail)}")
         if error.hint:
-            tell(f"What to do: {error.hint}")
+            tell(f"What to do: {one_line(error.hint)}")
 
 
 def _fitting(document: str) -> str:
-    """Returns a JSON document in letters that stdout has: JSON's own escapes stand for the others."""
-    return document if holds_all_text() else json.dumps(json.loads(document), indent=2) + "\n"
+    """Returns a JSON document in JSON's own escapes for what stdout has no letters for or what steers terminals."""
+    return escaped_json(document) if holds_all_text() else json.dumps(json.loads(document), indent=2) + "\n"

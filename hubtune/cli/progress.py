@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+from hubtune.cli.streams import one_line
 from hubtune.records.progress import Task
 
 _LINES = 10
@@ -29,11 +30,11 @@ class TerminalProgress:
     def say(self, message: str) -> None:
         """Prints one line, unless quiet."""
         if not self._quiet:
-            self._console.print(escape(message), highlight=False, soft_wrap=True)
+            self._console.print(_shown(message), highlight=False, soft_wrap=True)
 
     def warn(self, message: str) -> None:
         """Prints one line that stands out."""
-        self._console.print(f"[yellow]Warning:[/yellow] {escape(message)}", highlight=False, soft_wrap=True)
+        self._console.print(f"[yellow]Warning:[/yellow] {_shown(message)}", highlight=False, soft_wrap=True)
 
     @contextmanager
     def task(self, label: str, total: int, *, unit: Literal["steps", "bytes"] = "steps") -> Iterator[Task]:
@@ -59,11 +60,11 @@ class _Silent:
 class _Bar:
     def __init__(self, bars: Bars, label: str, total: int) -> None:
         self._bars, self._total, self._done = bars, total, 0
-        self._task = bars.add_task(label, total=total or None, note="")
+        self._task = bars.add_task(one_line(label), total=total or None, note="")
 
     def advance(self, steps: int = 1, *, note: str = "") -> None:
         self._done += steps
-        self._bars.update(self._task, advance=steps, note=note)
+        self._bars.update(self._task, advance=steps, note=one_line(note))
 
     def finish(self) -> None:
         # What was there already, such as files in the cache, was never counted.
@@ -79,7 +80,7 @@ class _Lines:
         self._done = 0
         self._printed = 0
         self._started = self._last = time.monotonic()
-        console.print(f"{escape(label)} …", highlight=False, soft_wrap=True)
+        console.print(f"{_shown(label)} …", highlight=False, soft_wrap=True)
 
     def advance(self, steps: int = 1, *, note: str = "") -> None:
         self._done += steps
@@ -104,13 +105,18 @@ class _Lines:
         return f"{self._done:,} of {self._total:,}" if self._total else f"{self._done:,}"
 
     def _print(self, text: str) -> None:
-        self._console.print(f"{escape(self._label)}: {escape(text)}", highlight=False, soft_wrap=True)
+        self._console.print(f"{_shown(self._label)}: {_shown(text)}", highlight=False, soft_wrap=True)
+
+
+def _shown(text: str) -> str:
+    """Returns a text as one line, with nothing in it that rich or the terminal would take for an instruction."""
+    return escape(one_line(text))
 
 
 def _bars(console: Console, unit: str) -> Bars:
     amount = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
     return Bars(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         amount,
         TimeRemainingColumn(),

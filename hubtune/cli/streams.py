@@ -2,17 +2,27 @@
 
 What an encoding lacks is escaped. A result that cannot be written to stdout is an error of its own. Talk that cannot be
 written to stderr is left out, since the work goes on without it.
+
+Data, repositories and models hold text of strangers, which messages and results quote. Characters that steer a
+terminal or turn the direction of text are escaped here, in all that goes to stderr, the logs of libraries included.
 """
 
 import codecs
 import io
 import os
+import re
 import sys
-from typing import Any
+from typing import Any, TextIO, TypeVar
 
 from hubtune.errors import OutputError
 
 _STDIN, _STDOUT, _STDERR = range(3)
+# Control characters but the tab and the line feed, marks of direction, and what other programs take for line ends.
+_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_LINE_END = re.compile(r"[\r\n]\s*")
+
+
+_Text = TypeVar("_Text", bound=io.TextIOWrapper)
 
 
 class ReaderGoneError(OutputError):
@@ -46,6 +56,19 @@ class _Stderr(io.FileIO):
             return len(data)
 
 
+class _CleanText(io.TextIOWrapper):
+    """Escapes what would steer a terminal.
+
+    Attributes:
+        unfiltered: The same stream for what steers the terminal on purpose, such as a progress bar.
+    """
+
+    unfiltered: io.TextIOWrapper
+
+    def write(self, text: str) -> int:
+        return super().write(escaped(text))
+
+
 def prepare() -> None:
     """Puts streams that always can be used in place of the interpreter's."""
     lacking = [number for number in (_STDIN, _STDOUT, _STDERR) if not _is_open(number)]
@@ -57,8 +80,11 @@ def prepare() -> None:
         sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(_STDIN, closefd=False)), "utf-8")
     out = _Stdout(_STDOUT, "w", closefd=False)
     out.closed_by_shell = _STDOUT in lacking
-    sys.stdout = _text(out, sys.stdout)
-    sys.stderr = _text(_Stderr(_STDERR, "w", closefd=False), sys.stderr)
+    sys.stdout = _text(io.TextIOWrapper, out, sys.stdout)
+    unfiltered = _text(io.TextIOWrapper, _Stderr(_STDERR, "w", closefd=False), sys.stderr)
+    clean = _text(_CleanText, _Stderr(_STDERR, "w", closefd=False), sys.stderr)
+    clean.unfiltered = unfiltered
+    sys.stderr = clean
 
 
 def _is_open(number: int) -> bool:
@@ -69,11 +95,11 @@ def _is_open(number: int) -> bool:
     return True
 
 
-def _text(raw: io.FileIO, before: Any) -> io.TextIOWrapper:
+def _text(kind: type[_Text], raw: io.FileIO, before: Any) -> _Text:
     if before is not None:
         before.flush()
     encoding = getattr(before, "encoding", None) or "utf-8"
-    return io.TextIOWrapper(
+    return kind(
         io.BufferedWriter(raw), encoding, "backslashreplace", line_buffering=raw.isatty() or raw.fileno() == _STDERR
     )
 
@@ -81,6 +107,26 @@ def _text(raw: io.FileIO, before: Any) -> io.TextIOWrapper:
 def holds_all_text() -> bool:
     """Whether stdout is in an encoding of Unicode."""
     return codecs.lookup(sys.stdout.encoding).name.startswith("utf")
+
+
+def terminal() -> TextIO:
+    """Returns stderr for what draws on a terminal, and cleans the texts that it draws."""
+    return sys.stderr.unfiltered if isinstance(sys.stderr, _CleanText) else sys.stderr
+
+
+def escaped(text: str) -> str:
+    """Returns a text in which characters that steer a terminal or turn the direction of text are escaped."""
+    return _STEERING.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def one_line(text: str) -> str:
+    """Returns a text as one line that steers no terminal, so that no part of it passes for a line of hubtune's own."""
+    return escaped(_LINE_END.sub(" ", text))
+
+
+def escaped_json(document: str) -> str:
+    """Returns a JSON document with the same values, in which JSON's own escapes stand for the same characters."""
+    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", document)
 
 
 def show(text: str) -> None:
@@ -93,9 +139,9 @@ def show(text: str) -> None:
     sys.stdout.flush()
 
 
-def tell(line: str) -> None:
-    """Prints a line to stderr."""
-    sys.stderr.write(f"{line}\n")
+def tell(text: str) -> None:
+    """Prints text and a line end to stderr."""
+    sys.stderr.write(f"{escaped(text)}\n")
     sys.stderr.flush()
 
 

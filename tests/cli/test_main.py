@@ -74,6 +74,30 @@ def test_a_closed_stream_does_not_pass_its_number_to_a_file():
     assert int(done.stdout) > 2
 
 
+def test_what_libraries_log_and_warn_steers_no_terminal_and_a_bar_does():
+    code = """
+import logging, warnings
+from hubtune.cli.streams import prepare, terminal
+prepare()
+evil = "\x1b[2J\x07\u202e.weight\\nnext"
+logging.warning(evil)
+warnings.warn(evil)
+terminal().write("\x1b[0m bar\\n")
+raise ValueError(evil)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+    )
+    shown = done.stderr.decode()
+    assert shown.count(r"\x1b[2J\x07\u202e.weight") == 3
+    assert shown.count("\nnext") == 3
+    assert "\x1b[0m bar" in shown
+    assert shown.count("\x1b") == 1
+    assert not {"\x07", "\u202e"} & set(shown)
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "gbk", pytest.param("cp1252", marks=pytest.mark.full_trial)])
 def test_what_the_encoding_of_stdout_lacks_is_escaped(encoding, tmp_path):
     done = hubtune("--json", "check", NAME, folder=tmp_path, PYTHONIOENCODING=encoding)

@@ -8,6 +8,10 @@ from hubtune.cli.output import Output
 from hubtune.errors import CheckError, TrainingError
 from tests.sample_runs import sample_pins
 
+# What clears a screen, rings, goes back to the line's start, hides text, and turns its direction.
+STEERING = "\x1b[2J\x07\r\x9b31m\x7f\u202e\u2066\u2028"
+FALSE_LINE = "\n  - confirmed\nWhat to do: rm -r ~"
+
 
 @pytest.fixture
 def printed(capsys: pytest.CaptureFixture[str]):
@@ -80,3 +84,40 @@ def test_brackets_in_a_message_are_printed_as_they_are(printed):
     Output(as_json=False, quiet=False).progress.say("data[0].template is [bold]not[/bold] [/x]")
 
     assert printed()[1] == "data[0].template is [bold]not[/bold] [/x]\n"
+
+
+def test_words_of_strangers_neither_steer_the_terminal_nor_pass_for_a_line(printed):
+    evil = f"é {STEERING}{FALSE_LINE}\x1b"
+    output = Output(as_json=False, quiet=False)
+    output.error(TrainingError(evil, details=[evil], hint=evil))
+    output.progress.say(evil)
+    output.progress.warn(evil)
+    with output.progress.task(evil, 2) as task:
+        task.advance(note=evil)
+    output.result(sample_pins(), [evil])
+
+    out, err = printed()
+    for text in (out, err):
+        assert not set(STEERING) & set(text) - set("[2J31m")
+        assert r"é \x1b[2J\x07 \x9b31m\x7f\u202e\u2066\u2028 - confirmed What to do: rm -r ~\x1b" in text
+    assert [len(text.splitlines()) for text in (out, err)] == [1, 7]
+
+
+def test_json_holds_the_words_of_strangers_in_its_own_escapes(printed):
+    evil = f"é {STEERING}{FALSE_LINE}"
+    Output(as_json=True, quiet=False).error(TrainingError(evil))
+    pins = sample_pins()
+    pins = pins.model_copy(update={"base": pins.base.model_copy(update={"requested": evil})})
+    out, _ = printed()
+    Output(as_json=True, quiet=False).result(pins)
+    other, _ = printed()
+
+    assert json.loads(out)["error"]["message"] == evil == json.loads(other)["base"]["requested"]
+    for text in (out, other):
+        assert not set(STEERING) & set(text) - set("[2J31m")
+
+
+def test_text_that_is_to_be_shown_to_the_character_is(printed):
+    Output(as_json=False, quiet=False).result(sample_pins(), [f"a\n {STEERING}"], verbatim=True)
+
+    assert printed() == (f"a\n {STEERING}\n", "")
