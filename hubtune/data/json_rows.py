@@ -1,114 +1,28 @@
-"""Reads JSON Lines and JSON as they stand in the file: no column has a type, so that no value becomes another.
+"""Reads the rows of files of JSON Lines and JSON, holding as little of a file at a time as its form allows.
 
-A row that is not sound JSON is lost alone, with its reason. Texts that look like dates stay texts, whole numbers stay
-whole however large, and a number with a fraction is written as the file writes it.
+A row that is not sound JSON is lost alone, with its reason.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
 from hubtune.data.faults import Line, Reason, Unread
 from hubtune.data.file_rows import MOST_COLUMNS, FileRows
+from hubtune.data.json_values import MOST_DEPTH, MOST_DIGITS, MOST_IN_ROW, SHORT, JsonParser, values_in
 from hubtune.data.text_files import LONGEST_LINE, TextFile, check_plain
 from hubtune.errors import DataError
 
 LARGEST_DOCUMENT = 1 << 28
 """Characters of a file that is one JSON object, which has to be held as a whole."""
-MOST_DEPTH = 100
-MOST_DIGITS = 400
+MOST_VALUES = 1 << 23
+"""Commas and brackets of such a file, also those in texts: after each may come a value, of up to 240 bytes."""
 
 _CHUNK = 1 << 20
 _SPACE = " \t\r\n"
-
-
-class ExactNumber(float):
-    """A number as the file writes it, such as 1.10, where Python would write it otherwise."""
-
-    def __new__(cls, written: str) -> "ExactNumber":
-        """Returns the number that `written` says."""
-        number = super().__new__(cls, written)
-        number.written = written
-        return number
-
-    written: str
-
-    def __str__(self) -> str:
-        """Returns what stands in the file."""
-        return self.written
-
-    def __reduce__(self) -> tuple[type["ExactNumber"], tuple[str]]:
-        """Keeps what stands in the file where rows go to other processes."""
-        return ExactNumber, (self.written,)
-
-
-class _Parser:
-    """Parses one value at a time, and keeps what is wrong with the last."""
-
-    def __init__(self) -> None:
-        self._fault: Unread | None = None
-        self._decoder = json.JSONDecoder(
-            object_pairs_hook=self._object,
-            parse_float=self._fraction,
-            parse_int=self._whole,
-            parse_constant=self._constant,
-        )
-
-    def line(self, text: str) -> Line:
-        """Returns the row on a line."""
-        self._fault = None
-        try:
-            value = self._decoder.decode(text)
-        except ValueError:
-            return Unread(Reason.NOT_JSON)
-        except RecursionError:
-            return Unread(Reason.NOT_JSON, f"it is nested more than {MOST_DEPTH} deep")
-        return self._row(value)
-
-    def next(self, text: str, place: int) -> tuple[Line, object, int]:
-        """Returns the row that a value in a text is, the value, and the place after it.
-
-        Raises:
-            ValueError: There is none.
-            RecursionError: It is nested too deeply.
-        """
-        self._fault = None
-        value, end = self._decoder.raw_decode(text, place)
-        return self._row(value), value, end
-
-    def _row(self, value: object) -> Line:
-        if self._fault is not None:
-            return self._fault
-        if not isinstance(value, dict):
-            return Unread(Reason.NOT_JSON, "it is not an object")
-        if _deeper(value, MOST_DEPTH):
-            return Unread(Reason.NOT_JSON, f"it is nested more than {MOST_DEPTH} deep")
-        return value
-
-    def _object(self, pairs: list[tuple[str, object]]) -> dict[str, object]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
-            self._fault = Unread(Reason.NOT_JSON, "a key stands twice in an object")
-        for key in found:
-            if not key.isascii() and not _writable(key):
-                self._fault = Unread(Reason.NOT_JSON, "a key holds half a surrogate pair")
-        return found
-
-    def _fraction(self, written: str) -> float:
-        number = float(written)
-        return number if repr(number) == written else ExactNumber(written)
-
-    def _whole(self, written: str) -> float:
-        if written == "-0":
-            return ExactNumber(written)
-        if len(written) > MOST_DIGITS:
-            self._fault = Unread(Reason.NOT_JSON, f"a number has more than {MOST_DIGITS} digits")
-            return 0
-        return int(written)
-
-    def _constant(self, written: str) -> None:
-        self._fault = Unread(Reason.NOT_JSON, f"{written} is not a number in JSON")
+_SPACES = re.compile(f"[{_SPACE}]*")
 
 
 @dataclass
@@ -117,15 +31,27 @@ class _Look:
 
     rows: int = 0
     good: int = 0
+    why: str = ""
 
     def __post_init__(self) -> None:
         self._columns: dict[str, set[str]] = {}
 
-    def add(self, line: Line) -> None:
+    def add(self, line: Line, file: TextFile) -> None:
+        """Looks at a row.
+
+        Raises:
+            DataError: There are more keys than a data set has columns.
+        """
         self.rows += 1
         if isinstance(line, Unread):
+            self.why = self.why or (line.detail and f": {line.detail}")
             return
         self.good += 1
+        if max(len(line), len(self._columns)) > MOST_COLUMNS:
+            raise DataError(
+                f"The objects of {file.source} have more than {MOST_COLUMNS:,} different keys.",
+                hint="Write what differs from row to row as a value, and not as a key.",
+            )
         for key, value in line.items():
             kinds = self._columns.setdefault(key, set())
             if value is not None:
@@ -163,16 +89,11 @@ def read_json(files: Sequence[TextFile], field: str | None = None, *, head: int 
         if head is not None and look.rows == head:
             whole = False
             break
-        look.add(line)
-        if len(look.columns) > MOST_COLUMNS:
-            raise DataError(
-                f"The objects of {files[0].source} have more than {MOST_COLUMNS:,} different keys.",
-                hint="Write what differs from row to row as a value, and not as a key.",
-            )
+        look.add(line, files[0])
     if look.rows and not look.good:
         raise DataError(
             f"The files of {files[0].source} cannot be read as a data set: {files[0].path} holds no line that is a "
-            "JSON object.",
+            f"JSON object{look.why}.",
             hint="Write one JSON object a line; CSV, Parquet and Arrow can be read too.",
         )
 
@@ -195,7 +116,7 @@ def _rows_of(file: TextFile, field: str | None) -> Iterator[Line]:
     elif begin == "{" and not first_line_is_row and (whole := _objects(file)) is not None:
         yield from whole
     else:
-        parser = _Parser()
+        parser = JsonParser()
         for _, line in file.lines("\n"):
             if line is None:
                 yield Unread(Reason.HUGE, f"the line has more than {LONGEST_LINE:,} characters")
@@ -206,19 +127,22 @@ def _rows_of(file: TextFile, field: str | None) -> Iterator[Line]:
 
 def _begin(file: TextFile) -> tuple[str, bool]:
     """Returns the first character, and whether the first line is a row by itself."""
+    with file.text("\n") as text:
+        window = _Window(text)
+        first = window.skip(_SPACE + "\ufeff")
     for _, line in file.lines("\n"):
         if line is None:
-            return "", False
+            return first, False
         if not line.isspace():
-            row = _Parser().line(line)
+            row = JsonParser().line(line.removeprefix("\ufeff"))
             # Something is wrong with such a line, and it is one all the same.
-            return line.lstrip(_SPACE)[:1], not isinstance(row, Unread) or bool(row.detail)
-    return "", False
+            return first, not isinstance(row, Unread) or bool(row.detail)
+    return first, False
 
 
 def _items(file: TextFile) -> Iterator[Line]:
     """Gives the items of a list, holding no more of it at a time than an item needs; texts are rows by themselves."""
-    parser = _Parser()
+    parser = JsonParser()
     with file.text("\n") as text:
         window = _Window(text)
         window.skip(_SPACE + "\ufeff")
@@ -248,12 +172,15 @@ class _Window:
     def skip(self, space: str = _SPACE) -> str:
         """Goes to the next character that is not space, and returns it; "" at the end."""
         while True:
-            while self._place < len(self._held) and self._held[self._place] in space:
-                self._place += 1
-            if self._place < len(self._held):
+            found = _SPACES.match(self._held, self._place)
+            self._place = self._place if found is None else found.end()
+            if self._place == len(self._held):
+                if not self._more():
+                    return ""
+            elif self._held[self._place] not in space:
                 return self._held[self._place]
-            if not self._more():
-                return ""
+            else:
+                self._place += 1
 
     def take(self, wanted: str, file: TextFile) -> None:
         """Goes past a character.
@@ -265,7 +192,7 @@ class _Window:
             raise self.broken(file)
         self._place += 1
 
-    def value(self, parser: _Parser, file: TextFile) -> tuple[Line, object]:
+    def value(self, parser: JsonParser, file: TextFile) -> tuple[Line, object]:
         """Returns the value that begins here, as a row and as it is."""
         while True:
             try:
@@ -276,10 +203,12 @@ class _Window:
                     hint="Leave it out of the file; a row holds texts, numbers, and messages.",
                 ) from None
             except ValueError:
-                if len(self._held) - self._place > LONGEST_LINE:
+                long = len(self._held) - self._place
+                if long > LONGEST_LINE or (long > SHORT and values_in(self._held, self._place) > MOST_IN_ROW):
                     raise DataError(
-                        f"{file.name} holds an item that is longer than {LONGEST_LINE:,} characters, or is not JSON: "
-                        f"the one that begins on line {self._line():,}.",
+                        f"{file.name} holds an item that is longer than {LONGEST_LINE:,} characters, has more than "
+                        f"{MOST_IN_ROW:,} commas and brackets, or is not JSON: the one that begins on line "
+                        f"{self._line():,}.",
                         hint="Correct it, or leave it out; one JSON object a line shows which.",
                     ) from None
                 if not self._more():
@@ -308,43 +237,89 @@ class _Window:
         )
 
 
-def _objects(file: TextFile) -> list[Line] | None:
+def _objects(file: TextFile) -> Iterable[Line] | None:
     """Returns the rows of a file of one object, or of objects that go over several lines; None if it is not such."""
-    with file.text("\n") as text:
-        content = text.read(LARGEST_DOCUMENT).removeprefix("\ufeff")
-        if text.read(1):
+    content = _held(file)
+    large = content is None
+    if content is not None:
+        try:
+            row, value, end = JsonParser().next(content, _after_space(content, 0))
+        except (ValueError, RecursionError):
             return None
-    parser, place, rows, values = _Parser(), 0, list[Line](), list[object]()
+        if _after_space(content, end) == len(content):
+            columns = _columns_of(value)
+            return [row] if columns is None else columns
+        del content
+    rows, sound = 0, True
     try:
-        while place < len(content):
-            if content[place] in _SPACE:
-                place += 1
-                continue
-            row, value, place = parser.next(content, place)
-            rows.append(row)
-            values.append(value)
+        for _ in _sequence(file):
+            rows += 1
+    except DataError:
+        sound = False
+    if large and (rows == 1 if sound else rows == 0 and _is_endless(file)):
+        raise _too_large(file, "holds a JSON object")
+    return _sequence(file) if sound else None
+
+
+def _sequence(file: TextFile) -> Iterator[Line]:
+    """Gives objects that stand one after the other, holding no more than one at a time."""
+    parser = JsonParser()
+    with file.text("\n") as text:
+        window = _Window(text)
+        window.skip(_SPACE + "\ufeff")
+        while window.skip():
+            yield window.value(parser, file)[0]
+
+
+def _is_endless(file: TextFile) -> bool:
+    """Whether the file begins with an object that goes on for longer than a row can be."""
+    with file.text("\n") as text:
+        begin = text.read(LONGEST_LINE).removeprefix("\ufeff")
+    try:
+        JsonParser().next(begin, _after_space(begin, 0))
+    except json.JSONDecodeError as error:
+        return error.msg.startswith("Unterminated string") or error.pos >= len(begin) - MOST_DIGITS
     except (ValueError, RecursionError):
-        return None
-    if len(values) == 1 and (columns := _columns_of(values[0])) is not None:
-        return columns
-    return rows
+        return False
+    return False
 
 
-def _document(file: TextFile) -> Mapping[str, object]:
+def _held(file: TextFile) -> str | None:
+    """Returns the whole text; None if what is in it could take the memory."""
     with file.text("\n") as text:
         content = text.read(LARGEST_DOCUMENT).removeprefix("\ufeff")
         larger = bool(text.read(1))
+    return None if larger or values_in(content) > MOST_VALUES else content
+
+
+def _after_space(text: str, place: int) -> int:
+    found = _SPACES.match(text, place)
+    return place if found is None else found.end()
+
+
+def _document(file: TextFile) -> Mapping[str, object]:
+    content = _held(file)
+    if content is None:
+        raise _too_large(file, "is a JSON document")
     try:
-        row, value, end = _Parser().next(content := content.strip(_SPACE), 0)
-        larger = larger or end < len(content)
+        row, value, end = JsonParser().next(content, _after_space(content, 0))
     except (ValueError, RecursionError):
-        row, value = Unread(Reason.NOT_JSON), None
-    if larger or isinstance(row, Unread) or not isinstance(value, dict):
+        row, value, end = Unread(Reason.NOT_JSON), None, 0
+    if _after_space(content, end) < len(content) or isinstance(row, Unread) or not isinstance(value, dict):
         raise DataError(
-            f"{file.name} is not one JSON object of at most {LARGEST_DOCUMENT:,} characters, as its card says.",
+            f"{file.name} is not one JSON object, as its card says.",
             hint="Choose another revision, or write one JSON object a line and name the file as `data[].path`.",
         )
     return value
+
+
+def _too_large(file: TextFile, what: str) -> DataError:
+    return DataError(
+        f"{file.name} {what} of more than {LARGEST_DOCUMENT:,} characters, or of more than {MOST_VALUES:,} commas and "
+        "brackets, which is not held in memory.",
+        hint="Write one JSON object a line, or a list of objects: these can be of any length. Name the file as "
+        "`data[].path`.",
+    )
 
 
 def _rows_of_value(file: TextFile, value: object, called: str) -> Iterable[Line]:
@@ -372,23 +347,3 @@ def _columns_of(value: object) -> list[Line] | None:
     if len({len(column) for column in value.values()}) != 1:
         return None
     return [dict(zip(value, cells, strict=True)) for cells in zip(*value.values(), strict=True)]
-
-
-def _deeper(root: object, most: int) -> bool:
-    pending: list[tuple[object, int]] = [(root, 0)]
-    while pending:
-        value, depth = pending.pop()
-        if depth > most:
-            return True
-        if isinstance(value, dict | list):
-            inner: Callable[[], Iterable[object]] = value.values if isinstance(value, dict) else value.__iter__
-            pending.extend((item, depth + 1) for item in inner() if isinstance(item, dict | list))
-    return False
-
-
-def _writable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

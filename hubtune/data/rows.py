@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from datasets import Dataset, DatasetBuilder, Features
 
 BATCH = 1000
-# Characters of a batch: a thousand rows may each be as long as a row can be.
-_HEAVIEST = 1 << 25
+# Of a batch, in characters: a thousand rows may each be as long as a row can be.
+_HEAVIEST = 1 << 23
+# What a value takes beside its characters.
+_VALUE = 64
 # How Arrow says that a value does not have the type of its column: with the value.
 _QUOTES = re.compile(
     r"failed to parse|could not (?:convert|parse)|scalar of type|value .* (?:not in range|truncated)", re.I
@@ -258,31 +260,33 @@ def _batches(rows: "Dataset", wanted: Sequence[str]) -> Iterator[list[Line]]:
 def _batches_of_files(parts: Sequence[FileRows], texts: Collection[str], wanted: Sequence[str]) -> Iterator[list[Line]]:
     lines = itertools.chain.from_iterable(rows.read(wanted) for rows in parts)
     stated = [column for column in wanted if column in texts]
-    while some := _next_batch(lines):
+    for some in by_weight(lines):
         for line in some if stated else ():
             if not isinstance(line, Unread):
                 line.update({column: as_written(line[column]) for column in stated})
         yield some
 
 
-def _next_batch(lines: Iterator[Line]) -> list[Line]:
-    """Returns the next rows: as many as a batch has, or fewer that hold a lot."""
+def by_weight(lines: Iterator[Line]) -> Iterator[list[Line]]:
+    """Gives rows some at a time: as many as a batch has, or fewer that hold a lot."""
     some: list[Line] = []
     weight = 0
-    for line in itertools.islice(lines, BATCH):
+    for line in lines:
         some.append(line)
-        weight += _characters(line)
-        if weight > _HEAVIEST:
-            break
-    return some
+        weight += _weight(line)
+        if len(some) == BATCH or weight > _HEAVIEST:
+            yield some
+            some, weight = [], 0
+    if some:
+        yield some
 
 
-def _characters(value: object) -> int:
-    if isinstance(value, str):
-        return len(value)
+def _weight(value: object) -> int:
+    if isinstance(value, str | bytes):
+        return _VALUE + len(value)
     if isinstance(value, dict):
-        return sum(map(_characters, value.values()))
-    return sum(map(_characters, value)) if isinstance(value, list) else 0
+        return _VALUE + sum(map(len, value)) + sum(map(_weight, value.values()))
+    return _VALUE + (sum(map(_weight, value)) if isinstance(value, list) else 0)
 
 
 def _stated_texts(features: "Mapping[str, object]") -> frozenset[str]:

@@ -1,5 +1,6 @@
 """Reads files of plain text, a row for each line, paragraph or file, as the data set's card asks."""
 
+import io
 from collections.abc import Iterator, Sequence
 
 from hubtune.data.faults import Line, Reason, Unread
@@ -37,20 +38,22 @@ def _rows(file: TextFile, by: str, *, keep_ends: bool) -> Iterator[str | None]:
         for _, line in file.lines(None):
             yield line if line is None or keep_ends else line.removesuffix("\n")
         return
-    held: list[str] = []
+    # A list of short lines would take many times the memory of their text.
+    held = io.StringIO()
     size = 0
     for _, line in file.lines(None):
         ends = by == "paragraph" and line == "\n"
-        if ends and (held or size):
+        if ends and size:
             whole = _joined(held, size)
             yield whole and whole.removesuffix("\n")
-            held, size = [], 0
+            held, size = io.StringIO(), 0
         elif not ends:
             size += LONGEST_LINE + 1 if line is None else len(line)
-            held += [line] if line is not None and size <= LONGEST_LINE else []
-    if held or size:
+            if line is not None and size <= LONGEST_LINE:
+                held.write(line)
+    if size:
         yield _joined(held, size)
 
 
-def _joined(lines: Sequence[str], size: int) -> str | None:
-    return None if size > LONGEST_LINE else "".join(lines)
+def _joined(lines: io.StringIO, size: int) -> str | None:
+    return None if size > LONGEST_LINE else lines.getvalue()

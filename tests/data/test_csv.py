@@ -166,7 +166,7 @@ def test_a_row_that_never_ends_is_refused_before_it_takes_the_memory(tmp_path: P
 
 
 def test_rows_that_hold_a_lot_come_in_smaller_batches(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr("hubtune.data.rows._HEAVIEST", 25)
+    monkeypatch.setattr("hubtune.data.rows._HEAVIEST", 400)
     rows = _read(_write(tmp_path, "text\n" + "ten words\n" * 7))
 
     assert [len(batch) for batch in rows.batches(rows.columns)] == [3, 3, 1]

@@ -185,3 +185,70 @@ def test_more_keys_than_a_data_set_has_columns_are_refused(tmp_path: Path):
 
     with pytest.raises(DataError, match="more than 10,000 different keys"):
         _rows(tmp_path, content)
+
+
+def test_rows_that_take_the_memory_are_lost_alone(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("hubtune.data.json_values.SHORT", 1000)
+    monkeypatch.setattr("hubtune.data.json_values.MOST_IN_ROW", 500)
+    nested, key = f'{{"t": [{",".join(["[]"] * 600)}]}}', f'{{"t": 1, "{"k" * 1001}": 1}}'
+    # A short text, and one that holds no more than a row has.
+    words = json.dumps({"t": "word, " * 400})
+
+    found = _rows(tmp_path, "\n".join(['{"t": 1}', nested, key, words, '{"t": {"' + "k" * 2000 + '": 1}}']))
+
+    assert found[1:3] == [
+        Unread(Reason.HUGE, "it has more than 500 commas and brackets"),
+        Unread(Reason.HUGE, "a key has more than 1,000 characters"),
+    ]
+    assert found[0] == {"t": 1}
+    assert found[3] == {"t": "word, " * 400}
+    assert list(found[4]["t"]) == ["k" * 2000]
+
+
+def test_a_row_of_more_keys_than_a_data_set_has_columns_is_refused(tmp_path: Path):
+    with pytest.raises(DataError, match="more than 10,000 different keys"):
+        _rows(tmp_path, json.dumps({f"key {number}": 1 for number in range(10_001)}))
+
+
+@pytest.mark.parametrize("chunk", [500, 1 << 20])
+@pytest.mark.parametrize("inner", ["[]", '{"b": 1}', '"word, word"', "1.50"])
+def test_an_object_of_more_values_than_the_memory_holds_is_refused_with_what_to_write(
+    tmp_path: Path, monkeypatch, inner: str, chunk: int
+):
+    monkeypatch.setattr("hubtune.data.json_rows.LONGEST_LINE", 2000)
+    monkeypatch.setattr("hubtune.data.json_rows._CHUNK", chunk)
+    monkeypatch.setattr("hubtune.data.json_rows.MOST_VALUES", 3000)
+
+    with pytest.raises(
+        DataError, match=r"rows.json holds a JSON object of more than .* 3,000 commas and brackets"
+    ) as e:
+        _rows(tmp_path, '{\n"a": [' + ",".join([inner] * 4000) + "]}", "rows.json")
+
+    assert "one JSON object a line" in e.value.hint
+    # A list is never held as a whole, nor are objects one after the other.
+    rows = [{"a": json.loads(inner)}] * 4000
+    assert _rows(tmp_path, json.dumps(rows), "list.json") == rows
+    assert _rows(tmp_path, "\n".join(json.dumps(row, indent=1) for row in rows), "objects.json") == rows
+
+
+def test_the_rows_of_a_field_that_the_memory_does_not_hold_are_refused(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("hubtune.data.json_rows.MOST_VALUES", 3000)
+    (tmp_path / "README.md").write_text("---\nconfigs: [{config_name: x, data_files: a.json, field: rows}]\n---\n")
+    (tmp_path / "a.json").write_text(json.dumps({"rows": [{"a": 1}] * 4000}))
+
+    with pytest.raises(DataError, match=r"a.json of org/s is a JSON document of more than"):
+        read_rows(resolve_files(snapshot_contents(tmp_path, "org/s"), None), "train")
+
+
+def test_objects_one_after_the_other_are_read_whatever_the_length_of_their_file(tmp_path: Path, monkeypatch):
+    rows = [{"n": number} for number in range(50)]
+    monkeypatch.setattr("hubtune.data.json_rows.LARGEST_DOCUMENT", 100)
+
+    assert _rows(tmp_path, "\n".join(json.dumps(row, indent=1) for row in rows), "rows.json") == rows
+
+
+def test_a_list_on_one_line_is_read_whatever_its_length(tmp_path: Path, monkeypatch):
+    rows = [{"n": number} for number in range(500)]
+    monkeypatch.setattr("hubtune.data.text_files.LONGEST_LINE", 100)
+
+    assert _rows(tmp_path, json.dumps(rows), "rows.json") == rows
