@@ -26,7 +26,7 @@ def check_card(text: str) -> None:
     """
     if len(text) > MOST_CHARACTERS:
         raise CardError(
-            f"The model card has {len(text):,} characters, and {MOST_CHARACTERS:,} are the most that pages show.",
+            f"The model card has {len(text):,} characters, and pages show at most {MOST_CHARACTERS:,}.",
             hint="Shorten the statements in the config's card section, or the names that the data sets use.",
         )
     _, faults = read_front_matter(text)
@@ -36,4 +36,8 @@ def check_card(text: str) -> None:
     faults += dict.fromkeys(finding.message for finding in found)
     if faults:
         count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-        raise CardError(f"The model card is not valid: {count}.", details=faults)
+        raise CardError(
+            f"The model card is not valid: {count}.",
+            details=faults,
+            hint="Correct the config's `card` section, or your card templates (card.templates), and run again.",
+        )

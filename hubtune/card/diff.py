@@ -85,13 +85,15 @@ def diff_cards(before: CardSource, after: CardSource) -> CardDiff:
 def _read(source: CardSource) -> Card:
     where = source.path or source.repo
     if len(source.content) > MOST_BYTES:
-        raise CardError(f"{where}: the card is larger than {MOST_BYTES:,} bytes, so it is not compared.")
+        raise CardError(
+            f"{where}: the card is larger than {MOST_BYTES:,} bytes, so it is not compared.", hint="Shorten it."
+        )
     card = read_card(source, source.content.decode(errors="replace"))
     if card.fault is not None:
         raise CardError(
             f"{where}: the card's metadata cannot be read.",
             details=[" ".join(str(card.fault).split())],
-            hint="See what is wrong with it: hubtune card lint",
+            hint=f"See what is wrong with it: hubtune card lint {where}",
         )
     return card
 

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from hubtune.card.metadata import CardMetadata
 from hubtune.documents import UnreadableError, load_yaml
 from hubtune.errors import CardError
+from hubtune.validation import faults_of
 
 _BLOCK = re.compile(r"\A---\n(?P<yaml>.*?)\n---\n(?P<body>.*)\Z", re.DOTALL)
 # The Hub reads YAML 1.2, where 12e34 and 0o17 are numbers; PyYAML writes 1.1, where they are strings and go unquoted.
@@ -43,7 +44,11 @@ def dump_front_matter(metadata: CardMetadata) -> str:
     front = f"---\n{block}---\n"
     back, faults = read_front_matter(front)
     if back != metadata:
-        raise CardError("The card's metadata does not survive being written as YAML.", details=faults)
+        raise CardError(
+            "The card's metadata does not read back as it was written.",
+            details=faults,
+            hint="Leave odd characters out of the names and statements in the config's `card` section.",
+        )
     return front
 
 
@@ -57,7 +62,7 @@ def read_front_matter(card: str) -> tuple[CardMetadata | None, list[str]]:
     """Returns the card's metadata and what is wrong with it; the metadata is None if anything is."""
     block, _ = split_card(card)
     if block is None:
-        return None, ["front matter: there is none; a card begins with metadata between two lines of ---"]
+        return None, ["front matter: there is none; begin the card with metadata between two lines of ---"]
     try:
         loaded = load_yaml(block)
     except UnreadableError as error:
@@ -72,11 +77,7 @@ def explain_metadata(error: ValidationError) -> list[str]:
     """Returns one line for each fault of the metadata, with the key's path and what it may have meant."""
     known = [field.alias or name for name, field in CardMetadata.model_fields.items()]
     lines = []
-    for fault in error.errors(include_url=False):
-        path = ".".join(str(part) for part in fault["loc"])
-        message = fault["msg"].removeprefix("Value error, ")
-        if fault["type"] == "extra_forbidden":
-            close = difflib.get_close_matches(path, known, n=1)
-            message = f"there is no such key{f'; did you mean {close[0]}?' if close else ''}"
-        lines.append(f"front matter: {path}: {message}" if path else f"front matter: {message}")
+    for fault in faults_of(error):
+        close = difflib.get_close_matches(fault.path, known, n=1) if fault.kind == "extra_forbidden" else []
+        lines.append(f"front matter: {fault}{f'; did you mean {close[0]}?' if close else ''}")
     return lines

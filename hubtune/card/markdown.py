@@ -39,7 +39,7 @@ def to_markdown(value: object) -> str:
     if isinstance(value, Markdown):
         return value
     if value is None:
-        raise CardError("A template of the card prints a value that is not there.")
+        raise CardError("A template of the card prints a value that the records do not have.")
     return text(str(value))
 
 

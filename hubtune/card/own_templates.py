@@ -42,7 +42,7 @@ def own_templates(folder: str | None) -> dict[str, str]:
         return {}
     path = Path(folder)
     if not path.is_dir():
-        raise CardError(f"The folder of card templates {folder} is not there.", hint="Correct card.templates.")
+        raise CardError(f"There is no folder {folder}, which card.templates names.", hint="Correct card.templates.")
     found = {}
     for file in sorted(path.iterdir()):
         name = file.name.removesuffix(_SUFFIX)
@@ -56,15 +56,17 @@ def own_templates(folder: str | None) -> dict[str, str]:
         if not _NAME.fullmatch(name):
             raise CardError(
                 f"The card template {file.name} has a name that cannot be used.",
-                hint="Write it in small letters, digits and underscores, such as data_sheet.md.j2.",
+                hint="Rename it to small letters, digits and underscores, such as data_sheet.md.j2.",
             )
         content = file.read_bytes()[: _LARGEST_TEMPLATE + 1]
         if len(content) > _LARGEST_TEMPLATE:
-            raise CardError(f"The card template {file.name} is longer than {_LARGEST_TEMPLATE // 1024} KiB.")
+            raise CardError(
+                f"The card template {file.name} is longer than {_LARGEST_TEMPLATE // 1024} KiB.", hint="Shorten it."
+            )
         try:
             found[name] = content.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise CardError(f"The card template {file.name} is not UTF-8 text.") from error
+            raise CardError(f"The card template {file.name} is not text in UTF-8.", hint="Save it as UTF-8.") from error
         _check_syntax(file.name, found[name])
     return found
 
@@ -73,9 +75,10 @@ def _check_syntax(name: str, text: str) -> None:
     try:
         card_engine(templates_dir()).parse(text)
     except jinja2.TemplateSyntaxError as error:
-        raise CardError(f"The card template {name}, line {error.lineno}: {error.message}.") from error
+        reason = str(error.message).rstrip(".")
+        raise CardError(f"The card template {name}, line {error.lineno}: {reason}.", hint="Correct it.") from error
     except RecursionError:
-        raise CardError(f"The card template {name} is nested too deeply.") from None
+        raise CardError(f"The card template {name} is nested too deeply.", hint="Write it with fewer levels.") from None
 
 
 def title_of(name: str) -> str:
@@ -96,30 +99,36 @@ def records_context(inputs: CardInputs) -> dict[str, object]:
     }
 
 
-def render_own(template: str, context: dict[str, object]) -> Markdown:
+def render_own(name: str, template: str, context: dict[str, object]) -> Markdown:
     """Renders one of the author's templates.
+
+    Args:
+        name: As `own_templates` gives it, for messages.
+        template: Its text.
+        context: What it may print.
 
     Raises:
         CardError: It has a fault, takes too long or too much memory, or prints what would leave its section.
     """
+    named = f"The card template {name}{_SUFFIX}"
     request = json.dumps({"template": template, "context": context}).encode()
     try:
         with contextlib.closing(BoundedProcess(_HANDLER, LIMITS)) as process:
             (answer,) = process.ask([request])
     except LimitError as error:
-        raise CardError(f"A card template of your own {error.words}.") from error
+        raise CardError(f"{named} {error.words}.", hint="Make it simpler.") from error
     text = answer[1:].decode(errors="replace").strip()
     if not answer.startswith(b"+"):
-        reason = text.rpartition("\n")[2]
-        raise CardError(f"A card template of your own cannot be rendered: {reason}.")
+        reason = text.rpartition("\n")[2].rstrip(".")
+        raise CardError(f"{named} cannot be rendered: {reason}.", hint="Correct it.")
     tokens = _MARKDOWN.parse(text)
     if any(token.type == "heading_open" and token.tag in ("h1", "h2") for token in tokens):
         raise CardError(
-            "A card template of your own prints a heading of level 1 or 2, or a line that makes one.",
+            f"{named} prints a heading of level 1 or 2, or a line that makes one.",
             hint="Its section has a title already; begin with ###, and rule tables with | --- |.",
         )
     if any(token.type.startswith("html_") for token in [*tokens, *_inner(tokens)]):
-        raise CardError("A card template of your own prints raw HTML.", hint="Write Markdown instead.")
+        raise CardError(f"{named} prints raw HTML.", hint="Write Markdown instead.")
     return Markdown(text)
 
 

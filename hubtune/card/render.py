@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     Builder = Callable[[CardInputs], DataclassInstance]
 
 _PAGE = "card.md.j2"
+_DAMAGED = "It is one of hubtune's own templates: install hubtune again."
 _BUILDERS: dict[str, "Builder"] = {
     "summary": summary,
     "uses": uses,
@@ -84,19 +85,23 @@ def render_card(inputs: CardInputs, templates: Path | None = None) -> str:
     try:
         front = dump_front_matter(build_metadata(inputs))
     except ValidationError as error:
-        raise CardError("The records hold what a card's metadata cannot.", details=explain_metadata(error)) from error
+        raise CardError(
+            "The records of the run hold what the card's metadata cannot.",
+            details=explain_metadata(error),
+            hint="Correct what the config states of it, or the names that the data sets use; then run again.",
+        ) from error
     engine = card_engine(templates or templates_dir())
     own = own_templates(inputs.config.card.templates)
 
     def body(name: str) -> Markdown:
         context = _BUILDERS[name](inputs)
         if name in own:
-            return render_own(own[name], dataclasses.asdict(context))
+            return render_own(name, own[name], dataclasses.asdict(context))
         return Markdown(_render(engine, f"sections/{name}.md.j2", _fields(context)))
 
     sections = [Section(section.title, body(section.name)) for section in SECTIONS]
     added = [name for name in own if name not in _BUILDERS]
-    sections += [Section(title_of(name), render_own(own[name], records_context(inputs))) for name in added]
+    sections += [Section(title_of(name), render_own(name, own[name], records_context(inputs))) for name in added]
     page = _render(
         engine,
         _PAGE,
@@ -113,9 +118,9 @@ def _check_displays(card: str, inputs: CardInputs) -> None:
     missing = [text for text in displays(inputs.licenses) if text not in visible]
     if missing:
         raise CardError(
-            "The card lacks a text that a licence of its inputs demands.",
+            "The card lacks a text that a licence of the inputs demands.",
             details=missing,
-            hint="A template of your own replaced the section that shows it; put it back.",
+            hint="Your card template (card.templates) replaces the section that shows it; print the text there too.",
         )
 
 
@@ -123,11 +128,13 @@ def _render(environment: ImmutableSandboxedEnvironment, template: str, context: 
     try:
         rendered = environment.get_template(template).render(context)
     except jinja2.TemplateNotFound as error:
-        raise CardError(f"The card's template {error.name} is missing.") from error
+        raise CardError(f"The card's template {error.name} is missing.", hint=_DAMAGED) from error
     except jinja2.TemplateSyntaxError as error:
-        raise CardError(f"The card's template {error.name}, line {error.lineno}: {error.message}.") from error
+        raise CardError(
+            f"The card's template {error.name}, line {error.lineno}: {error.message}.", hint=_DAMAGED
+        ) from error
     except jinja2.TemplateError as error:
-        raise CardError(f"The card's template {template} cannot be rendered: {error}.") from error
+        raise CardError(f"The card's template {template} cannot be rendered: {error}.", hint=_DAMAGED) from error
     return re.sub(r"\n{3,}", "\n\n", rendered).strip()
 
 

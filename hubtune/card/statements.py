@@ -37,15 +37,15 @@ def check_statements(config: TuneConfig, repo: str | None = None) -> None:
     faults += [f"{key}: {fault}" for key, text in texts.items() for fault in _script_links(text)]
     length = sum(len(statement(text)) for text in texts.values())
     if length > _MOST_CHARACTERS:
-        faults.append(f"the statements have {length:,} characters together, and {_MOST_CHARACTERS:,} are the most")
+        faults.append(f"the statements have {length:,} characters together; at most {_MOST_CHARACTERS:,} fit")
     target = repo or config.publish.repo
     if target is not None and is_placeholder_id(target):
-        faults.append(f"publish.repo is {target!r}, an example's name")
+        faults.append(f"publish.repo is {target!r}, which is the name of an example; write your own")
     if faults:
         raise CardError(
             "The card cannot be made: what the config says about it is unfinished.",
             details=faults,
-            hint="Write what you know, or take the key out: the card then says that it was not assessed.",
+            hint="Write what you know; or leave the key out, and the card says that it was not assessed.",
         )
 
 

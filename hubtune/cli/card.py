@@ -70,7 +70,7 @@ type_option = click.option(
     "--type",
     "kind",
     type=click.Choice(["model", "dataset"]),
-    help="What a card on disk is of, where its metadata leaves it open.",
+    help="What a card on disk describes, if its metadata does not say.",
 )
 
 
@@ -96,7 +96,9 @@ def lint(
         output.result(rules, rule_lines(rules))
         return 0
     if source is None:
-        raise ConfigError("There is nothing to check.", hint="hubtune card lint org/name, or a folder")
+        raise ConfigError(
+            "Nothing says which card to check.", hint="Name a repository or a folder: hubtune card lint org/name"
+        )
     report = lint_named(source, kind=kind, offline=offline)
     output.result(report, finding_lines(report))
     failed = report.errors > 0 or (strict and report.warnings > 0)

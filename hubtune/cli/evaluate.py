@@ -70,8 +70,8 @@ def _of_run(output: Output, path: Path, *, given: bool) -> tuple[EvaluationRecor
 
     if given:
         raise ConfigError(
-            "A run is measured as its config.yaml says.",
-            hint="Edit its `evaluate` section; --data, -s and --allow-remote-code go with a release, REPO@TAG.",
+            "--data, -s and --allow-remote-code are for a release; a run is measured as its config.yaml says.",
+            hint="Leave them out and edit the `evaluate` section of its config.yaml, or give a release, REPO@TAG.",
         )
     record = run_evaluate(RunDirectory.open(path), output.progress)
     return record, [*measure_lines(record), f"Next: hubtune card render {path}"]

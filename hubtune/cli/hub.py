@@ -87,7 +87,7 @@ def fsck(output: Output, folder: Path) -> int:
     if record.damage and not output.as_json:
         raise HubDamagedError(
             f"{len(record.damage)} things in {folder} are damaged or missing.",
-            hint="Put them back from a backup, or upload the files again, and check again.",
+            hint="Restore them from a backup, or upload the files again; then check again.",
         )
     # The record is the one document on stdout, and says what is wrong.
     return HubDamagedError.exit_code if record.damage else 0

@@ -40,8 +40,8 @@ def license_(
     """
     if bool(repos) == bool(base or data):
         raise ConfigError(
-            "Give either repositories, or licences by --base and --data.",
-            hint="hubtune license --base apache-2.0 --data cc-by-nc-4.0",
+            "Give repositories, or licences with --base and --data; not both.",
+            hint="For example: hubtune license --base apache-2.0 --data cc-by-nc-4.0",
         )
     # An input may have a licence of its own, whose name the Hub does not list; what is one of the Hub's but for its
     # spelling is none of these.
@@ -51,7 +51,8 @@ def license_(
     fault = next(iter(misspelt), None) or (None if wanted == "auto" else unknown_license(wanted))
     if fault is not None:
         raise ConfigError(
-            fault, hint="The Hub's documentation lists them: https://huggingface.co/docs/hub/repositories-licenses"
+            f"{fault}{'' if fault.endswith('?') else '.'}",
+            hint="The Hub's documentation lists them: https://huggingface.co/docs/hub/repositories-licenses",
         )
     with on_hub(hub if repos else None):
         from hubtune.pipeline.licensing import license_of_ids, license_of_repos

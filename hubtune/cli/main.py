@@ -57,7 +57,9 @@ def _call(arguments: list[str]) -> int:
     garbled = next((word for word in arguments if not word.isascii() and not _is_text(word)), None)
     if garbled is not None:
         shown = garbled.encode(errors="backslashreplace").decode()
-        raise ConfigError(f"The argument {shown} is not text in UTF-8.", hint="Rename the file, or convert the text.")
+        raise ConfigError(
+            f"The argument {shown} is not text in UTF-8.", hint="Rename the file, or convert the text to UTF-8."
+        )
     try:
         code = app(arguments, prog_name="hubtune", standalone_mode=False)
     except click.ClickException as error:
@@ -174,10 +176,10 @@ def _stopped(stop: KeyboardInterrupt) -> int:
 
     number = stop.number if isinstance(stop, stopping.Stopped) else signal.SIGINT
     tell("Stopped." if number == signal.SIGINT else f"Stopped by {signal.Signals(number).name}.")
-    # Not imported anew: the stop may have come while this was going on.
+    # Not imported again: the stop may have come while this was going on.
     app = sys.modules.get("hubtune.cli.app")
     if app is not None and hasattr(app, "has_option") and app.has_option(app.command_of(sys.argv[1:]), "--resume"):
-        tell("Finished stages are kept: the same command with --resume goes on.")
+        tell("Finished stages are kept: the same command with --resume continues.")
     return stopping.exit_code(number)
 
 

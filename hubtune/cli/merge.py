@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @release_argument
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
-    "--base-revision", metavar="COMMIT", help="The base model's revision, where the adapter does not name a commit."
+    "--base-revision", metavar="COMMIT", help="The base model's revision, if the adapter does not name a commit."
 )
 @hub_option
 @click.pass_obj

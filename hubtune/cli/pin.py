@@ -11,7 +11,7 @@ from hubtune.config.load import load_config
 
 @click.command(short_help="Write hubtune.lock.")
 @config_argument
-@click.option("--upgrade", is_flag=True, help="Ask the Hub anew for every entry, also those that the lock holds.")
+@click.option("--upgrade", is_flag=True, help="Ask the Hub again for every entry, including those in the lock.")
 @hub_option
 @set_option
 @click.pass_obj

@@ -13,7 +13,7 @@ from hubtune.cli.output import Output
 @click.option("-n", "count", type=click.IntRange(min=1), metavar="N", help="Held-out prompts to make pairs for (50).")
 @click.option("--rater", metavar="NAME", help="Who rates: any pseudonym. It is not published.  [default: rater1]")
 @click.option("--terminal", is_flag=True, help="Rate here, not in a browser.")
-@click.option("--report", "only_report", is_flag=True, help="Print what the answers so far come to, and ask for none.")
+@click.option("--report", "only_report", is_flag=True, help="Print the result of the answers so far, and ask for none.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="0 takes a free one.")
 @click.pass_obj
 def rate(

@@ -57,7 +57,7 @@ def _ask() -> str:
             return "q"
         if (given := given.strip().lower()) in {*_ANSWERS, "u", "q"}:
             return given
-        tell("That is none of the answers.")
+        tell("That is not one of the answers.")
 
 
 def _shown(trial: Trial) -> str:

@@ -72,7 +72,7 @@ def _settings(config: Path, push: str | None, target: TargetOptions, overrides: 
             hint=f"Put the config first: hubtune run {push} --push",
         )
     if target.propose and push is None:
-        raise ConfigError("--create-pr goes with --push, which says that the run is published.", hint="Add --push.")
+        raise ConfigError("--create-pr is for a run that is published.", hint="Add --push, or leave --create-pr out.")
     target = replace(target, repo=push or None)
     settings = load_config(config, [*overrides, *target.overrides])
     target.require_fit(settings)

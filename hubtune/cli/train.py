@@ -10,7 +10,7 @@ from hubtune.cli.output import Output
 
 @click.command(short_help="Train again in a run directory.")
 @run_argument
-@click.option("--resume", is_flag=True, help="Go on from the run's newest complete checkpoint.")
+@click.option("--resume", is_flag=True, help="Resume from the run's newest complete checkpoint.")
 @click.pass_obj
 def train(output: Output, run: Path, resume: bool) -> None:
     """Train again in the run directory RUN, from its own config and pins.

@@ -104,7 +104,7 @@ class DataConfig(Section):
     @classmethod
     def _distinct(cls, value: list[str] | None) -> list[str] | None:
         if value is not None and len(set(value)) != len(value):
-            raise ValueError("a label stands twice")
+            raise ValueError("a label is listed twice")
         return value
 
     @model_validator(mode="after")
@@ -112,11 +112,13 @@ class DataConfig(Section):
         if (self.repo is None) == (self.path is None):
             raise ValueError("name a data set's repository on the Hub as `repo`, or a local file as `path`")
         if self.path is not None and (self.name is not None or self.revision != "main"):
-            raise ValueError("`name` and `revision` go with a repository, and this is a local file")
+            raise ValueError("`name` and `revision` are for a repository, and this is a local file; leave them out")
         if self.repo is not None and self.license is not None:
-            raise ValueError("`license` is for a local file; that of a repository stands on its card")
+            raise ValueError(
+                "`license` is for a local file; leave it out, as that of a repository is read from its card"
+            )
         if self.path is not None and self.streaming:
-            raise ValueError("`streaming` goes with a repository, and this is a local file")
+            raise ValueError("`streaming` is for a repository, and this is a local file; leave it out")
         return self
 
     @model_validator(mode="after")
@@ -125,20 +127,26 @@ class DataConfig(Section):
             return self
         name = self.path.lower().removesuffix(".gz")
         if self.separator is not None and not name.endswith((".csv", ".tsv")):
-            raise ValueError("`separator` is for CSV, and the file's name ends otherwise")
+            raise ValueError(
+                "`separator` is for CSV, and the file is not called .csv or .tsv; rename it or leave `separator` out"
+            )
         if self.encoding is not None and name.endswith((".parquet", ".arrow")):
-            raise ValueError("`encoding` is for files of text, and Parquet and Arrow are none")
+            raise ValueError("`encoding` is for text files, and Parquet and Arrow files are not; leave it out")
         return self
 
     @model_validator(mode="after")
     def _one_format(self) -> Self:
         kind = self.stated_format
         if self.template is not None and self.text is not None:
-            raise ValueError("a row is written by `template` or is the column `text`, not both")
+            raise ValueError("`template` writes a row and `text` names the column that is the row; keep one")
         if self.template is not None and kind not in _WITH_TEMPLATE:
-            raise ValueError(f"format is {kind!r}, and `template` goes with {', '.join(_WITH_TEMPLATE)}")
+            raise ValueError(
+                f"format is {kind!r}, and `template` is for {', '.join(_WITH_TEMPLATE)}; change one or leave it out"
+            )
         if self.text is not None and kind not in _WITH_TEXT:
-            raise ValueError(f"format is {kind!r}, and `text` goes with {', '.join(_WITH_TEXT)}")
+            raise ValueError(
+                f"format is {kind!r}, and `text` is for {', '.join(_WITH_TEXT)}; change one or leave it out"
+            )
         if kind == "template" and self.template is None:
             raise ValueError("format is 'template'; write the row as `template`, such as \"{author}: {quote}\"")
         return self
@@ -153,20 +161,20 @@ class DataConfig(Section):
         odd = sorted(set(self.columns.named()) - set(ROLES[kind]))
         if odd:
             allowed = ", ".join(ROLES[kind]) or "none: its template names the columns"
-            raise ValueError(f"columns.{odd[0]} is no part of a row of format {kind!r}; those are: {allowed}")
+            raise ValueError(f"columns.{odd[0]} is not part of a row of format {kind!r}; the parts are: {allowed}")
         if self.loss_on is not None and self.loss_on not in _LOSSES[kind]:
             able = " or ".join(_LOSSES[kind]) or "none: a label is learnt, not text"
-            raise ValueError(f"loss_on is {self.loss_on!r}, and format {kind!r} can have {able}")
+            raise ValueError(f"loss_on is {self.loss_on!r}; format {kind!r} allows {able}")
         if self.chat_template is not None and kind != "chat":
-            raise ValueError(f"chat_template goes with format 'chat', and format is {kind!r}")
+            raise ValueError(f"chat_template is for format 'chat', and format is {kind!r}; leave it out")
         if self.labels is not None and kind != "classification":
-            raise ValueError(f"labels go with format 'classification', and format is {kind!r}")
+            raise ValueError(f"labels are for format 'classification', and format is {kind!r}; leave them out")
         return self
 
     @model_validator(mode="after")
     def _other_split(self) -> Self:
         if self.held_out_split == self.split:
-            raise ValueError("held_out_split is the split to train on; name another")
+            raise ValueError("held_out_split is the split that is trained on; name another")
         return self
 
     @property

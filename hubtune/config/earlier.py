@@ -32,5 +32,7 @@ class EarlierConfig(Section):
     @model_validator(mode="after")
     def _of_text(self) -> Self:
         if any(entry.stated_format == "classification" for entry in self.data):
-            raise ValueError("forgetting is measured of text, and a data set's format is 'classification'")
+            raise ValueError(
+                "forgetting is measured on text, and the format of a data set here is 'classification'; leave it out"
+            )
         return self

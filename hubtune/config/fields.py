@@ -197,7 +197,7 @@ def _check_revision(value: str) -> str:
 def _check_license(value: str) -> str:
     fault = None if value == "auto" else unknown_license(value)
     if fault is not None:
-        raise ValueError(f"{fault} (`auto` takes the base model's)")
+        raise ValueError(f"{fault} (`auto` takes the one that the inputs ask for)")
     return value
 
 

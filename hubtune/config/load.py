@@ -22,24 +22,11 @@ from hubtune.config.yamldoc import Mapping, Problem, Value
 from hubtune.documents import HAND_WRITTEN
 from hubtune.errors import ConfigError, FileError
 from hubtune.files import read_text
+from hubtune.validation import faults_of
 
-# In place of pydantic's words, which name its classes and Python's.
-_WORDS = {
-    "model_type": "this takes keys of its own, each with a value",
-    "dict_type": "this takes keys of its own, each with a value",
-    "list_type": "this has to be a list",
-    "string_type": "this has to be text",
-    "int_type": "this has to be a whole number",
-    "int_parsing": "this has to be a whole number",
-    "int_from_float": "this has to be a whole number",
-    "float_type": "this has to be a number",
-    "float_parsing": "this has to be a number",
-    "bool_type": "this has to be true or false",
-    "bool_parsing": "this has to be true or false",
-}
 DEFAULT_CONFIG = Path("hubtune.yaml")
 _SEGMENT = re.compile(r"^(?P<key>[^\[\]]+)(?P<indexes>(?:\[\d+\])*)$")
-_NOT_YET = "hubtune does not do this yet; take it out (README.md lists what is planned)"
+_NOT_YET = "this version of hubtune cannot do this; take it out"
 
 
 def load_config(path: Path, overrides: Sequence[str] = (), *, started: bool = False) -> TuneConfig:
@@ -57,7 +44,7 @@ def load_config(path: Path, overrides: Sequence[str] = (), *, started: bool = Fa
     if not path.exists() and not path.is_symlink():
         raise ConfigError(
             f"There is no config file {path}.",
-            hint="Write one (README.md shows an example), or give the path of yours: hubtune run PATH",
+            hint="Write one with `hubtune init DATASET BASE`, or give the path of yours after the command.",
         )
     try:
         text = read_text(path, most=HAND_WRITTEN.size)
@@ -215,7 +202,9 @@ def _apply_overrides(mapping: Mapping, overrides: Iterable[str]) -> list[Problem
         if not equals or not key:
             problems.append(Problem("", f"the override {override!r} is not key=value, such as train.epochs=3"))
         elif not _set(mapping, key.strip(), yamldoc.parse_scalar(value)):
-            problems.append(Problem(key, "the override names a place that the config does not have"))
+            problems.append(
+                Problem(key, "the override names a place that this config does not have; a list counts from [0]")
+            )
     return problems
 
 
@@ -249,32 +238,13 @@ def _set(mapping: Mapping, dotted: str, value: Value) -> bool:
 
 def _explain(error: ValidationError) -> list[Problem]:
     problems: list[Problem] = []
-    for fault in error.errors(include_url=False):
-        # The members of a union and a validator's kind are part of pydantic's location, not of the key path.
-        *above, last = fault["loc"] or ("",)
-        keys = [part for part in above if isinstance(part, int) or _is_key(part)]
-        if fault["type"] == "extra_forbidden" or isinstance(last, int) or _is_key(last):
-            keys.append(last)
-        path = re.sub(r"\.(\d+)", r"[\1]", ".".join(str(part) for part in keys))
-        general = re.sub(r"\[\d+\]", "", path)
-        given = fault["input"]
-        if fault["type"] == "extra_forbidden":
+    for fault in faults_of(error, values=True):
+        text = fault.text
+        if fault.kind == "extra_forbidden":
+            general = re.sub(r"\[\d+\]", "", fault.path)
             text = _NOT_YET if general in FUTURE_KEYS else _unknown_key(general)
-        elif fault["type"] == "missing":
-            text = "this key is missing"
-        else:
-            text = _WORDS.get(fault["type"]) or fault["msg"].removeprefix("Value error, ")
-            text = text[0].lower() + text[1:]
-            if isinstance(given, str | int | float | bool) and repr(given) not in text:
-                text += f" (it is {given!r})"
-        problem = Problem(path, text)
-        if problem.path not in {earlier.path for earlier in problems} or fault["type"] == "extra_forbidden":
-            problems.append(problem)
+        problems.append(Problem(fault.path, text))
     return problems
-
-
-def _is_key(part: str) -> bool:
-    return part.isidentifier()
 
 
 def _unknown_key(dotted: str) -> str:
@@ -286,7 +256,7 @@ def _unknown_key(dotted: str) -> str:
         close = elsewhere[:1]
     if close:
         return f"there is no such key; did you mean `{close[0]}`?"
-    return f"there is no such key; here are: {', '.join(sorted(known))}"
+    return f"there is no such key; the keys here are: {', '.join(sorted(known))}"
 
 
 def _keys_of(section: str) -> list[str]:

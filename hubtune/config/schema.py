@@ -17,7 +17,7 @@ from hubtune.config.training import WHOLE_METHODS, TrainConfig
 
 def _check_visible(value: str) -> str:
     if not any(character.isprintable() and not character.isspace() for character in value):
-        raise ValueError("there is no text in it; leave the key out where there is nothing to say")
+        raise ValueError("there is no text in it; leave the key out if there is nothing to say")
     return value
 
 
@@ -118,9 +118,9 @@ class CardConfig(Section):
     def _named_other(self) -> Self:
         given = (self.license_name is not None, self.license_link is not None)
         if self.license != "other" and any(given):
-            raise ValueError("license_name and license_link describe a license of `other`, and license is another")
+            raise ValueError("license_name and license_link are for `license: other`; leave them out")
         if any(given) and not all(given):
-            raise ValueError("license_name and license_link go together")
+            raise ValueError("license_name and license_link are given together or not at all")
         if self.license_link is not None and not self.license_link.startswith(("https://", "http://")):
             raise ValueError("license_link is the address of the licence's text, https://…")
         return self
@@ -145,13 +145,13 @@ class PublishConfig(Section):
     @model_validator(mode="after")
     def _branch_is_no_tag(self) -> Self:
         if self.branch == self.tag:
-            raise ValueError(f"branch and tag are both {self.tag!r}; which of them a client means would be open")
+            raise ValueError(f"branch and tag are both {self.tag!r}; a client could not tell them apart; rename one")
         return self
 
     @model_validator(mode="after")
     def _two_repositories(self) -> Self:
         if self.counterpart is not None and self.counterpart == self.repo:
-            raise ValueError("counterpart is the same repository as repo; an adapter and merged weights take two")
+            raise ValueError("counterpart is the same repository as repo; an adapter and merged weights need one each")
         return self
 
 
@@ -192,18 +192,25 @@ class TuneConfig(Section):
     def _complete_weights(self) -> Self:
         if self.train.whole and self.publish.artifact != "merged":
             raise ValueError(
-                f"publish.artifact is 'adapter', and the method {self.train.method!r} makes complete weights: 'merged'"
+                f"publish.artifact is 'adapter', and the method {self.train.method!r} makes complete weights; write "
+                "'merged'"
             )
         if self.train.whole and self.publish.counterpart is not None:
-            raise ValueError(f"publish.counterpart is for an adapter, and the method {self.train.method!r} makes none")
+            raise ValueError(
+                f"publish.counterpart is for an adapter, and the method {self.train.method!r} makes none; leave it out"
+            )
         return self
 
     @model_validator(mode="after")
     def _an_adapter_s_method(self) -> Self:
         if self.base.adapter is not None and self.train.whole:
-            raise ValueError(f"base.adapter is trained further, and the method {self.train.method!r} trains no adapter")
+            raise ValueError(
+                f"base.adapter needs the method 'lora' or 'qlora', and the method is {self.train.method!r}"
+            )
         if self.base.adapter is not None and self.train.added_tokens:
-            raise ValueError("base.adapter is trained further, and an adapter gets no train.added_tokens afterwards")
+            raise ValueError(
+                "train.added_tokens are for a new adapter, and base.adapter is trained further; leave one out"
+            )
         return self
 
     @model_validator(mode="after")
@@ -216,7 +223,9 @@ class TuneConfig(Section):
                 "a release holds no code"
             )
         if any(entry.stated_format == "classification" for entry in self.data):
-            raise ValueError("base.allow_remote_code is for models that write text, and rows are to be classified")
+            raise ValueError(
+                "base.allow_remote_code is for models that write text, and the format of `data` is 'classification'"
+            )
         return self
 
     @model_validator(mode="before")
@@ -244,13 +253,15 @@ class TuneConfig(Section):
     @model_validator(mode="after")
     def _one_chat_template(self) -> Self:
         if len({entry.chat_template for entry in self.all_data if entry.chat_template is not None}) > 1:
-            raise ValueError("two data sets have different chat templates, and a model can be published with one alone")
+            raise ValueError(
+                "two data sets have different chat templates, and a model is published with one; give both the same"
+            )
         return self
 
     @model_validator(mode="after")
     def _earlier_text(self) -> Self:
         if self.earlier is not None and any(entry.stated_format == "classification" for entry in self.data):
-            raise ValueError("earlier goes with models that write text, and rows of `data` are to be classified")
+            raise ValueError("earlier is for models that write text, and the format of `data` is 'classification'")
         return self
 
     @property

@@ -19,7 +19,7 @@ PersonalPolicy = Literal["report", "redact", "drop", "refuse"]
 
 def _check_region(value: str) -> str:
     if not (len(value) == 2 and value.isascii() and value.isupper()):
-        raise ValueError(f"{value!r} is no region; write the two capital letters of ISO 3166, such as US or DE")
+        raise ValueError(f"{value!r} is not a region; write the two capital letters of ISO 3166, such as US or DE")
     return value
 
 

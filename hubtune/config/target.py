@@ -45,7 +45,8 @@ class TargetOptions:
         if publish.repo is None or publish.counterpart is None:
             raise ConfigError(
                 "--counterpart was given, and the config does not name two repositories.",
-                hint="Set publish.counterpart to the repository of the other kind of artifact.",
+                hint="Set both in the config: `publish.repo`, and `publish.counterpart` for the other kind of "
+                "artifact.",
             )
         other = "merged" if publish.artifact == "adapter" else "adapter"
         changed = {"repo": publish.counterpart, "counterpart": publish.repo, "artifact": other}
@@ -59,6 +60,6 @@ class TargetOptions:
         """
         if self.propose and config.publish.branch != "main":
             raise ConfigError(
-                f"A pull request is for the main branch, and publish.branch is {config.publish.branch}.",
-                hint="Leave one of --create-pr and --branch out.",
+                f"A pull request is made to the branch main, and `publish.branch` is {config.publish.branch}.",
+                hint="Leave out --create-pr; or leave out --branch and `publish.branch`.",
             )

@@ -16,7 +16,7 @@ def _check_pattern(value: str) -> str:
     try:
         re.compile(value)
     except re.error as error:
-        raise ValueError(f"{value!r} is no regular expression: {error}") from None
+        raise ValueError(f"{value!r} is not a regular expression: {error}") from None
     return value
 
 
@@ -46,9 +46,9 @@ def _check_tokens(tokens: list[str]) -> list[str]:
     seen: set[str] = set()
     for token in tokens:
         if not token.strip() or token != token.strip():
-            raise ValueError(f"{token!r} is empty, or has white space at its ends, which no token may have")
+            raise ValueError(f"{token!r} is empty or has white space at its ends; write the token without")
         if token in seen:
-            raise ValueError(f"{token!r} stands there twice")
+            raise ValueError(f"{token!r} is listed twice")
         seen.add(token)
     return tokens
 

@@ -69,6 +69,6 @@ def _duplicates(node: yaml.Node, path: str) -> Iterator[Problem]:
         name, line = str(key.value), key.start_mark.line + 1
         below = f"{path}.{name}" if path else name
         if name in first_line:
-            yield Problem(below, f"this key stands twice, on lines {first_line[name]} and {line}; keep one")
+            yield Problem(below, f"this key is there twice, on lines {first_line[name]} and {line}; keep one")
         first_line.setdefault(name, line)
         yield from _duplicates(value, below)

@@ -13,6 +13,9 @@ from hubtune.errors import ConfigError
 from hubtune.localhub.errors import ApiError
 from hubtune.localhub.ids import RepoId
 from hubtune.localhub.repos import HubRepo
+from hubtune.validation import faults_of
+
+_CORRECT = "Correct the file given with --auth. It is such as: users: [{name: ann, token: hf_annannann, role: write}]"
 
 BASIC = 'Basic realm="Authentication required", charset="UTF-8"'
 """What tells git to ask for a user name and a password."""
@@ -161,16 +164,18 @@ def _password(value: str) -> str:
 
 
 def _read(path: Path) -> tuple[User, ...]:
-    data = read_yaml(path, error=ConfigError, hint="The file given with --auth holds one key, `users`.")
+    data = read_yaml(path, error=ConfigError, hint=_CORRECT)
     try:
         users = _AuthFile.model_validate(data).users
     except ValidationError as error:
-        found = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
-        raise ConfigError(f"The auth file {path} has mistakes.", details=found) from error
-    mistakes = [f"users.{n}.token: missing" for n, user in enumerate(users) if user.token is None]
+        found = [str(fault) for fault in faults_of(error)]
+        raise ConfigError(f"The auth file {path} has mistakes.", details=found, hint=_CORRECT) from error
+    mistakes = [f"users[{n}].token: this key is missing" for n, user in enumerate(users) if user.token is None]
     for field in ("name", "token"):
         values = [getattr(user, field) for user in users]
-        mistakes += [f"users.{n}.{field}: used before" for n, v in enumerate(values) if v and v in values[:n]]
+        mistakes += [
+            f"users[{n}].{field}: an earlier user has the same" for n, v in enumerate(values) if v and v in values[:n]
+        ]
     if mistakes:
-        raise ConfigError(f"The auth file {path} has mistakes.", details=mistakes)
+        raise ConfigError(f"The auth file {path} has mistakes.", details=mistakes, hint=_CORRECT)
     return users

@@ -19,10 +19,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from hubtune.documents import UnreadableError, load_yaml, read_yaml
 from hubtune.errors import ConfigError
 from hubtune.localhub.errors import ApiError
+from hubtune.validation import faults_of
 
 FAULT_HEADER = "X-Hub-Fault"
 
 _Method = Literal["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"]
+_CORRECT = "Correct the fault plan given with --faults."
 _Count = Annotated[int, Field(ge=1, strict=True)]
 _MESSAGES = {
     401: "Invalid credentials in Authorization header",
@@ -199,11 +201,11 @@ class FaultPlan(BaseModel):
         Raises:
             ConfigError: Naming every mistake in the file.
         """
-        data = read_yaml(path, error=ConfigError, hint="Correct the fault plan given with --faults.")
+        data = read_yaml(path, error=ConfigError, hint=_CORRECT)
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            raise ConfigError(f"The fault plan {path} has mistakes.", details=_details(error)) from error
+            raise ConfigError(f"The fault plan {path} has mistakes.", details=_details(error), hint=_CORRECT) from error
 
 
 class Faults:
@@ -282,7 +284,4 @@ def _read_header(text: str) -> Fault:
 
 
 def _details(error: ValidationError) -> list[str]:
-    return [
-        f"{'.'.join(map(str, fault['loc'])) or 'the file'}: {fault['msg'].removeprefix('Value error, ')}"
-        for fault in error.errors(include_url=False, include_input=False)
-    ]
+    return [str(fault) if fault.path else f"the file: {fault}" for fault in faults_of(error)]

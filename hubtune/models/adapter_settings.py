@@ -17,6 +17,7 @@ from hubtune.documents import parse_json_object
 from hubtune.errors import HubtuneError, ModelError
 from hubtune.files import read_bytes
 from hubtune.records.model_files import ADAPTER_CONFIG
+from hubtune.validation import faults_of
 
 # How long the expressions of one setting may take for all of a model's modules.
 _SECONDS = 5.0
@@ -123,9 +124,8 @@ def parse_settings(content: bytes, name: str, error: type[HubtuneError] = ModelE
     try:
         settings = AdapterSettings.model_validate(values)
     except ValidationError as faults:
-        fault = faults.errors(include_url=False, include_context=False)[0]
-        key = str(fault["loc"][0])
-        said = fault["msg"].replace("Input should be", "it should be").replace("String", "the text").rstrip(".")
+        key = str(faults.errors(include_url=False, include_context=False)[0]["loc"][0])
+        said = faults_of(faults)[0].text
         raise error(
             f"`{key}` in {told} is {_shown(values.get(key))}, which cannot be used: {said}.", hint=hint
         ) from None

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hubtune.errors import DiskFullError, RecordError
 from hubtune.files import explain, file_errors, read_bytes
+from hubtune.validation import faults_of
 
 _MOST_BYTES = 64 << 20
 
@@ -36,18 +37,16 @@ class Record(BaseModel):
             FileError: It cannot be read.
         """
         if not path.exists():
-            raise RecordError(f"{path} does not exist.")
+            raise RecordError(
+                f"There is no file {path}.", hint="Give a run directory that holds it, or run its stage again."
+            )
         try:
             return cls.model_validate_json(read_bytes(path, most=_MOST_BYTES))
         except ValidationError as error:
-            faults = [
-                f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
-                for fault in error.errors(include_url=False, include_input=False)
-            ]
             raise RecordError(
                 f"{path} is not a record that this version of hubtune can read.",
-                details=faults,
-                hint="It was changed by hand or written by another version; run its stage again.",
+                details=[str(fault) for fault in faults_of(error)],
+                hint="It was changed by hand, or written by another version of hubtune; run its stage again.",
             ) from error
 
 

@@ -60,7 +60,7 @@ def test_all_blanks_of_a_config_are_named_with_their_keys() -> None:
     assert sorted(caught.value.details) == [
         "card.bias holds the placeholder 'TODO'",
         "card.ethics holds the placeholder '[More Information Needed]'",
-        "publish.repo is 'your-org/x', an example's name",
+        "publish.repo is 'your-org/x', which is the name of an example; write your own",
     ]
 
 

@@ -131,7 +131,7 @@ def test_an_undefined_name_in_a_template_is_an_error_that_names_both(inputs: Car
     [
         ("{% if %}", r"making\.md\.j2, line 1"),
         ("{{ ''.__class__.__mro__ }}", "unsafe"),
-        ("{{ none }}", "not there"),
+        ("{{ none }}", "do not have"),
         ("{% include 'gone.j2' %}", r"gone\.j2 is missing"),
     ],
 )

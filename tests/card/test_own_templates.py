@@ -111,7 +111,7 @@ def test_a_folder_that_is_not_there_is_named(with_templates, tmp_path: Path) -> 
     inputs = with_templates(own="text")
     (tmp_path / "own.md.j2").unlink()
     tmp_path.rmdir()
-    with pytest.raises(CardError, match="is not there"):
+    with pytest.raises(CardError, match="There is no folder"):
         render_card(inputs)
 
 
@@ -120,7 +120,7 @@ def test_a_huge_or_binary_template_is_refused(with_templates, tmp_path: Path) ->
     with pytest.raises(CardError, match="longer than 64 KiB"):
         render_card(inputs)
     (tmp_path / "own.md.j2").write_bytes(b"\xff\xfe")
-    with pytest.raises(CardError, match="not UTF-8"):
+    with pytest.raises(CardError, match="not text in UTF-8"):
         render_card(inputs)
 
 

@@ -29,7 +29,7 @@ def test_every_key_does_what_it_says_and_the_result_goes_to_stdout(run: RunDirec
 
     assert shown.exit_code == 0, shown
     assert shown.stderr.count("--- Pair 1 of 3 ---") == 2
-    assert "That is none of the answers." in shown.stderr
+    assert "That is not one of the answers." in shown.stderr
     assert "All 3 pairs are rated." in shown.stderr
     assert shown.stdout.splitlines()[1].startswith("pairs: tuned better in ")
     assert f"{FROM_TUNED} field" not in shown.stdout

@@ -83,10 +83,8 @@ def test_a_misspelt_or_misplaced_key_is_told_what_may_have_been_meant(added: str
 def test_a_key_like_no_other_is_told_what_there_is():
     (fault,) = _faults(MINIMAL + "publish: {zzz: 1}")
 
-    assert (
-        fault
-        == "publish.zzz: there is no such key; here are: artifact, branch, counterpart, message, private, repo, tag"
-    )
+    keys = "artifact, branch, counterpart, message, private, repo, tag"
+    assert fault == f"publish.zzz: there is no such key; the keys here are: {keys}"
 
 
 @pytest.mark.parametrize(
@@ -94,15 +92,15 @@ def test_a_key_like_no_other_is_told_what_there_is():
     [
         (
             "base: {repo: org/base}\nbase: {repo: org/base}\ndata: [{repo: org/s, text: q}]\n",
-            "base: this key stands twice, on lines 1 and 2; keep one",
+            "base: this key is there twice, on lines 1 and 2; keep one",
         ),
         (
             MINIMAL + "train:\n  lora:\n    r: 8\n    alpha: 16\n    r: 4\n",
-            "train.lora.r: this key stands twice, on lines 5 and 7; keep one",
+            "train.lora.r: this key is there twice, on lines 5 and 7; keep one",
         ),
         (
             "base: {repo: org/base}\ndata:\n- {repo: org/s, text: q}\n- repo: org/s\n  text: q\n  repo: org/t\n",
-            "data[1].repo: this key stands twice, on lines 4 and 6; keep one",
+            "data[1].repo: this key is there twice, on lines 4 and 6; keep one",
         ),
     ],
     ids=["top", "nested", "in a list"],
@@ -121,7 +119,7 @@ def test_what_is_announced_and_not_done_yet_is_told_from_a_mistake(added: str, p
     (fault,) = _faults(MINIMAL + added)
 
     assert fault.startswith(f"{path}: ")
-    assert "hubtune does not do this yet" in fault
+    assert "this version of hubtune cannot do this" in fault
 
 
 def test_missing_keys_are_told():
@@ -136,26 +134,35 @@ def test_missing_keys_are_told():
     ("entry", "fault"),
     [
         ("path: rows.csv", "data[0]: name a data set's repository on the Hub as `repo`, or a local file as `path`"),
-        ("license: mit", "data[0]: `license` is for a local file; that of a repository stands on its card"),
-        ("text: q, template: '{q}'", "data[0]: a row is written by `template` or is the column `text`, not both"),
+        (
+            "license: mit",
+            "data[0]: `license` is for a local file; leave it out, as that of a repository is read from its card",
+        ),
+        (
+            "text: q, template: '{q}'",
+            "data[0]: `template` writes a row and `text` names the column that is the row; keep one",
+        ),
         ("format: template", "data[0]: format is 'template'; write the row as `template`"),
-        ("format: chat, template: '{q}'", "data[0]: format is 'chat', and `template` goes with "),
-        ("format: chat, text: q", "data[0]: format is 'chat', and `text` goes with text, classification"),
+        ("format: chat, template: '{q}'", "data[0]: format is 'chat', and `template` is for "),
+        ("format: chat, text: q", "data[0]: format is 'chat', and `text` is for text, classification"),
         ("format: classification, text: q, columns: {text: r}", "data[0]: `text` and `columns.text` name the same"),
-        ("format: chat, columns: {prompt: q}", "data[0]: columns.prompt is no part of a row of format 'chat'; those"),
-        ("text: q, loss_on: completion", "data[0]: loss_on is 'completion', and format 'text' can have all"),
-        ("template: '{q}', loss_on: assistant", "data[0]: loss_on is 'assistant', and format 'template' can have all"),
+        (
+            "format: chat, columns: {prompt: q}",
+            "data[0]: columns.prompt is not part of a row of format 'chat'; the parts",
+        ),
+        ("text: q, loss_on: completion", "data[0]: loss_on is 'completion'; format 'text' allows all"),
+        ("template: '{q}', loss_on: assistant", "data[0]: loss_on is 'assistant'; format 'template' allows all"),
         (
             "format: classification, loss_on: all",
-            "data[0]: loss_on is 'all', and format 'classification' can have none",
+            "data[0]: loss_on is 'all'; format 'classification' allows none",
         ),
-        ("text: q, chat_template: x", "data[0]: chat_template goes with format 'chat'"),
-        ("format: chat, labels: [a, b]", "data[0]: labels go with format 'classification'"),
-        ("labels: [a, a]", "data[0].labels: a label stands twice"),
-        ("labels: [a]", "data[0].labels: list should have at least 2 items"),
-        ("split: test, held_out_split: test", "data[0]: held_out_split is the split to train on"),
+        ("text: q, chat_template: x", "data[0]: chat_template is for format 'chat'"),
+        ("format: chat, labels: [a, b]", "data[0]: labels are for format 'classification'"),
+        ("labels: [a, a]", "data[0].labels: a label is listed twice"),
+        ("labels: [a]", "data[0].labels: the list has to have at least 2 items"),
+        ("split: test, held_out_split: test", "data[0]: held_out_split is the split that is trained on"),
         ("split: 'train[:10'", "data[0].split: 'train[:10' is not a split"),
-        ("weight: 0", "data[0].weight: input should be greater than 0"),
+        ("weight: 0", "data[0].weight: this has to be greater than 0"),
         ("colums: {prompt: q}", "data[0].colums: there is no such key; did you mean `columns`?"),
         ("columns: {promt: q}", "data[0].columns.promt: there is no such key; did you mean `prompt`?"),
     ],
@@ -169,8 +176,14 @@ def test_what_does_not_go_together_in_a_data_set_is_told(entry: str, fault: str)
 @pytest.mark.parametrize(
     ("entry", "fault"),
     [
-        ("revision: v1", "data[0]: `name` and `revision` go with a repository, and this is a local file"),
-        ("name: small", "data[0]: `name` and `revision` go with a repository, and this is a local file"),
+        (
+            "revision: v1",
+            "data[0]: `name` and `revision` are for a repository, and this is a local file; leave them out",
+        ),
+        (
+            "name: small",
+            "data[0]: `name` and `revision` are for a repository, and this is a local file; leave them out",
+        ),
         ("license: MIT", "data[0].license: 'MIT' is not a licence identifier of the Hub; did you mean mit"),
     ],
 )
@@ -248,7 +261,7 @@ def test_a_missing_file_is_told_with_what_to_do(tmp_path: Path):
     with pytest.raises(ConfigError, match=r"no config file .*hubtune\.yaml") as caught:
         load_config(tmp_path / "hubtune.yaml")
 
-    assert "hubtune run PATH" in str(caught.value.hint)
+    assert "hubtune init DATASET BASE" in str(caught.value.hint)
 
 
 def test_a_file_that_is_not_text_is_told_so(tmp_path: Path):
@@ -286,11 +299,11 @@ def test_an_override_of_one_item_leaves_the_others():
     [
         ("train.epochs", "the override 'train.epochs' is not key=value, such as train.epochs=3"),
         ("=3", "the override '=3' is not key=value, such as train.epochs=3"),
-        ("data[5].split=test", "data[5].split: the override names a place that the config does not have"),
-        ("data.split=test", "data.split: the override names a place that the config does not have"),
-        ("base.repo.name=x", "base.repo.name: the override names a place that the config does not have"),
-        ("train..epochs=3", "train..epochs: the override names a place that the config does not have"),
-        ("data[x].split=test", "data[x].split: the override names a place that the config does not have"),
+        ("data[5].split=test", "data[5].split: the override names a place that this config does not have"),
+        ("data.split=test", "data.split: the override names a place that this config does not have"),
+        ("base.repo.name=x", "base.repo.name: the override names a place that this config does not have"),
+        ("train..epochs=3", "train..epochs: the override names a place that this config does not have"),
+        ("data[x].split=test", "data[x].split: the override names a place that this config does not have"),
         ("train.epoch=3", "train.epoch: there is no such key; did you mean `epochs`?"),
         ("train.epochs=many", "train.epochs: "),
     ],
@@ -402,7 +415,7 @@ def test_an_adapter_and_merged_weights_are_two_repositories():
     with pytest.raises(ConfigError) as caught:
         parse_config(MINIMAL, ["publish.repo=org/tuned", "publish.counterpart=org/tuned"])
 
-    assert "take two" in str(caught.value.details)
+    assert "need one each" in str(caught.value.details)
 
 
 EARLIER = "earlier: {data: [{repo: org/before, text: quote}]}\n"
@@ -414,8 +427,8 @@ EARLIER = "earlier: {data: [{repo: org/before, text: quote}]}\n"
         ("earlier: {ewc: 10}", "earlier.data", "missing"),
         ("earlier: {replay: 0.2, data: []}", "earlier.data", "at least 1"),
         ("earlier: {data: [{repo: org/a}], replay: 1}", "earlier.replay", "less than 1"),
-        ("earlier: {data: [{repo: org/a}], ewc: -1}", "earlier.ewc", "greater than or equal to 0"),
-        ("earlier: {data: [{repo: org/a}], fisher_rows: 0}", "earlier.fisher_rows", "greater than or equal to 1"),
+        ("earlier: {data: [{repo: org/a}], ewc: -1}", "earlier.ewc", "at least 0"),
+        ("earlier: {data: [{repo: org/a}], fisher_rows: 0}", "earlier.fisher_rows", "at least 1"),
         ("earlier: {data: [{repo: org/a}], holdout: 1}", "earlier.holdout", "less than 1"),
         ("earlier: {data: [{repo: org/a, format: classification}]}", "earlier", "classification"),
         ("earlier: {data: [{repo: org/a, chat_template: {file: none}}]}", "earlier.data[0].chat_template", "none"),
@@ -431,7 +444,7 @@ def test_an_earlier_task_that_cannot_be_is_told_with_its_place(section: str, pla
 def test_a_classifier_has_no_earlier_task():
     (fault,) = _faults(f"base: {{repo: org/base}}\ndata: [{{repo: org/a, format: classification}}]\n{EARLIER}")
 
-    assert "earlier goes with models that write text" in fault
+    assert "earlier is for models that write text" in fault
 
 
 def test_an_earlier_task_decides_the_training_but_its_licence_does_not(tmp_path: Path):

@@ -113,8 +113,8 @@ def test_with_an_auth_file_only_its_tokens_may_write(bare, auth):
     ("text", "words"),
     [
         (None, ["auth.yaml"]),
-        ("users: [{name: ann}]", ["users.0.token", "missing"]),
-        ("users: [{name: ann, tokn: hf_secretsecret}]", ["users.0.tokn"]),
+        ("users: [{name: ann}]", ["users[0].token", "missing"]),
+        ("users: [{name: ann, tokn: hf_secretsecret}]", ["users[0].tokn"]),
     ],
     ids=["no file", "no token", "misspelt key"],
 )

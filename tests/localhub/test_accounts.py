@@ -104,15 +104,19 @@ def test_all_mistakes_of_an_auth_file_are_told_at_once(tmp_path):
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, "users:\n- {name: a, tokn: s3cret}\n- {name: b, token: s3cret, role: admin}\n")
     details = "\n".join(caught.value.details)
-    assert "users.0.tokn" in details
-    assert "users.1.role" in details
+    assert "users[0].tokn" in details
+    assert "users[1].role" in details
     assert "s3cret" not in details + str(caught.value)
 
 
 def test_names_and_tokens_must_be_unique_and_present(tmp_path):
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, "users:\n- {name: a, token: s}\n- {name: a, token: s}\n- {name: c}\n")
-    assert caught.value.details == ("users.2.token: missing", "users.1.name: used before", "users.1.token: used before")
+    assert caught.value.details == (
+        "users[2].token: this key is missing",
+        "users[1].name: an earlier user has the same",
+        "users[1].token: an earlier user has the same",
+    )
 
 
 @pytest.mark.parametrize("text", ["users: [", "", "users: []", "- a"])

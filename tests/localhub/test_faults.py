@@ -261,16 +261,16 @@ def test_all_mistakes_of_a_plan_are_told_at_once(tmp_path):
         load(tmp_path, MISTAKES)
     told = "\n".join(caught.value.details)
     for mistake in (
-        "faults.0.path",
-        "faults.0.status",
-        "faults.0.wait",
-        "faults.1: only one of status, drop can happen; only one of nth, first, every and from/to can be given",
-        "faults.2: path and regex exclude each other; regex is not a regular expression",
-        "faults.3: nothing happens",
-        "faults.4: when: after goes with status, drop and delay; a body is always sent after the work; to is before",
-        "faults.5: retry_after goes with status 429 or 503",
-        "faults.6: code and message go with a status; retry_after_as goes with retry_after",
-        "faults.7.nth",
+        "faults[0].path",
+        "faults[0].status",
+        "faults[0].wait",
+        "faults[1]: only one of status, drop can happen; only one of nth, first, every and from/to can be given",
+        "faults[2]: path and regex exclude each other; regex is not a regular expression",
+        "faults[3]: nothing happens",
+        "faults[4]: when: after goes with status, drop and delay; a body is always sent after the work; to is before",
+        "faults[5]: retry_after goes with status 429 or 503",
+        "faults[6]: code and message go with a status; retry_after_as goes with retry_after",
+        "faults[7].nth",
         "alow_header",
     ):
         assert mistake in told
@@ -287,4 +287,4 @@ def test_the_command_line_names_the_mistakes_of_a_plan(tmp_path):
     command = ["hub", "serve", str(tmp_path / "hub"), "--port", "0", "--faults", str(tmp_path / "faults.yaml")]
     run = CliRunner().invoke(app, command, standalone_mode=False)
     assert isinstance(run.exception, ConfigError)
-    assert "faults.0: nothing happens" in run.exception.details[0]
+    assert "faults[0]: nothing happens" in run.exception.details[0]

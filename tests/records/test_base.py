@@ -47,7 +47,7 @@ def test_a_file_that_is_no_record_is_refused(tmp_path: Path, content: bytes):
 
 
 def test_a_missing_file_is_named(tmp_path: Path):
-    with pytest.raises(RecordError, match=r"pins\.json does not exist"):
+    with pytest.raises(RecordError, match=r"There is no file .*pins\.json"):
         PinSet.read(tmp_path / "pins.json")
 
 

@@ -33,7 +33,10 @@ def read_folder(path: Path, kind: RepoType | None = None) -> CardSource:
         # The files that a run's card names come to stand beside it when it is published.
         is_run = (folder / "pins.json").is_file()
     except OSError as error:
-        raise CardError(f"The card of {path} cannot be read: {error.strerror}.") from error
+        raise CardError(
+            f"The card of {path} cannot be read: {error.strerror}.",
+            hint="Give a folder with a README.md that you can read, or the file itself.",
+        ) from error
     return CardSource(
         content, kind, path=str(file), exists=None if is_run else _looks_in(folder), license_texts=licenses
     )

@@ -59,7 +59,7 @@ def test_each_finding_is_a_line_for_people(hubtune, folder: Path) -> None:
     (folder / "README.md").write_text(BAD)
     lines = hubtune("card", "lint", "--offline", folder).out.splitlines()
     assert lines[1] == (
-        f"{folder}/README.md:44: error link-dead: the link leads to 'plan.md', which is no file of the repository"
+        f"{folder}/README.md:44: error link-dead: the link leads to 'plan.md', which is not a file of the repository"
     )
     assert lines[-1] == f"2 errors, 0 warnings in {folder}/README.md"
 
@@ -113,7 +113,7 @@ def test_links_are_looked_up_among_the_files_of_the_repository(hubtune, hub) -> 
     hub.commit("org/model", {"README.md": text.encode(), "docs/a.md": b"a"})
     done = hubtune("--json", "card", "lint", "org/model")
     assert [finding["message"] for finding in done.document["findings"]] == [
-        "the link leads to 'docs/b.md', which is no file of the repository"
+        "the link leads to 'docs/b.md', which is not a file of the repository"
     ]
 
 

@@ -192,7 +192,7 @@ def test_an_adapter_with_tokens_is_not_trained_further(new_run, llama: Path):
     [
         ("{added_tokens: ['']}", "is empty"),
         ("{added_tokens: ['a ']}", "white space at its ends"),
-        ("{added_tokens: [x1, x1]}", "stands there twice"),
+        ("{added_tokens: [x1, x1]}", "is listed twice"),
         ("{added_tokens: [x1], method: freeze}", "the method 'freeze' leaves those frozen"),
     ],
 )

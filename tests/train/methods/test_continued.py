@@ -48,4 +48,4 @@ def test_methods_without_adapters_do_not_go_on_from_one():
     with pytest.raises(ConfigError) as refused:
         parse_config("base: {repo: a/b, adapter: {repo: a/c}}\ndata: [{repo: a/d}]\ntrain: {method: full}")
 
-    assert "the method 'full' trains no adapter" in " ".join(refused.value.details)
+    assert "the method is 'full'" in " ".join(refused.value.details)

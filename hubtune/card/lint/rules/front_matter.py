@@ -35,4 +35,4 @@ def not_a_mapping(card: Card) -> Iterator[Hit]:
 def duplicate_key(card: Card) -> Iterator[Hit]:
     """No key stands twice."""
     for key, line in card.front.duplicates if card.front else ():
-        yield Hit(line, f"`{key}` stands here a second time; readers keep one of the two values")
+        yield Hit(line, f"`{key}` is here a second time; readers keep one of the two values")

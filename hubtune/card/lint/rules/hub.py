@@ -32,7 +32,7 @@ def _in_short(card: Card, hub_rule: HubRule, fault: Fault) -> str | None:
     said, lists, _ = fault.message.partition(" is not in the official list")
     if lists:
         close = get_close_matches(said.split('"')[1][:60], PIPELINE_TAGS, n=1)
-        return f"{said} is no task of the Hub{f'; did you mean {close[0]}?' if close else ''}"
+        return f"{said} is not a task of the Hub{f'; did you mean {close[0]}?' if close else ''}"
     return None
 
 

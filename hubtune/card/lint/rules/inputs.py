@@ -43,7 +43,7 @@ def license_link_dead(card: Card) -> Iterator[Hit]:
     if not isinstance(link, str) or not link or ":" in link or card.source.exists is None:
         return
     if not card.source.exists(link.partition("#")[0].removeprefix("./")):
-        yield Hit(card.line("license_link"), f"`license_link` names {link!r}, which is no file of the repository")
+        yield Hit(card.line("license_link"), f"`license_link` names {link!r}, which is not a file of the repository")
 
 
 @rule("local-path")

@@ -20,7 +20,7 @@ def link_dead(card: Card) -> Iterator[Hit]:
     """Relative links lead to files of the repository."""
     for link in _links(card):
         if not link.is_image and _is_dead(card, link.target):
-            yield Hit(link.line, f"the link leads to {link.target!r}, which is no file of the repository")
+            yield Hit(link.line, f"the link leads to {link.target!r}, which is not a file of the repository")
 
 
 @rule("image-dead")
@@ -28,7 +28,7 @@ def image_dead(card: Card) -> Iterator[Hit]:
     """Pictures without an address are files of the repository."""
     for link in _links(card):
         if link.is_image and _is_dead(card, link.target):
-            yield Hit(link.line, f"the picture {link.target!r} is no file of the repository")
+            yield Hit(link.line, f"the picture {link.target!r} is not a file of the repository")
 
 
 @rule("anchor-dead", "warning")

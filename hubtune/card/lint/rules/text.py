@@ -28,7 +28,7 @@ def control_character(card: Card) -> Iterator[Hit]:
     for number, line in enumerate(card.text.split("\n"), 1):
         found = _CONTROL.search(line)
         if found:
-            yield Hit(number, f"the control character U+{ord(found[0]):04X} stands here")
+            yield Hit(number, f"the control character U+{ord(found[0]):04X} is here")
 
 
 @rule("direction-character")
@@ -37,7 +37,7 @@ def direction_character(card: Card) -> Iterator[Hit]:
     for number, line in enumerate(card.text.split("\n"), 1):
         found = _DIRECTION.search(line)
         if found:
-            yield Hit(number, f"U+{ord(found[0]):04X} changes the direction of writing, and can hide what stands here")
+            yield Hit(number, f"U+{ord(found[0]):04X} changes the direction of writing, and can hide what is here")
 
 
 @rule("long-line", "warning")
@@ -53,7 +53,7 @@ def unclosed_fence(card: Card) -> Iterator[Hit]:
     """Every code block that is opened is closed."""
     for fence in card.document.fences:
         if not fence.closed:
-            yield Hit(fence.line - 1, "this code block is never closed, and takes in all that follows")
+            yield Hit(fence.line - 1, "this code block is never closed, so it takes in all that follows")
 
 
 @rule("active-html")
