@@ -102,7 +102,8 @@ class RowEncoder:
         """Encodes some lines.
 
         Raises:
-            DataError: A row exceeds a limit of rendering, which would leave out other rows on a slower machine.
+            DataError: A row exceeds a limit of rendering, which would leave out other rows on a slower machine; or it
+                has tools, for which the tokenizer has a template that is not the one that writes rows.
         """
         screen, tally, glue = RowScreen.make(self.screen), Tally(), Glue()
         looked = [screen.look(line, self.format.content) for line in batch.lines]
@@ -142,6 +143,8 @@ class RowEncoder:
         places = [place for place, row in enumerate(rows) if isinstance(row, Conversation)]
         if self.writer is None or not places:
             return [row for row in rows if not isinstance(row, Conversation)]
+        if self.writer.template.beside_tool_use:
+            self._refuse_tools(rows, first)
         try:
             written = iter(self.writer.write_all([row for row in rows if isinstance(row, Conversation)]))
         except LimitError as error:
@@ -151,6 +154,16 @@ class RowEncoder:
                 hint="Give another with data[].chat_template, or shorten the row or take it out of the data.",
             ) from error
         return [next(written) if isinstance(row, Conversation) else row for row in rows]
+
+    def _refuse_tools(self, rows: Sequence[Parsed | Conversation], first: int) -> None:
+        for number, row in enumerate(rows, first):
+            if isinstance(row, Conversation) and row.tools:
+                raise DataError(
+                    f"Row {number:,} of {self.name} has tools, and the base model's tokenizer has a chat template of "
+                    "its own for such conversations, tool_use, which is not used beside its default one.",
+                    hint="Put the template that is to write all rows into a file, and name it: "
+                    "data[].chat_template: {file: chat.jinja}; or take the tools out of the data.",
+                )
 
     def _examples(self, rows: Sequence[Parsed]) -> Iterator[Example | RowFaultError]:
         written = iter(self._encoder.encode([row for row in rows if isinstance(row, Written)]))

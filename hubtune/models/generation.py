@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from hubtune.errors import ConfigError, ModelError, advise
 from hubtune.models.load import context_length, pad_id
 from hubtune.models.remote_code import permitted
-from hubtune.templating.chat import ChatTemplate, Rendered, Talk, TemplateFaultError
+from hubtune.templating.chat import ChatTemplate, Rendered, Talk, TemplateFaultError, lack_of_template
 from hubtune.templating.process import LimitError
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def encode_prompt(tokenizer: "PreTrainedTokenizerBase", prompt: str, *, chat: bo
     template = ChatTemplate.of(tokenizer)
     if template is None:
         raise ConfigError(
-            f"{name} has no chat template.",
+            f"{name} {lack_of_template(tokenizer)}.",
             hint=advise("--chat", "Leave out --chat to go on from the plain text.", "Choose another release."),
         )
     try:

@@ -98,6 +98,15 @@ class Rendered:
     texts: Sequence[str | None]
 
 
+def lack_of_template(tokenizer: "PreTrainedTokenizerBase") -> str:
+    """Returns what a tokenizer without a usable template has, in words that follow its name."""
+    named = tokenizer.chat_template
+    if not isinstance(named, Mapping) or not named:
+        return "has no chat template"
+    names = ", ".join(sorted(str(name) for name in named))
+    return f"has chat templates with names of their own ({names}) and none that is called default"
+
+
 @dataclass(frozen=True)
 class ChatTemplate:
     """A chat template with the special tokens of one tokenizer.
@@ -105,20 +114,24 @@ class ChatTemplate:
     Attributes:
         text: Jinja text.
         tokens: What it may name, such as `bos_token`.
+        beside_tool_use: Whether transformers takes another template of the tokenizer for conversations with tools.
     """
 
     text: str
     tokens: Mapping[str, str]
+    beside_tool_use: bool = False
 
     @classmethod
     def of(cls, tokenizer: "PreTrainedTokenizerBase", given: str | None = None) -> "ChatTemplate | None":
         """Returns the template that is given, or else the tokenizer's own, of several the default one."""
         text = given or tokenizer.chat_template
+        beside_tool_use = isinstance(text, Mapping) and "tool_use" in text
         if isinstance(text, Mapping):
             text = text.get("default")
         if not isinstance(text, str):
             return None
-        return cls(text, {str(name): str(token) for name, token in tokenizer.special_tokens_map.items()})
+        tokens = {str(name): str(token) for name, token in tokenizer.special_tokens_map.items()}
+        return cls(text, tokens, beside_tool_use)
 
     def render(self, messages: Sequence[object], *, ask: bool = False) -> str:
         """Returns the text of one conversation, as `tokenizer.apply_chat_template` gives it.

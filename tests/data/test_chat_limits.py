@@ -32,12 +32,23 @@ def strict(monkeypatch: pytest.MonkeyPatch) -> None:
 def source(tmp_path: Path):
     """Reads a file of conversations with a tokenizer that has a template."""
 
-    def read(own: str | None, given: str | None = None, *, rows: int = 40, workers: int = 1) -> Source:
+    def read(
+        own: str | dict[str, str] | None,
+        given: str | None = None,
+        *,
+        rows: int = 40,
+        workers: int = 1,
+        tools: int | None = None,
+    ) -> Source:
         tokenizer = KINDS["qwen"]()
         tokenizer.chat_template = own
         place = tmp_path / "talks.jsonl"
         # The second line is no row that a template is given.
         talks = [json.dumps(chat(("user", f"Oil {number}?"), ("assistant", "Yes."))) for number in range(1, rows + 1)]
+        if tools is not None:
+            talks[tools - 1] = json.dumps(
+                chat(("user", "Oil?"), ("assistant", "Yes."), tools=[{"type": "function", "function": {"name": "oil"}}])
+            )
         place.write_text("\n".join([talks[0], json.dumps({"messages": []}), *talks[2:]]) + "\n")
         config = entry(repo=None, path="talks.jsonl", format="chat", chat_template=given)
         return read_source(config, place, "org/talks", tokenizer, 200, ScreenConfig(), workers=workers)
@@ -92,3 +103,20 @@ def test_texts_need_no_template_and_are_encoded_whatever_the_base_s_does(strict)
     assert "<tool_call>" in hanging.get_added_vocab()
     for tokenizer in (plain, hanging):
         Encoder(tokenizer, 100)
+
+
+def test_of_several_templates_the_default_one_writes_rows_and_rows_with_tools_are_refused(source):
+    others = {"default": CHATML, "tool_use": "{{ 'x' * 10**9 }}", "rag": "{% for m in messages %}"}
+    assert source(others).fingerprint == source(CHATML).fingerprint
+    with pytest.raises(DataError, match=r"^Row 17 of org/talks has tools, and .* tool_use") as caught:
+        source(others, tools=17)
+    assert "data[].chat_template" in str(caught.value.hint)
+    source({"default": CHATML, "rag": "r"}, tools=17)
+    source(others, CHATML, tools=17)
+
+
+def test_several_templates_without_a_default_one_are_refused_by_their_names(source):
+    named = {"tool_use": CHATML, "rag": CHATML}
+    with pytest.raises(ConfigError, match=r"tokenizer has chat templates .*\(rag, tool_use\) and none .* default"):
+        source(named)
+    source(named, CHATML)

@@ -270,6 +270,18 @@ def test_a_chat_without_a_template_is_refused(gpt2: Path):
     assert "--chat" in str(caught.value.hint)
 
 
+def test_a_chat_with_templates_of_which_none_is_the_default_one_is_refused_by_their_names(copy: Path):
+    (copy / "chat_template.jinja").unlink(missing_ok=True)
+    (copy / "additional_chat_templates").mkdir()
+    for name in ("rag", "tool_use"):
+        (copy / f"additional_chat_templates/{name}.jinja").write_text("{{ messages }}")
+    settings = json.loads((copy / "tokenizer_config.json").read_text())
+    (copy / "tokenizer_config.json").write_text(json.dumps({**settings, "chat_template": None}))
+
+    with pytest.raises(ConfigError, match=r"org/base has chat templates .*\(rag, tool_use\) and none"):
+        encode_prompt(load_tokenizer(copy, NAME), "Where?", chat=True, name=NAME)
+
+
 def test_a_template_that_refuses_the_prompt_is_told(copy: Path):
     (copy / "chat_template.jinja").write_text("{{ raise_exception('a system turn is needed') }}")
 

@@ -105,6 +105,7 @@ def test_of_several_templates_the_default_one_counts_and_one_that_is_given_befor
     tokenizer.chat_template = {"default": "d", "tool_use": "t"}
 
     assert [ChatTemplate.of(tokenizer, given).text for given in (None, "g")] == ["d", "g"]
+    assert [ChatTemplate.of(tokenizer, given).beside_tool_use for given in (None, "g")] == [True, False]
     tokenizer.chat_template = {"tool_use": "t"}
     assert ChatTemplate.of(tokenizer) is None
 

@@ -6,7 +6,7 @@ template sees them, so that they can be told from those that the template writes
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hubtune.config.data import LossOn
@@ -17,7 +17,7 @@ from hubtune.data.formats.conversations import Conversation, Json
 from hubtune.data.formats.unwritten import missing, parts_of, removals
 from hubtune.data.pieces import Piece, Written
 from hubtune.errors import ConfigError, HubtuneError, ModelError
-from hubtune.templating.chat import ChatTemplate, Talk, TemplateFaultError
+from hubtune.templating.chat import ChatTemplate, Talk, TemplateFaultError, lack_of_template
 from hubtune.templating.process import LimitError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class ChatWriter:
         """
         found = usable_template(tokenizer, template, name)
         if "strftime_now" in found.text:
-            found = ChatTemplate(_FIXED_DATE + found.text, found.tokens)
+            found = replace(found, text=_FIXED_DATE + found.text)
         return cls(found, control_pattern(tokenizer, turn_tokens(tokenizer, found)), loss_on)
 
     def write_all(self, conversations: Sequence[Conversation]) -> list[Written | RowFaultError]:
@@ -136,7 +136,7 @@ def usable_template(tokenizer: "PreTrainedTokenizerBase", given: str | None, nam
     found = ChatTemplate.of(tokenizer, given)
     if found is None:
         raise ConfigError(
-            f"{name} is of format 'chat', and the base model's tokenizer has no chat template.",
+            f"{name} is of format 'chat', and the base model's tokenizer {lack_of_template(tokenizer)}.",
             hint="Give one: data[].chat_template, as Jinja text or {file: chat.jinja}; or use a chat model.",
         )
     check_template(found, given=given is not None)
