@@ -148,6 +148,12 @@ class RowEncoder:
         try:
             written = iter(self.writer.write_all([row for row in rows if isinstance(row, Conversation)]))
         except LimitError as error:
+            if error.kind == "pace":
+                raise DataError(
+                    f"The rows of {self.name} cannot be written: the chat template takes more than "
+                    f"{error.limits.pace:g} s of processor time for most of them.",
+                    hint="Give another with data[].chat_template, or choose another base model.",
+                ) from error
             raise DataError(
                 f"Row {first + places[error.place]:,} of {self.name} cannot be written: the chat template "
                 f"{error.words} for it.",

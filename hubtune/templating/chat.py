@@ -13,8 +13,8 @@ from hubtune.templating.process import BoundedProcess, LimitError, Limits
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-LIMITS = Limits(seconds=10, memory=512 * 2**20, output=16 * 2**20)
-"""What writing one conversation may use."""
+LIMITS = Limits(seconds=10, memory=512 * 2**20, output=16 * 2**20, pace=0.5)
+"""What writing one conversation may use, and most of several."""
 _HANDLER = "hubtune.templating.chat_worker:handle"
 
 Span = tuple[int, int]
@@ -165,7 +165,8 @@ class ChatTemplate:
             key = (process.starts, self.text, dict(self.tokens))
             if key != _told:
                 _told = None
-                (loaded,) = _answers(process, [_json({"template": self.text, "tokens": dict(self.tokens)})])
+                load = {"template": self.text, "tokens": dict(self.tokens), "pace": LIMITS.pace}
+                (loaded,) = _answers(process, [_json(load)])
                 if "fault" in loaded:
                     raise TemplateFaultError(loaded["fault"])
                 _told = key

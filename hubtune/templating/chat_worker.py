@@ -4,6 +4,7 @@ Without the seconds and the memory that importing it takes. A test compares the 
 """
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -17,9 +18,11 @@ from jinja2.runtime import Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 
-from hubtune.templating.worker import TooLongError
+from hubtune.templating.worker import TooLongError, TooSlowError
 
 _LONGEST_FAULT = 200
+# So many conversations tell a slow template from a large conversation.
+_SEVERAL = 10
 # Names of a message's reasoning. The first is the one that templates read, and gpt-oss reads the second.
 _REASONING = ("reasoning_content", "thinking", "reasoning")
 
@@ -104,9 +107,16 @@ def _to_json(
 
 
 class _Template:
-    """A compiled template with the special tokens that it may name."""
+    """A compiled template with the special tokens that it may name, and how fast it is.
 
-    def __init__(self, text: str, tokens: dict[str, Any]) -> None:
+    Args:
+        text: Jinja text.
+        tokens: Special tokens.
+        pace: Seconds of processor time for one text, on average over those of a conversation.
+    """
+
+    def __init__(self, text: str, tokens: dict[str, Any], pace: float) -> None:
+        self._pace, self._timed, self._slow = pace, 0, 0
         engine = ImmutableSandboxedEnvironment(
             trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, jinja2.ext.loopcontrols]
         )
@@ -142,6 +152,17 @@ class _Template:
         text.encode()
         return text
 
+    def timed(self, seconds: float, texts: int) -> None:
+        """Counts a conversation.
+
+        Raises:
+            TooSlowError: Most of several were slow.
+        """
+        self._timed += 1
+        self._slow += seconds > texts * self._pace
+        if self._timed >= _SEVERAL and 2 * self._slow > self._timed:
+            raise TooSlowError
+
     def render_with_spans(self, messages: Messages, tools: list[Any] | None, most: int) -> tuple[str, list[Any]]:
         """The same, with the spans that the template marks."""
         with self._generation.tracked():
@@ -157,7 +178,7 @@ def handle(request: bytes, most: int) -> bytes:
     answer: dict[str, Any]
     try:
         answer = _load(told) if "template" in told else _render(told, most)
-    except (MemoryError, TooLongError):
+    except (MemoryError, TooLongError, TooSlowError):
         raise
     except Exception as error:  # noqa: BLE001 - a template is somebody's program, which may raise anything
         answer = {"fault": _words(error)}
@@ -167,7 +188,7 @@ def handle(request: bytes, most: int) -> bytes:
 def _load(told: dict[str, Any]) -> dict[str, Any]:
     global _current
     _current = None
-    _current = _Template(told["template"], told["tokens"])
+    _current = _Template(told["template"], told["tokens"], told["pace"])
     return {}
 
 
@@ -175,6 +196,15 @@ def _render(told: dict[str, Any], most: int) -> dict[str, Any]:
     template = _current
     if template is None:
         return {"fault": "the template was not loaded"}
+    # The process's own clock stands still between ticks while a timer runs by it.
+    started = time.thread_time()
+    try:
+        return _texts(template, told, most)
+    finally:
+        template.timed(time.thread_time() - started, 1 + len(told["variants"]))
+
+
+def _texts(template: _Template, told: dict[str, Any], most: int) -> dict[str, Any]:
     messages, tools = _usual(told["messages"]), told["tools"]
     spans: list[Any] = []
     if told["spans"]:

@@ -6,6 +6,7 @@ which request it was working on when it ended.
 
 import atexit
 import contextlib
+import math
 import os
 import selectors
 import signal
@@ -16,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from hubtune.templating.worker import ANSWER, HEADER, OUTPUT
+from hubtune.templating.worker import ANSWER, HEADER, OUTPUT, PACE
 
 _CHUNK = 1 << 20
 # Only the standard library's path is known with -I, so that no module beside the config is imported by chance.
@@ -26,7 +27,7 @@ sys.path[:] = sys.argv[2:]
 from hubtune.templating.worker import main
 main(sys.argv[1])
 """
-Kind = Literal["time", "memory", "output"]
+Kind = Literal["time", "memory", "output", "pace"]
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,14 @@ class Limits:
         seconds: Processor time. It is the same on a machine that has much else to do.
         memory: Bytes of the whole process.
         output: Bytes of the answer.
+        pace: Processor time that most of several requests may use for each text that they ask for, if the handler
+            counts it. One request may be large; a million of the same are as many times `seconds`.
     """
 
     seconds: float
     memory: int
     output: int
+    pace: float = math.inf
 
     @property
     def patience(self) -> float:
@@ -71,6 +75,7 @@ class LimitError(Exception):
             "time": f"takes more than {self.limits.seconds:g} s of processor time",
             "memory": f"takes more than {self.limits.memory // 2**20:,} MiB of memory",
             "output": f"writes more than {self.limits.output // 1024:,} KiB of text",
+            "pace": f"takes more than {self.limits.pace:g} s of processor time again and again",
         }[self.kind]
 
 
@@ -199,6 +204,8 @@ class BoundedProcess:
             kind = received[start + HEADER.size : start + HEADER.size + 1]
             if size > self.limits.output + 1 or kind == OUTPUT:
                 raise LimitError(len(answers), "output", self.limits)
+            if kind == PACE:
+                raise LimitError(len(answers), "pace", self.limits)
             if kind and kind != ANSWER:
                 raise LimitError(len(answers), "memory", self.limits)
             if len(received) - start - HEADER.size < size:

@@ -16,13 +16,17 @@ if TYPE_CHECKING:
 
 HEADER = struct.Struct(">Q")
 """Before each request and each answer: how many bytes follow."""
-ANSWER, MEMORY, OUTPUT = b"A", b"M", b"O"
+ANSWER, MEMORY, OUTPUT, PACE = b"A", b"M", b"O", b"P"
 """The first byte of an answer: an answer, or the limit that was exceeded."""
 _CHUNK = 1 << 20
 
 
 class TooLongError(Exception):
     """An answer is about to exceed the limit."""
+
+
+class TooSlowError(Exception):
+    """Most requests take longer than they may, though none exceeds what one may take."""
 
 
 class _Input:
@@ -54,6 +58,9 @@ def main(told: str) -> None:
     name, seconds, memory, output = told.split()
     # The process that started it is told of an interrupt, and ends it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A process inherits what its starter ignores or blocks, and the limit of time is a signal.
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGPROF])
     module, _, function = name.partition(":")
     handle: Callable[[bytes, int], bytes] = getattr(importlib.import_module(module), function)
     _limit(resource.RLIMIT_AS, int(memory))
@@ -70,6 +77,9 @@ def main(told: str) -> None:
             return
         except TooLongError:
             _write(OUTPUT)
+            return
+        except TooSlowError:
+            _write(PACE)
             return
         signal.setitimer(signal.ITIMER_PROF, 0)
         del request

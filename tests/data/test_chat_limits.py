@@ -105,6 +105,15 @@ def test_texts_need_no_template_and_are_encoded_whatever_the_base_s_does(strict)
         Encoder(tokenizer, 100)
 
 
+def test_a_template_that_is_slow_for_every_row_is_refused_and_not_run_for_days(source, monkeypatch):
+    monkeypatch.setattr(templates, "LIMITS", replace(templates.LIMITS, pace=0))
+
+    with pytest.raises(
+        DataError, match=r"^The rows of org/talks cannot be written: the chat template takes .* most of"
+    ):
+        source(CHATML)
+
+
 def test_of_several_templates_the_default_one_writes_rows_and_rows_with_tools_are_refused(source):
     others = {"default": CHATML, "tool_use": "{{ 'x' * 10**9 }}", "rag": "{% for m in messages %}"}
     assert source(others).fingerprint == source(CHATML).fingerprint

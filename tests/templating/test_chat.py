@@ -168,6 +168,10 @@ BOMBS = {
     _THREE_LOOPS: "0.3 s of processor time",
     "{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}": "97 KiB of text",
     "{% set n = namespace(x=9) %}{% for a in range(9) %}{% set n.x = n.x ** 9 %}{% endfor %}": "of processor time",
+    # What Jinja works out as it compiles.
+    "{{ 9**(9**9) }}": "0.3 s of processor time",
+    "{% if false %}{{ 9**(9**9) }}{% endif %}": "0.3 s of processor time",
+    "{{ ('a' * 10**6) * 10**6 }}": "512 MiB of memory",
     "{{ 'x' * 3000000000 }}": "512 MiB of memory",
     "{{ messages[0].content * 300000000 }}": "512 MiB of memory",
     "{{ 'x' | center(10**9) }}": "512 MiB of memory",
@@ -198,6 +202,39 @@ def test_the_conversation_that_exceeds_a_limit_is_named_by_its_place(strict):
         template.render_all(talks)
 
     assert (caught.value.place, caught.value.kind) == (3, "time")
+
+
+def test_a_process_that_inherits_a_blocked_or_ignored_signal_has_its_limit_of_time(strict):
+    """Each ends by that of processor time, not by six times as long on the clock."""
+    program = (
+        "import signal, sys\nfrom dataclasses import replace\nfrom hubtune.templating import chat, process\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGPROF])\nsignal.signal(signal.SIGPROF, signal.SIG_IGN)\n"
+        "process.Limits.patience = property(lambda self: 600)\n"
+        "chat.LIMITS = replace(chat.LIMITS, seconds=0.3)\n"
+        "try:\n    chat.ChatTemplate('{{ 9**(9**9) }}', {}).render([{'role': 'user'}])\n"
+        "except process.LimitError as error:\n    print(error.words)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+
+    assert done.stdout == "takes more than 0.3 s of processor time\n", done.stderr
+
+
+def test_a_template_that_is_slow_for_most_conversations_is_ended_and_one_that_is_for_few_is_not(monkeypatch):
+    monkeypatch.setattr(chat, "LIMITS", replace(chat.LIMITS, pace=0.002))
+    template = ChatTemplate(
+        "{% for a in range(messages[0].content | int) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", {}
+    )
+
+    def talks(turns: str, variants: int = 0) -> list[Talk]:
+        return [Talk([{"role": "user", "content": turn}], variants=[Variant()] * variants) for turn in turns]
+
+    template.render_all(talks("99900000000" * 3))
+    with pytest.raises(LimitError) as caught:
+        ChatTemplate(template.text + " ", {}).render_all(talks("09999999999999", variants=1))
+
+    assert (caught.value.kind, caught.value.place) == ("pace", 9)
+    assert "0.002 s of processor time again and again" in caught.value.words
+    assert template.render([{"role": "user", "content": "0"}]) == ""
 
 
 def test_far_more_than_a_pipe_holds_goes_both_ways():
