@@ -24,11 +24,14 @@ from hubtune.errors import ConfigError, FileError, InvalidTokenError
 from hubtune.files import read_bytes
 from hubtune.records.progress import tell_waiting
 
+# Answers after which the same request may succeed: the client's own list (`huggingface_hub.utils.http_backoff`).
+PASSING = frozenset({408, 429, 500, 502, 503, 504})
 # A stop is noticed after at most so long, also by a thread that waits for a Hub.
 _SLICE = 0.5
 # What a Hub answers with a list.
 _LISTED = re.compile(r"/api/(?:(?:models|datasets|spaces)|.+/(?:tree|commits)/.+)/?$")
 _MOST_TOKEN_FILE = 64 << 10
+_OF_A_HUB = ("x-request-id", "x-error-code", "x-error-message")
 
 
 @dataclass(frozen=True)
@@ -91,13 +94,32 @@ class Client(httpx2.Client):
             # Of a class that the Hub's client does not take as a reason to ask again, many times over.
             kind = "connect" if isinstance(error, httpx2.ConnectTimeout) else "read"
             raise httpx2.TransportError(f"there was no answer within {times[kind]:g} s", request=request) from error
-        if not options.get("stream") and response.is_success:
+        if response.is_error:
+            _require_hub_s_error(request, response)
+        elif not options.get("stream") and response.is_success:
             _require_hub(request, response)
         return response
 
 
 class NotAHubError(httpx2.TransportError):
     """Something answers in the place of a Hub, such as the login page of a network."""
+
+
+def _require_hub_s_error(request: httpx2.Request, response: httpx2.Response) -> None:
+    """Checks that a refusal comes from a Hub, which names each request, rather than from a network that wants a login.
+
+    Raises:
+        NotAHubError: It is a page without a Hub's headers. Those of a server that is down are let pass: a Hub's own
+            gateway may have sent them, and asking again may help.
+    """
+    is_page = "html" in response.headers.get("content-type", "")
+    if not is_page or response.status_code in PASSING or any(name in response.headers for name in _OF_A_HUB):
+        return
+    address, hub = _address(request), f"{constants.ENDPOINT}/"
+    # A download may lead to another server, whose refusals are no network's.
+    if address.startswith(f"{hub}api/") or (address.startswith(hub) and str(response.url).startswith(hub)):
+        told = f"{address} was answered with a page for people (status {response.status_code})"
+        raise NotAHubError(told, request=request)
 
 
 def _require_hub(request: httpx2.Request, response: httpx2.Response) -> None:
@@ -107,7 +129,7 @@ def _require_hub(request: httpx2.Request, response: httpx2.Response) -> None:
         NotAHubError: It is a page, or of another form.
         httpx2.DecodingError: It is not JSON, as if it was cut off.
     """
-    address = f"{request.url.scheme}://{request.url.netloc.decode()}{request.url.path}"
+    address = _address(request)
     if not address.startswith(f"{constants.ENDPOINT}/api/"):
         return
     kind = response.headers.get("content-type", "")
@@ -123,6 +145,10 @@ def _require_hub(request: httpx2.Request, response: httpx2.Response) -> None:
     wanted = list if _LISTED.search(request.url.path) else dict
     if not isinstance(answer, wanted):
         raise NotAHubError(f"{address} was answered with JSON of another form than a Hub's", request=request)
+
+
+def _address(request: httpx2.Request) -> str:
+    return f"{request.url.scheme}://{request.url.netloc.decode()}{request.url.path}"
 
 
 class _Backend(httpcore2.SyncBackend):

@@ -14,7 +14,6 @@ import httpx2
 from huggingface_hub.utils._http import hf_raise_for_status
 
 from hubtune.hub import client
-from hubtune.hub.translate import PASSING
 
 # `HfApi.create_repo` repeats a request that was answered like this at once and for ever.
 _BUSY_CREATING = "another conflicting operation is in progress"
@@ -47,7 +46,7 @@ class _OneAttempt(client.Client):
             response = super().send(request, **options)
         except (httpx2.TimeoutException, httpx2.NetworkError, httpx2.RemoteProtocolError) as error:
             raise httpx2.TransportError(str(error) or type(error).__name__, request=request) from error
-        if response.status_code in PASSING or _is_busy_creating(response):
+        if response.status_code in client.PASSING or _is_busy_creating(response):
             response.read()
             hf_raise_for_status(response)
         if response.is_success and not options.get("stream") and "json" in response.headers.get("content-type", ""):

@@ -35,10 +35,8 @@ from hubtune.errors import (
     RevisionNotFoundError,
     advise,
 )
-from hubtune.hub.client import NotAHubError, current_token, require_usable
+from hubtune.hub.client import PASSING, NotAHubError, current_token, require_usable
 
-# Answers after which the same request may succeed: the client's own list (`huggingface_hub.utils.http_backoff`).
-PASSING = frozenset({408, 429, 500, 502, 503, 504})
 _TOKEN = re.compile(r"hf_[A-Za-z0-9]{4,}|(?i:bearer)\s+\S+")
 _NOT_A_HUB = "Check HF_ENDPOINT, and open the address in a browser: the network may ask you to log in to it first."
 _LOGIN = "Log in with `hf auth login`, or set HF_TOKEN to a token from https://huggingface.co/settings/tokens"
@@ -86,7 +84,7 @@ def hub_answer(repo: str = "", revision: str = "") -> Iterator[None]:
             yield
         except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, LocalTokenNotFoundError):
             raise
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
+        except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
             raise HubError(
                 f"What {constants.ENDPOINT} says{f' of {repo}' if repo else ''} is not a Hub's answer: it lacks a "
                 f"part, or has it in another form ({mask(str(error)) or type(error).__name__}).",

@@ -10,7 +10,7 @@ from packaging.version import Version
 
 from hubtune.errors import CardError, HubError, PublishConflictError, TagExistsError, advise
 from hubtune.hub.read import find_tag
-from hubtune.hub.translate import hub_errors
+from hubtune.hub.translate import hub_answer
 from hubtune.records.pins import RepoType
 
 
@@ -20,7 +20,7 @@ def create_repo(repo: str, repo_type: RepoType = "model", *, private: bool = Fal
     Raises:
         PermissionDeniedError: The token may not.
     """
-    with hub_errors(repo):
+    with hub_answer(repo):
         api = HfApi()
         try:
             api.create_repo(repo, repo_type=repo_type, private=private)
@@ -37,13 +37,13 @@ def create_branch(repo: str, branch: str, on: str) -> None:
     Raises:
         HubError: It could not be made.
     """
-    with hub_errors(repo, on):
+    with hub_answer(repo, on):
         HfApi().create_branch(repo, branch=branch, revision=on, exist_ok=True)
 
 
 def delete_branch(repo: str, branch: str) -> None:
     """Takes a branch away; what a tag leads to stays."""
-    with hub_errors(repo, branch):
+    with hub_answer(repo, branch):
         HfApi().delete_branch(repo, branch=branch)
 
 
@@ -76,10 +76,11 @@ def commit(
         CardError: The Hub does not accept README.md. Nothing was sent.
         HubError: Any other failure. Whether the commit was made is then open, until the history is looked at.
     """
+    operations = _operations(files, delete)
     with _commit_errors(repo, parent):
         made = HfApi().create_commit(
             repo,
-            _operations(files, delete),
+            operations,
             repo_type=repo_type,
             revision=branch,
             commit_message=message,
@@ -100,10 +101,9 @@ def propose(
         CardError: The Hub does not accept README.md. Nothing was sent.
         HubError: Any other failure. Whether the pull request was opened is then open, until they are listed.
     """
+    operations = _operations(files, delete)
     with _commit_errors(repo, parent):
-        made = HfApi().create_commit(
-            repo, _operations(files, delete), commit_message=message, parent_commit=parent, create_pr=True
-        )
+        made = HfApi().create_commit(repo, operations, commit_message=message, parent_commit=parent, create_pr=True)
     if made.pr_num is None:
         raise HubError(f"The Hub did not say which pull request of {repo} it opened.", passing=True)
     return made.pr_num
@@ -116,7 +116,7 @@ def create_tag(repo: str, tag: str, on: str) -> None:
         TagExistsError: The tag is on another commit.
         HubError: Any other failure. Whether the tag was made is then open, until it is looked at.
     """
-    with hub_errors(repo, on):
+    with hub_answer(repo, on):
         try:
             HfApi().create_tag(repo, tag=tag, revision=on, exist_ok=False)
         except HfHubHTTPError as error:
@@ -164,7 +164,7 @@ def _operations(
 
 @contextmanager
 def _commit_errors(repo: str, parent: str) -> Iterator[None]:
-    with hub_errors(repo):
+    with hub_answer(repo):
         try:
             yield
         except HfHubHTTPError as error:

@@ -2,19 +2,20 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import MappingProxyType
 
 import pytest
 from huggingface_hub import constants
 
-from hubtune.errors import HubError
+from hubtune.errors import HubError, PermissionDeniedError
 from hubtune.hub.contents import list_files
 from hubtune.hub.history import history
 from hubtune.hub.read import list_refs, resolve, whoami
 from hubtune.hub.snapshot import fetch
-from hubtune.hub.write import create_repo
+from hubtune.hub.write import commit, create_repo, create_tag, propose
 from hubtune.records.pins import Pin
 
 COMMIT = "a" * 40
@@ -42,7 +43,14 @@ PAGES = {
 
 
 @contextmanager
-def _answering(kind: str, body: bytes, monkeypatch: pytest.MonkeyPatch, moved: str | None = None) -> Iterator[str]:
+def _answering(
+    kind: str,
+    body: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    moved: str | None = None,
+    status: int = 200,
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[str]:
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             if moved is not None and self.path != moved:
@@ -51,8 +59,10 @@ def _answering(kind: str, body: bytes, monkeypatch: pytest.MonkeyPatch, moved: s
                 self.send_header("Content-Length", "0")
                 self.end_headers()
                 return
-            self.send_response(200)
+            self.send_response(status)
             self.send_header("Content-Type", kind)
+            for name, value in headers.items():
+                self.send_header(name, value)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -95,9 +105,57 @@ def test_a_login_page_that_one_is_sent_to_is_told(monkeypatch, asked: str):
     assert url in caught.value.message
 
 
+@pytest.mark.parametrize("asked", ["resolve", "list_refs", "whoami", "fetch"])
+@pytest.mark.parametrize("status", [401, 403, 404, 407, 511])
+def test_a_page_with_an_error_of_its_own_is_no_word_about_the_token_or_the_repository(
+    monkeypatch, tmp_path, asked: str, status: int
+):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    with _answering(*PAGES["html"], monkeypatch, status=status) as url, pytest.raises(HubError) as caught:
+        ASKED[asked]()
+
+    assert type(caught.value) is HubError
+    assert "not a Hub" in caught.value.message
+    assert url in caught.value.message
+    assert f"status {status}" in caught.value.message
+
+
+@pytest.mark.parametrize("name", ["X-Request-Id", "X-Error-Message"])
+def test_a_page_with_a_hub_s_headers_is_a_hub_s(monkeypatch, name: str):
+    with (
+        _answering(*PAGES["html"], monkeypatch, status=403, headers={name: "Root=1-a"}),
+        pytest.raises(PermissionDeniedError, match="may not read org/a"),
+    ):
+        resolve("org/a", "model", "v1")
+
+
+def test_a_page_of_a_server_that_is_down_may_be_a_hub_s_gateway_s(monkeypatch):
+    with _answering(*PAGES["html"], monkeypatch, status=502), pytest.raises(HubError) as caught:
+        resolve("org/a", "model", "v1")
+
+    assert caught.value.passing
+
+
 def test_a_page_in_answer_to_a_write_is_told(monkeypatch):
     with _answering(*PAGES["html"], monkeypatch), pytest.raises(HubError, match="not a Hub"):
         create_repo("org/new")
+
+
+WRITES: dict[str, Callable[[], object]] = {
+    "create_repo": lambda: create_repo("org/new"),
+    "commit": lambda: commit("org/a", {"README.md": b"# A", "a.bin": b"a"}, parent=COMMIT, message="m"),
+    "propose": lambda: propose("org/a", {"a.txt": b"a"}, parent=COMMIT, message="m"),
+    "create_tag": lambda: create_tag("org/a", "v1.0.0", COMMIT),
+}
+
+
+@pytest.mark.parametrize("write", WRITES)
+@pytest.mark.parametrize("page", PAGES)
+def test_what_answers_a_write_in_another_form_is_told(monkeypatch, write: str, page: str):
+    with _answering(*PAGES[page], monkeypatch) as url, pytest.raises(HubError, match="not a Hub") as caught:
+        WRITES[write]()
+
+    assert url in caught.value.message
 
 
 @pytest.mark.parametrize(
