@@ -18,6 +18,7 @@ from typing import IO, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from hubtune.documents import UnreadableError, load_json
 from hubtune.errors import HubError
 from hubtune.localhub.disk import DRAFT_PREFIX, sync_folder, write_durably
 from hubtune.localhub.git_check import restore_index
@@ -216,8 +217,8 @@ def _open_no_link(path: Path) -> int:
 def _is_lock(path: Path) -> bool:
     content = path.read_bytes()[: _LONGEST_LOCK + 1] if path.is_file() else b"?"
     try:
-        return not content or (isinstance(json.loads(content), dict) and b'"pid"' in content)
-    except ValueError:
+        return not content or (isinstance(load_json(content), dict) and b'"pid"' in content)
+    except UnreadableError:
         return False
 
 
@@ -239,10 +240,12 @@ def _lock(lock: IO[str], root: Path) -> None:
     except BlockingIOError as error:
         lock.seek(0)
         try:
-            server = json.loads(lock.read())
+            server = load_json(lock.read(_LONGEST_LOCK))
+        except UnreadableError:
+            server = None
+        by = ""
+        if isinstance(server, dict) and {"url", "pid"} <= server.keys():
             by = f" at {server['url']} by process {server['pid']}"
-        except (ValueError, KeyError, TypeError):
-            by = ""
         raise HubError(
             f"The folder {root} is already being served{by}.",
             hint="Use the Hub that is running, or end it first.",

@@ -24,7 +24,7 @@ def test_a_new_folder_or_one_of_hubtune_s_own_becomes_a_hubs(root, names):
     assert all((root / name).read_text() == "mine" for name in names if name != "lock")
 
 
-@pytest.mark.parametrize("text", ["mine", "[1]", "{}", "{" * 5000])
+@pytest.mark.parametrize("text", ["mine", "[1]", "{}", "{" * 5000, "[" * 4000, '{"pid":' * 500, "9" * 4000])
 def test_a_lock_of_somebody_else_is_left_as_it_is(root, text):
     root.mkdir()
     (root / "lock").write_text(text)

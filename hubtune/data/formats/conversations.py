@@ -1,11 +1,11 @@
 """Reads a row's conversation, in the form of OpenAI (role, content) or of ShareGPT (from, value), and checks it."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hubtune.data.faults import Reason, RowFaultError
 from hubtune.data.pieces import sound_text
+from hubtune.documents import UnreadableError, load_json
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 _ROLES = {
@@ -90,8 +90,8 @@ def _tools(given: object) -> list[Json] | None:
         if not given.strip():
             return None
         try:
-            given = json.loads(given)
-        except ValueError:
+            given = load_json(given)
+        except UnreadableError:
             raise RowFaultError(Reason.TOOLS) from None
     if given is None or given == []:
         return None

@@ -56,7 +56,11 @@ def test_a_role_out_of_order_is_told_with_the_one_before_it():
     assert caught.value.detail == "assistant after assistant"
 
 
-@pytest.mark.parametrize("tools", ["not JSON", {"name": "oil"}, ["oil"], '{"name": "oil"}', 3])
+@pytest.mark.parametrize(
+    "tools",
+    ["not JSON", {"name": "oil"}, ["oil"], '{"name": "oil"}', 3, "[" * 3000, '[{"a":' * 3000, f"[{'9' * 5000}]"],
+    ids=lambda tools: str(tools)[:20],
+)
 def test_tools_that_are_no_list_of_schemas_are_refused(tools: object):
     with pytest.raises(RowFaultError) as caught:
         read([USER, ANSWER], tools)
