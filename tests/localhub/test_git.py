@@ -3,11 +3,13 @@
 import base64
 import os
 import subprocess
+from functools import partial
 
 import pytest
-from huggingface_hub import CommitOperationAdd
+from huggingface_hub import CommitOperationAdd, HfApi
 
-from hubtune.localhub.api.bodies import Turns
+from hubtune.localhub import EmbeddedHub
+from hubtune.localhub.api.bodies import Capacity, Turns
 from hubtune.localhub.errors import ApiError
 
 WEIGHTS = bytes(range(256)) * 8
@@ -144,7 +146,7 @@ def test_a_fetch_is_answered_whatever_number_of_commits_it_says_it_has(raw, api,
     ("lines", "status"),
     [
         ([b"want %040x\n" % number for number in range(10_001)], 413),
-        ([b"have %040x\n" % number for number in range(50_001)], 413),
+        ([b"x\n"] * 50_001, 413),
         ([b"want HEAD" + CAPABILITIES, b"filter sparse:oid=HEAD:a"], 400),
         ([b"want HEAD" + CAPABILITIES, b"filter combine:sparse:oid=HEAD:a+blob:none"], 400),
         ([b"want HEAD" + CAPABILITIES, b"filter tree:" + b"9" * 100], 400),
@@ -162,6 +164,20 @@ def test_a_fetch_of_more_than_is_served_is_refused(raw, model, head, root, git, 
     git("-C", str(root / "repos/models/org/model.git"), "repack", "-q", "-a")
     body = asked(*(line.replace(b"HEAD", head, 1) for line in lines)) + b"0000" + asked(b"done")
     assert raw("POST", f"/{model}/git-upload-pack", body).status == status
+
+
+def test_a_clone_for_which_no_turn_is_left_is_told_to_come_back(root, raw_client, monkeypatch):
+    full = Turns(waiting=0)
+    monkeypatch.setattr("hubtune.localhub.api.app.Capacity", partial(Capacity, fetches=full))
+    with EmbeddedHub(root) as hub:
+        HfApi(endpoint=hub.url, token="t").create_repo("org/model")
+        raw = raw_client(hub.url)
+        for answer in (
+            raw("GET", "/org/model.git/info/refs?service=git-upload-pack"),
+            raw("POST", "/org/model/git-upload-pack", asked(b"done")),
+        ):
+            assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+        assert raw("GET", "/api/models/org/model").status == 200
 
 
 def test_only_a_few_clones_are_worked_on_at_once_and_not_all_others_wait():

@@ -449,6 +449,20 @@ async def test_bodies_together_are_bounded_and_freed():
         assert len(whole) == 10
 
 
+@pytest.mark.anyio
+async def test_bodies_on_the_disk_are_bounded_and_freed(tmp_path, monkeypatch):
+    bodies = Bodies()
+    for most, status in ((6, 413), (100, 503)):
+        monkeypatch.setattr("hubtune.localhub.api.bodies._MOST_SPOOLED", 6)
+        with pytest.raises(ApiError) as caught:
+            async with bodies.spool(_Sent(b"1234", b"5678"), most, tmp_path):
+                pass
+        assert caught.value.status == status
+    async with bodies.spool(_Sent(b"123", b"456"), 6, tmp_path) as file:
+        assert file.read() == b"123456"
+    assert list(tmp_path.iterdir()) == []
+
+
 class _Sent:
     def __init__(self, *chunks: bytes) -> None:
         self._chunks = chunks

@@ -5,6 +5,9 @@ import time
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
+from huggingface_hub import HfApi
+
+from hubtune.localhub import EmbeddedHub
 
 CONTENT = b"weights " * 1000
 SHA = hashlib.sha256(CONTENT).hexdigest()
@@ -138,3 +141,40 @@ def test_an_address_gives_nothing_to_a_user_who_may_not_read_any_more(as_user, g
     assert answer.status in {403, 404}
     assert answer.headers["x-error-code"] in {"RepoNotFound", "GatedRepo"}
     assert raw("GET", own, token=None).status == (404 if change == "deleted" else 200)
+
+
+@pytest.mark.parametrize("change", ["private", "gated", "deleted"])
+def test_an_address_takes_nothing_from_a_user_who_may_not_propose_any_more(as_user, guarded, raw_client, root, change):
+    raw, ann = raw_client(guarded.url), as_user("ann")
+    ann.create_repo("ann/model")
+    own, others = (
+        href(batch(raw, "upload", "ann/model", token).json["objects"][0], "upload", guarded.url)
+        for token in ("t-ann", "t-eve")
+    )
+    if change == "deleted":
+        ann.delete_repo("ann/model")
+    else:
+        ann.update_repo_settings("ann/model", **({"private": True} if change == "private" else {"gated": "manual"}))
+    assert raw("PUT", others, CONTENT, token=None).status == (403 if change == "gated" else 404)
+    assert [path for path in (root / "objects").rglob("*") if path.is_file()] == []
+    assert raw("PUT", own, CONTENT, token=None).status == (404 if change == "deleted" else 200)
+
+
+@pytest.mark.parametrize(
+    "change", [("token: t-eve", "token: t-new"), ("name: eve", "name: bob"), ("t-eve", "t-eve, role: read")]
+)
+def test_an_address_is_over_when_the_token_that_asked_for_it_is_taken_back(root, auth, raw_client, change):
+    with EmbeddedHub(root, auth=auth) as hub:
+        HfApi(endpoint=hub.url, token="t-eve").create_repo("eve/model", private=True)
+        raw = raw_client(hub.url)
+        upload = href(batch(raw, "upload", "eve/model", "t-eve").json["objects"][0], "upload", hub.url)
+        assert raw("PUT", upload, CONTENT, token=None).status == 200
+        api = HfApi(endpoint=hub.url, token="t-eve")
+        api.upload_file(path_or_fileobj=CONTENT, path_in_repo="w.bin", repo_id="eve/model")
+        download = href(batch(raw, "download", "eve/model", "t-eve").json["objects"][0], "download", hub.url)
+        assert raw("GET", download, token=None).body == CONTENT
+    # The file is read when a Hub starts.
+    auth.write_text(auth.read_text().replace(*change))
+    with EmbeddedHub(root, auth=auth) as hub:
+        raw = raw_client(hub.url)
+        assert (raw("PUT", upload, CONTENT, token=None).status, raw("GET", download, token=None).status) == (403, 403)

@@ -13,6 +13,8 @@ from hubtune.localhub import EmbeddedHub
 from hubtune.localhub.api.connection import HEAD_LIMIT, Patience
 from hubtune.localhub.pointers import Pointer
 from hubtune.localhub.server import most_connections
+from tests.localhub.conftest import RawClient
+from tests.localhub.test_large_files import CONTENT, upload_path
 
 LONG = 600.0
 
@@ -118,6 +120,24 @@ def test_a_body_must_have_come_in_time_whatever_its_rate(root, connect):
         # Much at once, so that neither the pause nor the rate can end this.
         connection.sendall(b"x" * 500_000)
         assert read_all(connection).startswith(b"HTTP/1.1 408")
+
+
+@pytest.mark.parametrize("kind", ["commit", "large file"])
+def test_so_must_one_that_goes_to_the_disk(root, connect, monkeypatch, kind):
+    monkeypatch.setattr("hubtune.localhub.api.uploads._UPLOAD", 0.3)
+    monkeypatch.setattr("hubtune.localhub.api.uploads._SLOWEST", 10**9)
+    with EmbeddedHub(root, patience=Patience(head=0.2, pause=LONG, rate=1, whole=0.3, reading=LONG, idle=LONG)) as hub:
+        HfApi(endpoint=hub.url, token="t").create_repo("org/model")
+        head = "POST /api/models/org/model/commit/main"
+        if kind == "large file":
+            head = f"PUT {upload_path(RawClient(hub.url), hub.url)}"
+        connection = connect(hub)
+        sent = (
+            f"{head} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer t\r\nContent-Length: {len(CONTENT)}\r\n\r\n"
+        )
+        connection.sendall(sent.encode() + CONTENT[:-1])
+        assert read_all(connection).startswith(b"HTTP/1.1 408")
+    assert list((root / "tmp").iterdir()) == []
 
 
 def test_a_body_that_is_not_wanted_any_more_is_not_taken_in_for_ever(root, connect):
