@@ -28,7 +28,7 @@ class SampleRelease:
 def release_adapter(served: ServedHub, base: Path, scratch: Path) -> SampleRelease:
     """Publishes an adapter that acts, on a base that gets another commit afterwards."""
     from hubtune.config.training import LoraConfig
-    from hubtune.models.generation import GENERATION_CONFIG, generation_json, safe_generation_config
+    from hubtune.models.generation import generation_json, safe_generation_config
     from hubtune.models.load import load_base, load_tokenizer
     from hubtune.records.pins import Pin
     from hubtune.train.adapter_files import save_adapter
@@ -39,7 +39,7 @@ def release_adapter(served: ServedHub, base: Path, scratch: Path) -> SampleRelea
     model = add_lora(load_base(base, BASE, "fp32"), LoraConfig(r=4), pin)
     make_adapter_act(model)
     settings = generation_json(safe_generation_config(base, load_tokenizer(base, BASE), BASE))
-    save_adapter(model, scratch / "adapter", {GENERATION_CONFIG: settings})
+    save_adapter(model, scratch / "adapter", {"generation_config.json": settings})
     files = {path.name: path.read_bytes() for path in (scratch / "adapter").iterdir()}
     files |= {path.name: path.read_bytes() for path in base.iterdir() if path.name.startswith(("tokenizer", "chat_"))}
     commit = tag_release(served, files)

@@ -69,7 +69,8 @@ def load_classifier(
         model, lacking = load_checkpoint(
             AutoModelForSequenceClassification,
             folder,
-            f"{name} cannot be loaded to classify texts",
+            name,
+            "to classify texts",
             "Choose a base model for whose architecture transformers has a sequence classifier.",
             {
                 "num_labels": len(classes.names),

@@ -5,19 +5,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.errors import ModelError
-from hubtune.loading import loading
 from hubtune.models.adapters import load_adapter
 from hubtune.models.added_tokens import enlarge_for
 from hubtune.models.base_facts import read_facts
 from hubtune.models.classifier import Classes, load_classifier
-from hubtune.models.generation import GENERATION_CONFIG, safe_generation_config
+from hubtune.models.generation import safe_generation_config
 from hubtune.models.load import check_vocabulary, load_base, load_tokenizer, pad_id
-from hubtune.records.model_files import ADAPTER_CONFIG, CONFIG
+from hubtune.models.stated import generation_config
+from hubtune.records.model_files import ADAPTER_CONFIG, CONFIG, GENERATION_CONFIG
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
-
-_MOST_BEAMS = 64
 
 
 def load_release(
@@ -97,17 +95,6 @@ def _load_classifier(
 def _generation_config(
     release_folder: Path, weights: Path, tokenizer: "PreTrainedTokenizerBase", name: str
 ) -> "GenerationConfig":
-    from transformers import GenerationConfig
-
     if not (release_folder / GENERATION_CONFIG).is_file():
         return safe_generation_config(weights, tokenizer, name)
-    with loading(f"{GENERATION_CONFIG} of {name} cannot be used", ModelError):
-        settings = GenerationConfig.from_pretrained(release_folder, local_files_only=True)
-    for key in ("num_beams", "num_return_sequences"):
-        asked = getattr(settings, key, None) or 1
-        if not isinstance(asked, int) or asked > _MOST_BEAMS:
-            raise ModelError(
-                f"{GENERATION_CONFIG} of {name} asks for `{key}: {asked!r}`, and {_MOST_BEAMS} are the most.",
-                hint="Ask its author for settings of a usual size: each beam takes the memory of one text.",
-            )
-    return settings
+    return generation_config(release_folder, name)

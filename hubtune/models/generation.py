@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Literal
 
 from hubtune.errors import ConfigError, ModelError, advise
 from hubtune.models.load import context_length, pad_id
-from hubtune.models.remote_code import permitted
+from hubtune.models.stated import generation_config
 from hubtune.templating.chat import ChatTemplate, Rendered, Talk, TemplateFaultError, lack_of_template
 from hubtune.templating.process import LimitError
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-GENERATION_CONFIG = "generation_config.json"
 # How long a completion may become where nobody says otherwise: a few paragraphs.
 MAX_NEW_TOKENS = 256
 # What a base's settings hold about its tokens and about what it may write. The rest is about sampling and beams, which
@@ -83,7 +82,7 @@ def safe_generation_config(
     from transformers import GenerationConfig
 
     context = context_length(base_folder, name)
-    base = _settings_of(base_folder)
+    base = generation_config(base_folder, name)
     kept = {key: getattr(base, key) for key in _KEPT if getattr(base, key) is not None}
     return GenerationConfig(
         **{"bos_token_id": tokenizer.bos_token_id, **kept},
@@ -110,11 +109,9 @@ def ends_of_rows(tokenizer: "PreTrainedTokenizerBase", rows: Iterable[Sequence[i
 
 def stop_tokens_beside(folder: Path) -> list[int]:
     """Returns the stop tokens that are published with weights in a folder; none where it has no settings."""
-    from transformers import GenerationConfig
-
     try:
-        return _ids(GenerationConfig.from_pretrained(folder, local_files_only=True).eos_token_id)
-    except (OSError, ValueError, TypeError):
+        return _ids(generation_config(folder, "the release").eos_token_id)
+    except ModelError:
         # Whoever loads the model says what is wrong with the file.
         return []
 
@@ -224,17 +221,6 @@ def _completion(tokenizer: "PreTrainedTokenizerBase", prompt: list[int], new: li
     if end is None:
         return Completion(text, len(new), "length")
     return Completion(text, end + 1, "stop token")
-
-
-def _settings_of(folder: Path) -> "GenerationConfig":
-    from transformers import AutoConfig, GenerationConfig
-
-    try:
-        return GenerationConfig.from_pretrained(folder, local_files_only=True)
-    except OSError:
-        # There is no such file, or it is not JSON: from_pretrained of the model then goes by config.json too.
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=permitted(folder))
-        return GenerationConfig.from_model_config(config)
 
 
 def _end_of_turn(tokenizer: "PreTrainedTokenizerBase", template: ChatTemplate | None) -> list[int]:

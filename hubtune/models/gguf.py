@@ -1,5 +1,6 @@
 """Makes an ordinary model folder (safetensors and a tokenizer) of a GGUF file, by dequantising it."""
 
+import tempfile
 from pathlib import Path
 
 from hubtune.errors import ModelError
@@ -21,8 +22,10 @@ def convert_gguf(source: Path, target: Path) -> str:
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
     quantisation = main_quantisation(source)
-    folder, name = str(source.parent), source.name
-    with loading(f"{source} cannot be converted", ModelError):
+    name = source.name
+    # Alone: transformers goes by what lies beside it too, such as an adapter or a tokenizer_config.json.
+    with tempfile.TemporaryDirectory(prefix="hubtune-") as folder, loading(f"{source} cannot be converted", ModelError):
+        Path(folder, name).symlink_to(source.absolute())
         model, report = AutoModelForCausalLM.from_pretrained(
             folder,
             gguf_file=name,

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hubtune.documents import BOUNDS
 from hubtune.errors import ModelError, RemoteCodeError
 from hubtune.files import read_bytes
 from hubtune.loading import loading
@@ -17,6 +18,13 @@ from hubtune.models.base_facts import Facts, read_facts
 from hubtune.models.load_faults import ARCHITECTURE, loading_model
 from hubtune.models.precision import dtype_of
 from hubtune.models.remote_code import brings_code, permitted, refusal
+from hubtune.models.stated import (
+    check_config,
+    check_tokenizer,
+    generation_config,
+    load_config,
+    refuse_adapter_beside,
+)
 from hubtune.records.model_files import CONFIG
 
 if TYPE_CHECKING:
@@ -31,8 +39,6 @@ if TYPE_CHECKING:
 # What configs call the number of tokens that are read at once.
 _CONTEXT = ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "seq_length")
 
-# What transformers opens as a file where tokenizer_config.json gives a text for it.
-_VOCABULARIES = ("vocab", "merges", "tokenizer_object", "gguf_file")
 _TOKENIZER = (
     "The repository has to hold it, best as tokenizer.json with tokenizer_config.json; the code of a tokenizer is "
     "never run."
@@ -51,7 +57,7 @@ def load_tokenizer(folder: Path, name: str) -> "PreTrainedTokenizerBase":
     """
     from transformers import AutoTokenizer
 
-    _refuse_places(folder, name)
+    check_tokenizer(folder, name)
     with loading(f"The tokenizer of {name} cannot be loaded", ModelError, hint=_TOKENIZER):
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     # An encoder's tokenizer puts its own tokens around a text to classify.
@@ -61,22 +67,6 @@ def load_tokenizer(folder: Path, name: str) -> "PreTrainedTokenizerBase":
             hint="Choose a base model whose tokenizer_config.json names an `eos_token`.",
         )
     return tokenizer
-
-
-def _refuse_places(folder: Path, name: str) -> None:
-    """Refuses settings that name a file as the vocabulary: any file of this machine would be read and published."""
-    for file in ("tokenizer_config.json", "special_tokens_map.json"):
-        facts = read_facts(read_bytes(folder / file), name, file) if (folder / file).is_file() else {}
-        # transformers hands each key of special_tokens_map.json to the tokenizer, and `init_inputs` by their places.
-        only_tokens = file == "special_tokens_map.json"
-        for key, value in facts.items():
-            named = isinstance(value, str) and key in _VOCABULARIES
-            if named or (key == "init_inputs" and value) or (only_tokens and not key.endswith(("_token", "_tokens"))):
-                raise ModelError(
-                    f"{file} of {name} names a file as its `{key}`, or may: {str(value)[:200]!r}. Only the files of "
-                    "the repository are read, by their usual names.",
-                    hint="Choose another base model or revision: no tool writes this.",
-                )
 
 
 def save_tokenizer(tokenizer: "PreTrainedTokenizerBase", folder: Path) -> None:
@@ -100,15 +90,12 @@ def context_length(folder: Path, name: str) -> int | None:
     Raises:
         ModelError: The config cannot be read.
     """
-    from transformers import AutoConfig
-
     code = brings_code(folder)
     if code and not permitted(folder):
         return _stated_context(read_facts((folder / CONFIG).read_bytes(), name))
 
     with loading_model(f"The config of {name} cannot be used", folder), _prints_on_stderr(run=code):
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=code)
-        return getattr(config.get_text_config(), "max_position_embeddings", None)
+        return getattr(load_config(folder, name).get_text_config(), "max_position_embeddings", None)
 
 
 def _stated_context(facts: Facts) -> int | None:
@@ -179,8 +166,10 @@ def load_causal(folder: Path, name: str, dtype: "torch.dtype", **options: object
     hint = ARCHITECTURE
     if code:
         hint = f"Its code may be made for another version of transformers. {hint}"
-    fault = f"{name} cannot be loaded as a causal language model"
-    model, missing = load_checkpoint(AutoModelForCausalLM, folder, fault, hint, {"dtype": dtype, **options}, code=code)
+    purpose = "as a causal language model"
+    # generate() takes from these whatever it is not told; transformers would read them by itself.
+    options = {"dtype": dtype, "generation_config": generation_config(folder, name), **options}
+    model, missing = load_checkpoint(AutoModelForCausalLM, folder, name, purpose, hint, options)
     refuse_missing(missing, name, "causal language model")
     return model
 
@@ -188,31 +177,34 @@ def load_causal(folder: Path, name: str, dtype: "torch.dtype", **options: object
 def load_checkpoint(
     auto: "type[AutoModelForCausalLM | AutoModelForSequenceClassification]",
     folder: Path,
-    fault: str,
+    name: str,
+    purpose: str,
     hint: str,
     options: Mapping[str, object],
-    *,
-    code: bool = False,
 ) -> "tuple[PreTrainedModel, list[str]]":
     """Loads a model by one of transformers' Auto classes, from safetensors on this machine alone.
 
     Args:
         auto: The class.
         folder: The snapshot.
-        fault: What an error says, before its cause.
+        name: Its id, for messages.
+        purpose: What an error says that it cannot be loaded for, before its cause.
         hint: And after it.
         options: Further ones for `from_pretrained`.
-        code: Whether to run Python code of the snapshot.
 
     Returns:
         The model, and the tensors that the checkpoint lacks: transformers fills them with random numbers and goes on.
 
     Raises:
-        ModelError: It cannot be loaded.
+        ModelError: It cannot be loaded, holds an adapter too, or names kernels of another repository.
     """
+    fault = f"{name} cannot be loaded {purpose}"
     if not (folder / CONFIG).is_file():
         # transformers would load the model that an adapter_config.json names, from anywhere on this machine.
         raise ModelError(f"{fault}: it has no {CONFIG}.", hint=hint)
+    refuse_adapter_beside([path.name for path in folder.iterdir()], name)
+    check_config(read_facts(read_bytes(folder / CONFIG, most=BOUNDS.size), name), name)
+    code = permitted(folder) and brings_code(folder)
     error = RemoteCodeError if code else ModelError
     with loading_model(fault, folder, error, hint, weights=True), _prints_on_stderr(run=code):
         model, report = auto.from_pretrained(

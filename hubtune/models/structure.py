@@ -10,6 +10,7 @@ from hubtune.files import read_bytes
 from hubtune.models.base_facts import check_sizes, read_facts
 from hubtune.models.load_faults import loading_model
 from hubtune.models.remote_code import brings_code
+from hubtune.models.stated import load_config
 from hubtune.records.model_files import CONFIG
 
 if TYPE_CHECKING:
@@ -86,13 +87,13 @@ def build_empty(folder: Path, name: str, *, classifies: bool = False) -> "PreTra
         ModelError: A size is none, or transformers cannot build it; code of the repository is never run for it.
     """
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
     check_sizes(read_facts(read_bytes(folder / CONFIG, most=BOUNDS.size), name), name)
     auto = AutoModelForSequenceClassification if classifies else AutoModelForCausalLM
     purpose = "classify texts" if classifies else "write text"
     with loading_model(f"No model that can {purpose} can be built by the {CONFIG} of {name}", folder):
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        config = load_config(folder, name)
         with torch.device("meta"):
             model: PreTrainedModel = auto.from_config(config, trust_remote_code=False)
     return model

@@ -19,6 +19,7 @@ from hubtune.models.machine import machine_memory
 from hubtune.models.memory import Workload, estimate, fitting, judge
 from hubtune.models.remote_code import check_code, needs_code
 from hubtune.models.shape import shape_of
+from hubtune.models.stated import check_config, refuse_adapter_beside
 from hubtune.records.model_files import ADAPTER_CONFIG, CONFIG, TOKENIZER, WEIGHTS, WEIGHTS_INDEX
 from hubtune.records.pins import Pin
 from hubtune.train.methods.lora import check_settings
@@ -69,9 +70,11 @@ def check_base(config: TuneConfig, pin: Pin) -> Facts:
     files = resolve(pin.repo, pin.type, pin.commit).files
     if CONFIG not in files:
         raise ModelError(f"{pin.repo} at {pin.commit} has no {CONFIG}.", hint="Choose another base model or revision.")
+    refuse_adapter_beside(files, f"{pin.repo} at {pin.commit}")
     wanted = [name for name in (CONFIG, WEIGHTS_INDEX) if name in files]
     content = read_files(pin.repo, pin.type, pin.commit, wanted)
     facts = read_facts(content[CONFIG], pin.repo)
+    check_config(facts, pin.repo)
     check_code(facts, pin.repo, pin.commit, config.base.allow_remote_code, files=files)
     check_facts(facts, config.train, pin.repo)
     check_sizes(facts, pin.repo)
@@ -107,10 +110,12 @@ def check_loads(config: TuneConfig, pin: Pin, facts: Facts) -> str:
         return "not tried: the packages of hubtune[train] are not installed"
     from hubtune.models.empty import check_shapes, empty_base
     from hubtune.models.load import check_vocabulary, load_tokenizer
+    from hubtune.models.stated import generation_config
 
     with tempfile.TemporaryDirectory(prefix="hubtune-") as scratch:
         folder = fetch_tokenizer(pin, Path(scratch))
         tokenizer = load_tokenizer(folder, pin.repo)
+        generation_config(folder, pin.repo)
         for entry in config.all_data:
             if entry.stated_format == "chat":
                 usable_template(tokenizer, config.chat_template, entry.label)

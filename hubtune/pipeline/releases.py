@@ -15,6 +15,7 @@ from hubtune.hub.snapshot import download_size, fetch
 from hubtune.models.adapter_settings import read_settings
 from hubtune.models.base_facts import read_facts
 from hubtune.models.remote_code import ON_COMMAND, brings_code, check_code, permit, refusal
+from hubtune.models.stated import check_config, refuse_adapter_beside
 from hubtune.pin.files import check_safetensors
 from hubtune.pin.pinning import resolve_pin
 from hubtune.records.model_files import CONFIG
@@ -63,6 +64,7 @@ def fetch_release(
     Raises:
         HubError: The release or its base cannot be had.
         RemoteCodeError: Its base needs code that is not allowed, or it is a whole model and needs any.
+        ModelError: It, or its base, holds an adapter beside a whole model.
         ReleaseError: It holds neither an adapter nor a model, or its adapter does not say on which commit it stands.
         NoSafetensorsError: Its weights, or its base's, are in another format alone.
     """
@@ -95,10 +97,13 @@ def fetch_base(pin: Pin, progress: Progress, allow_remote_code: str | None) -> P
     Raises:
         HubError: It cannot be had.
         RemoteCodeError: It needs code that is not allowed.
+        ModelError: It holds an adapter beside the model, or its config names kernels of another repository.
     """
     files = resolve(pin.repo, "model", pin.commit).files
+    refuse_adapter_beside(files, f"{pin.repo} at {pin.commit}")
     if CONFIG in files:
         facts = read_facts(read_files(pin.repo, "model", pin.commit, [CONFIG])[CONFIG], pin.repo)
+        check_config(facts, pin.repo)
         check_code(facts, pin.repo, pin.commit, allow_remote_code, ON_COMMAND, files)
     code = allow_remote_code is not None
     folder = _fetch(pin, download_size("model", files, code=code), progress, code=code)
@@ -117,7 +122,8 @@ def _artifact(repo: str, commit: str, files: Collection[str]) -> Artifact:
     # Where there are both, transformers and peft load the adapter too.
     if _ADAPTER.issubset(files):
         return "adapter"
-    if "config.json" in files and any(fnmatch(name, "model*.safetensors") for name in files):
+    if CONFIG in files and any(fnmatch(name, "model*.safetensors") for name in files):
+        refuse_adapter_beside(files, f"{repo} at {commit}")
         return "merged"
     raise ReleaseError(
         f"{repo} at {commit} holds neither an adapter nor a model.",

@@ -9,10 +9,11 @@ from hubtune.config.schema import TuneConfig
 from hubtune.config.training import TrainConfig
 from hubtune.models.added_tokens import tokenizer_files
 from hubtune.models.classifier import Classes
-from hubtune.models.generation import GENERATION_CONFIG, generation_json, safe_generation_config
+from hubtune.models.generation import generation_json, safe_generation_config
 from hubtune.models.load import check_vocabulary, pad_id
 from hubtune.models.memory import Workload
 from hubtune.models.precision import choose_precision, dtype_of
+from hubtune.records.model_files import GENERATION_CONFIG
 from hubtune.records.pins import Pin
 from hubtune.records.progress import Progress
 from hubtune.train.batches import Batcher

@@ -76,17 +76,58 @@ def test_what_the_base_says_about_sampling_and_lengths_is_left_out_and_the_rest_
     }
 
 
-@pytest.mark.parametrize("content", [None, "not JSON"])
-def test_a_base_without_settings_has_those_of_its_config_as_in_transformers(copy: Path, content: str | None):
+def test_a_base_without_settings_has_those_of_its_config_as_in_transformers(copy: Path):
     (copy / "generation_config.json").unlink()
-    if content is not None:
-        (copy / "generation_config.json").write_text(content)
     _edit(copy / "config.json", eos_token_id=[0, 9], bos_token_id=4)
 
     settings = _settings(copy)
 
     assert (settings.bos_token_id, settings.eos_token_id) == (4, [0, 9, 2])
     assert load_base(copy, NAME, "fp32").generation_config.eos_token_id == [0, 9]
+
+
+@pytest.mark.parametrize("content", ["not JSON", "[1]", '{"eos_token_id": "</s>"}', '{"early_stopping": "soon"}'])
+def test_a_base_s_settings_that_cannot_be_used_are_told(copy: Path, content: str):
+    (copy / "generation_config.json").write_text(content)
+
+    for use in (_settings, lambda folder: load_base(folder, NAME, "fp32")):
+        with pytest.raises(ModelError, match=f"generation_config.json of {NAME}"):
+            use(copy)
+
+
+def test_of_a_base_s_settings_only_what_is_known_is_used(copy: Path):
+    """generate() takes from a model's own settings whatever it is not told: caches, code, models and more."""
+    _edit(
+        copy / "generation_config.json",
+        repetition_penalty=1.5,
+        temperature=0.5,
+        custom_generate="org/evil",
+        trust_remote_code=True,
+        assistant_model="org/other",
+        prompt_lookup_num_tokens=3,
+        assistant_early_exit=1,
+        cache_implementation="static",
+        watermarking_config={"bias": 9.0},
+        return_dict_in_generate=True,
+        num_return_sequences=3,
+        penalty_alpha=0.6,
+        top_k=4,
+        dola_layers="high",
+        stop_strings=["a"],
+        max_time=0.001,
+        guidance_scale=3.0,
+        validate="no",
+    )
+
+    model = load_base(copy, NAME, "fp32")
+
+    before = GenerationConfig().to_dict()
+    stated = {key: value for key, value in model.generation_config.to_dict().items() if value != before.get(key)}
+    known = {"bos_token_id", "eos_token_id", "pad_token_id", "do_sample", "repetition_penalty", "temperature", "top_k"}
+    assert stated.keys() <= {*known, "top_p"}
+    assert stated["repetition_penalty"] == 1.5
+    tokenizer = load_tokenizer(copy, NAME)
+    assert complete(model, tokenizer, [5, 6], 3).tokens <= 3
 
 
 def test_the_token_that_ends_a_turn_in_the_chat_template_stops_beside_eos(chat: Path):

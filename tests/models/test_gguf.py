@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hubtune.errors import FileError, ModelError
-from hubtune.models.gguf import main_quantisation
+from hubtune.models.gguf import convert_gguf, main_quantisation
 from hubtune.models.gguf_header import check_gguf_header
 
 # Where the counts of tensors and keys stand.
@@ -99,3 +99,22 @@ def test_damage_anywhere_ends_as_an_error_or_as_a_file(whole: Path, trials):
             main_quantisation(whole)
         except ModelError as error:
             assert "model.gguf" in error.message  # noqa: PT017 - a file that is still whole passes too
+
+
+def test_what_lies_beside_a_file_has_no_part_in_its_conversion(whole: Path, monkeypatch):
+    """transformers would go by an adapter, a tokenizer's settings or a config that lies in the same folder."""
+    import transformers
+
+    for name in ("adapter_config.json", "tokenizer_config.json", "config.json", "generation_config.json"):
+        (whole.parent / name).write_text("{}")
+    seen = []
+
+    def note(folder: str, **options: object) -> None:
+        seen.append(sorted(path.name for path in Path(folder).iterdir()))
+        raise ValueError("looked at")
+
+    monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", note)
+    with pytest.raises(ModelError, match="looked at"):
+        convert_gguf(whole, whole.parent / "out")
+
+    assert seen == [["model.gguf"]]

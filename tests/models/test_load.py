@@ -10,8 +10,10 @@ import torch
 
 from hubtune.errors import ModelError
 from hubtune.models.adapters import load_adapter
+from hubtune.models.classifier import Classes, load_classifier
 from hubtune.models.environment import environment
 from hubtune.models.load import check_vocabulary, context_length, load_base, load_tokenizer, pad_id
+from hubtune.models.structure import build_empty
 from tests.remote_code import make_lantern
 from tests.tiny_models import CONTEXT
 
@@ -124,6 +126,50 @@ def test_no_model_elsewhere_is_loaded_because_an_adapter_in_its_place_names_it(c
 
     with pytest.raises(ModelError, match=r"it has no config\.json"):
         load_base(copy, "org/base", "fp32")
+
+
+def test_an_adapter_beside_a_model_is_not_put_on_it_without_a_word(copy: Path, gpt2: Path):
+    (copy / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "base_model_name_or_path": str(gpt2)}))
+
+    uses = (
+        lambda: load_base(copy, "org/base", "fp32"),
+        lambda: load_classifier(copy, "org/base", "fp32", Classes(("a", "b"), False, 0)),
+    )
+    for use in uses:
+        with pytest.raises(ModelError, match=r"org/base holds an adapter beside its config\.json") as caught:
+            use()
+        assert "base.adapter" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"attn_implementation": "evil/kernel"},
+        {"_attn_implementation": "evil/kernel:attention"},
+        {"_attn_implementation_internal": {"": "evil/kernel@main"}},
+        {"experts_implementation": "evil/kernel"},
+        {"text_config": {"attn_implementation": "evil/kernel"}},
+        {"parts": [{"attn_implementation": "evil/kernel"}]},
+        {"use_kernels": True},
+    ],
+)
+def test_no_kernel_of_a_repository_is_used_because_a_config_names_it(copy: Path, edit: dict[str, object]):
+    _edit(copy / "config.json", **edit)
+
+    uses = (
+        lambda: load_base(copy, "org/base", "fp32"),
+        lambda: build_empty(copy, "org/base"),
+        lambda: context_length(copy, "org/base"),
+    )
+    for use in uses:
+        with pytest.raises(ModelError, match=r"config\.json of org/base is .* code of another repository"):
+            use()
+
+
+def test_a_usual_kind_of_attention_may_be_named(copy: Path):
+    _edit(copy / "config.json", attn_implementation="eager", _attn_implementation="sdpa")
+
+    assert load_base(copy, "org/base", "fp32").device.type in ("cpu", "cuda")
 
 
 def test_a_folder_that_holds_no_model_is_refused(tmp_path: Path):

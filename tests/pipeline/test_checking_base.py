@@ -80,6 +80,23 @@ def test_an_encoder_decoder_base_is_refused(check):
     assert (status, "encoder-decoder" in detail) == ("error", True)
 
 
+def test_an_adapter_beside_a_base_is_refused_and_what_it_names_not_asked_for(check, served):
+    adapter = {"peft_type": "LORA", "base_model_name_or_path": "org/other"}
+
+    status, detail = _said(check({"config.json": LLAMA, "adapter_config.json": adapter}), "model")
+
+    assert (status, "org/base at " in detail) == ("error", True)
+    assert "holds an adapter beside its config.json" in detail
+    assert "org/other" not in str(served.requests())
+
+
+def test_kernels_of_another_repository_are_refused(check, served):
+    status, detail = _said(check({"config.json": {**LLAMA, "attn_implementation": "evil/kernel"}}), "model")
+
+    assert (status, "which is code of another repository" in detail) == ("error", True)
+    assert "evil/kernel" not in str(served.requests())
+
+
 def test_an_adapter_in_the_place_of_a_base_is_refused_with_where_to_name_it(check):
     status, detail = _said(check({"adapter_config.json": {}}), "base org/base")
 

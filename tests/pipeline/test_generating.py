@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from hubtune.cli.app import app
-from hubtune.errors import ConfigError
+from hubtune.errors import ConfigError, ModelError
 from hubtune.pipeline.generating import generate
 from tests.sample_releases import BASE, RELEASE, TAG, release_adapter, tag_release
 from tests.tiny_models import CONTEXT, make_say
@@ -92,6 +92,65 @@ def test_the_release_s_own_limit_gives_way_to_the_context(served, speaker: Path,
     record = generate(RELEASE, commit, "\x01" * (CONTEXT - 3), listener)
 
     assert (record.tokens, record.stop_reason) == (3, "length")
+
+
+def test_no_code_model_or_file_that_a_release_s_files_name_has_a_part_in_it(
+    served, gpt2: Path, tmp_path: Path, listener
+):
+    release_adapter(served, gpt2, tmp_path)
+    expected = generate(RELEASE, TAG, "The baker", listener)
+    ran = f"open({str(tmp_path / 'ran')!r}, 'w').close()\ndef generate(model, **kwargs): return kwargs['input_ids']\n"
+    code = {"custom_generate/generate.py": ran.encode(), "evil.py": ran.encode()}
+    for repo in ("evil/code", "evil/model"):
+        served.commit(repo, {**code, "config.json": b"{}"})
+    named = {
+        "custom_generate": "evil/code",
+        "trust_remote_code": True,
+        "auto_map": {"AutoModelForCausalLM": "evil/code--evil.Evil", "AutoTokenizer": ["evil.Evil", "evil.Evil"]},
+        "assistant_model": "evil/model",
+        "prompt_lookup_num_tokens": 3,
+        "watermarking_config": {"bias": 9.0},
+        "cache_implementation": "static",
+        "compile_config": {"backend": "evil"},
+        "use_mtp": True,
+        "penalty_alpha": 0.6,
+        "top_k": 4,
+        "num_beam_groups": 2,
+        "return_dict_in_generate": True,
+    }
+    edited = {"adapter_model.safetensors": (tmp_path / "adapter/adapter_model.safetensors").read_bytes()}
+    for name in ("generation_config.json", "tokenizer_config.json"):
+        folder = tmp_path / "adapter" if (tmp_path / "adapter" / name).is_file() else gpt2
+        edited[name] = json.dumps({**json.loads((folder / name).read_text()), **named}).encode()
+    commit = served.commit(RELEASE, {**edited, **code})
+
+    record = generate(RELEASE, commit, "The baker", listener)
+
+    assert record.completion == expected.completion
+    assert not (tmp_path / "ran").exists()
+    assert "evil/" not in str([line["path"] for line in served.requests()[4:] if line["method"] == "GET"])
+
+
+def test_an_adapter_beside_the_weights_of_a_release_is_refused_before_they_are_fetched(served, speaker: Path, listener):
+    adapter = {"peft_type": "LORA", "base_model_name_or_path": "org/other"}
+    commit = served.commit(RELEASE, {"adapter_config.json": json.dumps(adapter).encode()})
+
+    with pytest.raises(ModelError, match=f"{RELEASE} at {commit} holds an adapter beside"):
+        generate(RELEASE, commit, "The keeper", listener)
+
+    assert "model.safetensors" not in str(served.requests()[-3:])
+    assert "org/other" not in str(served.requests())
+
+
+def test_an_adapter_beside_the_base_of_a_release_is_refused(served, gpt2: Path, tmp_path: Path, listener):
+    release_adapter(served, gpt2, tmp_path)
+    named = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    other = json.dumps({"peft_type": "LORA", "base_model_name_or_path": "org/other"}).encode()
+    named["revision"] = served.commit(BASE, {"adapter_config.json": other})
+    commit = served.commit(RELEASE, {"adapter_config.json": json.dumps(named).encode()})
+
+    with pytest.raises(ModelError, match=f"{BASE} at [0-9a-f]+ holds an adapter beside"):
+        generate(RELEASE, commit, "The baker", listener)
 
 
 def test_the_command_reads_a_prompt_from_stdin_and_prints_the_completion_alone(served, speaker: Path):

@@ -1,0 +1,188 @@
+"""What the JSON files beside a model's weights may say: a stranger's texts, of which only what is understood is used.
+
+transformers follows what they name: vocabularies in files of this machine, compute kernels and adapters of other
+repositories, ways to write text that are code. So each is looked at before transformers reads it.
+"""
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hubtune.documents import BOUNDS
+from hubtune.errors import ModelError
+from hubtune.files import read_bytes
+from hubtune.loading import loading
+from hubtune.models.base_facts import Facts, read_facts
+from hubtune.models.remote_code import permitted
+from hubtune.records.model_files import ADAPTER_CONFIG, CONFIG, GENERATION_CONFIG
+
+if TYPE_CHECKING:
+    from transformers import GenerationConfig, PreTrainedConfig
+
+MOST_BEAMS = 64
+_OTHER = "Choose another base model or revision: no tool writes this."
+_SETTINGS = "Ask its author for settings of a usual kind and size, or choose another revision."
+# What transformers opens as a file where tokenizer_config.json gives a text for it.
+_VOCABULARIES = ("vocab", "merges", "tokenizer_object", "gguf_file")
+_IMPLEMENTATION = "_implementation"
+_KERNELS = ("kernel_config", "use_kernels")
+_SHOWN = 200
+_Ids = int | list[int] | None
+_Count = Annotated[int, Field(ge=0)] | None
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
+_Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None
+
+
+class StatedGeneration(BaseModel):
+    """What is used of a generation_config.json; the keys are those of transformers.
+
+    The rest is passed over: code that writes the text (`custom_generate`), models and caches of other kinds, what
+    compiles, and what makes several texts of one, or ends them by the clock.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    bos_token_id: _Ids = None
+    eos_token_id: _Ids = None
+    pad_token_id: int | None = None
+    decoder_start_token_id: _Ids = None
+    forced_bos_token_id: _Ids = None
+    forced_eos_token_id: _Ids = None
+    suppress_tokens: list[int] | None = None
+    begin_suppress_tokens: list[int] | None = None
+    bad_words_ids: list[list[int]] | None = None
+    sequence_bias: list[object] | None = None
+    repetition_penalty: _Positive = None
+    encoder_repetition_penalty: _Positive = None
+    no_repeat_ngram_size: _Count = None
+    encoder_no_repeat_ngram_size: _Count = None
+    renormalize_logits: bool | None = None
+    remove_invalid_values: bool | None = None
+    do_sample: bool | None = None
+    temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    top_k: _Count = None
+    top_p: _Share = None
+    min_p: _Share = None
+    typical_p: _Share = None
+    epsilon_cutoff: _Share = None
+    eta_cutoff: _Share = None
+    num_beams: Annotated[int, Field(ge=1, le=MOST_BEAMS)] | None = None
+    length_penalty: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    early_stopping: bool | str | None = None
+    exponential_decay_length_penalty: list[float] | None = None
+    max_length: _Count = None
+    max_new_tokens: Annotated[int, Field(ge=1)] | None = None
+    min_length: _Count = None
+    min_new_tokens: _Count = None
+
+
+def generation_config(folder: Path, name: str) -> "GenerationConfig":
+    """Returns the generation settings that a model's folder states: in generation_config.json, else in config.json.
+
+    Raises:
+        ModelError: A file is not JSON, or a setting is of another kind than it has to be; the message names it.
+    """
+    from transformers import GenerationConfig
+
+    file = GENERATION_CONFIG if (folder / GENERATION_CONFIG).is_file() else CONFIG
+    facts: Facts = {}
+    if (folder / file).is_file():
+        facts = read_facts(read_bytes(folder / file, most=BOUNDS.size), name, file)
+    try:
+        stated = StatedGeneration.model_validate(facts)
+    except ValidationError as faults:
+        fault = faults.errors(include_url=False, include_context=False)[0]
+        key = str(fault["loc"][0])
+        raise ModelError(
+            f"`{key}` in {file} of {name} is {_shown(facts.get(key))}, which cannot be used: "
+            f"{fault['msg'].replace('Input should be', 'it should be')}.",
+            hint=_SETTINGS,
+        ) from None
+    with loading(f"{file} of {name} cannot be used", ModelError, hint=_SETTINGS):
+        return GenerationConfig(**stated.model_dump(exclude_none=True))
+
+
+def check_tokenizer(folder: Path, name: str) -> None:
+    """Refuses settings that name a file as the vocabulary: any file of this machine would be read and published.
+
+    Raises:
+        ModelError: There are some.
+    """
+    for file in ("tokenizer_config.json", "special_tokens_map.json"):
+        facts = read_facts(read_bytes(folder / file), name, file) if (folder / file).is_file() else {}
+        # transformers hands each key of special_tokens_map.json to the tokenizer, and `init_inputs` by their places.
+        only_tokens = file == "special_tokens_map.json"
+        for key, value in facts.items():
+            named = isinstance(value, str) and key in _VOCABULARIES
+            if named or (key == "init_inputs" and value) or (only_tokens and not key.endswith(("_token", "_tokens"))):
+                raise ModelError(
+                    f"{file} of {name} names a file as its `{key}`, or may: {str(value)[:200]!r}. Only the files of "
+                    "the repository are read, by their usual names.",
+                    hint=_OTHER,
+                )
+
+
+def load_config(folder: Path, name: str) -> "PreTrainedConfig":
+    """Loads the config.json in `folder`, by code of the repository only if that may be run.
+
+    Raises:
+        ModelError: It is not JSON, or names kernels of a repository.
+    """
+    from transformers import AutoConfig
+
+    check_config(read_facts(read_bytes(folder / CONFIG, most=BOUNDS.size), name), name)
+    return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=permitted(folder))
+
+
+def check_config(facts: Facts, name: str) -> None:
+    """Refuses a config.json that names compute kernels: transformers fetches them from repositories, and runs them.
+
+    Raises:
+        ModelError: It does.
+    """
+    for key, value in _settings(facts):
+        implementation = key.removesuffix("_internal").endswith(_IMPLEMENTATION)
+        if (implementation and "/" in str(value)) or (key in _KERNELS and value):
+            raise ModelError(
+                f"`{key[:_SHOWN]}` in {CONFIG} of {name} is {_shown(value)}, which is code of another repository; that "
+                "is never run.",
+                hint=_OTHER,
+            )
+
+
+def refuse_adapter_beside(files: Collection[str], name: str) -> None:
+    """Refuses a model with an adapter among its files, which transformers would put on it without a word.
+
+    Args:
+        files: What the repository or the folder holds.
+        name: The model, for messages.
+
+    Raises:
+        ModelError: There is an adapter.
+    """
+    if ADAPTER_CONFIG in files:
+        raise ModelError(
+            f"{name} holds an adapter beside its {CONFIG}: transformers puts what {ADAPTER_CONFIG} says on the model "
+            "without a word, so it is not clear which of the two is meant.",
+            hint="Choose a repository or a revision with the model alone. To train an adapter further, name it as "
+            "`base.adapter`, and the model that it belongs to as `base.repo`.",
+        )
+
+
+def _settings(facts: Facts) -> Iterator[tuple[str, object]]:
+    """Yields the settings of a config, and those of the parts of a model of several."""
+    left: list[object] = [facts]
+    while left:
+        part = left.pop()
+        if isinstance(part, dict):
+            yield from part.items()
+            left += part.values()
+        elif isinstance(part, list):
+            left += part
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
