@@ -1,5 +1,6 @@
 """The readers of YAML and JSON that somebody else wrote."""
 
+import ast
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,6 +11,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import hubtune
 from hubtune.documents import (
     HAND_WRITTEN,
     Bounds,
@@ -132,6 +134,46 @@ def test_a_file_beyond_the_bounds_is_refused_unread(tmp_path: Path) -> None:
         file.truncate(1 << 40)
     with pytest.raises(DocumentError, match=r"large.json is larger than 0.000954 MiB"):
         read_json(large, bounds=Bounds(size=1000))
+
+
+READERS = {
+    "json": {"load", "loads", "JSONDecoder"},
+    "yaml": {"load", "load_all", "safe_load", "safe_load_all", "full_load", "unsafe_load", "compose", "compose_all",
+             "parse", "scan"},
+    "tomllib": {"load", "loads"},
+}  # fmt: skip
+# Who reads without the bounds, and why it may.
+ALLOWED = {
+    "documents.py": "the bounded readers",
+    "data/json_values.py": "rows, with bounds of their own",
+    "pipeline/verifying/documents.py": "looks at the tokens of a text that was read within bounds",
+    "models/shards.py": "the header of a file that safetensors has checked",
+    "localhub/api/search.py": "a short part of an address, whose every error is a bad request",
+    "card/lint/rules/snippets.py": "examples of a card, up to a length, whose every error is a finding",
+    "templating/chat_worker.py": "what hubtune asks its own process",
+    "templating/chat.py": "what its own process answers",
+    "card/own_template_process.py": "what hubtune asks its own process",
+    "card/licensing/table.py": "a file of hubtune's",
+    "cli/output.py": "a text that hubtune made",
+    "train/adapter_files.py": "a file that peft wrote a moment ago",
+    "models/load.py": "a file that transformers wrote a moment ago",
+}
+
+
+def test_whatever_somebody_else_wrote_is_read_within_bounds() -> None:
+    sources = Path(hubtune.__file__).parent
+    found = set()
+    for path in sources.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        # Parsing them all takes seconds.
+        for node in ast.walk(ast.parse(text)) if any(name in text for name in READERS) else ():
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                if node.attr in READERS.get(node.value.id, ()):
+                    found.add(path.relative_to(sources).as_posix())
+            elif isinstance(node, ast.ImportFrom) and node.module in READERS:
+                assert not READERS[node.module] & {name.name for name in node.names}, path
+    assert found <= set(ALLOWED)
+    assert "documents.py" in found
 
 
 PIECES = ["[", "]", "{", "}", ":", ",", "- ", "\n", " ", "&a ", "*a", "<<: ", "? ", '"', "'", "!!int ", "!x ", "|", ">"]

@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import get_args
 
@@ -18,7 +19,8 @@ from hubtune.config.training import LoraConfig, Method, TrainConfig
 from hubtune.localhub.accounts import Accounts
 from hubtune.localhub.faults import FaultPlan
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+CHECKOUT = Path(__file__).parents[1]
+README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```yaml\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
@@ -152,3 +154,25 @@ def test_every_limit_in_the_readme_has_a_test_that_shows_it() -> None:
     for test in LIMITS.values():
         path, _, name = test.partition("::")
         assert f"def {name}(" in (Path(__file__).parent / path).read_text(encoding="utf-8"), test
+
+
+def _asked_of_make(target: str) -> str:
+    """What `make` would run for a target that the README names."""
+    done = subprocess.run(["make", "--dry-run", target], cwd=CHECKOUT, check=True, capture_output=True, text=True)
+    return done.stdout
+
+
+def test_make_test_needs_no_browser_and_make_test_all_opens_one() -> None:
+    plain, whole = _asked_of_make("test"), _asked_of_make("test-all")
+
+    assert "chromium" not in plain
+    assert "not browser and not real_model" in plain
+    for part in ("command -v chromium", "-m browser", "-m real_model", plain.splitlines()[-1]):
+        assert part in whole, part
+
+
+def test_ci_runs_what_the_readme_tells_contributors_to_run() -> None:
+    ci = (CHECKOUT / ".ci/run").read_text(encoding="utf-8")
+
+    assert re.search(r"^make test test-all$", ci, re.MULTILINE)
+    assert all(f"`make {target}`" in README or f"    make {target} " in README for target in ("test", "test-all"))

@@ -110,7 +110,8 @@ def explain(error: Exception, repo: str = "", revision: str = "") -> HubError:
         return HubError(f"What answers is not a Hub: {mask(str(error))}.", hint=_NOT_A_HUB)
     if isinstance(error, httpx2.DecodingError):
         return HubError(
-            f"The Hub's answer{f' about {repo}' if repo else ''} was damaged on its way: {mask(str(error))}",
+            f"What {constants.ENDPOINT} answered{f' about {repo}' if repo else ''} was damaged on its way: "
+            f"{mask(str(error))}",
             hint="Try again; if it stays, something between here and the Hub changes what it sends.",
             passing=True,
         )

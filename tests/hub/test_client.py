@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Iterator
 
+import httpx2
 import pytest
 from huggingface_hub import constants, get_session
 
@@ -52,6 +53,13 @@ def test_a_hub_that_accepts_and_never_answers_is_given_up_after_one_wait(silent,
         ask()
     assert silent in caught.value.message
     assert caught.value.passing
+
+
+def test_a_request_waits_ten_seconds_for_a_connection_and_a_minute_for_a_byte():
+    request = httpx2.Request("GET", "http://127.0.0.1:9")
+    with client.Client() as asking, pytest.raises(httpx2.HTTPError):
+        asking.send(request)
+    assert request.extensions["timeout"] == {"connect": 10.0, "read": 60.0, "write": 60.0}
 
 
 def test_while_a_release_is_published_too(silent):

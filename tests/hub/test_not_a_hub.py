@@ -129,6 +129,14 @@ def test_a_page_with_a_hub_s_headers_is_a_hub_s(monkeypatch, name: str):
         resolve("org/a", "model", "v1")
 
 
+def test_an_answer_that_cannot_be_unpacked_is_told_with_the_address(monkeypatch):
+    headers = {"Content-Encoding": "gzip"}
+    with _answering(*PAGES["half"], monkeypatch, headers=headers) as url, pytest.raises(HubError) as caught:
+        resolve("org/a", "model", "v1")
+
+    assert caught.value.message.startswith(f"What {url} answered about org/a was damaged on its way: ")
+
+
 def test_a_page_of_a_server_that_is_down_may_be_a_hub_s_gateway_s(monkeypatch):
     with _answering(*PAGES["html"], monkeypatch, status=502), pytest.raises(HubError) as caught:
         resolve("org/a", "model", "v1")
