@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hubtune.errors import MergeError, ModelError
-from hubtune.models.adapter_settings import Expressions, read_settings
+from hubtune.models.adapter_settings import read_settings
 from hubtune.models.adapters import read_tensors
+from hubtune.models.expressions import Expressions
 from hubtune.records.model_files import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 
 _PREFIX = "base_model.model."
@@ -185,8 +186,9 @@ def _changes(
         else:
             # With the base's own name, or that of the layer that the adapter wraps.
             changes[name.replace(".base_layer.", ".")] = Change(replacement=tensor)
+    expressions = Expressions(f"{ADAPTER_CONFIG} of the adapter {_NAMED}", MergeError)
     for module, layer in layers.items():
-        low_rank = _low_rank(settings, module, layer)
+        low_rank = _low_rank(settings, module, layer, expressions)
         name = f"{module}.weight"
         changes[name] = replace(changes.get(name, Change()), low_rank=low_rank)
         if "bias" in layer.factors:
@@ -197,24 +199,28 @@ def _changes(
     return changes
 
 
-def _low_rank(settings: Mapping[str, object], module: str, layer: _Layer) -> LowRank:
+def _low_rank(settings: Mapping[str, object], module: str, layer: _Layer, expressions: Expressions) -> LowRank:
     """Returns the factors of a layer with alpha / r, or alpha / sqrt(r) for rsLoRA (Kalajdzievski, 2023)."""
     if not {"a", "b"} <= layer.factors.keys():
         raise MergeError(f"The adapter has only one of the two factors of {module}.")
-    rank = _number(_by_pattern(settings, "rank_pattern", module, settings.get("r")), "r")
-    alpha = _number(_by_pattern(settings, "alpha_pattern", module, settings.get("lora_alpha")), "lora_alpha")
+    rank = _number(_by_pattern(settings, "rank_pattern", module, expressions, settings.get("r")), "r")
+    alpha = _number(
+        _by_pattern(settings, "alpha_pattern", module, expressions, settings.get("lora_alpha")), "lora_alpha"
+    )
     if rank != layer.rank:
         raise MergeError(f"The adapter's factors of {module} have rank {layer.rank}; its config says {rank}.")
     scaling = alpha / math.sqrt(rank) if settings.get("use_rslora") else alpha / rank
     return LowRank(layer.factors["a"], layer.factors["b"], scaling)
 
 
-def _by_pattern(settings: Mapping[str, object], key: str, module: str, otherwise: object) -> object:
+def _by_pattern(
+    settings: Mapping[str, object], key: str, module: str, expressions: Expressions, otherwise: object
+) -> object:
     patterns = settings.get(key) or {}
     if not isinstance(patterns, dict):
         raise MergeError(f"The adapter's {key} is not a mapping.")
     # As peft matches them: each key is a regular expression for the end of a module's name.
-    found = Expressions(f"{ADAPTER_CONFIG} of the adapter {_NAMED}", MergeError).value(key, patterns, module)
+    found = expressions.value(key, patterns, module)
     return otherwise if found is None else found
 
 

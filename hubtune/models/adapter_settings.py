@@ -1,13 +1,9 @@
 """Reads a LoRA adapter's adapter_config.json: a stranger's text, of which only what is understood is taken.
 
 What peft passes over without a word is refused here: settings that it does not know, classes and files that an adapter
-names, and values that no adapter has. Its regular expressions are matched within a time limit.
+names, and values that no adapter has. Its regular expressions are matched in `hubtune.models.expressions`.
 """
 
-import math
-import re
-import time
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,8 +15,6 @@ from hubtune.files import read_bytes
 from hubtune.records.model_files import ADAPTER_CONFIG
 from hubtune.validation import faults_of
 
-# How long the expressions of one setting may take for all of a model's modules.
-_SECONDS = 5.0
 _MOST_BYTES = 4 << 20
 # Each is matched with every module; the largest models that are trained have fewer modules with a rank of their own.
 _MOST_PATTERNS = 1_000
@@ -28,15 +22,13 @@ _SHOWN = 80
 _LORA = "LORA"
 # Other ways to start (PiSSA, OLoRA, LoftQ, CorDA …) change the base's own weights when the adapter is put on it.
 _HARMLESS_STARTS = {"gaussian", "orthogonal", "eva"}
-# What takes memory to compile or never ends: groups repeated by a count, and groups that call themselves.
-_COUNT = re.compile(r"\{(\d{0,5})(?:,(\d{0,5}))?\}")
-_GROUP = re.compile(r"\(\?(?!:|=|!|<=|<!|P<)")
-_MOST_REPEATS = 10_000
 _LIBRARIES = ("transformers", "transformers_modules")
 # The modules of a whole network are not called so; peft puts these names into regular expressions.
 _Name = Annotated[str, Field(pattern=r"^[\w.\-]+$", max_length=500)]
 _Expression = Annotated[str, Field(min_length=1, max_length=4000)]
 _Names = Annotated[list[_Name], Field(max_length=100_000)]
+# peft tries each for each module, by `re`, which holds 512 compiled expressions.
+_FewNames = Annotated[list[_Name], Field(max_length=400)]
 _Rank = Annotated[int, Field(ge=1, le=1 << 20)]
 _Scale = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 _Indices = Annotated[list[Annotated[int, Field(ge=0, le=1 << 30)]], Field(max_length=1_000_000)]
@@ -68,9 +60,9 @@ class AdapterSettings(BaseModel):
     bias: Literal["none", "all", "lora_only"] = "none"
     target_modules: _Names | _Expression | None = None
     exclude_modules: _Names | _Expression | None = None
-    modules_to_save: _Names | None = None
-    layers_to_transform: list[int] | int | None = None
-    layers_pattern: _Names | _Name | None = None
+    modules_to_save: _FewNames | None = None
+    layers_to_transform: Annotated[list[int], Field(max_length=_MOST_PATTERNS)] | int | None = None
+    layers_pattern: _FewNames | _Name | None = None
     rank_pattern: Annotated[dict[_Expression, _Rank], Field(max_length=_MOST_PATTERNS)] | None = None
     alpha_pattern: Annotated[dict[_Expression, _Scale], Field(max_length=_MOST_PATTERNS)] | None = None
     trainable_token_indices: _Indices | dict[_Name, _Indices] | None = None
@@ -159,55 +151,6 @@ def _check_known(settings: AdapterSettings, told: str, error: type[HubtuneError]
             f"{told} has an auto_mapping to code outside of transformers: {_shown(mapping)}.",
             hint="Ask its author for an adapter with a `task_type` in place of `auto_mapping`.",
         )
-
-
-class Expressions:
-    """Matches the regular expressions of an adapter's settings: against all names within one time limit.
-
-    Args:
-        told: The settings' name, for messages.
-        error: The kind of error to raise.
-    """
-
-    def __init__(self, told: str, error: type[HubtuneError] = ModelError) -> None:
-        self._told = told
-        self._error = error
-        self._left = _SECONDS
-
-    def fitting(self, setting: str, expression: str, names: Iterable[str]) -> list[str]:
-        """Returns the names that an expression fits as a whole, as `re.fullmatch` has it.
-
-        Raises:
-            HubtuneError: The expression is faulty, or takes too long.
-        """
-        import regex
-
-        hint = "Ask its author to list the modules by name in place of an expression."
-        shown = f"`{setting}` in {self._told} holds the expression {_shown(expression)}"
-        found = []
-        counts = [int(most or least or 0) or 1 for least, most in _COUNT.findall(expression)]
-        if math.prod(counts) > _MOST_REPEATS or _GROUP.search(expression) or "{" in _COUNT.sub("", expression):
-            raise self._error(f"{shown}, of a kind that is not matched.", hint=hint)
-        started = time.monotonic()
-        try:
-            pattern = regex.compile(expression)
-            for name in names:
-                left = self._left - (time.monotonic() - started)
-                if pattern.fullmatch(name, timeout=max(left, 1e-3)):
-                    found.append(name)
-        except (regex.error, OverflowError, RecursionError) as fault:
-            raise self._error(f"{shown}, which is faulty: {fault}.", hint=hint) from None
-        except TimeoutError:
-            raise self._error(f"{shown}, which takes more than {_SECONDS:.0f} seconds to match.", hint=hint) from None
-        self._left -= time.monotonic() - started
-        return found
-
-    def value(self, setting: str, patterns: Mapping[str, object] | None, module: str) -> object | None:
-        """Returns the value whose key fits the end of a module's name, as peft finds it; None if none does."""
-        for expression, value in (patterns or {}).items():
-            if self.fitting(setting, rf"(?:.*\.)?(?:{expression})", [module]):
-                return value
-        return None
 
 
 def _shown(value: object) -> str:

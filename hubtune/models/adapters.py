@@ -5,20 +5,21 @@ and NaN is a number like any other. So the file's header is held against the set
 them, and the loaded adapter against the file afterwards: what acts is what the file holds, all of it and nothing else.
 """
 
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.errors import ModelError
 from hubtune.loading import loading
-from hubtune.models.adapter_settings import AdapterSettings, Expressions, read_settings
+from hubtune.models.adapter_settings import AdapterSettings, read_settings
 from hubtune.models.classifier import classifies
+from hubtune.models.expressions import Expressions, known_names
 from hubtune.models.shards import FLOATS, Header, read_header
 from hubtune.records.model_files import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from peft import LoraConfig, PeftModel
     from torch import nn
     from transformers import PreTrainedModel
@@ -160,17 +161,15 @@ class _Fit:
         for setting in ("target_modules", "exclude_modules"):
             if isinstance(values[setting], str) and values[setting] != _ALL_LINEAR:
                 values[setting] = self.expressions.fitting(setting, values[setting], self.modules)
-        for setting in ("rank_pattern", "alpha_pattern"):
-            values[setting] = self._resolved(setting, values[setting] or {})
+            elif isinstance(values[setting], list):
+                values[setting] = known_names(values[setting], self.modules)
+        adapted = sorted(module for module in self.modules if self._adapted(module))
+        for setting, patterns in (
+            ("rank_pattern", self.settings.rank_pattern),
+            ("alpha_pattern", self.settings.alpha_pattern),
+        ):
+            values[setting] = self.expressions.for_peft(setting, patterns, adapted)
         return LoraConfig(**values)
-
-    def _resolved(self, setting: str, patterns: Mapping[str, int | float]) -> dict[str, int | float]:
-        # What is a name to the last character is one for peft too, and stays as it is when the adapter is saved.
-        if all(pattern.replace(".", "").replace("_", "").isalnum() for pattern in patterns):
-            return dict(patterns)
-        adapted = {module for module in self.modules if self._adapted(module)}
-        found = {module: self.expressions.value(setting, patterns, module) for module in sorted(adapted)}
-        return {re.escape(module): value for module, value in found.items() if isinstance(value, int | float)}
 
     def _adapted(self, module: str) -> bool:
         return any(f"{_PREFIX}{module}{suffix}" in self.header.tensors for suffix in _FACTORS)

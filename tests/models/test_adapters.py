@@ -1,5 +1,8 @@
 """An adapter acts with all that its files hold, or is refused by name: peft alone drops what does not fit."""
 
+import contextlib
+import copy
+import itertools
 import json
 import random
 import re
@@ -8,6 +11,7 @@ import struct
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,8 +20,10 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from hubtune.config import training
-from hubtune.errors import HubtuneError, ModelError
-from hubtune.models.adapter_settings import Expressions, parse_settings
+from hubtune.errors import HubtuneError, MergeError, ModelError
+from hubtune.models import expressions
+from hubtune.models.adapter_changes import read_adapter
+from hubtune.models.adapter_settings import parse_settings
 from hubtune.models.adapters import load_adapter
 from hubtune.models.load import load_base
 from hubtune.train.adapter_files import save_adapter
@@ -214,12 +220,73 @@ def test_patterns_of_an_honest_adapter_are_taken_as_peft_takes_them(adapter, lla
     assert torch.equal(_load(llama, adapter), expected)
 
 
-def test_an_expression_that_would_take_for_ever_is_stopped():
-    expressions = Expressions(f"adapter_config.json of the adapter {NAME}")
-    expressions._left = 0.2
+def test_of_many_patterns_those_count_that_peft_takes(adapter, llama):
+    """peft would compile each anew for each module."""
+    expected = _load(llama, adapter)
+    others = {f"other.layers.{number}.q_proj": 2 for number in range(900)}
+    named = {r"model.layers.0.self_attn.q_proj": 4, **others, "q_proj": 4}
+
+    _state(
+        adapter,
+        rank_pattern=named,
+        alpha_pattern={**others, "model.layers.1.mlp": 3},
+        target_modules=[
+            *(f"other.layers.{number}.q_proj" for number in range(90_000)),
+            *json.loads((adapter / "adapter_config.json").read_text())["target_modules"],
+        ],
+    )
+
+    assert torch.equal(_load(llama, adapter), expected)
+
+
+BOMBS = [
+    *("(a+)+$", "(.*)*\n", "(.|..)+\n", "(?:.|..)*?\n", "(.+)+\n", "((.*)*)*\n", r"(\w+\.?)+\n", r"(?:(?:\w|\.)+)+\n"),
+    *(
+        r"^(([a-z_0-9])+.)+[A-Z]([a-z])+$",
+        r"(?:.*.*)*.*.*.*.*.*\n",
+        "(?:.{1,90}){1,90}\n",
+        "(?:.?){9000}\n",
+        "(?=(.+)+\n)",
+    ),
+    *("(?:a{9}){9}" + "{9}" * 9, "(?R)", "(?:(?P<x>.)(?&x))*", "(" * 1500, "[" * 4000, "(?:model){e<=3}", "|" * 3999),
+]
+
+
+@pytest.mark.parametrize("bomb", BOMBS, ids=range(len(BOMBS)))
+def test_an_expression_that_would_take_for_ever_is_stopped(adapter, llama, monkeypatch, bomb: str):
+    """Whatever the setting that holds it: the adapter is refused, or the expression is matched by the limit."""
+    monkeypatch.setattr(expressions, "_SECONDS", 0.2)
+    base = load_base(llama, BASE_REPO, "fp32")
+    plain = json.loads((adapter / "adapter_config.json").read_text())
+    for values in (
+        {"target_modules": bomb},
+        {"exclude_modules": bomb},
+        {"rank_pattern": {bomb: 3, f"{bomb}x": 2}},
+        {"alpha_pattern": {bomb: 3}},
+        {"layers_to_transform": [0], "layers_pattern": bomb},
+        {"modules_to_save": [bomb]},
+    ):
+        (adapter / "adapter_config.json").write_text(json.dumps({**plain, **values}))
+        with contextlib.suppress(ModelError):
+            load_adapter(copy.deepcopy(base), adapter, NAME)
+        with contextlib.suppress(MergeError):
+            read_adapter(adapter, "model.embed_tokens")
+
+
+def test_the_expressions_of_an_adapter_have_one_limit_of_time_together(monkeypatch):
+    """Each of thousands would else have its own, or the least that there is."""
+    clock = itertools.count()
+    monkeypatch.setattr(expressions, "time", SimpleNamespace(monotonic=lambda: next(clock) / 10))
+    found = expressions.Expressions(f"adapter_config.json of the adapter {NAME}")
+
+    def match_many() -> None:
+        for number in range(100):
+            assert found.fitting("target_modules", f"c|{number}", ["c"]) == ["c"]
 
     with pytest.raises(ModelError, match="takes more than 5 seconds"):
-        expressions.fitting("target_modules", "(.|..)+$", ["a" * 80 + "\n"])
+        match_many()
+    with pytest.raises(ModelError, match="takes more than 5 seconds"):
+        found.value("rank_pattern", {"c": 3}, "c")
 
 
 SETTINGS = {"peft_type": "LORA", "base_model_name_or_path": "org/base", "task_type": "CAUSAL_LM", "r": 2}
