@@ -248,7 +248,7 @@ def _construct(reader: yaml.SafeLoader, node: yaml.ScalarNode) -> None:
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         shown = node.value if len(node.value) <= _SHOWN else f"{node.value[:_SHOWN]}…"
         raise UnreadableError(
-            f"holds {shown!r}, which YAML takes for a number or a date and which is none ({error}); "
+            f"holds {shown!r}, which YAML takes for a number or a date and which is neither ({error}); "
             "put it in quotes if it is a text",
             node.start_mark.line + 1,
         ) from None

@@ -9,7 +9,7 @@ from hubtune.files import explain
 
 _LONGEST = 300
 _MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory")
-_SEE = "`hubtune --traceback`, then the command again, shows where it came from."
+_SEE = "To see where it came from, run the command again as hubtune --traceback COMMAND."
 # What a library in Rust raises for a fault of its own; no Exception.
 _PANIC = "PanicException"
 
@@ -56,7 +56,7 @@ def _explained(cause: BaseException, fault: str, error: type[HubtuneError], hint
         return explain(cause, str(cause.filename or "the temporary folder"))
     if isinstance(cause, MemoryError) or any(words in str(cause).lower() for words in _MEMORY):
         return MemoryNeededError(
-            f"{fault}: the memory of this machine does not do for it.",
+            f"{fault}: this machine has too little memory for it.",
             hint="End other programs, or use a smaller model or less data.",
         )
     return error(f"{fault}: {reason(cause)}.", hint=f"{hint} {_SEE}" if hint else _SEE)

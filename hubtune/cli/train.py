@@ -15,7 +15,7 @@ from hubtune.cli.output import Output
 def train(output: Output, run: Path, resume: bool) -> None:
     """Train again in the run directory RUN, from its own config and pins.
 
-    Without --resume it begins anew, and removes the checkpoints of the training before.
+    Without --resume it starts again, and removes the checkpoints of the training before.
     """
     from hubtune.pipeline.stages import resume_train, run_train
     from hubtune.records.rundir import RunDirectory

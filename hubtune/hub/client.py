@@ -71,7 +71,7 @@ class Client(httpx2.Client):
             super().__init__(event_hooks={"request": [hf_request_event_hook]}, follow_redirects=True, timeout=None)
         except (ValueError, httpx2.InvalidURL, ImportError, OSError) as error:
             raise ConfigError(
-                f"The environment's settings of the network cannot be used: {error}",
+                f"The network settings of the environment cannot be used: {error}",
                 hint="Correct or unset HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE or SSL_CERT_DIR.",
             ) from error
         backend = _Backend()
@@ -236,7 +236,8 @@ def current_token() -> str | None:
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidTokenError(
-            f"The token in {source} cannot be read: {error}.", hint="Log in again with `hf auth login`."
+            f"The token in {source} cannot be read: {error}.",
+            hint="Log in again with `hf auth login`, or set HF_TOKEN.",
         ) from None
     odd = [place for place, sign in enumerate(token or "") if not "!" <= sign <= "~"]
     if token and odd:

@@ -95,7 +95,7 @@ class CheckedFile(io.RawIOBase):
         if (ended or self._size >= self._stored.size) and not self._is_right(ended=ended):
             raise HubError(
                 f"{self._name} was damaged on its way: its digest is not the commit's.",
-                hint="Try again; if it stays, something between here and the Hub changes what it sends.",
+                hint="Try again; if it happens again, something between this machine and the Hub changes the files.",
                 passing=True,
             )
         return len(piece)
@@ -241,7 +241,7 @@ def read_shapes(repo: str, commit: str, path: str) -> dict[str, tuple[int, ...]]
     start = _head(repo, commit, path, _HEADER)
     length = int.from_bytes(start[:8], "little") if len(start) >= 8 else -1
     if not 2 <= length <= BOUNDS.size:
-        raise DocumentError(f"{path} of {repo} at {commit} is no safetensors file, or is damaged.", hint=hint)
+        raise DocumentError(f"{path} of {repo} at {commit} is not a safetensors file, or is damaged.", hint=hint)
     if len(start) < 8 + length:
         start = _head(repo, commit, path, 8 + length)
     entries = parse_json_object(start[8 : 8 + length], name, hint=hint)
@@ -296,7 +296,7 @@ def _read(
     if stored.sha256 is None and blob.hexdigest() != stored.blob_id:
         raise HubError(
             f"{path} of {repo} at {commit} was damaged on its way: its digest is not the commit's.",
-            hint="Try again; if it stays, something between here and the Hub changes what it sends.",
+            hint="Try again; if it happens again, something between this machine and the Hub changes the files.",
             passing=True,
         )
 

@@ -28,7 +28,7 @@ def require_safe_names(repo: str, paths: Iterable[str]) -> None:
         fault = _fault(path)
         other = seen.setdefault(unicodedata.normalize("NFC", path).casefold(), path)
         if fault is None and other != path:
-            fault = f"it is the same as {other!r} where letters are not told apart"
+            fault = f"it is the same as {other!r} on machines that ignore case"
         if fault is not None:
             raise HubError(
                 f"{repo} holds a file called {path!r}, and is not read: {fault}.",
@@ -41,7 +41,7 @@ def _fault(path: str) -> str | None:
     if any(unicodedata.category(sign) in ("Cc", "Cs") for sign in path):
         return "the name holds control characters"
     if "\\" in path:
-        return "a backslash parts folders on some machines"
+        return "a backslash separates folders on some machines"
     if path.startswith("/") or _DRIVE.match(path):
         return "the name is absolute"
     if {"", ".", ".."}.intersection(parts):

@@ -19,7 +19,10 @@ def download_fresh(repo: str, commit: str, path: str, folder: Path) -> Path:
     parts = PurePosixPath(path).parts
     # The client keeps notes of its own in .cache.
     if path.startswith("/") or "\\" in path or not path.isprintable() or {"..", ".cache"}.intersection(parts):
-        raise HubError(f"{path!r} is not a name that is downloaded.")
+        raise HubError(
+            f"{repo} holds a file called {path!r}, which would be written to another folder, so it is not downloaded.",
+            hint="Choose another repository or revision.",
+        )
     with file_errors(folder), hub_errors(repo, commit):
         try:
             return Path(hf_hub_download(repo, path, revision=commit, local_dir=folder, force_download=True))
@@ -27,4 +30,6 @@ def download_fresh(repo: str, commit: str, path: str, folder: Path) -> Path:
             # What the client raises where fewer bytes came than were announced has no class of its own.
             if error.errno is not None or "Consistency check failed" not in str(error):
                 raise
-            raise HubError(f"{path} of {repo} arrived with another size than the Hub announced.") from error
+            raise HubError(
+                f"{path} of {repo} arrived with another size than the Hub announced.", hint="Try again."
+            ) from error

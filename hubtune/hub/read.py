@@ -173,9 +173,9 @@ def require_readers_get(repo: str, tag: str, commit: str) -> None:
             found[f"{file} of {tag}"] = str(at)
     if set(found.values()) != {commit}:
         raise AmbiguousRevisionError(
-            f"{repo} gives its readers another commit by the name {tag} than the release, which is on {commit}.",
+            f"Readers who ask for {tag} of {repo} get another commit than that of the release, {commit}.",
             details=[f"{words}: {at}" for words, at in found.items()],
-            hint=f"Look for another branch or tag of that name; until then readers have to ask for {commit}.",
+            hint=f"Look for another branch or tag of that name; until it is renamed, readers have to ask for {commit}.",
         )
 
 

@@ -156,14 +156,13 @@ def cached(pin: Pin, *, streamed: bool = False) -> Path:
             found.remove(path)
         if damaged:
             raise RecordError(
-                f"{', '.join(damaged)} of {pin.repo} at {pin.commit} was damaged in the local cache, and was taken out "
-                "of it.",
-                hint="Fetch it again: hubtune pin",
+                f"{', '.join(damaged)} of {pin.repo} at {pin.commit} was damaged in the local cache, and was removed.",
+                hint="Fetch it again: run `hubtune pin` with the config and the hubtune.lock of the run.",
             )
         return found.folder
     raise RecordError(
-        f"The pinned files of {pin.repo} at {pin.commit} are not in the local cache any more.",
-        hint="Fetch them again: hubtune pin",
+        f"The pinned files of {pin.repo} at {pin.commit} are no longer in the local cache.",
+        hint="Fetch them again: run `hubtune pin` with the config and the hubtune.lock of the run.",
     )
 
 
@@ -201,8 +200,8 @@ def _remove_damaged(found: Snapshot, wanted: Iterable[str]) -> list[str]:
 def _damaged(pin: Pin, paths: Sequence[str]) -> HubError:
     return HubError(
         f"{', '.join(paths)} of {pin.repo} at {pin.commit} was damaged on its way: its digest is not the Hub's.",
-        hint="Deleted from the cache again. Run the command once more; if it stays, the Hub or something on the way "
-        "changes what it sends.",
+        hint="It was not kept. Run the command again; if it happens again, the Hub or something on the way changes "
+        "the files.",
         passing=True,
     )
 

@@ -38,6 +38,7 @@ from hubtune.errors import (
 from hubtune.hub.client import PASSING, NotAHubError, current_token, require_usable
 
 _TOKEN = re.compile(r"hf_[A-Za-z0-9]{4,}|(?i:bearer)\s+\S+")
+_ERRNO = re.compile(r"^\[Errno -?\d+\] ")
 _NOT_A_HUB = "Check HF_ENDPOINT, and open the address in a browser: the network may ask you to log in to it first."
 _LOGIN = "Log in with `hf auth login`, or set HF_TOKEN to a token from https://huggingface.co/settings/tokens"
 
@@ -86,8 +87,8 @@ def hub_answer(repo: str = "", revision: str = "") -> Iterator[None]:
             raise
         except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
             raise HubError(
-                f"What {constants.ENDPOINT} says{f' of {repo}' if repo else ''} is not a Hub's answer: it lacks a "
-                f"part, or has it in another form ({mask(str(error)) or type(error).__name__}).",
+                f"What {constants.ENDPOINT} says{f' of {repo}' if repo else ''} is not a Hub's answer: a part of it is "
+                "missing, or has another form.",
                 hint=_NOT_A_HUB,
             ) from error
 
@@ -95,7 +96,7 @@ def hub_answer(repo: str = "", revision: str = "") -> Iterator[None]:
 def explain(error: Exception, repo: str = "", revision: str = "") -> HubError:
     """Returns the hubtune error for an error of the Hub client."""
     if isinstance(error, LocalTokenNotFoundError):
-        return MissingTokenError("The Hub wants to know who you are, and there is no token.", hint=_LOGIN)
+        return MissingTokenError("The Hub asks for a token, and there is none.", hint=_LOGIN)
     if isinstance(error, LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
         # The client wraps the failed request in "not in the cache"; the request is what the user has to know of.
         return explain(error.__cause__, repo, revision)
@@ -112,11 +113,11 @@ def explain(error: Exception, repo: str = "", revision: str = "") -> HubError:
         return HubError(
             f"What {constants.ENDPOINT} answered{f' about {repo}' if repo else ''} was damaged on its way: "
             f"{mask(str(error))}",
-            hint="Try again; if it stays, something between here and the Hub changes what it sends.",
+            hint="Try again; if it happens again, something between this machine and the Hub changes the files.",
             passing=True,
         )
     return HubUnreachableError(
-        f"No Hub answers at {constants.ENDPOINT}: {mask(str(error)) or type(error).__name__}.",
+        f"No Hub answers at {constants.ENDPOINT}: {_ERRNO.sub('', mask(str(error))) or 'the connection failed'}.",
         hint=advise(
             "--hub",
             "Check the network and HF_ENDPOINT; --hub FOLDER works on an embedded Hub instead.",
@@ -148,22 +149,22 @@ def _explain_answer(error: HfHubHTTPError, repo: str, revision: str) -> HubError
             return GatedRepoError(f"{repo} is gated, and there is no token.", hint=_LOGIN)
         return GatedRepoError(
             f"{repo} is gated, and your account has not been granted access.",
-            hint=f"Accept its conditions at {constants.ENDPOINT}/{repo}, then run the command again.",
+            hint=f"Accept its conditions at {_page(request.url.path, repo)}, then run the command again.",
         )
     if isinstance(error, ClientRevisionNotFoundError):
         return RevisionNotFoundError(
             f"{repo} has no revision {revision!r}.",
-            hint=f"See which branches and tags it has: {constants.ENDPOINT}/{repo}/tree/main",
+            hint=f"See which branches and tags it has: {_page(request.url.path, repo)}/tree/main",
         )
     if isinstance(error, RepositoryNotFoundError):
-        unknown = "" if current_token() else " (there is no token: if it is private, log in with `hf auth login`)"
+        unknown = "" if current_token() else " (there is no token; if it is private, log in with `hf auth login`)"
         return RepoNotFoundError(
             f"There is no repository {repo} at {constants.ENDPOINT}, or it is private to others{unknown}.",
             hint="Check the id, and whether it is a data set or a model."
             + (" A file on this machine is named as `data[].path`." if _is_local(repo) else ""),
         )
     if status == 401:
-        return MissingTokenError(f"The Hub wants to know who you are: {said}", hint=_LOGIN)
+        return MissingTokenError(f"The Hub asks for a token: {said}", hint=_LOGIN)
     if status == 403 and reads:
         return PermissionDeniedError(
             f"The token may not read {repo}: {said}",
@@ -171,28 +172,34 @@ def _explain_answer(error: HfHubHTTPError, repo: str, revision: str) -> HubError
         )
     if status == 403:
         return PermissionDeniedError(
-            f"The token may not do this to {repo}: {said}",
+            f"The token may not write to {repo}: {said}",
             hint="Use a token with the role `write`, of an account that may write there.",
         )
     if status == 404:
         return HubError(
             f"The Hub has nothing at {request.url.path}{f' of {repo}' if repo != request.url.path else ''}: {said}",
-            hint="Check the name of the file or branch; the Hub may not know this kind of request.",
+            hint="Check the name of the file or branch. If they are right, this Hub does not know such requests.",
         )
     retry_after = _retry_after(error.response.headers)
     if status == 429:
         return HubError(
-            f"The Hub asks for a pause (too many requests): {said}",
+            f"The Hub asks to wait (too many requests): {said}",
             hint="Wait a while, then try again.",
             passing=True,
             retry_after=retry_after,
         )
     return HubError(
         f"The Hub answered with {status} about {repo}: {said}",
-        hint="Try again; if it stays, the Hub itself has a fault.",
+        hint="Try again later; if it happens again, the Hub itself has a fault.",
         passing=status in PASSING,
         retry_after=retry_after,
     )
+
+
+def _page(path: str, repo: str) -> str:
+    """Returns the address of a repository's page, by the path of a request about it."""
+    kind = "datasets/" if path.startswith(("/api/datasets/", "/datasets/")) else ""
+    return f"{constants.ENDPOINT}/{kind}{repo}"
 
 
 def _is_local(repo: str) -> bool:

@@ -105,7 +105,11 @@ def propose(
     with _commit_errors(repo, parent):
         made = HfApi().create_commit(repo, operations, commit_message=message, parent_commit=parent, create_pr=True)
     if made.pr_num is None:
-        raise HubError(f"The Hub did not say which pull request of {repo} it opened.", passing=True)
+        raise HubError(
+            f"The Hub did not say which pull request of {repo} it opened.",
+            hint=f"Look at the pull requests of {repo} before you try again.",
+            passing=True,
+        )
     return made.pr_num
 
 
@@ -125,7 +129,11 @@ def create_tag(repo: str, tag: str, on: str) -> None:
     # A 409 does not say where the tag is, and an answer of success is not yet a tag on the right commit.
     found = find_tag(repo, tag)
     if found is None:
-        raise HubError(f"{repo} does not list the tag {tag}, which was just put on {on}.", passing=True)
+        raise HubError(
+            f"{repo} does not list the tag {tag}, which was just put on {on}.",
+            hint="Run the same command again.",
+            passing=True,
+        )
     if found != on:
         raise tag_taken(repo, tag, found)
 
@@ -171,8 +179,8 @@ def _commit_errors(repo: str, parent: str) -> Iterator[None]:
             # 412 where the parent is not the head, 409 where another commit is being made at this moment.
             if error.response.status_code in (409, 412):
                 raise PublishConflictError(
-                    f"{repo} has changed since the release was planned: its head is not {parent} any more.",
-                    hint="Run the same command again: it plans anew on the new head.",
+                    f"{repo} has changed since the release was planned: its head is no longer {parent}.",
+                    hint="Run the same command again: it starts from the new head.",
                 ) from error
             raise
         except ValueError as error:

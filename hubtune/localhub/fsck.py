@@ -186,7 +186,7 @@ class _Check:
             elif commit not in contents.commits:
                 # Told twice: which object is the cause, and that the ref cannot be used.
                 self._use(contents, commit, Place(name, commit))
-                self._found("ref", file, f"it leads to {commit}, which is no sound commit", place=here)
+                self._found("ref", file, f"it leads to {commit}, which is not a sound commit", place=here)
             else:
                 heads.append(commit)
         self._walk(name, contents, heads)

@@ -157,7 +157,8 @@ def _is_marked(root: Path, *, make: bool) -> bool:
     names = {path.name for path in root.iterdir() if not _is_draft_of_mark(path)}
     if _LOCK in names and not _is_lock(root / _LOCK):
         raise HubError(
-            f"The folder {root} is not an embedded Hub's: it has no {_MARK}, and its file {_LOCK} is somebody else's.",
+            f"The folder {root} is not an embedded Hub's: it has no {_MARK}, and its file {_LOCK} is not one of "
+            "hubtune's.",
             hint="Choose a new or an empty folder.",
         )
     unmarked = names >= _UNMARKED
@@ -248,7 +249,7 @@ def _lock(lock: IO[str], root: Path) -> None:
             by = f" at {server['url']} by process {server['pid']}"
         raise HubError(
             f"The folder {root} is already being served{by}.",
-            hint="Use the Hub that is running, or end it first.",
+            hint="Use the Hub that is running, or stop it first.",
         ) from error
 
 

@@ -206,7 +206,9 @@ def _looked_up(host: str, port: int) -> _Target:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not the name of a host"
-        raise HubError(f"Cannot listen on {host!r}: {reason}.", hint="Check --host.") from error
+        raise HubError(
+            f"Cannot listen on {host!r}: {reason}.", hint="Choose another --host, such as 127.0.0.1."
+        ) from error
     return _Target(family, kind, protocol, tuple(address))
 
 
@@ -216,7 +218,9 @@ def _listen(host: str, port: int) -> socket.socket:
         # With the protocol given, asyncio switches off the delay that small answers would suffer.
         listener = socket.socket(target.family, target.kind, target.protocol)
     except OSError as error:
-        raise HubError(f"Cannot listen on {host}: {error.strerror}.", hint="Check --host.") from error
+        raise HubError(
+            f"Cannot listen on {host}: {error.strerror}.", hint="Choose another --host, such as 127.0.0.1."
+        ) from error
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(target.address)
@@ -263,7 +267,10 @@ def _serve_in_thread(app: ASGIApp, patience: Patience, listener: socket.socket, 
     deadline = time.monotonic() + _PATIENCE
     while not server.started:
         if not thread.is_alive() or time.monotonic() > deadline:
-            raise HubError("The embedded Hub did not start.")
+            raise HubError(
+                f"The embedded Hub did not start within {_PATIENCE} s.",
+                hint="End other programs, then run the command again.",
+            )
         time.sleep(0.01)
 
 

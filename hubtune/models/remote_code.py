@@ -45,7 +45,7 @@ def permit(folder: Path, name: str, commit: str, allowed: str | None, way: str =
     if missing:
         raise RecordError(
             f"The Python files of {name} at {commit} are not in the local cache, such as {missing[0]}.",
-            hint="Fetch them again: hubtune pin",
+            hint="Fetch them again: run `hubtune pin` with the config and the hubtune.lock of the run.",
         )
     _permitted.add(folder.resolve())
 

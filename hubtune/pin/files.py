@@ -16,7 +16,7 @@ def check_no_adapter(repo: str, commit: str, files: Iterable[str]) -> None:
     names = set(files)
     if ADAPTER_CONFIG in names and CONFIG not in names:
         raise ModelError(
-            f"{repo} at {commit} is an adapter itself, and no base model.",
+            f"{repo} at {commit} is an adapter, not a base model.",
             hint="Name the model that it was trained on as `base.repo`; to train the adapter further, name it as "
             "`base.adapter.repo`.",
         )
@@ -31,7 +31,7 @@ def check_adapter(repo: str, commit: str, files: Iterable[str]) -> None:
     missing = sorted({ADAPTER_CONFIG, ADAPTER_WEIGHTS} - set(files))
     if missing:
         raise ModelError(
-            f"{repo} at {commit} is no adapter that can be trained further: it has no {missing[0]}.",
+            f"{repo} at {commit} is not an adapter that can be trained further: it has no {missing[0]}.",
             hint="Name an adapter in the safetensors format as `base.adapter.repo`, or leave `base.adapter` out.",
         )
 

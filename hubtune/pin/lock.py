@@ -25,7 +25,7 @@ def read_lock(path: Path) -> PinSet | None:
         return PinSet.read(path)
     except RecordError as error:
         raise RecordError(
-            error.message, details=error.details, hint="Take it back from git, or write it anew: hubtune pin --upgrade"
+            error.message, details=error.details, hint="Restore it from git, or write a new one: hubtune pin --upgrade"
         ) from error
 
 
@@ -56,7 +56,10 @@ def require_lock(lock: PinSet | None, config: TuneConfig, path: Path) -> None:
         LockError: The lock is missing, lacks an entry, or has one that the config does not.
     """
     if lock is None:
-        raise LockError(f"--locked was asked for, and there is no {path}.", hint="Write it: hubtune pin")
+        raise LockError(
+            f"--locked needs {path}, and there is no such file.",
+            hint="Write it: run `hubtune pin` with the same config.",
+        )
     entries = config.pinned
     missing = [f"{entry.repo} at {entry.revision}: not in the lock" for entry in entries if not locked_pin(lock, entry)]
     wanted = {_wanted(entry) for entry in entries}
@@ -67,9 +70,9 @@ def require_lock(lock: PinSet | None, config: TuneConfig, path: Path) -> None:
     ]
     if missing or extra:
         raise LockError(
-            f"--locked was asked for, and {path} does not match the config.",
+            f"--locked was given, and {path} does not match the config.",
             details=missing + extra,
-            hint="Bring the lock up to date: hubtune pin",
+            hint="Bring the lock up to date: run `hubtune pin` with the same config.",
         )
 
 

@@ -90,7 +90,7 @@ def open_card(named: str, kind: RepoType | None = None) -> CardSource:
         check_repo_id(name.removeprefix("datasets/"))
     except ValueError:
         raise ConfigError(
-            f"{named} is no file or folder here, and no repository's name.",
+            f"{named} is neither a file or folder here nor the name of a repository.",
             hint="Give a folder with a README.md, or org/name, datasets/org/name or org/name@TAG.",
         ) from None
     return _from_hub(named)

@@ -136,7 +136,7 @@ def check_loads(config: TuneConfig, pin: Pin, facts: Facts) -> str:
     for shard in [name for name in shards if name in files][:_MOST_SHARDS]:
         if files[shard] < _LEAST_BYTES:
             raise ModelError(
-                f"{shard} of {pin.repo} at {pin.commit} is no safetensors file, or is damaged.",
+                f"{shard} of {pin.repo} at {pin.commit} is not a safetensors file, or is damaged.",
                 hint="Choose another revision, or upload the file again if the repository is yours.",
             )
         check_shapes(model, read_shapes(pin.repo, pin.commit, shard), pin.repo)

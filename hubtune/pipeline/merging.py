@@ -121,7 +121,8 @@ def _pin_base(adapter: Pin, base: str | None, stated: str | None, given: str | N
         check_repo_id(base or "")
     except ValueError:
         raise MergeError(
-            f"{ADAPTER_CONFIG} of {adapter.repo} names {base!r} as its base model, which is no repository of the Hub.",
+            f"{ADAPTER_CONFIG} of {adapter.repo} names {base!r} as its base model, which is not the id of a "
+            "repository.",
             hint="Ask its author to name the base model by its id on the Hub.",
         ) from None
     assert base is not None, "an empty id was refused"

@@ -30,7 +30,7 @@ def pairs_of(run: RunDirectory, count: int | None, progress: Progress) -> PairsR
     if count is not None and count != pairs.asked:
         raise ConfigError(
             f"The pairs of {run.path} were made already, for {pairs.asked} prompts.",
-            hint=f"Leave out -n; or move {run.ratings_dir} elsewhere to begin anew with {count}.",
+            hint=f"Leave out -n; or move {run.ratings_dir} elsewhere to start again with {count}.",
         )
     if not pairs.pairs:
         raise DataError(
@@ -49,7 +49,7 @@ def _make(run: RunDirectory, count: int, progress: Progress) -> PairsRecord:
     prepared = run_data(run, progress)
     if prepared.labels is not None:
         raise ConfigError(
-            "The rows of this run have labels: its model writes no texts that one could prefer.",
+            "The rows of this run have labels: its model classifies, and there are no texts to compare.",
             hint=f"Its measures say how well it classifies: hubtune evaluate {run.path}",
         )
     config = run.config()

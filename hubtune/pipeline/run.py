@@ -95,7 +95,7 @@ def run_job(config: TuneConfig, config_file: Path, options: RunOptions, progress
     require_train("A run")
     run = _find_run(config, options) if options.resume else None
     if options.resume and run is None:
-        progress.say("There is no earlier run of this config to go on with: starting a new one")
+        progress.say("There is no earlier run of this config to resume: starting a new one")
     if run is None:
         checks = check_run(
             config,
@@ -113,7 +113,7 @@ def run_job(config: TuneConfig, config_file: Path, options: RunOptions, progress
                 progress.warn(f"{finding.check}: {finding.detail}")
         run = _pin(config, config_file, checks.resolution, options, progress)
     else:
-        progress.say(f"Going on with {run.path}")
+        progress.say(f"Resuming {run.path}")
         # The card's part of the config may be another than the run was started with.
         check_statements(config)
         if options.publish:
@@ -163,7 +163,7 @@ def _find_run(config: TuneConfig, options: RunOptions) -> RunDirectory | None:
         if training_digest(run.config()) != training_digest(config):
             raise RecordError(
                 f"{run.path} was started with another base, data, train or evaluate section than the config has now.",
-                hint="Start a new run: leave --resume out, and give another --run-dir.",
+                hint="Give the config of that run; or start a new one: leave --resume out, and give another --run-dir.",
             )
         return run if run.has(PinSet) else None
     for folder in sorted(options.runs_folder.glob("*/config.yaml"), reverse=True):

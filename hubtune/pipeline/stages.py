@@ -123,10 +123,10 @@ def resume_train(run: RunDirectory, progress: Progress) -> TrainingRecord:
         HubtuneError: As `run_train`.
     """
     if run.trained:
-        progress.say("The training of this run has ended: there is nothing to go on with")
+        progress.say("The training of this run has ended: there is nothing to resume")
         return run.read(TrainingRecord)
     if not run.checkpoints_dir.is_dir():
-        progress.say("There is no checkpoint to go on from: training from the start")
+        progress.say("There is no checkpoint to resume from: training from the start")
     return run_train(run, progress, resume=True)
 
 

@@ -48,7 +48,7 @@ def start_config(dataset: str, base: str, path: Path, progress: Progress) -> Sta
 
     if path.exists():
         raise ConfigError(
-            f"{path} is there already, and is not overwritten.",
+            f"{path} already exists and is not overwritten.",
             hint="Move it away, or start in another folder.",
         )
     asked = json.dumps({"base": {"repo": base}, "data": [{"repo": dataset}]})

@@ -133,7 +133,7 @@ def _unchanged(folder: Path, recorded: Mapping[str, str], *, since: str, hint: s
     """
     missing = [name for name in recorded if not (folder / name).is_file()]
     if missing:
-        raise RecordError(f"{', '.join(missing)} is not in {folder} any more.", hint=hint)
+        raise RecordError(f"{', '.join(missing)} is no longer in {folder}.", hint=hint)
     changed = [name for name, digest in recorded.items() if sha256_file(folder / name) != digest]
     if changed:
         raise RecordError(f"{', '.join(changed)} in {folder} changed after {since}.", hint=hint)

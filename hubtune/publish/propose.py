@@ -82,10 +82,10 @@ def _head(remote: RemoteRepo, plan: ReleasePlan) -> str:
         raise PublishConflictError(
             f"{plan.repo} has this release already: {plan.tag} on {tagged}."
             if tagged is not None
-            else f"The main branch of {plan.repo} holds this release already, at {head}; only its tag is lacking.",
-            hint=f"One who may write there tags it: hubtune release tag {plan.repo} {head} {plan.tag}"
+            else f"The main branch of {plan.repo} holds this release already, at {head}; only its tag is missing.",
+            hint=f"Ask somebody who may write there to tag it: hubtune release tag {plan.repo} {head} {plan.tag}"
             if tagged is None
-            else "There is nothing to propose.",
+            else "Nothing is left to propose.",
         )
     if plan.private:
         remote.require_private()

@@ -59,7 +59,7 @@ def push(plan: ReleasePlan, progress: Progress, *, wait: Wait = time.sleep) -> s
             raise ReadBackError(
                 f"{plan.repo} at {made} does not hold what was sent; the commit was not tagged.",
                 details=faults,
-                hint="Run the same command again. If it stays, the Hub or something on the way damages files.",
+                hint="Run the same command again. If it happens again, the Hub or something on the way damages files.",
             )
         task.advance(note=f"{len(plan.digests)} files read back")
         _tag(remote, plan, made)
@@ -136,7 +136,7 @@ def _commit(remote: RemoteRepo, plan: ReleasePlan, found: _Found) -> str:
                 raise PublishConflictError(
                     f"Somebody else committed to {plan.branch} of {plan.repo} meanwhile: its head is {head}, and was "
                     f"{parent} when the release was planned. Nothing of the release is in it.",
-                    hint="Run the same command again: it plans anew on the new head.",
+                    hint="Run the same command again: it starts from the new head.",
                 ) from error
             if not (error.passing or isinstance(error, (PublishConflictError, *NOT_THERE_YET))):
                 raise

@@ -102,7 +102,7 @@ def retag(plan: Retag, progress: Progress) -> str:
             raise ReadBackError(
                 f"{plan.repo} at {made} does not hold what was sent; the commit was not tagged.",
                 details=wrong,
-                hint="Run the same command again. If it stays, the Hub or something on the way damages files.",
+                hint="Run the same command again. If it happens again, the Hub or something on the way damages files.",
             )
         task.advance(note=f"{len(plan.files)} files read back")
         create_tag(plan.repo, plan.tag, made)
@@ -161,7 +161,7 @@ def _commit(plan: Retag, branch: str) -> str:
                 return head
             raise PublishConflictError(
                 f"The branch {branch} of {plan.repo} is on {head}, where {plan.source} was expected.",
-                hint="Run the same command again: it plans anew."
+                hint="Run the same command again: it starts from the new head."
                 if branch == _MAIN
                 else f"Delete the branch {branch} if nobody needs it, then run the same command again.",
             )

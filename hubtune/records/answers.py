@@ -70,7 +70,7 @@ class AnswerFile:
             RecordError: As `read`.
             DiskFullError: There is no room; the file is as it was.
         """
-        with file_errors(self.path.parent, hint="The answers so far are kept; go on when it can be written."):
+        with file_errors(self.path.parent, hint="The answers so far are kept; continue when the file can be written."):
             self.path.parent.mkdir(exist_ok=True)
             with _locked(self.path) as file:
                 content = file.read()

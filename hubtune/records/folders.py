@@ -45,4 +45,4 @@ def require_empty(target: Path) -> None:
         RecordError: It does, or it is no folder.
     """
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise RecordError(f"{target} is not an empty folder.", hint="Name a folder that does not exist yet.")
+        raise RecordError(f"{target} is not an empty folder.", hint="Give a folder that does not exist yet.")

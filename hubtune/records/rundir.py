@@ -78,7 +78,7 @@ class RunDirectory:
         if run.path.exists() and any(run.path.iterdir()):
             raise RecordError(
                 f"{run.path} is not empty.",
-                hint="Give another folder with --run-dir, or go on with the run in it: add --resume.",
+                hint="Give another folder with --run-dir, or resume the run in it: add --resume.",
             )
         with file_errors(run.path):
             run.path.mkdir(parents=True, exist_ok=True)

@@ -89,7 +89,7 @@ def test_a_killed_run_goes_on_with_the_finished_training(interrupted):
     code, *_ = json.loads((interrupted.root / "second.json").read_text())
     assert code == -signal.SIGKILL
     _, shown = json.loads((interrupted.root / "third.json").read_text())
-    assert f"Going on with {interrupted.run_dir}" in shown
+    assert f"Resuming {interrupted.run_dir}" in shown
     assert "Training" not in shown
     assert (interrupted.root / "training.json").read_bytes() == (interrupted.run_dir / "training.json").read_bytes()
 

@@ -163,7 +163,7 @@ def test_a_token_file_that_holds_no_token_is_named(monkeypatch, tmp_path, make, 
 def test_a_proxy_that_cannot_be_one_is_named(monkeypatch, name):
     monkeypatch.setenv(name, "gopher://x")
     client.use()
-    with pytest.raises(ConfigError, match="settings of the network") as caught:
+    with pytest.raises(ConfigError, match="network settings of the environment") as caught:
         resolve("org/x", "model", "main")
     assert name in str(caught.value.hint)
     client.use()

@@ -64,6 +64,15 @@ def test_a_revision_that_does_not_exist(repo: str, revision: str):
         resolve(repo, "model", revision)
 
 
+def test_the_address_to_look_at_is_that_of_the_data_set(repo: str, guarded_hub):
+    guarded_hub.commit("org/sayings", {"a.txt": b"a"}, "dataset")
+
+    for name, repo_type, page in [(repo, "model", repo), ("org/sayings", "dataset", "datasets/org/sayings")]:
+        with pytest.raises(RevisionNotFoundError) as caught:
+            resolve(name, repo_type, "v9")
+        assert f": {guarded_hub.url}/{page}/tree/main" in str(caught.value.hint)
+
+
 @pytest.mark.parametrize("repo_type", ["model", "dataset"])
 def test_a_file_of_this_machine_that_was_taken_for_a_repository_is_hinted_at(guarded_hub, repo_type: str):
     with pytest.raises(RepoNotFoundError, match=r"data\.csv") as caught:

@@ -24,7 +24,7 @@ def test_a_listing_that_the_client_would_repeat_is_asked_for_once(served, commit
     served.faults.add(FaultRule(path="*/tree/*", status=status))
     seen = len(served.requests())
 
-    with requests_sent_once(), pytest.raises(HubError, match=str(status) if status != 429 else "pause") as caught:
+    with requests_sent_once(), pytest.raises(HubError, match=str(status) if status != 429 else "asks to wait") as caught:
         list_files(REPO, commit)
 
     assert caught.value.passing

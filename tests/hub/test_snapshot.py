@@ -134,7 +134,7 @@ def test_a_file_that_was_found_right_is_not_read_again(base: Pin, monkeypatch):
 def test_a_file_that_was_lost_from_the_cache_is_told(base: Pin):
     (fetch(base) / "config.json").resolve().unlink()
 
-    with pytest.raises(RecordError, match="not in the local cache any more"):
+    with pytest.raises(RecordError, match="no longer in the local cache"):
         cached(base)
 
     assert (fetch(base) / "config.json").read_bytes() == b"{}"

@@ -28,7 +28,7 @@ def test_a_new_folder_or_one_of_hubtune_s_own_becomes_a_hubs(root, names):
 def test_a_lock_of_somebody_else_is_left_as_it_is(root, text):
     root.mkdir()
     (root / "lock").write_text(text)
-    with pytest.raises(HubError, match="its file lock is somebody else's"):
+    with pytest.raises(HubError, match="its file lock is not one of hubtune's"):
         start_and_stop(root)
     assert (root / "lock").read_text() == text
 

@@ -76,7 +76,7 @@ def test_a_lock_passes_just_while_it_covers_the_config(tmp_path: Path):
 
 
 def test_locked_without_lock_is_refused_with_the_command_that_writes_it(tmp_path: Path):
-    with pytest.raises(LockError, match=r"there is no .*hubtune\.lock") as caught:
+    with pytest.raises(LockError, match=r"--locked needs .*hubtune\.lock") as caught:
         require_lock(None, parse_config(CONFIG), tmp_path / "hubtune.lock")
 
     assert "hubtune pin" in str(caught.value.hint)

@@ -100,7 +100,11 @@ def test_kernels_of_another_repository_are_refused(check, served):
 def test_an_adapter_in_the_place_of_a_base_is_refused_with_where_to_name_it(check):
     status, detail = _said(check({"adapter_config.json": {}}), "base org/base")
 
-    assert (status, "is an adapter itself" in detail, "`base.adapter.repo`" in detail) == ("error", True, True)
+    assert (status, "is an adapter, not a base model" in detail, "`base.adapter.repo`" in detail) == (
+        "error",
+        True,
+        True,
+    )
 
 
 @pytest.mark.parametrize(
@@ -223,8 +227,8 @@ def test_a_base_that_loads_is_said_to_fit(check_folder, tiny_model: Path):
         ({"files": {"config.json": b"<html>"}}, "is not JSON"),
         ({"files": {"config.json": b'{"hidden_size": ' + b"1" * 5000 + b"}"}}, "digits"),
         ({"files": {"config.json": b"[" * 9999}}, "deep"),
-        ({"files": {"model.safetensors": b""}}, "is no safetensors file, or is damaged"),
-        ({"files": {"model.safetensors": b"\xff" * 999}}, "is no safetensors file, or is damaged"),
+        ({"files": {"model.safetensors": b""}}, "is not a safetensors file, or is damaged"),
+        ({"files": {"model.safetensors": b"\xff" * 999}}, "is not a safetensors file, or is damaged"),
         ({"files": {"model.safetensors": b"\x40" + bytes(7) + b"{" * 64}}, "is not JSON"),
         (
             {"files": {"model.safetensors": _header(**{"lm_head.weight": [9, 9]})}},

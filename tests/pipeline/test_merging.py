@@ -111,9 +111,9 @@ def test_a_base_revision_that_contradicts_the_adapter_is_refused(published, tmp_
 @pytest.mark.parametrize(
     ("base", "said"),
     [
-        ("/home/me/models/base", "no repository of the Hub"),
+        ("/home/me/models/base", "not the id of a repository"),
         (None, r"the adapter org/tuned@[0-9a-f]{40} names no base model"),
-        pytest.param("./base", "no repository of the Hub", marks=pytest.mark.full_trial),
+        pytest.param("./base", "not the id of a repository", marks=pytest.mark.full_trial),
     ],
 )
 def test_a_base_that_is_no_repository_is_refused(published, base, said, tmp_path):

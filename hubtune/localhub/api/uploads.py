@@ -171,7 +171,7 @@ def _addressed(call: Call, operation: _Operation) -> tuple[Pointer, HubRepo]:
     grant = _Grant(operation, repo_key, user, expires or 0, Pointer(call.params["sha256"], size))
     signature = call.query.get("signature", "").encode(errors="replace")
     if not hmac.compare_digest(signature, grant.signature(call.hub.upload_key).encode()):
-        raise ApiError(403, "This address is not valid any more; ask for a new one.")
+        raise ApiError(403, "This address is no longer valid; ask for a new one.")
     if grant.expires <= time.time():
         raise ApiError(403, "This address has expired; ask for a new one.")
     asker = replace(call, user=call.hub.accounts.find(user) if user else None)

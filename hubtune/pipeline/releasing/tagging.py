@@ -86,7 +86,7 @@ def _tag(
         return record
     plan = _plan(repo, commit, manifest, tag)
     if taken is None:
-        progress.say(f"{commit} names {manifest.tag}: card, config and manifest are made anew for {tag}.")
+        progress.say(f"{commit} names {manifest.tag}: card, config and manifest are made again for {tag}.")
         return record.model_copy(update={"commit": retag(plan, progress)})
     if history(repo, taken, 1)[0].title != plan.message or deviations(plan, taken):
         raise _taken(repo, tag, taken)
@@ -111,9 +111,7 @@ def _plan(repo: str, commit: str, manifest: Manifest, tag: str) -> Retag:
 
 def _check(tag: str, bump: Bump | None) -> None:
     if bump is not None:
-        raise ConfigError(
-            f"There are a tag, {tag}, and --bump {bump}; give one of them.", hint="hubtune release tag -h"
-        )
+        raise ConfigError(f"The tag {tag} and --bump {bump} were both given.", hint="Leave one of them out.")
     try:
         check_tag(tag)
     except ValueError as error:
@@ -209,20 +207,20 @@ def _ask(repo: str, revision: str, commit: str, refs: Refs, manifest: Manifest |
         return ConfigError(f"{commit} is tagged already: {there}.", hint=f"Another tag for it: {command} TAG")
     if manifest is not None and manifest.tag not in refs.tags:
         return ConfigError(
-            f"There is no tag to give; the manifest of {commit} names {manifest.tag}, which is free.",
+            f"No tag was given; the manifest of {commit} names {manifest.tag}, which is free.",
             hint=f"{command} {manifest.tag}",
         )
     if newest is None:
-        return ConfigError(f"There is no tag to give; {repo} has no version yet.", hint=f"{command} {FIRST}")
+        return ConfigError(f"No tag was given; {repo} has no version yet.", hint=f"{command} {FIRST}")
     try:
         suggested = _suggestion(repo, refs.tags[newest], commit)
     except (RecordError, ConfigError) as error:
         return ConfigError(
-            f"There is no tag to give, and what changed since {newest} cannot be read: {error.message}",
+            f"No tag was given, and what changed since {newest} cannot be read: {error.message}",
             hint=f"{command} {next_tag(newest, 'minor')}, or --bump patch, minor or major",
         )
     return ConfigError(
-        f"There is no tag to give; what changed since {newest} asks for a {suggested.bump} version, "
+        f"No tag was given; what changed since {newest} asks for a {suggested.bump} version, "
         f"{next_tag(newest, suggested.bump)}.",
         details=suggested.reasons,
         hint=f"{command} --bump {suggested.bump}",

@@ -98,5 +98,5 @@ def test_a_bump_that_says_too_little_is_done_with_a_warning_that_says_why(releas
 
 
 def test_a_tag_and_a_bump_at_once_are_refused(listener):
-    with pytest.raises(ConfigError, match="give one of them"):
+    with pytest.raises(ConfigError, match="were both given"):
         tag_release(REPO, "main", "v1.0.0", "patch", listener)
