@@ -4,10 +4,10 @@ import csv
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, Literal, cast
 
 from hubtune.config.fields import check_encoding, check_separator
-from hubtune.data.csv_rows import CsvForm, Dialect, read_csv
+from hubtune.data.csv_rows import SEPARATORS, CsvForm, Dialect, read_csv
 from hubtune.data.file_rows import FileRows
 from hubtune.data.files import DataFiles
 from hubtune.data.json_rows import read_json
@@ -45,8 +45,11 @@ def read_files(files: DataFiles, split: str, *, count: bool = True) -> FileRows 
             raise DataError(
                 f"The files of {source} are not text, so they have no encoding.", hint="Leave `data[].encoding` out."
             )
+        columns = options.get("columns")
+        if columns is not None and not (isinstance(columns, list) and all(type(name) is str for name in columns)):
+            raise _undone(source, "columns", columns, "a list of names")
         return None
-    encoding = files.encoding or _encoding(options.get("encoding"), source)
+    encoding = files.encoding or _encoding(options, source)
     texts = [
         TextFile(name, source, encoding, partial(_opened, files, name, place))
         for name, place in zip(files.splits[split], files.places(split), strict=True)
@@ -54,12 +57,12 @@ def read_files(files: DataFiles, split: str, *, count: bool = True) -> FileRows 
     if files.reader == "csv":
         return read_csv(texts, _form(options, files.separator, source), count=count)
     if files.reader == "json":
-        field = options.get("field")
-        return read_json(texts, None if field is None else str(field), head=None if count else HEAD)
-    by = str(options.get("sample_by") or "line")
-    if by not in ("line", "paragraph", "document"):
-        raise _undone(source, "sample_by", by)
-    return read_text(texts, by, keep_ends=bool(options.get("keep_linebreaks")), count=count)
+        field = None if options.get("field") is None else _text(options, "field", source)
+        return read_json(texts, field, head=None if count else HEAD)
+    by = options.get("sample_by", "line")
+    if not isinstance(by, str) or by not in ("line", "paragraph", "document"):
+        raise _undone(source, "sample_by", by, "`line`, `paragraph` or `document`")
+    return read_text(texts, by, keep_ends=_truth(options, "keep_linebreaks", source), count=count)
 
 
 def _opened(files: DataFiles, name: str, place: str) -> BinaryIO:
@@ -71,9 +74,10 @@ def _opened(files: DataFiles, name: str, place: str) -> BinaryIO:
         return Path(place).open("rb")
 
 
-def _encoding(stated: object, source: str) -> str:
+def _encoding(options: Mapping[str, object], source: str) -> str:
+    stated = options.get("encoding")
     try:
-        return check_encoding(str(stated or "utf-8"))
+        return "utf-8" if stated is None else check_encoding(_text(options, "encoding", source))
     except ValueError as error:
         raise DataError(
             f"The card of {source} names an encoding that cannot be used: {error}.",
@@ -83,31 +87,70 @@ def _encoding(stated: object, source: str) -> str:
 
 def _form(options: Mapping[str, object], separator: str | None, source: str) -> CsvForm:
     """Returns how a table is written, by the names that `datasets` gives it."""
-    columns = options.get("column_names") or options.get("names")
+    columns = _names(options, source)
     header = options.get("header", "infer")
-    chosen = separator or options.get("delimiter") or options.get("sep")
-    if header not in ("infer", None, 0) or (header is None and columns is None):
-        raise _undone(source, "header", header)
+    if isinstance(header, bool | float) or header not in ("infer", None, 0) or (header is None and not columns):
+        raise _undone(source, "header", header, "`infer`, 0, or null with `names`")
+    key = "delimiter" if options.get("delimiter") is not None else "sep"
+    chosen = separator or options.get(key)
     try:
-        by = None if chosen is None else check_separator(str(chosen))
+        by = None if chosen is None else check_separator(separator or _text(options, key, source))
     except ValueError:
-        raise _undone(source, "sep", chosen) from None
-    keys = ("quotechar", "escapechar", "doublequote", "skipinitialspace", "quoting")
-    dialect = cast("Dialect", {key: options[key] for key in keys if options.get(key) is not None})
-    odd = [key for key in keys[:2] if key in dialect and len(str(options[key])) != 1]
-    if odd or dialect.get("quoting", csv.QUOTE_MINIMAL) not in _QUOTINGS:
-        key = odd[0] if odd else "quoting"
-        raise _undone(source, key, options[key])
+        raise _undone(source, key, chosen, "one character that is neither a quote, a letter nor a digit") from None
     return CsvForm(
-        separator=by,
-        names=tuple(str(name) for name in columns) if isinstance(columns, list | tuple) else (),
-        has_header=columns is None or header == 0,
-        dialect=dialect,
+        separator=by, names=columns, has_header=not columns or header == 0, dialect=_dialect(options, by, source)
     )
 
 
-def _undone(source: str, key: str, value: object) -> DataError:
+def _dialect(options: Mapping[str, object], separator: str | None, source: str) -> Dialect:
+    taken = set(SEPARATORS) if separator is None else {separator}
+    dialect = Dialect()
+    for key in ("quotechar", "escapechar"):
+        if options.get(key) is not None:
+            sign = _text(options, key, source)
+            if len(sign) != 1 or sign in "\r\n\0 " or sign in taken:
+                raise _undone(source, key, sign, "one character that is not a space and separates no cells or rows")
+            taken.add(sign)
+            dialect["quotechar" if key == "quotechar" else "escapechar"] = sign
+    for name in ("doublequote", "skipinitialspace"):
+        if options.get(name) is not None:
+            dialect["doublequote" if name == "doublequote" else "skipinitialspace"] = _truth(options, name, source)
+    quoting = options.get("quoting")
+    if quoting is not None:
+        if type(quoting) is not int or quoting not in _QUOTINGS:
+            raise _undone(source, "quoting", quoting, "0, 1 or 3")
+        dialect["quoting"] = cast("Literal[0, 1, 3]", quoting)
+    return dialect
+
+
+def _names(options: Mapping[str, object], source: str) -> tuple[str, ...]:
+    key = "column_names" if options.get("column_names") is not None else "names"
+    stated = options.get(key)
+    if stated is None:
+        return ()
+    # YAML makes numbers of names such as 0.
+    names = [str(name) for name in stated if type(name) in (str, int)] if isinstance(stated, list) else None
+    if names is None or len(names) != len(cast("list[object]", stated)):
+        raise _undone(source, key, stated, "a list of names")
+    return tuple(names)
+
+
+def _text(options: Mapping[str, object], key: str, source: str) -> str:
+    value = options[key]
+    if not isinstance(value, str) or not value:
+        raise _undone(source, key, value, "text")
+    return value
+
+
+def _truth(options: Mapping[str, object], key: str, source: str) -> bool:
+    value = options.get(key)
+    if value is not None and not isinstance(value, bool):
+        raise _undone(source, key, value, "true or false")
+    return bool(value)
+
+
+def _undone(source: str, key: str, value: object, allowed: str) -> DataError:
     return DataError(
-        f"The card of {source} asks to read its files with {key}: {str(value)[:60]!r}, which hubtune does not do.",
+        f"The card of {source} asks to read its files with {key}: {str(value)[:60]!r}; what can be read is {allowed}.",
         hint="Choose another revision or configuration, or save the rows as a file and name it as `data[].path`.",
     )

@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from hubtune.data.faults import Line, Unread
 from hubtune.data.file_rows import FileRows
 from hubtune.data.files import DataFiles
@@ -16,6 +18,7 @@ from hubtune.data.pieces import as_written
 from hubtune.data.readers import read_files
 from hubtune.errors import DataError, EmptySplitError, SplitNotFoundError
 from hubtune.files import file_errors
+from hubtune.loading import reason
 from hubtune.records.base import disk_errors
 
 if TYPE_CHECKING:
@@ -30,6 +33,9 @@ _VALUE = 64
 _QUOTES = re.compile(
     r"failed to parse|could not (?:convert|parse)|scalar of type|value .* (?:not in range|truncated)", re.I
 )
+
+UNREADABLE = (pa.ArrowException, ValueError, TypeError, LookupError, AttributeError, OSError, RuntimeError)
+"""What `datasets` and Arrow raise over a file, or over what it says of its columns."""
 
 READABLE = "JSON Lines, CSV, Parquet and Arrow can, whole and of one form; several configurations need `data[].name`."
 """What to do about files that cannot be read as a data set."""
@@ -128,7 +134,7 @@ def _loaded(files: DataFiles) -> "Mapping[str, Dataset]":
             builder = builder_of(files)
             builder.download_and_prepare()
             return dict(builder.as_dataset())
-    except (ValueError, OSError, DatasetGenerationError) as error:
+    except (*UNREADABLE, DatasetGenerationError) as error:
         if "corresponds to no data" in str(error):
             raise _empty(files.source, next(iter(files.splits))) from error
         cause = error.__cause__ or error
@@ -143,7 +149,7 @@ def _loaded(files: DataFiles) -> "Mapping[str, Dataset]":
 
 def reason_of(error: Exception) -> str:
     """Returns what a library says of files that it cannot read, without the values that it quotes."""
-    said = str(error.__cause__ or error)
+    said = reason(error.__cause__ or error)
     return "their values are not of the types that the card or the first file states" if _QUOTES.search(said) else said
 
 
@@ -253,8 +259,22 @@ def _opened(feature: object) -> str | None:
 
 
 def _batches(rows: "Dataset", wanted: Sequence[str]) -> Iterator[list[Line]]:
-    for batch in rows.select_columns(list(wanted)).iter(BATCH):
-        yield [dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]
+    chosen = rows.select_columns(list(wanted))
+    tables = chosen.with_format("arrow")
+    for start in range(0, len(rows), BATCH):
+        for first, end in _light(tables[start : start + BATCH], start):
+            batch = chosen[first:end]
+            yield [dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]
+
+
+def _light(table: pa.Table, start: int) -> Iterator[tuple[int, int]]:
+    """Gives where the parts of a table begin and end that each hold no more than a batch may."""
+    if len(table) <= 1 or table.nbytes <= _HEAVIEST:
+        yield start, start + len(table)
+        return
+    half = len(table) // 2
+    yield from _light(table.slice(0, half), start)
+    yield from _light(table.slice(half), start + half)
 
 
 def _batches_of_files(parts: Sequence[FileRows], texts: Collection[str], wanted: Sequence[str]) -> Iterator[list[Line]]:

@@ -1,7 +1,7 @@
 """Reads the rows of a data set from the Hub one after the other, at the pinned commit, without fetching its files."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hubtune.data.faults import Line
 from hubtune.data.files import DataFiles
 from hubtune.data.readers import read_files
-from hubtune.data.rows import BATCH, Rows, builder_of, described, joined, reason_of
+from hubtune.data.rows import UNREADABLE, Rows, builder_of, by_weight, described, joined, reason_of
 from hubtune.errors import DataError, SplitNotFoundError
 from hubtune.hub.translate import hub_errors, mask
 from hubtune.records.pins import Pin
@@ -24,6 +24,8 @@ _KNOWN = (
     *(".jsonl", ".json", ".csv", ".tsv", ".txt", ".parquet", ".arrow"),
     *(".gz", ".bz2", ".xz", ".lz4", ".zst"),
 )
+# Rows that are made of a table at once: each may be as long as a row can be.
+_AT_ONCE = 16
 _PART = re.compile(r"(?P<name>\w[\w.-]*)(?:\[(?P<start>\d*):(?P<end>\d*)\])?")
 
 
@@ -73,7 +75,7 @@ def _typed(pin: Pin, files: DataFiles, parts: "Sequence[_Part]") -> Rows:
         streams = {str(name): stream.decode(False) if stream.features else stream for name, stream in found.items()}
     chosen = [part.of(streams[part.name]) for part in parts]
     with _errors(pin, source):
-        head = list(chosen[0].take(BATCH))
+        head = list(chosen[0].take(1))
         features = chosen[0].features or datasets.Dataset.from_list(head).features
     total = _total(parts) if head else 0
     return described(features, total, partial(_batches, chosen, pin, source), source)
@@ -137,10 +139,13 @@ def _batches(
     streams: "Sequence[IterableDataset]", pin: Pin, source: str, wanted: Sequence[str]
 ) -> Iterator[list[Line]]:
     with _errors(pin, source):
-        for batch in chain.from_iterable(stream.iter(BATCH) for stream in streams):
-            size = max((len(values) for values in batch.values()), default=0)
-            columns = [batch.get(column, [None] * size) for column in wanted]
-            yield [dict(zip(wanted, values, strict=True)) for values in zip(*columns, strict=True)]
+        rows = chain.from_iterable(map(_rows, streams))
+        yield from by_weight({column: row.get(column) for column in wanted} for row in rows)
+
+
+def _rows(stream: "IterableDataset") -> Iterator[Mapping[str, object]]:
+    for batch in stream.iter(_AT_ONCE):
+        yield from (dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True))
 
 
 @contextmanager
@@ -151,7 +156,7 @@ def _errors(pin: Pin, source: str) -> Iterator[None]:
     try:
         with hub_errors(pin.repo, pin.commit):
             yield
-    except (ValueError, OSError, DatasetGenerationError) as error:
+    except (*UNREADABLE, DatasetGenerationError) as error:
         raise DataError(
             f"{source} cannot be streamed: {mask(reason_of(error))}",
             hint="JSON Lines, CSV, Parquet and Arrow can, whole and of one form.",

@@ -259,6 +259,55 @@ def test_what_the_card_says_of_a_table_is_followed_or_refused(tmp_path: Path):
             read(**options)
 
 
+ODD_OPTIONS = [
+    *(("quotechar", value) for value in (5, True, "", "''", "\n", ",", ["'"])),
+    *(("escapechar", value) for value in (1.5, "ab", "\r", " ")),
+    *(("quoting", value) for value in ("x", 1.0, True, 7, [])),
+    *(("sep", value) for value in (5, [","], "ab", "\r", "", True)),
+    *(("doublequote", value) for value in ("yes", 1, [])),
+    *(("skipinitialspace", value) for value in ("no", 0)),
+    *(("header", value) for value in (False, 0.0, "first", [0])),
+    *(("names", value) for value in ("text", [None], [True], 3)),
+    *(("encoding", value) for value in (3, False, ["utf-8"], "", "rot13")),
+]
+
+
+@pytest.mark.parametrize(("key", "value"), ODD_OPTIONS)
+def test_an_option_of_another_type_in_a_card_is_refused_by_its_name(tmp_path: Path, key: str, value: object):
+    stated = json.dumps([{"config_name": "default", "data_files": "train.csv", key: value}])
+    _write(tmp_path, f"---\nconfigs: {stated}\n---\n", "README.md")
+    _write(tmp_path, "text\nA row.\n", "train.csv")
+
+    with pytest.raises(DataError, match=rf"The card of org/s .*{key}") as caught:
+        read_rows(resolve_files(snapshot_contents(tmp_path, "org/s"), None), "train")
+
+    assert caught.value.exit_code == 20
+    assert "data[]." in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [
+        ("a.txt", "sample_by", 5),
+        ("a.txt", "sample_by", ["line"]),
+        ("a.txt", "keep_linebreaks", "yes"),
+        ("a.json", "field", ["a", "b"]),
+        ("a.json", "field", 7),
+        ("a.parquet", "columns", "text"),
+        ("a.parquet", "columns", [7]),
+    ],
+)
+def test_so_is_one_of_other_files(tmp_path: Path, name: str, key: str, value: object):
+    stated = json.dumps([{"config_name": "default", "data_files": name, key: value}])
+    _write(tmp_path, f"---\nconfigs: {stated}\n---\n", "README.md")
+    _write(tmp_path, "text", name)
+
+    with pytest.raises(
+        DataError, match=rf"The card of org/s asks to read its files with {key}: .* what can be read is"
+    ):
+        read_rows(resolve_files(snapshot_contents(tmp_path, "org/s"), None), "train")
+
+
 def test_files_of_a_split_need_the_same_columns_in_any_order(tmp_path: Path):
     _write(tmp_path, "a,b\n1,x\n", "train-1.csv")
     other = _write(tmp_path, "b;a\ny;2\n", "train-2.csv")

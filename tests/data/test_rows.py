@@ -254,3 +254,51 @@ def test_an_archive_that_the_card_names_as_data_is_refused(tmp_path: Path):
 
     with pytest.raises(DataError, match=r"rows\.zip of org/sayings is an archive"):
         read(tmp_path, _entry())
+
+
+def test_rows_of_a_table_that_hold_a_lot_come_in_smaller_batches(tmp_path: Path, monkeypatch):
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    rows = [{"text": f"Row {number}" + " and so on" * 100 * (number % 2)} for number in range(9)]
+    parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "train.parquet")
+    monkeypatch.setattr("hubtune.data.rows._HEAVIEST", 1500)
+
+    read = read_rows(resolve_files(snapshot_contents(tmp_path, "org/s"), None), "train")
+
+    batches = list(read.batches(["text"]))
+    assert max(map(len, batches)) <= 3
+    assert [row for batch in batches for row in batch] == rows
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"\xff",
+        b"7",
+        b"[]",
+        b'{"info": null}',
+        b'{"info": {"features": [1]}}',
+        b'{"info": {"features": {"text": {"_type": "Value"}}}}',
+        b'{"info": {"features": {"text": {"_type": 7}}}}',
+        b'{"info": {"features": {"text": {"_type": "Value", "dtype": 7}}}}',
+        b'{"info": {"features": {"text": {"_type": "Array2D", "shape": "x", "dtype": 3}}}}',
+        b'{"info": {"features": ' + b"[" * 50_000 + b"]" * 50_000 + b"}}",
+    ],
+)
+def test_what_a_table_says_of_its_columns_is_followed_or_refused(tmp_path: Path, said: bytes):
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    table = pa.table({"text": ["a row"] * 20}).replace_schema_metadata({b"huggingface": said})
+    parquet.write_table(table, tmp_path / "train.parquet")
+
+    told = _first_or_error(tmp_path)
+    assert told == {"text": "a row"} or str(told).startswith("The files of org/s cannot be read as a data set: ")
+
+
+def _first_or_error(folder: Path) -> object:
+    try:
+        return next(read_rows(resolve_files(snapshot_contents(folder, "org/s"), None), "train").batches(["text"]))[0]
+    except DataError as error:
+        return error.message
