@@ -3,21 +3,21 @@
 Bytes that are not in the encoding are never guessed at: the file is refused with the place of the first of them.
 """
 
-import bz2
 import codecs
-import gzip
 import io
-import lzma
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, TextIO, cast
 
+from hubtune.data.unpacked import DAMAGE, unpacked
 from hubtune.errors import DataError
 
 LONGEST_LINE = 1 << 24
 """Characters of a line that is read at once; a longer one is refused, or left out."""
+
+MOST_BLANK = 1 << 24
+"""Blank lines one after the other."""
 
 _PEEK = 16
 _CHUNK = 1 << 20
@@ -27,7 +27,6 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-_DAMAGE = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
 
 
 @dataclass(frozen=True)
@@ -72,15 +71,26 @@ class TextFile:
                 text.detach()
 
     def lines(self, newline: str | None = "") -> Iterator[tuple[int, str | None]]:
-        """Gives the lines with their numbers, from 1; None for one that is longer than `LONGEST_LINE`."""
+        """Gives the lines with their numbers, from 1; None for one that is longer than `LONGEST_LINE`.
+
+        Raises:
+            DataError: It is not text, as for `text`, or has more than `MOST_BLANK` blank lines one after the other.
+        """
         with self.text(newline) as text:
-            number = 0
+            number = blank = 0
             while line := text.readline(LONGEST_LINE):
                 number += 1
                 whole = len(line) < LONGEST_LINE or line[-1] in "\r\n"
                 if number == 1:
                     # Encodings that state the order of bytes leave the mark to the reader.
                     line = line.removeprefix("\ufeff")
+                blank = blank + 1 if line.isspace() else 0
+                if blank > MOST_BLANK:
+                    raise DataError(
+                        f"{self.name} has more than {MOST_BLANK:,} blank lines one after the other, up to line "
+                        f"{number:,}.",
+                        hint="Take them out of the file; they hold no row.",
+                    )
                 yield number, line if whole else None
                 while not whole:
                     line = text.readline(LONGEST_LINE)
@@ -92,10 +102,10 @@ class TextFile:
             start = raw.read(_PEEK)
             raw.seek(0)
             try:
-                yield io.BufferedReader(cast("io.RawIOBase", _decompressed(raw, start)))
-            except (*_DAMAGE, OSError) as error:
+                yield io.BufferedReader(cast("io.RawIOBase", unpacked(raw, start, self.name)))
+            except (*DAMAGE, OSError) as error:
                 # What the operating system says has a number, what a Hub's client says a type, and a decompressor none.
-                if not isinstance(error, _DAMAGE) and (type(error) is not OSError or error.errno is not None):
+                if not isinstance(error, DAMAGE) and (type(error) is not OSError or error.errno is not None):
                     raise
                 raise DataError(
                     f"{self.name} is damaged: what is compressed in it cannot be read to its end.",
@@ -167,20 +177,6 @@ def check_plain(file: TextFile) -> None:
             f"{guess.upper()}.",
             hint=f"Give its encoding as `data[].encoding`: {guess}; or write it as UTF-8.",
         )
-
-
-def _decompressed(raw: BinaryIO, start: bytes) -> object:
-    if start.startswith(b"\x1f\x8b"):
-        return gzip.GzipFile(fileobj=raw)
-    if start.startswith(b"BZh") and start[4:10] == b"1AY&SY":
-        return bz2.BZ2File(raw)
-    if start.startswith(b"\xfd7zXZ\x00"):
-        return lzma.LZMAFile(raw)
-    if start.startswith(b"\x28\xb5\x2f\xfd"):
-        import pyarrow as pa
-
-        return pa.CompressedInputStream(pa.PythonFile(raw, "r"), "zstd")
-    return raw
 
 
 def _line_ends(text: str, before: str) -> int:
