@@ -110,7 +110,7 @@ class Bench:
         """Returns what a side writes after the prompt of each row of `begun`, in their order."""
         if side not in self._continuations:
             prompts = [row.prompt for row in self.begun.rows]
-            self._continuations[side] = self.generate(side, prompts, self.max_new_tokens, "Going on from held-out rows")
+            self._continuations[side] = self.generate(side, prompts, self.max_new_tokens, "Continuing held-out rows")
         return self._continuations[side]
 
     def classify(self, side: Side) -> list[list[int]]:

@@ -90,7 +90,7 @@ def read_settings(folder: Path, name: str, error: type[HubtuneError] = ModelErro
     path = folder / ADAPTER_CONFIG
     if not path.is_file():
         raise error(
-            f"The adapter {name} has no {ADAPTER_CONFIG}, so it is none.",
+            f"The adapter {name} has no {ADAPTER_CONFIG}, so it is not an adapter.",
             hint=f"An adapter is {ADAPTER_CONFIG} with adapter_model.safetensors; name a repository that holds both.",
         )
     return parse_settings(read_bytes(path, most=_MOST_BYTES), name, error)

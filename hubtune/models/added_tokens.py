@@ -42,7 +42,7 @@ def add_tokens(tokenizer: "PreTrainedTokenizerBase", tokens: Sequence[str], name
         return
     if not tokenizer.is_fast:
         raise ModelError(
-            f"The tokenizer of {name} cannot be written as {TOKENIZER}, without which no tokens are added to it.",
+            f"The tokenizer of {name} cannot be written as {TOKENIZER}, and tokens can be added to such a file only.",
             hint="Leave `train.added_tokens` out, or choose a base model with that file.",
         )
     refuse_known(tokens, tokenizer.get_vocab(), name)

@@ -61,13 +61,14 @@ def check_facts(facts: Facts, train: TrainConfig, name: str) -> None:
     """
     if facts.get("is_encoder_decoder") is True:
         raise ModelError(
-            f"{name} is an encoder-decoder model ({_kind(facts)}), and hubtune trains models of one stack.",
-            hint="Choose a decoder, such as a GPT-2, Llama or Qwen model, or an encoder to classify with.",
+            f"{name} is an encoder-decoder model ({_kind(facts)}), and hubtune trains decoders, and encoders to "
+            "classify.",
+            hint="Choose a decoder, such as a GPT-2, Llama or Qwen model.",
         )
     if facts.get("quantization_config") and train.whole:
         raise ModelError(
-            f"{name} is quantised already, and the method {train.method!r} trains the base's own weights, which "
-            "rounded numbers cannot be.",
+            f"{name} is quantised, and the method {train.method!r} trains the base's own weights, which "
+            "needs full precision.",
             hint="Name the full-precision model that it was made from, or train an adapter: `train.method: lora`.",
         )
     if train.method == "qlora":
@@ -177,7 +178,7 @@ def check_writes(facts: Facts, name: str) -> None:
 
     if facts.get("model_type") in MODEL_FOR_MASKED_LM_MAPPING_NAMES and facts.get("is_decoder") is not True:
         raise ModelError(
-            f"{name} is an encoder ({_kind(facts)}): it reads texts and writes none.",
+            f"{name} is an encoder ({_kind(facts)}): it reads texts and cannot write any.",
             hint="Choose a decoder, such as a GPT-2, Llama or Qwen model, or classify with it: "
             "`data[].format: classification`.",
         )

@@ -58,7 +58,7 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     config = _read(folder / CONFIG)
     if config.get("quantization_config"):
         raise MergeError(
-            "The base model is quantised; merging into quantised weights degrades the model.",
+            "The base model is quantised; merging into quantised weights would make it worse.",
             hint="Merge into the full-precision base model that this one was made from.",
         )
     index = _read(folder / WEIGHTS_INDEX) if (folder / WEIGHTS_INDEX).is_file() else None
@@ -71,7 +71,10 @@ def open_checkpoint(folder: Path) -> Checkpoint:
         )
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
-        raise ModelError(f"The base model lacks its shard {missing[0]}.", hint="Fetch the repository again.")
+        raise ModelError(
+            f"The base model lacks its shard {missing[0]}.",
+            hint="Download the base model again, or choose another revision.",
+        )
     return Checkpoint(folder, config, {name: read_header(folder / name) for name in names}, index)
 
 
@@ -86,6 +89,6 @@ def _shards_of(index: dict[str, object]) -> list[str]:
 
 def _read(path: Path) -> dict[str, object]:
     if not path.is_file():
-        raise ModelError(f"The base model has no {path.name}.")
+        raise ModelError(f"The base model has no {path.name}.", hint="Choose another revision or base model.")
     content = read_bytes(path, most=BOUNDS.size)
     return dict(parse_json_object(content, f"{path.name} of the base model", error=ModelError))

@@ -58,8 +58,8 @@ def load_classifier(
 
     if brings_code(folder):
         raise RemoteCodeError(
-            f"The architecture of {name} is Python code in its repository, which is run for models that write text "
-            "alone.",
+            f"The architecture of {name} is Python code in its repository, which hubtune runs for models that write "
+            "text, not for classifiers.",
             hint="Choose a base model for whose architecture transformers has a sequence classifier.",
         )
     verbosity = logging.get_verbosity()

@@ -72,7 +72,7 @@ def _refuse_classifier(folder: Path, name: str) -> None:
         stated = str(read_facts((folder / file).read_bytes(), name).get(key)) if (folder / file).is_file() else ""
         if "SEQ_CLS" in stated or "ForSequenceClassification" in stated:
             raise ModelError(
-                f"{name} classifies texts and writes none.",
+                f"{name} classifies texts and cannot write any.",
                 hint="Its card has a program that loads it; `hubtune verify` checks it.",
             )
 

@@ -119,7 +119,7 @@ class Expressions:
         if expression not in self._compiled:
             counts = [int(most or least or 0) or 1 for least, most in _COUNT.findall(expression)]
             if math.prod(counts) > _MOST_REPEATS or _GROUP.search(expression) or "{" in _COUNT.sub("", expression):
-                raise self._error(f"{shown}, of a kind that is not matched.", hint=_HINT)
+                raise self._error(f"{shown}, which could take too long to match.", hint=_HINT)
             self._compiled[expression] = regex.compile(expression)
         return self._compiled[expression]
 

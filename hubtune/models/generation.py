@@ -143,7 +143,9 @@ def encode_prompt(tokenizer: "PreTrainedTokenizerBase", prompt: str, *, chat: bo
     if template is None:
         raise ConfigError(
             f"{name} {lack_of_template(tokenizer)}.",
-            hint=advise("--chat", "Leave out --chat to go on from the plain text.", "Choose another release."),
+            hint=advise(
+                "--chat", "Leave out --chat: the model then continues the plain text.", "Choose another release."
+            ),
         )
     try:
         text = template.render([{"role": "user", "content": prompt}], ask=True)
@@ -151,7 +153,9 @@ def encode_prompt(tokenizer: "PreTrainedTokenizerBase", prompt: str, *, chat: bo
         why = f"it {error.words}" if isinstance(error, LimitError) else str(error)
         raise ModelError(
             f"The chat template of {name} cannot be rendered: {why}.",
-            hint=advise("--chat", "Leave out --chat, or report it there.", "Report it there."),
+            hint=advise(
+                "--chat", "Leave out --chat, or tell the author of the release.", "Tell the author of the release."
+            ),
         ) from error
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 

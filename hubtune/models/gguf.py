@@ -58,7 +58,7 @@ def main_quantisation(source: Path) -> str:
     from gguf import GGUFReader
 
     check_gguf_header(source)
-    with loading(f"{source} is not a whole GGUF file", ModelError, hint="Fetch it again."):
+    with loading(f"{source} is not a whole GGUF file", ModelError, hint="Download it again."):
         tensors = GGUFReader(source).tensors
         kinds = Counter(tensor.tensor_type.name for tensor in tensors if len(tensor.shape) > 1)
     return str(kinds.most_common(1)[0][0]) if kinds else "F32"

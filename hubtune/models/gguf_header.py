@@ -64,7 +64,7 @@ class _Walk:
         if kind == _STRING:
             return self._text()
         if kind != _ARRAY or depth > _MOST_DEPTH:
-            raise self._fault(f"it holds a value of the kind {kind}, which there is not")
+            raise self._fault(f"it holds a value of the unknown kind {kind}")
         inner, count = self._number("I"), self._number("Q")
         if inner in _SCALARS:
             self._skip(count * struct.calcsize("=" + _SCALARS[inner]))
@@ -101,5 +101,5 @@ class _Walk:
     def _fault(self, why: str) -> ModelError:
         return ModelError(
             f"{self._source} is not a whole GGUF file: {why} (byte {self._file.tell():,}).",
-            hint="It was cut short or damaged on its way; fetch it again.",
+            hint="It was cut short or damaged on its way; download it again.",
         )

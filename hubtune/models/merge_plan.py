@@ -82,7 +82,8 @@ class _Planner:
         stored = [name for name in (source, target) if self._stored_name(name) is not None]
         if len(stored) != 1:
             raise MergeError(
-                f"The base model ties {target} to {source}, and its checkpoint holds {len(stored)} of them."
+                f"The base model ties {target} to {source}, and its checkpoint holds {len(stored)} of them.",
+                hint="Publish the adapter itself instead.",
             )
         one = next(iter(pair.values()))
         if set(pair) == {source} and one.only_rows:
@@ -110,7 +111,10 @@ class _Planner:
     def _edit(self, parameter: str, stored: str, change: Change | None, name: str | None = None) -> None:
         found = self._stored_name(stored)
         if found is None:
-            raise MergeError(f"The adapter changes {parameter}, which the base model's checkpoint does not hold.")
+            raise MergeError(
+                f"The adapter changes {parameter}, which the base model's checkpoint does not hold.",
+                hint="Publish the adapter itself instead.",
+            )
         tensor, shard, entry = found
         expected = self.structure.parameters[parameter]
         if entry.dtype not in FLOATS or entry.shape != expected:

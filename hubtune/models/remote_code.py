@@ -154,7 +154,8 @@ def _check_places(facts: Mapping[str, object], name: str, files: Collection[str]
         # Another repository's has its name and `--` before it, and its commit could not be named.
         if not _PLACE.fullmatch(place):
             raise RemoteCodeError(
-                f"{name} takes its code from elsewhere: {place!r} in {CONFIG} is no class of a file in it.", hint=hint
+                f"{name} takes its code from elsewhere: {place!r} in {CONFIG} is not a class in one of its files.",
+                hint=hint,
             )
     missing = [] if files is None else [file for file in _code_files(facts) if file not in files]
     if missing:

@@ -117,7 +117,11 @@ def read_header(path: Path) -> Header:
     from safetensors import safe_open
 
     with (
-        loading(f"{path.name} is not a whole safetensors file", ModelError, hint="Fetch the repository again."),
+        loading(
+            f"{path.name} is not a whole safetensors file",
+            ModelError,
+            hint="It was cut short or damaged: download it again.",
+        ),
         # The library checks names, dtypes, shapes, gaps and the file's length.
         safe_open(path, framework="numpy"),
     ):

@@ -73,7 +73,7 @@ def _write_sizes(checkpoint: Checkpoint, folder: Path, rows: int, size: int) -> 
     """Writes the config and the index anew for a model that has more tokens than its base."""
     if "vocab_size" not in checkpoint.config:
         raise TrainingError(
-            f"{CONFIG} of the base model does not state its number of tokens where it would be changed.",
+            f"{CONFIG} of the base model has no `vocab_size`, the number of tokens, which added tokens change.",
             hint="Leave `train.added_tokens` out.",
         )
     _write_json(folder / CONFIG, {**checkpoint.config, "vocab_size": rows})

@@ -71,7 +71,7 @@ def run_data(run: RunDirectory, progress: Progress) -> "Prepared":
         record = prepared.record(run.digests("config", "pins.json"))
         run.write(record)
         progress.say(
-            f"{record.train.rows:,} rows to train on ({record.train.tokens:,} tokens), "
+            f"{record.train.rows:,} training rows ({record.train.tokens:,} tokens), "
             f"{record.held_out.rows:,} held out to measure on"
         )
     return prepared

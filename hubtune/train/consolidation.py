@@ -129,7 +129,7 @@ def diagonal_fisher(
     loss.train(was_training)
     if not all(bool(values.isfinite().all()) for values in total.values()):
         raise TrainingError(
-            "What the earlier task needs cannot be estimated: the gradient of an earlier row is no finite number.",
+            "What the earlier task needs cannot be estimated: the gradient of an earlier row is NaN or infinite.",
             hint="Set `train.precision: fp32`, or leave the weights free with `earlier.ewc: 0`.",
         )
     return {name: values / len(rows) for name, values in total.items()}

@@ -57,7 +57,7 @@ class Reporter(TrainerCallback):  # type: ignore[misc]
         loss = float(logs["loss"])
         if not math.isfinite(loss):
             raise TrainingError(
-                f"The training loss became {loss} at step {state.global_step}: the run has diverged.",
+                f"The training loss became {loss} at step {state.global_step}: the training diverged.",
                 hint="Lower `train.learning_rate` (a tenth is a good next try), or set `train.precision: fp32`.",
             )
         point = loss_points([{"step": state.global_step, **logs}])[0]

@@ -72,8 +72,8 @@ class Saver(TrainerCallback):  # type: ignore[misc]
                 f"Training was stopped after step {state.global_step:,} of {state.max_steps:,}, which is saved.",
                 hint=advise(
                     "--resume",
-                    "Go on with it by the same command and --resume, or with the training alone: ",
-                    "Go on with it by the same command, or with the training alone: ",
+                    "Resume it with the same command and --resume, or the training alone: ",
+                    "Resume it with the same command, or the training alone: ",
                 )
                 + f"hubtune train {self._run.path} --resume",
                 exit_code=exit_code(self._stop),

@@ -88,7 +88,7 @@ def train(
     setup = set_up(config, base_pin, base_folder, tokenizer, progress, classes, adapter, ends)
     order = row_order(setup.settings, examples, setup.batcher.packed)
     if found is not None:
-        progress.say(f"Going on after step {found[0]:,} of {order.steps:,}")
+        progress.say(f"Resuming after step {found[0]:,} of {order.steps:,}")
     started, clock = datetime.now(UTC), time.monotonic()
     model = setup.subject.model
     refused = memory_errors(setup.work, base_folder)
@@ -183,7 +183,7 @@ def _checkpoint(
             "No checkpoint is both complete and of this config, these pins and these rows: training from the start"
             if resume
             else "Training from the start, and without the checkpoints of the training before; "
-            f"what goes on from them is: hubtune train {run.path} --resume"
+            f"to resume from one: hubtune train {run.path} --resume"
         )
     if found is None:
         checkpoints.clear()

@@ -47,7 +47,7 @@ def test_a_training_goes_on_from_its_newest_checkpoint_and_where_it_has_ended_is
     (finished.run_dir / "training.json").unlink()
 
     shown = finished.done("--json", "train", "run", "--resume")
-    assert "Going on after step 30 of 32" in shown.err
+    assert "Resuming after step 30 of 32" in shown.err
     assert (shown.document["files"], shown.document["losses"]) == (whole["files"], whole["losses"])
 
     ended = finished.done("--json", "train", "run", "--resume")

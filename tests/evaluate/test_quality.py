@@ -94,7 +94,7 @@ def test_rows_whose_loss_is_no_number_are_counted(bench, tuned):
     (measure,) = Perplexity().measure(bench)
 
     assert (measure.status, measure.n, measure.base, measure.tuned) == ("failed", 23, None, None)
-    assert measure.detail == "the loss is no finite number (nan or inf) in 23 of 23 rows for the tuned model"
+    assert measure.detail == "the loss is NaN or infinite in 23 of 23 rows for the tuned model"
 
 
 def test_bleu_and_chrf_are_what_sacrebleu_s_command_says(bench, tmp_path: Path):

@@ -57,7 +57,7 @@ def test_counts_beyond_the_file_are_refused_at_once(whole: Path, place: int, cou
     with pytest.raises(ModelError, match=r"model\.gguf is not a whole GGUF file") as caught:
         main_quantisation(whole)
 
-    assert "fetch it again" in str(caught.value.hint)
+    assert "download it again" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize("kind", [4, 8, 9], ids=["numbers", "texts", "arrays"])

@@ -149,7 +149,7 @@ def test_a_classifier_s_code_is_not_run(tmp_path: Path):
     folder = make_lantern(tmp_path / "lantern", tmp_path / "ran")
     permit(folder, "org/lantern", COMMIT, COMMIT)
 
-    with pytest.raises(RemoteCodeError, match="for models that write text alone"):
+    with pytest.raises(RemoteCodeError, match="for models that write text, not for classifiers"):
         load_classifier(folder, "org/lantern", "fp32", Classes(("a", "b"), several=False, pad_id=0))
 
     assert not (tmp_path / "ran").exists()

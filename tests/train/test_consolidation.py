@@ -118,7 +118,7 @@ def test_an_information_that_is_no_number_is_refused_and_says_what_to_set():
     with torch.no_grad():
         model.model.norm.weight[0] = float("nan")
 
-    with pytest.raises(TrainingError, match="no finite number") as caught:
+    with pytest.raises(TrainingError, match="NaN or infinite") as caught:
         diagonal_fisher(loss, _batcher(), [_row(3, 9, 4)], 1, Listener())
 
     assert "train.precision: fp32" in str(caught.value.hint)
@@ -189,7 +189,7 @@ def test_a_run_that_goes_on_holds_the_weights_to_the_start_and_ends_with_the_sam
 
     again = go_on(run=whole.run, resume=True)
 
-    assert any(line.startswith("Going on after step 3 of 8") for line in again.listener.said)
+    assert any(line.startswith("Resuming after step 3 of 8") for line in again.listener.said)
     assert (again.run.adapter_dir / WEIGHTS).read_bytes() == expected
     assert again.record.earlier == whole.record.earlier
 

@@ -94,5 +94,5 @@ def test_a_run_in_fp16_goes_on_to_the_same_bytes_with_the_scale_that_it_had(trai
 
     again = train_on(llama, run=whole.run, resume=True)
 
-    assert "Going on after step 4 of 6" in again.listener.said
+    assert "Resuming after step 4 of 6" in again.listener.said
     assert (again.run.adapter_dir / WEIGHTS).read_bytes() == adapter

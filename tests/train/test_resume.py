@@ -109,7 +109,7 @@ def test_a_run_goes_on_from_the_newest_whole_checkpoint_to_the_same_bytes(whole,
 
     again = train_on(llama, run=whole.run, resume=True)
 
-    assert "Going on after step 6 of 9" in again.listener.said
+    assert "Resuming after step 6 of 9" in again.listener.said
     assert (again.run.adapter_dir / WEIGHTS).read_bytes() == adapter
     assert again.record.losses[0] == whole.record.losses[0]
     assert again.record.files == whole.record.files
@@ -150,14 +150,14 @@ def test_checkpoints_of_other_data_are_not_gone_on_from(whole, train_on, llama: 
 
     again = train_on(llama, run=whole.run, resume=True)
 
-    assert not any("Going on" in line for line in again.listener.said)
+    assert not any("Resuming" in line for line in again.listener.said)
     assert any("No checkpoint is both complete and of this config" in line for line in again.listener.warned)
 
 
 def test_training_anew_forgets_the_checkpoints(whole, train_on, llama: Path):
     again = train_on(llama, run=whole.run)
 
-    assert not any("Going on" in line for line in again.listener.said)
+    assert not any("Resuming" in line for line in again.listener.said)
     assert any(f"hubtune train {whole.run.path} --resume" in line for line in again.listener.warned)
     assert again.record.files == whole.record.files
 
@@ -246,7 +246,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
 
         again = train_on(llama, run=run, held_out=held_out, resume=True)
 
-        went_on += any("Going on after step" in line for line in again.listener.said)
+        went_on += any("Resuming after step" in line for line in again.listener.said)
         for name in ("files", "steps", "best_step", "losses", "held_out_losses", "tokens", "findings"):
             assert getattr(again.record, name) == getattr(whole.record, name), (moment, name)
         assert (again.run.adapter_dir / WEIGHTS).read_bytes() == (whole.run.adapter_dir / WEIGHTS).read_bytes()

@@ -138,7 +138,7 @@ def _measure(
 def _detail(axis: _Axis, *, finite: bool) -> str | None:
     said = []
     if not finite:
-        said.append("a likelihood came out as no number")
+        said.append("a likelihood came out as NaN")
     elif not axis.enough:
         said.append(
             f"{axis.templates} templates and {axis.terms} pairs of terms could be scored; "

@@ -61,7 +61,7 @@ def _notes(*, unscored: int, infinite: int, ties: int) -> list[str]:
     if unscored:
         notes.append(f"{unscored} pairs share no word after their difference, or are longer than the model can read")
     if infinite:
-        notes.append(f"{infinite} pairs have a likelihood that is no number")
+        notes.append(f"{infinite} pairs have a likelihood that is NaN")
     if ties:
         notes.append(
             f"{ties} times both sentences were equally likely, which counts as no preference for the stereotype"

@@ -113,7 +113,7 @@ def _any_rows(name: str, content: bytes, key: str, only: str | None) -> list[Map
     if kind == ".txt" and only is not None:
         lines = (line.strip() for line in text.splitlines())
         return [{only: line} for line in lines if line and not line.startswith("#")]
-    raise ConfigError(f"The file {name} (`{key}`) is of no kind that is read here: {_KINDS}.")
+    raise ConfigError(f"The file {name} (`{key}`) cannot be read: it has to be {_KINDS}.")
 
 
 def _text(name: str, content: bytes, key: str) -> str:

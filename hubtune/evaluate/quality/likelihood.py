@@ -88,7 +88,7 @@ def _size(bench: Bench, ids: Sequence[int]) -> int:
 
 
 def _unfit(bench: Bench) -> str | None:
-    return "the model classifies texts and writes none" if bench.classes else None
+    return "the model classifies texts and cannot write any" if bench.classes else None
 
 
 def _measure(
@@ -113,4 +113,4 @@ def _faults(found: Mapping[Side, Likelihoods]) -> str:
     counts = {side: int((~np.isfinite(each.nll)).sum()) for side, each in found.items()}
     rows = len(next(iter(found.values())).nll)
     told = [f"{count:,} of {rows:,} rows for the {side} model" for side, count in counts.items() if count]
-    return f"the loss is no finite number (nan or inf) in {' and '.join(told)}" if told else "the values are too large"
+    return f"the loss is NaN or infinite in {' and '.join(told)}" if told else "the values are too large"

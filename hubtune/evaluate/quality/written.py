@@ -32,8 +32,8 @@ def writing_settings(bench: Bench) -> dict[str, str]:
 def no_text(bench: Bench) -> str | None:
     """Returns why nothing is written on this bench, None where something is."""
     if bench.classes:
-        return "the model classifies texts and writes none"
-    return None if bench.begun.rows else "no held-out row has a beginning to go on from"
+        return "the model classifies texts and cannot write any"
+    return None if bench.begun.rows else "no held-out row has a beginning that a model could continue"
 
 
 def no_answers(bench: Bench) -> str | None:

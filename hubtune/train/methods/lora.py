@@ -100,12 +100,12 @@ def check_settings(stated: AdapterSettings, config: LoraConfig, pin: Pin, name: 
     """
     if not isinstance(stated.target_modules, list):
         raise TrainingError(
-            f"The adapter {name} does not list its layers by name; such adapters are not trained further.",
+            f"The adapter {name} does not list its layers by name, so it cannot be trained further.",
             hint="Leave `base.adapter` out to train a new one.",
         )
     if stated.trainable_token_indices:
         raise TrainingError(
-            f"The adapter {name} brings tokens of its own, and such an adapter is not trained further.",
+            f"The adapter {name} brings tokens of its own, so it cannot be trained further.",
             hint="Train a new one, with `train.added_tokens`.",
         )
     wanted = {"r": config.r, "lora_alpha": config.alpha, "use_rslora": config.rslora}

@@ -70,7 +70,7 @@ class Trainable:
         for name, weight in self.model.named_parameters():
             if weight.requires_grad and not bool(weight.isfinite().all()):
                 raise TrainingError(
-                    f"The weights of {name} were no finite numbers any more at step {step}: the run has diverged.",
+                    f"The weights of {name} became NaN or infinite at step {step}: the training diverged.",
                     hint="Lower `train.learning_rate` (a tenth is a good next try).",
                 )
 

@@ -76,7 +76,7 @@ def test_a_pair_that_has_no_number_on_one_side_is_left_out_on_both(listener, tmp
     )
 
     assert (measure.n, measure.tuned) == (0, None)
-    assert f"{SIZE} pairs have a likelihood that is no number" in str(measure.detail)
+    assert f"{SIZE} pairs have a likelihood that is NaN" in str(measure.detail)
 
 
 def test_a_classifier_or_a_file_that_is_not_at_hand_is_no_fit(listener, tmp_path):
