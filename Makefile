@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install quickstart chromium check test test-browser test-real test-all trials stats clean
+.PHONY: help install quickstart chromium check test test-browser test-real test-all trials stats docs clean
 
 help:
 	@echo "make quickstart   install, then run the whole job on an embedded Hub with a real model"
@@ -13,6 +13,7 @@ help:
 	@echo "make test-all     all three"
 	@echo "make check        ruff, mypy and import-linter alone"
 	@echo "make stats        figures of the code's structure"
+	@echo "make docs         write the tables of docs/config.md again, from the descriptions of the config's fields"
 	@echo "make trials       the tests with the full counts of every seeded trial"
 
 install: $(INSTALLED)
@@ -54,6 +55,9 @@ test-all: test test-browser test-real
 
 stats:
 	@$(PYTHON) tests/structure.py
+
+docs: install
+	UPDATE_GOLDEN=1 $(BIN)/pytest -q tests/config/test_reference.py -k tables_of_the_docs
 
 trials: install chromium
 	$(BIN)/pytest -n 3 --dist loadfile --full-trials

@@ -32,6 +32,7 @@ def _add_commands() -> None:
         card,
         check,
         compare,
+        config,
         data,
         evaluate,
         generate,
@@ -52,6 +53,7 @@ def _add_commands() -> None:
     for command in (
         quickstart.quickstart,
         init.init,
+        config.config,
         check.check,
         data.data,
         pin.pin,

@@ -15,7 +15,10 @@ from hubtune.config.load import DEFAULT_CONFIG
 @hub_option
 @click.pass_obj
 def init(output: Output, dataset: str, base: str, hub: Path | None) -> None:
-    """Look at the columns of DATASET and write a commented hubtune.yaml that tunes BASE on it."""
+    """Look at the columns of DATASET and write a commented hubtune.yaml that tunes BASE on it.
+
+    Its JSON schema, hubtune.schema.json, is written beside it: with it editors complete and check the config.
+    """
     with on_hub(hub):
         from hubtune.pipeline.starting import start_config
 
@@ -25,6 +28,7 @@ def init(output: Output, dataset: str, base: str, hub: Path | None) -> None:
             [
                 f"Wrote {record.config}: the columns {', '.join(record.columns)} of {dataset} ({record.split}) as "
                 f"{record.format}.",
+                f"Wrote {record.schema_file}: with it editors complete and check the config.",
                 "Next: hubtune data show",
             ],
         )

@@ -41,6 +41,10 @@ class Output:
         else:
             show("".join(f"{line if verbatim else one_line(line)}\n" for line in lines))
 
+    def document(self, text: str) -> None:
+        """Prints a result that is a JSON document with and without `--json`."""
+        show(_fitting(text))
+
     def error(self, error: HubtuneError) -> None:
         """Prints what went wrong, why, and what to do next."""
         if self.as_json:

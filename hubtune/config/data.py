@@ -3,9 +3,20 @@
 from pathlib import PurePath
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from hubtune.config.fields import Column, DataLicense, Encoding, RepoId, Revision, Separator, Split, Template
+from hubtune.config.fields import (
+    TEXT_FILE,
+    Also,
+    Column,
+    DataLicense,
+    Encoding,
+    RepoId,
+    Revision,
+    Separator,
+    Split,
+    Template,
+)
 from hubtune.config.section import Section
 
 FormatName = Literal["text", "template", "prompt_completion", "instruction", "chat", "classification"]
@@ -40,18 +51,28 @@ def default_loss(kind: FormatName) -> LossOn:
 
 
 class DataColumns(Section):
-    """The columns that hold the parts of a row, where they have other names than the usual ones."""
+    """Which column holds which part of a row, if the columns do not have the usual names."""
 
     text: Column | None = None
+    """The column with the text, in rows of format `text` and `classification`."""
     text_pair: Column | None = None
+    """The column with the second text of a row to classify, such as the hypothesis of a premise."""
     label: Column | None = None
+    """The column with the class of a row: its name, its id, or a list of them if a row has several."""
     prompt: Column | None = None
+    """The column with the prompt."""
     completion: Column | None = None
+    """The column with the text that follows the prompt."""
     instruction: Column | None = None
+    """The column with the instruction."""
     input: Column | None = None
+    """The column with the instruction's input, which may be empty."""
     response: Column | None = None
+    """The column with the answer to the instruction."""
     messages: Column | None = None
+    """The column with the conversation: a list of messages, each with a role and its content."""
     tools: Column | None = None
+    """The column with the tools that the assistant may call: a list of JSON schemas, or that list as text."""
 
     def named(self) -> dict[str, str]:
         """Returns the columns that are named, by the part that they hold."""
@@ -61,44 +82,69 @@ class DataColumns(Section):
 class DataConfig(Section):
     """One data set, and how its rows become what the model sees.
 
-    Without `format`, `template` or `text` the format is inferred from the columns.
-
-    Attributes:
-        path: A local file, in place of a repository: JSON Lines, CSV, Parquet or Arrow. It has one split, `train`.
-        separator: What stands between the cells of CSV files; where it is left out, a comma, a semicolon or a tab is
-            recognised.
-        encoding: Of CSV, JSON and text files, as Python names it. Without it UTF-8, or what the data set's card says.
-        license: The local file's licence; that of a repository is on its card.
-        split: A split or a part of one in the notation of `datasets`, such as `train[:10%]`.
-        held_out_split: Its rows are held out; then none of `split` is.
-        group_by: Rows with the same value in this column are held out together.
-        chat_template: Jinja text that takes the place of the tokenizer's; `{file: PATH}` in the config file.
-        weight: The data set's share where rows are interleaved.
-        streaming: Read the rows from the Hub one after the other, at the pinned commit, instead of fetching the files:
-            for what does not fit the disk. What is kept of a row are its tokens and its text; a part such as
-            `train[:100000]` bounds them.
-        labels: The class names in the order of their ids, where the rows hold ids.
+    Without `format`, `template` or `text` the columns decide on the format.
     """
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [{"required": [key], "properties": {key: {"type": "string"}}} for key in ("repo", "path")]
+        }
+    )
+
     repo: RepoId | None = None
-    path: Annotated[str, Field(min_length=1)] | None = None
+    """The data set's repository on the Hub, as `namespace/name`. It must be readable without a loading script."""
+    path: Annotated[str, Field(min_length=1, title="file")] | None = None
+    """A local file instead of a repository: JSON Lines, CSV, Parquet or Arrow. It has one split, `train`. The card
+    names the file and its sha256, never its folder."""
     license: DataLicense | None = None
+    """The local file's licence, as the Hub spells it. Without it the licence counts as unknown. A repository's licence
+    is on its card."""
     separator: Separator | None = None
+    """The character between the cells of a CSV file. Without it a comma, a semicolon or a tab is recognised; any other
+    character must be given."""
     encoding: Encoding | None = None
+    """The encoding of CSV, JSON and text files, as Python names it, such as `latin-1`, `gbk` or `utf-16`. Without it,
+    it is the one on the data set's card, or UTF-8. It is never guessed: bytes that do not fit are refused with their
+    position."""
     revision: Revision = "main"
+    """The branch, tag or commit to read. `hubtune.lock` holds the commit that it meant."""
     name: str | None = None
+    """The data set's configuration (subset), if it has several."""
     split: Split = "train"
+    """The split to train on, or part of one, such as `train[:10%]`."""
     held_out_split: Split | None = None
+    """A split to evaluate on. Without it a share of the rows, `evaluate.holdout`, is held out."""
     group_by: Column | None = None
+    """A column whose values are never split between training and held-out rows, such as `author`."""
     format: FormatName | None = None
+    """How a row becomes text. Without it, `template`, `text` or the columns decide."""
     template: Template | None = None
+    """The text of a row, with columns in braces, such as `"Quote by {author}: {quote}"`."""
     text: Column | None = None
+    """The column that is the text of a row."""
     columns: DataColumns = DataColumns()
-    chat_template: Annotated[str, Field(min_length=1, max_length=262_144)] | None = None
+    """Which column holds which part of a row, such as `{prompt: question, completion: answer}`. Without it the usual
+    names are looked for."""
+    chat_template: Annotated[str, Field(min_length=1, max_length=262_144), Also(TEXT_FILE)] | None = None
+    """A Jinja chat template to use instead of the tokenizer's, as text or as `{file: chat.jinja}`. It is published with
+    the model."""
     loss_on: LossOn | None = None
-    labels: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=2)] | None = None
+    """The tokens that the model learns to predict: `all`, the `completion` (in a chat, the last answer), or everything
+    that the `assistant` says. Without it the format decides."""
+    labels: (
+        Annotated[
+            list[Annotated[str, Field(min_length=1)]], Field(min_length=2, json_schema_extra={"uniqueItems": True})
+        ]
+        | None
+    ) = None
+    """The class names in the order of their ids. Without it they are those of the data set."""
     weight: Annotated[float, Field(gt=0)] = 1
+    """How often this data set is drawn from when `rows.mix` is `interleave`, relative to the others."""
     streaming: bool = False
+    """Whether to read rows from the Hub one by one, at the pinned commit, instead of downloading the files: for data
+    that does not fit on the disk. What is kept of a row are its text, its tokens and about 700 bytes to find copies by,
+    so limit the rows with a split such as `train[:100000]`. A CSV, JSON or text file that is read to its end is
+    compared with the commit's digest; Parquet and Arrow are not."""
 
     @field_validator("labels")
     @classmethod
@@ -193,20 +239,18 @@ class DataConfig(Section):
 
 
 class RowsConfig(Section):
-    """How the rows of all data sets come together.
-
-    Attributes:
-        mix: One data set after the other, or rows drawn from all of them by `data[].weight`.
-        stop: Interleaving ends when the first data set runs out, or when each was used up at least once, with rows of
-            the shorter ones repeated.
-        seed: Of the drawing.
-        max_dropped: The largest share of a data set's rows that may be unusable before the run stops.
-        workers: Processes that read the rows. `auto` takes one for each core, at most 8, where there are 20,000 rows or
-            more. The rows are the same for any number, so this stands in no record.
-    """
+    """How the rows of all data sets come together."""
 
     mix: Literal["concatenate", "interleave"] = "concatenate"
+    """How several data sets become one: `concatenate` them, or `interleave` rows drawn from all of them by
+    `data[].weight`."""
     stop: Literal["first_exhausted", "all_exhausted"] = "first_exhausted"
+    """When interleaving ends: when the first data set is used up, or when each has been used up at least once; rows of
+    the shorter ones are then repeated."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
+    """The seed for drawing rows when data sets are interleaved."""
     max_dropped: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """The largest share of a data set's rows that may be unusable before the run stops."""
     workers: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] = "auto"
+    """The number of processes that read rows. `auto` uses one per core, at most 8, for 20,000 rows or more. It changes
+    speed, not results."""

@@ -9,25 +9,25 @@ from hubtune.config.section import Section
 
 
 class EarlierConfig(Section):
-    """An earlier task, whose held-out rows tell how much of it is forgotten.
+    """An earlier task, whose held-out rows show how much of it is forgotten.
 
-    Without `replay` and `ewc` forgetting is measured and nothing is done against it.
-
-    Attributes:
-        data: What the model learnt before, written as it was then.
-        holdout: The share of its rows that are held out, by the same hash and seed as those of `data`: with the share
-            of the earlier run they are the rows that were held out in it.
-        replay: The share of all rows to train on that are drawn from the earlier ones.
-        ewc: How strongly the weights are held to where they started: the factor lambda of elastic weight consolidation
-            (Kirkpatrick et al., 2017).
-        fisher_rows: The most earlier rows that tell how much each weight matters to the earlier task.
+    Without `replay` and `ewc` forgetting is measured, and nothing is done against it.
     """
 
     data: Annotated[list[DataConfig], Field(min_length=1)]
+    """The data sets of the earlier task, written as `data` is. Their held-out rows are measured too, and the card
+    reports how much of the task was forgotten."""
     holdout: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """The share of the earlier rows that is held out. With the `evaluate.holdout` and `evaluate.seed` of the earlier
+    run, these are the rows that were held out then."""
     replay: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """The share of the training set that is drawn from the earlier rows, so that less is forgotten."""
     ewc: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """The strength of elastic weight consolidation (lambda in Kirkpatrick et al., 2017), which keeps weights that
+    matter to the earlier task near their start. Good values differ by orders of magnitude: try 1, 100 and 10,000. 0
+    turns it off."""
     fisher_rows: Annotated[int, Field(ge=1)] = 200
+    """The most earlier rows from which elastic weight consolidation estimates how much each weight matters."""
 
     @model_validator(mode="after")
     def _of_text(self) -> Self:

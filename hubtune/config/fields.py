@@ -3,13 +3,16 @@
 import codecs
 import re
 import string
+from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from packaging.version import InvalidVersion, Version
-from pydantic import AfterValidator
+from pydantic import AfterValidator, GetJsonSchemaHandler, WithJsonSchema
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
-from hubtune.config.license_ids import unknown_license
+from hubtune.config.license_ids import LICENSE_IDS, unknown_license
 from hubtune.errors import ConfigError
 
 # The Hub's own rule, as documented for `huggingface_hub.utils.validate_repo_id`.
@@ -208,16 +211,74 @@ def _check_data_license(value: str) -> str:
     return value
 
 
-RepoId = Annotated[str, AfterValidator(check_repo_id)]
-TargetRepoId = Annotated[str, AfterValidator(check_target_repo_id)]
-Tag = Annotated[str, AfterValidator(check_tag)]
-Branch = Annotated[str, AfterValidator(check_branch)]
-LicenseChoice = Annotated[str, AfterValidator(_check_license)]
-DataLicense = Annotated[str, AfterValidator(_check_data_license)]
-Revision = Annotated[str, AfterValidator(_check_revision)]
-CommitId = Annotated[str, AfterValidator(check_commit)]
-Split = Annotated[str, AfterValidator(check_split)]
-Column = Annotated[str, AfterValidator(check_column)]
-Separator = Annotated[str, AfterValidator(check_separator)]
-Encoding = Annotated[str, AfterValidator(check_encoding)]
-Template = Annotated[str, AfterValidator(check_template)]
+@dataclass(frozen=True, eq=False)
+class Also:
+    """What a config may say besides a field's own type, for the JSON schema; a hook turns it into that type."""
+
+    form: JsonSchemaValue
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [handler(core), self.form]}
+
+
+class OneOrSeveral:
+    """Says in the JSON schema that an item may stand for the list with it alone; a hook makes that list."""
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        several = handler(core)
+        return {"anyOf": [several["items"], several]}
+
+
+TEXT_FILE: JsonSchemaValue = {
+    "type": "object",
+    "title": "`{file: PATH}`",
+    "properties": {"file": {"type": "string", "description": "The file that holds the text, in the config's folder."}},
+    "required": ["file"],
+    "additionalProperties": False,
+}
+"""A text in a file of its own, which loading a config puts in its place."""
+
+
+def text_form(title: str, pattern: str, **more: object) -> WithJsonSchema:
+    """Returns the JSON schema of a checked text, for editors: what a pattern can say of the check, and its name."""
+    return WithJsonSchema({"type": "string", "title": title, "pattern": pattern, **more})
+
+
+def _license_form(*others: str) -> WithJsonSchema:
+    return WithJsonSchema(
+        {
+            "enum": [*others, *LICENSE_IDS],
+            "title": " or ".join(["licence of the Hub", *(f"`{other}`" for other in others)]),
+        }
+    )
+
+
+_ID = r"^(?!.*(?:--|\.\.|\.git$))%s[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?$"
+_NAMESPACE = r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?/"
+_SPLIT_FORM = r"[^\s\[\]+]+(?:\[(?:-?[0-9]+%?)?:(?:-?[0-9]+%?)?\])?"
+
+RepoId = Annotated[
+    str, AfterValidator(check_repo_id), text_form("repository id", _ID % f"(?:{_NAMESPACE})?", maxLength=96)
+]
+TargetRepoId = Annotated[
+    str, AfterValidator(check_target_repo_id), text_form("repository id", _ID % _NAMESPACE, maxLength=96)
+]
+Tag = Annotated[str, AfterValidator(check_tag), text_form("version tag", f"^{_TAG.pattern}$".replace(r"\d", "[0-9]"))]
+Branch = Annotated[
+    str,
+    AfterValidator(check_branch),
+    text_form("branch", r"^(?!-|refs/|HEAD$|[0-9a-f]{40}$|.*(?:\.\.|@\{))[^\x00-\x20\x7f~^:?*\[\\]+$", maxLength=200),
+]
+LicenseChoice = Annotated[str, AfterValidator(_check_license), _license_form("auto")]
+DataLicense = Annotated[str, AfterValidator(_check_data_license), _license_form()]
+Revision = Annotated[
+    str, AfterValidator(_check_revision), text_form("branch, tag or commit", r"^(?!.*\.\.)[^\s~^:?*\[\\]+$")
+]
+CommitId = Annotated[str, AfterValidator(check_commit), text_form("commit", f"^{_COMMIT.pattern}$")]
+Split = Annotated[
+    str, AfterValidator(check_split), text_form("split", rf"^\s*{_SPLIT_FORM}\s*(?:\+\s*{_SPLIT_FORM}\s*)*$")
+]
+Column = Annotated[str, AfterValidator(check_column), text_form("column", r"^[^{}.\[\]!:]+$")]
+Separator = Annotated[str, AfterValidator(check_separator), text_form("character", r"^(?:\\t|[^A-Za-z0-9\"\r\n])$")]
+Encoding = Annotated[str, AfterValidator(check_encoding), text_form("encoding", r"^[^\x00]+$")]
+Template = Annotated[str, AfterValidator(check_template), text_form("template", r"\{[^{}.\[\]!:]+\}")]

@@ -8,8 +8,19 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from hubtune.config.bias import BiasConfig
 from hubtune.config.data import DataConfig, RowsConfig
 from hubtune.config.earlier import EarlierConfig
-from hubtune.config.fields import Branch, CommitId, LicenseChoice, RepoId, Revision, Tag, TargetRepoId
-from hubtune.config.metrics import DEFAULT
+from hubtune.config.fields import (
+    TEXT_FILE,
+    Also,
+    Branch,
+    CommitId,
+    LicenseChoice,
+    OneOrSeveral,
+    RepoId,
+    Revision,
+    Tag,
+    TargetRepoId,
+)
+from hubtune.config.metrics import BUILT_IN, DEFAULT
 from hubtune.config.screening import ScreenConfig
 from hubtune.config.section import Section
 from hubtune.config.training import WHOLE_METHODS, TrainConfig
@@ -21,61 +32,79 @@ def _check_visible(value: str) -> str:
     return value
 
 
-Statement = Annotated[str, Field(min_length=1, max_length=65_536), AfterValidator(_check_visible)]
+Line = Annotated[
+    str, Field(min_length=1, max_length=65_536, json_schema_extra={"pattern": r"\S"}), AfterValidator(_check_visible)
+]
+Statement = Annotated[Line, Also(TEXT_FILE)]
 
 
 class BaseAdapterConfig(Section):
-    """A published LoRA adapter that is trained further."""
+    """A published LoRA adapter to train further."""
 
     repo: RepoId
+    """The adapter's repository on the Hub, as `namespace/name`."""
     revision: Revision = "main"
+    """The branch, tag or commit of the adapter. `hubtune.lock` holds the commit that it meant."""
 
 
 class BaseModelConfig(Section):
-    """The base model to fine-tune.
-
-    Attributes:
-        adapter: An adapter for it to go on from; None to begin with a new one. The release holds the further trained
-            adapter, which needs the base alone.
-        allow_remote_code: The commit of the base whose Python code may be run, for an architecture that transformers
-            has not; None runs none.
-    """
+    """The base model to fine-tune."""
 
     repo: RepoId
+    """The model's repository on the Hub, as `namespace/name`. It needs safetensors weights."""
     revision: Revision = "main"
+    """The branch, tag or commit of the model. `hubtune.lock` holds the commit that it meant."""
     adapter: BaseAdapterConfig | None = None
+    """A published adapter to train further, instead of a new one. The release needs only the base model."""
     allow_remote_code: CommitId | None = None
+    """The commit of the base model whose own Python code may run, as all 40 digits, if transformers does not have the
+    architecture. Code of any other commit is refused. It works for adapters of models that write text, because a
+    release contains no code."""
 
 
-MetricName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
+MetricName = Annotated[
+    str,
+    Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64, title="name"),
+    Also({"enum": list(BUILT_IN), "title": "name"}),
+]
 
 
 class EvaluateConfig(Section):
     """What is measured, and on which held-out rows.
 
-    `generations` is the most held-out rows that the models are made to go on from, and `max_new_tokens` the most that
-    they write there. Whether metrics of these names are installed is for `load` to say: a release's config can be read
-    without the plugins of those who made it. `canaries` is how many random secrets are trained on besides the data, to
-    measure how well the model knows them; a run with any is never published, and ten are the least to rely on.
+    Whether a metric is installed is for `load` to say: a release's config can be read without its author's plugins.
     """
 
     holdout: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """The share of the distinct rows that is held out from training, to evaluate on."""
     metrics: Literal["all"] | list[MetricName] = Field(default_factory=lambda: list(DEFAULT))
+    """The metrics to measure, by name, or `all` for every metric that fits the data."""
     batch_size: Annotated[int, Field(ge=1)] = 8
+    """Rows per batch when evaluating. It changes speed, not results."""
     max_items: Annotated[int, Field(ge=1)] | None = None
+    """The most held-out rows to evaluate on. Without it all of them are used."""
     generations: Annotated[int, Field(ge=1)] = 100
+    """The most held-out rows for which the models write a text."""
     max_new_tokens: Annotated[int, Field(ge=1, le=4096)] = 48
+    """The most tokens that a model writes for a row."""
     canaries: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """How many random secrets to add to the training set, to measure memorisation; at least 10 for a result. A run with
+    canaries is never published."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
+    """The seed that decides which rows are held out."""
     bias: BiasConfig = BiasConfig()
+    """Files of your own for the bias metrics, instead of hubtune's sentences, words and prompts."""
 
 
 class AcceptedLicense(Section):
     """A signed-off reason to use an input whose licence grants nothing that is known."""
 
     repo: RepoId
-    reason: Statement
-    by: Statement
+    """The input's repository on the Hub, as `namespace/name`."""
+    reason: Line
+    """Why the input may be used all the same. The card quotes it."""
+    by: Line
+    """Who takes responsibility for this. The card names them."""
 
 
 STATEMENTS = (
@@ -86,28 +115,44 @@ STATEMENTS = (
 
 
 class CardConfig(Section):
-    """What the author states; what is left out stands on the card as not assessed.
-
-    `license_name` and `license_link` go with a `license` of `other`, which has no identifier on the Hub. `templates` is
-    a folder with section templates of the author's own.
-    """
+    """What the author states. Statements that are left out appear on the card as not assessed."""
 
     license: LicenseChoice = "auto"
-    license_name: Statement | None = None
-    license_link: Statement | None = None
-    accept_license: list[AcceptedLicense] = Field(default_factory=list)
+    """The release's licence, as the Hub spells it. `auto` takes the one that the inputs ask for; a licence that the
+    inputs do not allow is refused."""
+    license_name: Line | None = None
+    """The licence's name, if `license` is `other`."""
+    license_link: Annotated[Line, Field(json_schema_extra={"pattern": "^https?://"})] | None = None
+    """The address of the licence's text, if `license` is `other`."""
+    accept_license: Annotated[list[AcceptedLicense], OneOrSeveral()] = Field(default_factory=list)
+    """Signed-off reasons to use inputs whose licence grants nothing that is known: one, or a list of them. The card
+    shows them."""
     intended_use: Statement | None = None
+    """What the model is for. A statement is Markdown, or `{file: PATH}`; one that is left out appears on the card as
+    "not assessed"."""
     misuse: Statement | None = None
+    """What the model must not be used for."""
     consent: Statement | None = None
+    """Whether the people in the data agreed to its use."""
     privacy: Statement | None = None
+    """What is known about personal data in the training set."""
     bias: Statement | None = None
+    """Which groups or views the model may treat unfairly."""
     safeguards: Statement | None = None
+    """What limits harm, such as filters or access rules."""
     risks: Statement | None = None
+    """What can go wrong when the model is used."""
     ethics: Statement | None = None
+    """Ethical considerations beyond the other statements."""
     environment: Statement | None = None
+    """The environmental cost, beyond what the run measured."""
     citation: Statement | None = None
+    """How to cite the model."""
     contact: Statement | None = None
-    templates: Annotated[str, Field(min_length=1)] | None = None
+    """Whom to write to about the model."""
+    templates: Annotated[str, Field(min_length=1, title="folder")] | None = None
+    """A folder with section templates of your own: `bias.md.j2` replaces that section of the card, `data_sheet.md.j2`
+    adds one."""
 
     @field_validator("accept_license", mode="before")
     @classmethod
@@ -127,20 +172,25 @@ class CardConfig(Section):
 
 
 class PublishConfig(Section):
-    """Where the release goes, and what it is called.
-
-    A repository holds one kind of artifact: the adapter, or complete weights: the base's with the adapter merged into
-    them, or those that full fine-tuning or that of some layers made, which have no other kind.
-    `counterpart` is the repository that holds the other kind of the same run; the two cards name each other.
-    """
+    """Where the release goes, and what it is called."""
 
     repo: TargetRepoId | None = None
+    """The repository to publish to, as `namespace/name`. `--push` can name it too."""
     artifact: Literal["adapter", "merged"] = "adapter"
+    """What is published: the `adapter`, or complete weights with the adapter `merged` into them. `full` and `freeze`
+    always publish complete weights. A repository holds one kind."""
     counterpart: TargetRepoId | None = None
+    """The repository that holds the other kind of artifact of the same run. The two cards link to each other."""
     tag: Tag = "v1.0.0"
+    """The release's version, which becomes a git tag. A tag is never moved."""
     private: bool = False
+    """Whether to create the repository as a private one."""
     branch: Branch = "main"
-    message: Annotated[str, Field(min_length=1), AfterValidator(_check_visible)] | None = None
+    """The branch to commit to, created from main if it does not exist."""
+    message: (
+        Annotated[str, Field(min_length=1, json_schema_extra={"pattern": r"\S"}), AfterValidator(_check_visible)] | None
+    ) = None
+    """The message of the release's commit. Without it hubtune writes one."""
 
     @model_validator(mode="after")
     def _branch_is_no_tag(self) -> Self:
@@ -164,21 +214,27 @@ def _with_template(entry: dict[str, object], template: object) -> dict[str, obje
 
 
 class TuneConfig(Section):
-    """A whole run, from pinned inputs to a tagged release.
-
-    Attributes:
-        earlier: What the model learnt before and is not to forget; None where nobody asks.
-    """
+    """A whole run, from pinned inputs to a tagged release."""
 
     base: BaseModelConfig
+    """The base model to fine-tune."""
     data: Annotated[list[DataConfig], Field(min_length=1)]
+    """The data sets to train on."""
     rows: RowsConfig = RowsConfig()
+    """How the rows of all data sets come together."""
     screen: ScreenConfig = ScreenConfig()
+    """What to do with rows that contain personal data or secrets, or that repeat other rows. `report` counts them,
+    `redact` puts a placeholder in place of what was found, `drop` leaves the rows out, and `refuse` stops the run."""
     train: TrainConfig = TrainConfig()
+    """How the base model is fine-tuned."""
     evaluate: EvaluateConfig = EvaluateConfig()
+    """What is measured, and on which rows."""
     earlier: EarlierConfig | None = None
+    """A task that the model learned before and should not forget."""
     card: CardConfig = CardConfig()
+    """The model card: its licence, and what its author states."""
     publish: PublishConfig = PublishConfig()
+    """Where the release goes, and what it is called."""
 
     @model_validator(mode="before")
     @classmethod

@@ -4,6 +4,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field
 
+from hubtune.config.fields import text_form
 from hubtune.config.section import Section
 
 PersonalKind = Literal["email", "phone", "card_number", "iban", "ip_address", "secret"]
@@ -23,40 +24,39 @@ def _check_region(value: str) -> str:
     return value
 
 
-Region = Annotated[str, AfterValidator(_check_region)]
+Region = Annotated[str, AfterValidator(_check_region), text_form("country code", "^[A-Z]{2}$")]
 
 
 class ScreenConfig(Section):
-    """What to do with the rows where something is found: report, redact, drop or refuse.
-
-    The defaults and their reasons:
-
-    - A secret stops the run: it is almost never meant to be there, it can be abused, and has to be revoked where
-      it came from, which no tool can do.
-    - Card numbers and IBANs are redacted: a model needs none, and few other numbers pass their check digits.
-    - E-mail addresses, telephone numbers and IP addresses are reported: many are published on purpose, in licences,
-      signatures and manuals, so what to do depends on the data. The card tells how many there are.
-    - Duplicates are reported: some are frequent on purpose. Near duplicates too: what is near is a matter of degree.
-    - Contamination drops the rows to train on, never the held-out ones: the measure stays what it was, and training
-      loses a few rows. Left in, they would make the tuned model look better than it is.
-
-    Attributes:
-        duplicates: Rows with the text of an earlier row, but for case, punctuation and spacing.
-        near_duplicates: Rows that share most runs of five words with an earlier row.
-        contamination: Rows to train on that repeat a held-out row or a run of thirteen words of one.
-        phone_regions: Whose national telephone numbers are looked for, besides international ones.
-    """
+    """What to do with rows in which something is found: report, redact, drop or refuse."""
 
     duplicates: CopyPolicy = "report"
+    """What to do with rows that have the text of an earlier row, ignoring case, punctuation and spacing.
+    Some are frequent on purpose, so they are reported by default."""
     near_duplicates: CopyPolicy = "report"
+    """What to do with rows that share four fifths of their runs of five words with an earlier row. How near is too near
+    depends on the data."""
     contamination: CopyPolicy = "drop"
+    """What to do with training rows that repeat a held-out row, or a run of thirteen words of one. Left in, they would
+    make the tuned model look better than it is. Held-out rows always stay."""
     email: PersonalPolicy = "report"
+    """What to do with rows that contain e-mail addresses. Many are published on purpose, in licences, signatures and
+    manuals, so they are reported by default."""
     phone: PersonalPolicy = "report"
+    """What to do with rows that contain telephone numbers."""
     card_number: PersonalPolicy = "redact"
+    """What to do with rows that contain payment card numbers. A model needs none, and few other numbers pass their
+    check digit."""
     iban: PersonalPolicy = "redact"
+    """What to do with rows that contain bank account numbers (IBANs)."""
     ip_address: PersonalPolicy = "report"
+    """What to do with rows that contain IP addresses."""
     secret: PersonalPolicy = "refuse"  # noqa: S105 - a policy
+    """What to do with rows that contain tokens, keys or passwords. A secret is almost never meant to be there, and must
+    be revoked at its issuer, which no tool can do for you."""
     phone_regions: list[Region] = Field(default_factory=lambda: ["US", "GB"])
+    """The countries whose national telephone numbers are recognised, as two-letter codes of ISO 3166. International
+    numbers are always recognised."""
 
     def copies(self, kind: CopyKind) -> CopyPolicy:
         """Returns what to do with rows that repeat others in this way."""

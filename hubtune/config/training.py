@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from hubtune.config.fields import Also
 from hubtune.config.section import Section
 
 
@@ -20,26 +21,28 @@ def _check_pattern(value: str) -> str:
     return value
 
 
-Pattern = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_check_pattern)]
+Pattern = Annotated[
+    str, Field(min_length=1, max_length=1000, title="regular expression"), AfterValidator(_check_pattern)
+]
 
 
 class LoraConfig(Section):
-    """Low-rank adaptation (Hu et al., 2021).
-
-    Attributes:
-        target_modules: Names of the layers that get an adapter, as their last parts, such as `q_proj`; or one regular
-            expression that their whole names have to match, such as `.*layers.1[0-9].self_attn.*`; or `all-linear`.
-        rslora: Whether the update is scaled by alpha / sqrt(r) instead of alpha / r (Kalajdzievski, 2023), which keeps
-            it as strong at high ranks.
-        modules_to_save: Names of layers that are trained whole and published with the adapter, such as `lm_head`.
-    """
+    """Low-rank adaptation (Hu et al., 2021)."""
 
     r: Annotated[int, Field(ge=1)] = 16
+    """The rank of the adapter's matrices."""
     alpha: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 32
+    """The scaling of the adapter: its update is multiplied by alpha / r."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """The dropout probability on the adapter's input during training."""
     target_modules: Annotated[list[str], Field(min_length=1)] | Pattern = "all-linear"
+    """The layers that get an adapter: `all-linear`, a list of layer names such as `[q_proj, v_proj]`, or a regular
+    expression for whole names such as `.*layers.1[0-9].self_attn.*`."""
     rslora: bool = False
+    """Whether to scale the update by alpha / √r instead of alpha / r (Kalajdzievski, 2023), which keeps it as strong at
+    high ranks."""
     modules_to_save: list[str] = Field(default_factory=list)
+    """Layers to train whole and to publish with the adapter, such as `[lm_head]`."""
 
 
 def _check_tokens(tokens: list[str]) -> list[str]:
@@ -54,7 +57,9 @@ def _check_tokens(tokens: list[str]) -> list[str]:
 
 
 NewTokens = Annotated[
-    list[Annotated[str, Field(max_length=100)]], Field(max_length=1000), AfterValidator(_check_tokens)
+    list[Annotated[str, Field(max_length=100, json_schema_extra={"pattern": r"^\S(?:[\s\S]*\S)?$"})]],
+    Field(max_length=1000, json_schema_extra={"uniqueItems": True}),
+    AfterValidator(_check_tokens),
 ]
 
 Method = Literal["lora", "qlora", "full", "freeze"]
@@ -66,65 +71,72 @@ _WHOLE_LEARNING_RATE = 2.0e-5
 
 
 class TrainConfig(Section):
-    """How the base model is fine-tuned.
-
-    `batch_size` counts rows, whatever their length; an optimizer step takes `batch_size` times `gradient_accumulation`
-    rows and weighs each of their tokens alike, so 1 times 4 learns what 4 times 1 does. `packing` puts the rows of a
-    batch one after another into sequences without padding, each row on its own to the model's attention. It is a matter
-    of speed alone: the steps, their rows and their gradients are those of padded batches. Where the architecture cannot
-    keep rows apart, rows of like length share a batch instead.
-
-    `epochs` says how often each row is taken, once where nothing is said; `steps` says in its place how many optimizer
-    steps are made, through as many epochs as that takes.
-
-    `gradient_checkpointing` computes activations a second time instead of keeping them: about a third slower, for far
-    less memory, and the same numbers.
-
-    Up to 200 held-out rows are measured every `held_out_steps` steps, else after each epoch. With `early_stopping: 2`
-    training stops after two measurements in a row that were no better than the best, and the best's weights are kept;
-    the held-out rows have then chosen among models, so their measures flatter it, which the card says.
-
-    `batch_size: auto` is 8 with `fit_memory`, which takes the 8 rows of a step in as many micro-batches as the estimate
-    of the memory asks for; what is learnt does not hang on the machine.
-
-    A run is saved every `checkpoint_steps` steps, else every five minutes, and the last `keep_checkpoints` are kept.
-    A linear fall after a short warm-up is what LoRA's own experiments used; a `weight_decay` of 0 and a `max_grad_norm`
-    of 1, which leaves ordinary steps as they are, are the Trainer's. README.md has a reason for every default.
-
-    Attributes:
-        method: `lora`, `qlora` (LoRA on a base held in 4 bits), `full` (every weight) or `freeze` (some of them).
-        last_blocks: With `freeze`, how many of the last blocks are trained, the final norm with them; 2 where neither
-            this nor `trainable` is given.
-        added_tokens: Texts that become tokens of their own, such as `<|quote|>`, wherever they stand in a row. Their
-            rows of the embedding, and of a head of its own, are trained; the tokenizer is published with the release.
-        trainable: With `freeze`, patterns of the names of parameters to train, such as `model.layers.11.*`.
-    """
+    """How the base model is fine-tuned. docs/config.md gives a reason for every default."""
 
     method: Method = "lora"
+    """What is trained: `lora` (a small adapter), `qlora` (LoRA on a base model held in 4 bits), `full` (every weight)
+    or `freeze` (only some of the weights). The last two publish complete weights."""
     lora: LoraConfig = LoraConfig()
+    """The adapter that `lora` and `qlora` train."""
     last_blocks: Annotated[int, Field(ge=1)] | None = None
+    """How many of the last transformer blocks `freeze` trains, with the final norm. It is 2 if `trainable` is not given
+    either."""
     trainable: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] | None = None
+    """The parameters that `freeze` trains, as patterns such as `model.layers.11.*`. It replaces `last_blocks`."""
     added_tokens: NewTokens = Field(default_factory=list)
-    epochs: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Texts that become tokens of their own, such as `["<|quote|>"]`. Their embeddings are trained by `lora`, `qlora`
+    and `full`, and the tokenizer is published with the release."""
+    epochs: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        default=None, json_schema_extra={"default": 1}
+    )
+    """How often each row is used. It is 1 unless `steps` is given."""
     steps: Annotated[int, Field(ge=1)] | None = None
+    """The number of optimizer steps, instead of `epochs`."""
     learning_rate: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] = 2.0e-4
+    """The peak learning rate. With `full` and `freeze` the default is 2e-5."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
+    """How the learning rate falls after the warm-up."""
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    """The share of the optimizer steps in which the learning rate rises to its peak."""
     weight_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """The weight decay of AdamW."""
     max_grad_norm: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    """Gradients with a larger norm are scaled down to it. 0 turns clipping off."""
     logging_steps: Annotated[int, Field(ge=1)] | None = None
-    batch_size: Annotated[int, Field(ge=1)] = 8
+    """Steps between two entries of the training loss in `events.jsonl`. Without it the length of the run decides."""
+    batch_size: Annotated[int, Field(ge=1), Also({"const": "auto"})] = 8
+    """Rows per batch. `auto` means 8 rows per optimizer step, in as many micro-batches as the memory needs; results do
+    not depend on the machine's memory."""
     fit_memory: bool = False
+    """Whether a batch is split into as many micro-batches as the memory needs. `batch_size: auto` sets it."""
     gradient_accumulation: Annotated[int, Field(ge=1)] = 1
+    """Batches per optimizer step. The effective batch size is `batch_size` times `gradient_accumulation`, and every
+    token in it has the same weight."""
     max_length: Annotated[int, Field(ge=8)] = 512
+    """The most tokens of a row, including its EOS. Longer rows are truncated before it."""
     packing: bool = True
+    """Whether to put the rows of a batch into sequences without padding. Rows do not attend to each other: it changes
+    speed, not results."""
     gradient_checkpointing: bool = False
+    """Whether to recompute activations instead of keeping them: far less memory, about a third slower, the same
+    results."""
     held_out_steps: Annotated[int, Field(ge=1)] | None = None
+    """Steps between two measurements of the loss on up to 200 held-out rows (for a classifier also accuracy and macro
+    F1). Without it they are measured after each epoch."""
     early_stopping: Annotated[int, Field(ge=1)] | None = None
+    """Stop after this many measurements in a row without an improvement, and keep the best weights. The held-out rows
+    have then helped to choose the model, which the card says."""
     checkpoint_steps: Annotated[int, Field(ge=1)] | None = None
+    """Steps between two checkpoints, from which `hubtune run --resume` and `hubtune train RUN --resume` resume with the
+    same results. Without it one is saved every five minutes."""
     keep_checkpoints: Annotated[int, Field(ge=1)] = 2
+    """How many of the latest checkpoints are kept."""
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
+    """The number format of the base model's weights. `auto` is bf16 if the hardware computes in it, else fp32; `bf16`
+    is refused on other hardware. Trained weights are always held in fp32. In fp16 the loss is scaled, and steps whose
+    gradients overflow are skipped and counted."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
+    """The seed of the training: the order of the rows, the initial adapter and dropout."""
 
     @model_validator(mode="before")
     @classmethod

@@ -1,8 +1,10 @@
 """`hubtune init` and `hubtune data show`: what the data becomes, seen before anything is trained."""
 
 import hashlib
+import json
 from pathlib import Path
 
+import jsonschema
 import yaml
 
 from hubtune.errors import DataError
@@ -21,7 +23,10 @@ def test_a_first_config_is_written_from_the_columns_and_its_rows_are_shown_as_th
     assert "author, quote of lab/quotes (train) as template" in written.out
     text = (world.work / "hubtune.yaml").read_text()
     assert yaml.safe_load(text)["data"] == [{"repo": "lab/quotes", "split": "train", "template": "{author}\n{quote}"}]
-    assert text.count("#") > 5
+    assert text.startswith("# yaml-language-server: $schema=./hubtune.schema.json\n")
+    schema = world.work / "hubtune.schema.json"
+    assert schema.read_text() == world.done("config", "schema").out == world.done("--json", "config", "schema").out
+    jsonschema.validate(yaml.safe_load(text), json.loads(schema.read_text()))
     # On a pipe, what carries loss stands in brackets.
     assert "[<|endoftext|>]" in plain.out
     assert "\x1b" not in plain.out

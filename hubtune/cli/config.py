@@ -1,0 +1,53 @@
+"""`hubtune config`: the keys of a config, for people and for editors."""
+
+import click
+
+from hubtune.cli.output import Output
+from hubtune.records.base import Record
+
+
+class KeyRecord(Record):
+    """A key of the config; `default` is null if the key has to be given, and empty if it is left out."""
+
+    path: str
+    values: str
+    default: str | None
+    description: str
+
+
+class ReferenceRecord(Record):
+    """All keys of the config."""
+
+    keys: list[KeyRecord]
+
+
+@click.group(short_help="What a config can say: a reference, and a schema for editors.")
+def config() -> None:
+    """Print what a config can say."""
+
+
+@config.command(short_help="Print the JSON schema of hubtune.yaml.")
+@click.pass_obj
+def schema(output: Output) -> None:
+    """Print the JSON schema of hubtune.yaml, with which an editor completes, explains and checks its keys.
+
+    Keep it beside the config as hubtune.schema.json, and begin the config with this line, as hubtune init does:
+
+    # yaml-language-server: $schema=./hubtune.schema.json
+    """
+    from hubtune.config.reference import schema_text
+
+    output.document(schema_text())
+
+
+@config.command(short_help="Print every key with its default and meaning.")
+@click.pass_obj
+def reference(output: Output) -> None:
+    """Print every key of a config, with what it may be, its default and its meaning, as Markdown."""
+    from hubtune.config.reference import config_keys, reference
+
+    keys = [
+        KeyRecord(path=key.path, values=key.values, default=key.default, description=key.description)
+        for key in config_keys().values()
+    ]
+    output.result(ReferenceRecord(keys=keys), reference().splitlines())
