@@ -48,7 +48,7 @@ def choose_earlier(
     measured = held_out.at(np.flatnonzero(~among(held_out.text_digests, known[0])))
     if not len(measured):
         raise EmptySplitError(
-            "Every held-out row of the earlier data is among the rows to train on, so forgetting cannot be measured.",
+            "Every held-out row of the earlier data is among the training rows, so forgetting cannot be measured.",
             hint="Name other data in `earlier.data`, or state the `earlier.holdout` of the earlier run.",
         )
     if not len(learnable) and (config.replay or config.ewc):

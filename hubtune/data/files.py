@@ -135,7 +135,7 @@ def local_files(path: Path, contents: Contents) -> DataFiles:
         reader = None
     if reader is None:
         raise DataError(
-            f"{path.name} is no file that can be read as rows: its name ends with {path.suffix!r}.",
+            f"{path.name} cannot be read as rows: its name ends with {path.suffix!r}.",
             hint=f"Use a file whose name ends with {', '.join(_LOCAL)}; archives and scripts are not opened.",
         )
     return DataFiles(contents.source, reader, {"train": [path.name]}, contents)
@@ -253,7 +253,7 @@ def _reader(splits: Mapping[str, Sequence[str]], source: str) -> Reader:
         reader, _ = infer_module_for_data_files({split: names for split, names in open_files.items() if names})
     except (ValueError, FileNotFoundError, StopIteration):
         raise DataError(
-            f"The files of {source} cannot be read as a data set: they are of no one kind that holds rows.",
+            f"The files of {source} cannot be read as a data set: they are not all of one kind that holds rows.",
             hint=f"Choose a revision with {_FORMS} files, all of one kind.",
         ) from None
     for known in READERS:

@@ -71,7 +71,7 @@ def split(config: TuneConfig, rows: AllRows) -> tuple[Array, Array]:
     train = np.flatnonzero(~mask & ~copies)
     if not len(train):
         raise EmptySplitError(
-            "Every row to train on is held out as well.", hint="Use a held-out split that holds other rows."
+            "Every training row is held out as well.", hint="Use a held-out split that holds other rows."
         )
     return train, np.flatnonzero(mask)
 

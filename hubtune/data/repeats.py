@@ -74,8 +74,8 @@ def without_repeats(config: ScreenConfig, rows: AllRows, train: Array, held_out:
     )
     if not len(remaining.train):
         raise EmptySplitError(
-            "Every row to train on repeats held-out text.",
-            hint="Hold out other rows, or let them be with `screen.contamination: report`.",
+            "Every training row repeats held-out text.",
+            hint="Hold out other rows, or keep them with `screen.contamination: report`.",
         )
     return remaining
 

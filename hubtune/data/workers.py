@@ -70,7 +70,7 @@ def _encode_in_pool(encoder: RowEncoder, batches: Iterator[Batch], workers: int)
             yield waiting.popleft().result()
     except BrokenProcessPool as error:
         raise DataError(
-            "A process that encodes rows ended before its work was done; the system may have ended it for want of "
+            "A process that encodes rows ended before its work was done; the system may have ended it for lack of "
             "memory.",
             hint=advise(
                 "-s",

@@ -120,7 +120,7 @@ class Bench:
             ValueError: The model is no classifier.
         """
         if self.classifier is None:
-            raise ValueError("the model is no classifier")
+            raise ValueError("the model is not a classifier")
         if side not in self._classified:
             self._classified[side] = [list(found) for found in self.classifier(side)]
         return self._classified[side]

@@ -244,7 +244,7 @@ def current_token() -> str | None:
         sign = token[odd[0]]
         name = "" if sign.isascii() else f" ({unicodedata.name(sign, 'not a letter of ASCII')})"
         raise InvalidTokenError(
-            f"The token in {source} cannot be one: its character {odd[0] + 1}{name} is none that a token has.",
+            f"The token in {source} is not a token: its character {odd[0] + 1}{name} is not one that tokens have.",
             hint="Copy it again, without quotation marks, from https://huggingface.co/settings/tokens",
         )
     return token

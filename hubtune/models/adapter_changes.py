@@ -226,7 +226,10 @@ def _by_pattern(
 
 def _number(value: object, key: str) -> int | float:
     if isinstance(value, bool) or not isinstance(value, int | float) or (key == "r" and value < 1):
-        raise MergeError(f"The adapter's {key} is {value!r}, which is no such number.")
+        raise MergeError(
+            f"The adapter's {key} is {value!r}; it has to be a number, and r at least 1.",
+            hint="Ask its author to save the adapter again with a current version of peft.",
+        )
     return value
 
 

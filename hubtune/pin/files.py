@@ -52,5 +52,6 @@ def check_safetensors(repo: str, commit: str, files: Iterable[str]) -> None:
     raise NoSafetensorsError(
         f"{repo} at {commit} has no weights in the safetensors format{found}; other formats are not loaded, "
         "since reading them can run code.",
-        hint="Choose a base model or a revision with safetensors; a GGUF file can be converted: hubtune hub import",
+        hint="Choose a base model or a revision with safetensors; a GGUF file can be converted: hubtune hub import "
+        "FILE REPO",
     )

@@ -39,7 +39,7 @@ def refuse_edited_card(run: RunDirectory) -> None:
     if edited:
         raise EditedCardError(
             f"{' and '.join(edited)} in {run.path} {'was' if len(edited) == 1 else 'were'} edited by hand. hubtune "
-            "renders the card anew from the records and the config, so what you wrote would be lost.",
+            "renders the card again from the records and the config, so what you wrote would be lost.",
             details=[
                 f"To keep your words, state them in your config, and in {run.config_file} (card.intended_use, "
                 "misuse, consent, safeguards, ethics, bias), or write section templates of your own (card.templates).",

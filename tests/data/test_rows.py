@@ -168,7 +168,7 @@ def test_a_table_of_tabs_is_read_by_its_columns(tmp_path: Path):
 def test_a_local_file_of_another_kind_is_refused(tmp_path: Path, name: str):
     (tmp_path / name).write_text("x")
 
-    with pytest.raises(DataError, match="no file that can be read as rows"):
+    with pytest.raises(DataError, match="cannot be read as rows"):
         read(tmp_path / name, _local(tmp_path / name))
 
 

@@ -55,7 +55,7 @@ def encode_pairs(
         ModelError: The tokenizer cannot tell which characters a token stands for.
     """
     if not tokenizer.is_fast:
-        raise ModelError("the base model's tokenizer cannot tell which characters a token stands for")
+        raise ModelError("The base model's tokenizer cannot tell which characters a token stands for.")
     start = text_start(tokenizer)
     encoded = _encode(tokenizer, [text for first, second, _ in sentences for text in (first, second)])
     found: list[tuple[Scored, Scored] | None] = []

@@ -66,7 +66,7 @@ def train_matching(model: "PreTrainedModel", patterns: list[str]) -> list[str]:
             shown = ", ".join([*names[:3], "…", *names[-3:]]) if len(names) > 6 else ", ".join(names)
             raise TrainingError(
                 f"`train.trainable` names {pattern!r}, which fits no parameter of the base model.",
-                hint=f"Its parameters are: {shown}. A * stands for anything, as in model.layers.11.*",
+                hint=f"Its parameters are: {shown}. As in model.layers.11.*, a * stands for anything.",
             )
     return _train_only(model, [name for name in names if any(fnmatch.fnmatch(name, one) for one in patterns)], patterns)
 
