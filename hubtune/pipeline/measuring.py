@@ -11,11 +11,11 @@ from hubtune.config.published import require_none_of_release
 from hubtune.config.schema import TuneConfig
 from hubtune.errors import ConfigError, RecordError
 from hubtune.hub.snapshot import fetch
-from hubtune.pin.pinning import resolve_pin, resolve_pins
+from hubtune.pin.pinning import resolve_pins
 from hubtune.pipeline.extras import require_train
 from hubtune.pipeline.places import data_places
 from hubtune.pipeline.published import PublishedRelease, read_release
-from hubtune.pipeline.releases import FetchedRelease, fetch_release
+from hubtune.pipeline.releases import FetchedRelease, fetch_base, fetch_release
 from hubtune.records.evaluation import EvaluationRecord, Measure
 from hubtune.records.pins import Commit, PinSet
 from hubtune.records.progress import Progress
@@ -95,7 +95,7 @@ def measure_release(
     published = _published(release)
     plan = _plan(release, published, data, overrides, progress)
     tokenizer = load_tokenizer(release.folder, repo)
-    release = _with_base(release, published, progress)
+    release = _with_base(release, published, progress, allow_remote_code)
     prepared = _prepare(plan, release, tokenizer, progress)
     if plan.untouched and published is not None:
         prepared.check(published.data)
@@ -135,12 +135,15 @@ def _published(release: FetchedRelease) -> PublishedRelease | None:
         return None
 
 
-def _with_base(release: FetchedRelease, published: PublishedRelease | None, progress: Progress) -> FetchedRelease:
+def _with_base(
+    release: FetchedRelease, published: PublishedRelease | None, progress: Progress, allow_remote_code: str | None
+) -> FetchedRelease:
     """Fetches the base of a whole model, where the release's records name it."""
     if release.base_folder is not None or published is None:
         return release
-    pin, _ = resolve_pin(published.config.base, published.pins, progress)
-    return replace(release, base_repo=pin.repo, base_commit=pin.commit, base_folder=fetch(pin))
+    pin = published.pins.base
+    folder = fetch_base(pin, progress, allow_remote_code)
+    return replace(release, base_repo=pin.repo, base_commit=pin.commit, base_folder=folder)
 
 
 def _plan(

@@ -13,6 +13,7 @@ from hubtune.hub.read import resolve
 from hubtune.hub.snapshot import cached, download_size, fetch
 from hubtune.pin.files import check_safetensors
 from hubtune.pipeline.extras import require_train
+from hubtune.pipeline.published import require_own_inputs
 from hubtune.records.base import sha256_file
 from hubtune.records.folders import new_folder, require_empty
 from hubtune.records.merge import Fidelity, MergedSource, MergeRecord
@@ -45,6 +46,7 @@ def merge_published(
         MergeError: It is no adapter, does not fit its base, or the merged model strays from the two.
         ConfigError: The base's commit is not known, or `base_revision` contradicts the adapter.
         RecordError: `folder` holds something.
+        ReleaseError: The documents of the release name different inputs.
         HubError: A repository cannot be had.
     """
     require_train("Merging")
@@ -109,6 +111,7 @@ def _pin(repo: str, revision: str) -> tuple[Pin, int]:
             f"{repo} at {found.commit} has no {' and no '.join(missing)}, so it holds no adapter that can be merged.",
             hint="Name a repository and revision that hold a LoRA adapter in safetensors.",
         )
+    require_own_inputs(repo, found.commit, found.files)
     pin = Pin(
         repo=repo, type="model", requested=revision, commit=found.commit, license=found.license, gated=found.gated
     )

@@ -1,13 +1,18 @@
 """Reads what a release says of itself: its manifest, its config and its records, all at one commit of the Hub."""
 
+import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TypeVar
 
 from pydantic import ValidationError
 
+from hubtune.config.fields import is_commit
 from hubtune.config.published import read_published
-from hubtune.config.schema import TuneConfig
-from hubtune.errors import RecordError, ReleaseError
+from hubtune.config.schema import Input, TuneConfig
+from hubtune.documents import parse_json_object
+from hubtune.errors import ConfigError, RecordError, ReleaseError
 from hubtune.hub.contents import read_files
 from hubtune.hub.read import resolve
 from hubtune.records.base import Record
@@ -15,9 +20,10 @@ from hubtune.records.data import DataRecord
 from hubtune.records.evaluation import EvaluationRecord
 from hubtune.records.licenses import LicenseRecord
 from hubtune.records.merge import MergeRecord
+from hubtune.records.model_files import ADAPTER_CONFIG
 from hubtune.records.pins import PinSet
 from hubtune.records.probe import ProbeRecord
-from hubtune.records.published import CARD, CONFIG, MANIFEST, MERGE, PLACES, RATED
+from hubtune.records.published import CARD, CONFIG, LOCK, MANIFEST, MERGE, PLACES, RATED
 from hubtune.records.ratings import RatingsRecord
 from hubtune.records.release import Manifest
 from hubtune.records.training import TrainingRecord
@@ -66,7 +72,7 @@ def read_release(repo: str, revision: str) -> PublishedRelease:
     Raises:
         HubError: The repository or the revision cannot be read.
         RecordError: There is no release of hubtune there, or one of its documents cannot be read.
-        ReleaseError: Its pins are of other repositories than its config names.
+        ReleaseError: Its documents name different inputs.
         ConfigError: Its config cannot be read.
         ReleaseError: Its config names places on a disk.
     """
@@ -84,8 +90,9 @@ def read_release(repo: str, revision: str) -> PublishedRelease:
             f"{long[0]} of {repo} at {revision} is longer than the {MOST_BYTES:,} bytes that are read of a document.",
             hint="It was changed by hand, or is not a release of hubtune.",
         )
+    require_own_inputs(repo, found.commit, found.files)
     content = read_files(repo, "model", found.commit, [*wanted, *({MERGE, RATED} & found.files.keys())])
-    release = PublishedRelease(
+    return PublishedRelease(
         repo=repo,
         commit=found.commit,
         manifest=parse_document(Manifest, content[MANIFEST], MANIFEST),
@@ -101,25 +108,127 @@ def read_release(repo: str, revision: str) -> PublishedRelease:
         ratings=parse_document(RatingsRecord, content[RATED], RATED) if RATED in content else None,
         content=content,
     )
-    _require_own_pins(release)
-    return release
 
 
-def _require_own_pins(release: PublishedRelease) -> None:
-    """Refuses a lock that leads to other repositories than the config names: they would be read in their place."""
-    config, pins = release.config, release.pins
+def require_own_inputs(repo: str, commit: str, files: Mapping[str, int]) -> None:
+    """Refuses a release whose documents name different inputs, before any of them is asked for.
+
+    What is not a release of hubtune, or of another version, has no documents to compare, and passes.
+
+    Args:
+        repo: The release's repository.
+        commit: Its commit.
+        files: Path of each of its files to the size.
+
+    Raises:
+        HubError: The documents cannot be read.
+        ReleaseError: They name different inputs.
+    """
+    names = (MANIFEST, LOCK, CONFIG, MERGE, ADAPTER_CONFIG)
+    if MANIFEST not in files:
+        return
+    content = read_files(
+        repo, "model", commit, [path for path in names if files.get(path, MOST_BYTES + 1) <= MOST_BYTES]
+    )
+    config, adapter = None, None
+    # What cannot be read is told where it is needed.
+    with contextlib.suppress(RecordError, ConfigError, ReleaseError):
+        config = read_published(content.get(CONFIG, b"").decode(errors="replace"), f"{CONFIG} of {repo}")
+    with contextlib.suppress(RecordError):
+        adapter = _named_base(content)
+    found = disagreement(
+        config,
+        _readable(PinSet, content, LOCK),
+        _readable(Manifest, content, MANIFEST),
+        _readable(MergeRecord, content, MERGE),
+        adapter,
+    )
+    if found is not None:
+        raise _of_others(repo, commit, found)
+
+
+def disagreement(
+    config: TuneConfig | None,
+    lock: PinSet | None,
+    manifest: Manifest | None,
+    merge: MergeRecord | None,
+    adapter: tuple[str, str] | None,
+) -> str | None:
+    """Returns how the documents of a release contradict each other on what it was made from; None if they do not.
+
+    Whoever follows one of them would read repositories of which the others do not tell.
+
+    Args:
+        config: Its config, as each of the others if it is there and can be read.
+        lock: Its lock.
+        manifest: Its manifest.
+        merge: For merged weights, how they were merged.
+        adapter: The base and the revision that its adapter_config.json names.
+    """
+    for file, pins in ((LOCK, lock), (MANIFEST, None if manifest is None else manifest.pins)):
+        if pins is None:
+            continue
+        data = [*pins.data, *pins.earlier]
+        odd = [pin for pin in data if pin.type != "dataset"] or [
+            pin for pin in pins.all()[: -len(data) or None] if pin.type != "model"
+        ]
+        if odd:
+            return f"{file} pins {odd[0].repo} as a {odd[0].type}"
+        told = None if config is None else _unlike_config(config, pins)
+        if told is not None:
+            return f"{file} pins {told}"
+        base = (pins.base.repo, pins.base.commit)
+        others = {ADAPTER_CONFIG: adapter, MERGE: None if merge is None else (merge.base.repo, merge.base.commit)}
+        for other, named in others.items():
+            if named is not None and named != base:
+                return f"{file} pins the base {base[0]} at {base[1]}, and {other} names {named[0]} at {named[1]}"
+    if lock is not None and manifest is not None and _places(lock) != _places(manifest.pins):
+        one, other = next(pair for pair in zip_longest(_places(lock), _places(manifest.pins)) if pair[0] != pair[1])
+        return f"{LOCK} pins {one or 'nothing more'}, and {MANIFEST} {other or 'nothing more'}"
+    return None
+
+
+def _unlike_config(config: TuneConfig, pins: PinSet) -> str | None:
     earlier = config.earlier.data if config.earlier else []
     entries = [*config.data, *earlier]
-    stated = [config.base.repo, *(entry.repo for entry in entries if entry.repo is not None)]
-    pinned = [pin.repo for pin in (pins.base, *pins.data, *pins.earlier)]
-    # Where a file of the publisher's disk is named, that is what is told of it.
-    local = any(entry.path is not None for entry in entries)
-    if not local and [repo.lower() for repo in stated] != [repo.lower() for repo in pinned]:
-        raise ReleaseError(
-            f"hubtune.lock of {release.repo} pins {', '.join(pinned)}, and its records/config.yaml names "
-            f"{', '.join(stated)}.",
-            hint=f"Do not rely on this release; see what else contradicts it: hubtune verify {release.repo}@TAG",
-        )
+    adapters = [] if config.base.adapter is None else [config.base.adapter]
+    inputs: list[Input] = [config.base, *adapters, *(entry for entry in entries if entry.repo is not None)]
+    pinned = pins.all()
+    if any(entry.path is not None for entry in entries):
+        # Where a file of the publisher's disk is named, that is what is told of the data.
+        inputs, pinned = inputs[: 1 + len(adapters)], pinned[: 1 if pins.adapter is None else 2]
+    stated = [str(entry.repo) for entry in inputs]
+    if [repo.lower() for repo in stated] != [pin.repo.lower() for pin in pinned]:
+        return f"{', '.join(pin.repo for pin in pinned)}, and {CONFIG} names {', '.join(stated)}"
+    for entry, pin in zip(inputs, pinned, strict=True):
+        if is_commit(entry.revision) and entry.revision != pin.commit:
+            return f"{pin.repo} at {pin.commit}, and {CONFIG} names it at {entry.revision}"
+    return None
+
+
+def _places(pins: PinSet) -> list[str]:
+    return [f"{pin.repo} at {pin.commit}" for pin in pins.all()]
+
+
+def _named_base(content: Mapping[str, bytes]) -> tuple[str, str] | None:
+    if ADAPTER_CONFIG not in content:
+        return None
+    named = parse_json_object(content[ADAPTER_CONFIG], ADAPTER_CONFIG, error=RecordError)
+    return str(named.get("base_model_name_or_path")), str(named.get("revision"))
+
+
+def _readable(kind: type[R], content: Mapping[str, bytes], path: str) -> R | None:
+    with contextlib.suppress(RecordError):
+        return parse_document(kind, content[path], path) if path in content else None
+    return None
+
+
+def _of_others(repo: str, commit: str, found: str) -> ReleaseError:
+    return ReleaseError(
+        f"The documents of {repo} at {commit} contradict each other on what it was made from: {found}. Nothing of it "
+        "is fetched.",
+        hint=f"Do not rely on this release; see what else contradicts it: hubtune verify {repo}@{commit}",
+    )
 
 
 def parse_document(kind: type[R], content: bytes, name: str) -> R:

@@ -18,6 +18,7 @@ from hubtune.models.remote_code import ON_COMMAND, brings_code, check_code, perm
 from hubtune.models.stated import check_config, refuse_adapter_beside
 from hubtune.pin.files import check_safetensors
 from hubtune.pin.pinning import resolve_pin
+from hubtune.pipeline.published import require_own_inputs
 from hubtune.records.model_files import CONFIG
 from hubtune.records.pins import Pin
 from hubtune.records.progress import Progress
@@ -65,13 +66,15 @@ def fetch_release(
         HubError: The release or its base cannot be had.
         RemoteCodeError: Its base needs code that is not allowed, or it is a whole model and needs any.
         ModelError: It, or its base, holds an adapter beside a whole model.
-        ReleaseError: It holds neither an adapter nor a model, or its adapter does not say on which commit it stands.
+        ReleaseError: It holds neither an adapter nor a model, its adapter does not say on which commit it stands, or
+            its documents name different inputs.
         NoSafetensorsError: Its weights, or its base's, are in another format alone.
     """
     found = resolve(repo, "model", revision)
     if found.gated:
         check_access(repo, "model")
     artifact = _artifact(repo, found.commit, found.files)
+    require_own_inputs(repo, found.commit, found.files)
     pin = Pin(
         repo=repo,
         type="model",
@@ -99,7 +102,11 @@ def fetch_base(pin: Pin, progress: Progress, allow_remote_code: str | None) -> P
         RemoteCodeError: It needs code that is not allowed.
         ModelError: It holds an adapter beside the model, or its config names kernels of another repository.
     """
-    files = resolve(pin.repo, "model", pin.commit).files
+    found = resolve(pin.repo, "model", pin.commit)
+    if found.gated:
+        check_access(pin.repo, "model")
+    files = found.files
+    check_safetensors(pin.repo, pin.commit, files)
     refuse_adapter_beside(files, f"{pin.repo} at {pin.commit}")
     if CONFIG in files:
         facts = read_facts(read_files(pin.repo, "model", pin.commit, [CONFIG])[CONFIG], pin.repo)

@@ -1,7 +1,9 @@
 """Anyone can measure what is published, on its own data or on other data, and set it beside what else was measured."""
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import yaml
@@ -10,7 +12,9 @@ from click.testing import CliRunner
 from hubtune.cli.app import app
 from hubtune.errors import ConfigError, ReleaseError
 from hubtune.pipeline.comparing import compare
+from hubtune.pipeline.generating import generate
 from hubtune.pipeline.measuring import measure_release
+from hubtune.pipeline.merging import merge_published
 from hubtune.records.evaluation import EvaluationRecord
 from hubtune.records.published import CONFIG
 from hubtune.records.rundir import RunDirectory
@@ -158,13 +162,87 @@ def test_no_file_is_measured_on_because_a_stranger_s_record_names_it(forge: Forg
         assert "data[0].path" in detail(record, "records")
 
 
-def test_no_other_repository_is_read_because_a_stranger_s_lock_pins_it(forge: Forge, listener):
-    lock = json.loads(forge.files["hubtune.lock"])
-    lock["data"][0]["repo"] = "me/secret"
-    forge.publish_consistently({"hubtune.lock": json.dumps(lock).encode()})
+def _with_pins(forge: Forge, path: str, change: Callable[[dict], object]) -> dict[str, bytes]:
+    document = forge.json(path)
+    change(document["pins"] if path == "hubtune.json" else document)
+    return {path: json.dumps(document).encode()}
 
-    with pytest.raises(ReleaseError, match=r"pins lab/gpt2, me/secret, and its records/config\.yaml names"):
-        measure_release(TARGET, TAG, listener)
+
+FORGERIES = {
+    "lock's data": (
+        lambda forge: _with_pins(forge, "hubtune.lock", lambda pins: pins["data"][0].update(repo="me/secret")),
+        r"hubtune\.lock pins lab/gpt2, me/secret, and records/config\.yaml names lab/gpt2, lab/quotes",
+    ),
+    "manifest's data": (
+        lambda forge: _with_pins(
+            forge, "hubtune.json", lambda pins: pins["data"].append({**pins["data"][0], "repo": "me/secret"})
+        ),
+        r"hubtune\.json pins lab/gpt2, lab/quotes, me/secret, and records/config",
+    ),
+    "manifest's base": (
+        lambda forge: _with_pins(forge, "hubtune.json", lambda pins: pins["base"].update(commit="ab" * 20)),
+        r"hubtune\.json pins the base lab/gpt2 at abab\w+, and adapter_config\.json names lab/gpt2 at",
+    ),
+    "lock's commit of data": (
+        lambda forge: _with_pins(forge, "hubtune.lock", lambda pins: pins["data"][0].update(commit="ab" * 20)),
+        r"hubtune\.lock pins lab/quotes at abab\w+, and hubtune\.json lab/quotes at",
+    ),
+    "kind": (
+        lambda forge: _with_pins(forge, "hubtune.lock", lambda pins: pins["data"][0].update(type="model")),
+        r"hubtune\.lock pins lab/quotes as a model",
+    ),
+    "adapter's base": (
+        lambda forge: {
+            "adapter_config.json": forge.files["adapter_config.json"].replace(b'"lab/gpt2"', b'"me/secret"')
+        },
+        r"hubtune\.lock pins the base lab/gpt2 at \w+, and adapter_config\.json names me/secret at",
+    ),
+    "config's base": (
+        lambda forge: {CONFIG: forge.files[CONFIG].replace(b"lab/gpt2", b"me/secret")},
+        r"hubtune\.lock pins lab/gpt2, lab/quotes, and records/config\.yaml names me/secret, lab/quotes",
+    ),
+    "config's revision": (
+        lambda forge: {CONFIG: re.sub(rb"revision: main", b"revision: " + b"ab" * 20, forge.files[CONFIG], count=1)},
+        r"hubtune\.lock pins lab/gpt2 at \w+, and records/config\.yaml names it at abab",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    "forgery",
+    [pytest.param(name, marks=[pytest.mark.full_trial] if number > 3 else []) for number, name in enumerate(FORGERIES)],
+)
+def test_a_release_whose_documents_name_different_inputs_is_refused_before_any_is_asked_for(
+    forge: Forge, listener, tmp_path: Path, forgery: str
+):
+    change, said = FORGERIES[forgery]
+    changed = change(forge)
+    commit = forge.publish(changed) if "hubtune.json" in changed else forge.publish_consistently(changed)
+    before = len(forge.hub.requests())
+
+    for use in (
+        lambda: measure_release(TARGET, TAG, listener),
+        lambda: generate(TARGET, TAG, "The baker", listener),
+        lambda: merge_published(TARGET, TAG, tmp_path / "merged", listener),
+    ):
+        with pytest.raises(ReleaseError, match=said) as caught:
+            use()
+        assert commit in caught.value.message
+        assert f"hubtune verify {TARGET}@{commit}" in str(caught.value.hint)
+
+    assert {line["repo"] for line in forge.hub.requests()[before:]} <= {TARGET, None}
+
+
+def test_verify_asks_for_none_of_different_inputs(forge: Forge):
+    forge.publish_consistently(FORGERIES["lock's data"][0](forge))
+    before = len(forge.hub.requests())
+
+    record = verify(evaluate=True)
+
+    assert "hubtune.lock pins lab/gpt2, me/secret, and records/config.yaml names" in detail(record, "base")
+    assert statuses(record)["data"] == "unchecked"
+    assert {statuses(record)[name] for name in ("base", "model", "evaluation")} == {"contradicted"}
+    assert {line["repo"] for line in forge.hub.requests()[before:]} <= {TARGET, None}
 
 
 def test_a_release_s_config_that_grows_without_end_is_an_error(forge: Forge, listener):

@@ -1,5 +1,6 @@
 """Claims about what a release was made from: the pinned base model and each data set can still be had."""
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 
 from hubtune.documents import Json, parse_json_object
@@ -8,11 +9,13 @@ from hubtune.files import read_bytes
 from hubtune.hub.contents import StoredFile, file_digest, list_files
 from hubtune.hub.read import Resolved, check_access, resolve
 from hubtune.pin.files import check_safetensors
-from hubtune.pipeline.published import MOST_BYTES
+from hubtune.pipeline.published import MOST_BYTES, disagreement
 from hubtune.pipeline.verifying.outcome import ContradictedError, UncheckedError, refuse
 from hubtune.pipeline.verifying.subject import Subject
 from hubtune.records.data import DataRecord
+from hubtune.records.merge import MergeRecord
 from hubtune.records.pins import Pin, PinSet, RepoType
+from hubtune.records.release import Manifest
 
 ADAPTER_CONFIG = "adapter_config.json"
 # Files of a data set that Git LFS does not hold have to be fetched for their sha256; a forged record could list all.
@@ -25,9 +28,25 @@ def pins_of(subject: Subject) -> PinSet:
 
     Raises:
         UncheckedError: Neither can be read.
+        ContradictedError: Its documents name different inputs, of which none is asked for then.
     """
     documents = subject.documents
-    return documents.need(PinSet) if documents.has_no_manifest else documents.manifest.pins
+    pins = documents.need(PinSet) if documents.has_no_manifest else documents.manifest.pins
+    adapter = None
+    with contextlib.suppress(ContradictedError, UncheckedError):
+        named = adapter_settings(subject)
+        adapter = (str(named.get("base_model_name_or_path")), str(named.get("revision")))
+    manifest, lock, merge = (documents.records.get(kind) for kind in (Manifest, PinSet, MergeRecord))
+    found = disagreement(
+        documents.config,
+        lock if isinstance(lock, PinSet) else None,
+        manifest if isinstance(manifest, Manifest) else None,
+        merge if isinstance(merge, MergeRecord) else None,
+        adapter,
+    )
+    if found is not None:
+        raise ContradictedError(found)
+    return pins
 
 
 def check_base(subject: Subject) -> str:
