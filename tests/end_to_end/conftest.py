@@ -4,10 +4,10 @@ The expensive parts, models, imports and finished runs, are made once in a sessi
 which it may change.
 """
 
-import fcntl
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.worlds import BASE_CARD, CHAT_TEMPLATE, DATA_CARD, TARGET, World, quote_rows, write_rows
-from tests.tiny_models import make_gpt2, make_llama
+from tests.once import Once
 
 AUTH = """
 users:
@@ -26,36 +26,13 @@ users:
 """
 
 
-class Once:
-    """Makes folders once for all workers of a test session; they are for reading only."""
-
-    def __init__(self, factory: pytest.TempPathFactory) -> None:
-        base = factory.getbasetemp()
-        self._base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-
-    def __call__(self, name: str, make: Callable[[Path], object]) -> Path:
-        folder, made = self._base / f"shared-{name}", self._base / f"shared-{name}.made"
-        with (self._base / f"shared-{name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not made.exists():
-                shutil.rmtree(folder, ignore_errors=True)
-                folder.mkdir()
-                make(folder)
-                made.touch()
-        return folder
-
-
 @pytest.fixture(scope="session")
-def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
-    return Once(tmp_path_factory)
-
-
-@pytest.fixture(scope="session")
-def sources(once: Once) -> Path:
+def sources(once: Once, gpt2: Path, llama: Path) -> Path:
     """Local folders to import: two tiny models and a data set."""
 
     def make(folder: Path) -> None:
-        for model in (make_gpt2(folder / "gpt2"), make_llama(folder / "llama")):
+        for kind, made in (("gpt2", gpt2), ("llama", llama)):
+            model = Path(shutil.copytree(made, folder / kind))
             (model / "README.md").write_text(BASE_CARD)
             (model / "chat_template.jinja").write_text(CHAT_TEMPLATE)
         write_rows(folder / "quotes" / "train.jsonl", quote_rows())
@@ -91,15 +68,18 @@ def _release(seeded: World, folder: Path, kind: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def released(once: Once, seeded: World) -> World:
-    """A world where `hubtune --json run --push` was done on a GPT-2 (fused Conv1D layers); for reading only."""
-    return World(once("released", lambda folder: _release(seeded, folder, "gpt2")))
+def released_on(once: Once, seeded: World) -> Callable[[str], World]:
+    """Gives a world where `hubtune --json run --push` was done on a GPT-2 (fused Conv1D layers) or Llama (linear ones).
+
+    They are for reading only.
+    """
+    return lambda kind: World(once(f"released-{kind}", lambda folder: _release(seeded, folder, kind)))
 
 
 @pytest.fixture(scope="session")
-def released_llama(once: Once, seeded: World) -> World:
-    """The same on a Llama (linear layers); for reading only."""
-    return World(once("released-llama", lambda folder: _release(seeded, folder, "llama")))
+def released(released_on: Callable[[str], World]) -> World:
+    """The one on a GPT-2; for reading only."""
+    return released_on("gpt2")
 
 
 @pytest.fixture(scope="session")
@@ -165,15 +145,22 @@ def bare(tmp_path: Path) -> World:
 
 
 @pytest.fixture
-def tiny_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """Mounts a file system of the given size, such as `200k`; gives its folder."""
+def mount(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Mounts a disk in memory with the given options, such as `size=200k`; gives its folder."""
+    if os.geteuid() != 0:
+        pytest.fail("This test mounts a disk, which root may do: run it as root, as CI does.")
     with ExitStack() as stack:
 
-        def mount(size: str) -> Path:
-            folder = tmp_path / f"disk-{size}"
-            folder.mkdir()
-            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], check=True)
+        def mount(options: str) -> Path:
+            folder = Path(tempfile.mkdtemp(prefix="disk-", dir=tmp_path))
+            subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], check=True)
             stack.callback(subprocess.run, ["umount", str(folder)], check=True)
             return folder
 
         yield mount
+
+
+@pytest.fixture
+def tiny_disk(mount: Callable[[str], Path]) -> Callable[[str], Path]:
+    """Mounts a disk of the given size, such as `200k`; gives its folder."""
+    return lambda size: mount(f"size={size}")

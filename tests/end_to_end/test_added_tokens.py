@@ -29,8 +29,8 @@ publish: {repo: org/tuned, counterpart: org/whole}
 
 
 @pytest.mark.parametrize("base", ["llama", pytest.param("gpt2", marks=pytest.mark.full_trial)])
-def test_added_tokens_are_released_and_loaded_by_the_card_s_program(request, served, tmp_path: Path, base: str):
-    served.commit_folder("org/base", request.getfixturevalue(base))
+def test_added_tokens_are_released_and_loaded_by_the_card_s_program(tiny, served, tmp_path: Path, base: str):
+    served.commit_folder("org/base", tiny(base))
     served.commit("org/base", {"README.md": BASE_CARD.encode()})
     upload(served, "quotes", ROWS)
 

@@ -6,10 +6,9 @@ from hubtune.errors import CardFindingsError, RepoNotFoundError
 from tests.end_to_end.worlds import TARGET
 
 
-@pytest.fixture(scope="module", params=["released", pytest.param("released_llama", marks=pytest.mark.full_trial)])
-def world(request, tmp_path_factory):
-    released = request.getfixturevalue(request.param)
-    return released.copy(tmp_path_factory.mktemp("reader") / "world")
+@pytest.fixture(scope="module", params=["gpt2", pytest.param("llama", marks=pytest.mark.full_trial)])
+def world(request, released_on, tmp_path_factory):
+    return released_on(request.param).copy(tmp_path_factory.mktemp("reader") / "world")
 
 
 def test_a_release_has_no_findings(world) -> None:

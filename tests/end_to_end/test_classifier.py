@@ -29,9 +29,9 @@ publish: {repo: org/tuned-METHOD}
     ("base", "method"), [("bert", "lora"), pytest.param("gpt2", "full", marks=pytest.mark.full_trial)]
 )
 def test_a_classifier_is_released_loaded_by_its_card_s_program_and_verified(
-    request, served, tmp_path: Path, base: str, method: str
+    tiny, served, tmp_path: Path, base: str, method: str
 ):
-    served.commit_folder("org/base", request.getfixturevalue(base))
+    served.commit_folder("org/base", tiny(base))
     served.commit("org/base", {"README.md": BASE_CARD.encode()})
     rows = [{"text": row["quote"], "label": "short" if len(row["quote"]) < 60 else "long"} for row in ROWS]
     upload(served, "short", rows)

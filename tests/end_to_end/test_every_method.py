@@ -154,8 +154,8 @@ SAMPLE = [Pair("gpt2", "qlora"), Pair("neox", "full"), Pair("chat", "freeze")]
     "pair",
     [pytest.param(pair, marks=[] if pair in SAMPLE else pytest.mark.full_trial, id=str(pair)) for pair in PAIRS],
 )
-def test_a_release_loads_by_its_tag_with_the_logits_of_its_probe(request, bare: World, pair: Pair):
-    folder = request.getfixturevalue(pair.base)
+def test_a_release_loads_by_its_tag_with_the_logits_of_its_probe(tiny, bare: World, pair: Pair):
+    folder = tiny(pair.base)
     (bare.work / "hubtune.yaml").write_text(yaml.safe_dump(pair.config))
     with bare.served() as api:
         pair.fill(api, folder)

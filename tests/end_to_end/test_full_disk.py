@@ -1,6 +1,6 @@
 """A full disk ends in one clear message; what was there before stays whole.
 
-These tests mount file systems of a few kilobytes, which takes the rights to do so: CI runs as root.
+These tests mount disks of a few kilobytes.
 """
 
 import contextlib

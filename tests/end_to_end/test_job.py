@@ -37,10 +37,10 @@ with torch.no_grad():
 
 
 @pytest.fixture(scope="module", params=["gpt2", pytest.param("llama", marks=pytest.mark.full_trial)])
-def consumed(request, once, sources):
+def consumed(request, once, sources, released_on):
     """What a consumer's fresh process shows, who runs the published card's snippet after the base's main moved on."""
     kind = request.param
-    released = request.getfixturevalue("released" if kind == "gpt2" else "released_llama")
+    released = released_on(kind)
 
     def make(folder):
         world = released.copy(folder)
@@ -82,8 +82,8 @@ def test_an_import_is_one_commit_that_holds_the_folder(sources, bare):
 
 
 @pytest.mark.parametrize("kind", ["gpt2", pytest.param("llama", marks=pytest.mark.full_trial)])
-def test_a_run_names_repo_tag_and_commit_and_the_hub_has_them(kind, request):
-    released = request.getfixturevalue("released" if kind == "gpt2" else "released_llama")
+def test_a_run_names_repo_tag_and_commit_and_the_hub_has_them(kind, released_on):
+    released = released_on(kind)
     release = json.loads((released.root / "stdout").read_text())
     assert release["repo"] == "lab/quotes-lora"
     assert release["tag"] == "v1.0.0"
@@ -95,8 +95,8 @@ def test_a_run_names_repo_tag_and_commit_and_the_hub_has_them(kind, request):
 
 
 @pytest.mark.parametrize("kind", ["gpt2", pytest.param("llama", marks=pytest.mark.full_trial)])
-def test_tuning_lowers_the_perplexity_on_held_out_rows(kind, request):
-    released = request.getfixturevalue("released" if kind == "gpt2" else "released_llama")
+def test_tuning_lowers_the_perplexity_on_held_out_rows(kind, released_on):
+    released = released_on(kind)
     (measure,) = released.record("evaluation.json")["measures"]
     assert (measure["name"], measure["split"], measure["status"]) == ("perplexity", "held-out", "measured")
     assert measure["tuned"] < 0.9 * measure["base"]

@@ -12,9 +12,9 @@ from hubtune.card.numbers import measure as measure_shown
 from tests.end_to_end.worlds import CHAT_TEMPLATE, TARGET, digests
 
 
-@pytest.fixture(scope="module", params=["released", pytest.param("released_llama", marks=pytest.mark.full_trial)])
-def world(request):
-    return request.getfixturevalue(request.param)
+@pytest.fixture(scope="module", params=["gpt2", pytest.param("llama", marks=pytest.mark.full_trial)])
+def world(request, released_on):
+    return released_on(request.param)
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ from tests.end_to_end.worlds import TARGET
 COMMIT = re.compile(r"^[0-9a-f]{40}$")
 
 
-@pytest.fixture(params=["released", pytest.param("released_llama", marks=pytest.mark.full_trial)])
-def log(request):
+@pytest.fixture(params=["gpt2", pytest.param("llama", marks=pytest.mark.full_trial)])
+def log(request, released_on):
     """The request log of a whole `run --push`."""
-    return request.getfixturevalue(request.param).requests()
+    return released_on(request.param).requests()
 
 
 def after_pinning(log):

@@ -1,7 +1,6 @@
 """A place that cannot be written, whatever the reason, is named before the work, and what was measured is not lost."""
 
-import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,13 +14,9 @@ RELEASE = f"{TARGET}@v1.0.0"
 
 
 @pytest.fixture
-def read_only(tmp_path: Path) -> Iterator[Path]:
+def read_only(mount: Callable[[str], Path]) -> Path:
     """A folder on a disk that is mounted for reading alone."""
-    folder = tmp_path / "read-only"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "ro,size=1m", "tmpfs", str(folder)], check=True)
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    return mount("ro,size=1m")
 
 
 def broken_places(folder: Path, read_only: Path) -> dict[str, Path]:

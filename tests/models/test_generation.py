@@ -44,8 +44,8 @@ def _stop_names(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "llama", "chat"])
-def test_the_settings_are_greedy_limited_by_the_context_and_pad_with_a_token_that_exists(request, kind: str):
-    folder = request.getfixturevalue(kind)
+def test_the_settings_are_greedy_limited_by_the_context_and_pad_with_a_token_that_exists(tiny, kind: str):
+    folder = tiny(kind)
     settings = _settings(folder)
 
     assert (settings.do_sample, settings.num_beams, settings.max_new_tokens) == (False, 1, CONTEXT // 2)

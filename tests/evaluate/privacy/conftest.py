@@ -2,6 +2,7 @@
 
 import random
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,8 +16,8 @@ from hubtune.models.load import load_base, load_tokenizer, pad_id
 from hubtune.records.data import DataRecord, SplitRecord
 from tests.encoding import encode
 from tests.listener import Listener
+from tests.once import Once
 from tests.sample_runs import BASE_REPO
-from tests.tiny_models import make_llama
 
 ROWS = 40
 MAILS = 8
@@ -39,14 +40,19 @@ def mails() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def overfitted(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+def overfitted(once: Once, llama: Path) -> Bench:
     """A bench with a base that never saw the rows, and a model that knows those of the training part by heart."""
-    folder = make_llama(tmp_path_factory.mktemp("overfitted"))
+    folder = llama
     tokenizer = load_tokenizer(folder, BASE_REPO)
     train = encode([*sentences(ROWS, 1), *mails()], tokenizer, 120)
     planted = plant(CANARIES, 42, tokenizer, 120)
     base, tuned = (load_base(folder, BASE_REPO, "fp32") for _ in range(2))
-    _overfit(tuned, [*train, *planted.rows], pad_id(tokenizer))
+
+    def make(made: Path) -> None:
+        _overfit(tuned, [*train, *planted.rows], pad_id(tokenizer))
+        torch.save(tuned.state_dict(), made / "weights")
+
+    tuned.load_state_dict(torch.load(once("overfitted", make) / "weights"))
     return Bench(
         sides={"base": lambda: _given(base), "tuned": lambda: _given(tuned)},
         tokenizer=tokenizer,

@@ -22,6 +22,7 @@ from hubtune.records.probe import ProbeRecord
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord
 from tests.listener import Listener
+from tests.once import Once
 from tests.sample_runs import LEGAL, finished_run
 from tests.served_hub import ServedHub, serve
 
@@ -103,12 +104,14 @@ class Released(ServedHub):
 
 
 @pytest.fixture(scope="session")
-def released_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def released_folder(once: Once) -> Path:
     """The folder of a Hub with one release; for copying only."""
-    root = tmp_path_factory.mktemp("released")
-    with pytest.MonkeyPatch.context() as patch, serve(root / "hub", root / "cache", patch):
-        push(plan_of(_new(root / "plan")), Listener())
-    return root / "hub"
+
+    def make(root: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch, serve(root / "hub", root / "cache", patch):
+            push(plan_of(_new(root / "plan")), Listener())
+
+    return once("hub-of-one-release", make) / "hub"
 
 
 @pytest.fixture
@@ -129,23 +132,27 @@ HOSTILE = "<script>alert(1)</script>|[x](javascript:alert)`*\x1b[31m"
 
 
 @pytest.fixture(scope="session")
-def several_folder(released_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def several_folder(once: Once, released_folder: Path) -> Path:
     """The folder of the Hub that `several` serves; for copying only."""
-    root = tmp_path_factory.mktemp("several")
-    shutil.copytree(released_folder, root / "hub")
-    with pytest.MonkeyPatch.context() as patch, serve(root / "hub", root / "cache", patch) as hub:
-        foreign = hub.api.list_repo_commits(REPO)[-1].commit_id
-        second = push(
-            plan_of(_new(root / "2"), *CHANGED, "publish.tag=v1.1.0", change=_better, weights=b"b"), Listener()
-        )
-        push(plan_of(_new(root / "3"), *CHANGED, "publish.tag=v2.0.0", change=_other_data), Listener())
-        lost = hub.commit(REPO, {"records/evaluation.json": b'{"measures": []}'})
-        hub.commit(REPO, {"notes.md": b"mine"})
-        hub.api.create_branch(REPO, branch="old", revision=foreign)
-        foreign = hub.commit(REPO, {"README.md": FOREIGN_CARD.encode()}, revision="old")
-        for tag, commit in {"v2.0.1": lost, "stable": second, "v0.1.0": foreign}.items():
-            hub.api.create_tag(REPO, tag=tag, revision=commit)
-    return root / "hub"
+
+    def make(root: Path) -> None:
+        shutil.copytree(released_folder, root / "hub")
+        with pytest.MonkeyPatch.context() as patch, serve(root / "hub", root / "cache", patch) as hub:
+            _release_several(hub, root)
+
+    return once("hub-of-several-releases", make) / "hub"
+
+
+def _release_several(hub: ServedHub, root: Path) -> None:
+    foreign = hub.api.list_repo_commits(REPO)[-1].commit_id
+    second = push(plan_of(_new(root / "2"), *CHANGED, "publish.tag=v1.1.0", change=_better, weights=b"b"), Listener())
+    push(plan_of(_new(root / "3"), *CHANGED, "publish.tag=v2.0.0", change=_other_data), Listener())
+    lost = hub.commit(REPO, {"records/evaluation.json": b'{"measures": []}'})
+    hub.commit(REPO, {"notes.md": b"mine"})
+    hub.api.create_branch(REPO, branch="old", revision=foreign)
+    foreign = hub.commit(REPO, {"README.md": FOREIGN_CARD.encode()}, revision="old")
+    for tag, commit in {"v2.0.1": lost, "stable": second, "v0.1.0": foreign}.items():
+        hub.api.create_tag(REPO, tag=tag, revision=commit)
 
 
 @pytest.fixture(scope="module")

@@ -67,8 +67,8 @@ def _consumed(base: Path, folder: Path, *, whole: bool):
         ],
     ],
 )
-def test_they_are_learnt_and_load_with_the_logits_of_the_probe(request, new_run, model: str, method: str):
-    base = request.getfixturevalue(model)
+def test_they_are_learnt_and_load_with_the_logits_of_the_probe(tiny, new_run, model: str, method: str):
+    base = tiny(model)
     run, record, tokenizer, rows = _fit(new_run, base, method)
 
     found = evaluate(run, run.config(), base, tokenizer, record, rows, rows, Listener())
@@ -96,9 +96,9 @@ def test_they_are_learnt_and_load_with_the_logits_of_the_probe(request, new_run,
         pytest.param("llama", "lm_head", marks=pytest.mark.full_trial),
     ],
 )
-def test_modules_held_whole_beside_them_load_with_the_logits_of_the_training(request, new_run, model: str, whole: str):
+def test_modules_held_whole_beside_them_load_with_the_logits_of_the_training(tiny, new_run, model: str, whole: str):
     """By peft and transformers alone, and as `generate` and `verify` load them: no row is made anew at a load."""
-    base = request.getfixturevalue(model)
+    base = tiny(model)
     modules = f"train.lora.modules_to_save=[{whole}]"
     run, record, tokenizer, rows = _fit(new_run, base, "lora", "train.epochs=2", modules)
 
@@ -123,8 +123,8 @@ def test_one_of_two_that_are_tied_is_refused_before_the_training(new_run, gpt2: 
 
 
 @pytest.mark.parametrize("model", ["gpt2", pytest.param("llama", marks=pytest.mark.full_trial)])
-def test_an_adapter_is_merged_into_a_larger_model(request, new_run, tmp_path, model: str):
-    base = request.getfixturevalue(model)
+def test_an_adapter_is_merged_into_a_larger_model(tiny, new_run, tmp_path, model: str):
+    base = tiny(model)
     run, _, tokenizer, rows = _fit(new_run, base, "lora", "train.epochs=3")
 
     merged = merge_adapter(base, run.adapter_dir, tmp_path / "merged", Listener())

@@ -32,8 +32,8 @@ def test_only_adapter_weights_are_trained_and_in_fp32(tiny_model: Path, precisio
 
 
 @pytest.mark.parametrize(("model", "layers"), [("gpt2", GPT2_LAYERS), ("llama", LLAMA_LAYERS)])
-def test_by_default_every_linear_layer_but_the_output_is_adapted(request, model: str, layers: list[str]):
-    assert adapted_layers(_adapted(request.getfixturevalue(model))) == layers
+def test_by_default_every_linear_layer_but_the_output_is_adapted(tiny, model: str, layers: list[str]):
+    assert adapted_layers(_adapted(tiny(model))) == layers
 
 
 def test_a_module_to_train_whole_that_the_base_lacks_is_refused_with_those_it_has(llama: Path):
@@ -48,8 +48,8 @@ def test_named_layers_alone_are_adapted(llama: Path):
 
 
 @pytest.mark.parametrize(("model", "fused"), [("gpt2", True), ("llama", False)])
-def test_fan_in_fan_out_fits_how_the_layers_store_their_weights(request, model: str, fused: bool):
-    assert _adapted(request.getfixturevalue(model)).peft_config["default"].fan_in_fan_out is fused
+def test_fan_in_fan_out_fits_how_the_layers_store_their_weights(tiny, model: str, fused: bool):
+    assert _adapted(tiny(model)).peft_config["default"].fan_in_fan_out is fused
 
 
 def test_the_adapter_names_its_base_by_hub_id_and_commit(tiny_model: Path):
@@ -74,9 +74,9 @@ def test_a_fresh_adapter_changes_nothing(tiny_model: Path):
 
 
 @pytest.mark.parametrize(("model", "layers"), [("gpt2", GPT2_LAYERS), ("llama", LLAMA_LAYERS)])
-def test_unknown_layers_are_refused_with_the_names_that_there_are(request, model: str, layers: list[str]):
+def test_unknown_layers_are_refused_with_the_names_that_there_are(tiny, model: str, layers: list[str]):
     with pytest.raises(TrainingError, match="query_proj") as caught:
-        _adapted(request.getfixturevalue(model), target_modules=["query_proj"])
+        _adapted(tiny(model), target_modules=["query_proj"])
 
     assert f"can name: {', '.join(layers)};" in str(caught.value.hint)
 
