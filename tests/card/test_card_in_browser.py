@@ -2,16 +2,18 @@
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from hubtune.card.frontmatter import split_card
 from hubtune.card.inputs import CardInputs
 from hubtune.card.licensing.decision import decide
-from hubtune.card.placeholders import find_placeholders
 from hubtune.card.plots import render_pictures
 from hubtune.card.render import render_card
 from hubtune.config.schema import STATEMENTS, AcceptedLicense
@@ -78,15 +80,26 @@ def poisoned(text: str, templates: Path) -> CardInputs:
             "template": text,
             "name": text or "x",
             "dropped": {text: 3},
+            "first_dropped": {text: 1},
             "prompt": text or None,
             "languages": [text, "en"],
+            "held_out_split": text or "x",
+            "group_by": text or "x",
+            "separator": text or "x",
+            "columns": {"text": text or "x"},
+            "warnings": [text],
         }
     )
     environment = inputs.training.environment.model_copy(
         update={"device": text, "platform": text, "packages": {text: text}}
     )
     measure = inputs.evaluation.measures[0].model_copy(
-        update={"interval_method": text, "detail": text or "x", "split": text}
+        update={
+            "interval_method": text,
+            "detail": text or "x",
+            "split": text,
+            "settings": {"signature": text, "normalised": text},
+        }
     )
     pin = {"license": ["mit", text], "requested": text}
     said = dict.fromkeys(STATEMENTS, text or "x")
@@ -107,10 +120,37 @@ def poisoned(text: str, templates: Path) -> CardInputs:
             }
         ),
         data=inputs.data.model_copy(update={"sources": [source], "split_method": text}),
-        training=inputs.training.model_copy(update={"environment": environment, "target_modules": [text, text]}),
+        training=inputs.training.model_copy(
+            update={"environment": environment, "target_modules": [text], "added_tokens": [text or "x"]}
+        ),
         evaluation=inputs.evaluation.model_copy(update={"measures": [measure], "environment": environment}),
         licenses=decide([license_of("base", GPT2, BASE_COMMIT, "mit"), data], accepted=[signed]),
     )
+
+
+# What a card with such a text is refused for.
+REFUSED = {
+    **dict.fromkeys((name for name in OWN if name.startswith("template: ")), "holds the placeholder"),
+    **dict.fromkeys((name for name in OWN if name.startswith("huge: ")), "characters together"),
+    "html: javascript": "runs a script",
+    "html: javascript in a picture": "runs a script",
+    "html: javascript in markdown with an entity": "runs a script",
+    "html: data markdown": "runs a script",
+    **dict.fromkeys(
+        (
+            *("html: frameset", "html: form fields", "html: svg with foreign content", "html: mathml"),
+            *("html: mutation by xmp", "html: mutation by form nesting", "html: plaintext"),
+            "html: dialog over the page",
+        ),
+        "holds the placeholder",
+    ),
+}
+del REFUSED["template: python's format"]
+# Ids, digests, versions and choices, which have a form of their own; and the class names, which make another card.
+FIXED = (
+    "repo commit upstream fingerprint files file sha256 python precision version name chat_template method optimizer "
+    "schedule started labels classes"
+)
 
 
 def fixed_metadata(card: str) -> dict[str, object]:
@@ -146,13 +186,8 @@ def shown(page, card: str, inputs: CardInputs, folder: Path) -> None:
     page.set_content((folder / "page.html").read_text(encoding="utf-8"), wait_until="load")
 
 
-def test_there_are_enough_hostile_texts() -> None:
-    assert len(OWN) >= 40
-
-
 def test_hostile_text_changes_no_metadata_runs_nothing_and_breaks_no_page(plain, browser, tmp_path, picked) -> None:
-    names = [*picked(list(OWN), 10), *picked(list(TEXTS)[len(OWN) :], 3)]
-    refused = []
+    names = [name for name in [*picked(list(OWN), 12), *picked(list(TEXTS)[len(OWN) :], 3)] if name not in REFUSED]
     with visit(browser, "about:blank") as seen:
         shown(seen.page, plain, make_inputs(), tmp_path / "plain")
         outline = headings(seen.page)
@@ -161,11 +196,7 @@ def test_hostile_text_changes_no_metadata_runs_nothing_and_breaks_no_page(plain,
             folder = tmp_path / str(number)
             folder.mkdir()
             inputs = poisoned(TEXTS[name], folder / "templates")
-            try:
-                card = render_card(inputs)
-            except CardError as error:
-                refused += [(name, detail) for detail in error.details or [error.message]]
-                continue
+            card = render_card(inputs)
             assert fixed_metadata(card) == fixed_metadata(plain), name
             asked = len(seen.requests)
             shown(seen.page, card, inputs, folder)
@@ -176,16 +207,44 @@ def test_hostile_text_changes_no_metadata_runs_nothing_and_breaks_no_page(plain,
             assert seen.page.evaluate(CLEAN), name
             assert seen.overflow <= 0, name
             assert seen.page.locator("body > footer").count() == 1, name
-    # What reads as a template left unfilled, links to a script, or is more than a page would show, is not published.
-    unfilled = {name for name, text in TEXTS.items() if find_placeholders(text) or "{{" in text or "{%" in text}
-    assert {name for name, detail in refused if "placeholder" in detail} <= unfilled
-    others = {name for name, detail in refused if "placeholder" not in detail}
-    assert others <= {name for name in TEXTS if name.startswith(("huge: ", "html: javascript", "html: data"))}
 
 
-def test_every_source_of_text_is_poisoned(tmp_path) -> None:
+def test_text_that_reads_as_unfilled_links_to_a_script_or_is_too_long_is_refused(tmp_path, picked) -> None:
+    for number, name in enumerate(picked(list(TEXTS), 24)):
+        inputs = poisoned(TEXTS[name], tmp_path / str(number))
+        if name in REFUSED:
+            with pytest.raises(CardError) as caught:
+                render_card(inputs)
+            details = caught.value.details or [caught.value.message]
+            assert [detail for detail in details if REFUSED[name] not in detail] == [], name
+        else:
+            assert render_card(inputs).startswith("---\nlanguage:"), name
+
+
+def test_every_field_of_the_records_that_may_hold_text_is_poisoned(tmp_path) -> None:
     """So that a field that a record gains is thought of here too."""
     inputs = poisoned("MARK", tmp_path / "templates")
-    card = render_card(inputs)
-    assert card.count("MARK") > 30
-    assert dataclasses.is_dataclass(inputs)
+    records = models([inputs.pins, inputs.data, inputs.training, inputs.evaluation, inputs.licenses])
+    fields = [(record, name, field) for record in records for name, field in type(record).model_fields.items()]
+    texts = {(type(record).__name__, name) for record, name, field in fields if may_hold_text(field.annotation)}
+    marked = {(type(record).__name__, name) for record, name, _ in fields if "MARK" in repr(getattr(record, name))}
+
+    assert {name for kind, name in texts - marked if kind != "License"} == set(FIXED.split())
+
+
+def models(value: object) -> Iterator[BaseModel]:
+    """Every pydantic model in a value."""
+    if isinstance(value, BaseModel):
+        yield value
+        value = [getattr(value, name) for name in type(value).model_fields]
+    elif dataclasses.is_dataclass(value):
+        value = [getattr(value, field.name) for field in dataclasses.fields(value)]
+    elif isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for inner in value:
+            yield from models(inner)
+
+
+def may_hold_text(annotation: object) -> bool:
+    return annotation is str or any(may_hold_text(part) for part in get_args(annotation))
