@@ -9,10 +9,8 @@ from typing import Any, NamedTuple
 
 import click
 
-from hubtune.config.fields import check_commit, require_endpoint
+from hubtune.config.fields import PUBLIC_HUB, check_commit, require_endpoint
 from hubtune.config.target import TargetOptions
-
-_PUBLIC = "https://huggingface.co"
 
 
 class NamedRelease(NamedTuple):
@@ -104,7 +102,7 @@ def on_hub(folder: Path | None) -> Iterator[None]:
     """
     if folder is None:
         # At once: not by the Hub's client, which is imported later.
-        require_endpoint(os.environ.get("HF_ENDPOINT", _PUBLIC))
+        require_endpoint(os.environ.get("HF_ENDPOINT", PUBLIC_HUB))
         yield
         return
     from hubtune.pipeline.embedded import embedded_hub

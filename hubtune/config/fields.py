@@ -47,6 +47,10 @@ def check_target_repo_id(value: str) -> str:
     return value
 
 
+PUBLIC_HUB = "https://huggingface.co"
+"""The address of the public Hub, which clients ask unless HF_ENDPOINT names another."""
+
+
 def require_endpoint(value: str) -> None:
     """Checks the address of a Hub.
 

@@ -2,15 +2,19 @@
 
 import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx2
 import pytest
 from huggingface_hub import constants, get_session
 
+import hubtune
 from hubtune.errors import ConfigError, FileError, HubtuneError, HubUnreachableError, InvalidTokenError
-from hubtune.hub import client
+from hubtune.hub import client, require_environment
 from hubtune.hub.client import Limits, limited
 from hubtune.hub.contents import list_files
 from hubtune.hub.history import history
@@ -116,6 +120,30 @@ def test_an_address_that_no_hub_can_have_is_refused_at_once(monkeypatch, address
     with pytest.raises(ConfigError, match="HF_ENDPOINT is not the address of a Hub") as caught:
         resolve("org/x", "model", "main")
     assert "secret" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HF_ENDPOINT", "http://h:99999"),
+        ("HF_ENDPOINT", "http://[::1"),
+        ("HF_HUB_DOWNLOAD_TIMEOUT", "x"),
+        ("HF_HUB_ETAG_TIMEOUT", "1.5"),
+        ("HF_DATASETS_IN_MEMORY_MAX_SIZE", "-1"),
+    ],
+)
+def test_what_the_hub_s_client_cannot_be_imported_with_is_refused_before(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=name):
+        require_environment()
+
+
+def test_it_is_refused_by_commands_that_are_given_no_hub(tmp_path):
+    code = "import sys; sys.argv[1:] = ['card', 'lint', 'org/x']; from hubtune.cli.main import main; main()"
+    env = {**os.environ, "HF_ENDPOINT": "http://h:99999", "PYTHONPATH": str(Path(hubtune.__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert (done.returncode, "Traceback" in done.stderr) == (ConfigError.exit_code, False)
+    assert "HF_ENDPOINT is not the address of a Hub" in done.stderr
 
 
 @pytest.mark.parametrize("address", ["https://huggingface.co", "http://[::1]:8931", "http://hub.example/mirror"])
