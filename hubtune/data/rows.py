@@ -16,7 +16,7 @@ from hubtune.data.file_rows import FileRows
 from hubtune.data.files import DataFiles
 from hubtune.data.pieces import as_written
 from hubtune.data.readers import read_files
-from hubtune.errors import DataError, EmptySplitError, SplitNotFoundError
+from hubtune.errors import DataError, EmptySplitError, HubtuneError, SplitNotFoundError
 from hubtune.files import file_errors
 from hubtune.loading import reason
 from hubtune.records.base import disk_errors
@@ -90,19 +90,22 @@ def builder_of(files: DataFiles) -> "DatasetBuilder":
         ValueError: The card asks for what its reader cannot do.
     """
     from datasets.data_files import DataFilesDict, DataFilesList
-    from datasets.load import import_main_class
     from datasets.packaged_modules import _PACKAGED_DATASETS_MODULES
 
-    module, code = _PACKAGED_DATASETS_MODULES[files.reader]
+    from hubtune.data.tables import BoundedArrow, BoundedParquet
+
+    _, code = _PACKAGED_DATASETS_MODULES[files.reader]
     chosen = DataFilesDict()
     for split in files.splits:
         places = files.places(split)
         chosen[split] = DataFilesList(places, [_origin(place) for place in places])
-    # Traces of agents would be taken apart by a library that may not be there, and are rows like any other.
-    options = {"parse_agent_traces": False} if files.reader == "json" else {}
-    builder: DatasetBuilder = import_main_class(module)(
-        dataset_name=files.reader, hash=code, data_files=chosen, features=files.features, **options, **files.options
-    )
+    kind = BoundedParquet if files.reader == "parquet" else BoundedArrow
+    builder = kind(dataset_name=files.reader, hash=code, data_files=chosen, features=files.features, **files.options)
+    builder.called = {
+        place: name if name == files.source else f"{name} of {files.source}"
+        for split, names in files.splits.items()
+        for name, place in zip(names, files.places(split), strict=True)
+    }
     return builder
 
 
@@ -138,6 +141,8 @@ def _loaded(files: DataFiles) -> "Mapping[str, Dataset]":
         if "corresponds to no data" in str(error):
             raise _empty(files.source, next(iter(files.splits))) from error
         cause = error.__cause__ or error
+        if isinstance(cause, HubtuneError):
+            raise cause from error
         with disk_errors(folder):
             if isinstance(cause, OSError) and cause.errno == errno.ENOSPC:
                 raise cause from error
