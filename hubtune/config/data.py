@@ -3,7 +3,7 @@
 from pathlib import PurePath
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from hubtune.config.fields import (
     TEXT_FILE,
@@ -79,17 +79,22 @@ class DataColumns(Section):
         return self.model_dump(exclude_none=True)
 
 
+def _one_source(key: str, other: str) -> JsonValue:
+    """Returns what the JSON schema says of a data set that is named by one key and not by the other."""
+    fault = "Name a data set's repository on the Hub as `repo`, or a local file as `path`."
+    kinds: dict[str, JsonValue] = {
+        name: {"type": kind, "errorMessage": fault} for name, kind in ((key, "string"), (other, "null"))
+    }
+    return {"required": [key], "properties": kinds, "errorMessage": fault}
+
+
 class DataConfig(Section):
     """One data set, and how its rows become what the model sees.
 
     Without `format`, `template` or `text` the columns decide on the format.
     """
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "oneOf": [{"required": [key], "properties": {key: {"type": "string"}}} for key in ("repo", "path")]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"anyOf": [_one_source("repo", "path"), _one_source("path", "repo")]})
 
     repo: RepoId | None = None
     """The data set's repository on the Hub, as `namespace/name`. It must be readable without a loading script."""

@@ -8,7 +8,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from packaging.version import InvalidVersion, Version
-from pydantic import AfterValidator, GetJsonSchemaHandler, WithJsonSchema
+from pydantic import AfterValidator, GetJsonSchemaHandler, JsonValue, WithJsonSchema
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
@@ -243,9 +243,15 @@ TEXT_FILE: JsonSchemaValue = {
 """A text in a file of its own, which loading a config puts in its place."""
 
 
-def text_form(title: str, pattern: str, **more: object) -> WithJsonSchema:
-    """Returns the JSON schema of a checked text, for editors: what a pattern can say of the check, and its name."""
-    return WithJsonSchema({"type": "string", "title": title, "pattern": pattern, **more})
+def matching(pattern: str, fault: str) -> dict[str, JsonValue]:
+    """Returns the JSON schema of a text's pattern, with what editors say of a text that does not match it."""
+    return {"pattern": pattern, "patternErrorMessage": fault}
+
+
+def text_form(title: str, example: str, pattern: str, **more: object) -> WithJsonSchema:
+    """Returns the JSON schema of a checked text: its name, and what a pattern can say of the check."""
+    fault = f"This is not a {title}; write one such as {example}."
+    return WithJsonSchema({"type": "string", "title": title, **matching(pattern, fault), **more})
 
 
 def _license_form(*others: str) -> WithJsonSchema:
@@ -262,27 +268,43 @@ _NAMESPACE = r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?/"
 _SPLIT_FORM = r"[^\s\[\]+]+(?:\[(?:-?[0-9]+%?)?:(?:-?[0-9]+%?)?\])?"
 
 RepoId = Annotated[
-    str, AfterValidator(check_repo_id), text_form("repository id", _ID % f"(?:{_NAMESPACE})?", maxLength=96)
+    str, AfterValidator(check_repo_id), text_form("repository id", "org/base", _ID % f"(?:{_NAMESPACE})?", maxLength=96)
 ]
 TargetRepoId = Annotated[
-    str, AfterValidator(check_target_repo_id), text_form("repository id", _ID % _NAMESPACE, maxLength=96)
+    str,
+    AfterValidator(check_target_repo_id),
+    text_form("repository id", "org/quotes-lora", _ID % _NAMESPACE, maxLength=96),
 ]
-Tag = Annotated[str, AfterValidator(check_tag), text_form("version tag", f"^{_TAG.pattern}$".replace(r"\d", "[0-9]"))]
+Tag = Annotated[
+    str, AfterValidator(check_tag), text_form("version tag", "v1.0.0", f"^{_TAG.pattern}$".replace(r"\d", "[0-9]"))
+]
 Branch = Annotated[
     str,
     AfterValidator(check_branch),
-    text_form("branch", r"^(?!-|refs/|HEAD$|[0-9a-f]{40}$|.*(?:\.\.|@\{))[^\x00-\x20\x7f~^:?*\[\\]+$", maxLength=200),
+    text_form(
+        "branch", "next", r"^(?!-|refs/|HEAD$|[0-9a-f]{40}$|.*(?:\.\.|@\{))[^\x00-\x20\x7f~^:?*\[\\]+$", maxLength=200
+    ),
 ]
 LicenseChoice = Annotated[str, AfterValidator(_check_license), _license_form("auto")]
 DataLicense = Annotated[str, AfterValidator(_check_data_license), _license_form()]
 Revision = Annotated[
-    str, AfterValidator(_check_revision), text_form("branch, tag or commit", r"^(?!.*\.\.)[^\s~^:?*\[\\]+$")
+    str, AfterValidator(_check_revision), text_form("branch, tag or commit", "main", r"^(?!.*\.\.)[^\s~^:?*\[\\]+$")
 ]
-CommitId = Annotated[str, AfterValidator(check_commit), text_form("commit", f"^{_COMMIT.pattern}$")]
+CommitId = Annotated[
+    str,
+    AfterValidator(check_commit),
+    text_form("commit", "0123456789abcdef0123456789abcdef01234567", f"^{_COMMIT.pattern}$"),
+]
 Split = Annotated[
-    str, AfterValidator(check_split), text_form("split", rf"^\s*{_SPLIT_FORM}\s*(?:\+\s*{_SPLIT_FORM}\s*)*$")
+    str,
+    AfterValidator(check_split),
+    text_form("split", "train[:10%]", rf"^\s*{_SPLIT_FORM}\s*(?:\+\s*{_SPLIT_FORM}\s*)*$"),
 ]
-Column = Annotated[str, AfterValidator(check_column), text_form("column", r"^[^{}.\[\]!:]+$")]
-Separator = Annotated[str, AfterValidator(check_separator), text_form("character", r"^(?:\\t|[^A-Za-z0-9\"\r\n])$")]
-Encoding = Annotated[str, AfterValidator(check_encoding), text_form("encoding", r"^[^\x00]+$")]
-Template = Annotated[str, AfterValidator(check_template), text_form("template", r"\{[^{}.\[\]!:]+\}")]
+Column = Annotated[str, AfterValidator(check_column), text_form("column", "author", r"^[^{}.\[\]!:]+$")]
+Separator = Annotated[
+    str, AfterValidator(check_separator), text_form("character", "';'", r"^(?:\\t|[^A-Za-z0-9\"\r\n])$")
+]
+Encoding = Annotated[str, AfterValidator(check_encoding), text_form("encoding", "latin-1", r"^[^\x00]+$")]
+Template = Annotated[
+    str, AfterValidator(check_template), text_form("template", "'{author}: {quote}'", r"\{[^{}.\[\]!:]+\}")
+]

@@ -4,18 +4,18 @@ import difflib
 import hashlib
 import json
 import re
-import typing
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from hubtune.config import yamldoc
 from hubtune.config.bias import BiasConfig
 from hubtune.config.data import DataConfig
 from hubtune.config.future import FUTURE_KEYS
 from hubtune.config.metrics import known_metrics, unknown_metric
+from hubtune.config.reference import config_keys
 from hubtune.config.schema import TuneConfig
 from hubtune.config.statement_files import data_entries, read_chat_template_files, read_statement_files
 from hubtune.config.yamldoc import Mapping, Problem, Value
@@ -249,41 +249,13 @@ def _explain(error: ValidationError) -> list[Problem]:
 
 def _unknown_key(dotted: str) -> str:
     section, _, key = dotted.rpartition(".")
-    known = _keys_of(section)
+    # An earlier task's data sets have the keys of the others.
+    place = section.removeprefix("earlier.") if section.startswith("earlier.data") else section
+    paths = [path.replace("[]", "") for path in config_keys()]
+    known = [name for above, _, name in (path.rpartition(".") for path in paths) if above == place]
     close = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
     if not close:
-        elsewhere = [full for full in _all_keys(TuneConfig) if full.rpartition(".")[2] == key]
-        close = elsewhere[:1]
+        close = [path for path in paths if path.endswith(f".{key}")][:1]
     if close:
         return f"there is no such key; did you mean `{close[0]}`?"
     return f"there is no such key; the keys here are: {', '.join(sorted(known))}"
-
-
-def _keys_of(section: str) -> list[str]:
-    model: type[BaseModel] = TuneConfig
-    for name in filter(None, section.split(".")):
-        if name not in model.model_fields:
-            return []
-        inner = _model_in(model.model_fields[name].annotation)
-        if inner is None:
-            return []
-        model = inner
-    return list(model.model_fields)
-
-
-def _all_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
-    keys = []
-    for name, field in model.model_fields.items():
-        inner = _model_in(field.annotation)
-        keys += _all_keys(inner, f"{prefix}{name}.") if inner else [f"{prefix}{name}"]
-    return keys
-
-
-def _model_in(annotation: object) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in typing.get_args(annotation):
-        inner = _model_in(argument)
-        if inner is not None:
-            return inner
-    return None

@@ -1,7 +1,7 @@
 """The reference of the config's keys: a JSON schema for editors, and a table of it for people.
 
 A key is described once, by the docstring below its field. The docstrings are read from the source when somebody asks:
-pydantic's `use_attribute_docstrings` would read them whenever a config is loaded, which takes longer than loading it.
+pydantic's `use_attribute_docstrings` would read them at each start, and more than double the time to import a config.
 """
 
 import ast
@@ -17,6 +17,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from hubtune import __version__
+from hubtune.config.fields import matching
 from hubtune.config.schema import TuneConfig
 
 SCHEMA_FILE = "hubtune.schema.json"
@@ -24,9 +25,14 @@ SCHEMA_FILE = "hubtune.schema.json"
 _ID = "urn:hubtune:config:"
 # Texts of which pydantic makes a number or a truth value: YAML 1.1, which PyYAML reads, takes 2e-4 for a text, and an
 # editor, which reads YAML 1.2, takes yes for one.
-_INTEGER_TEXT = r"^\s*[+-]?[0-9]+(?:_[0-9]+)*(?:\.0+)?\s*$"
-_NUMBER_TEXT = r"^\s*[+-]?(?:[0-9][0-9_]*(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*$"
-_TRUTH_TEXT = r"^(?:[Tt]([Rr][Uu][Ee])?|[Yy]([Ee][Ss])?|[Oo]([Nn]|[Ff][Ff])|[Ff]([Aa][Ll][Ss][Ee])?|[Nn][Oo]?|[01])$"
+_INTEGER_TEXT = matching(r"^\s*[+-]?[0-9]+(?:_[0-9]+)*(?:\.0+)?\s*$", "This has to be a whole number.")
+_NUMBER_TEXT = matching(
+    r"^\s*[+-]?(?:[0-9][0-9_]*(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*$", "This has to be a number."
+)
+_TRUTH_TEXT = matching(
+    r"^(?:[Tt]([Rr][Uu][Ee])?|[Yy]([Ee][Ss])?|[Oo]([Nn]|[Ff][Ff])|[Ff]([Aa][Ll][Ss][Ee])?|[Nn][Oo]?|[01])$",
+    "This has to be true or false.",
+)
 _NAMES = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
 _BOUNDS = {
     "minimum": "at least {}",
@@ -125,8 +131,8 @@ class _Generator(GenerateJsonSchema):
         described = descriptions(schema["cls"])
         for name, below in form["properties"].items():
             below["description"] = described[name]
-            if "$ref" in below:
-                # Else an editor offers all its keys at once: each of them has a default of its own.
+            # An editor would offer a section with all its keys, each of which has a default of its own, or `null`.
+            if "$ref" in below or below.get("default", "") is None:
                 below.pop("default", None)
         return {key: value for key, value in form.items() if key not in ("title", "description")}
 
@@ -138,17 +144,17 @@ class _Generator(GenerateJsonSchema):
         return super().get_default_value(schema) if factory is None else factory()  # type: ignore[call-arg]
 
     def int_schema(self, schema: core_schema.IntSchema) -> JsonSchemaValue:
-        return {**super().int_schema(schema), "type": ["integer", "string"], "pattern": _INTEGER_TEXT}
+        return {**super().int_schema(schema), "type": ["integer", "string"], **_INTEGER_TEXT}
 
     def float_schema(self, schema: core_schema.FloatSchema) -> JsonSchemaValue:
-        return {**super().float_schema(schema), "type": ["number", "string"], "pattern": _NUMBER_TEXT}
+        return {**super().float_schema(schema), "type": ["number", "string"], **_NUMBER_TEXT}
 
     def bool_schema(self, schema: core_schema.BoolSchema) -> JsonSchemaValue:
         numbers = {"minimum": 0, "maximum": 1, "multipleOf": 1}
         return {
             **super().bool_schema(schema),
             "type": ["boolean", "string", "number"],
-            "pattern": _TRUTH_TEXT,
+            **_TRUTH_TEXT,
             **numbers,
         }
 

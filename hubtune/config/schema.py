@@ -19,6 +19,7 @@ from hubtune.config.fields import (
     Revision,
     Tag,
     TargetRepoId,
+    matching,
 )
 from hubtune.config.metrics import BUILT_IN, DEFAULT
 from hubtune.config.screening import ScreenConfig
@@ -32,8 +33,9 @@ def _check_visible(value: str) -> str:
     return value
 
 
+_VISIBLE = matching(r"\S", "There is no text in it; leave the key out if there is nothing to say.")
 Line = Annotated[
-    str, Field(min_length=1, max_length=65_536, json_schema_extra={"pattern": r"\S"}), AfterValidator(_check_visible)
+    str, Field(min_length=1, max_length=65_536, json_schema_extra=_VISIBLE), AfterValidator(_check_visible)
 ]
 Statement = Annotated[Line, Also(TEXT_FILE)]
 
@@ -122,7 +124,10 @@ class CardConfig(Section):
     inputs do not allow is refused."""
     license_name: Line | None = None
     """The licence's name, if `license` is `other`."""
-    license_link: Annotated[Line, Field(json_schema_extra={"pattern": "^https?://"})] | None = None
+    license_link: (
+        Annotated[Line, Field(json_schema_extra=matching("^https?://", "This is not an address; write https://…"))]
+        | None
+    ) = None
     """The address of the licence's text, if `license` is `other`."""
     accept_license: Annotated[list[AcceptedLicense], OneOrSeveral()] = Field(default_factory=list)
     """Signed-off reasons to use inputs whose licence grants nothing that is known: one, or a list of them. The card
@@ -187,9 +192,9 @@ class PublishConfig(Section):
     """Whether to create the repository as a private one."""
     branch: Branch = "main"
     """The branch to commit to, created from main if it does not exist."""
-    message: (
-        Annotated[str, Field(min_length=1, json_schema_extra={"pattern": r"\S"}), AfterValidator(_check_visible)] | None
-    ) = None
+    message: Annotated[str, Field(min_length=1, json_schema_extra=_VISIBLE), AfterValidator(_check_visible)] | None = (
+        None
+    )
     """The message of the release's commit. Without it hubtune writes one."""
 
     @model_validator(mode="after")

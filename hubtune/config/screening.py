@@ -24,7 +24,7 @@ def _check_region(value: str) -> str:
     return value
 
 
-Region = Annotated[str, AfterValidator(_check_region), text_form("country code", "^[A-Z]{2}$")]
+Region = Annotated[str, AfterValidator(_check_region), text_form("country code", "DE", "^[A-Z]{2}$")]
 
 
 class ScreenConfig(Section):

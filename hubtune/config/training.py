@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from hubtune.config.fields import Also
+from hubtune.config.fields import Also, matching
 from hubtune.config.section import Section
 
 
@@ -56,8 +56,9 @@ def _check_tokens(tokens: list[str]) -> list[str]:
     return tokens
 
 
+_TOKEN = matching(r"^\S(?:[\s\S]*\S)?$", "A token is not empty, and has no white space at its ends.")
 NewTokens = Annotated[
-    list[Annotated[str, Field(max_length=100, json_schema_extra={"pattern": r"^\S(?:[\s\S]*\S)?$"})]],
+    list[Annotated[str, Field(max_length=100, json_schema_extra=_TOKEN)]],
     Field(max_length=1000, json_schema_extra={"uniqueItems": True}),
     AfterValidator(_check_tokens),
 ]

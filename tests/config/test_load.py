@@ -70,6 +70,10 @@ def test_the_message_names_the_file_and_how_many_faults_there_are(tmp_path: Path
     [
         ("train: {epoch: 3}", "train.epoch: there is no such key; did you mean `epochs`?"),
         ("train: {lora: {rr: 3}}", "train.lora.rr: there is no such key; did you mean `r`?"),
+        (
+            "earlier: {data: [{repo: org/old, columns: {mesages: a}}]}",
+            "earlier.data[0].columns.mesages: there is no such key; did you mean `messages`?",
+        ),
         ("evaluation: {}", "evaluation: there is no such key; did you mean `evaluate`?"),
         ("holdout: 0.2", "holdout: there is no such key; did you mean `evaluate.holdout`?"),
         ("card: {tag: v1.0.0}", "card.tag: there is no such key; did you mean `publish.tag`?"),

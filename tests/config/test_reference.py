@@ -6,7 +6,7 @@ import json
 import os
 import pkgutil
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import jsonschema
@@ -131,6 +131,28 @@ def test_every_key_of_the_schema_has_a_description_and_no_section_takes_others()
     for section in [config_schema(), *config_schema()["$defs"].values()]:
         assert section["additionalProperties"] is False
         assert all(key["description"] for key in section["properties"].values())
+
+
+def _forms(form: object) -> Iterator[dict[str, object]]:
+    if isinstance(form, dict):
+        yield form
+    for below in form.values() if isinstance(form, dict) else form if isinstance(form, list) else ():
+        yield from _forms(below)
+
+
+def test_an_editor_says_what_a_text_has_to_be_and_not_its_pattern():
+    patterns = [form for form in _forms(config_schema()) if isinstance(form.get("pattern"), str)]
+    repo = config_schema()["$defs"]["BaseModelConfig"]["properties"]["repo"]
+
+    assert len(patterns) > 50
+    assert [form["pattern"] for form in patterns if "patternErrorMessage" not in form] == ["^[a-z][a-z0-9_]*$"]
+    assert repo["patternErrorMessage"] == "This is not a repository id; write one such as org/base."
+
+
+def test_an_editor_offers_no_null_and_no_whole_section():
+    properties = [key for form in config_schema()["$defs"].values() for key in form["properties"].values()]
+
+    assert not [key for key in properties if key.get("default", "") is None or isinstance(key.get("default"), dict)]
 
 
 def test_the_schema_s_defaults_are_those_of_a_config_that_gives_none():
