@@ -95,17 +95,31 @@ def check_sizes(facts: Facts, name: str) -> None:
         if value > most:
             raise _odd(key, value, name, f"is beyond what any model has (at most {most:,})")
     for part in parts:
-        pad, tokens = part.get("pad_token_id"), part.get("vocab_size")
-        if isinstance(pad, int) and isinstance(tokens, int) and not -tokens <= pad < tokens:
-            raise ModelError(
-                f"`pad_token_id` in {CONFIG} of {name} is {pad:,}, and the vocabulary has {tokens:,} tokens.",
-                hint=_OTHER_CONFIG,
-            )
+        _check_token_ids(part, facts, name)
     modules = max((_most(part, "layer") * _most(part, "expert") for part in parts), default=1)
     if modules > _MOST_MODULES:
         raise ModelError(
             f"{CONFIG} of {name} states {modules:,} layers and experts, beyond what any model has.", hint=_OTHER_CONFIG
         )
+
+
+def _check_token_ids(part: Mapping[str, object], facts: Facts, name: str) -> None:
+    """Refuses ids of special tokens that the vocabulary lacks; the vocabulary of a model of parts is its text's."""
+    text = facts.get("text_config")
+    tokens = part.get("vocab_size", text.get("vocab_size") if part is facts and isinstance(text, dict) else None)
+    if not isinstance(tokens, int):
+        return
+    for key in ("pad_token_id", "bos_token_id", "eos_token_id"):
+        stated = part.get(key)
+        # torch counts negative ones from the end for the padding; of the others, -1 says that there is none.
+        least = -tokens if key == "pad_token_id" else -1
+        for index in stated if isinstance(stated, list) else [stated]:
+            if isinstance(index, int) and not least <= index < tokens:
+                shown = f"{stated:,}" if isinstance(stated, int) else str(stated)[:40]
+                raise ModelError(
+                    f"`{key}` in {CONFIG} of {name} is {shown}, and the vocabulary has {tokens:,} tokens.",
+                    hint=_OTHER_CONFIG,
+                )
 
 
 def _largest(key: str) -> int | None:

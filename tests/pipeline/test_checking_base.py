@@ -1,5 +1,6 @@
 """`hubtune check` reads the base's config at its commit and says whether it can be trained, before any weights come."""
 
+import contextlib
 import json
 import re
 from pathlib import Path
@@ -11,8 +12,8 @@ from hypothesis import strategies as st
 
 from hubtune.config.load import load_config
 from hubtune.config.training import TrainConfig
-from hubtune.errors import HubtuneError, MemoryNeededError
-from hubtune.models.base_facts import check_facts, read_facts
+from hubtune.errors import HubtuneError, MemoryNeededError, ModelError
+from hubtune.models.base_facts import check_facts, check_sizes, read_facts
 from hubtune.models.shape import shape_of
 from hubtune.models.structure import build_empty
 from hubtune.pipeline.check import Checks, check_run
@@ -203,6 +204,13 @@ def test_a_base_that_loads_is_said_to_fit(check_folder, tiny_model: Path):
     ("edited", "said"),
     [
         ({"pad_token_id": 999_999}, "`pad_token_id` in config.json of org/base is 999,999, and the vocabulary has 384"),
+        ({"eos_token_id": 384}, "`eos_token_id` in config.json of org/base is 384, and the vocabulary has 384"),
+        (
+            {"eos_token_id": [1, 999_999]},
+            "`eos_token_id` in config.json of org/base is [1, 999999], and the",
+        ),
+        ({"bos_token_id": 50_256}, "`bos_token_id` in config.json of org/base is 50,256, and the vocabulary has 384"),
+        ({"eos_token_id": -2}, "`eos_token_id` in config.json of org/base is -2, and the vocabulary has 384"),
         ({"hidden_size": "many"}, "`hidden_size` in config.json of org/base is 'many'"),
         ({"hidden_size": -32}, "which is not above 0"),
         ({"num_hidden_layers": 10**9}, "beyond what any model has"),
@@ -244,6 +252,33 @@ def test_a_base_that_run_could_not_load_is_refused_with_the_reason(check_folder,
     assert said in " ".join(errors)
     assert all("org/base" in detail and "/tmp" not in detail and "/dev/shm" not in detail for detail in errors)
     assert checks.exit_code in (8, 30)
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        {"eos_token_id": -1, "bos_token_id": -1, "pad_token_id": -1},
+        {"eos_token_id": None, "bos_token_id": None, "pad_token_id": None},
+        {"eos_token_id": [0, 383], "bos_token_id": 383, "pad_token_id": 383},
+    ],
+)
+def test_usual_ids_of_special_tokens_pass(check_folder, llama: Path, ids: dict[str, object]):
+    assert _said(check_folder(llama, **ids), "model")[0] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("stated", "refused"),
+    [
+        ({"text_config": {"vocab_size": 9}, "eos_token_id": 9}, True),
+        ({"text_config": {"vocab_size": 9, "eos_token_id": 9}}, True),
+        ({"text_config": {"vocab_size": 10}, "eos_token_id": 9}, False),
+        ({"vision_config": {"eos_token_id": 99}, "vocab_size": 9}, False),
+        ({"eos_token_id": 9}, False),
+    ],
+)
+def test_ids_are_held_against_the_vocabulary_of_the_text(stated: dict[str, object], refused: bool):
+    with pytest.raises(ModelError) if refused else contextlib.nullcontext():
+        check_sizes(stated, "org/base")
 
 
 @pytest.mark.parametrize(
