@@ -101,11 +101,13 @@ def builder_of(files: DataFiles) -> "DatasetBuilder":
         chosen[split] = DataFilesList(places, [_origin(place) for place in places])
     kind = BoundedParquet if files.reader == "parquet" else BoundedArrow
     builder = kind(dataset_name=files.reader, hash=code, data_files=chosen, features=files.features, **files.options)
-    builder.called = {
-        place: name if name == files.source else f"{name} of {files.source}"
-        for split, names in files.splits.items()
-        for name, place in zip(names, files.places(split), strict=True)
+    names = {
+        place: name for split, own in files.splits.items() for name, place in zip(own, files.places(split), strict=True)
     }
+    builder.called = {
+        place: name if name == files.source else f"{name} of {files.source}" for place, name in names.items()
+    }
+    builder.checked = lambda place, raw: files.contents.checked(names[place], raw)
     return builder
 
 

@@ -4,8 +4,10 @@ Both can say a value once and repeat it a million times. What is repeated is wri
 a file that holds far more than its size is refused.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import BinaryIO
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import BinaryIO, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,6 +24,11 @@ MOST_AT_ONCE = 1 << 26
 """Bytes of rows that are written out at once."""
 LONGEST_ROW = 1 << 28
 """Bytes of one row."""
+MOST_CHECKED = 1 << 26
+"""Bytes of a file on the Hub that is read as a whole, so that it can be compared with the commit's digest."""
+
+Check = Callable[[str, BinaryIO], BinaryIO]
+"""Returns the bytes of the file at a place, given what reads them, compared with the commit's digest at their end."""
 
 # How a file of Arrow begins that is not a stream.
 _FILE = b"ARROW1"
@@ -30,15 +37,16 @@ _VALUES = 1 << 22
 
 
 class BoundedParquet(Parquet):  # type: ignore[misc]
-    """Reads Parquet; `called` tells what to call each file in a message."""
+    """Reads Parquet; `called` tells what to call each file in a message, `checked` compares its digest."""
 
     called: Mapping[str, str]
+    checked: Check
 
     def _generate_tables(
         self, files: Sequence[str], row_groups_list: Sequence[Sequence[int] | None]
     ) -> Iterator[tuple[Key, pa.Table]]:
         for place, groups in zip(files, row_groups_list, strict=True):
-            with xopen(place, "rb") as file:
+            with _opened(place, self.checked) as file:
                 bounded = _Bounded(file, self.called[place])
                 # Typed as they stand in the file, though a dictionary holds them.
                 plain = parquet.ParquetFile(file)
@@ -61,19 +69,33 @@ class BoundedParquet(Parquet):  # type: ignore[misc]
 
 
 class BoundedArrow(Arrow):  # type: ignore[misc]
-    """Reads Arrow; `called` tells what to call each file in a message."""
+    """Reads Arrow; `called` tells what to call each file in a message, `checked` compares its digest."""
 
     called: Mapping[str, str]
+    checked: Check
 
     def _generate_tables(self, files: Sequence[str]) -> Iterator[tuple[Key, pa.Table]]:
         for place in files:
-            with xopen(place, "rb") as file:
+            with _opened(place, self.checked) as file:
                 bounded = _Bounded(file, self.called[place])
                 for batch in _batches(file):
                     batch.validate(full=True)
                     for part in bounded.parts(batch):
                         table = pa.Table.from_batches([part])
                         yield Key(files.index(place), bounded.given), self._cast_table(table)
+
+
+@contextmanager
+def _opened(place: str, checked: Check) -> Iterator[BinaryIO]:
+    """Opens a file; one on the Hub that is small is compared with its digest, before anything of it is used."""
+    with xopen(place, "rb") as raw:
+        file = cast("BinaryIO", raw)
+        size = file.seek(0, 2)
+        file.seek(0)
+        if place.startswith("hf://") and size <= MOST_CHECKED:
+            yield io.BytesIO(checked(place, file).read())
+        else:
+            yield file
 
 
 class _Bounded:

@@ -158,15 +158,48 @@ def test_of_a_streamed_data_set_only_the_card_and_the_legal_files_are_counted_as
     assert download_size("dataset", files) == 321
 
 
-def test_a_stream_of_other_bytes_than_the_commit_s_is_refused_and_nothing_of_it_is_kept(hub, tokenizers):
-    good, bad = (gzip.compress(f"text\nIt is {word} here.\n".encode(), 0, mtime=0) for word in ("good", "evil"))
-    pin = _pin(hub, {"train.csv.gz": good})
+def _arrow(rows: list[dict[str, object]]) -> bytes:
+    import pyarrow as pa
+
+    table, file = pa.Table.from_pylist(rows), io.BytesIO()
+    with pa.ipc.new_stream(file, table.schema) as writer:
+        writer.write_table(table)
+    return file.getvalue()
+
+
+OTHER_BYTES = {
+    "train.csv.gz": lambda word: gzip.compress(f"text\nIt is {word} here.\n".encode(), 0, mtime=0),
+    "train.parquet": lambda word: _parquet([{"text": f"It is {word} {number}."} for number in range(50)]),
+    "train.arrow": lambda word: _arrow([{"text": f"It is {word} {number}."} for number in range(50)]),
+}
+
+
+def _served_otherwise(hub, name: str) -> Pin:
+    """Returns the pin of a data set for whose file the Hub serves other bytes of the same length."""
+    good, bad = (OTHER_BYTES[name](word) for word in ("good", "evil"))
+    assert len(good) == len(bad)
+    pin = _pin(hub, {name: good})
     (stored,) = (hub.root / "objects").rglob(hashlib.sha256(good).hexdigest())
     stored.write_bytes(bad)
+    return pin
+
+
+@pytest.mark.parametrize("name", OTHER_BYTES)
+def test_a_stream_of_other_bytes_than_the_commit_s_is_refused_and_nothing_of_it_is_kept(hub, tokenizers, name: str):
+    pin = _served_otherwise(hub, name)
 
     for _ in range(2):
-        with pytest.raises(HubError, match=r"train\.csv\.gz of org/s was damaged on its way"):
+        with pytest.raises(HubError, match=rf"{name} of org/s was damaged on its way"):
             _read(pin, tokenizers["gpt2"], streaming=True)
+
+
+@pytest.mark.parametrize("name", ["train.parquet", "train.arrow"])
+def test_a_large_table_that_is_streamed_is_not_compared_as_the_readme_says(hub, tokenizers, monkeypatch, name: str):
+    monkeypatch.setattr("hubtune.data.tables.MOST_CHECKED", 100)
+
+    read = _read(_served_otherwise(hub, name), tokenizers["gpt2"], streaming=True)
+
+    assert read.kept[0].text == "It is evil 0."
 
 
 @pytest.mark.parametrize("large", [False, True])
