@@ -62,6 +62,20 @@ def test_every_config_section_stands_in_the_readme(section: str) -> None:
     assert f"| `{section}` | {config_keys()[section].summary}. |" in README
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/config.md"])
+def test_links_within_the_documentation_lead_somewhere(page: str) -> None:
+    place = CHECKOUT / page
+    links = re.findall(r"\]\((?!https?://)([^)#]*)(#[^)]*)?\)", place.read_text(encoding="utf-8"))
+
+    assert links
+    for path, anchor in links:
+        target = (place.parent / path).resolve() if path else place
+        assert target.exists(), path
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor[1:] in {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in headings}, anchor
+
+
 @pytest.mark.parametrize("metric", BUILT_IN)
 def test_every_metric_stands_in_the_table_of_measures(metric: str) -> None:
     rows = README.partition("| Metric | Measures |")[2].partition("\n\n")[0]
