@@ -149,7 +149,7 @@ class DataConfig(Section):
     """Whether to read rows from the Hub one by one, at the pinned commit, instead of downloading the files: for data
     that does not fit on the disk. What is kept of a row are its text, its tokens and about 700 bytes to find copies by,
     so limit the rows with a split such as `train[:100000]`. A CSV, JSON or text file that is read to its end is
-    compared with the commit's digest; Parquet and Arrow are not."""
+    compared with the commit's digest, and so is a Parquet or Arrow file of at most 64 MiB; larger ones are not."""
 
     @field_validator("labels")
     @classmethod
