@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -33,6 +34,11 @@ _KINDS = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
+_RUST_NUMBER = re.compile(r"\(os error (\d+)\)")
+_TORCH_OPENS = re.compile(r"open file failed with strerror: (.+)")
+_TORCH_LACKS = re.compile(r"Parent directory .* does not exist")
+# A write of `torch.save` that failed, of which torch keeps no reason; there is one that is usual.
+_TORCH_WRITES = ("PytorchStreamWriter failed", "unexpected pos", "iostream error")
 _ELSEWHERE = "Correct the path, or choose a place that you can {verb}."
 
 
@@ -53,13 +59,64 @@ def file_errors(
     """
     try:
         yield
-    except OSError as error:
-        raise explain(error, path, verb, hint=hint) from error
-    except RuntimeError as error:
-        # As pathlib has it until Python 3.13.
-        if not isinstance(error.__context__, OSError):
+    except Exception as error:
+        found = os_error_in(error)
+        if found is None:
             raise
-        raise explain(error.__context__, path, verb, hint=hint) from error
+        raise explain(found, path, verb, hint=hint) from error
+
+
+def os_error_in(error: BaseException) -> OSError | None:
+    """Returns what the operating system said, where a library has put it into an error of its own; else None."""
+    if isinstance(error, OSError):
+        return error
+    if isinstance(error, RuntimeError) and isinstance(error.__context__, OSError):
+        # As pathlib has it until Python 3.13.
+        return error.__context__
+    number = _number_in(error)
+    return None if number is None else OSError(number, os.strerror(number))
+
+
+def _number_in(error: BaseException) -> int | None:
+    """Returns the system's number of an error of safetensors or torch, which keep its text alone."""
+    said = str(error)
+    if type(error).__name__ == "SafetensorError" and (found := _RUST_NUMBER.search(said)):
+        return int(found[1])
+    if not isinstance(error, RuntimeError):
+        return None
+    if found := _TORCH_OPENS.search(said):
+        return next((number for number in errno.errorcode if os.strerror(number) == found[1]), None)
+    if _TORCH_LACKS.match(said):
+        return errno.ENOENT
+    return errno.ENOSPC if any(sign in said for sign in _TORCH_WRITES) else None
+
+
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Gives an empty folder for temporary files, which is removed when the block ends.
+
+    Raises:
+        FileError: There is no place for one.
+        DiskFullError: It is full.
+    """
+    hint = "Have TMPDIR name a folder that you can write, on a disk with room."
+    with contextlib.ExitStack() as removed:
+        place = tempfile.tempdir or os.environ.get("TMPDIR")
+        with file_errors(Path(place) if place else "a temporary folder", hint=hint):
+            folder = Path(removed.enter_context(tempfile.TemporaryDirectory(prefix="hubtune-")))
+        try:
+            yield folder
+        except Exception as error:
+            found = os_error_in(error)
+            own = found is not None and isinstance(found.filename, str) and Path(found.filename).is_relative_to(folder)
+            if found is None or not (own or disk_is_full(found)):
+                raise
+            raise explain(found, folder, hint=hint) from error
+
+
+def disk_is_full(error: BaseException | None) -> bool:
+    """Whether an error is that of a disk without room, or of a quota that is used up."""
+    return isinstance(error, OSError) and error.errno in _FULL
 
 
 def explain(

@@ -7,6 +7,7 @@ import click
 from hubtune.cli.options import on_hub
 from hubtune.cli.output import Output
 from hubtune.cli.summary import outcome_lines
+from hubtune.files import file_errors
 
 
 @click.command(short_help="The whole job on an embedded Hub, to see it work.")
@@ -21,7 +22,8 @@ from hubtune.cli.summary import outcome_lines
 @click.pass_obj
 def quickstart(output: Output, folder: Path) -> None:
     """See the whole job: a real model, a small data set, an embedded Hub, a tagged release."""
-    folder.mkdir(parents=True, exist_ok=True)
+    with file_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     with on_hub(folder):
         from hubtune.pipeline.quickstart import quickstart as run_quickstart
 

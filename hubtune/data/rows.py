@@ -1,6 +1,5 @@
 """Reads the rows of a pinned data set from its snapshot's folder, offline, without running anything that is in it."""
 
-import errno
 import itertools
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -17,9 +16,8 @@ from hubtune.data.files import DataFiles
 from hubtune.data.pieces import as_written
 from hubtune.data.readers import read_files
 from hubtune.errors import DataError, EmptySplitError, HubtuneError, SplitNotFoundError
-from hubtune.files import file_errors
+from hubtune.files import disk_is_full, explain, file_errors
 from hubtune.loading import reason
-from hubtune.records.base import disk_errors
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetBuilder, Features
@@ -135,19 +133,17 @@ def _loaded(files: DataFiles) -> "Mapping[str, Dataset]":
     datasets.disable_progress_bars()
     folder = next((Path(place).parent for name in files.splits for place in files.places(name)), Path())
     try:
-        with disk_errors(folder):
-            builder = builder_of(files)
-            builder.download_and_prepare()
-            return dict(builder.as_dataset())
+        builder = builder_of(files)
+        builder.download_and_prepare()
+        return dict(builder.as_dataset())
     except (*UNREADABLE, DatasetGenerationError) as error:
         if "corresponds to no data" in str(error):
             raise _empty(files.source, next(iter(files.splits))) from error
         cause = error.__cause__ or error
         if isinstance(cause, HubtuneError):
             raise cause from error
-        with disk_errors(folder):
-            if isinstance(cause, OSError) and cause.errno == errno.ENOSPC:
-                raise cause from error
+        if isinstance(cause, OSError) and disk_is_full(cause):
+            raise explain(cause, folder) from error
         raise DataError(
             f"The files of {files.source} cannot be read as a data set: {reason_of(error)}",
             hint=READABLE,

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import tempfile
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from huggingface_hub.utils._http import hf_raise_for_status
 
 from hubtune.documents import BOUNDS, parse_json_object
 from hubtune.errors import DocumentError, HubError
-from hubtune.files import file_errors
+from hubtune.files import file_errors, scratch_folder
 from hubtune.hub.file_names import require_safe_names
 from hubtune.hub.translate import hub_answer, hub_errors
 from hubtune.records.pins import RepoType
@@ -222,7 +221,7 @@ def read_files(repo: str, repo_type: RepoType, commit: str, paths: Collection[st
         HubError: They cannot be had.
     """
     # What the client raises is an OSError too, so its errors are told first.
-    with tempfile.TemporaryDirectory() as folder, file_errors(Path(folder)), hub_errors(repo, commit):
+    with scratch_folder() as folder, file_errors(folder), hub_errors(repo, commit):
         return {
             path: Path(hf_hub_download(repo, path, repo_type=repo_type, revision=commit, local_dir=folder)).read_bytes()
             for path in paths

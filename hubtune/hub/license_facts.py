@@ -1,12 +1,12 @@
 """Reads what a repository says of its licence: its card's front matter, and its licence, notice and policy files."""
 
 import fnmatch
-import tempfile
 from pathlib import Path
 
 from huggingface_hub import HfApi, hf_hub_download
 from huggingface_hub.hf_api import RepoFile
 
+from hubtune.files import scratch_folder
 from hubtune.hub.cards import front_matter_of
 from hubtune.hub.file_names import require_safe_names
 from hubtune.hub.translate import hub_errors
@@ -58,11 +58,11 @@ def fetch_licensed_input(pin: Pin) -> LicensedInput:
         HubError: The repository or its files cannot be had.
     """
     # Not into the cache: a snapshot of a few files would pass for the whole one.
-    with tempfile.TemporaryDirectory(prefix="hubtune-") as folder, hub_errors(pin.repo, pin.commit):
+    with scratch_folder() as folder, hub_errors(pin.repo, pin.commit):
         files = HfApi().list_repo_tree(pin.repo, repo_type=pin.type, revision=pin.commit)
         names = [entry.path for entry in files if isinstance(entry, RepoFile)]
         require_safe_names(pin.repo, names)
         for name in names:
             if name == "README.md" or is_legal_file(name):
                 hf_hub_download(pin.repo, name, repo_type=pin.type, revision=pin.commit, local_dir=folder)
-        return read_licensed_input(pin, Path(folder))
+        return read_licensed_input(pin, folder)

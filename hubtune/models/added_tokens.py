@@ -5,13 +5,13 @@ nearly as they were. Nothing is drawn, so that every load of a base gives its ne
 """
 
 import json
-import tempfile
 from collections.abc import Collection, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.errors import ModelError
+from hubtune.files import scratch_folder
 from hubtune.models.adapter_settings import read_settings
 from hubtune.models.adapters import saved_rows
 from hubtune.models.base_facts import Facts
@@ -81,9 +81,9 @@ def refuse_head_with_bias(facts: Facts, name: str) -> None:
     # What needs code is built when it is loaded, and looked at then.
     if find_spec("transformers") is None or needs_code(facts):
         return
-    with tempfile.TemporaryDirectory(prefix="hubtune-") as folder:
-        (Path(folder) / CONFIG).write_text(json.dumps(facts), encoding="utf-8")
-        structure = read_structure(Path(folder))
+    with scratch_folder() as folder:
+        (folder / CONFIG).write_text(json.dumps(facts), encoding="utf-8")
+        structure = read_structure(folder)
     if f"{structure.head}.bias" in structure.parameters:
         raise _head_with_bias(name)
 
@@ -97,12 +97,10 @@ def _head_with_bias(name: str) -> ModelError:
 
 def tokenizer_files(tokenizer: "PreTrainedTokenizerBase") -> dict[str, str]:
     """Returns the files that the tokenizer, new tokens included, is loaded from: name to text."""
-    with tempfile.TemporaryDirectory(prefix="hubtune-") as folder:
-        save_tokenizer(tokenizer, Path(folder))
+    with scratch_folder() as folder:
+        save_tokenizer(tokenizer, folder)
         return {
-            name: (Path(folder) / name).read_text(encoding="utf-8")
-            for name in TOKENIZER_FILES
-            if (Path(folder) / name).is_file()
+            name: (folder / name).read_text(encoding="utf-8") for name in TOKENIZER_FILES if (folder / name).is_file()
         }
 
 

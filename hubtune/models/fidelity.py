@@ -2,7 +2,6 @@
 
 import gc
 import math
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hubtune.errors import MergeError
-from hubtune.files import file_errors
+from hubtune.files import file_errors, scratch_folder
 from hubtune.models.adapters import load_adapter
 from hubtune.models.added_tokens import resize
 from hubtune.models.four_bit import load_base_4bit
@@ -74,16 +73,16 @@ def measure_fidelity(
     if not prompts or not all(prompts):
         raise ValueError("there is nothing to compare the models on")
     with (
-        tempfile.TemporaryDirectory(prefix="hubtune-") as name,
-        file_errors(Path(name)),
+        scratch_folder() as folder,
+        file_errors(folder),
         progress.task("Comparing the merged model with the adapter", 2 * len(prompts)) as task,
     ):
         adapted = _load_adapted(base, adapter, precision, vocabulary, quantized)
-        to_base = _keep_adapted(adapted, prompts, Path(name), task)
+        to_base = _keep_adapted(adapted, prompts, folder, task)
         # Its memory is needed for the next one.
         del adapted
         gc.collect()
-        found, effect = _compare(load_base(merged, "the merged model", precision), prompts, Path(name), task)
+        found, effect = _compare(load_base(merged, "the merged model", precision), prompts, folder, task)
     values = (found.largest, found.mean, found.scale, found.kl_sum, to_base.largest, effect.share)
     if not all(math.isfinite(value) for value in values):
         raise MergeError(

@@ -4,6 +4,7 @@ import tempfile
 from pathlib import Path
 
 from hubtune.errors import ModelError
+from hubtune.files import file_errors
 from hubtune.loading import loading
 from hubtune.models.gguf_header import check_gguf_header
 from hubtune.models.load import refuse_missing, save_tokenizer
@@ -41,8 +42,9 @@ def convert_gguf(source: Path, target: Path) -> str:
     refuse_missing(sorted(report["missing_keys"]), str(source), "model")
     # The name inside the file is its maker's own, and would be taken for where the model came from.
     model.config.name_or_path = ""
-    model.save_pretrained(target)
-    save_tokenizer(tokenizer, target)
+    with file_errors(target):
+        model.save_pretrained(target)
+        save_tokenizer(tokenizer, target)
     return quantisation
 
 

@@ -1,14 +1,13 @@
 """What can be known of the base model from a few small files at its commit, before its weights are fetched."""
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.util import find_spec
-from pathlib import Path
 
 from hubtune.config.schema import TuneConfig
 from hubtune.data.formats.chat import usable_template
 from hubtune.errors import MemoryNeededError, ModelError, TrainingError
+from hubtune.files import scratch_folder
 from hubtune.hub.contents import read_files, read_shapes
 from hubtune.hub.read import resolve
 from hubtune.hub.snapshot import fetch_tokenizer
@@ -112,8 +111,8 @@ def check_loads(config: TuneConfig, pin: Pin, facts: Facts) -> str:
     from hubtune.models.load import check_vocabulary, load_tokenizer
     from hubtune.models.stated import generation_config
 
-    with tempfile.TemporaryDirectory(prefix="hubtune-") as scratch:
-        folder = fetch_tokenizer(pin, Path(scratch))
+    with scratch_folder() as scratch:
+        folder = fetch_tokenizer(pin, scratch)
         tokenizer = load_tokenizer(folder, pin.repo)
         generation_config(folder, pin.repo)
         for entry in config.all_data:

@@ -1,10 +1,10 @@
 """Brings a local model folder, data folder, data file or GGUF file onto the Hub, through the ordinary client."""
 
-import tempfile
 from pathlib import Path
 
 from hubtune.config.fields import check_target_repo_id
 from hubtune.errors import ConfigError
+from hubtune.files import scratch_folder
 from hubtune.hub.client import current_token
 from hubtune.hub.read import repo_url, resolve
 from hubtune.hub.write import commit, create_repo
@@ -69,9 +69,9 @@ def import_source(
         raise ConfigError(f"{error}.", hint="Give the repository as namespace/name.") from error
     if not source.exists():
         raise ConfigError(f"There is nothing at {source}.", hint="Give a folder, a data file or a GGUF file.")
-    with tempfile.TemporaryDirectory() as scratch:
+    with scratch_folder() as scratch:
         if source.suffix == ".gguf":
-            files = _convert(source, Path(scratch), repo, card, license_id, progress)
+            files = _convert(source, scratch, repo, card, license_id, progress)
         else:
             files = _collect(source)
             if card is not None:

@@ -1,6 +1,5 @@
 """The quickstart: seeds an embedded Hub with a real model and a data set, and runs the whole job on it."""
 
-import shutil
 from importlib import metadata
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from hubtune.errors import MissingExtraError, RepoNotFoundError
 from hubtune.hub.read import resolve
 from hubtune.pipeline.importing import import_source
 from hubtune.pipeline.run import Outcome, RunOptions, run_job
+from hubtune.records.base import write_atomic
 from hubtune.records.pins import RepoType
 from hubtune.records.progress import Progress
 from hubtune.resources import quickstart_dir
@@ -29,7 +29,7 @@ def quickstart(folder: Path, progress: Progress) -> Outcome:
     """
     config_file = folder / "hubtune.yaml"
     if not config_file.is_file():
-        shutil.copyfile(quickstart_dir() / "hubtune.yaml", config_file)
+        write_atomic(config_file, (quickstart_dir() / "hubtune.yaml").read_bytes())
     config = load_config(config_file)
     _seed_base(config.base.repo, progress)
     _seed_data(config.data[0].label, progress)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from hubtune.errors import ConfigError, RecordError
 from hubtune.evaluate.preference import Shown, blind_order, count_answers, win_rate
+from hubtune.files import file_errors
 from hubtune.records.answers import SUFFIX, AnswerFile
 from hubtune.records.base import sha256_file
 from hubtune.records.ratings import Answer, PairsRecord, Rating, RatingsRecord
@@ -178,7 +179,8 @@ def update_ratings(run: RunDirectory, pairs: PairsRecord) -> RatingsRecord | Non
     ]
     counts = count_answers({file.rater: file.read().given for file in files})
     if not counts.answers:
-        run.record_file(RatingsRecord).unlink(missing_ok=True)
+        with file_errors(run.path):
+            run.record_file(RatingsRecord).unlink(missing_ok=True)
         return None
     record = RatingsRecord(
         upstream=run.digests("data.json", "training.json"),

@@ -1,11 +1,11 @@
 """Shows what the data of a config becomes, without the base model's weights and without a run."""
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.config.schema import TuneConfig
+from hubtune.files import scratch_folder
 from hubtune.hub.snapshot import fetch, fetch_tokenizer
 from hubtune.pin.lock import lock_file, read_lock
 from hubtune.pin.pinning import resolve_pins
@@ -36,8 +36,8 @@ def show_rows(config: TuneConfig, config_file: Path, count: int, progress: Progr
 
     pins = resolve_pins(config, read_lock(lock_file(config_file)), progress).pins
     places = data_places(config, pins, fetch)
-    with tempfile.TemporaryDirectory(prefix="hubtune-") as scratch:
-        base = fetch_tokenizer(pins.base, Path(scratch))
+    with scratch_folder() as scratch:
+        base = fetch_tokenizer(pins.base, scratch)
         tokenizer = load_tokenizer(base, pins.base.repo)
         add_tokens(tokenizer, config.train.added_tokens, pins.base.repo)
         context = context_length(base, pins.base.repo)

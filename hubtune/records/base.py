@@ -1,19 +1,17 @@
 """The form of every record: a frozen, closed document, read with all checks and written as one atomic step."""
 
 import contextlib
-import errno
 import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hubtune.errors import DiskFullError, RecordError
-from hubtune.files import explain, file_errors, read_bytes
+from hubtune.files import file_errors, read_bytes
 from hubtune.validation import faults_of
 
 _MOST_BYTES = 64 << 20
@@ -69,17 +67,6 @@ def write_atomic(path: Path, content: str | bytes) -> None:
             with contextlib.suppress(FileNotFoundError):
                 Path(temporary).unlink()
             raise
-
-
-@contextlib.contextmanager
-def disk_errors(folder: Path) -> Iterator[None]:
-    """Turns "no space left" and "quota exceeded" of the operating system into a DiskFullError that names `folder`."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise explain(error, folder) from error
-        raise
 
 
 def require_room(folder: Path, needed: int, setting: str = "") -> None:

@@ -1,6 +1,5 @@
 """Saves a trained adapter so that the run directory holds all of it or none of it."""
 
-import errno
 import json
 import os
 import shutil
@@ -47,16 +46,8 @@ def save_adapter(model: "PeftModel", target: Path, beside: Mapping[str, str] = _
 
 
 def _write(model: "PeftModel", folder: Path, beside: Mapping[str, str]) -> None:
-    from safetensors import SafetensorError
-
-    try:
-        # Else peft asks the Hub for the base's config, at main, to see whether embeddings were resized.
-        model.save_pretrained(str(folder), save_embedding_layers=False)
-    except SafetensorError as error:
-        # safetensors has one exception for everything; the operating system's number is only in its text.
-        if f"os error {errno.ENOSPC}" in str(error):
-            raise OSError(errno.ENOSPC, str(error)) from error
-        raise
+    # Else peft asks the Hub for the base's config, at main, to see whether embeddings were resized.
+    model.save_pretrained(str(folder), save_embedding_layers=False)
     _sort_layers(folder / _FILES[0])
     for path in list(folder.iterdir()):
         if path.name not in _FILES:

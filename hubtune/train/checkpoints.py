@@ -78,8 +78,8 @@ class Checkpoints:
                 shutil.rmtree(target)
             written.rename(target)
             _to_disk(self.folder)
-        for _, path in self._all()[: -self._keep]:
-            shutil.rmtree(path)
+            for _, path in self._all()[: -self._keep]:
+                shutil.rmtree(path)
         return target
 
     def clear(self) -> None:

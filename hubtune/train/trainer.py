@@ -16,6 +16,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 
 from hubtune.config.training import TrainConfig
 from hubtune.data.tokens import Example
+from hubtune.files import file_errors, room_hint
 from hubtune.train.batches import Batcher
 from hubtune.train.classes import ClassBatcher, ClassLoss
 from hubtune.train.consolidation import Consolidation
@@ -143,6 +144,10 @@ class RowTrainer(Trainer):  # type: ignore[misc]
         save_file(weights, folder / WEIGHTS)
         if self.best is not None:
             save_file(self.best, folder / _BEST)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        with file_errors(Path(self.args.output_dir), hint=room_hint()):
+            super()._save_checkpoint(model, trial)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         from safetensors.torch import load_file

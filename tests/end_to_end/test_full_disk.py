@@ -40,6 +40,18 @@ def test_a_run_directory_that_fills_keeps_the_adapter_that_it_had(finished, tiny
     assert digests(moved / "adapter") == before
 
 
+def test_a_disk_that_fills_with_checkpoints_ends_the_training_and_the_whole_ones_stay(seeded, tiny_disk, tmp_path):
+    world = seeded.copy(tmp_path / "world")
+    # There is room for bytes, which a run asks for first, and for few files.
+    disk = tiny_disk("300m,nr_inodes=60")
+    every = ("-s", "train.checkpoint_steps=1", "-s", "train.keep_checkpoints=1000")
+    shown = world.hubtune("run", "--hub", world.hub, "--run-dir", disk / "run", *every)
+    shown.refused(DiskFullError, str(disk / "run"), "--resume")
+    checkpoints = [*(disk / "run/checkpoints").glob("checkpoint-*")]
+    assert checkpoints
+    assert not [path for path in checkpoints if not (path / "manifest.json").is_file()]
+
+
 def test_a_card_that_cannot_be_written_keeps_the_one_before(finished, tiny_disk):
     disk = tiny_disk("400k")
     moved = disk / "run"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hubtune.errors import DiskFullError, FileError, RecordError
-from hubtune.records.base import disk_errors, sha256_bytes, sha256_file, write_atomic
+from hubtune.records.base import sha256_bytes, sha256_file, write_atomic
 from hubtune.records.evaluation import EvaluationRecord, Measure
 from hubtune.records.pins import PinSet
 from tests.sample_runs import ENVIRONMENT, sample_pins
@@ -117,11 +117,6 @@ def test_a_text_that_cannot_be_encoded_leaves_nothing(tmp_path: Path):
         write_atomic(tmp_path / "a.json", "\ud800")
 
     assert list(tmp_path.iterdir()) == []
-
-
-def test_other_faults_of_the_disk_pass_as_they_are(tmp_path: Path):
-    with pytest.raises(PermissionError), disk_errors(tmp_path):
-        raise PermissionError(errno.EACCES, "no")
 
 
 def test_digests_are_sha256(tmp_path: Path):

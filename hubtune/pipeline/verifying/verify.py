@@ -1,12 +1,11 @@
 """The job of `hubtune verify`: every claim of a release, each checked by itself."""
 
-import tempfile
 from functools import partial
-from pathlib import Path
 
 from hubtune import __version__
 from hubtune.config.fields import is_commit
 from hubtune.errors import ConfigError, HubtuneError
+from hubtune.files import scratch_folder
 from hubtune.hub.snapshot import require_cache
 from hubtune.pipeline.verifying.card import check_card
 from hubtune.pipeline.verifying.evaluation import check_evaluation
@@ -58,8 +57,8 @@ def verify_release(
         )
     # Else each claim that takes an input would say that it cannot be kept.
     require_cache()
-    with tempfile.TemporaryDirectory(prefix="hubtune-verify-") as scratch:
-        folder = Path(scratch, "release")
+    with scratch_folder() as scratch:
+        folder = scratch / "release"
         folder.mkdir()
         subject = fetch_subject(repo, revision, folder, progress)
         again = partial(check_evaluation, wanted=evaluate, allow_remote_code=allow_remote_code)
@@ -73,7 +72,7 @@ def verify_release(
             *_earlier(subject),
             *_data(subject),
             *check_model(subject, progress, allow_remote_code),
-            judged("evaluation", lambda: again(subject, progress, Path(scratch, "run"))),
+            judged("evaluation", lambda: again(subject, progress, scratch / "run")),
             judged("origin", lambda: check_origin(subject, announced)),
         ]
     return VerificationRecord(repo=repo, requested=revision, commit=subject.commit, hubtune=__version__, claims=claims)
