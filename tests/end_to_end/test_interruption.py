@@ -1,7 +1,11 @@
 """Nothing is lost: a run that was ended at any moment goes on to the same numbers."""
 
+import contextlib
 import json
+import os
+import select
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -71,6 +75,97 @@ def test_a_merge_that_is_stopped_leaves_nothing(released, tmp_path):
     assert "--resume" not in shown
     assert not [path.name for path in world.work.iterdir() if "merged" in path.name]
     assert [*(tmp_path / "temporary").iterdir()] == []
+
+
+# A row takes some milliseconds, so that there is work left when the first thousand are done.
+SLOW = (
+    "{% for a in range(99) %}{% for b in range(999) %}{% endfor %}{% endfor %}"
+    "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
+)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.full_trial)])
+def test_a_stop_while_processes_encode_rows_leaves_none_of_them_and_no_file(seeded, tmp_path, number):
+    world = seeded.copy(tmp_path / "world")
+    (tmp_path / "temporary").mkdir()
+    turns = [{"role": "user", "content": "Oil?"}, {"role": "assistant", "content": "A virtue."}]
+    row = json.dumps({"messages": turns}) + "\n"
+    (world.work / "talks.jsonl").write_text(row * 8000)
+    world.config(data__repo=None, data__path="talks.jsonl", data__template=None, data__chat_template=SLOW)
+    cached = sorted((world.root / "home").rglob("*"))
+    with world.start(
+        *("data", "show", "-s", "rows.workers=2", "--hub", world.hub),
+        TMPDIR=str(tmp_path / "temporary"),
+        in_session_of_its_own=True,
+    ) as process:
+        shown = []
+        for said in process.stderr:
+            shown.append(said)
+            if "%" in said and said.startswith("Reading"):
+                encoding = processes_of(process.pid)
+                process.send_signal(number)
+                break
+        shown += process.stderr
+    # This one, two that encode, and the one of each that writes conversations.
+    assert len(encoding) >= 5, "".join(shown)
+    assert process.returncode == 128 + number, "".join(shown)
+    assert "Traceback" not in "".join(shown)
+    for pid in encoding:
+        wait_for_end(pid)
+    assert processes_of(process.pid) == []
+    assert not [*(tmp_path / "temporary").iterdir()]
+    left = {path for path in (world.root / "home").rglob("*") if path.is_file() and "hubtune" in path.parts}
+    assert not left - set(cached)
+
+
+def processes_of(session: int) -> list[int]:
+    """The processes of a session."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            # The name, in brackets, may hold anything; the state, the parent, the group and the session follow it.
+            state, _, _, of = stat.read_text().rpartition(")")[2].split()[:4]
+            if int(of) == session and state != "Z":
+                found.append(int(stat.parent.name))
+    return found
+
+
+def wait_for_end(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        waited = os.pidfd_open(pid)
+        ended, _, _ = select.select([waited], [], [], 60)
+        os.close(waited)
+        assert ended, f"process {pid} still runs"
+
+
+def test_a_run_that_was_started_to_outlive_its_terminal_does_and_sigterm_ends_it(seeded, tmp_path):
+    world = seeded.copy(tmp_path / "world")
+    (tmp_path / "temporary").mkdir()
+    with world.start(
+        *("run", "--push", "--run-dir", "run", "--hub", world.hub),
+        TMPDIR=str(tmp_path / "temporary"),
+        by=("nohup",),
+        in_session_of_its_own=True,
+    ) as process:
+        shown = []
+        for said in process.stderr:
+            shown.append(said)
+            if said.startswith("Checking …"):
+                process.send_signal(signal.SIGHUP)
+            if said.startswith("Training …"):
+                # Also while a training has handlers of its own.
+                process.send_signal(signal.SIGHUP)
+                process.send_signal(signal.SIGTERM)
+                break
+        shown += process.stderr
+    assert process.returncode == 143, "".join(shown)
+    assert "Training …\n" in shown
+    assert "--resume" in shown[-1]
+    assert processes_of(process.pid) == []
+    # torch keeps a folder of the user's there.
+    assert not [path for path in (tmp_path / "temporary").iterdir() if not path.name.startswith("torchinductor_")]
+    assert not [path.name for path in world.run_dir.rglob(".*")]
+    assert world.writes() == []
 
 
 def test_ctrl_c_while_training_leaves_no_half_adapter(interrupted):

@@ -8,7 +8,7 @@ import pty
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -143,10 +143,20 @@ class World:
         )
         return Result(done.returncode, done.stdout, done.stderr)
 
-    def start(self, *args: str | Path, **env: str | None) -> subprocess.Popen[str]:
-        """Starts the installed command and leaves it running, with pipes."""
+    def start(
+        self, *args: str | Path, by: Sequence[str] = (), in_session_of_its_own: bool = False, **env: str | None
+    ) -> subprocess.Popen[str]:
+        """Starts the installed command and leaves it running, with pipes.
+
+        Args:
+            args: Its arguments.
+            by: A command that starts it, such as nohup.
+            in_session_of_its_own: So that the processes which it starts can be told from others.
+            env: Of its environment.
+        """
         return subprocess.Popen(
-            [HUBTUNE, *map(str, args)],
+            [*by, HUBTUNE, *map(str, args)],
+            start_new_session=in_session_of_its_own,
             cwd=self.work,
             env=self.env(**env),
             stdin=subprocess.DEVNULL,
