@@ -4,6 +4,7 @@ from pathlib import Path
 
 from hubtune.config.schema import BaseAdapterConfig, BaseModelConfig, Input, TuneConfig
 from hubtune.errors import LockError, RecordError
+from hubtune.files import require_writable
 from hubtune.records.base import write_atomic
 from hubtune.records.pins import Pin, PinSet
 
@@ -31,9 +32,22 @@ def read_lock(path: Path) -> PinSet | None:
 
 def write_lock(path: Path, pins: PinSet) -> None:
     """Writes the lock, unless it says just that already."""
-    text = pins.to_json()
-    if not path.is_file() or path.read_text(encoding="utf-8") != text:
-        write_atomic(path, text)
+    if _differs(path, pins):
+        write_atomic(path, pins.to_json())
+
+
+def require_lock_place(path: Path, pins: PinSet) -> None:
+    """Makes sure that the lock can be written, before the work that it tells of; one that stays may lie anywhere.
+
+    Raises:
+        FileError: It cannot.
+    """
+    if _differs(path, pins):
+        require_writable(path.absolute().parent)
+
+
+def _differs(path: Path, pins: PinSet) -> bool:
+    return not path.is_file() or path.read_text(encoding="utf-8") != pins.to_json()
 
 
 def locked_pin(lock: PinSet | None, entry: Input) -> Pin | None:

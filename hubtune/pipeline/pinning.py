@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from hubtune.config.schema import TuneConfig
-from hubtune.pin.lock import lock_file, read_lock, write_lock
+from hubtune.pin.lock import lock_file, read_lock, require_lock_place, write_lock
 from hubtune.pin.pinning import fetch_snapshots, resolve_pins
 from hubtune.records.pins import PinSet
 from hubtune.records.progress import Progress
@@ -20,9 +20,11 @@ def pin_inputs(config: TuneConfig, config_file: Path, progress: Progress, *, upg
 
     Raises:
         HubError: An input does not exist or cannot be read.
+        FileError: The lock would change, and cannot be written.
     """
     path = lock_file(config_file)
     resolution = resolve_pins(config, None if upgrade else read_lock(path), progress)
+    require_lock_place(path, resolution.pins)
     fetch_snapshots(resolution, progress)
     write_lock(path, resolution.pins)
     return resolution.pins

@@ -14,6 +14,7 @@ from hubtune.config.load import dump_config, parse_config
 from hubtune.config.schema import TuneConfig
 from hubtune.config.target import TargetOptions
 from hubtune.errors import ConfigError
+from hubtune.files import require_writable
 from hubtune.hub.client import current_token
 from hubtune.hub.read import repo_url
 from hubtune.hub.snapshot import cached
@@ -290,6 +291,7 @@ def run_publish(run: RunDirectory, progress: Progress, target: TargetOptions | N
     planned = plan_publish(run, config)
     plan = planned.plan
     account = check_publisher(plan.repo, progress, propose=target.propose).name
+    require_writable(run.path)
     require_room(run.path, _RECORD_BYTES)
     proposal = propose_release(plan, account, progress) if target.propose else None
     commit = proposal.commit if proposal is not None else push(plan, progress)

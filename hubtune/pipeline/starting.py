@@ -9,7 +9,7 @@ from hubtune.config.data import OPTIONAL_ROLES, ROLES, default_loss
 from hubtune.config.load import parse_config
 from hubtune.config.reference import SCHEMA_FILE, config_keys, is_schema, schema_text
 from hubtune.errors import ConfigError, DataError
-from hubtune.files import read_text
+from hubtune.files import read_text, require_writable
 from hubtune.hub.snapshot import fetch
 from hubtune.loading import loading
 from hubtune.pin.pinning import resolve_pins
@@ -47,6 +47,7 @@ def start_config(dataset: str, base: str, path: Path, progress: Progress) -> Sta
 
     Raises:
         ConfigError: There is something at `path`, or another file in the schema's place, or an id is malformed.
+        FileError: Nothing can be written there.
         HubError: The data set or the base model cannot be had.
         DataError: The data set cannot be read.
     """
@@ -61,6 +62,7 @@ def start_config(dataset: str, base: str, path: Path, progress: Progress) -> Sta
                 f"{taken} already exists and is not overwritten.",
                 hint="Move it away, or start in another folder.",
             )
+    require_writable(path.absolute().parent)
     asked = json.dumps({"base": {"repo": base}, "data": [{"repo": dataset}]})
     pins = resolve_pins(parse_config(asked, source="The request"), None, progress).pins
     folder = fetch(pins.data[0])

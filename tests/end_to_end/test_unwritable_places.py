@@ -1,6 +1,10 @@
 """A place that cannot be written, whatever the reason, is named before the work, and what was measured is not lost."""
 
-from collections.abc import Callable
+import json
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -78,6 +82,59 @@ def test_a_place_for_the_result_that_cannot_be_written(finished, tmp_path, read_
         assert "Loading" not in shown.err
         assert "Training" not in shown.err
         assert "perplexity" not in shown.err
+
+
+@pytest.fixture
+def frozen(tmp_path: Path) -> Iterator[Callable[[Path], Path]]:
+    """Copies a folder to a disk that is then for reading alone; gives the copy."""
+    with ExitStack() as stack:
+
+        def freeze(folder: Path) -> Path:
+            disk = tmp_path / "frozen"
+            disk.mkdir()
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)], check=True)
+            stack.callback(subprocess.run, ["umount", str(disk)], check=True)
+            shutil.copytree(folder, disk / folder.name)
+            subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+            return disk / folder.name
+
+        yield freeze
+
+
+def test_a_run_that_cannot_be_written_is_not_published(finished, frozen):
+    run = frozen(finished.run_dir)
+    refused(finished, run, "publish", run, "--tag", "v2.0.0", "--hub", finished.hub)
+    assert finished.writes() == []
+
+
+def test_a_lock_that_cannot_be_written_is_named_before_anything_is_fetched_unless_it_stays(finished, frozen):
+    project = finished.root / "project"
+    project.mkdir()
+    for name in ("hubtune.yaml", "hubtune.lock"):
+        shutil.copyfile(finished.work / name, project / name)
+    project = frozen(project)
+    config = project / "hubtune.yaml"
+    finished.done("pin", config, "--hub", finished.hub)
+    with finished.served() as api:
+        finished.extend_data(api)
+    home = finished.root / "another-home"
+    refused(finished, project, "pin", config, "--upgrade", "--hub", finished.hub, HF_HOME=str(home))
+    assert not [path for path in home.rglob("*.safetensors") if path.is_file()]
+
+
+def test_what_was_measured_is_shown_where_its_file_s_folder_was_taken_away_meanwhile(finished):
+    place = finished.work / "results"
+    place.mkdir()
+    with finished.start("--json", "evaluate", "run", "--out", "results/evaluation.json") as process:
+        shown = []
+        for said in process.stderr:
+            shown.append(said)
+            if said.startswith("Held-out rows, base …"):
+                place.rmdir()
+        record = json.loads(process.stdout.read())
+    assert process.returncode == FileError.exit_code, "".join(shown)
+    assert record["measures"] == finished.record("evaluation.json")["measures"]
+    assert sum(line.startswith("Error: Cannot write results/evaluation.json") for line in shown) == 1
 
 
 @pytest.mark.parametrize("command", ["serve", "import"])
