@@ -187,7 +187,8 @@ def _require_one_meaning(repo: str, repo_type: RepoType, name: str, commit: str)
             raise _ambiguous(repo, name, {"the commit of these digits": name, "what the Hub gives": commit})
         return
     if name == _MAIN:
-        # Also what a request without a revision gets; no Hub makes a tag of that name.
+        # What a client gets that names no revision. An input is asked for once by it, and its commit is recorded: to
+        # list the refs too would be a second request for what may have moved since.
         return
     refs = list_refs(repo, repo_type)
     meanings = refs.meanings(name)

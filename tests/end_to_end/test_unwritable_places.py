@@ -3,8 +3,7 @@
 import json
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -85,20 +84,16 @@ def test_a_place_for_the_result_that_cannot_be_written(finished, tmp_path, read_
 
 
 @pytest.fixture
-def frozen(tmp_path: Path) -> Iterator[Callable[[Path], Path]]:
+def frozen(mount: Callable[[str], Path]) -> Callable[[Path], Path]:
     """Copies a folder to a disk that is then for reading alone; gives the copy."""
-    with ExitStack() as stack:
 
-        def freeze(folder: Path) -> Path:
-            disk = tmp_path / "frozen"
-            disk.mkdir()
-            subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)], check=True)
-            stack.callback(subprocess.run, ["umount", str(disk)], check=True)
-            shutil.copytree(folder, disk / folder.name)
-            subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
-            return disk / folder.name
+    def freeze(folder: Path) -> Path:
+        disk = mount("size=8m")
+        shutil.copytree(folder, disk / folder.name)
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        return disk / folder.name
 
-        yield freeze
+    return freeze
 
 
 def test_a_run_that_cannot_be_written_is_not_published(finished, frozen):

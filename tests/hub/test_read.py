@@ -38,6 +38,18 @@ def test_a_name_that_is_a_branch_and_a_tag_is_refused_with_both_commits(served, 
 
 
 @pytest.mark.parametrize("repo_type", ["model", "dataset"])
+def test_main_is_what_clients_get_also_beside_a_tag_of_that_name(served, repo_type: str):
+    first = served.commit("org/thing", {"README.md": CARD}, repo_type)
+    served.commit("org/thing", {"b.txt": b"b"}, repo_type)
+    # The embedded Hub refuses such a tag; others may hold one.
+    served.set_ref("org/thing", "refs/tags/main", first, repo_type)
+
+    info = served.api.repo_info("org/thing", revision="main", repo_type=repo_type)
+
+    assert resolve("org/thing", repo_type, "main").commit == info.sha
+
+
+@pytest.mark.parametrize("repo_type", ["model", "dataset"])
 @pytest.mark.parametrize("kind", ["heads", "tags"])
 @pytest.mark.parametrize("digits", [7, 12])
 def test_a_branch_or_tag_that_is_called_as_a_commit_begins_is_refused(served, repo_type: str, kind: str, digits: int):
