@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from hubtune.cli.options import run_argument
+from hubtune.cli.options import WholeNumber, run_argument
 from hubtune.cli.output import Output
 from hubtune.errors import CardFindingsError, ConfigError
 from hubtune.records.base import Record, sha256_file
@@ -42,7 +42,7 @@ def render(output: Output, run: Path) -> None:
 
 @card.command()
 @click.argument("folder", metavar="RUN|FOLDER", type=click.Path(path_type=Path))
-@click.option("--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="0 takes a free one.")
+@click.option("--port", type=WholeNumber(0, 65535), default=0, show_default=True, help="0 takes a free one.")
 @click.option(
     "--output",
     "file",

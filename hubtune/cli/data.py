@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hubtune.cli.options import config_argument, hub_option, on_hub, set_option
+from hubtune.cli.options import WholeNumber, config_argument, hub_option, on_hub, set_option
 from hubtune.cli.output import Output
 from hubtune.cli.streams import one_line
 from hubtune.config.load import load_config
@@ -27,7 +27,7 @@ def data() -> None:
 
 @data.command(short_help="Rows as the model will see them.")
 @config_argument
-@click.option("-n", "count", type=click.IntRange(min=1), default=5, show_default=True, help="How many rows.")
+@click.option("-n", "count", type=WholeNumber(min=1), default=5, show_default=True, help="How many rows.")
 @hub_option
 @set_option
 @click.pass_obj

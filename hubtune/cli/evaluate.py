@@ -39,6 +39,11 @@ def evaluate(
     """
     if out is not None:
         _require_place(out)
+    if "@" not in subject and not Path(subject).exists():
+        raise ConfigError(
+            f"{subject} is neither a run directory here nor a release.",
+            hint="Give a folder such as runs/20260131-120000-ab12cd, or REPO@TAG, such as org/model@v1.0.0.",
+        )
     release = None if Path(subject).exists() else named_release(subject)
     if release is None:
         given = data is not None or bool(overrides) or allow_remote_code is not None

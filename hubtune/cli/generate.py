@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from hubtune.cli.options import NamedRelease, code_option, hub_option, on_hub, release_argument
+from hubtune.cli.options import NamedRelease, WholeNumber, code_option, hub_option, on_hub, release_argument
 from hubtune.cli.output import Output
 from hubtune.cli.streams import escaped
 
@@ -16,7 +16,7 @@ from hubtune.cli.streams import escaped
 @click.option("--chat", is_flag=True, help="Put the prompt into the release's chat template, as the user's words.")
 @click.option(
     "--max-new-tokens",
-    type=click.IntRange(min=1),
+    type=WholeNumber(min=1),
     metavar="N",
     help="The most tokens to write; without it, what the release's own settings say.",
 )

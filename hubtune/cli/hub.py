@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from hubtune.cli.options import hub_option, on_hub
+from hubtune.cli.options import WholeNumber, hub_option, on_hub
 from hubtune.cli.output import Output
 from hubtune.cli.summary import SERVE_PORT
 from hubtune.errors import HubDamagedError
@@ -17,9 +17,7 @@ def hub() -> None:
 
 @hub.command()
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
-@click.option(
-    "--port", type=click.IntRange(0, 65535), default=SERVE_PORT, show_default=True, help="0 takes a free one."
-)
+@click.option("--port", type=WholeNumber(0, 65535), default=SERVE_PORT, show_default=True, help="0 takes a free one.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Anything but loopback lets other machines in.")
 @click.option("--auth", type=click.Path(dir_okay=False, path_type=Path), help="YAML file of users, tokens and roles.")
 @click.option(

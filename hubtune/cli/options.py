@@ -13,6 +13,12 @@ from hubtune.config.fields import PUBLIC_HUB, check_commit, require_endpoint
 from hubtune.config.target import TargetOptions
 
 
+class WholeNumber(click.IntRange):
+    """A whole number between bounds; click's own calls itself an integer range in messages."""
+
+    name = "whole number"
+
+
 class NamedRelease(NamedTuple):
     """A repository and the revision of it that a user named."""
 

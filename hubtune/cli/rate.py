@@ -4,17 +4,17 @@ from pathlib import Path
 
 import click
 
-from hubtune.cli.options import run_argument
+from hubtune.cli.options import WholeNumber, run_argument
 from hubtune.cli.output import Output
 
 
 @click.command(short_help="Have people compare base and tuned model, blind.")
 @run_argument
-@click.option("-n", "count", type=click.IntRange(min=1), metavar="N", help="Held-out prompts to make pairs for (50).")
+@click.option("-n", "count", type=WholeNumber(min=1), metavar="N", help="Held-out prompts to make pairs for (50).")
 @click.option("--rater", metavar="NAME", help="Who rates: any pseudonym. It is not published.  [default: rater1]")
 @click.option("--terminal", is_flag=True, help="Rate here, not in a browser.")
 @click.option("--report", "only_report", is_flag=True, help="Print the result of the answers so far, and ask for none.")
-@click.option("--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="0 takes a free one.")
+@click.option("--port", type=WholeNumber(0, 65535), default=0, show_default=True, help="0 takes a free one.")
 @click.pass_obj
 def rate(
     output: Output, run: Path, count: int | None, rater: str | None, terminal: bool, only_report: bool, port: int

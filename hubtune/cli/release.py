@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hubtune.cli.options import hub_option, on_hub
+from hubtune.cli.options import WholeNumber, hub_option, on_hub
 from hubtune.cli.output import Output
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def release() -> None:
 @release.command(name="list", short_help="Every tag with its date, artifact and measures.")
 @repo_argument
 @click.option(
-    "--limit", type=click.IntRange(min=1), default=30, show_default=True, help="Read at most this many releases."
+    "--limit", type=WholeNumber(min=1), default=30, show_default=True, help="Read at most this many releases."
 )
 @hub_option
 @click.pass_obj

@@ -79,7 +79,8 @@ def parse_config(
             f"{source} cannot be used: {count} to correct.",
             details=[str(problem) for problem in problems],
             hint=f"Correct {'it' if len(problems) == 1 else 'each'} in {source}"
-            f"{' or in the options of the command' if overrides else ''}, then run the command again.",
+            f"{' or in the options of the command' if overrides and 'options' not in source else ''}, then run the "
+            "command again.",
         )
     return config
 

@@ -14,7 +14,7 @@ from hubtune.card.lint.source import MOST_BYTES
 from hubtune.card.placeholders import is_placeholder_id
 from hubtune.config.fields import check_repo_id
 from hubtune.documents import UnreadableError
-from hubtune.errors import CardError, ConfigError, HubError, HubUnreachableError
+from hubtune.errors import CardError, ConfigError, HubError, HubUnreachableError, RepoNotFoundError
 from hubtune.hub.contents import read_files
 from hubtune.hub.license_facts import fetch_licensed_input
 from hubtune.hub.named import resolve_named
@@ -93,7 +93,13 @@ def open_card(named: str, kind: RepoType | None = None) -> CardSource:
             f"{named} is neither a file or folder here nor the name of a repository.",
             hint="Give a folder with a README.md, or org/name, datasets/org/name or org/name@TAG.",
         ) from None
-    return _from_hub(named)
+    try:
+        return _from_hub(named)
+    except RepoNotFoundError as error:
+        raise RepoNotFoundError(
+            f"{error.message} There is no file or folder {named} here either.",
+            hint="Check the path; or the id, which is datasets/org/name for a data set.",
+        ) from error
 
 
 def _from_hub(named: str) -> CardSource:

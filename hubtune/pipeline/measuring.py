@@ -163,7 +163,9 @@ def _plan(
     own = own.model_copy(update={"card": own.card.model_copy(update={"templates": None})})
     if data is not None:
         own = own.model_copy(update={"data": parse_config(_on(data, own), started=True).data, "earlier": None})
-    config = parse_config(dump_config(own), overrides, source="What to measure", started=True)
+    config = parse_config(
+        dump_config(own), overrides, source="config.yaml of the release with the options", started=True
+    )
     if published is not None:
         source = f"{CONFIG} of {release.repo}"
         require_none_of_release(published.config, source, given=overrides, own_data=data is None)

@@ -322,7 +322,9 @@ def with_target(config: TuneConfig, target: TargetOptions) -> TuneConfig:
     Raises:
         ConfigError: The repository's id is malformed, the tag is not a version, and the like.
     """
-    config = parse_config(dump_config(config), target.overrides, source="The release's target", started=True)
+    config = parse_config(
+        dump_config(config), target.overrides, source="config.yaml of the run with the options", started=True
+    )
     config = target.apply_counterpart(config)
     target.require_fit(config)
     return config

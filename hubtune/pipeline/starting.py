@@ -64,12 +64,12 @@ def start_config(dataset: str, base: str, path: Path, progress: Progress) -> Sta
             )
     require_writable(path.absolute().parent)
     asked = json.dumps({"base": {"repo": base}, "data": [{"repo": dataset}]})
-    pins = resolve_pins(parse_config(asked, source="The request"), None, progress).pins
+    pins = resolve_pins(parse_config(asked, source="DATASET and BASE"), None, progress).pins
     folder = fetch(pins.data[0])
     with loading(f"{dataset} cannot be read", DataError):
         found = look_at(folder, dataset)
     text = config_text(dataset, base, found)
-    parse_config(text, source="The config to write")
+    parse_config(text, source=str(path))
     write_atomic(schema_file, schema_text())
     write_atomic(path, text)
     return StartRecord(

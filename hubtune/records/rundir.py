@@ -26,7 +26,7 @@ R = TypeVar("R", bound=Record)
 
 # File of each record, and the stage's command that writes it.
 _FILES: dict[type[Record], tuple[str, str]] = {
-    PinSet: ("pins.json", "hubtune run"),
+    PinSet: ("pins.json", "hubtune run --resume --run-dir"),
     LicenseRecord: ("licenses.json", "hubtune card render"),
     DataRecord: ("data.json", "hubtune train"),
     TrainingRecord: ("training.json", "hubtune train"),

@@ -12,8 +12,14 @@ from huggingface_hub import constants
 
 import hubtune
 from hubtune.cli.app import app, command_of, has_option
-from hubtune.errors import DiskFullError, HubtuneError, HubUnreachableError
+from hubtune.errors import DiskFullError, HubtuneError, HubUnreachableError, RecordError
 from hubtune.files import explain
+from hubtune.records.data import DataRecord
+from hubtune.records.evaluation import EvaluationRecord
+from hubtune.records.licenses import LicenseRecord
+from hubtune.records.pins import PinSet
+from hubtune.records.release import ReleaseRecord
+from hubtune.records.rundir import RunDirectory
 
 SOURCES = Path(hubtune.__file__).parent
 WORDS = re.compile(r"(?<![\w-])(--[a-z][a-z-]+|-s)(?![\w-])")
@@ -124,3 +130,41 @@ def test_a_full_disk_offers_to_resume_only_where_a_command_can():
         assert isinstance(error, DiskFullError)
         said[name] = "--resume" in str(error.hint)
     assert said == {"run": True, "train": True, "pin": False, "merge": False}
+
+
+def test_a_missing_record_is_made_by_a_command_that_takes_a_run(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_text("base: {repo: a/b}\ndata: [{repo: c/d, text: quote}]\n")
+    run = RunDirectory.open(tmp_path / "run")
+    for kind in (PinSet, DataRecord, EvaluationRecord, ReleaseRecord, LicenseRecord):
+        with pytest.raises(RecordError) as caught:
+            run.read(kind)
+        (whole,) = WHOLE.findall(str(caught.value.hint).replace(str(tmp_path), "."))
+        command = _command(whole)
+        takes_run = any(parameter.name in ("run", "subject") for parameter in command.params)
+        assert takes_run or "--run-dir" in WORDS.findall(whole), whole
+        assert all(has_option(command, option) for option in WORDS.findall(whole)), whole
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "hint"),
+    [
+        (["evaluate", "missing"], "missing is neither a run directory here nor a release.", "REPO@TAG"),
+        (["run", "missing.yaml"], "There is no config file missing.yaml.", "hubtune init DATASET BASE"),
+        (["card", "lint"], "Nothing says which card to check.", "hubtune card lint org/name"),
+        (["license", "--base", "gpl3"], "did you mean gpl-3.0?", "https://"),
+        (["run", "c.yaml", "--tag", "v1"], "c.yaml cannot be used: 1 thing to correct.", "options of the command"),
+        (["run", "c.yaml", "--create-pr"], "--create-pr is for a run that is published.", "Add --push"),
+    ],
+)
+def test_a_wrong_invocation_is_answered_with_what_to_do(arguments, message, hint, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "c.yaml").write_text("base: {repo: a/b}\ndata: [{repo: c/d, text: quote}]\n")
+    raised = fault(*arguments)
+    assert message in raised.message
+    assert hint in str(raised.hint)
+
+
+def test_a_number_that_is_none_is_asked_for_in_plain_words():
+    shown = CliRunner().invoke(app, ["data", "show", "-n", "x"])
+    assert "'x' is not a valid whole number" in shown.output

@@ -70,7 +70,7 @@ def test_an_existing_run_is_opened(tmp_path: Path):
 @pytest.mark.parametrize(
     ("kind", "name", "command"),
     [
-        (PinSet, "pins.json", "hubtune run"),
+        (PinSet, "pins.json", "hubtune run --resume --run-dir"),
         (DataRecord, "data.json", "hubtune train"),
         (TrainingRecord, "training.json", "hubtune train"),
         (EvaluationRecord, "evaluation.json", "hubtune evaluate"),
