@@ -9,7 +9,7 @@ from hubtune.files import explain
 
 _LONGEST = 300
 _MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory")
-_SEE = "To see where it came from, run the command again as hubtune --traceback COMMAND."
+SEE = "To see where it came from, run the command again as hubtune --traceback COMMAND."
 # What a library in Rust raises for a fault of its own; no Exception.
 _PANIC = "PanicException"
 
@@ -59,4 +59,4 @@ def _explained(cause: BaseException, fault: str, error: type[HubtuneError], hint
             f"{fault}: this machine has too little memory for it.",
             hint="End other programs, or use a smaller model or less data.",
         )
-    return error(f"{fault}: {reason(cause)}.", hint=f"{hint} {_SEE}" if hint else _SEE)
+    return error(f"{fault}: {reason(cause)}.", hint=f"{hint} {SEE}" if hint else SEE)

@@ -1,13 +1,14 @@
 """Tells why a model cannot be loaded: missing or damaged files, a config that is none, an unknown architecture."""
 
 import contextlib
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
 from hubtune.documents import BOUNDS, UnreadableError, load_json
 from hubtune.errors import HubtuneError, ModelError
 from hubtune.files import read_bytes
-from hubtune.loading import loading
+from hubtune.loading import SEE, loading, reason
 from hubtune.models.shards import read_header
 from hubtune.records.model_files import WEIGHTS, WEIGHTS_INDEX
 
@@ -19,6 +20,10 @@ DAMAGED = (
 )
 # How transformers says that it has no such architecture.
 _UNKNOWN = ("does not recognize this architecture", "unrecognized", "model_type", "model type")
+
+_MODELS = ("transformers.models.", "transformers_modules.")
+# What of hubtune computes in the place of a model's layers.
+_STANDINS = ("hubtune.train.loss", "hubtune.train.fast_lora", "hubtune.models.row_attention")
 
 
 @contextlib.contextmanager
@@ -51,6 +56,36 @@ def loading_model(
             raise ModelError(f"{fault}: {broken}.", hint=DAMAGED) from cause
         advice = (found.hint or "") if _is_unknown(cause) else (found.hint or "").replace(ARCHITECTURE, CONFIG_FAULT)
         raise error(found.message.replace(str(folder), "its folder"), hint=advice) from cause
+
+
+@contextlib.contextmanager
+def computing(name: str) -> Iterator[None]:
+    """Turns what a model's own computation raises into an error that names the model; what is not of it passes.
+
+    Args:
+        name: The model, for the message.
+
+    Raises:
+        ModelError: The model's layers do not fit each other, or the rows; memory that is lacking is told elsewhere.
+    """
+    try:
+        yield
+    except HubtuneError:
+        raise
+    except Exception as cause:
+        if isinstance(cause, MemoryError) or "memory" in str(cause).lower() or not _is_of_model(cause):
+            raise
+        raise ModelError(
+            f"{name} cannot compute with the rows that it was given: {reason(cause)}.",
+            hint=f"{CONFIG_FAULT} {SEE}",
+        ) from cause
+
+
+def _is_of_model(cause: BaseException) -> bool:
+    """Whether the code that raised is a model's, or was put in the place of some of it."""
+    modules = [str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(cause.__traceback__)]
+    last = next((module for module in reversed(modules) if module.startswith(("hubtune.", *_MODELS))), "")
+    return last.startswith((*_MODELS, *_STANDINS))
 
 
 def _is_unknown(cause: BaseException) -> bool:

@@ -144,23 +144,25 @@ def run_evaluate(run: RunDirectory, progress: Progress, prepared: "Prepared | No
     """
     require_train("Evaluation")
     from hubtune.evaluate.evaluation import evaluate
+    from hubtune.models.load_faults import computing
 
     training = run.read(TrainingRecord)
     prepared = prepared or run_data(run, progress)
     config, pins = run.config(), run.read(PinSet)
     tokenizer = run_tokenizer(config, pins)
-    found = evaluate(
-        run,
-        config,
-        base_folder(config, pins),
-        tokenizer,
-        training,
-        prepared.train,
-        prepared.held_out,
-        progress,
-        classes_of(run.read(DataRecord), tokenizer),
-        None if prepared.earlier is None else prepared.earlier.rows.held_out,
-    )
+    with computing(pins.base.repo):
+        found = evaluate(
+            run,
+            config,
+            base_folder(config, pins),
+            tokenizer,
+            training,
+            prepared.train,
+            prepared.held_out,
+            progress,
+            classes_of(run.read(DataRecord), tokenizer),
+            None if prepared.earlier is None else prepared.earlier.rows.held_out,
+        )
     run.write(found.probe)
     run.write(found.evaluation)
     return found.evaluation

@@ -15,9 +15,16 @@ if TYPE_CHECKING:
 
 
 class Reporter(TrainerCallback):  # type: ignore[misc]
-    """Writes the loss curve to events.jsonl, moves the progress bar, and stops a run that has diverged."""
+    """Writes the loss curve to events.jsonl, moves the progress bar, and stops a run that has diverged.
 
-    def __init__(self, run: RunDirectory, task: Task) -> None:
+    Args:
+        run: The run directory.
+        task: The progress bar.
+        base: The base model's repository, for messages.
+    """
+
+    def __init__(self, run: RunDirectory, task: Task, base: str) -> None:
+        self._base = base
         self._run = run
         self._task = task
         self._loss = ""
@@ -55,6 +62,13 @@ class Reporter(TrainerCallback):  # type: ignore[misc]
         if not logs or "loss" not in logs:
             return
         loss = float(logs["loss"])
+        if not math.isfinite(loss) and state.global_step <= 1:
+            # It was computed before any weight was changed.
+            raise TrainingError(
+                f"The training loss is {loss} at the first step, before anything was learnt: {self._base} gives NaN or "
+                "infinite numbers for the rows.",
+                hint="Set `train.precision: fp32`; if it stays, choose another base model or revision.",
+            )
         if not math.isfinite(loss):
             raise TrainingError(
                 f"The training loss became {loss} at step {state.global_step}: the training diverged.",

@@ -11,6 +11,7 @@ from hubtune.models.added_tokens import tokenizer_files
 from hubtune.models.classifier import Classes
 from hubtune.models.generation import generation_json, safe_generation_config
 from hubtune.models.load import check_vocabulary, pad_id
+from hubtune.models.load_faults import computing
 from hubtune.models.memory import Workload
 from hubtune.models.precision import choose_precision, dtype_of
 from hubtune.records.model_files import GENERATION_CONFIG
@@ -32,6 +33,7 @@ class Setup:
     """What a training begins with.
 
     Attributes:
+        base: The base model's repository.
         work: The training so far as its memory hangs on it.
         precision: What the base computes in.
         subject: What is trained.
@@ -39,6 +41,7 @@ class Setup:
         beside: Text files that are saved beside the weights: name to content.
     """
 
+    base: str
     work: Workload
     precision: str
     subject: Trainable
@@ -108,11 +111,12 @@ def set_up(
             base_folder, tokenizer, base_pin.repo, template=config.chat_template, ends=ends
         )
         beside[GENERATION_CONFIG] = generation_json(settings_beside)
-    batcher = choose_batcher(settings, model, pad_id(tokenizer), progress, classes)
+    with computing(base_pin.repo):
+        batcher = choose_batcher(settings, model, pad_id(tokenizer), progress, classes)
     if settings.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     _say_what_is_trained(subject, settings.method, precision, progress)
-    return Setup(replace(work, train=settings), precision, subject, batcher, beside)
+    return Setup(base_pin.repo, replace(work, train=settings), precision, subject, batcher, beside)
 
 
 def _say_what_is_trained(subject: Trainable, method: str, precision: str, progress: Progress) -> None:

@@ -12,6 +12,7 @@ from hubtune.data.earlier import EarlierRows
 from hubtune.data.tokens import Example
 from hubtune.models.classifier import Classes
 from hubtune.models.generation import ends_of_rows
+from hubtune.models.load_faults import computing
 from hubtune.models.row_attention import attending_by_rows
 from hubtune.records.data import DataRecord
 from hubtune.records.pins import Pin
@@ -74,7 +75,7 @@ def train(
         The training record; its upstream digests are those of the run directory now.
 
     Raises:
-        ModelError: The base model cannot be loaded.
+        ModelError: The base model cannot be loaded, or cannot compute with the rows.
         TrainingError: The layers do not exist, or the run diverged.
         InterruptedTrainingError: The user stopped it; a checkpoint was made.
         MemoryNeededError: The memory did not do.
@@ -94,7 +95,7 @@ def train(
     refused = memory_errors(setup.work, base_folder)
     attention = attending_by_rows(model) if setup.batcher.by_rows else nullcontext()
     try:
-        with fast_adapters(model), attention, refused:
+        with fast_adapters(model), attention, refused, computing(base_pin.repo):
             loss = choose_loss(model, setup.batcher, examples, progress, setup.computed)
             # Before any weight of a checkpoint is loaded: what is held is the start, also of a run that goes on.
             known = _begin_earlier(config, earlier, setup, loss, progress)
@@ -165,7 +166,7 @@ def _trained(
             setup.batcher,
             checkpoints.unfinished,
             first_step,
-            [Reporter(run, task), measuring, saver],
+            [Reporter(run, task, setup.base), measuring, saver],
             None if earlier is None else earlier.consolidation,
             scaled=setup.precision == "fp16",
         )

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
-from transformers import BloomConfig, BloomForCausalLM
+from safetensors.torch import load_file, save_file
+from transformers import AutoConfig, BloomConfig, BloomForCausalLM, LlamaForCausalLM
 
 from hubtune.errors import ModelError, TrainingError
 from hubtune.models.adapters import load_adapter
 from hubtune.models.load import load_base, load_tokenizer
+from hubtune.train.batches import Batcher
 from tests.sample_runs import BASE_COMMIT, BASE_REPO
 from tests.tiny_models import VOCABULARY
 from tests.train.conftest import TEXTS_TO_DIVERGE_ON
@@ -260,12 +261,51 @@ def test_training_prints_nothing_on_stdout(train_on, llama: Path, capfd: pytest.
 def test_a_run_that_diverges_is_stopped_and_leaves_no_adapter(train_on, new_run, poisoned: Path):
     run = new_run("train.batch_size=1", "train.epochs=3")
 
-    with pytest.raises(TrainingError, match="diverged") as caught:
+    with pytest.raises(TrainingError, match="NaN or infinite") as caught:
         train_on(poisoned, run=run, texts=TEXTS_TO_DIVERGE_ON)
 
-    assert "train.learning_rate" in str(caught.value.hint)
+    assert "train.precision: fp32" in str(caught.value.hint)
     assert not run.adapter_dir.exists()
     assert {path.name for path in run.path.iterdir()} <= {"config.yaml", "pins.json", "written.json", "events.jsonl"}
+
+
+@pytest.fixture
+def odd(llama: Path, tmp_path: Path) -> Path:
+    """A base that loads whole, and whose layers do not fit each other when it computes."""
+    folder = Path(shutil.copytree(llama, tmp_path / "odd"))
+    config = AutoConfig.from_pretrained(folder)
+    config.num_attention_heads, config.num_key_value_heads = 4, 3
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("packing", ["true", "false"])
+def test_a_base_that_cannot_compute_is_named_with_the_reason(train_on, odd: Path, packing: str):
+    with pytest.raises(ModelError, match=rf"{BASE_REPO} cannot compute .*: .*(?:shape|size)") as caught:
+        train_on(odd, f"train.packing={packing}")
+
+    assert "--traceback" in str(caught.value.hint)
+
+
+def test_a_fault_of_hubtune_is_not_told_as_one_of_the_base(train_on, llama: Path, monkeypatch):
+    def fail(self: Batcher, *rows: object) -> None:
+        raise IndexError("list index out of range")
+
+    monkeypatch.setattr(Batcher, "__call__", fail)
+
+    with pytest.raises(IndexError):
+        train_on(llama)
+
+
+def test_a_base_that_gives_no_numbers_from_the_start_is_named(train_on, llama: Path, tmp_path: Path):
+    folder = Path(shutil.copytree(llama, tmp_path / "base"))
+    weights = load_file(folder / "model.safetensors")
+    weights["model.norm.weight"][:] = 3e38
+    weights["lm_head.weight"][:] = 3e38
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+    with pytest.raises(TrainingError, match=f"at the first step, before anything was learnt: {BASE_REPO} gives NaN"):
+        train_on(folder)
 
 
 def test_a_run_that_diverges_leaves_an_earlier_adapter_as_it_was(train_on, new_run, poisoned: Path):
