@@ -3,6 +3,7 @@
 import re
 import subprocess
 from pathlib import Path
+from typing import get_args
 
 import click
 import pytest
@@ -13,6 +14,7 @@ from hubtune.config.load import parse_config
 from hubtune.config.metrics import BUILT_IN
 from hubtune.config.reference import config_keys
 from hubtune.config.schema import TuneConfig
+from hubtune.config.training import Method
 from hubtune.localhub.accounts import Accounts
 from hubtune.localhub.faults import FaultPlan
 
@@ -128,6 +130,14 @@ def test_every_limit_in_the_readme_has_a_test_that_shows_it() -> None:
     for test in LIMITS.values():
         path, _, name = test.partition("::")
         assert f"def {name}(" in (Path(__file__).parent / path).read_text(encoding="utf-8"), test
+
+
+def test_every_way_to_train_stands_in_the_readme() -> None:
+    (told,) = [part for part in README.split("\n\n") if part.startswith("`train.method` is ")]
+
+    assert all(f"`{method}`" in told for method in get_args(Method))
+    assert "classifier" in told
+    assert "`--resume`" in told
 
 
 def _asked_of_make(target: str) -> str:

@@ -19,6 +19,7 @@ from pydantic_core import core_schema
 from hubtune import __version__
 from hubtune.config.fields import matching
 from hubtune.config.schema import TuneConfig
+from hubtune.documents import UnreadableError, load_json
 
 SCHEMA_FILE = "hubtune.schema.json"
 """The usual name of the JSON schema beside a config."""
@@ -90,8 +91,8 @@ def schema_text() -> str:
 def is_schema(text: str) -> bool:
     """Whether a file's text is this schema, of any version of hubtune."""
     try:
-        found = json.loads(text)
-    except ValueError:
+        found = load_json(text)
+    except UnreadableError:
         return False
     return isinstance(found, dict) and str(found.get("$id", "")).startswith(_ID)
 

@@ -155,6 +155,12 @@ def test_an_editor_offers_no_null_and_no_whole_section():
     assert not [key for key in properties if key.get("default", "") is None or isinstance(key.get("default"), dict)]
 
 
+@pytest.mark.parametrize("text", ["", "mine", "[1]", '{"$id": 1}', "[" * 100_000, '{"$id":' * 3000, "9" * 5000])
+def test_no_other_file_is_taken_for_the_schema(text: str):
+    assert not is_schema(text)
+    assert is_schema(schema_text())
+
+
 def test_the_schema_s_defaults_are_those_of_a_config_that_gives_none():
     loaded = json.loads(parse_config(json.dumps(MINIMAL)).model_dump_json())
     train = config_schema()["$defs"][TrainConfig.__name__]["properties"]
