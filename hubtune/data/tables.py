@@ -18,6 +18,7 @@ from datasets.utils.file_utils import xopen
 from pyarrow import parquet
 
 from hubtune.data import unpacked
+from hubtune.data.rows import READABLE, UNREADABLE, reason_of
 from hubtune.errors import DataError
 
 MOST_AT_ONCE = 1 << 26
@@ -46,7 +47,7 @@ class BoundedParquet(Parquet):  # type: ignore[misc]
         self, files: Sequence[str], row_groups_list: Sequence[Sequence[int] | None]
     ) -> Iterator[tuple[Key, pa.Table]]:
         for place, groups in zip(files, row_groups_list, strict=True):
-            with _opened(place, self.checked) as file:
+            with _named(self.called[place]), _opened(place, self.checked) as file:
                 bounded = _Bounded(file, self.called[place])
                 # Typed as they stand in the file, though a dictionary holds them.
                 plain = parquet.ParquetFile(file)
@@ -65,6 +66,7 @@ class BoundedParquet(Parquet):  # type: ignore[misc]
                     for batch in reader.iter_batches(size, [group], columns):
                         for part in bounded.parts(batch):
                             table = pa.Table.from_batches([part]).select(schema.names).cast(schema)
+                            table.validate(full=True)
                             yield Key(files.index(place), bounded.given), self._cast_table(table)
 
 
@@ -76,13 +78,24 @@ class BoundedArrow(Arrow):  # type: ignore[misc]
 
     def _generate_tables(self, files: Sequence[str]) -> Iterator[tuple[Key, pa.Table]]:
         for place in files:
-            with _opened(place, self.checked) as file:
+            with _named(self.called[place]), _opened(place, self.checked) as file:
                 bounded = _Bounded(file, self.called[place])
                 for batch in _batches(file):
                     batch.validate(full=True)
                     for part in bounded.parts(batch):
                         table = pa.Table.from_batches([part])
                         yield Key(files.index(place), bounded.given), self._cast_table(table)
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Names the file in what Arrow raises over it; what a Hub's client raises is an OSError, and passes."""
+    try:
+        yield
+    except OSError:
+        raise
+    except UNREADABLE as error:
+        raise DataError(f"{name} cannot be read as a data set: {reason_of(error)}", hint=READABLE) from error
 
 
 @contextmanager

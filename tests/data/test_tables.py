@@ -114,3 +114,16 @@ def test_a_column_that_the_card_asks_for_and_the_file_lacks_is_named(tmp_path: P
 
     with pytest.raises(DataError, match="nope"):
         _rows(tmp_path, pa.table({"text": ["x"]}), "parquet")
+
+
+def test_a_damaged_table_is_named_with_the_reason(tmp_path: Path):
+    good = io.BytesIO()
+    parquet.write_table(pa.table({"text": ["It is here."] * 9}), good, compression="none", use_dictionary=False)
+    (tmp_path / "train-1.parquet").write_bytes(good.getvalue())
+    (tmp_path / "train-2.parquet").write_bytes(good.getvalue().replace(b"\0It is", b"\0It\xff\xfes", 1))
+
+    with pytest.raises(DataError, match=r"train-2.parquet of org/s cannot be read as a data set: .*UTF8") as caught:
+        read_rows(resolve_files(snapshot_contents(tmp_path, "org/s"), None), "train")
+
+    assert caught.value.exit_code == 20
+    assert caught.value.hint
