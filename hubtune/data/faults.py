@@ -36,18 +36,21 @@ class Reason(Enum):
         "use a chat template that does, or take the part out; `loss_on: completion` needs the last answer alone",
     )
     NO_ROOM = "the prompt leaves no room for the response", "raise train.max_length, or shorten the prompts"
-    NOTHING_LEARNT = "no token carries loss", "look at the row with `hubtune data show`, and at the chat template"
+    NOTHING_LEARNT = (
+        "no token of it is trained on",
+        "look at the row with `hubtune data show`, and at the chat template",
+    )
     LABEL = "the label is unknown", "correct the label, or add it to `data[].labels`"
-    HELD_OUT = "the same text is held out", "nothing: a copy of a held-out row is never trained on"
-    EMAIL = "it holds an e-mail address", "nothing: `screen.email` asks for it"
-    PHONE = "it holds a telephone number", "nothing: `screen.phone` asks for it"
-    CARD_NUMBER = "it holds a card number", "nothing: `screen.card_number` asks for it"
-    IBAN = "it holds an IBAN", "nothing: `screen.iban` asks for it"
-    IP_ADDRESS = "it holds an IP address", "nothing: `screen.ip_address` asks for it"
-    SECRET = "it holds a secret", "nothing: `screen.secret` asks for it"
-    DUPLICATE = "it is a duplicate of an earlier row", "nothing: `screen.duplicates` asks for it"
-    NEAR_DUPLICATE = "it is a near duplicate of an earlier row", "nothing: `screen.near_duplicates` asks for it"
-    CONTAMINATED = "it repeats part of a held-out row", "nothing: `screen.contamination` asks for it"
+    HELD_OUT = "the same text is held out", "nothing to do: a copy of a held-out row is never trained on"
+    EMAIL = "it holds an e-mail address", "nothing to do: `screen.email` asks for this"
+    PHONE = "it holds a telephone number", "nothing to do: `screen.phone` asks for this"
+    CARD_NUMBER = "it holds a card number", "nothing to do: `screen.card_number` asks for this"
+    IBAN = "it holds an IBAN", "nothing to do: `screen.iban` asks for this"
+    IP_ADDRESS = "it holds an IP address", "nothing to do: `screen.ip_address` asks for this"
+    SECRET = "it holds a secret", "nothing to do: `screen.secret` asks for this"
+    DUPLICATE = "it is a duplicate of an earlier row", "nothing to do: `screen.duplicates` asks for this"
+    NEAR_DUPLICATE = "it is a near duplicate of an earlier row", "nothing to do: `screen.near_duplicates` asks for this"
+    CONTAMINATED = "it repeats part of a held-out row", "nothing to do: `screen.contamination` asks for this"
 
     def __init__(self, text: str, fix: str) -> None:
         self.text = text

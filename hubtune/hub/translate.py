@@ -39,8 +39,8 @@ from hubtune.hub.client import PASSING, NotAHubError, current_token, require_usa
 
 _TOKEN = re.compile(r"hf_[A-Za-z0-9]{4,}|(?i:bearer)\s+\S+")
 _ERRNO = re.compile(r"^\[Errno -?\d+\] ")
+_PUBLIC = "https://huggingface.co"
 _NOT_A_HUB = "Check HF_ENDPOINT, and open the address in a browser: the network may ask you to log in to it first."
-_LOGIN = "Log in with `hf auth login`, or set HF_TOKEN to a token from https://huggingface.co/settings/tokens"
 
 
 @contextmanager
@@ -96,7 +96,7 @@ def hub_answer(repo: str = "", revision: str = "") -> Iterator[None]:
 def explain(error: Exception, repo: str = "", revision: str = "") -> HubError:
     """Returns the hubtune error for an error of the Hub client."""
     if isinstance(error, LocalTokenNotFoundError):
-        return MissingTokenError("The Hub asks for a token, and none is set.", hint=_LOGIN)
+        return MissingTokenError("The Hub asks for a token, and none is set.", hint=_login())
     if isinstance(error, LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
         # The client wraps the failed request in "not in the cache"; the request is what the user has to know of.
         return explain(error.__cause__, repo, revision)
@@ -143,10 +143,10 @@ def _explain_answer(error: HfHubHTTPError, repo: str, revision: str) -> HubError
     repo = repo or request.url.path
     said = mask(error.server_message or str(error).splitlines()[0])
     if "Invalid credentials" in said or "Invalid user token" in str(error):
-        return InvalidTokenError(f"The Hub at {constants.ENDPOINT} does not accept the token.", hint=_LOGIN)
+        return InvalidTokenError(f"The Hub at {constants.ENDPOINT} does not accept the token.", hint=_login())
     if isinstance(error, ClientGatedRepoError):
         if current_token() is None:
-            return GatedRepoError(f"{repo} is gated, and there is no token.", hint=_LOGIN)
+            return GatedRepoError(f"{repo} is gated, and there is no token.", hint=_login())
         return GatedRepoError(
             f"{repo} is gated, and your account has not been granted access.",
             hint=f"Accept its conditions at {_page(request.url.path, repo)}, then run the command again.",
@@ -164,7 +164,7 @@ def _explain_answer(error: HfHubHTTPError, repo: str, revision: str) -> HubError
             + (" A file on this machine is named as `data[].path`." if _is_local(repo) else ""),
         )
     if status == 401:
-        return MissingTokenError(f"The Hub asks for a token: {said}", hint=_LOGIN)
+        return MissingTokenError(f"The Hub asks for a token: {said}", hint=_login())
     if status == 403 and reads:
         return PermissionDeniedError(
             f"The token may not read {repo}: {said}",
@@ -194,6 +194,13 @@ def _explain_answer(error: HfHubHTTPError, repo: str, revision: str) -> HubError
         passing=status in PASSING,
         retry_after=retry_after,
     )
+
+
+def _login() -> str:
+    source = (
+        f"from {_PUBLIC}/settings/tokens" if constants.ENDPOINT == _PUBLIC else f"of the Hub at {constants.ENDPOINT}"
+    )
+    return f"Log in with `hf auth login`, or set HF_TOKEN to a token {source}"
 
 
 def _page(path: str, repo: str) -> str:

@@ -124,6 +124,7 @@ def test_no_token_where_one_is_needed(repo: str, monkeypatch):
         with pytest.raises(MissingTokenError) as caught:
             ask()
         assert "hf auth login" in str(caught.value.hint)
+        assert f"a token of the Hub at {constants.ENDPOINT}" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize("token", [READER, "hf_patpatpat", "hf_eveeveeve"])

@@ -89,7 +89,7 @@ def missing(
             lost = _lost(message, left, target)
             if lost is not None:
                 name, leaves = lost
-                aside = ", which is written where no token carries loss" if all(map(whole.holds, leaves)) else ""
+                aside = ", which is written where nothing is trained on" if all(map(whole.holds, leaves)) else ""
                 return Missing(f"`{name}` of message {place + 1}{aside}")
             fields.update(_further(message, whole))
         elif message["role"] != "assistant":

@@ -174,7 +174,7 @@ def test_a_call_outside_of_what_the_template_marks_carries_no_loss_and_is_missed
 
     assert (reason, detail) == (
         Reason.NOT_WRITTEN,
-        "`tool_calls` of message 2, which is written where no token carries loss",
+        "`tool_calls` of message 2, which is written where nothing is trained on",
     )
 
 
