@@ -1,6 +1,5 @@
 """Reads files of plain text, a row for each line, paragraph or file, as the data set's card asks."""
 
-import io
 from collections.abc import Iterator, Sequence
 
 from hubtune.data.faults import Line, Reason, Unread
@@ -8,6 +7,7 @@ from hubtune.data.file_rows import FileRows
 from hubtune.data.text_files import LONGEST_LINE, TextFile, check_plain
 
 _COLUMN = "text"
+_CHUNK = 1 << 20
 _TOO_LONG = Unread(Reason.HUGE, f"more than {LONGEST_LINE:,} characters")
 
 
@@ -38,22 +38,26 @@ def _rows(file: TextFile, by: str, *, keep_ends: bool) -> Iterator[str | None]:
         for _, line in file.lines(None):
             yield line if line is None or keep_ends else line.removesuffix("\n")
         return
-    # A list of short lines would take many times the memory of their text.
-    held = io.StringIO()
-    size = 0
-    for _, line in file.lines(None):
-        ends = by == "paragraph" and line == "\n"
-        if ends and size:
-            whole = _joined(held, size)
-            yield whole and whole.removesuffix("\n")
-            held, size = io.StringIO(), 0
-        elif not ends:
-            size += LONGEST_LINE + 1 if line is None else len(line)
-            if line is not None and size <= LONGEST_LINE:
-                held.write(line)
-    if size:
-        yield _joined(held, size)
-
-
-def _joined(lines: io.StringIO, size: int) -> str | None:
-    return None if size > LONGEST_LINE else lines.getvalue()
+    end = "\n\n" if by == "paragraph" else None
+    # Not by lines: a file of many short ones would take minutes.
+    with file.text(None) as text:
+        held, larger = text.read(_CHUNK).removeprefix("\ufeff"), False
+        while True:
+            *ended, held = held.split(end) if end else [held]
+            for part in ended:
+                # More than two line ends part paragraphs too.
+                whole = part.lstrip("\n")
+                if larger or len(whole) > LONGEST_LINE:
+                    yield None
+                elif whole:
+                    yield whole
+                larger = False
+            if len(held) > LONGEST_LINE:
+                held, larger = held[-1:], True
+            more = text.read(_CHUNK)
+            if not more:
+                break
+            held += more
+    whole = held.lstrip("\n") if end else held
+    if larger or whole:
+        yield None if larger else whole

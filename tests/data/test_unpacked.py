@@ -9,8 +9,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from hubtune.data.contents import file_contents
-from hubtune.data.files import local_files
+from hubtune.data.contents import file_contents, snapshot_contents
+from hubtune.data.faults import Reason, Unread
+from hubtune.data.files import local_files, resolve_files
 from hubtune.data.rows import read_rows
 from hubtune.errors import DataError
 
@@ -82,3 +83,22 @@ def test_blank_lines_without_end_are_refused(tmp_path: Path, monkeypatch, end: s
 
     with pytest.raises(DataError, match=r"rows.jsonl.gz has more than 100 blank lines one after the other"):
         _texts(tmp_path, gzip.compress(ROWS + blank + end.encode()), "gz")
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 1 << 20])
+def test_paragraphs_and_documents_are_rows_and_what_is_too_long_is_lost_alone(tmp_path: Path, monkeypatch, chunk: int):
+    monkeypatch.setattr("hubtune.data.text_rows._CHUNK", chunk)
+    monkeypatch.setattr("hubtune.data.text_rows.LONGEST_LINE", 20)
+
+    def read(by: str) -> list[object]:
+        stated = f"---\nconfigs: [{{config_name: a, data_files: a.txt, sample_by: {by}}}]\n---\n"
+        (tmp_path / "README.md").write_text(stated)
+        rows = read_rows(resolve_files(snapshot_contents(tmp_path, "org/s"), None), "train")
+        return [row for batch in rows.batches(["text"]) for row in batch]
+
+    too_long = Unread(Reason.HUGE, "more than 16,777,216 characters")
+    (tmp_path / "a.txt").write_bytes("\ufeff\n\nOne\r\nline.\n\n\n".encode() + b"a\n" * 40 + b"\nLast.\n")
+    assert read("paragraph") == [{"text": "One\nline."}, too_long, {"text": "Last.\n"}]
+    assert read("document") == [too_long]
+    (tmp_path / "a.txt").write_bytes(b"One\n\ntwo.\n")
+    assert read("document") == [{"text": "One\n\ntwo.\n"}]
