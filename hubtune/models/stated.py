@@ -17,6 +17,7 @@ from hubtune.loading import loading
 from hubtune.models.base_facts import Facts, read_facts
 from hubtune.models.remote_code import permitted
 from hubtune.records.model_files import ADAPTER_CONFIG, CONFIG, GENERATION_CONFIG
+from hubtune.validation import faults_of
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedConfig
@@ -93,11 +94,10 @@ def generation_config(folder: Path, name: str) -> "GenerationConfig":
     try:
         stated = StatedGeneration.model_validate(facts)
     except ValidationError as faults:
-        fault = faults.errors(include_url=False, include_context=False)[0]
-        key = str(fault["loc"][0])
+        key = str(faults.errors(include_url=False, include_context=False)[0]["loc"][0])
+        said = faults_of(faults)[0].text
         raise ModelError(
-            f"`{key}` in {file} of {name} is {_shown(facts.get(key))}, which cannot be used: "
-            f"{fault['msg'].replace('Input should be', 'it should be')}.",
+            f"`{key}` in {file} of {name} is {_shown(facts.get(key))}, which cannot be used: {said}.",
             hint=_SETTINGS,
         ) from None
     with loading(f"{file} of {name} cannot be used", ModelError, hint=_SETTINGS):

@@ -67,7 +67,7 @@ class Reporter(TrainerCallback):  # type: ignore[misc]
             raise TrainingError(
                 f"The training loss is {loss} at the first step, before anything was learnt: {self._base} gives NaN or "
                 "infinite numbers for the rows.",
-                hint="Set `train.precision: fp32`; if it stays, choose another base model or revision.",
+                hint="Set `train.precision: fp32`; if that changes nothing, choose another base model or revision.",
             )
         if not math.isfinite(loss):
             raise TrainingError(
