@@ -38,6 +38,11 @@ BANNED = {
     r" [,;?](?:\s|$)": "no space before",
     r"\.\.$": "one period",
 }
+# Messages that become the detail of a claim or of a measure, or that only a fault of hubtune's own can lead to.
+WITHOUT_HINT = {
+    *("card/markdown.py", "models/probe.py", "models/shards.py"),
+    *("evaluate/bias/shared_tokens.py", "pipeline/verifying/model.py"),
+}
 # A message ends its sentence; a hint may end with a command, an address or an example.
 ENDS = re.compile(r"[.?…)}]$")
 COMMAND = re.compile(r"(?:\b(?:hubtune|hf|pip|iconv)\b|https?://).*\S$|: (?:> )?[^.]*$")
@@ -45,11 +50,13 @@ COMMAND = re.compile(r"(?:\b(?:hubtune|hf|pip|iconv)\b|https?://).*\S$|: (?:> )?
 
 @dataclass(frozen=True)
 class Text:
-    """A text of an error, with {} for what is filled in, and whether it is the error's message."""
+    """A text of an error, with {} for what is filled in, whether it is the error's message, and whether no hint is "
+    "with it."""
 
     place: str
     text: str
     message: bool
+    bare: bool = False
 
 
 def _text(node: ast.AST) -> str | None:
@@ -88,7 +95,8 @@ def _texts() -> Iterator[Text]:
             for found, message in ((own, raised), (hints, False)):
                 for one in (part for each in found for part in _both(each)):
                     if (text := _text(one)) and (message or " " in text):
-                        yield Text(f"{place}:{one.lineno}", text, message)
+                        bare = message and name in CLASSES and not any(k.arg in ("hint", None) for k in node.keywords)
+                        yield Text(f"{place}:{one.lineno}", text, message, bare)
 
 
 ALL = list(_texts())

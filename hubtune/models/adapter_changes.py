@@ -42,6 +42,8 @@ _USED = {
 # What follows "the adapter" in messages.
 _NAMED = "to merge"
 
+_DAMAGED = "Its files are damaged or do not belong together; ask its author, or choose another revision."
+
 
 @dataclass(frozen=True)
 class LowRank:
@@ -168,7 +170,7 @@ def _changes(
     changes: dict[str, Change] = {}
     for tensor, shape in shapes.items():
         if not tensor.startswith(_PREFIX):
-            raise MergeError(f"The adapter's tensor {tensor} has a name that is not understood.")
+            raise MergeError(f"The adapter's tensor {tensor} has a name that is not understood.", hint=_DAMAGED)
         name = tensor.removeprefix(_PREFIX)
         suffix = next((suffix for suffix in _FACTORS if name.endswith(suffix)), None)
         if suffix is not None:
@@ -179,10 +181,12 @@ def _changes(
             module = name.removesuffix(_ROWS)
             indices = _token_indices(settings, module, input_embedding)
             if len(indices) != shape[0]:
-                raise MergeError(f"The adapter has {shape[0]} rows for {module}, and names {len(indices)} tokens.")
+                raise MergeError(
+                    f"The adapter has {shape[0]} rows for {module}, and names {len(indices)} tokens.", hint=_DAMAGED
+                )
             changes[f"{module}.weight"] = Change(rows=tensor, indices=indices)
         elif re.search(r"lora_|_adapter\.|modules_to_save|original_module", name):
-            raise MergeError(f"The adapter's tensor {tensor} has a name that is not understood.")
+            raise MergeError(f"The adapter's tensor {tensor} has a name that is not understood.", hint=_DAMAGED)
         else:
             # With the base's own name, or that of the layer that the adapter wraps.
             changes[name.replace(".base_layer.", ".")] = Change(replacement=tensor)
@@ -195,20 +199,22 @@ def _changes(
             bias = f"{module}.bias"
             changes[bias] = replace(changes.get(bias, Change()), bias=(layer.factors["bias"], low_rank.scaling))
     if not changes:
-        raise MergeError("The adapter holds no tensors.")
+        raise MergeError("The adapter holds no tensors.", hint=_DAMAGED)
     return changes
 
 
 def _low_rank(settings: Mapping[str, object], module: str, layer: _Layer, expressions: Expressions) -> LowRank:
     """Returns the factors of a layer with alpha / r, or alpha / sqrt(r) for rsLoRA (Kalajdzievski, 2023)."""
     if not {"a", "b"} <= layer.factors.keys():
-        raise MergeError(f"The adapter has only one of the two factors of {module}.")
+        raise MergeError(f"The adapter has only one of the two factors of {module}.", hint=_DAMAGED)
     rank = _number(_by_pattern(settings, "rank_pattern", module, expressions, settings.get("r")), "r")
     alpha = _number(
         _by_pattern(settings, "alpha_pattern", module, expressions, settings.get("lora_alpha")), "lora_alpha"
     )
     if rank != layer.rank:
-        raise MergeError(f"The adapter's factors of {module} have rank {layer.rank}; its config says {rank}.")
+        raise MergeError(
+            f"The adapter's factors of {module} have rank {layer.rank}; its config says {rank}.", hint=_DAMAGED
+        )
     scaling = alpha / math.sqrt(rank) if settings.get("use_rslora") else alpha / rank
     return LowRank(layer.factors["a"], layer.factors["b"], scaling)
 
@@ -218,7 +224,7 @@ def _by_pattern(
 ) -> object:
     patterns = settings.get(key) or {}
     if not isinstance(patterns, dict):
-        raise MergeError(f"The adapter's {key} is not a mapping.")
+        raise MergeError(f"The adapter's {key} is not a mapping.", hint=_DAMAGED)
     # As peft matches them: each key is a regular expression for the end of a module's name.
     found = expressions.value(key, patterns, module)
     return otherwise if found is None else found
@@ -240,5 +246,5 @@ def _token_indices(settings: Mapping[str, object], module: str, input_embedding:
     elif module != input_embedding:
         stated = None
     if not isinstance(stated, Sequence) or not all(isinstance(index, int) for index in stated):
-        raise MergeError(f"The adapter does not say which tokens its rows for {module} belong to.")
+        raise MergeError(f"The adapter does not say which tokens its rows for {module} belong to.", hint=_DAMAGED)
     return tuple(stated)

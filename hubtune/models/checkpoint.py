@@ -83,7 +83,10 @@ def _shards_of(index: dict[str, object]) -> list[str]:
     names = sorted(set(places.values())) if isinstance(places, dict) else []
     # An index is a stranger's text: its file names may not lead out of the folder.
     if not names or not all(isinstance(name, str) and Path(name).name == name for name in names):
-        raise ModelError(f"{WEIGHTS_INDEX} of the base model does not name its shards.")
+        raise ModelError(
+            f"{WEIGHTS_INDEX} of the base model does not name its shards.",
+            hint="Choose another revision or base model.",
+        )
     return names
 
 

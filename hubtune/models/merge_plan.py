@@ -163,7 +163,10 @@ class _Planner:
         if change.low_rank is not None:
             kind = self.structure.layers.get(parameter.rpartition(".")[0])
             if kind is None:
-                raise MergeError(f"The adapter changes {parameter} of a kind of layer that merging does not know.")
+                raise MergeError(
+                    f"The adapter changes {parameter} of a kind of layer that merging does not know.",
+                    hint="Publish the adapter itself instead.",
+                )
             a, b = self.adapter.shapes[change.low_rank.a], self.adapter.shapes[change.low_rank.b]
             product = (b[0], a[-1]) if kind == "linear" else (a[-1], b[0])
             if len(a) != 2 or len(b) != 2 or a[0] != b[1] or product != shape:
@@ -206,5 +209,8 @@ class _Planner:
             return
         if len(set(counts.values())) > 1 or "vocab_size" not in self.checkpoint.config:
             shown = ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))
-            raise MergeError(f"The adapter resizes the embeddings to numbers of tokens that do not agree: {shown}.")
+            raise MergeError(
+                f"The adapter resizes the embeddings to numbers of tokens that do not agree: {shown}.",
+                hint="Publish the adapter itself instead.",
+            )
         self.config["vocab_size"] = next(iter(counts.values()))

@@ -153,7 +153,8 @@ def _spelled(
         if not fits or place[1].dtype not in FLOATS:
             raise TrainingError(
                 f"The base model stores {spelled} as {place[1].dtype} of shape {list(place[1].shape)}, and what was "
-                f"trained has the shape {list(value.shape)}."
+                f"trained has the shape {list(value.shape)}.",
+                hint="Train an adapter instead: `train.method: lora`.",
             )
         return [spelled]
     return []

@@ -119,7 +119,10 @@ def pairs(config: BiasConfig) -> Material[Pair]:
     found = [Pair(row["more"], row["less"], row.get("category")) for row in table.rows]
     for number, pair in enumerate(found, start=1):
         if pair.more == pair.less:
-            raise ConfigError(f"Row {number} of the file {table.name} (`{key}`) has the same sentence twice.")
+            raise ConfigError(
+                f"Row {number} of the file {table.name} (`{key}`) has the same sentence twice.",
+                hint="Correct the file.",
+            )
     return _material(table, config.pairs, list(dict.fromkeys(found)))
 
 
@@ -182,7 +185,9 @@ def _check_swaps(found: Sequence[Swap], name: str, key: str) -> None:
     if not found:
         faults = {"it holds no swaps": None}
     if faults:
-        raise ConfigError(f"The file {name} (`{key}`) cannot be used.", details=list(faults)[:20])
+        raise ConfigError(
+            f"The file {name} (`{key}`) cannot be used.", details=list(faults)[:20], hint="Correct the file."
+        )
 
 
 def _faults(swap: Swap) -> list[str]:

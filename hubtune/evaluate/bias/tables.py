@@ -77,7 +77,7 @@ def _rows(
 ) -> list[Row]:
     found = _any_rows(name, content, key, next(iter(columns)) if len(columns) == 1 else None)
     if not found:
-        raise ConfigError(f"The file {name} (`{key}`) holds no rows.")
+        raise ConfigError(f"The file {name} (`{key}`) holds no rows.", hint="Correct the file.")
     present = list(dict.fromkeys(column for row in found for column in row))
     given = {column: next((n for n in names if n in present), None) for column, names in columns.items()}
     lacking = [column for column, there in given.items() if there is None and column not in optional]
@@ -92,7 +92,10 @@ def _rows(
         values = {column: row.get(there) for column, there in given.items() if there is not None}
         for column, value in values.items():
             if column not in optional and not (isinstance(value, str) and value.strip()):
-                raise ConfigError(f"Row {number} of the file {name} (`{key}`) has no text in column {column!r}.")
+                raise ConfigError(
+                    f"Row {number} of the file {name} (`{key}`) has no text in column {column!r}.",
+                    hint="Correct the file.",
+                )
         rows.append({column: value.strip() for column, value in values.items() if isinstance(value, str)})
     return rows
 
@@ -109,11 +112,15 @@ def _any_rows(name: str, content: bytes, key: str, only: str | None) -> list[Map
         if kind in (".jsonl", ".ndjson"):
             return _mappings([load_json(line) for line in text.split("\n") if line.strip()], name, key, only)
     except (csv.Error, UnreadableError) as error:
-        raise ConfigError(f"The file {name} (`{key}`) cannot be read as {kind[1:]}: {error}.") from None
+        raise ConfigError(
+            f"The file {name} (`{key}`) cannot be read as {kind[1:]}: {error}.", hint="Correct the file."
+        ) from None
     if kind == ".txt" and only is not None:
         lines = (line.strip() for line in text.splitlines())
         return [{only: line} for line in lines if line and not line.startswith("#")]
-    raise ConfigError(f"The file {name} (`{key}`) cannot be read: it has to be {_KINDS}.")
+    raise ConfigError(
+        f"The file {name} (`{key}`) cannot be read: it has to be {_KINDS}.", hint="Save it as one of these."
+    )
 
 
 def _text(name: str, content: bytes, key: str) -> str:
@@ -135,5 +142,7 @@ def _mappings(found: object, name: str, key: str, only: str | None) -> list[Mapp
     if only is not None:
         rows = [{only: row} if isinstance(row, str) else row for row in rows]
     if not rows or not all(isinstance(row, dict) for row in rows):
-        raise ConfigError(f"The file {name} (`{key}`) is not a list of rows with named columns.")
+        raise ConfigError(
+            f"The file {name} (`{key}`) is not a list of rows with named columns.", hint="Correct the file."
+        )
     return [{str(column): value for column, value in row.items()} for row in rows]
