@@ -94,6 +94,8 @@ def test_an_answer_that_is_no_hub_s_is_an_error_with_the_address(monkeypatch, tm
         ASKED[asked]()
 
     assert url in caught.value.message
+    # Asking once more would bring the same page.
+    assert not page.startswith("html") or ("page for people" in caught.value.message and not caught.value.passing)
 
 
 @pytest.mark.parametrize("asked", ["resolve", "whoami"])
