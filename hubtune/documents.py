@@ -22,6 +22,7 @@ YamlLoader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader
 """The loader to derive others from."""
 
 _SHOWN = 40
+_MOST_VALUES = 5_000_000
 _NUMBERS = frozenset(f"tag:yaml.org,2002:{name}" for name in ("int", "float", "timestamp"))
 
 
@@ -32,13 +33,14 @@ class Bounds:
     Attributes:
         size: Bytes of the text.
         depth: Lists and mappings within one another.
-        values: Values, each counted as often as aliases repeat it.
+        values: Values, each counted as often as aliases repeat it. With None, the values of a JSON text are neither
+            counted nor looked at, nor is their depth, which halves the time; Python's own limit of depth holds.
         digits: Characters of a number or date.
     """
 
     size: int = 64 << 20
     depth: int = 100
-    values: int = 5_000_000
+    values: int | None = _MOST_VALUES
     digits: int = 400
 
 
@@ -124,7 +126,8 @@ def load_json(content: str | bytes, *, bounds: Bounds = BOUNDS) -> Json:
         raise UnreadableError(f"is not JSON: {error.msg}", error.lineno) from None
     except RecursionError:
         raise UnreadableError(f"is nested more than {bounds.depth} deep") from None
-    _check_value(value, bounds)
+    if bounds.values is not None:
+        _check_value(value, bounds, bounds.values)
     return value
 
 
@@ -256,14 +259,14 @@ def _construct(reader: yaml.SafeLoader, node: yaml.ScalarNode) -> None:
 
 def _check_node(root: yaml.Node, bounds: Bounds) -> Iterator[yaml.ScalarNode]:
     """Yields numbers and dates; walks a document as its aliases spell it out: one with itself in it is too deep."""
-    left = bounds.values
+    most = left = bounds.values or _MOST_VALUES
     pending: list[tuple[yaml.Node, int]] = [(root, 0)]
     while pending:
         node, depth = pending.pop()
         left -= 1
         line = node.start_mark.line + 1
         if left < 0:
-            raise UnreadableError(f"holds more than {bounds.values:,} values, counted as its aliases repeat them")
+            raise UnreadableError(f"holds more than {most:,} values, counted as its aliases repeat them")
         if depth > bounds.depth:
             raise UnreadableError(f"is nested more than {bounds.depth} deep, or contains itself", line)
         if isinstance(node, yaml.ScalarNode):
@@ -280,14 +283,14 @@ def _children(node: yaml.Node) -> Iterator[yaml.Node]:
         yield from item if isinstance(item, tuple) else (item,)
 
 
-def _check_value(root: Json, bounds: Bounds) -> None:
-    left = bounds.values
+def _check_value(root: Json, bounds: Bounds, most: int) -> None:
+    left = most
     pending: list[tuple[object, int]] = [(root, 0)]
     while pending:
         value, depth = pending.pop()
         left -= 1
         if left < 0:
-            raise UnreadableError(f"holds more than {bounds.values:,} values")
+            raise UnreadableError(f"holds more than {most:,} values")
         if depth > bounds.depth:
             raise UnreadableError(f"is nested more than {bounds.depth} deep")
         if isinstance(value, str):

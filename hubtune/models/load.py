@@ -25,6 +25,7 @@ from hubtune.models.stated import (
     load_config,
     refuse_adapter_beside,
 )
+from hubtune.models.tokenizer_file import SECTIONS, check_steps, check_tokenizer_file
 from hubtune.records.model_files import CONFIG
 
 if TYPE_CHECKING:
@@ -58,8 +59,10 @@ def load_tokenizer(folder: Path, name: str) -> "PreTrainedTokenizerBase":
     from transformers import AutoTokenizer
 
     check_tokenizer(folder, name)
+    check_tokenizer_file(folder, name)
     with loading(f"The tokenizer of {name} cannot be loaded", ModelError, hint=_TOKENIZER):
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    _check_usable(tokenizer, name)
     # An encoder's tokenizer puts its own tokens around a text to classify.
     if tokenizer.eos_token_id is None and tokenizer.sep_token_id is None:
         raise ModelError(
@@ -67,6 +70,28 @@ def load_tokenizer(folder: Path, name: str) -> "PreTrainedTokenizerBase":
             hint="Choose a base model whose tokenizer_config.json names an `eos_token`.",
         )
     return tokenizer
+
+
+def _check_usable(tokenizer: object, name: str) -> None:
+    """Refuses what transformers loads in place of a tokenizer: a pair of them, or one that knows no text."""
+    from transformers import PreTrainedTokenizerBase
+
+    if not isinstance(tokenizer, PreTrainedTokenizerBase):
+        raise ModelError(
+            f"The tokenizer of {name} is of the class {type(tokenizer).__name__}, which holds several tokenizers.",
+            hint=_TOKENIZER,
+        )
+    special = {*tokenizer.all_special_tokens, *(str(token) for token in tokenizer.added_tokens_decoder.values())}
+    if not tokenizer.get_vocab().keys() - special:
+        raise ModelError(
+            f"The tokenizer of {name} has no vocabulary: it knows no token but special ones.", hint=_TOKENIZER
+        )
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is not None:
+        # It may have been made of other files than a tokenizer.json.
+        parts = {section: getattr(backend, section) for section in SECTIONS}
+        stated = {section: json.loads(part.__getstate__()) for section, part in parts.items() if part is not None}
+        check_steps(stated, f"the tokenizer of {name}")
 
 
 def save_tokenizer(tokenizer: "PreTrainedTokenizerBase", folder: Path) -> None:

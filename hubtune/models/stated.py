@@ -116,12 +116,18 @@ def check_tokenizer(folder: Path, name: str) -> None:
         only_tokens = file == "special_tokens_map.json"
         for key, value in facts.items():
             named = isinstance(value, str) and key in _VOCABULARIES
+            # One of them is read in place of tokenizer.json, and is looked at only in the folder itself.
+            named = named or (key == "fast_tokenizer_files" and _leads_out(value))
             if named or (key == "init_inputs" and value) or (only_tokens and not key.endswith(("_token", "_tokens"))):
                 raise ModelError(
                     f"{file} of {name} names a file as its `{key}`, or may: {str(value)[:200]!r}. Only the files of "
                     "the repository are read, by their usual names.",
                     hint=_OTHER,
                 )
+
+
+def _leads_out(files: object) -> bool:
+    return not isinstance(files, list) or any(not isinstance(file, str) or Path(file).name != file for file in files)
 
 
 def load_config(folder: Path, name: str) -> "PreTrainedConfig":
