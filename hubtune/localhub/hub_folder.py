@@ -32,6 +32,8 @@ _FOLDERS = ("repos", "objects", "tmp")
 # What is written to where it stands, and so would be under each of its names.
 _WRITTEN = (_LOCK, "requests.jsonl")
 _LONGEST_LOCK = 4096
+# By these a git repository reads the objects and refs of another.
+_BORROWING = ("commondir", "objects/info/alternates", "objects/info/http-alternates")
 
 
 class _Mark(BaseModel):
@@ -92,6 +94,7 @@ def take_folder(root: Path, *, make: bool) -> Iterator[HubFolder]:
             _lock(lock, root)
             for name in _FOLDERS:
                 _refuse_links(_everything_in(root / name))
+            _refuse_borrowed_objects(root / "repos")
             # What an earlier server wrote there is no longer so.
             lock.truncate(0)
             if make and not marked:
@@ -194,6 +197,21 @@ def _refuse_links(paths: Iterable[Path]) -> None:
             f"{path} {problem}. A Hub's folder holds files and folders of its own alone.",
             hint="Put a copy in its place or remove it. To keep the whole Hub elsewhere, name that folder itself.",
         )
+
+
+def _refuse_borrowed_objects(repos: Path) -> None:
+    """Refuses repositories that have git read the objects or refs of another repository of the disk.
+
+    Raises:
+        HubError: A repository names another folder (gitrepository-layout(5)).
+    """
+    for repo in repo_folders(repos):
+        for name in _BORROWING:
+            if (repo / name).exists():
+                raise HubError(
+                    f"{repo / name} has git read another repository, whose private files would be served.",
+                    hint="Put a whole copy of the repository in its place: git clone --bare --dissociate",
+                )
 
 
 def _everything_in(folder: Path) -> Iterator[Path]:

@@ -1,5 +1,6 @@
 """Brings a local model folder, data folder, data file or GGUF file onto the Hub, through the ordinary client."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from hubtune.config.fields import check_target_repo_id
@@ -104,11 +105,35 @@ def _collect(source: Path) -> dict[str, Path | bytes]:
     found: dict[str, Path | bytes] = {
         path.relative_to(source).as_posix(): path
         for path in sorted(source.rglob("*"))
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(source).parts)
+        if (path.is_symlink() or path.is_file())
+        and not any(part.startswith(".") for part in path.relative_to(source).parts)
     }
     if not found:
         raise ConfigError(f"{source} holds no files.", hint="Give a folder with the model's or the data set's files.")
+    _refuse_links_out(source, found)
     return found
+
+
+def _refuse_links_out(source: Path, paths: Iterable[str]) -> None:
+    """Refuses links that would send files from elsewhere on this disk; those within the folder are followed.
+
+    A snapshot of the Hub's cache is a folder of links to the `blobs` beside its parent, and can be imported.
+
+    Raises:
+        ConfigError: A link leads out of the folder, to a folder or to nothing.
+    """
+    root = source.resolve()
+    blobs = root.parent.parent / "blobs" if root.parent.name == "snapshots" else None
+    for path in paths:
+        if not (source / path).is_symlink():
+            continue
+        target = (source / path).resolve()
+        inside = target.is_relative_to(root) or (blobs is not None and target.parent == blobs)
+        if not inside or not target.is_file():
+            raise ConfigError(
+                f"{source / path} is a link to {target}, which is not a file of this folder.",
+                hint="Put a copy of the file in its place, or remove the link.",
+            )
 
 
 def _upload(

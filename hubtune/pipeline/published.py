@@ -194,9 +194,6 @@ def _unlike_config(config: TuneConfig, pins: PinSet) -> str | None:
     adapters = [] if config.base.adapter is None else [config.base.adapter]
     inputs: list[Input] = [config.base, *adapters, *(entry for entry in entries if entry.repo is not None)]
     pinned = pins.all()
-    if any(entry.path is not None for entry in entries):
-        # Where a file of the publisher's disk is named, that is what is told of the data.
-        inputs, pinned = inputs[: 1 + len(adapters)], pinned[: 1 if pins.adapter is None else 2]
     stated = [str(entry.repo) for entry in inputs]
     if [repo.lower() for repo in stated] != [pin.repo.lower() for pin in pinned]:
         return f"{', '.join(pin.repo for pin in pinned)}, and {CONFIG} names {', '.join(stated)}"

@@ -147,7 +147,13 @@ def test_no_file_is_measured_on_because_a_stranger_s_record_names_it(forge: Forg
     config = yaml.safe_load(forge.files[CONFIG])
     data = {**config["data"][0], "path": claimed.format(place=place)}
     config["data"] = [{key: value for key, value in data.items() if key not in ("repo", "revision")}]
-    forge.publish_consistently({CONFIG: yaml.safe_dump(config).encode()})
+    changed = {
+        CONFIG: yaml.safe_dump(config).encode(),
+        **_with_pins(forge, "hubtune.lock", lambda pins: pins.update(data=[])),
+    }
+    manifest = json.loads(forge.manifest(changed))
+    manifest["pins"]["data"] = []
+    forge.publish({**changed, "hubtune.json": json.dumps(manifest).encode()})
 
     shown = CliRunner().invoke(app, ["evaluate", f"{TARGET}@{TAG}"], standalone_mode=False)
     record = verify(evaluate=True)
@@ -168,9 +174,20 @@ def _with_pins(forge: Forge, path: str, change: Callable[[dict], object]) -> dic
     return {path: json.dumps(document).encode()}
 
 
+def _beside_a_local_file(forge: Forge) -> dict[str, bytes]:
+    config = yaml.safe_load(forge.files[CONFIG])
+    config["data"].append({"path": "diary.jsonl", "template": "{quote}"})
+    lock = _with_pins(forge, "hubtune.lock", lambda pins: pins["data"][0].update(repo="me/secret"))
+    return {CONFIG: yaml.safe_dump(config).encode(), **lock}
+
+
 FORGERIES = {
     "lock's data": (
         lambda forge: _with_pins(forge, "hubtune.lock", lambda pins: pins["data"][0].update(repo="me/secret")),
+        r"hubtune\.lock pins lab/gpt2, me/secret, and records/config\.yaml names lab/gpt2, lab/quotes",
+    ),
+    "lock's data beside a local file": (
+        _beside_a_local_file,
         r"hubtune\.lock pins lab/gpt2, me/secret, and records/config\.yaml names lab/gpt2, lab/quotes",
     ),
     "manifest's data": (

@@ -1,6 +1,8 @@
 """What a Hub does not have or does not allow ends in one clear message, and changes nothing on it."""
 
+import hashlib
 import socket
+from pathlib import Path
 
 import pytest
 from huggingface_hub import HfApi
@@ -173,6 +175,26 @@ def test_an_import_of_a_secret_is_refused_before_anything_is_sent(bare):
     shown.refused(SecretFoundError, "rows.jsonl, line 2", f"Take them out of {folder}")
     assert "aB3aB3" not in shown.out + shown.err
     assert bare.writes() == []
+
+
+@pytest.mark.parametrize("target", ["diary.jsonl", "private", "nothing"])
+def test_an_import_of_a_link_out_of_the_folder_is_refused_before_anything_is_sent(bare, target):
+    folder = bare.root / "data"
+    write_rows(folder / "train.jsonl", [{"text": "fine"}])
+    write_rows(bare.root / "diary.jsonl", [{"text": "a diary"}])
+    write_rows(bare.root / "private/diary.jsonl", [{"text": "a diary"}])
+    (folder / "link").symlink_to(bare.root / target)
+    shown = bare.hubtune("hub", "import", folder, "lab/new", "--type", "dataset", "--hub", bare.hub)
+    shown.refused(ConfigError, f"{folder}/link is a link to {bare.root / target}")
+    assert bare.writes() == []
+
+
+def test_a_snapshot_of_the_cache_is_imported_with_the_files_that_it_links_to(world):
+    with world.served() as api:
+        folder = api.snapshot_download("lab/quotes", repo_type="dataset", cache_dir=world.root / "c")
+    assert (Path(folder) / "train.jsonl").is_symlink()
+    shown = world.done("--json", "hub", "import", folder, "lab/copy", "--type", "dataset", "--hub", world.hub).document
+    assert shown["files"]["train.jsonl"] == hashlib.sha256((Path(folder) / "train.jsonl").read_bytes()).hexdigest()
 
 
 def test_an_import_to_a_malformed_repository_id_is_refused(bare, sources):

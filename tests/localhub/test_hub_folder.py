@@ -87,6 +87,17 @@ def test_a_pipe_in_a_hub_is_refused_rather_than_waited_for(root, name):
         start_and_stop(root)
 
 
+@pytest.mark.parametrize("name", ["objects/info/alternates", "objects/info/http-alternates", "commondir"])
+def test_a_repository_that_reads_another_of_the_disk_is_refused(root, tmp_path, name):
+    with EmbeddedHub(root) as hub:
+        HfApi(endpoint=hub.url, token="t").create_repo("org/model")
+    place = root / "repos/models/org/model.git" / name
+    place.parent.mkdir(exist_ok=True)
+    place.write_text(f"{tmp_path}/private.git/objects\n")
+    with pytest.raises(HubError, match=f"{name} has git read another repository"):
+        start_and_stop(root)
+
+
 def test_a_hub_may_be_given_by_a_link(root, tmp_path):
     start_and_stop(root)
     (tmp_path / "link").symlink_to(root)
