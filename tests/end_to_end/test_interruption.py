@@ -138,8 +138,7 @@ def wait_for_end(pid: int) -> None:
         assert ended, f"process {pid} still runs"
 
 
-def test_a_run_that_was_started_to_outlive_its_terminal_does_and_sigterm_ends_it(seeded, tmp_path):
-    world = seeded.copy(tmp_path / "world")
+def test_a_run_that_was_started_to_outlive_its_terminal_does_and_sigterm_ends_it(world, tmp_path):
     (tmp_path / "temporary").mkdir()
     with world.start(
         *("run", "--push", "--run-dir", "run", "--hub", world.hub),
