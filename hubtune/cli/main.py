@@ -64,7 +64,9 @@ def _call(arguments: list[str]) -> int:
         code = app(arguments, prog_name="hubtune", standalone_mode=False)
     except click.ClickException as error:
         if _given("--json", arguments):
-            Output(as_json=True, quiet=False).error(ConfigError(error.format_message(), hint="hubtune --help"))
+            called = getattr(getattr(error, "ctx", None), "command_path", "hubtune")
+            hint = f"See how it is used: {called} --help"
+            Output(as_json=True, quiet=False).error(ConfigError(error.format_message(), hint=hint))
         else:
             error.show()
         return error.exit_code

@@ -1,6 +1,7 @@
 """A hint names options of the command that runs, or of the whole command that it spells out."""
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from huggingface_hub import constants
 
 import hubtune
 from hubtune.cli.app import app, command_of, has_option
+from hubtune.cli.main import _call
 from hubtune.errors import DiskFullError, HubtuneError, HubUnreachableError, RecordError
 from hubtune.files import explain
 from hubtune.records.data import DataRecord
@@ -168,3 +170,9 @@ def test_a_wrong_invocation_is_answered_with_what_to_do(arguments, message, hint
 def test_a_number_that_is_none_is_asked_for_in_plain_words():
     shown = CliRunner().invoke(app, ["data", "show", "-n", "x"])
     assert "'x' is not a valid whole number" in shown.output
+
+
+def test_the_json_of_a_usage_error_names_the_help_of_its_command(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["hubtune", "--json", "data", "show", "-n", "x"])
+    assert _call(["--json", "data", "show", "-n", "x"]) == 2
+    assert json.loads(capsys.readouterr().out)["error"]["hint"] == "See how it is used: hubtune data show --help"
