@@ -3,6 +3,8 @@
 import ast
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +15,6 @@ from huggingface_hub import constants
 
 import hubtune
 from hubtune.cli.app import app, command_of, has_option
-from hubtune.cli.main import _call
 from hubtune.errors import DiskFullError, HubtuneError, HubUnreachableError, RecordError
 from hubtune.files import explain
 from hubtune.records.data import DataRecord
@@ -172,7 +173,8 @@ def test_a_number_that_is_none_is_asked_for_in_plain_words():
     assert "'x' is not a valid whole number" in shown.output
 
 
-def test_the_json_of_a_usage_error_names_the_help_of_its_command(monkeypatch, capsys):
-    monkeypatch.setattr("sys.argv", ["hubtune", "--json", "data", "show", "-n", "x"])
-    assert _call(["--json", "data", "show", "-n", "x"]) == 2
-    assert json.loads(capsys.readouterr().out)["error"]["hint"] == "See how it is used: hubtune data show --help"
+def test_the_json_of_a_usage_error_names_the_help_of_its_command():
+    command = [sys.executable, "-m", "hubtune", "--json", "data", "show", "-n", "x"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert shown.returncode == 2
+    assert json.loads(shown.stdout)["error"]["hint"] == "See how it is used: hubtune data show --help"
