@@ -24,6 +24,7 @@ from hubtune.models.stated import (
     generation_config,
     load_config,
     refuse_adapter_beside,
+    without_files,
 )
 from hubtune.models.tokenizer_file import SECTIONS, check_steps, check_tokenizer_file
 from hubtune.records.model_files import CONFIG
@@ -61,7 +62,9 @@ def load_tokenizer(folder: Path, name: str) -> "PreTrainedTokenizerBase":
     check_tokenizer(folder, name)
     check_tokenizer_file(folder, name)
     with loading(f"The tokenizer of {name} cannot be loaded", ModelError, hint=_TOKENIZER):
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, **without_files(folder, name)
+        )
     _check_usable(tokenizer, name)
     # An encoder's tokenizer puts its own tokens around a text to classify.
     if tokenizer.eos_token_id is None and tokenizer.sep_token_id is None:

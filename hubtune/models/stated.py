@@ -130,6 +130,13 @@ def _leads_out(files: object) -> bool:
     return not isinstance(files, list) or any(not isinstance(file, str) or Path(file).name != file for file in files)
 
 
+def without_files(folder: Path, name: str) -> dict[str, None]:
+    """Returns arguments that take the place of files that tokenizer_config.json names; old tools left paths in it."""
+    path = folder / "tokenizer_config.json"
+    facts = read_facts(read_bytes(path), name, path.name) if path.is_file() else {}
+    return {key: None for key, value in facts.items() if key.endswith("_file") and value is not None}
+
+
 def load_config(folder: Path, name: str) -> "PreTrainedConfig":
     """Loads the config.json in `folder`, by code of the repository only if that may be run.
 

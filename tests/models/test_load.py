@@ -120,6 +120,25 @@ def test_no_other_setting_leads_the_tokenizer_to_a_file_elsewhere(tmp_path: Path
         load_tokenizer(folder, "org/base")
 
 
+def test_paths_in_the_settings_of_a_tokenizer_are_taken_for_nothing(copy: Path, monkeypatch):
+    """Old tools left the paths of their own machine in it; some tokenizers, such as Gemma's, open them."""
+    import transformers
+
+    named = {"tokenizer_file": "/root/diary.json", "vocab_file": "/root/diary.txt", "special_tokens_map_file": None}
+    _edit(copy / "tokenizer_config.json", **named)
+    load, seen = transformers.AutoTokenizer.from_pretrained, {}
+    monkeypatch.setattr(
+        transformers.AutoTokenizer,
+        "from_pretrained",
+        lambda *folder, **options: seen.update(options) or load(*folder, **options),
+    )
+
+    tokenizer = load_tokenizer(copy, "org/base")
+
+    assert {key: seen[key] for key in ("tokenizer_file", "vocab_file")} == {"tokenizer_file": None, "vocab_file": None}
+    assert "diary" not in str(tokenizer.init_kwargs)
+
+
 def test_no_model_elsewhere_is_loaded_because_an_adapter_in_its_place_names_it(copy: Path, gpt2: Path):
     (copy / "config.json").unlink()
     (copy / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "base_model_name_or_path": str(gpt2)}))
