@@ -96,7 +96,7 @@ def hub_answer(repo: str = "", revision: str = "") -> Iterator[None]:
 def explain(error: Exception, repo: str = "", revision: str = "") -> HubError:
     """Returns the hubtune error for an error of the Hub client."""
     if isinstance(error, LocalTokenNotFoundError):
-        return MissingTokenError("The Hub asks for a token, and none is set.", hint=_login())
+        return MissingTokenError("The Hub asks for a token, and there is no token here.", hint=_login())
     if isinstance(error, LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
         # The client wraps the failed request in "not in the cache"; the request is what the user has to know of.
         return explain(error.__cause__, repo, revision)
