@@ -1,6 +1,7 @@
 """What a base model's config.json tells before anything is loaded: whether it can be trained, and by which methods."""
 
 import math
+import re
 from collections.abc import Collection, Mapping
 from importlib.util import find_spec
 
@@ -32,6 +33,24 @@ _OPTIONAL = frozenset(
     {"num_experts", "num_local_experts", "n_routed_experts", "moe_intermediate_size", "type_vocab_size"}
 )
 _MOST_LAYERS, _MOST_MODULES, _MOST_SIZE = 2_000, 200_000, 2**31
+_MOST_ENTRIES = 100_000
+# What says how much is built or held, in whatever part of a config, and the most that passes: the longest context of a
+# model that is published is 10,485,760. The first that fits a key decides.
+_COUNTS: tuple[tuple[re.Pattern[str], int | None], ...] = (
+    # Said of a training or of a text to write, or no count at all.
+    (re.compile(r"param|train|token_id|pixel|bytes|freq|scale|wave|theta|seed|^max_(new_tokens|length)$"), None),
+    (re.compile(r"(^|_)num_(labels|classes)$"), _MOST_ENTRIES),
+    (re.compile(r"^(num|n)_(\w+_)?layers?$"), _MOST_LAYERS),
+    (re.compile(r"(^|_)(max|positions?|ctx|context|seq|sequence|seqlen|len|length|embeddings)(_|$)"), 1 << 25),
+    (
+        re.compile(
+            r"(^|_)(num|n|d|size|dims?|heads?|width|hidden|inner|embd|ffn?|channels?|experts?|ranks?|groups?|blocks?"
+            r"|kernels?|states?|depth|layers?|vocab|window)(_|$)"
+        ),
+        _MOST_SIZE,
+    ),
+)
+_SHOWN = 80
 _OTHER_CONFIG = "Choose another revision or base model, or correct the config.json if the repository is yours."
 
 Facts = Mapping[str, object]
@@ -120,6 +139,39 @@ def _check_token_ids(part: Mapping[str, object], facts: Facts, name: str) -> Non
                     f"`{key}` in {CONFIG} of {name} is {shown}, and the vocabulary has {tokens:,} tokens.",
                     hint=_OTHER_CONFIG,
                 )
+
+
+def check_numbers(facts: Facts, name: str) -> None:
+    """Refuses counts, and lists and mappings, beyond what any model has, in whatever part of a config they are.
+
+    Raises:
+        ModelError: There is one; the message names its key with the parts that it is in.
+    """
+    left: list[tuple[str, object]] = [("", facts)]
+    while left:
+        place, value = left.pop()
+        if isinstance(value, (dict, list)):
+            if len(value) > _MOST_ENTRIES:
+                raise ModelError(
+                    f"`{_shown_key(place)}` in {CONFIG} of {name} has {len(value):,} entries, beyond what any model "
+                    f"has (at most {_MOST_ENTRIES:,}).",
+                    hint=_OTHER_CONFIG,
+                )
+            inner = value.items() if isinstance(value, dict) else enumerate(value)
+            left += [(f"{place}.{key}" if place else str(key), part) for key, part in inner]
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            most = _most_of(place.rpartition(".")[2])
+            if most is not None and abs(value) > most:
+                raise _odd(_shown_key(place), value, name, f"is beyond what any model has (at most {most:,})")
+
+
+def _most_of(key: str) -> int | None:
+    """Returns the most that a number of a config may be by its key; None if that says no count."""
+    return next((most for pattern, most in _COUNTS if pattern.search(key.lower())), None)
+
+
+def _shown_key(place: str) -> str:
+    return place if len(place) <= _SHOWN else f"…{place[-_SHOWN:]}"
 
 
 def _largest(key: str) -> int | None:

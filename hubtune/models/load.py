@@ -59,6 +59,9 @@ def load_tokenizer(folder: Path, name: str) -> "PreTrainedTokenizerBase":
     """
     from transformers import AutoTokenizer
 
+    # transformers builds the config of the model for it.
+    if (folder / CONFIG).is_file():
+        check_config(read_facts(read_bytes(folder / CONFIG, most=BOUNDS.size), name), name)
     check_tokenizer(folder, name)
     check_tokenizer_file(folder, name)
     with loading(f"The tokenizer of {name} cannot be loaded", ModelError, hint=_TOKENIZER):

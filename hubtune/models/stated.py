@@ -14,7 +14,7 @@ from hubtune.documents import BOUNDS
 from hubtune.errors import ModelError
 from hubtune.files import read_bytes
 from hubtune.loading import loading
-from hubtune.models.base_facts import Facts, read_facts
+from hubtune.models.base_facts import Facts, check_numbers, read_facts
 from hubtune.models.remote_code import permitted
 from hubtune.records.model_files import ADAPTER_CONFIG, CONFIG, GENERATION_CONFIG
 from hubtune.validation import faults_of
@@ -150,11 +150,14 @@ def load_config(folder: Path, name: str) -> "PreTrainedConfig":
 
 
 def check_config(facts: Facts, name: str) -> None:
-    """Refuses a config.json that names compute kernels: transformers fetches them from repositories, and runs them.
+    """Refuses a config.json that names compute kernels, or states what no model has.
+
+    transformers fetches the first from repositories, and runs them; the second takes all memory.
 
     Raises:
         ModelError: It does.
     """
+    check_numbers(facts, name)
     for key, value in _settings(facts):
         implementation = key.removesuffix("_internal").endswith(_IMPLEMENTATION)
         if (implementation and "/" in str(value)) or (key in _KERNELS and value):

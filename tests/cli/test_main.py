@@ -194,3 +194,29 @@ def test_a_stop_that_a_library_turns_into_something_else_is_a_stop(tmp_path, pro
 
 def test_a_second_stop_ends_the_process_at_once(tmp_path):
     assert stopped(tmp_path, CLEANS_UP, signal.SIGINT, signal.SIGINT) == (130, "")
+
+
+def test_packages_are_not_given_code_of_other_repositories_by_the_package_kernels(tmp_path: Path):
+    (tmp_path / "kernels.py").write_text("print('imported')\n")
+    script = (
+        "import importlib.util, sys\n"
+        "from hubtune.cli.main import main\n"
+        "sys.argv = ['hubtune', 'card', 'lint', '--list-rules']\n"
+        "try:\n"
+        "    main()\n"
+        "except SystemExit:\n"
+        "    print('found:', importlib.util.find_spec('kernels'))\n"
+        "    import kernels\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[2]}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert "found: None" in done.stdout
+    assert "imported" not in done.stdout
+    assert "ModuleNotFoundError" in done.stderr

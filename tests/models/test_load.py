@@ -91,7 +91,10 @@ def test_no_file_elsewhere_becomes_the_vocabulary_because_a_repository_names_it(
 
     if key.endswith("_file"):
         # transformers takes its own files for these, whatever the settings say.
-        assert "secretword" not in load_tokenizer(folder, "org/base").get_vocab()
+        (folder / "vocab.txt").write_text("[UNK]\n[SEP]\nhello\n")
+        vocabulary = load_tokenizer(folder, "org/base").get_vocab()
+        assert "hello" in vocabulary
+        assert "secretword" not in vocabulary
         return
     with pytest.raises(ModelError, match=f"tokenizer_config.json of org/base names a file as its `{key}`"):
         load_tokenizer(folder, "org/base")
@@ -182,6 +185,20 @@ def test_no_kernel_of_a_repository_is_used_because_a_config_names_it(copy: Path,
     )
     for use in uses:
         with pytest.raises(ModelError, match=r"config\.json of org/base is .* code of another repository"):
+            use()
+
+
+def test_a_count_that_no_model_has_is_refused_wherever_a_config_is_loaded(copy: Path):
+    _edit(copy / "config.json", num_labels=300_000_000)
+
+    uses = (
+        lambda: load_base(copy, "org/base", "fp32"),
+        lambda: build_empty(copy, "org/base"),
+        lambda: context_length(copy, "org/base"),
+        lambda: load_tokenizer(copy, "org/base"),
+    )
+    for use in uses:
+        with pytest.raises(ModelError, match=r"`num_labels` in config\.json of org/base"):
             use()
 
 
