@@ -21,10 +21,12 @@ class Item:
 PLAIN = [Item("a.py::test_plain"), Item("a.py::test_cases[1]"), Item("a.py::test_cases[2]")]
 TRAINED = [Item(f"b.py::test_trained[{number}]", ("model",)) for number in range(9)]
 ALONE = Item("b.py::test_alone", ("model",))
+COMMANDS = [Item(f"tests/end_to_end/test_{n // 4}.py::test_{n}", ("model",)) for n in range(9)]
+JOB = [Item(f"tests/end_to_end/test_job.py::test_{n}", ("model",)) for n in range(4)]
 ELSEWHERE = [Item(f"c.py::test_{mark}", (mark,)) for mark in ("browser", "real_model", "mount")]
 SECOND = Item("a.py::test_cases[3]", ("full_trial",))
 SECOND_TRAINED = Item("b.py::test_trained[9]", ("model", "full_trial"))
-EVERY = [*PLAIN, *TRAINED, ALONE, *ELSEWHERE, SECOND, SECOND_TRAINED]
+EVERY = [*PLAIN, *TRAINED, ALONE, *COMMANDS, *JOB, *ELSEWHERE, SECOND, SECOND_TRAINED]
 
 
 def of(tier: str | None) -> list[Item]:
@@ -44,9 +46,16 @@ def test_make_test_has_all_that_needs_no_model_and_one_case_of_each_test_that_do
     test = of("test")
 
     assert test[:3] == PLAIN
-    assert test[-1] == ALONE
+    assert ALONE in test
     assert len({*test} & {*TRAINED}) == 1
     assert not {*test} & {*ELSEWHERE}
+
+
+def test_make_test_has_the_main_job_and_of_each_other_file_of_commands_a_part():
+    test = of("test")
+
+    assert [len({*test} & {*COMMANDS[start : start + 4]}) for start in (0, 4, 8)] == [2, 2, 1]
+    assert {*JOB} <= {*test}
 
 
 def test_a_case_of_the_full_trials_never_stands_for_its_test():

@@ -1,9 +1,9 @@
 """Which tests `make test`, `make test-all` and `make trials` run, told from the fixtures that each test takes.
 
-- `make test` is `--tier test`: every test that needs no model, and of each test on a tiny model one case, drawn by a
-  seed.
-- `make test-all` adds `--tier rest`: the other cases, and what opens pages in Chromium, trains the real model or mounts
-  a disk. Nothing runs twice.
+- `make test` is `--tier test`: every test that needs no model; of each test on a tiny model one case, drawn by a seed;
+  and of whole commands on a tiny model the main job, and a seeded part of each other file.
+- `make test-all` adds `--tier rest`: what that leaves out, and what opens pages in Chromium, trains the real model or
+  mounts a disk. Nothing runs twice.
 - `make trials` is `--tier trials`: everything, with the cases marked `full_trial` and the full counts of seeded trials.
 
 Without `--tier`, pytest runs what it is given of `test` and `rest`.
@@ -11,7 +11,7 @@ Without `--tier`, pytest runs what it is given of `test` and `rest`.
 
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import pytest
 
@@ -32,6 +32,12 @@ MARKS = {
     "full_trial": "a case of a kind of which the other tiers have another already; the one mark that is given by hand",
 }
 _NOT_EVERYWHERE = ("browser", "real_model", "mount")
+
+# Whole commands on a model take most of the time. What they do is tested piece by piece too, so that `make test` has
+# the main job, and of the other files every third test or at least one.
+_COMMANDS = "tests/end_to_end/"
+_MAIN_JOB = "tests/end_to_end/test_job.py"
+_ONE_IN = 3
 
 # Another number draws other cases for `make test`; `make trials` needs none.
 SEED = 1
@@ -56,13 +62,22 @@ def chosen(items: Sequence[pytest.Item], tier: str | None) -> tuple[list[pytest.
 
 
 def _left_to_the_rest(items: Sequence[pytest.Item]) -> set[str]:
-    left = set()
-    cases = defaultdict(list)
-    for item in items:
-        if any(item.get_closest_marker(mark) for mark in _NOT_EVERYWHERE):
-            left.add(item.nodeid)
-        elif item.get_closest_marker("model"):
-            cases[item.nodeid.partition("[")[0]].append(item.nodeid)
-    for test, of_it in cases.items():
-        left.update(set(of_it) - {random.Random(f"{SEED} {test}").choice(of_it)})
-    return left
+    left = {item.nodeid for item in items if any(item.get_closest_marker(mark) for mark in _NOT_EVERYWHERE)}
+    of_models = [item.nodeid for item in items if item.get_closest_marker("model") and item.nodeid not in left]
+    cases = _grouped(of_models, lambda name: name.partition("[")[0])
+    drawn = [name for test, names in cases.items() for name in _drawn(names, 1, test)]
+    commands = [name for name in drawn if name.startswith(_COMMANDS) and not name.startswith(_MAIN_JOB)]
+    for file, names in _grouped(commands, lambda name: name.partition("::")[0]).items():
+        left.update({*names} - {*_drawn(names, -(-len(names) // _ONE_IN), file)})
+    return left | {*of_models} - {*drawn}
+
+
+def _grouped(names: Iterable[str], by: Callable[[str], str]) -> dict[str, list[str]]:
+    groups = defaultdict(list)
+    for name in names:
+        groups[by(name)].append(name)
+    return groups
+
+
+def _drawn(names: Sequence[str], count: int, of: str) -> list[str]:
+    return random.Random(f"{SEED} {of}").sample(names, count)

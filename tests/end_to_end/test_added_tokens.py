@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ from hubtune.pipeline.measuring import measure_release
 from hubtune.pipeline.run import RunOptions, run_job
 from hubtune.pipeline.stages import run_publish
 from hubtune.pipeline.verifying.verify import verify_release
+from tests.end_to_end.preloaded import preloaded
 from tests.end_to_end.test_formats import ROWS, upload
 from tests.end_to_end.worlds import BASE_CARD
 from tests.listener import Listener
@@ -45,8 +44,7 @@ def test_added_tokens_are_released_and_loaded_by_the_card_s_program(tiny, served
     assert "does not know the tokens that were added" in card
     assert "vllm serve" not in card
     environment = {**os.environ, "HF_ENDPOINT": served.url, "HF_HOME": str(tmp_path / "consumer")}
-    program = [sys.executable, "-c", made.snippet]
-    done = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
+    done = preloaded().run(["-c"], tmp_path, environment, made.snippet)
     assert done.stdout.startswith("<|quote|>"), done.stderr
     for repo in ("org/tuned", "org/whole"):
         found = verify_release(repo, "v1.0.0", Listener())

@@ -1,8 +1,6 @@
 """A classifier goes from labelled rows to a release that the card's own program loads and verify confirms."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,7 @@ from hubtune.config.load import parse_config
 from hubtune.pipeline.measuring import measure_release
 from hubtune.pipeline.run import RunOptions, run_job
 from hubtune.pipeline.verifying.verify import verify_release
+from tests.end_to_end.preloaded import preloaded
 from tests.end_to_end.test_formats import ROWS, upload
 from tests.end_to_end.worlds import BASE_CARD
 from tests.listener import Listener
@@ -46,8 +45,7 @@ def test_a_classifier_is_released_loaded_by_its_card_s_program_and_verified(
     classes = outcome.inputs.data.train.classes
     assert f"| `long` | {classes['long']} |" in card
     environment = {**os.environ, "HF_ENDPOINT": served.url, "HF_HOME": str(tmp_path / "consumer")}
-    program = [sys.executable, "-c", outcome.snippet]
-    done = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
+    done = preloaded().run(["-c"], tmp_path, environment, outcome.snippet)
     assert done.stdout.strip() in ("long", "short"), done.stderr
     found = verify_release(outcome.release.repo, outcome.release.tag, Listener())
     assert {claim.name: claim.status for claim in found.claims if claim.status == "contradicted"} == {}

@@ -4,7 +4,6 @@ import http.client
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 from huggingface_hub import HfApi
 
 from hubtune.localhub import EmbeddedHub
+from tests.end_to_end.preloaded import preloaded
 
 AUTH = """
 users:
@@ -155,8 +155,7 @@ def hf(hub: EmbeddedHub, tmp_path: Path) -> Callable[..., subprocess.CompletedPr
             "NO_COLOR": "1",
             **environment,
         }
-        command = [sys.executable, "-c", "from huggingface_hub.cli.hf import main; main()", *arguments]
         kept = {key: value for key, value in variables.items() if value}
-        return subprocess.run(command, env=kept, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+        return preloaded().run(["hf", *arguments], tmp_path, kept, "from huggingface_hub.cli.hf import main; main()")
 
     return run

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,6 +68,14 @@ def run_script(environment, work) -> Callable[..., str]:
 
 
 @pytest.fixture
-def hf(run) -> Callable[..., str]:
-    """Runs the `hf` command of this Python."""
-    return lambda *arguments: run(Path(sys.executable).with_name("hf"), *arguments)
+def hf(environment, work) -> Callable[..., str]:
+    """Runs the `hf` command as user `demo` of the Hub and returns what it printed."""
+
+    def call(*arguments: str) -> str:
+        code = "from huggingface_hub.cli.hf import main; main()"
+        done = preloaded().run(["hf", *arguments], work, environment, code)
+        if done.returncode:
+            pytest.fail(f"hf {' '.join(arguments)} failed:\n{done.stdout}\n{done.stderr}")
+        return done.stdout
+
+    return call
