@@ -33,14 +33,57 @@ SECRETS = {
 }
 
 
-@pytest.mark.parametrize("secret", SECRETS.values(), ids=SECRETS)
-def test_each_kind_is_found_with_its_line_and_not_shown(secret: str):
-    with pytest.raises(SecretFoundError, match="1 secret") as caught:
-        refuse_secrets({"README.md": f"# Card\n\nUse {secret} here.\n".encode(), "a.txt": b"fine"}, None)
+# What is said of it: its kind, and how it begins.
+SAID = {
+    "hugging face": "a Hugging Face token (hf_A…)",
+    "hugging face oauth": "a Hugging Face token (hf_o…)",
+    "hugging face organisation": "a Hugging Face token (api_…)",
+    "aws key id": "an AWS access key (AKIA…)",
+    "aws secret": "an AWS secret key (secr…)",
+    "private key": "a private key (----…)",
+    "private key of no kind": "a private key (----…)",
+    "pgp": "a private key (----…)",
+    "github": "a GitHub token (ghp_…)",
+    "github fine-grained": "a GitHub token (gith…)",
+    "gitlab": "a GitLab token (glpa…)",
+    "slack": "a Slack token (xoxb…)",
+    "google": "a Google API key (AIza…)",
+    "openai": "an OpenAI key (sk-p…)",
+    "anthropic": "an Anthropic key (sk-a…)",
+    "stripe": "a Stripe key (sk_l…)",
+    "pypi": "a PyPI token (pypi…)",
+    "npm": "an npm token (npm_…)",
+    "json web token": "a JSON web token (eyJA…)",
+    "address": "a password in an address (ann:…)",
+}
 
-    (line,) = caught.value.details
-    assert line.startswith("README.md, line 3: ")
-    assert secret[6:] not in line
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_each_kind_is_found_with_its_line_and_not_shown(name: str):
+    with pytest.raises(SecretFoundError, match="holds 1 secret;") as caught:
+        refuse_secrets({"README.md": f"# Card\n\nUse {SECRETS[name]} here.\n".encode(), "a.txt": b"fine"}, None)
+
+    assert caught.value.details == (f"README.md, line 3: {SAID[name]}",)
+
+
+@pytest.mark.parametrize(
+    ("secret", "prefixes"),
+    [
+        (SECRETS["hugging face"], ("hf_", "hf_oauth_", "api_org_")),
+        (SECRETS["aws key id"], ("AKIA", "ASIA")),
+        (SECRETS["github"], ("ghp_", "gho_", "ghu_", "ghs_", "ghr_")),
+        (SECRETS["slack"], ("xoxb-", "xoxa-", "xoxp-", "xoxo-", "xoxs-", "xoxr-")),
+        (SECRETS["stripe"], ("sk_live_", "rk_live_")),
+        (SECRETS["aws secret"], ("aws_secret_access_key", "AWS_SECRET_ACCESS_KEY", "secretAccessKey")),
+    ],
+    ids=["hugging face", "aws key id", "github", "slack", "stripe", "aws secret"],
+)
+def test_each_prefix_of_a_kind_is_found(secret: str, prefixes: tuple[str, ...]):
+    text = "".join(f"{prefix}{secret.removeprefix(prefixes[0])}\n" for prefix in prefixes)
+    with pytest.raises(SecretFoundError) as caught:
+        refuse_secrets({"a.txt": text.encode()}, None)
+
+    assert len(caught.value.details) == len(prefixes)
 
 
 def test_the_token_in_use_is_found_whatever_its_form(tmp_path: Path):
@@ -55,14 +98,14 @@ def test_the_token_in_use_is_found_whatever_its_form(tmp_path: Path):
 
 def test_every_secret_of_every_file_is_named_once():
     token = SECRETS["hugging face"]
-    with pytest.raises(SecretFoundError, match="3 secrets") as caught:
+    with pytest.raises(SecretFoundError, match="holds 3 secrets;") as caught:
         refuse_secrets({"b.txt": f"{token}\n{token}".encode(), "a.txt": SECRETS["github"].encode()}, token)
 
-    assert [line.partition(":")[0] for line in caught.value.details] == [
-        "a.txt, line 1",
-        "b.txt, line 1",
-        "b.txt, line 2",
-    ]
+    assert caught.value.details == (
+        "a.txt, line 1: a GitHub token (ghp_…)",
+        "b.txt, line 1: the token in use",
+        "b.txt, line 2: the token in use",
+    )
 
 
 @pytest.mark.parametrize(
