@@ -22,6 +22,8 @@ from hubtune.config.section import Section
 FormatName = Literal["text", "template", "prompt_completion", "instruction", "chat", "classification"]
 LossOn = Literal["all", "completion", "assistant"]
 
+MOST_DATA = 500
+"""Data sets that a config may name for one task: each is a request to the Hub, and may be a stranger's wish."""
 ROLES: dict[FormatName, dict[str, tuple[str, ...]]] = {
     "text": {"text": ("text",)},
     "template": {},
@@ -257,5 +259,5 @@ class RowsConfig(Section):
     max_dropped: Annotated[float, Field(ge=0, le=1)] = 0.01
     """The largest share of a data set's rows that may be unusable before the run stops."""
     workers: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] = "auto"
-    """The number of processes that read rows. `auto` uses one per core, at most 8, for 20,000 rows or more. It changes
-    speed, not results."""
+    """The number of processes that read rows, at most one per core. `auto` uses one per core, at most 8, for
+    20,000 rows or more. It changes speed, not results."""

@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from hubtune.config.data import DataConfig
+from hubtune.config.data import MOST_DATA, DataConfig
 from hubtune.config.section import Section
 
 
@@ -14,7 +14,7 @@ class EarlierConfig(Section):
     Without `replay` and `ewc` forgetting is measured, and nothing is done against it.
     """
 
-    data: Annotated[list[DataConfig], Field(min_length=1)]
+    data: Annotated[list[DataConfig], Field(min_length=1, max_length=MOST_DATA)]
     """The data sets of the earlier task, written as `data` is. Their held-out rows are measured too, and the card
     reports how much of the task was forgotten."""
     holdout: Annotated[float, Field(gt=0, lt=1)] = 0.1

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from hubtune.config.bias import BiasConfig
-from hubtune.config.data import DataConfig, RowsConfig
+from hubtune.config.data import MOST_DATA, DataConfig, RowsConfig
 from hubtune.config.earlier import EarlierConfig
 from hubtune.config.fields import (
     TEXT_FILE,
@@ -223,7 +223,7 @@ class TuneConfig(Section):
 
     base: BaseModelConfig
     """The base model to fine-tune."""
-    data: Annotated[list[DataConfig], Field(min_length=1)]
+    data: Annotated[list[DataConfig], Field(min_length=1, max_length=MOST_DATA)]
     """The data sets to train on."""
     rows: RowsConfig = RowsConfig()
     """How the rows of all data sets come together."""

@@ -24,14 +24,16 @@ def worker_count(wanted: int | Literal["auto"], rows: int | None) -> int:
     """Returns in how many processes to encode rows; 1 stands for this one alone.
 
     Args:
-        wanted: What the config says; `auto` takes one for each core that this process may use, at most 8.
+        wanted: What the config says, of which no more than the cores that this process may use are taken; `auto` takes
+            one for each of those, at most 8.
         rows: How many rows there are; None where nobody knows.
     """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if wanted != "auto":
-        return wanted
+        return min(wanted, cores)
     if rows is not None and rows < WORTHWHILE:
         return 1
-    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, _MOST)
+    return min(cores, _MOST)
 
 
 def encode_all(encoder: RowEncoder, batches: Iterable[Batch], workers: int, rows_before: int = 0) -> Iterator[Encoded]:

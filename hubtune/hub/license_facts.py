@@ -6,6 +6,7 @@ from pathlib import Path
 from huggingface_hub import HfApi, hf_hub_download
 from huggingface_hub.hf_api import RepoFile
 
+from hubtune.errors import HubError
 from hubtune.files import scratch_folder
 from hubtune.hub.cards import front_matter_of
 from hubtune.hub.file_names import require_safe_names
@@ -15,6 +16,8 @@ from hubtune.records.licenses import LicensedInput
 from hubtune.records.pins import Pin, stated_licenses
 
 _LONGEST = 300
+# Each is a request to the Hub; the data sets with most have a licence for each of a few sources.
+_MOST_FILES = 50
 LEGAL_PATTERNS = ("LICEN[CS]E*", "COPYING*", "NOTICE*", "*USE[_-]POLICY*")
 """Names of the files that hold a licence, in capitals; they are looked for at the top of the repository alone."""
 
@@ -55,13 +58,20 @@ def fetch_licensed_input(pin: Pin) -> LicensedInput:
     """Asks the Hub what a pinned repository says of its licence; only its card and its legal files are fetched.
 
     Raises:
-        HubError: The repository or its files cannot be had.
+        HubError: The repository or its files cannot be had, or are too many.
     """
     # Not into the cache: a snapshot of a few files would pass for the whole one.
     with scratch_folder() as folder, hub_errors(pin.repo, pin.commit):
         files = HfApi().list_repo_tree(pin.repo, repo_type=pin.type, revision=pin.commit)
         names = [entry.path for entry in files if isinstance(entry, RepoFile)]
         require_safe_names(pin.repo, names)
+        legal = sum(map(is_legal_file, names))
+        if legal > _MOST_FILES:
+            raise HubError(
+                f"{pin.repo} at {pin.commit} holds {legal:,} licence, notice and policy files beside its card; at most "
+                f"{_MOST_FILES} are read.",
+                hint="Look at them on the Hub, or choose another repository or revision.",
+            )
         for name in names:
             if name == "README.md" or is_legal_file(name):
                 hf_hub_download(pin.repo, name, repo_type=pin.type, revision=pin.commit, local_dir=folder)

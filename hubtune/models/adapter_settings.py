@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hubtune.documents import parse_json_object
-from hubtune.errors import HubtuneError, ModelError
+from hubtune.errors import FileError, HubtuneError, ModelError
 from hubtune.files import read_bytes
 from hubtune.records.model_files import ADAPTER_CONFIG
 from hubtune.validation import faults_of
@@ -93,7 +93,13 @@ def read_settings(folder: Path, name: str, error: type[HubtuneError] = ModelErro
             f"The adapter {name} has no {ADAPTER_CONFIG}, so it is not an adapter.",
             hint=f"An adapter is {ADAPTER_CONFIG} with adapter_model.safetensors; name a repository that holds both.",
         )
-    return parse_settings(read_bytes(path, most=_MOST_BYTES), name, error)
+    try:
+        content = read_bytes(path, most=_MOST_BYTES)
+    except FileError as fault:
+        # Its folder is that of a cache, which says nothing to who reads it.
+        said = fault.message.replace(str(path), f"{ADAPTER_CONFIG} of the adapter {name}")
+        raise error(said, hint="Choose another adapter or revision: an adapter's settings take a few kB.") from fault
+    return parse_settings(content, name, error)
 
 
 def parse_settings(content: bytes, name: str, error: type[HubtuneError] = ModelError) -> AdapterSettings:

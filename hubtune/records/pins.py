@@ -7,6 +7,8 @@ from pydantic import Field, SerializerFunctionWrapHandler, StringConstraints, mo
 from hubtune.records.base import Record
 
 Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
+# As many as a config may name, of the training and of an earlier task.
+_MOST_DATA = 500
 RepoType = Literal["model", "dataset"]
 
 
@@ -45,9 +47,9 @@ class PinSet(Record):
     """
 
     base: Pin
-    data: list[Pin]
+    data: Annotated[list[Pin], Field(max_length=_MOST_DATA)]
     adapter: Pin | None = None
-    earlier: list[Pin] = Field(default=[])
+    earlier: list[Pin] = Field(default=[], max_length=_MOST_DATA)
 
     @model_serializer(mode="wrap")
     def _without_none(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:

@@ -27,6 +27,18 @@ def test_what_hubtune_publishes_is_read_with_the_bare_names_of_files():
     assert local_files(config)["data[1].path"] == "diary.jsonl"
 
 
+@pytest.mark.parametrize("key", ["data", "earlier"])
+def test_a_release_does_not_have_thousands_of_data_sets_asked_for(key: str):
+    many = "[" + ", ".join(f"{{repo: org/d{number}, text: a}}" for number in range(3000)) + "]"
+    more = f"earlier: {{data: {many}}}\n" if key == "earlier" else ""
+    text = MINIMAL.replace("[{repo: org/quotes, text: quote}]", many) if key == "data" else MINIMAL + more
+
+    with pytest.raises(ConfigError) as caught:
+        read_published(text, "records/config.yaml of org/model")
+
+    assert any(key in line and "at most 500 items" in line for line in caught.value.details)
+
+
 @pytest.mark.parametrize("name", ["rows: 2.csv", "$rows.csv", "~rows.csv", "..rows.csv"])
 def test_a_file_of_any_name_can_be_published_and_read_again(name: str):
     config = without_folders(parse_config(MINIMAL, [f'data[0]={{path: "/srv/{name}", text: quote}}']))

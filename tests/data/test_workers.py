@@ -169,8 +169,13 @@ def _ended() -> bool:
     return multiprocessing.active_children() == []
 
 
+def test_no_more_processes_are_started_than_there_are_cores():
+    assert worker_count(64, 500) <= (os.cpu_count() or 1)
+    assert worker_count(1, 500) == 1
+
+
 def test_few_rows_are_not_worth_a_process():
     assert worker_count("auto", 500) == 1
-    assert worker_count(3, 500) == 3
+    assert worker_count(2, 500) == min(2, os.cpu_count() or 1)
     assert 1 <= worker_count("auto", 1_000_000) <= 8
     assert worker_count("auto", None) == worker_count("auto", 1_000_000)

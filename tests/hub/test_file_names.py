@@ -54,6 +54,17 @@ def test_usual_names_and_odd_ones_that_the_hub_allows_are_taken():
     require_safe_names("org/thing", [*usual, "q?.txt", "100%.txt", "ab:c.txt", "\u4f60.txt"])
 
 
+def test_more_licence_files_than_any_repository_has_are_not_asked_for(served):
+    files = {f"LICENSE{number}": b"text" for number in range(60)}
+    commit = served.commit("org/thing", {"README.md": b"---\nlicense: mit\n---\n", **files})
+    before = len(served.requests())
+
+    with pytest.raises(HubError, match="holds 60 licence, notice and policy files beside its card; at most 50 are"):
+        fetch_licensed_input(Pin(repo="org/thing", type="model", requested="main", commit=commit))
+
+    assert len(served.requests()) - before <= 2
+
+
 @pytest.mark.parametrize("repo_type", ["model", "dataset"])
 @pytest.mark.parametrize("name", ["..\\x.json", "C:\\x.json", "\\\\srv\\x.json", "aux.json"])
 def test_a_hub_that_lists_such_a_file_is_refused_before_anything_is_fetched(served, repo_type: str, name: str):

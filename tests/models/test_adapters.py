@@ -23,7 +23,7 @@ from hubtune.config import training
 from hubtune.errors import HubtuneError, MergeError, ModelError
 from hubtune.models import expressions
 from hubtune.models.adapter_changes import read_adapter
-from hubtune.models.adapter_settings import parse_settings
+from hubtune.models.adapter_settings import parse_settings, read_settings
 from hubtune.models.adapters import load_adapter
 from hubtune.models.load import load_base
 from hubtune.train.adapter_files import save_adapter
@@ -193,6 +193,15 @@ def test_a_config_that_is_none_is_refused(adapter, llama, content: bytes):
     (adapter / "adapter_config.json").write_bytes(content)
 
     _refused(llama, adapter)
+
+
+def test_settings_that_are_too_large_are_refused_with_the_adapter_s_name(adapter):
+    (adapter / "adapter_config.json").write_bytes(b" " * (5 << 20))
+
+    with pytest.raises(ModelError, match=r"adapter_config\.json of the adapter org/a@main is larger") as refused:
+        read_settings(adapter, "org/a@main")
+
+    assert str(adapter) not in refused.value.message
 
 
 @pytest.mark.parametrize("left", [0, 7, 100, -1], ids=["nothing", "no header", "half a header", "a byte short"])

@@ -60,6 +60,19 @@ def test_counts_beyond_the_file_are_refused_at_once(whole: Path, place: int, cou
     assert "download it again" in str(caught.value.hint)
 
 
+@pytest.mark.parametrize(("kind", "size"), [(0, 1), (8, 8)], ids=["numbers", "texts"])
+def test_more_values_than_any_vocabulary_has_are_refused_before_the_library_takes_minutes(
+    tmp_path: Path, kind: int, size: int
+):
+    path = tmp_path / "model.gguf"
+    keys = [struct.pack("<Q", 1) + name + struct.pack("<IIQ", 9, kind, 1_500_000) for name in (b"k", b"l")]
+    content = b"".join(key + bytes(1_500_000 * size) for key in keys)
+    path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 2) + content)
+
+    with pytest.raises(ModelError, match="its keys hold more than 2,500,000 values"):
+        check_gguf_header(path)
+
+
 @pytest.mark.parametrize("kind", [4, 8, 9], ids=["numbers", "texts", "arrays"])
 def test_an_array_of_more_than_the_file_holds_is_refused_at_once(tmp_path: Path, kind: int):
     """The library would read nothing, 10^18 times."""

@@ -24,6 +24,16 @@ def test_a_written_lock_reads_back_equal(tmp_path: Path):
     assert read_lock(tmp_path / "hubtune.lock") == sample_pins()
 
 
+def test_a_lock_of_more_inputs_than_a_config_may_name_is_not_read(tmp_path: Path):
+    pins = sample_pins()
+    write_lock(tmp_path / "hubtune.lock", pins.model_copy(update={"data": [pins.data[0]] * 3000}))
+
+    with pytest.raises(RecordError) as caught:
+        read_lock(tmp_path / "hubtune.lock")
+
+    assert "data: the list has to have at most 500 items" in "\n".join(caught.value.details)
+
+
 def test_no_lock_is_none(tmp_path: Path):
     assert read_lock(tmp_path / "hubtune.lock") is None
 
