@@ -50,6 +50,10 @@ _COUNTS: tuple[tuple[re.Pattern[str], int | None], ...] = (
         _MOST_SIZE,
     ),
 )
+# Of rotary positions; logarithms and divisions of theirs fail without saying of what.
+_ROPE = re.compile(
+    r"rope\w*\.(\w+\.)*(factor|beta_fast|beta_slow|(low|high)_freq_factor|\w*rope_theta)$|(^|\.)rope_theta$"
+)
 _SHOWN = 80
 _OTHER_CONFIG = "Choose another revision or base model, or correct the config.json if the repository is yours."
 
@@ -161,6 +165,10 @@ def check_numbers(facts: Facts, name: str) -> None:
             left += [(f"{place}.{key}" if place else str(key), part) for key, part in inner]
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
             most = _most_of(place.rpartition(".")[2])
+            if math.isnan(value):
+                raise _odd(_shown_key(place), value, name, "is not a number")
+            if _ROPE.search(place) and value <= 0:
+                raise _odd(_shown_key(place), value, name, "is not above 0")
             if most is not None and abs(value) > most:
                 raise _odd(_shown_key(place), value, name, f"is beyond what any model has (at most {most:,})")
 

@@ -15,9 +15,11 @@ from hubtune.errors import ModelError, RemoteCodeError
 from hubtune.files import read_bytes
 from hubtune.loading import loading
 from hubtune.models.base_facts import Facts, read_facts
-from hubtune.models.load_faults import ARCHITECTURE, loading_model
+from hubtune.models.empty import check_shapes
+from hubtune.models.load_faults import ARCHITECTURE, CONFIG_FAULT, loading_model
 from hubtune.models.precision import dtype_of
 from hubtune.models.remote_code import brings_code, permitted, refusal
+from hubtune.models.shards import read_header
 from hubtune.models.stated import (
     check_config,
     check_tokenizer,
@@ -40,6 +42,9 @@ if TYPE_CHECKING:
 
 # What configs call the number of tokens that are read at once.
 _CONTEXT = ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "seq_length")
+
+# transformers logs which weights do not fit; its error refers to that.
+_IN_A_REPORT = "the above report"
 
 _TOKENIZER = (
     "The repository has to hold it, best as tokenizer.json with tokenizer_config.json; the code of a tokenizer is "
@@ -238,15 +243,38 @@ def load_checkpoint(
     code = permitted(folder) and brings_code(folder)
     error = RemoteCodeError if code else ModelError
     with loading_model(fault, folder, error, hint, weights=True), _prints_on_stderr(run=code):
-        model, report = auto.from_pretrained(
-            folder,
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=code,
-            output_loading_info=True,
-            **options,
-        )
+        try:
+            model, report = auto.from_pretrained(
+                folder,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=code,
+                output_loading_info=True,
+                **options,
+            )
+        except RuntimeError as cause:
+            if _IN_A_REPORT not in str(cause):
+                raise
+            if not code:
+                _refuse_misfit(auto, folder, name, options.get("num_labels"))
+            raise error(f"{fault}: its weights do not fit its {CONFIG}.", hint=CONFIG_FAULT) from cause
     return model, sorted(report["missing_keys"])
+
+
+def _refuse_misfit(
+    auto: "type[AutoModelForCausalLM | AutoModelForSequenceClassification]", folder: Path, name: str, classes: object
+) -> None:
+    """Refuses weights of other shapes than the config calls for, with the name of a tensor, if one is found."""
+    import torch
+
+    config = load_config(folder, name)
+    if classes is not None:
+        config.num_labels = classes
+    with torch.device("meta"):
+        model = auto.from_config(config, trust_remote_code=False)
+    for file in sorted(folder.glob("*.safetensors")):
+        stored = read_header(file).tensors
+        check_shapes(model, {tensor: entry.shape for tensor, entry in stored.items()}, name)
 
 
 @contextlib.contextmanager

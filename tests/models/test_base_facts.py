@@ -93,6 +93,22 @@ def test_a_count_that_no_model_has_is_refused_with_its_key_in_whatever_part_it_i
     assert refused.value.hint
 
 
+@pytest.mark.parametrize(
+    ("facts", "key"),
+    [
+        ({"rope_theta": -1e4}, "rope_theta"),
+        ({"rope_parameters": {"rope_type": "yarn", "factor": -5.0}}, r"rope_parameters\.factor"),
+        ({"text_config": {"rope_scaling": {"factor": 0}}}, r"text_config\.rope_scaling\.factor"),
+        ({"rope_parameters": {"full_attention": {"rope_theta": 0}}}, r"rope_parameters\.full_attention\.rope_theta"),
+        ({"rope_scaling": {"high_freq_factor": -math.inf}}, r"rope_scaling\.high_freq_factor"),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_numbers_of_positions_that_have_no_logarithm_are_refused_with_their_key(facts, key):
+    with pytest.raises(ModelError, match=rf"`{key}` in config\.json of org/base is .*, which is not above 0"):
+        check_numbers(facts, "org/base")
+
+
 def test_numbers_of_real_configs_pass():
     check_numbers(
         {

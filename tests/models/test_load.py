@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from hubtune.errors import ModelError
 from hubtune.models.adapters import load_adapter
@@ -235,14 +236,27 @@ def test_damaged_weights_are_refused(copy: Path):
 
 def test_weights_that_lack_some_of_the_model_s_tensors_are_refused(copy: Path):
     """Else the missing ones would be random, and the base's measures with them."""
-    from safetensors.torch import load_file, save_file
-
     weights = load_file(copy / "model.safetensors")
     del weights["model.layers.1.mlp.up_proj.weight"]
     save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
 
     with pytest.raises(ModelError, match="org/base"):
         load_base(copy, "org/base", "fp32")
+
+
+def test_weights_of_another_shape_than_the_config_s_are_refused_with_the_tensor(copy: Path):
+    _edit(copy / "config.json", head_dim=64)
+
+    with pytest.raises(ModelError, match=r"layers\.0\.self_attn\.\w+\.weight has the shape \[\d+, 32\], and \["):
+        load_base(copy, "org/base", "fp32")
+
+
+def test_a_head_for_other_classes_is_refused_with_the_tensor(copy: Path):
+    weights = load_file(copy / "model.safetensors")
+    save_file({**weights, "score.weight": torch.zeros(5, 32)}, copy / "model.safetensors", metadata={"format": "pt"})
+
+    with pytest.raises(ModelError, match=r"score\.weight has the shape \[5, 32\], and \[3, 32\] is needed"):
+        load_classifier(copy, "org/base", "fp32", Classes(("a", "b", "c"), several=False, pad_id=0))
 
 
 def test_a_tokenizer_without_eos_is_refused_with_the_reason(copy: Path):
@@ -335,11 +349,16 @@ def test_a_tokenizer_with_more_tokens_than_embeddings_is_refused(tiny_model: Pat
         ),
         (
             lambda folder: _edit(folder / "config.json", hidden_size=64),
-            "",
+            "model.embed_tokens.weight has the shape [384, 32], and [384, 64] is needed",
+            "do not belong together",
+        ),
+        (
+            lambda folder: _edit(folder / "config.json", hidden_act="never"),
+            "never",
             "config.json, or what it says of the weights",
         ),
     ],
-    ids=["cut", "missing", "architecture", "shapes"],
+    ids=["cut", "missing", "architecture", "shapes", "config"],
 )
 def test_damage_an_unknown_architecture_and_a_faulty_config_are_told_apart(copy: Path, spoil, said: str, hint: str):
     spoil(copy)
