@@ -30,7 +30,10 @@ _VOCABULARIES = ("vocab", "merges", "tokenizer_object", "gguf_file")
 _IMPLEMENTATION = "_implementation"
 _KERNELS = ("kernel_config", "use_kernels")
 _SHOWN = 200
-_Ids = int | list[int] | None
+_Ids = int | Annotated[list[int], Field(max_length=1_000)] | None
+_Tokens = Annotated[list[int], Field(max_length=10_000)] | None
+# Each is compared with the end of the text at every token: 20 µs.
+_MOST_SEQUENCES = 2_000
 _Count = Annotated[int, Field(ge=0)] | None
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
 _Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None
@@ -51,10 +54,12 @@ class StatedGeneration(BaseModel):
     decoder_start_token_id: _Ids = None
     forced_bos_token_id: _Ids = None
     forced_eos_token_id: _Ids = None
-    suppress_tokens: list[int] | None = None
-    begin_suppress_tokens: list[int] | None = None
-    bad_words_ids: list[list[int]] | None = None
-    sequence_bias: list[object] | None = None
+    suppress_tokens: _Tokens = None
+    begin_suppress_tokens: _Tokens = None
+    bad_words_ids: (
+        Annotated[list[Annotated[list[int], Field(max_length=100)]], Field(max_length=_MOST_SEQUENCES)] | None
+    ) = None
+    sequence_bias: Annotated[list[object], Field(max_length=_MOST_SEQUENCES)] | None = None
     repetition_penalty: _Positive = None
     encoder_repetition_penalty: _Positive = None
     no_repeat_ngram_size: _Count = None

@@ -95,6 +95,25 @@ def test_a_base_s_settings_that_cannot_be_used_are_told(copy: Path, content: str
             use(copy)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("sequence_bias", [[[1, 2], -1.0]] * 20_000),
+        ("bad_words_ids", [[1, 2]] * 20_000),
+        ("suppress_tokens", [1] * 100_000),
+        ("eos_token_id", [2] * 100_000),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_lists_that_would_make_each_token_take_seconds_are_refused(copy: Path, key: str, value: list[object]):
+    _edit(copy / "generation_config.json", **{key: value})
+
+    with pytest.raises(
+        ModelError, match=f"`{key}` in generation_config.json of {NAME} .* the list has to have at most"
+    ):
+        load_base(copy, NAME, "fp32")
+
+
 def test_of_a_base_s_settings_only_what_is_known_is_used(copy: Path):
     """generate() takes from a model's own settings whatever it is not told: caches, code, models and more."""
     _edit(
