@@ -39,7 +39,9 @@ def _run(arguments: list[str]) -> int:
     except HubtuneError as error:
         _raise_stop()
         return _fail(error, arguments)
-    except Exception as error:  # noqa: BLE001 - the last net
+    except BaseException as error:
+        if not isinstance(error, Exception) and not _is_panic(error):
+            raise
         _raise_stop()
         expected = _expected(error)
         return _bug(error) if expected is None else _fail(expected, arguments)
@@ -124,13 +126,24 @@ def _fail(error: "HubtuneError", arguments: list[str]) -> int:
     return error.exit_code
 
 
-def _expected(error: Exception) -> "HubtuneError | None":
+def _is_panic(error: BaseException) -> bool:
+    """Whether a library in Rust ended at a fault of its own, such as a tokenizer's expression that takes for ever."""
+    return type(error).__name__ == "PanicException"
+
+
+def _expected(error: BaseException) -> "HubtuneError | None":
     """Returns what to say of an error that no part of hubtune has a word for, if it is none of hubtune's own faults."""
     from pathlib import Path
 
-    from hubtune.errors import MemoryNeededError
+    from hubtune.errors import MemoryNeededError, ModelError
     from hubtune.files import explain
+    from hubtune.loading import reason
 
+    if _is_panic(error):
+        return ModelError(
+            f"A library that reads texts or models ended at what it was given: {reason(error)}.",
+            hint="If that is the search of an expression, the base's tokenizer is at fault: choose another base.",
+        )
     if isinstance(error, MemoryError):
         return MemoryNeededError(
             "The memory of this machine is used up.", hint="End other programs, or use a smaller model or less data."
@@ -144,7 +157,7 @@ def _expected(error: Exception) -> "HubtuneError | None":
     return None
 
 
-def _bug(error: Exception) -> int:
+def _bug(error: BaseException) -> int:
     from hubtune.cli.streams import tell
     from hubtune.models.remote_code import any_permitted
 

@@ -41,7 +41,7 @@ _COUNTS: tuple[tuple[re.Pattern[str], int | None], ...] = (
     (re.compile(r"param|train|token_id|pixel|bytes|freq|scale|wave|theta|seed|^max_(new_tokens|length)$"), None),
     (re.compile(r"(^|_)num_(labels|classes)$"), _MOST_ENTRIES),
     (re.compile(r"^(num|n)_(\w+_)?layers?$"), _MOST_LAYERS),
-    (re.compile(r"(^|_)(max|positions?|ctx|context|seq|sequence|seqlen|len|length|embeddings)(_|$)"), 1 << 25),
+    (re.compile(r"(^|_)(max|positions?|ctx|context|seq|sequence|seqlen|len|length|embeddings)(_|$)"), 1 << 24),
     (
         re.compile(
             r"(^|_)(num|n|d|size|dims?|heads?|width|hidden|inner|embd|ffn?|channels?|experts?|ranks?|groups?|blocks?"

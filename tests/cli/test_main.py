@@ -196,6 +196,29 @@ def test_a_second_stop_ends_the_process_at_once(tmp_path):
     assert stopped(tmp_path, CLEANS_UP, signal.SIGINT, signal.SIGINT) == (130, "")
 
 
+def test_a_tokenizer_s_expression_that_takes_for_ever_is_an_error_and_no_bug():
+    script = (
+        "from tokenizers import Regex\n"
+        "from tokenizers.pre_tokenizers import Split\n"
+        "from hubtune.cli import main\n"
+        r"split = Split(Regex(r'(\w|.)*[^\w\W]'), 'isolated')" + "\n"
+        "main._call = lambda arguments: split.pre_tokenize_str('a' * 300)\n"
+        "main.main()\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "RUST_BACKTRACE": "0"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert done.returncode == 30
+    assert "retry-limit-in-match over" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_packages_are_not_given_code_of_other_repositories_by_the_package_kernels(tmp_path: Path):
     (tmp_path / "kernels.py").write_text("print('imported')\n")
     script = (
