@@ -1,10 +1,12 @@
 """What every test relies on: the Hub's clients see no real Hub, no cache of the user's and no Xet storage."""
 
 import gc
+import json
 import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -220,6 +222,26 @@ def guarded_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ser
     """The same with accounts: see `tests.served_hub.USERS`."""
     with serve(tmp_path / "hub", tmp_path / "cache", monkeypatch, guarded=True) as hub:
         yield hub
+
+
+@pytest.fixture
+def peak_memory(tmp_path: Path) -> Callable[..., dict[str, int]]:
+    """Runs a module of the tests that prints what memory it took as JSON, in a process that did nothing before it."""
+
+    def measure(module: str, *arguments: object) -> dict[str, int]:
+        done = subprocess.run(
+            [sys.executable, "-m", module, *map(str, arguments)],
+            cwd=Path(__file__).parents[1],
+            env={**os.environ, "HF_HOME": str(tmp_path / "home")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        measured: dict[str, int] = json.loads(done.stdout)
+        return measured
+
+    return measure
 
 
 @pytest.fixture(scope="module")

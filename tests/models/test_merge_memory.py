@@ -1,13 +1,9 @@
 """Merging takes the memory of a few tensors, whatever the model's size."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 from safetensors.torch import save_file
-
-ROOT = Path(__file__).parents[2]
 
 
 def big_base(folder: Path, *, hidden: int, layers: int, vocabulary: int) -> Path:
@@ -65,7 +61,7 @@ def small_adapter(folder: Path, *, hidden: int, layers: int) -> Path:
     return folder
 
 
-def test_peak_memory_stays_below_that_of_a_shard(full_trials, tmp_path):
+def test_peak_memory_stays_below_that_of_a_shard(full_trials, peak_memory, tmp_path):
     """A billion parameters in the full trial; 34 million of the same form in the sample."""
     hidden, layers, vocabulary = (2048, 13, 32000) if full_trials else (512, 6, 8000)
     base = big_base(tmp_path / "base", hidden=hidden, layers=layers, vocabulary=vocabulary)
@@ -73,16 +69,8 @@ def test_peak_memory_stays_below_that_of_a_shard(full_trials, tmp_path):
     assert (sum(shards) > 3.9e9) is full_trials
     adapter = small_adapter(tmp_path / "adapter", hidden=hidden, layers=layers)
 
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.models.merge_in_a_child", base, adapter, tmp_path / "out"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    found = peak_memory("tests.models.merge_in_a_child", base, adapter, tmp_path / "out")
 
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
     assert found["shards"] == len(shards) == 2
     # Of the largest layer that changes: the weight, the factors' product, and what comparing them takes.
     assert found["above"] < 6 * 4 * 4 * hidden * hidden + 32 * 2**20
