@@ -110,7 +110,9 @@ def finished_run(
     run.write(LicenseRecord(upstream=run.digests("pins.json"), inputs=sample_licenses()))
     run.write(_data_record(run).model_copy(update={"canaries": canaries}))
     run.adapter_dir.mkdir()
-    (run.adapter_dir / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": BASE_REPO}))
+    (run.adapter_dir / "adapter_config.json").write_text(
+        json.dumps({"base_model_name_or_path": BASE_REPO, "revision": sample_pins().base.commit})
+    )
     (run.adapter_dir / "adapter_model.safetensors").write_bytes(weights)
     files = {file.name: sha256_file(file) for file in run.adapter_dir.iterdir()}
     run.write(training_record(upstream=run.digests("config", "pins.json", "data.json"), files=files))

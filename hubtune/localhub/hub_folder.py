@@ -210,7 +210,7 @@ def _refuse_borrowed_objects(repos: Path) -> None:
             if (repo / name).exists():
                 raise HubError(
                     f"{repo / name} has git read another repository, whose private files would be served.",
-                    hint="Put a whole copy of the repository in its place: git clone --bare --dissociate",
+                    hint="Put a whole copy of the repository in its place, one that borrows no objects.",
                 )
 
 

@@ -14,6 +14,7 @@ from hubtune.records.model_files import WEIGHTS, WEIGHTS_INDEX
 
 ARCHITECTURE = "Choose a base model whose architecture is part of transformers."
 CONFIG_FAULT = "Its config.json, or what it says of the weights, is at fault; choose another revision or base model."
+OWN_CODE_FAULT = "The base's own code, which was allowed to run, is at fault; choose another commit or base model."
 DAMAGED = (
     "If it is whole on the Hub, the copy here is damaged: remove its folder from the cache (HF_HUB_CACHE) and run the "
     "command again; else choose another revision."
@@ -77,7 +78,7 @@ def computing(name: str) -> Iterator[None]:
             raise
         raise ModelError(
             f"{name} cannot compute with the rows that it was given: {reason(cause)}.",
-            hint=f"{CONFIG_FAULT} {SEE}",
+            hint=f"{OWN_CODE_FAULT if _of_own_code(cause) else CONFIG_FAULT} {SEE}",
         ) from cause
 
 
@@ -86,6 +87,11 @@ def _is_of_model(cause: BaseException) -> bool:
     modules = [str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(cause.__traceback__)]
     last = next((module for module in reversed(modules) if module.startswith(("hubtune.", *_MODELS))), "")
     return last.startswith((*_MODELS, *_STANDINS))
+
+
+def _of_own_code(cause: BaseException) -> bool:
+    frames = traceback.walk_tb(cause.__traceback__)
+    return any(str(frame.f_globals.get("__name__")).startswith("transformers_modules") for frame, _ in frames)
 
 
 def _is_unknown(cause: BaseException) -> bool:

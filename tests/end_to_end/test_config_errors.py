@@ -61,7 +61,7 @@ def test_unknown_and_duplicate_keys_are_all_told_at_once_with_what_was_meant(bar
 
 def test_a_key_that_is_announced_and_not_there_yet_is_told_apart_from_a_misspelt_one(bare):
     bare.config(publish__policy="policy.yaml")
-    refused_unasked(bare, ["run"], "publish.policy", "does not do this yet")
+    refused_unasked(bare, ["run"], "publish.policy", "cannot do this; take it out")
 
 
 def test_a_file_that_is_not_yaml_is_told_with_the_line(bare):

@@ -148,7 +148,7 @@ def test_a_perplexity_that_is_no_number_is_told_as_failed(run: RunDirectory, mea
     (measured,) = measure(examples).measures
 
     assert (measured.status, measured.base, measured.tuned, measured.interval) == ("failed", None, None, None)
-    assert "nan" in str(measured.detail)
+    assert "NaN or infinite in" in str(measured.detail)
 
 
 def test_the_probe_is_what_the_tuned_model_says_and_the_base_does_not(measure, run: RunDirectory, tuned, examples):

@@ -235,7 +235,7 @@ def test_what_git_would_not_make_a_branch_is_refused_before_any_request(hub, hub
 
 
 def test_a_pull_request_for_a_branch_is_refused(hub, hubtune, run):
-    with pytest.raises(ConfigError, match="main branch") as caught:
+    with pytest.raises(ConfigError, match="to the branch main") as caught:
         hubtune("publish", run.path, "--create-pr", "--branch", "next")
 
     assert "--branch" in str(caught.value.hint)
@@ -245,7 +245,7 @@ def test_a_pull_request_needs_push_on_run(hubtune, tmp_path):
     config = tmp_path / "hubtune.yaml"
     config.write_text("base: {repo: org/base}\ndata: [{repo: org/s, text: q}]\npublish: {repo: org/tuned}\n")
 
-    with pytest.raises(ConfigError, match="--create-pr goes with --push"):
+    with pytest.raises(ConfigError, match="--create-pr is for a run that is published"):
         hubtune("run", config, "--create-pr")
 
 

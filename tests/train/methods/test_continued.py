@@ -40,7 +40,7 @@ def test_what_does_not_fit_is_refused_with_what_to_set(llama: Path, adapter: Pat
 
 
 def test_a_repository_without_an_adapter_is_refused():
-    with pytest.raises(ModelError, match=r"is no adapter .* it has no adapter_config\.json"):
+    with pytest.raises(ModelError, match=r"is not an adapter .* it has no adapter_config\.json"):
         check_adapter("org/first", "c" * 40, ["model.safetensors", "config.json"])
 
 
