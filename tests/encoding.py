@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hubtune.data.pieces import Piece, Written
+from hubtune.data.segments import Piece, Written
 from hubtune.data.tokens import Encoder, Example
 
 if TYPE_CHECKING:

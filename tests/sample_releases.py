@@ -31,8 +31,8 @@ def release_adapter(served: ServedHub, base: Path, scratch: Path) -> SampleRelea
     from hubtune.models.generation import generation_json, safe_generation_config
     from hubtune.models.load import load_base, load_tokenizer
     from hubtune.records.pins import Pin
-    from hubtune.train.adapter_files import save_adapter
     from hubtune.train.methods.lora import add_lora
+    from hubtune.train.methods.method import save_adapter
 
     base_commit = served.commit_folder(BASE, base)
     pin = Pin(repo=BASE, type="model", requested="main", commit=base_commit)

@@ -7,10 +7,8 @@ from hubtune.config.load import parse_config
 from hubtune.config.schema import TuneConfig
 from hubtune.records.base import sha256_file
 from hubtune.records.data import CanaryRecord, DataRecord, SourceRecord, SplitRecord
-from hubtune.records.evaluation import EvaluationRecord, Measure
-from hubtune.records.licenses import LicensedInput, LicenseRecord
-from hubtune.records.pins import Pin, PinSet
-from hubtune.records.probe import ProbePrompt, ProbeRecord
+from hubtune.records.evaluation import EvaluationRecord, Measure, ProbePrompt, ProbeRecord
+from hubtune.records.pins import LicensedInput, LicenseRecord, Pin, PinSet
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import EnvironmentRecord, TrainingRecord
 

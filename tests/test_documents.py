@@ -146,16 +146,16 @@ READERS = {
 ALLOWED = {
     "documents.py": "the bounded readers",
     "data/json_values.py": "rows, with bounds of their own",
-    "pipeline/verifying/documents.py": "looks at the tokens of a text that was read within bounds",
-    "models/shards.py": "the header of a file that safetensors has checked",
+    "verify/documents.py": "looks at the tokens of a text that was read within bounds",
+    "models/checkpoint.py": "the header of a file that safetensors has checked",
     "localhub/api/search.py": "a short part of an address, whose every error is a bad request",
     "card/lint/rules/snippets.py": "examples of a card, up to a length, whose every error is a finding",
     "templating/chat_worker.py": "what hubtune asks its own process",
     "templating/chat.py": "what its own process answers",
-    "card/own_template_process.py": "what hubtune asks its own process",
-    "card/licensing/table.py": "a file of hubtune's",
+    "card/custom_template_worker.py": "what hubtune asks its own process",
+    "card/licensing/rules.py": "a file of hubtune's",
     "cli/output.py": "a text that hubtune made",
-    "train/adapter_files.py": "a file that peft wrote a moment ago",
+    "train/methods/method.py": "a file that peft wrote a moment ago",
     "models/load.py": "a file that transformers wrote a moment ago",
 }
 

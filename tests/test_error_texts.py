@@ -10,7 +10,7 @@ import pytest
 
 import hubtune
 from hubtune import errors
-from hubtune.data.faults import Reason
+from hubtune.data.drop_reasons import Reason
 
 SOURCES = Path(hubtune.__file__).parent
 CLASSES = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, Exception)}
@@ -40,8 +40,8 @@ BANNED = {
 }
 # Messages that become the detail of a claim or of a measure, or that only a fault of hubtune's own can lead to.
 WITHOUT_HINT = {
-    *("card/markdown.py", "models/probe.py", "models/shards.py"),
-    *("evaluate/bias/shared_tokens.py", "pipeline/verifying/model.py"),
+    *("card/markdown.py", "models/probe.py", "models/checkpoint.py"),
+    *("evaluate/bias/pair_preference.py", "verify/model.py"),
 }
 # A message ends its sentence; a hint may end with a command, an address or an example.
 ENDS = re.compile(r"[.?…)}]$")

@@ -15,25 +15,25 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hubtune.card.frontmatter import read_front_matter
 from hubtune.card.lint.run import lint_text
-from hubtune.config.bias import BiasConfig
+from hubtune.card.metadata import read_front_matter
+from hubtune.config.evaluation import BiasConfig
 from hubtune.config.load import dump_config, load_config, parse_config
 from hubtune.config.published import read_published
 from hubtune.config.training import TrainConfig
 from hubtune.errors import HubtuneError
 from hubtune.evaluate.bias.material import check_files
-from hubtune.hub.cards import front_matter_of, languages_of
+from hubtune.hub.license_facts import front_matter_of, languages_of
 from hubtune.localhub.accounts import Accounts
 from hubtune.localhub.faults import FaultPlan
 from hubtune.metadata.hub_rules import check_card
 from hubtune.models.base_facts import check_facts, read_facts
-from hubtune.models.shards import read_header
-from hubtune.pin.lock import read_lock
-from hubtune.records.answers import AnswerFile
+from hubtune.models.checkpoint import read_header
+from hubtune.pin import read_lock
 from hubtune.records.data import DataRecord
 from hubtune.records.evaluation import EvaluationRecord
 from hubtune.records.pins import PinSet
+from hubtune.records.ratings import AnswerFile
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord
 from tests.sample_runs import finished_run, sample_config, sample_pins

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from hubtune.cli.app import app
+from hubtune.config.evaluation import BUILT_IN
 from hubtune.config.load import parse_config
-from hubtune.config.metrics import BUILT_IN
 from hubtune.config.reference import config_keys
 from hubtune.config.schema import TuneConfig
 from hubtune.config.training import Method

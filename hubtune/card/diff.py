@@ -7,12 +7,10 @@ from typing import Literal
 
 from pydantic import JsonValue
 
-from hubtune.card.lint.card import Card, read_card
-from hubtune.card.lint.rules.model_index import indexed_metrics
-from hubtune.card.lint.source import MOST_BYTES, CardSource
+from hubtune.card.lint.card import MOST_BYTES, Card, CardSource, read_card
+from hubtune.card.lint.rules.results import indexed_metrics
 from hubtune.errors import CardError
-from hubtune.metadata.fault import show_path
-from hubtune.metadata.front_matter import KeyPath
+from hubtune.metadata.front_matter import KeyPath, show_path
 from hubtune.records.base import Record
 
 Change = Literal["added", "removed", "changed"]

@@ -8,9 +8,9 @@ import io
 from typing import TYPE_CHECKING
 
 from hubtune.card.inputs import CardInputs
-from hubtune.card.numbers import measure as digits
 from hubtune.card.sections.evaluation import EVALUATION_PICTURE, Compared, charted
 from hubtune.card.sections.training import LOSS_PICTURE, has_loss_curve
+from hubtune.card.wording import measure as digits
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

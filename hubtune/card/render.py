@@ -11,25 +11,18 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import ValidationError
 
 from hubtune.card import markdown
-from hubtune.card.check import check_card
-from hubtune.card.engine import card_engine
-from hubtune.card.frontmatter import dump_front_matter, explain_metadata
+from hubtune.card.check import check_card, check_statements
+from hubtune.card.custom_templates import SECTIONS, card_engine, own_templates, records_context, render_own, title_of
 from hubtune.card.inputs import CardInputs
 from hubtune.card.markdown import Markdown
-from hubtune.card.metadata import build_metadata, card_title
-from hubtune.card.outline import SECTIONS
-from hubtune.card.own_templates import own_templates, records_context, render_own, title_of
+from hubtune.card.metadata import build_metadata, card_title, dump_front_matter, explain_metadata
 from hubtune.card.sections.bias import bias
 from hubtune.card.sections.evaluation import evaluation
-from hubtune.card.sections.licensing import displays, licensing
+from hubtune.card.sections.licensing import displays, ethics, licensing, risks, uses
 from hubtune.card.sections.privacy import privacy
-from hubtune.card.sections.provenance import making, provenance
-from hubtune.card.sections.release import citation, contact, environment, verify
-from hubtune.card.sections.statements import ethics, risks, uses
-from hubtune.card.sections.summary import summary
+from hubtune.card.sections.release import citation, contact, environment, making, provenance, verify
+from hubtune.card.sections.summary import summary, usage
 from hubtune.card.sections.training import training_data, training_procedure
-from hubtune.card.sections.usage import usage
-from hubtune.card.statements import check_statements
 from hubtune.errors import CardError
 from hubtune.resources import templates_dir
 

@@ -1,14 +1,22 @@
 """`hubtune card`: the model card, and anybody's cards."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+from pydantic import JsonValue
 
 from hubtune.cli.options import WholeNumber, run_argument
 from hubtune.cli.output import Output
 from hubtune.errors import CardFindingsError, ConfigError
 from hubtune.records.base import Record, sha256_file
 from hubtune.records.pins import RepoType
+
+if TYPE_CHECKING:
+    from hubtune.card.diff import CardDiff, ComparedCard, ResultChange
+    from hubtune.card.lint import LintReport
+    from hubtune.pipeline.card_sources import RuleList
 
 
 class CardRecord(Record):
@@ -53,7 +61,7 @@ def render(output: Output, run: Path) -> None:
 @click.pass_obj
 def preview(output: Output, folder: Path, port: int, file: Path | None) -> None:
     """Show README.md of a run directory, or of any folder, as the Hub would, until Ctrl-C."""
-    from hubtune.pipeline.preview import serve_preview, write_preview
+    from hubtune.pipeline.page_server import serve_preview, write_preview
 
     if file is not None:
         write_preview(folder, file)
@@ -88,7 +96,6 @@ def lint(
 
     REPO is org/name or datasets/org/name, with @TAG or @COMMIT if not main; FOLDER holds a README.md, or is one.
     """
-    from hubtune.cli.findings import finding_lines, rule_lines
     from hubtune.pipeline.card_sources import lint_named, list_of_rules
 
     if list_rules:
@@ -114,8 +121,80 @@ def diff(output: Output, before: str, after: str) -> None:
 
     Each is org/name@TAG, a commit, a run directory, a folder with a README.md, or the file itself.
     """
-    from hubtune.cli.card_changes import change_lines
     from hubtune.pipeline.card_sources import diff_named
 
     changes = diff_named(before, after)
     output.result(changes, change_lines(changes))
+
+
+_MARKS = {"added": "+", "removed": "-", "changed": "~"}
+
+
+def change_lines(changes: "CardDiff") -> list[str]:
+    """Returns the differences as lines: metadata, results, then each section's unified diff."""
+    return [printable(line) for line in _lines(changes)]
+
+
+def _lines(changes: "CardDiff") -> Iterator[str]:
+    yield f"A: {_side(changes.a)}"
+    yield f"B: {_side(changes.b)}"
+    if changes.metadata:
+        yield from ("", "Metadata")
+    for entry in changes.metadata:
+        shown = {
+            "added": show(entry.after),
+            "removed": show(entry.before),
+            "changed": f"{show(entry.before)} -> {show(entry.after)}",
+        }[entry.change]
+        yield f"  {_MARKS[entry.change]} {entry.key}: {shown}"
+    if changes.results:
+        yield from ("", "Results")
+    yield from (f"  {_result(result)}" for result in changes.results)
+    if changes.sections:
+        yield from ("", "Sections")
+    for section in changes.sections:
+        yield f"  {_MARKS[section.change]} {section.title or '(before the first heading)'}"
+        yield from (f"      {line}" for line in section.diff)
+    if not (changes.metadata or changes.sections or any(one.before != one.after for one in changes.results)):
+        yield from ("", "The cards say the same.")
+
+
+def _result(result: "ResultChange") -> str:
+    line = f"{result.metric} on {result.dataset}: {show(result.before)} -> {show(result.after)}"
+    if isinstance(result.before, int | float) and isinstance(result.after, int | float):
+        return f"{line} ({result.after - result.before:+.4g})"
+    return line
+
+
+def show(value: JsonValue) -> str:
+    """Returns a value as it stands in a line of changes."""
+    if value is None:
+        return "none"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _side(card: "ComparedCard") -> str:
+    return card.path or f"{card.repo}@{card.commit}"
+
+
+def printable(line: str) -> str:
+    """Returns a line without what a terminal acts upon."""
+    return "".join(character if character.isprintable() else " " for character in line)
+
+
+def finding_lines(report: "LintReport") -> list[str]:
+    """Returns a line for each finding, as linters print them, and one with the count."""
+    where = report.path or f"{report.repo}@{(report.commit or '')[:7]}"
+    lines = [f"{where}:{one.line}: {one.severity} {one.rule}: {one.message}" for one in report.findings]
+    counts = f"{_count(report.errors, 'error')}, {_count(report.warnings, 'warning')}"
+    return [*lines, "", f"{counts} in {where}"] if lines else [f"Nothing found in {where}"]
+
+
+def rule_lines(rules: "RuleList") -> list[str]:
+    """Returns a line for each rule."""
+    width = max(len(rule.id) for rule in rules.rules)
+    return [f"{rule.id:{width}}  {rule.severity:7}  {rule.summary}" for rule in rules.rules]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

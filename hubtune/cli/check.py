@@ -58,3 +58,19 @@ def show_checks(
         # The report is the one document; it holds the faults.
         raise click.exceptions.Exit(checks.exit_code)
     checks.require_ok()
+
+
+@click.command(short_help="Write hubtune.lock.")
+@config_argument
+@click.option("--upgrade", is_flag=True, help="Ask the Hub again for every entry, including those in the lock.")
+@hub_option
+@set_option
+@click.pass_obj
+def pin(output: Output, config: Path, upgrade: bool, hub: Path | None, overrides: tuple[str, ...]) -> None:
+    """Write hubtune.lock: the commit that each input's revision means, and fetch those commits."""
+    settings = load_config(config, overrides)
+    with on_hub(hub):
+        from hubtune.pipeline.run import pin_inputs
+
+        pins = pin_inputs(settings, config, output.progress, upgrade=upgrade)
+        output.result(pins, [f"{entry.repo}  {entry.requested} is {entry.commit}" for entry in pins.all()])

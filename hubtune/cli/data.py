@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from hubtune.cli.options import WholeNumber, config_argument, hub_option, on_hub, set_option
-from hubtune.cli.output import Output
-from hubtune.cli.streams import one_line
+from hubtune.cli.output import Output, one_line
 from hubtune.config.load import load_config
 
 if TYPE_CHECKING:
-    from hubtune.records.shown import ShownRow, ShownRows
+    from hubtune.records.data import ShownRow, ShownRows
 
 _IGNORED = -100
 _MOST_CLASSES = 12
@@ -35,7 +34,7 @@ def show(output: Output, config: Path, count: int, hub: Path | None, overrides: 
     """Print rows of CONFIG's data token by token; those that carry loss are green, or [in brackets] without colour."""
     settings = load_config(config, overrides)
     with on_hub(hub):
-        from hubtune.pipeline.showing import show_rows
+        from hubtune.pipeline.data_show import show_rows
 
         shown = show_rows(settings, config, count, output.progress)
         colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")

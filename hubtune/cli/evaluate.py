@@ -8,7 +8,7 @@ import click
 
 from hubtune.cli.options import NamedRelease, code_option, hub_option, named_release, on_hub, set_option
 from hubtune.cli.output import Output
-from hubtune.cli.summary import measure_lines
+from hubtune.cli.run import comparison_lines, measure_lines
 from hubtune.errors import ConfigError, FileError
 from hubtune.files import file_errors
 from hubtune.records.base import write_atomic
@@ -91,7 +91,7 @@ def _of_release(
     hub: Path | None,
 ) -> tuple[EvaluationRecord, list[str]]:
     with on_hub(hub):
-        from hubtune.pipeline.measuring import measure_release
+        from hubtune.pipeline.evaluate_release import measure_release
 
         record = measure_release(
             *release, output.progress, data=data, overrides=overrides, allow_remote_code=allow_remote_code
@@ -99,3 +99,20 @@ def _of_release(
     against = "" if record.base is None else f" against {record.base}@{record.base_commit}"
     measured = f"{record.repo}@{record.commit}{against}, on {', '.join(record.data)}"
     return record, [measured, *measure_lines(record)]
+
+
+@click.command(short_help="Set two runs or releases side by side.")
+@click.argument("a", metavar="A")
+@click.argument("b", metavar="B")
+@hub_option
+@click.pass_obj
+def compare(output: Output, a: str, b: str, hub: Path | None) -> None:
+    """Compare the tuned models of A and B, each a run directory or a release REPO@TAG, measure by measure.
+
+    Values that were not measured alike, on the same rows, are shown without a difference, and with the reason.
+    """
+    with on_hub(hub):
+        from hubtune.release.compare import compare as compare_named
+
+        record = compare_named(a, b)
+    output.result(record, comparison_lines(record))

@@ -6,8 +6,7 @@ from pathlib import Path
 import click
 
 from hubtune.cli.options import NamedRelease, WholeNumber, code_option, hub_option, on_hub, release_argument
-from hubtune.cli.output import Output
-from hubtune.cli.streams import escaped
+from hubtune.cli.output import Output, escaped
 
 
 @click.command(short_help="Complete a prompt with a published release.")
@@ -40,7 +39,7 @@ def generate(
     if prompt == "-":
         prompt = sys.stdin.buffer.read().decode(errors="surrogateescape").removesuffix("\n")
     with on_hub(hub):
-        from hubtune.pipeline.generating import generate as generate_with
+        from hubtune.pipeline.generate import generate as generate_with
 
         record = generate_with(
             *release,

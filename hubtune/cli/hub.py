@@ -1,13 +1,17 @@
 """`hubtune hub`: the embedded Hub, checking its folder, and bringing local files onto a Hub."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from hubtune.cli.options import WholeNumber, hub_option, on_hub
 from hubtune.cli.output import Output
-from hubtune.cli.summary import SERVE_PORT
+from hubtune.cli.run import SERVE_PORT
 from hubtune.errors import HubDamagedError
+
+if TYPE_CHECKING:
+    from hubtune.pipeline.embedded_hub import DamageRecord, FsckRecord, PlaceRecord
 
 
 @click.group()
@@ -77,8 +81,7 @@ def serve(
 @click.pass_obj
 def fsck(output: Output, folder: Path) -> int:
     """Check every git object and large file of the embedded Hub in DIR, which must not be served meanwhile."""
-    from hubtune.cli.damage import damage_lines
-    from hubtune.pipeline.fsck import check_folder
+    from hubtune.pipeline.embedded_hub import check_folder
 
     record = check_folder(folder, output.progress)
     output.result(record, damage_lines(record))
@@ -108,7 +111,7 @@ def fsck(output: Output, folder: Path) -> int:
 def import_(output: Output, source: Path, repo: str, repo_type: str, license_id: str | None, hub: Path | None) -> None:
     """Upload SOURCE, a model folder, data folder, data file or GGUF file, to REPO as one commit."""
     with on_hub(hub):
-        from hubtune.pipeline.importing import import_source
+        from hubtune.pipeline.hub_import import import_source
 
         record = import_source(
             source,
@@ -118,3 +121,42 @@ def import_(output: Output, source: Path, repo: str, repo_type: str, license_id:
             license_id=license_id,
         )
         output.result(record, [f"Repo:    {record.repo} ({record.type})", f"Commit:  {record.commit}"])
+
+
+_MOST_PLACES = 20
+
+
+def damage_lines(record: "FsckRecord") -> list[str]:
+    """Returns a line for what was checked, then each thing that is wrong with the places where it is in use."""
+    lines = [
+        f"Checked {record.repos} repositories: {record.git_objects} git objects and {record.large_files} large files"
+        f" ({record.large_bytes} bytes)."
+    ]
+    if record.unreferenced:
+        lines.append(f"No commit needs {record.unreferenced} of the large files.")
+    if record.leftovers:
+        lines.append(
+            f"The next start removes or mends {len(record.leftovers)} unfinished files: {', '.join(record.leftovers)}"
+        )
+    for damage in record.damage:
+        lines += ["", f"{damage.problem.upper()} {damage.kind} {damage.name}: {damage.detail}", *_places(damage)]
+    if not record.damage:
+        lines.append("Nothing is damaged and nothing is missing.")
+    return lines
+
+
+def _places(damage: "DamageRecord") -> list[str]:
+    if not damage.places:
+        return ["  in no commit that a branch or a tag leads to"]
+    lines = [f"  in {_place(place)}" for place in damage.places[:_MOST_PLACES]]
+    more = len(damage.places) - _MOST_PLACES
+    return [*lines, f"  and in {more} more places (--json lists all)"] if more > 0 else lines
+
+
+def _place(place: "PlaceRecord") -> str:
+    parts = [place.repo]
+    if place.commit is not None:
+        parts.append(f"commit {place.commit}")
+    if place.path is not None:
+        parts.append(f"file {place.path}" if place.path else "its root folder")
+    return ", ".join(parts)

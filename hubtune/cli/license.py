@@ -6,7 +6,7 @@ import click
 
 from hubtune.cli.options import hub_option, on_hub
 from hubtune.cli.output import Output
-from hubtune.config.license_ids import misspelt_license, unknown_license
+from hubtune.config.fields import misspelt_license, unknown_license
 from hubtune.errors import ConfigError, LicenseRefusedError
 
 _WORDS = {

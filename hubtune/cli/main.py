@@ -26,15 +26,15 @@ def main() -> NoReturn:
 
 
 def _run(arguments: list[str]) -> int:
-    from hubtune.cli import streams
+    from hubtune.cli import output
     from hubtune.errors import HubtuneError
 
-    streams.prepare()
+    output.prepare()
     try:
         code = _call(arguments)
         sys.stdout.flush()
-    except streams.ReaderGoneError as error:
-        streams.abandon_stdout()
+    except output.ReaderGoneError as error:
+        output.abandon_stdout()
         return error.exit_code
     except HubtuneError as error:
         _raise_stop()
@@ -108,19 +108,19 @@ def _raise_stop() -> None:
 
 
 def _fail(error: "HubtuneError", arguments: list[str]) -> int:
-    from hubtune.cli import streams
+    from hubtune.cli import output
     from hubtune.cli.output import Output
     from hubtune.errors import OutputError
 
     try:
         Output(as_json=_given("--json", arguments), quiet=False).error(error)
     except OutputError as unprinted:
-        streams.abandon_stdout()
+        output.abandon_stdout()
         Output(as_json=False, quiet=False).error(error)
-        if not isinstance(error, OutputError) and not isinstance(unprinted, streams.ReaderGoneError):
+        if not isinstance(error, OutputError) and not isinstance(unprinted, output.ReaderGoneError):
             Output(as_json=False, quiet=False).error(unprinted)
     if isinstance(error, OutputError):
-        streams.abandon_stdout()
+        output.abandon_stdout()
     if _given("--traceback", arguments):
         _show_traceback(error)
     return error.exit_code
@@ -158,7 +158,7 @@ def _expected(error: BaseException) -> "HubtuneError | None":
 
 
 def _bug(error: BaseException) -> int:
-    from hubtune.cli.streams import tell
+    from hubtune.cli.output import tell
     from hubtune.models.remote_code import any_permitted
 
     if any_permitted():
@@ -176,7 +176,7 @@ def _bug(error: BaseException) -> int:
 def _show_traceback(error: BaseException) -> None:
     import traceback
 
-    from hubtune.cli.streams import tell
+    from hubtune.cli.output import tell
 
     text = "".join(traceback.format_exception(error)).rstrip()
     if (translate := sys.modules.get("hubtune.hub.translate")) is not None:
@@ -187,7 +187,7 @@ def _show_traceback(error: BaseException) -> None:
 def _stopped(stop: KeyboardInterrupt) -> int:
     import signal
 
-    from hubtune.cli.streams import tell
+    from hubtune.cli.output import tell
 
     number = stop.number if isinstance(stop, stopping.Stopped) else signal.SIGINT
     tell("Stopped." if number == signal.SIGINT else f"Stopped by {signal.Signals(number).name}.")

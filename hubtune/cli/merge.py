@@ -27,7 +27,7 @@ def merge(output: Output, release: NamedRelease, folder: Path, base_revision: st
     base and the adapter; one that strays from them is refused, and DIR stays as it was.
     """
     with on_hub(hub):
-        from hubtune.pipeline.merging import merge_published
+        from hubtune.pipeline.merge import merge_published
 
         record = merge_published(release.repo, release.revision, folder, output.progress, base_revision=base_revision)
     output.result(record, _lines(record, folder))

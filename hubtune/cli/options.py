@@ -111,7 +111,7 @@ def on_hub(folder: Path | None) -> Iterator[None]:
         require_endpoint(os.environ.get("HF_ENDPOINT", PUBLIC_HUB))
         yield
         return
-    from hubtune.pipeline.embedded import embedded_hub
+    from hubtune.pipeline.embedded_hub import embedded_hub
 
     with embedded_hub(folder):
         yield

@@ -1,13 +1,50 @@
 """`hubtune verify`: whether a published release is what it says."""
 
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from hubtune.cli.claims import claim_lines
 from hubtune.cli.options import code_option, hub_option, on_hub, release_argument
 from hubtune.cli.output import Output
 from hubtune.errors import VerificationError
+
+if TYPE_CHECKING:
+    from hubtune.records.release import VerificationRecord
+
+
+_SIGNS = {"confirmed": "✓", "contradicted": "✗", "unchecked": "?"}
+_PLAIN = {"confirmed": "+", "contradicted": "!", "unchecked": "?"}
+
+
+def claim_lines(record: "VerificationRecord") -> list[str]:
+    """Returns a line for each claim, and what they mean together."""
+    signs = _signs()
+    width = max(len(claim.name) for claim in record.claims)
+    lines = [f"{signs[claim.status]} {claim.name:{width}}  {claim.status}: {claim.detail}" for claim in record.claims]
+    return [*lines, "", _meaning(record)]
+
+
+def _meaning(record: "VerificationRecord") -> str:
+    what = f"{record.repo}@{record.requested}"
+    status = {claim.name: claim.status for claim in record.claims}
+    if record.contradicted:
+        names = ", ".join(claim.name for claim in record.contradicted)
+        return f"{what} is not what it says: do not rely on it ({names})."
+    open_ = [name for name, found in status.items() if found == "unchecked" and name != "origin"]
+    checked = f"What was checked of {what} agrees" + (f" (not checked: {', '.join(open_)})" if open_ else "")
+    if status["origin"] == "confirmed":
+        return f"{checked}, and it is the commit that you gave."
+    return f"{checked}. That shows that it is consistent, and not who published it: it is not signed."
+
+
+def _signs() -> dict[str, str]:
+    try:
+        "".join(_SIGNS.values()).encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return _PLAIN
+    return _SIGNS
 
 
 @click.command(short_help="Check a published release against its own records.")
@@ -31,7 +68,7 @@ def verify(
     Without --commit this shows that the release is consistent, and not who published it.
     """
     with on_hub(hub):
-        from hubtune.pipeline.verifying.verify import verify_release
+        from hubtune.verify.verify import verify_release
 
         record = verify_release(
             *release, output.progress, announced=announced, evaluate=evaluate, allow_remote_code=allow_remote_code

@@ -10,15 +10,12 @@ from pathlib import Path, PurePosixPath
 import yaml
 from pydantic import ValidationError
 
-from hubtune.config import yamldoc
-from hubtune.config.bias import BiasConfig
+from hubtune.config import files
 from hubtune.config.data import DataConfig
-from hubtune.config.future import FUTURE_KEYS
-from hubtune.config.metrics import known_metrics, unknown_metric
+from hubtune.config.evaluation import BiasConfig, known_metrics, unknown_metric
+from hubtune.config.files import Mapping, Problem, Value, data_entries, read_chat_template_files, read_statement_files
 from hubtune.config.reference import config_keys
-from hubtune.config.schema import TuneConfig
-from hubtune.config.statement_files import data_entries, read_chat_template_files, read_statement_files
-from hubtune.config.yamldoc import Mapping, Problem, Value
+from hubtune.config.schema import FUTURE_KEYS, TuneConfig
 from hubtune.documents import HAND_WRITTEN
 from hubtune.errors import ConfigError, FileError
 from hubtune.files import read_text
@@ -62,7 +59,7 @@ def parse_config(
     started: bool = False,
 ) -> TuneConfig:
     """Validates a config given as YAML text; see `load_config`. Files that it names are looked for from `folder`."""
-    mapping, problems = yamldoc.parse(text)
+    mapping, problems = files.parse(text)
     problems += _apply_overrides(mapping, overrides)
     problems += read_statement_files(mapping, folder) + read_chat_template_files(mapping, folder)
     _locate(mapping, folder)
@@ -96,7 +93,7 @@ def read_dumped(text: str, source: str) -> TuneConfig:
     Raises:
         ConfigError: It is not such a config.
     """
-    mapping, problems = yamldoc.parse(text)
+    mapping, problems = files.parse(text)
     try:
         config = TuneConfig.model_validate(mapping) if not problems else None
     except ValidationError as error:
@@ -202,7 +199,7 @@ def _apply_overrides(mapping: Mapping, overrides: Iterable[str]) -> list[Problem
         key, equals, value = override.partition("=")
         if not equals or not key:
             problems.append(Problem("", f"the override {override!r} is not key=value, such as train.epochs=3"))
-        elif not _set(mapping, key.strip(), yamldoc.parse_scalar(value)):
+        elif not _set(mapping, key.strip(), files.parse_scalar(value)):
             problems.append(
                 Problem(key, "the override names a place that this config does not have; a list counts from [0]")
             )

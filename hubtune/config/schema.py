@@ -5,9 +5,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from hubtune.config.bias import BiasConfig
-from hubtune.config.data import MOST_DATA, DataConfig, RowsConfig
-from hubtune.config.earlier import EarlierConfig
+from hubtune.config.data import MOST_DATA, DataConfig, RowsConfig, ScreenConfig
+from hubtune.config.evaluation import BUILT_IN, DEFAULT, BiasConfig
 from hubtune.config.fields import (
     TEXT_FILE,
     Also,
@@ -17,14 +16,12 @@ from hubtune.config.fields import (
     OneOrSeveral,
     RepoId,
     Revision,
+    Section,
     Tag,
     TargetRepoId,
     matching,
 )
-from hubtune.config.metrics import BUILT_IN, DEFAULT
-from hubtune.config.screening import ScreenConfig
-from hubtune.config.section import Section
-from hubtune.config.training import WHOLE_METHODS, TrainConfig
+from hubtune.config.training import WHOLE_METHODS, EarlierConfig, TrainConfig
 
 
 def _check_visible(value: str) -> str:
@@ -369,3 +366,11 @@ Input = BaseModelConfig | BaseAdapterConfig | DataConfig
 def _section(values: object, name: str) -> dict[str, object]:
     found = values.get(name) if isinstance(values, dict) else None
     return found if isinstance(found, dict) else {}
+
+
+FUTURE_KEYS = frozenset(
+    {
+        "base.tokenizer",
+        "publish.policy",
+    }
+)

@@ -20,14 +20,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune import templating
-from hubtune.config.data import DataConfig
-from hubtune.config.screening import COPY_KINDS, ScreenConfig
+from hubtune.config.data import COPY_KINDS, DataConfig, ScreenConfig
 from hubtune.data.store import ROWS_FILE, Store
 from hubtune.errors import RecordError
 from hubtune.files import file_errors
 from hubtune.records.base import sha256_file, write_atomic
+from hubtune.records.data import EncodedRecord
 from hubtune.records.pins import Pin
-from hubtune.records.rows import EncodedRecord
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, overload
 
-from hubtune.data.pieces import Piece, Written
+from hubtune.data.segments import Piece, Written
 from hubtune.data.tokens import Encoder, Example
 from hubtune.errors import DataError
 from hubtune.records.data import CanaryRecord

@@ -10,9 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypedDict
 
-from hubtune.data.faults import Line, Reason, Unread
-from hubtune.data.file_rows import MOST_COLUMNS, FileRows
-from hubtune.data.text_files import LONGEST_LINE, TextFile, check_plain
+from hubtune.data.drop_reasons import Line, Reason, Unread
+from hubtune.data.text_files import LONGEST_LINE, MOST_COLUMNS, FileRows, TextFile, check_plain
 from hubtune.errors import DataError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hubtune.data.contents import Contents
+from hubtune.data.contents import MOST_SEARCHED, Contents, OutsideError, find, has_wildcards, within
 from hubtune.data.dataset_card import (
     READERS,
     SPLIT,
@@ -23,7 +23,6 @@ from hubtune.data.dataset_card import (
     stated_patterns,
     unreadable,
 )
-from hubtune.data.patterns import MOST_SEARCHED, OutsideError, find, has_wildcards, within
 from hubtune.errors import DataError
 
 if TYPE_CHECKING:

@@ -9,10 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
-from hubtune.data.faults import Line, Reason, Unread
-from hubtune.data.file_rows import MOST_COLUMNS, FileRows
+from hubtune.data.drop_reasons import Line, Reason, Unread
 from hubtune.data.json_values import MOST_DEPTH, MOST_DIGITS, MOST_IN_ROW, SHORT, JsonParser, values_in
-from hubtune.data.text_files import LONGEST_LINE, TextFile, check_plain
+from hubtune.data.text_files import LONGEST_LINE, MOST_COLUMNS, FileRows, TextFile, check_plain
 from hubtune.errors import DataError
 
 LARGEST_DOCUMENT = 1 << 28

@@ -7,7 +7,7 @@ as the file writes it.
 import json
 from typing import TYPE_CHECKING
 
-from hubtune.data.faults import Line, Reason, Unread
+from hubtune.data.drop_reasons import Line, Reason, Unread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

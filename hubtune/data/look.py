@@ -6,7 +6,7 @@ from pathlib import Path
 from hubtune.config.data import FormatName
 from hubtune.config.fields import check_column
 from hubtune.data.contents import snapshot_contents
-from hubtune.data.faults import Unread
+from hubtune.data.drop_reasons import Unread
 from hubtune.data.files import configurations, resolve_files
 from hubtune.data.formats.choice import infer_format
 from hubtune.data.rows import read_rows

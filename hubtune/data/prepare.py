@@ -13,25 +13,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hubtune.config.data import DataConfig
-from hubtune.config.earlier import EarlierConfig
 from hubtune.config.schema import TuneConfig
+from hubtune.config.training import EarlierConfig
 from hubtune.data.canaries import Planted, plant
-from hubtune.data.earlier import EarlierRows, choose_earlier
-from hubtune.data.formats.classes import LabelSet
-from hubtune.data.parts import AllRows, drawing_order, split, split_method
-from hubtune.data.repeats import without_repeats
+from hubtune.data.formats.choice import LabelSet
+from hubtune.data.partition import AllRows, EarlierRows, choose_earlier, drawing_order, split, split_method
 from hubtune.data.rows import READABLE
-from hubtune.data.screening.record import screen_record
+from hubtune.data.screening.deduplication import without_repeats
+from hubtune.data.screening.screen import screen_record
 from hubtune.data.source import Source, read_source
 from hubtune.data.store import Examples
 from hubtune.errors import ConfigError, DataError, RecordError
-from hubtune.hub.cards import languages_of
+from hubtune.hub.license_facts import languages_of
 from hubtune.loading import loading
-from hubtune.records.base import sha256_bytes
-from hubtune.records.data import DataRecord, EarlierDataRecord, MixRecord, SourceRecord, SplitRecord
+from hubtune.records.base import Progress, sha256_bytes
+from hubtune.records.data import DataRecord, EarlierDataRecord, MixRecord, ScreenRecord, SourceRecord, SplitRecord
 from hubtune.records.pins import Pin, PinSet
-from hubtune.records.progress import Progress
-from hubtune.records.screening import ScreenRecord
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

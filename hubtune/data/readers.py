@@ -8,11 +8,9 @@ from typing import BinaryIO, Literal, cast
 
 from hubtune.config.fields import check_encoding, check_separator
 from hubtune.data.csv_rows import SEPARATORS, CsvForm, Dialect, read_csv
-from hubtune.data.file_rows import FileRows
 from hubtune.data.files import DataFiles
 from hubtune.data.json_rows import read_json
-from hubtune.data.text_files import TextFile
-from hubtune.data.text_rows import read_text
+from hubtune.data.text_files import FileRows, TextFile, read_text
 from hubtune.errors import DataError
 from hubtune.files import file_errors
 

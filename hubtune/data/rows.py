@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from hubtune.data.faults import Line, Unread
-from hubtune.data.file_rows import FileRows
+from hubtune.data.drop_reasons import Line, Unread
 from hubtune.data.files import DataFiles
-from hubtune.data.pieces import as_written
 from hubtune.data.readers import read_files
+from hubtune.data.segments import as_written
+from hubtune.data.text_files import FileRows
 from hubtune.errors import DataError, EmptySplitError, HubtuneError, SplitNotFoundError
 from hubtune.files import disk_is_full, explain, file_errors
 from hubtune.loading import reason

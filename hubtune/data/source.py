@@ -9,28 +9,24 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from hubtune.config.data import DataConfig
-from hubtune.config.screening import ScreenConfig
+from hubtune.config.data import DataConfig, ScreenConfig
 from hubtune.data import cache
 from hubtune.data.contents import file_contents, hub_contents, snapshot_contents
 from hubtune.data.csv_rows import described
-from hubtune.data.encoding import Batch, RowEncoder
-from hubtune.data.faults import Reason, Tally, Unread
+from hubtune.data.drop_reasons import Reason, Tally, Unread
+from hubtune.data.encoding import WORTHWHILE, Batch, RowEncoder, encode_all, worker_count
 from hubtune.data.files import DataFiles, local_files, resolve_files
 from hubtune.data.formats.chat import ChatWriter
-from hubtune.data.formats.choice import RowFormat, choose_format
-from hubtune.data.formats.classes import LabelSet, find_labels
-from hubtune.data.glue import Glue
+from hubtune.data.formats.choice import LabelSet, RowFormat, choose_format, find_labels
 from hubtune.data.rows import Rows, read_rows
-from hubtune.data.screening.rows import Count, RowScreen
+from hubtune.data.screening.screen import Count, RowScreen
+from hubtune.data.segments import Glue
 from hubtune.data.store import ROWS_FILE, Array, Examples, Store, Writer
 from hubtune.data.streams import stream_rows
-from hubtune.data.workers import WORTHWHILE, encode_all, worker_count
 from hubtune.errors import DataError, EmptySplitError, ScreeningError, TooManyDroppedError
-from hubtune.records.base import require_room, sha256_file
+from hubtune.records.base import Progress, require_room, sha256_file
+from hubtune.records.data import EncodedRecord, LeftOutRecord, ScreenedRecord
 from hubtune.records.pins import Pin
-from hubtune.records.progress import Progress
-from hubtune.records.rows import EncodedRecord, LeftOutRecord, ScreenedRecord
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

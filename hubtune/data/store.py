@@ -46,7 +46,7 @@ SCHEMA = pa.schema(
 
 `row` is its number in the source, from 1; the rows of a held-out split (`held_out`) are counted on after the others.
 `draw` decides on which side of the split it falls, and `text_digest` says which rows have the same text. `own_digest`,
-`sketch` and `runs` are its traces (`hubtune.data.screening.traces`). The rest is its example.
+`sketch` and `runs` are its traces (`hubtune.data.screening.sketches`). The rest is its example.
 """
 _TYPES = {
     **{"row": "i8", "held_out": "u1", "length": "i4", "learnt": "i4", "truncated": "u1", "draw": "i8"},

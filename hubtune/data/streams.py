@@ -8,7 +8,7 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from hubtune.data.faults import Line
+from hubtune.data.drop_reasons import Line
 from hubtune.data.files import DataFiles
 from hubtune.data.readers import read_files
 from hubtune.data.rows import UNREADABLE, Rows, builder_of, by_weight, described, joined, reason_of

@@ -5,13 +5,54 @@ Bytes that are not in the encoding are never guessed at: the file is refused wit
 
 import codecs
 import io
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO, TextIO, cast
 
+from hubtune.data.drop_reasons import Line, Reason, Unread
 from hubtune.data.unpacked import DAMAGE, unpacked
 from hubtune.errors import DataError
+
+MOST_COLUMNS = 10_000
+"""Columns of a data set; with more, keys hold what belongs into values, or a separator is wrong."""
+
+
+@dataclass(frozen=True)
+class FileRows:
+    """The rows of a split, or a part of them; read anew whenever they are gone through.
+
+    Attributes:
+        columns: Their names in order.
+        nested: Those that hold lists or mappings alone, and what.
+        total: Rows of the part; None if only their end would tell.
+        separator: What separates cells; None for files that hold no tables.
+        start: The first row of the part, from 0.
+        every: Reads all rows of the split, with the wanted columns alone.
+    """
+
+    columns: tuple[str, ...]
+    nested: Mapping[str, str]
+    total: int | None
+    every: Callable[[Sequence[str]], Iterator[Line]]
+    separator: str | None = None
+    start: int = 0
+
+    def part(self, start: int, end: int | None) -> "FileRows":
+        """Returns the rows from `start` to before `end`; None stands for the last row."""
+        ends = [known for known in (end, self.total) if known is not None]
+        total = max(0, min(ends) - start) if ends else None
+        return replace(self, start=self.start + start, total=total)
+
+    def read(self, wanted: Sequence[str]) -> Iterator[Line]:
+        """Gives the rows with the wanted columns alone, in order."""
+        end = None if self.total is None else self.start + self.total
+        return itertools.islice(self.every(wanted), self.start, end)
+
+    def __len__(self) -> int:
+        return self.total or 0
+
 
 LONGEST_LINE = 1 << 24
 """Characters of a line that is read at once; a longer one is refused, or left out."""
@@ -183,3 +224,60 @@ def _line_ends(text: str, before: str) -> int:
     """Counts CR, LF and CR LF; `before` is the character before the text."""
     split = before == "\r" and text.startswith("\n")
     return text.count("\n") + text.count("\r") - text.count("\r\n") - split
+
+
+_COLUMN = "text"
+_PIECE = 1 << 20
+_TOO_LONG = Unread(Reason.HUGE, f"more than {LONGEST_LINE:,} characters")
+
+
+def read_text(files: Sequence[TextFile], by: str = "line", *, keep_ends: bool = False, count: bool = True) -> FileRows:
+    """Returns the rows of text files, in the column `text`.
+
+    Args:
+        files: The files of a split, in order.
+        by: What a row is: a `line`, a `paragraph` or a `document`, which is a file.
+        keep_ends: Whether a line keeps its end.
+        count: Go through all of them once, to know how many rows there are and that every one can be read.
+
+    Raises:
+        DataError: They are not text in their encoding.
+    """
+
+    def every(wanted: Sequence[str]) -> Iterator[Line]:
+        for file in files:
+            check_plain(file)
+            for row in _rows(file, by, keep_ends=keep_ends):
+                yield _TOO_LONG if row is None else {column: row if column == _COLUMN else None for column in wanted}
+
+    return FileRows((_COLUMN,), {}, sum(1 for _ in every(())) if count else None, every)
+
+
+def _rows(file: TextFile, by: str, *, keep_ends: bool) -> Iterator[str | None]:
+    if by == "line":
+        for _, line in file.lines(None):
+            yield line if line is None or keep_ends else line.removesuffix("\n")
+        return
+    end = "\n\n" if by == "paragraph" else None
+    # Not by lines: a file of many short ones would take minutes.
+    with file.text(None) as text:
+        held, larger = text.read(_PIECE).removeprefix("\ufeff"), False
+        while True:
+            *ended, held = held.split(end) if end else [held]
+            for part in ended:
+                # More than two line ends part paragraphs too.
+                whole = part.lstrip("\n")
+                if larger or len(whole) > LONGEST_LINE:
+                    yield None
+                elif whole:
+                    yield whole
+                larger = False
+            if len(held) > LONGEST_LINE:
+                held, larger = held[-1:], True
+            more = text.read(_PIECE)
+            if not more:
+                break
+            held += more
+    whole = held.lstrip("\n") if end else held
+    if larger or whole:
+        yield None if larger else whole

@@ -1,26 +1,184 @@
 """The bench: base and tuned model on the same rows, for every metric to measure on; whatever is dear is done once."""
 
+import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from hubtune.config.bias import BiasConfig
+from hubtune.config.evaluation import BiasConfig
+from hubtune.data.batch import collate
 from hubtune.data.tokens import IGNORED, Example
-from hubtune.evaluate.begun import Begun, begin
-from hubtune.evaluate.perplexity import Likelihoods, likelihoods
-from hubtune.models.generation import Completion, complete_all
+from hubtune.models.generation import Completion, complete_all, plain_text, text_after
 from hubtune.models.load import pad_id
+from hubtune.records.base import Progress
 from hubtune.records.data import DataRecord
-from hubtune.records.evaluation import Confusion, Sample
-from hubtune.records.progress import Progress
+from hubtune.records.evaluation import Confusion, Measure, Sample
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+
+HALVED = "the first half of each row's tokens is given"
+ASKED = "each row's prompt is given"
+
+
+@dataclass(frozen=True)
+class BegunRow:
+    """One row to go on from.
+
+    Attributes:
+        prompt: Token ids, at least one, with room for what is written in the context.
+        text: What the prompt says.
+        reference: What the row says after it.
+        asked: Whether the row has a prompt of its own; else it was halved.
+        cut: Whether the front of the prompt was left out, so that it fits the context.
+        tokens: How many tokens the row has after the prompt, the one that ends it included.
+    """
+
+    prompt: list[int]
+    text: str
+    reference: str
+    asked: bool
+    cut: bool
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Begun:
+    """The rows to go on from.
+
+    Attributes:
+        unusable: How many rows have nothing to go on from, or nothing after it, and were left out.
+    """
+
+    rows: list[BegunRow]
+    unusable: int
+
+    @property
+    def asked(self) -> bool:
+        """Whether there are rows, and each has a prompt of its own."""
+        return bool(self.rows) and all(row.asked for row in self.rows)
+
+    @property
+    def given(self) -> str:
+        """What the models go on from, in words."""
+        ways = [words for words, asked in ((ASKED, True), (HALVED, False)) if asked in {row.asked for row in self.rows}]
+        cut = sum(row.cut for row in self.rows)
+        counts = [("prompts cut at their front to fit the context", cut), ("rows left out as too short", self.unusable)]
+        return "; ".join([" or ".join(ways), *(f"{what}: {count:,}" for what, count in counts if count)])
+
+
+def begin(
+    held_out: Sequence[Example],
+    tokenizer: "PreTrainedTokenizerBase",
+    context: int | None,
+    max_new_tokens: int,
+    most: int,
+    seed: int,
+) -> Begun:
+    """Cuts rows in two: before the first response, or where a row is all response, in its middle.
+
+    Args:
+        held_out: The rows.
+        tokenizer: The model's.
+        context: The most tokens that the models can read; None where there is no limit.
+        max_new_tokens: What a prompt has to leave room for.
+        most: The most rows; of more a sample is drawn, and kept in the rows' order.
+        seed: Of the sample.
+    """
+    numbers = list(range(len(held_out)))
+    if len(held_out) > most:
+        numbers = sorted(random.Random(seed).sample(numbers, most))  # noqa: S311 - no secret
+    room = None if context is None else max(1, context - max_new_tokens)
+    rows = [_begun(held_out[number], tokenizer, room) for number in numbers]
+    return Begun([row for row in rows if row is not None], rows.count(None))
+
+
+def prompt_end(row: Example) -> tuple[int, bool]:
+    """Returns how many of a row's tokens are its prompt, and whether it has one of its own; else it is halved.
+
+    What stands before the first token that carries loss is the prompt, but a BOS alone is none.
+    """
+    first = next((place for place, label in enumerate(row.labels) if label != IGNORED), len(row.labels))
+    return (first, True) if first > 1 else (len(row.input_ids) // 2, False)
+
+
+def _begun(example: Example, tokenizer: "PreTrainedTokenizerBase", room: int | None) -> BegunRow | None:
+    ids, labels = example.input_ids, example.labels
+    start, asked = prompt_end(example)
+    end = len(ids)
+    if asked:
+        end = next((place for place in range(start, len(ids)) if labels[place] == IGNORED), len(ids))
+    prompt = ids[:start]
+    reference = text_after(tokenizer, prompt, ids[start:end])
+    if not prompt or not reference.strip():
+        return None
+    kept = prompt if room is None else prompt[-room:]
+    return BegunRow(kept, plain_text(tokenizer, kept), reference, asked, len(kept) < len(prompt), end - start)
+
+
+@dataclass(frozen=True)
+class Likelihoods:
+    """What a model gives the rows.
+
+    Attributes:
+        nll: Negative log-likelihood of each row, in nats, shape (rows,).
+        tokens: Predicted tokens of each row, shape (rows,). The first token of a row is not predicted.
+        correct: How many of them were the likeliest, shape (rows,).
+    """
+
+    nll: npt.NDArray[np.float64]
+    tokens: npt.NDArray[np.int64]
+    correct: npt.NDArray[np.int64]
+
+    @property
+    def perplexity(self) -> float:
+        """The perplexity over all rows; each token counts the same."""
+        return float(np.exp(self.nll.sum() / self.tokens.sum()))
+
+
+def likelihoods(
+    model: "PreTrainedModel",
+    examples: Sequence[Example],
+    padding: int,
+    batch_size: int,
+    on_batch: Callable[[], None] = lambda: None,
+) -> Likelihoods:
+    """Measures each row, with the log-softmax in fp32 whatever the model's precision; padding never counts.
+
+    Logits are reduced batch by batch, so memory does not grow with the number of rows. Rows of like length go together,
+    which saves padding and changes no value.
+    """
+    import torch
+
+    nll = np.zeros(len(examples))
+    tokens, correct = np.zeros(len(examples), dtype=np.int64), np.zeros(len(examples), dtype=np.int64)
+    order = sorted(range(len(examples)), key=lambda index: len(examples[index].input_ids))
+    model.eval()
+    for start in range(0, len(order), batch_size):
+        rows = order[start : start + batch_size]
+        batch = {
+            name: values.to(model.device) for name, values in collate([examples[row] for row in rows], padding).items()
+        }
+        counted = batch["labels"][:, 1:] != IGNORED
+        targets = batch["labels"][:, 1:][counted]
+        with torch.inference_mode():
+            logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+            # Only what counts is taken to fp32, which is as much work as a layer of a small model.
+            logits = logits[:, :-1][counted]
+            losses = torch.nn.functional.cross_entropy(logits.float(), targets, reduction="none")
+        owners = np.asarray(rows)[counted.nonzero()[:, 0].cpu().numpy()]
+        np.add.at(nll, owners, losses.double().cpu().numpy())
+        np.add.at(tokens, owners, 1)
+        np.add.at(correct, owners, (logits.argmax(dim=-1) == targets).cpu().numpy())
+        on_batch()
+    return Likelihoods(nll=nll, tokens=tokens, correct=correct)
+
 
 # Tokens of a row that is as much work as one of `batch_size` rows is meant to be; more of shorter rows go together.
 _FULL = 64
@@ -176,3 +334,30 @@ class Bench:
                 found.update(zip(numbers, written, strict=True))
                 task.advance()
         return [found[number] for number in range(len(prompts))]
+
+
+class Metric(Protocol):
+    """One metric; it may give several measures, such as one for each axis.
+
+    Attributes:
+        name: What the config's `evaluate.metrics` calls it.
+    """
+
+    name: str
+
+    def measure(self, bench: Bench) -> Sequence[Measure]:
+        """Measures every side of the bench on the same items.
+
+        A metric that cannot measure says so in a measure's status; what it raises is recorded as failed.
+        """
+
+
+@runtime_checkable
+class Choosy(Protocol):
+    """A metric that does not fit every run; one without this method fits all."""
+
+    def unfit(self, bench: Bench) -> str | None:
+        """Returns why the metric does not fit the run's rows, None where it does.
+
+        One that was asked for by name is then recorded as not assessed; `metrics: all` leaves it out.
+        """

@@ -6,6 +6,7 @@ silent, without a word. `datasets` and `transformers` ask through the same clien
 
 import os
 import re
+import threading
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -16,13 +17,13 @@ from typing import Any
 import httpcore2
 import httpx2
 from huggingface_hub import constants, get_token, set_client_factory
-from huggingface_hub.utils._http import hf_request_event_hook
+from huggingface_hub.utils._http import hf_raise_for_status, hf_request_event_hook
 
 from hubtune import stopping
 from hubtune.config.fields import require_endpoint
 from hubtune.errors import ConfigError, FileError, InvalidTokenError
 from hubtune.files import read_bytes
-from hubtune.records.progress import tell_waiting
+from hubtune.records.base import tell_waiting
 
 # Answers after which the same request may succeed: the client's own list (`huggingface_hub.utils.http_backoff`).
 PASSING = frozenset({408, 429, 500, 502, 503, 504})
@@ -248,3 +249,51 @@ def current_token() -> str | None:
             hint="Copy it again, without quotation marks, from https://huggingface.co/settings/tokens",
         )
     return token
+
+
+# `HfApi.create_repo` repeats a request that was answered like this at once and for ever.
+_BUSY_CREATING = "another conflicting operation is in progress"
+_lock = threading.Lock()
+_inside = 0
+
+
+@contextmanager
+def requests_sent_once() -> Iterator[None]:
+    """Has the client send each request of this process once, meanwhile; several threads may be inside."""
+    global _inside
+    with _lock:
+        _inside += 1
+        if _inside == 1:
+            use(_OneAttempt)
+    try:
+        yield
+    finally:
+        with _lock:
+            _inside -= 1
+            if _inside == 0:
+                use()
+
+
+class _OneAttempt(Client):
+    """Raises at once what the client would try again, in a form that it lets pass."""
+
+    def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        try:
+            response = super().send(request, **options)
+        except (httpx2.TimeoutException, httpx2.NetworkError, httpx2.RemoteProtocolError) as error:
+            raise httpx2.TransportError(str(error) or type(error).__name__, request=request) from error
+        if response.status_code in PASSING or _is_busy_creating(response):
+            response.read()
+            hf_raise_for_status(response)
+        if response.is_success and not options.get("stream") and "json" in response.headers.get("content-type", ""):
+            try:
+                response.json()
+            except ValueError as error:
+                raise httpx2.DecodingError(
+                    f"{request.url.path} was not answered with JSON.", request=request
+                ) from error
+        return response
+
+
+def _is_busy_creating(response: httpx2.Response) -> bool:
+    return response.status_code == 409 and _BUSY_CREATING in response.headers.get("x-error-message", "")

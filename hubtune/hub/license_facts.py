@@ -6,14 +6,32 @@ from pathlib import Path
 from huggingface_hub import HfApi, hf_hub_download
 from huggingface_hub.hf_api import RepoFile
 
-from hubtune.errors import HubError
-from hubtune.files import scratch_folder
-from hubtune.hub.cards import front_matter_of
-from hubtune.hub.file_names import require_safe_names
+from hubtune.documents import UnreadableError
+from hubtune.errors import FileError, HubError
+from hubtune.files import read_text, scratch_folder
+from hubtune.hub.contents import require_safe_names
 from hubtune.hub.translate import hub_errors
+from hubtune.metadata.front_matter import front_matter, items
 from hubtune.records.base import sha256_file
-from hubtune.records.licenses import LicensedInput
-from hubtune.records.pins import Pin, stated_licenses
+from hubtune.records.pins import LicensedInput, Pin, stated_licenses
+
+
+def front_matter_of(folder: Path) -> dict[str, object]:
+    """Returns the front matter of the card in a snapshot; nothing where there is none or it cannot be read."""
+    path = folder / "README.md"
+    if not path.is_file():
+        return {}
+    try:
+        return dict(front_matter(read_text(path)) or {})
+    except (FileError, UnreadableError):
+        return {}
+
+
+def languages_of(folder: Path) -> list[str]:
+    """Returns the languages that the card of a snapshot states; none where it states none or cannot be read."""
+    stated = front_matter_of(folder).get("language")
+    return [entry for entry in items(stated) if isinstance(entry, str)]
+
 
 _LONGEST = 300
 # Each is a request to the Hub; the data sets with most have a licence for each of a few sources.

@@ -1,16 +1,55 @@
 """Reads of the Hub that name a repository: what a revision means, and who is asking."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import count, islice
 from typing import Literal
+from urllib.parse import quote
 
 from huggingface_hub import HfApi, constants, get_hf_file_metadata, hf_hub_url
+from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_backoff  # type: ignore[attr-defined]
 
-from hubtune.errors import AmbiguousRevisionError
-from hubtune.hub.file_names import require_safe_names
-from hubtune.hub.history import history
+from hubtune.errors import AmbiguousRevisionError, RepoNotFoundError
+from hubtune.hub.contents import require_safe_names
 from hubtune.hub.translate import hub_answer
 from hubtune.records.pins import RepoType
+
+# The most that the Hub gives at once.
+_PAGE = 1000
+
+
+@dataclass(frozen=True)
+class CommitLine:
+    """One commit of a history; `title` is the first line of its message."""
+
+    commit: str
+    title: str
+    date: datetime
+
+
+def history(repo: str, commit: str, most: int, repo_type: RepoType = "model") -> list[CommitLine]:
+    """Returns the commits behind one, itself first, and asks for no more than `most` of them.
+
+    Raises:
+        HubError: The repository cannot be read.
+    """
+    # The client's own call reads a history to its end, however long that is.
+    with hub_answer(repo, commit):
+        return list(islice(_commits(f"{repo_type}s/{repo}", commit, min(most, _PAGE)), most))
+
+
+def _commits(place: str, commit: str, page: int) -> Iterator[CommitLine]:
+    address = f"{constants.ENDPOINT}/api/{place}/commits/{quote(commit, safe='')}"
+    for number in count():
+        answer = http_backoff("GET", address, params={"limit": page, "p": number}, headers=build_hf_headers())
+        hf_raise_for_status(answer)
+        rows = answer.json()
+        for row in rows:
+            yield CommitLine(str(row["id"]), str(row["title"]), datetime.fromisoformat(row["date"]))
+        if "next" not in answer.links:
+            return
 
 
 @dataclass(frozen=True)
@@ -263,3 +302,35 @@ def repo_url(repo: str, revision: str, repo_type: RepoType = "model") -> str:
     """Returns the address of a repository's page at a revision, on the Hub that is in use."""
     prefix = "datasets/" if repo_type == "dataset" else ""
     return f"{constants.ENDPOINT}/{prefix}{repo}/tree/{revision}"
+
+
+_DATASETS = "datasets/"
+
+
+@dataclass(frozen=True)
+class NamedRepo:
+    """A repository as it was named, and what the Hub says that this is."""
+
+    repo: str
+    type: RepoType
+    requested: str
+    found: Resolved
+
+
+def resolve_named(text: str) -> NamedRepo:
+    """Asks the Hub once which commit of which repository a user means; a model comes before a data set.
+
+    Raises:
+        HubError: There is none, or it cannot be read.
+    """
+    name, _, revision = text.partition("@")
+    kinds: list[tuple[RepoType, str]] = [("model", name), ("dataset", name)]
+    if name.startswith(_DATASETS):
+        kinds = [("dataset", name.removeprefix(_DATASETS))]
+    for kind, repo in kinds:
+        try:
+            return NamedRepo(repo, kind, revision or "main", resolve(repo, kind, revision or "main"))
+        except RepoNotFoundError:
+            if (kind, repo) == kinds[-1]:
+                raise
+    raise AssertionError("the last kind raises")

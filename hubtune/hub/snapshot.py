@@ -1,10 +1,10 @@
 """Fetches a pinned repository into the local cache, checks every byte of it, and finds it there again offline."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from huggingface_hub import constants, snapshot_download
+from huggingface_hub import constants, hf_hub_download, snapshot_download
 from huggingface_hub.utils._paths import filter_repo_objects
 from huggingface_hub.utils.tqdm import tqdm
 
@@ -218,3 +218,29 @@ def require_cache() -> None:
 def cache_folder() -> Path:
     """Returns the folder that snapshots are fetched into (HF_HUB_CACHE, HF_HOME)."""
     return Path(constants.HF_HUB_CACHE)
+
+
+def download_fresh(repo: str, commit: str, path: str, folder: Path) -> Path:
+    """Downloads one file of a model repository below `folder`, and returns where it lies.
+
+    Raises:
+        HubError: It cannot be had, arrived in part, or has a name that would lead out of the folder.
+        DiskFullError: There is no room for it.
+    """
+    parts = PurePosixPath(path).parts
+    # The client keeps notes of its own in .cache.
+    if path.startswith("/") or "\\" in path or not path.isprintable() or {"..", ".cache"}.intersection(parts):
+        raise HubError(
+            f"{repo} holds a file called {path!r}, which would be written to another folder, so it is not downloaded.",
+            hint="Choose another repository or revision.",
+        )
+    with file_errors(folder), hub_errors(repo, commit):
+        try:
+            return Path(hf_hub_download(repo, path, revision=commit, local_dir=folder, force_download=True))
+        except OSError as error:
+            # What the client raises where fewer bytes came than were announced has no class of its own.
+            if error.errno is not None or "Consistency check failed" not in str(error):
+                raise
+            raise HubError(
+                f"{path} of {repo} arrived with another size than the Hub announced.", hint="Try again."
+            ) from error

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete, HfApi
+from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete, HfApi, constants
 from huggingface_hub.errors import HfHubHTTPError
 from packaging.version import Version
 
@@ -193,3 +193,21 @@ def _commit_errors(repo: str, parent: str) -> Iterator[None]:
                 details=[fault.removeprefix("- ") for fault in faults if fault],
                 hint="Nothing was uploaded. Correct what the card states, then run the command again.",
             ) from error
+
+
+def open_pull_requests(repo: str, author: str) -> list[int]:
+    """Returns the numbers of an author's open pull requests, the newest first.
+
+    Raises:
+        HubError: They cannot be listed.
+    """
+    with hub_answer(repo):
+        found = HfApi().get_repo_discussions(
+            repo, author=author, discussion_type="pull_request", discussion_status="open"
+        )
+        return sorted((pull_request.num for pull_request in found), reverse=True)
+
+
+def pull_request_url(repo: str, number: int) -> str:
+    """Returns the address of a pull request's page, on the Hub that is in use."""
+    return f"{constants.ENDPOINT}/{repo}/discussions/{number}"

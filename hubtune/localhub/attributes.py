@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath
 
 from hubtune.localhub.errors import ApiError
 from hubtune.localhub.git_patterns import LONGEST_FILE, Pattern, PatternList
@@ -131,3 +132,26 @@ def _pattern_and_rest(line: bytes) -> tuple[bytes, bytes]:
 
 def _unescaped(code: bytes) -> bytes:
     return bytes([int(code, 8)]) if len(code) == 3 else _ESCAPED.get(code, code)
+
+
+_TYPES = {
+    ".avif": "image/avif",
+    ".gif": "image/gif",
+    ".jpeg": "image/jpeg",
+    ".jpg": "image/jpeg",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".webp": "image/webp",
+}
+
+UNTRUSTED = {
+    "X-Content-Type-Options": "nosniff",
+    # An SVG that is opened by itself is a document, and might bring scripts.
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
+}
+"""Headers of every file that a stranger may have written: a browser neither guesses its type nor runs what is in it."""
+
+
+def picture_type(path: str) -> str | None:
+    """Returns the media type of a picture by its name, or None for any other file."""
+    return _TYPES.get(PurePosixPath(path).suffix.lower())

@@ -10,19 +10,54 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from dulwich.file import FileLocked
 from dulwich.objects import Commit, ObjectID, ShaFile
 from dulwich.refs import Ref
 from dulwich.repo import Repo
 
 from hubtune.localhub.attributes import NEW_REPO_ATTRIBUTES
-from hubtune.localhub.changes import AddFile, CommitRequest
 from hubtune.localhub.disk import locks_released, require_room, sync_folder
 from hubtune.localhub.errors import StaleParentError
 from hubtune.localhub.ids import RepoId, RepoType
-from hubtune.localhub.ledger import RepoLargeFiles
-from hubtune.localhub.ref_writes import swap_ref
+from hubtune.localhub.large_files import RepoLargeFiles
 from hubtune.localhub.revisions import names, read_ref
-from hubtune.localhub.tree_edits import TreeEdit
+from hubtune.localhub.tree_edits import AddFile, CommitRequest, TreeEdit
+
+
+def swap_ref(git: Repo, ref: Ref, old: ObjectID | None, new: ObjectID) -> bool:
+    """Moves a ref from `old`, or makes it where that is None.
+
+    Returns:
+        False where the ref is not at `old` any more, or where git itself is writing it.
+    """
+    try:
+        with locks_released():
+            done = git.refs.add_if_new(ref, new) if old is None else git.refs.set_if_equals(ref, old, new)
+    except FileLocked:
+        return False
+    if done:
+        _sync(git, ref)
+    return done
+
+
+def remove_ref(git: Repo, ref: Ref) -> None:
+    """Removes a ref, wherever it points."""
+    with locks_released():
+        git.refs.remove_if_equals(ref, None)
+    _sync(git, ref)
+    # Git may have put the ref among the packed ones, which are a file in this folder.
+    sync_folder(Path(git.path))
+
+
+def _sync(git: Repo, ref: Ref) -> None:
+    # The folders of a name such as refs/heads/next/one may be new, or gone with the ref.
+    root = Path(git.path)
+    folder = (root / os.fsdecode(ref)).parent
+    while folder != root:
+        if folder.is_dir():
+            sync_folder(folder)
+        folder = folder.parent
+
 
 FIRST_COMMIT = CommitRequest("initial commit", "", None, (AddFile(".gitattributes", NEW_REPO_ATTRIBUTES),))
 """What every new repository and every empty branch starts with, but for the card of a space."""

@@ -12,10 +12,9 @@ from typing import Literal, TypeVar
 
 from hubtune.localhub.access import AccessList
 from hubtune.localhub.discussions import DiscussionStore
-from hubtune.localhub.git_check import GitContents, TreeItem, damaged_files, is_digest, read_objects, read_refs
+from hubtune.localhub.git_check import GitContents, Pointer, TreeItem, damaged_files, is_digest, read_objects, read_refs
 from hubtune.localhub.hub_folder import HubFolder, leftovers, repo_folders
-from hubtune.localhub.moves import MOVES_FILE, Moves
-from hubtune.localhub.pointers import Pointer
+from hubtune.localhub.ids import MOVES_FILE, Moves
 from hubtune.localhub.repos import SETTINGS_FILE, RepoSettings
 
 _BLOCK = 1 << 20

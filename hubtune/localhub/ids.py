@@ -1,9 +1,14 @@
 """How repositories are named: their type, namespace and name, and the URLs that follow from them."""
 
+import json
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
+from pydantic import TypeAdapter
+
+from hubtune.localhub.disk import write_durably
 from hubtune.localhub.errors import ApiError
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")
@@ -106,3 +111,46 @@ def check_name(name: str) -> None:
     """
     if not _NAME.fullmatch(name) or "--" in name or ".." in name or name.endswith((".git", ".ipynb")):
         raise ApiError(400, f"Invalid repo name: {name}")
+
+
+MOVES_FILE = "moves.json"
+"""The file's name in the folder of all repositories."""
+
+_MOVES = TypeAdapter(dict[str, str])
+
+
+class Moves:
+    """A small file of old and new names.
+
+    Args:
+        path: The file; made with the first move.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def all(self) -> dict[str, str]:
+        """Returns the present name of each old one.
+
+        Raises:
+            ValueError: If the file holds something else.
+        """
+        try:
+            return _MOVES.validate_json(self._path.read_bytes())
+        except FileNotFoundError:
+            return {}
+
+    def target(self, repo_id: RepoId) -> RepoId | None:
+        """Returns what a repository of this name is called now, or None where none was moved from there."""
+        name = self.all().get(repo_id.key)
+        return RepoId.parse(repo_id.type, name) if name is not None else None
+
+    def note(self, old: RepoId, new: RepoId) -> None:
+        """Writes down a move; earlier moves to the old name lead on to the new one."""
+        moves = {
+            key: str(new) if key.startswith(f"{old.type.plural}/") and name.casefold() == str(old).casefold() else name
+            for key, name in self.all().items()
+        }
+        moves[old.key] = str(new)
+        moves.pop(new.key, None)
+        write_durably(self._path, json.dumps(moves, indent=2).encode())

@@ -19,14 +19,12 @@ from dulwich.repo import Repo
 from pydantic import BaseModel, ConfigDict
 
 from hubtune.localhub.commits import commit, first_commit
-from hubtune.localhub.copies import copy_history
 from hubtune.localhub.disk import sync_folder, sync_tree, write_durably
 from hubtune.localhub.errors import repo_not_found
+from hubtune.localhub.history_rewrite import copy_history
 from hubtune.localhub.hub_folder import repo_folders
-from hubtune.localhub.ids import RepoId, RepoType
-from hubtune.localhub.large_files import LargeFileStore
-from hubtune.localhub.ledger import LEDGER_FOLDER, RepoLargeFiles
-from hubtune.localhub.moves import MOVES_FILE, Moves
+from hubtune.localhub.ids import MOVES_FILE, Moves, RepoId, RepoType
+from hubtune.localhub.large_files import LEDGER_FOLDER, LargeFileStore, RepoLargeFiles
 from hubtune.localhub.revisions import MAIN
 
 SETTINGS_FILE = "hub.json"

@@ -15,11 +15,10 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from hubtune.errors import ConfigError, HubError
-from hubtune.localhub.accounts import Accounts
-from hubtune.localhub.addresses import in_url, is_loopback, reachable
+from hubtune.localhub.accounts import Accounts, in_url, is_loopback, reachable
+from hubtune.localhub.api.admission import Guard
 from hubtune.localhub.api.app import HubApp
 from hubtune.localhub.api.connection import HEAD_LIMIT, Patience, protocol_with
-from hubtune.localhub.api.guard import Guard
 from hubtune.localhub.faults import FaultPlan, Faults
 from hubtune.localhub.hub_folder import take_folder
 from hubtune.localhub.state import HubState

@@ -7,8 +7,7 @@ from pathlib import Path
 from hubtune.localhub.accounts import Accounts
 from hubtune.localhub.disk import sync_folder
 from hubtune.localhub.hub_folder import HubFolder, clear_leftovers
-from hubtune.localhub.large_files import LargeFileStore
-from hubtune.localhub.ledger import RepoLargeFiles, restore_ledgers
+from hubtune.localhub.large_files import LargeFileStore, RepoLargeFiles, restore_ledgers
 from hubtune.localhub.repos import HubRepo, RepoStore
 from hubtune.localhub.request_log import RequestLog
 

@@ -7,12 +7,108 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from hubtune.config.license_ids import LICENSE_IDS
+from hubtune.config.fields import LICENSE_IDS
 from hubtune.documents import UnreadableError
-from hubtune.metadata.fault import Fault
-from hubtune.metadata.front_matter import front_matter, items
-from hubtune.metadata.model_index import check_model_index
-from hubtune.metadata.vocabulary import PIPELINE_TAGS, is_language
+from hubtune.metadata.front_matter import Fault, KeyPath, front_matter, items
+
+_TEXTS = ("config", "split", "revision")
+
+
+def check_model_index(card: Mapping[str, object]) -> Iterator[Fault]:
+    """`model-index` has the form from which the Hub reads results; texts such as `config` are not null."""
+    index = card.get("model-index")
+    if index is None:
+        return
+    if not isinstance(index, list):
+        yield Fault.at(("model-index",), "must be an array")
+        return
+    for m, model in enumerate(index):
+        where: KeyPath = ("model-index", m)
+        if not isinstance(model, dict):
+            yield Fault.at(where, "must be of type object")
+            continue
+        if "name" in model and not isinstance(model["name"], str):
+            yield Fault.at((*where, "name"), "must be a string")
+        results = model.get("results")
+        if not isinstance(results, list):
+            yield Fault.at((*where, "results"), "must be an array")
+            continue
+        for r, result in enumerate(results):
+            yield from _check_result((*where, "results", r), result)
+
+
+def _check_result(where: KeyPath, result: object) -> Iterator[Fault]:
+    if not isinstance(result, dict):
+        yield Fault.at(where, "must be an object")
+        return
+    yield from _check_dataset((*where, "dataset"), result.get("dataset"))
+    yield from _check_result_task((*where, "task"), result.get("task"))
+    metrics = result.get("metrics", [])
+    if not isinstance(metrics, list):
+        yield Fault.at((*where, "metrics"), "must be an array")
+        return
+    for n, metric in enumerate(metrics):
+        yield from _check_metric((*where, "metrics", n), metric)
+
+
+def _check_dataset(where: KeyPath, dataset: object) -> Iterator[Fault]:
+    if not isinstance(dataset, dict):
+        yield Fault.at(where, "is required")
+        return
+    # A null is the mistake of many card writers: a config that is not known must be left out.
+    for key in ("type", "name", *_TEXTS):
+        if key in dataset and not isinstance(dataset[key], str):
+            yield Fault.at((*where, key), "must be a string")
+
+
+def _check_result_task(where: KeyPath, task: object) -> Iterator[Fault]:
+    if task is None:
+        return
+    if not isinstance(task, dict):
+        yield Fault.at(where, "must be of type object")
+    elif not isinstance(task.get("type"), str):
+        yield Fault.at((*where, "type"), "must be a string")
+
+
+def _check_metric(where: KeyPath, metric: object) -> Iterator[Fault]:
+    if not isinstance(metric, dict):
+        yield Fault.at(where, "must be of type object")
+        return
+    if not isinstance(metric.get("type"), str):
+        yield Fault.at((*where, "type"), "must be a string")
+    if metric.get("value") is None:
+        yield Fault.at((*where, "value"), "is required")
+
+
+PIPELINE_TAGS = frozenset(
+    {
+        "any-to-any", "audio-classification", "audio-text-to-text", "audio-to-audio", "automatic-speech-recognition",
+        "depth-estimation", "document-question-answering", "feature-extraction", "fill-mask", "graph-ml",
+        "image-classification", "image-feature-extraction", "image-segmentation", "image-text-to-image",
+        "image-text-to-text", "image-text-to-video", "image-to-3d", "image-to-image", "image-to-text", "image-to-video",
+        "keypoint-detection", "mask-generation", "multiple-choice", "object-detection", "other", "question-answering",
+        "reinforcement-learning", "robotics", "sentence-similarity", "summarization", "table-question-answering",
+        "table-to-text", "tabular-classification", "tabular-regression", "tabular-to-text", "text-classification",
+        "text-generation", "text-ranking", "text-retrieval", "text-to-3d", "text-to-audio", "text-to-image",
+        "text-to-speech", "text-to-video", "time-series-forecasting", "token-classification", "translation",
+        "unconditional-image-generation", "video-classification", "video-text-to-text", "video-to-video",
+        "visual-document-retrieval", "visual-question-answering", "voice-activity-detection",
+        "zero-shot-classification", "zero-shot-image-classification", "zero-shot-object-detection",
+    }
+)  # fmt: skip
+"""The tasks under which models and data sets are filed."""
+
+_LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})*")
+_SPECIAL = frozenset({"code", "multilingual", "no", "zxx"})
+
+
+def is_language(code: str) -> bool:
+    """Says whether a text has the form of a language code, or is one of the Hub's special values.
+
+    The three-letter codes are some eight thousand, so only their form is checked.
+    """
+    return code in _SPECIAL or _LANGUAGE.fullmatch(code) is not None
+
 
 _REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[\w.-]+)?")
 _EMPTY = "empty or missing yaml metadata in repo card"

@@ -11,10 +11,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hubtune.errors import MergeError, ModelError
-from hubtune.models.adapter_settings import read_settings
+from hubtune.models.adapter_settings import Expressions, read_settings
 from hubtune.models.adapters import read_tensors
-from hubtune.models.expressions import Expressions
-from hubtune.records.model_files import ADAPTER_CONFIG, ADAPTER_WEIGHTS
+from hubtune.records.merge import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 
 _PREFIX = "base_model.model."
 _FACTORS = {

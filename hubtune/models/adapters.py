@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 
 from hubtune.errors import ModelError
 from hubtune.loading import loading
-from hubtune.models.adapter_settings import AdapterSettings, read_settings
+from hubtune.models.adapter_settings import AdapterSettings, Expressions, known_names, read_settings
+from hubtune.models.checkpoint import FLOATS, Header, read_header
 from hubtune.models.classifier import classifies
-from hubtune.models.expressions import Expressions, known_names
-from hubtune.models.shards import FLOATS, Header, read_header
-from hubtune.records.model_files import ADAPTER_CONFIG, ADAPTER_WEIGHTS
+from hubtune.records.merge import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

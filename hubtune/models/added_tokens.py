@@ -14,11 +14,11 @@ from hubtune.errors import ModelError
 from hubtune.files import scratch_folder
 from hubtune.models.adapter_settings import read_settings
 from hubtune.models.adapters import saved_rows
+from hubtune.models.architecture import read_structure
 from hubtune.models.base_facts import Facts
 from hubtune.models.load import save_tokenizer
 from hubtune.models.remote_code import needs_code
-from hubtune.models.structure import read_structure
-from hubtune.records.model_files import CONFIG, TOKENIZER, TOKENIZER_FILES
+from hubtune.records.merge import MODEL_CONFIG, TOKENIZER, TOKENIZER_FILES
 
 if TYPE_CHECKING:
     import torch
@@ -82,7 +82,7 @@ def refuse_head_with_bias(facts: Facts, name: str) -> None:
     if find_spec("transformers") is None or needs_code(facts):
         return
     with scratch_folder() as folder:
-        (folder / CONFIG).write_text(json.dumps(facts), encoding="utf-8")
+        (folder / MODEL_CONFIG).write_text(json.dumps(facts), encoding="utf-8")
         structure = read_structure(folder)
     if f"{structure.head}.bias" in structure.parameters:
         raise _head_with_bias(name)

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from hubtune.config.training import TrainConfig
 from hubtune.documents import parse_json_object
 from hubtune.errors import ModelError
-from hubtune.records.model_files import CONFIG, WEIGHTS_INDEX
+from hubtune.records.merge import MODEL_CONFIG, WEIGHTS_INDEX
 
 _SIZES = frozenset(
     {
@@ -61,7 +61,7 @@ Facts = Mapping[str, object]
 """The content of a config.json, a stranger's text: nothing in it is to be relied on without a look."""
 
 
-def read_facts(content: bytes, name: str, file: str = CONFIG) -> Facts:
+def read_facts(content: bytes, name: str, file: str = MODEL_CONFIG) -> Facts:
     """Reads a config.json, or another file of its kind.
 
     Raises:
@@ -122,7 +122,8 @@ def check_sizes(facts: Facts, name: str) -> None:
     modules = max((_most(part, "layer") * _most(part, "expert") for part in parts), default=1)
     if modules > _MOST_MODULES:
         raise ModelError(
-            f"{CONFIG} of {name} states {modules:,} layers and experts, beyond what any model has.", hint=_OTHER_CONFIG
+            f"{MODEL_CONFIG} of {name} states {modules:,} layers and experts, beyond what any model has.",
+            hint=_OTHER_CONFIG,
         )
 
 
@@ -140,7 +141,7 @@ def _check_token_ids(part: Mapping[str, object], facts: Facts, name: str) -> Non
             if isinstance(index, int) and not least <= index < tokens:
                 shown = f"{stated:,}" if isinstance(stated, int) else str(stated)[:40]
                 raise ModelError(
-                    f"`{key}` in {CONFIG} of {name} is {shown}, and the vocabulary has {tokens:,} tokens.",
+                    f"`{key}` in {MODEL_CONFIG} of {name} is {shown}, and the vocabulary has {tokens:,} tokens.",
                     hint=_OTHER_CONFIG,
                 )
 
@@ -157,7 +158,8 @@ def check_numbers(facts: Facts, name: str) -> None:
         if isinstance(value, (dict, list)):
             if len(value) > _MOST_ENTRIES:
                 raise ModelError(
-                    f"`{_shown_key(place)}` in {CONFIG} of {name} has {len(value):,} entries, beyond what any model "
+                    f"`{_shown_key(place)}` in {MODEL_CONFIG} of {name} has {len(value):,} entries, beyond what "
+                    f"any model "
                     f"has (at most {_MOST_ENTRIES:,}).",
                     hint=_OTHER_CONFIG,
                 )
@@ -196,7 +198,7 @@ def _most(part: Mapping[str, object], word: str) -> int:
 
 def _odd(key: object, value: object, name: str, why: str) -> ModelError:
     return ModelError(
-        f"`{str(key)[:80]}` in {CONFIG} of {name} is {str(value)[:40]!r}, which {why}.", hint=_OTHER_CONFIG
+        f"`{str(key)[:80]}` in {MODEL_CONFIG} of {name} is {str(value)[:40]!r}, which {why}.", hint=_OTHER_CONFIG
     )
 
 

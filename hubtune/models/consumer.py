@@ -12,7 +12,7 @@ from hubtune.models.classifier import Classes, load_classifier
 from hubtune.models.generation import safe_generation_config
 from hubtune.models.load import check_vocabulary, load_base, load_tokenizer, pad_id
 from hubtune.models.stated import generation_config
-from hubtune.records.model_files import ADAPTER_CONFIG, CONFIG, GENERATION_CONFIG
+from hubtune.records.merge import ADAPTER_CONFIG, GENERATION_CONFIG, MODEL_CONFIG
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -68,7 +68,7 @@ def load_release_model(
 
 
 def _refuse_classifier(folder: Path, name: str) -> None:
-    for file, key in ((ADAPTER_CONFIG, "task_type"), (CONFIG, "architectures")):
+    for file, key in ((ADAPTER_CONFIG, "task_type"), (MODEL_CONFIG, "architectures")):
         stated = str(read_facts((folder / file).read_bytes(), name).get(key)) if (folder / file).is_file() else ""
         if "SEQ_CLS" in stated or "ForSequenceClassification" in stated:
             raise ModelError(

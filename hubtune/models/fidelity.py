@@ -15,8 +15,8 @@ from hubtune.models.adapters import load_adapter
 from hubtune.models.added_tokens import resize
 from hubtune.models.four_bit import load_base_4bit
 from hubtune.models.load import load_base
+from hubtune.records.base import Progress, Task
 from hubtune.records.merge import Fidelity, Tolerance
-from hubtune.records.progress import Progress, Task
 
 if TYPE_CHECKING:
     from peft import PeftModel

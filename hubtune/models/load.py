@@ -14,12 +14,12 @@ from hubtune.documents import BOUNDS
 from hubtune.errors import ModelError, RemoteCodeError
 from hubtune.files import read_bytes
 from hubtune.loading import loading
+from hubtune.models.architecture import build_empty
 from hubtune.models.base_facts import Facts, read_facts
-from hubtune.models.empty import check_shapes
+from hubtune.models.checkpoint import read_header
 from hubtune.models.load_faults import ARCHITECTURE, CONFIG_FAULT, loading_model
 from hubtune.models.precision import dtype_of
 from hubtune.models.remote_code import brings_code, permitted, refusal
-from hubtune.models.shards import read_header
 from hubtune.models.stated import (
     check_config,
     check_tokenizer,
@@ -29,7 +29,7 @@ from hubtune.models.stated import (
     without_files,
 )
 from hubtune.models.tokenizer_file import SECTIONS, check_steps, check_tokenizer_file
-from hubtune.records.model_files import CONFIG
+from hubtune.records.merge import MODEL_CONFIG
 
 if TYPE_CHECKING:
     import torch
@@ -39,6 +39,54 @@ if TYPE_CHECKING:
         PreTrainedModel,
         PreTrainedTokenizerBase,
     )
+
+
+_APART = "The repository's files do not belong together; choose another revision or base model."
+
+
+def empty_base(folder: Path, name: str, classes: int | None) -> "PreTrainedModel":
+    """Builds a base without weights.
+
+    Args:
+        folder: Where its config.json is.
+        name: Its id, for messages.
+        classes: How many classes it is to tell apart; 0 for a model that writes text, None if the rows have yet to
+            tell which it is.
+
+    Raises:
+        ModelError: transformers cannot build it; if it is not known for which of the two, for neither.
+    """
+    try:
+        return build_empty(folder, name, classifies=bool(classes))
+    except ModelError:
+        if classes is not None:
+            raise
+        return build_empty(folder, name, classifies=True)
+
+
+def check_shapes(model: "PreTrainedModel", stored: Mapping[str, tuple[int, ...]], name: str) -> None:
+    """Refuses weights whose shapes are not those that the config calls for.
+
+    Args:
+        model: The empty model.
+        stored: Tensors of one of its files and their shapes; names that the model has not are passed over, as
+            transformers renames some.
+        name: The base's id, for messages.
+
+    Raises:
+        ModelError: One has another shape; the message names it.
+    """
+    expected = {key: tuple(value.shape) for key, value in model.named_parameters(remove_duplicate=False)}
+    prefix = f"{model.base_model_prefix}."
+    for tensor, shape in stored.items():
+        wanted = expected.get(tensor) or expected.get(prefix + tensor)
+        if wanted is not None and wanted != shape:
+            raise ModelError(
+                f"The weights of {name} are not those of its config.json: {tensor} has the shape {list(shape)}, and "
+                f"{list(wanted)} is needed.",
+                hint=_APART,
+            )
+
 
 # What configs call the number of tokens that are read at once.
 _CONTEXT = ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "seq_length")
@@ -65,8 +113,8 @@ def load_tokenizer(folder: Path, name: str) -> "PreTrainedTokenizerBase":
     from transformers import AutoTokenizer
 
     # transformers builds the config of the model for it.
-    if (folder / CONFIG).is_file():
-        check_config(read_facts(read_bytes(folder / CONFIG, most=BOUNDS.size), name), name)
+    if (folder / MODEL_CONFIG).is_file():
+        check_config(read_facts(read_bytes(folder / MODEL_CONFIG, most=BOUNDS.size), name), name)
     check_tokenizer(folder, name)
     check_tokenizer_file(folder, name)
     with loading(f"The tokenizer of {name} cannot be loaded", ModelError, hint=_TOKENIZER):
@@ -128,7 +176,7 @@ def context_length(folder: Path, name: str) -> int | None:
     """
     code = brings_code(folder)
     if code and not permitted(folder):
-        return _stated_context(read_facts((folder / CONFIG).read_bytes(), name))
+        return _stated_context(read_facts((folder / MODEL_CONFIG).read_bytes(), name))
 
     with loading_model(f"The config of {name} cannot be used", folder), _prints_on_stderr(run=code):
         return getattr(load_config(folder, name).get_text_config(), "max_position_embeddings", None)
@@ -235,11 +283,11 @@ def load_checkpoint(
         ModelError: It cannot be loaded, holds an adapter too, or names kernels of another repository.
     """
     fault = f"{name} cannot be loaded {purpose}"
-    if not (folder / CONFIG).is_file():
+    if not (folder / MODEL_CONFIG).is_file():
         # transformers would load the model that an adapter_config.json names, from anywhere on this machine.
-        raise ModelError(f"{fault}: it has no {CONFIG}.", hint=hint)
+        raise ModelError(f"{fault}: it has no {MODEL_CONFIG}.", hint=hint)
     refuse_adapter_beside([path.name for path in folder.iterdir()], name)
-    check_config(read_facts(read_bytes(folder / CONFIG, most=BOUNDS.size), name), name)
+    check_config(read_facts(read_bytes(folder / MODEL_CONFIG, most=BOUNDS.size), name), name)
     code = permitted(folder) and brings_code(folder)
     error = RemoteCodeError if code else ModelError
     with loading_model(fault, folder, error, hint, weights=True), _prints_on_stderr(run=code):
@@ -257,7 +305,7 @@ def load_checkpoint(
                 raise
             if not code:
                 _refuse_misfit(auto, folder, name, options.get("num_labels"))
-            raise error(f"{fault}: its weights do not fit its {CONFIG}.", hint=CONFIG_FAULT) from cause
+            raise error(f"{fault}: its weights do not fit its {MODEL_CONFIG}.", hint=CONFIG_FAULT) from cause
     return model, sorted(report["missing_keys"])
 
 

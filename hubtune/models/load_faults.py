@@ -9,8 +9,8 @@ from hubtune.documents import BOUNDS, UnreadableError, load_json
 from hubtune.errors import HubtuneError, ModelError
 from hubtune.files import read_bytes
 from hubtune.loading import SEE, loading, reason
-from hubtune.models.shards import read_header
-from hubtune.records.model_files import WEIGHTS, WEIGHTS_INDEX
+from hubtune.models.checkpoint import read_header
+from hubtune.records.merge import WEIGHTS, WEIGHTS_INDEX
 
 ARCHITECTURE = "Choose a base model whose architecture is part of transformers."
 CONFIG_FAULT = "Its config.json, or what it says of the weights, is at fault; choose another revision or base model."

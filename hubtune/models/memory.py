@@ -4,12 +4,53 @@ All weights are counted from the numbers in the config. What a step holds beside
 long as the rows may be, so that a run of shorter rows takes less.
 """
 
+import os
+import platform
+import shutil
 from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
 from typing import Literal
 
 from hubtune.config.training import TrainConfig
-from hubtune.models.machine import Memory
-from hubtune.models.shape import Shape, Whole
+from hubtune.models.architecture import Shape, Whole
+from hubtune.records.training import EnvironmentRecord
+
+_CGROUP = Path("/sys/fs/cgroup/memory.max")
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Where a training would be.
+
+    Attributes:
+        device: `cuda` or `cpu`.
+        total: Bytes.
+        name: What to call it.
+    """
+
+    device: str
+    total: int
+    name: str
+
+
+def machine_memory() -> Memory | None:
+    """Returns the memory to train in; None where the operating system does not tell.
+
+    torch is asked, which takes seconds to import, only where there is a GPU's driver.
+    """
+    if shutil.which("nvidia-smi"):
+        import torch
+
+        if torch.cuda.is_available():
+            return Memory("cuda", int(torch.cuda.mem_get_info()[1]), torch.cuda.get_device_name())
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        return None
+    limit = _CGROUP.read_text().strip() if _CGROUP.is_file() else "max"
+    return Memory("cpu", min(total, int(limit)) if limit.isdigit() else total, "this machine's memory")
+
 
 # Bytes of a number in 4 bits with its block's scale, which is quantised too (Dettmers et al., 2023): 4.127 bits.
 _NF4 = 0.516
@@ -197,3 +238,20 @@ def _trained(shape: Shape, train: TrainConfig, whole: Whole) -> int:
 
 def _giga(count: int) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 5e7 else f"{count / 1e6:.1f} MB"
+
+
+# Those whose versions decide the numbers.
+_PACKAGES = ("torch", "transformers", "peft", "accelerate", "datasets", "tokenizers", "safetensors", "huggingface-hub")
+
+
+def environment() -> EnvironmentRecord:
+    """Returns the versions and the device of this process."""
+    import torch
+
+    device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "CPU"
+    return EnvironmentRecord(
+        python=platform.python_version(),
+        platform=f"{platform.system()} {platform.machine()}",
+        device=device,
+        packages={name: metadata.version(name) for name in _PACKAGES},
+    )

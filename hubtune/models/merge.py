@@ -7,26 +7,70 @@ where it treats tied embeddings differently and so unties them.
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.errors import DiskFullError, MergeError
 from hubtune.models.adapter_changes import read_adapter
-from hubtune.models.checkpoint import Checkpoint, open_checkpoint
+from hubtune.models.architecture import read_structure
+from hubtune.models.checkpoint import Checkpoint, Planned, ShardReader, open_checkpoint, open_shard, write_shard
 from hubtune.models.merge_plan import Edit, MergePlan, plan_merge
-from hubtune.models.merged_tensor import AdapterTensors, apply_change
-from hubtune.models.shards import Planned, ShardReader, open_shard, write_shard
-from hubtune.models.structure import read_structure
-from hubtune.records.base import sha256_file
-from hubtune.records.folders import new_folder, require_empty
-from hubtune.records.model_files import CONFIG, GENERATION_CONFIG, TOKENIZER_FILES, WEIGHTS_INDEX
-from hubtune.records.progress import Progress, Task
+from hubtune.records.base import Progress, Task, new_folder, require_empty, sha256_file
+from hubtune.records.merge import GENERATION_CONFIG, MODEL_CONFIG, TOKENIZER_FILES, WEIGHTS_INDEX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from torch import Tensor
+
+
+AdapterTensors = Callable[[str], "Tensor"]
+
+
+def apply_change(weight: "Tensor", edit: Edit, adapter: AdapterTensors) -> "Tensor":
+    """Returns the merged tensor: computed in fp32 (fp64 where the base is), and rounded once to the base's dtype.
+
+    In fp32 this is peft's `get_delta_weight` and sum, operation by operation, so the result is the same to the bit.
+    With a base in bf16 or fp16, `merge_and_unload` may round the product before it adds it, depending on the adapter's
+    dtype, so its result can differ from this one by a rounding.
+
+    Args:
+        weight: The base's tensor.
+        edit: Its edit.
+        adapter: Gives each of the adapter's tensors by its name.
+
+    Raises:
+        MergeError: The result holds a number that is not finite.
+    """
+    import torch
+
+    change, merged = edit.change, weight
+    if change is None:
+        return merged
+    wide = torch.promote_types(weight.dtype, torch.float32)
+    if change.replacement is not None:
+        merged = adapter(change.replacement).to(weight.dtype)
+    if change.rows is not None:
+        rows = adapter(change.rows).to(weight.dtype)
+        if edit.shape[0] > len(merged):
+            merged = torch.cat([merged, merged.new_zeros(edit.shape[0] - len(merged), *edit.shape[1:])])
+        merged = merged.index_copy(0, torch.tensor(change.indices), rows)
+    if change.low_rank is not None:
+        a, b = (adapter(name).float() for name in (change.low_rank.a, change.low_rank.b))
+        product = b @ a
+        delta = (product if edit.kind == "linear" else product.T).mul_(change.low_rank.scaling)
+        # In place, since these are the largest tensors of a merge.
+        merged = delta.to(wide).add_(merged).to(weight.dtype)
+    if change.bias is not None:
+        name, scaling = change.bias
+        merged = (merged.to(wide) + adapter(name).float() * scaling).to(weight.dtype)
+    if merged.numel() and not torch.stack(merged.aminmax()).isfinite().all():
+        raise MergeError(
+            f"Merged, {edit.source} holds numbers that are not finite in {weight.dtype}.",
+            hint="The adapter is broken, or too large for the base model's number format; publish the adapter instead.",
+        )
+    return merged
+
 
 _DTYPES = {"F64": "fp64", "F32": "fp32", "F16": "fp16", "BF16": "bf16"}
 
@@ -174,7 +218,7 @@ def _write_index(checkpoint: Checkpoint, plan: MergePlan, size: int, folder: Pat
 
 def _write_config(checkpoint: Checkpoint, plan: MergePlan, folder: Path) -> None:
     if not plan.config:
-        shutil.copyfile(checkpoint.folder / CONFIG, folder / CONFIG)
+        shutil.copyfile(checkpoint.folder / MODEL_CONFIG, folder / MODEL_CONFIG)
         return
     config = {**checkpoint.config, **plan.config}
-    (folder / CONFIG).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / MODEL_CONFIG).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

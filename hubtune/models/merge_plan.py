@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 
 from hubtune.errors import MergeError
 from hubtune.models.adapter_changes import Adapter, Change
-from hubtune.models.checkpoint import Checkpoint
-from hubtune.models.shards import FLOATS, Entry
-from hubtune.models.structure import LayerKind, Structure
+from hubtune.models.architecture import LayerKind, Structure
+from hubtune.models.checkpoint import FLOATS, Checkpoint, Entry
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,29 @@ from typing import TYPE_CHECKING
 
 from hubtune.errors import ModelError
 from hubtune.models.classifier import class_logits, classifies
-from hubtune.models.prompts import PROMPTS
-from hubtune.records.probe import ProbePrompt
+from hubtune.records.evaluation import ProbePrompt
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+PROMPTS = (
+    "The morning train leaves the station at",
+    "To bake a loaf of bread, first mix the flour with",
+    "The library opens its doors when",
+    "Water boils at a lower temperature in the mountains, because",
+    "She looked at the map and said that the shortest way",
+    "A good garden needs sun, rain and",
+    "The meeting was moved to Thursday, so we",
+    "In the year after the bridge was built, the two towns",
+)
+
+
+def encode_prompts(tokenizer: "PreTrainedTokenizerBase") -> list[list[int]]:
+    """Returns the token ids of each prompt, with the special tokens that the tokenizer puts before a text."""
+    return [list(ids) for ids in tokenizer(list(PROMPTS))["input_ids"]]
+
 
 STEPS = 8
 """Tokens that a model goes on for after each prompt."""

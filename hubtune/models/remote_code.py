@@ -8,7 +8,7 @@ from pathlib import Path
 from hubtune.documents import BOUNDS, parse_json_object
 from hubtune.errors import ModelError, RecordError, RemoteCodeError
 from hubtune.files import read_bytes
-from hubtune.records.model_files import CONFIG
+from hubtune.records.merge import MODEL_CONFIG
 
 IN_CONFIG = "`base.allow_remote_code: {}`"
 """How the config of a run allows the code of a commit."""
@@ -135,7 +135,8 @@ def refusal(name: str, allowing: str | None = IN_CONFIG.format("<its commit>")) 
         hint += f" Or read its Python files, and if you trust them: {allowing}"
     rule = "which is never run" if allowing is None else "which is not run unless it is allowed"
     return RemoteCodeError(
-        f"{name} needs Python code from its repository (auto_map in {CONFIG}), {rule}: transformers has no such model "
+        f"{name} needs Python code from its repository (auto_map in {MODEL_CONFIG}), {rule}: transformers has "
+        f"no such model "
         "type of its own.",
         hint=hint,
     )
@@ -147,19 +148,21 @@ def _check_places(facts: Mapping[str, object], name: str, files: Collection[str]
     lacking = [entry for entry in _ENTRIES if entry not in places]
     if lacking:
         raise RemoteCodeError(
-            f"The code of {name} is not that of a causal language model: auto_map in {CONFIG} names no {lacking[0]}.",
+            f"The code of {name} is not that of a causal language model: auto_map in {MODEL_CONFIG} names no "
+            f"{lacking[0]}.",
             hint=hint,
         )
     for place in places.values():
         # Another repository's has its name and `--` before it, and its commit could not be named.
         if not _PLACE.fullmatch(place):
             raise RemoteCodeError(
-                f"{name} takes its code from elsewhere: {place!r} in {CONFIG} is not a class in one of its files.",
+                f"{name} takes its code from elsewhere: {place!r} in {MODEL_CONFIG} is not a class in one of "
+                "its files.",
                 hint=hint,
             )
     missing = [] if files is None else [file for file in _code_files(facts) if file not in files]
     if missing:
-        raise RemoteCodeError(f"{name} lacks {missing[0]}, which auto_map in {CONFIG} names.", hint=hint)
+        raise RemoteCodeError(f"{name} lacks {missing[0]}, which auto_map in {MODEL_CONFIG} names.", hint=hint)
 
 
 def _places(facts: Mapping[str, object]) -> dict[str, str]:
@@ -173,7 +176,7 @@ def _code_files(facts: Mapping[str, object]) -> list[str]:
 
 
 def _facts(folder: Path) -> dict[str, object]:
-    if not (folder / CONFIG).is_file():
+    if not (folder / MODEL_CONFIG).is_file():
         return {}
-    content = read_bytes(folder / CONFIG, most=BOUNDS.size)
-    return dict(parse_json_object(content, f"{CONFIG} of the base model", error=ModelError))
+    content = read_bytes(folder / MODEL_CONFIG, most=BOUNDS.size)
+    return dict(parse_json_object(content, f"{MODEL_CONFIG} of the base model", error=ModelError))

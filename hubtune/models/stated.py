@@ -16,7 +16,7 @@ from hubtune.files import read_bytes
 from hubtune.loading import loading
 from hubtune.models.base_facts import Facts, check_numbers, read_facts
 from hubtune.models.remote_code import permitted
-from hubtune.records.model_files import ADAPTER_CONFIG, CONFIG, GENERATION_CONFIG
+from hubtune.records.merge import ADAPTER_CONFIG, GENERATION_CONFIG, MODEL_CONFIG
 from hubtune.validation import faults_of
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def generation_config(folder: Path, name: str) -> "GenerationConfig":
     """
     from transformers import GenerationConfig
 
-    file = GENERATION_CONFIG if (folder / GENERATION_CONFIG).is_file() else CONFIG
+    file = GENERATION_CONFIG if (folder / GENERATION_CONFIG).is_file() else MODEL_CONFIG
     facts: Facts = {}
     if (folder / file).is_file():
         facts = read_facts(read_bytes(folder / file, most=BOUNDS.size), name, file)
@@ -150,7 +150,7 @@ def load_config(folder: Path, name: str) -> "PreTrainedConfig":
     """
     from transformers import AutoConfig
 
-    check_config(read_facts(read_bytes(folder / CONFIG, most=BOUNDS.size), name), name)
+    check_config(read_facts(read_bytes(folder / MODEL_CONFIG, most=BOUNDS.size), name), name)
     return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=permitted(folder))
 
 
@@ -167,7 +167,8 @@ def check_config(facts: Facts, name: str) -> None:
         implementation = key.removesuffix("_internal").endswith(_IMPLEMENTATION)
         if (implementation and "/" in str(value)) or (key in _KERNELS and value):
             raise ModelError(
-                f"`{key[:_SHOWN]}` in {CONFIG} of {name} is {_shown(value)}, which is code of another repository; that "
+                f"`{key[:_SHOWN]}` in {MODEL_CONFIG} of {name} is {_shown(value)}, which is code of another "
+                f"repository; that "
                 "is never run.",
                 hint=_OTHER,
             )
@@ -185,8 +186,8 @@ def refuse_adapter_beside(files: Collection[str], name: str) -> None:
     """
     if ADAPTER_CONFIG in files:
         raise ModelError(
-            f"{name} holds an adapter beside its {CONFIG}: transformers puts what {ADAPTER_CONFIG} says on the model "
-            "without a word, so it is not clear which of the two is meant.",
+            f"{name} holds an adapter beside its {MODEL_CONFIG}: transformers puts what {ADAPTER_CONFIG} says on the "
+            "model without a word, so it is not clear which of the two is meant.",
             hint="Choose a repository or a revision with the model alone. To train an adapter further, name it as "
             "`base.adapter`, and the model that it belongs to as `base.repo`.",
         )

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 
 from hubtune.errors import DiskFullError, TrainingError
 from hubtune.files import file_errors, room_hint
-from hubtune.models.checkpoint import Checkpoint, open_checkpoint
-from hubtune.models.shards import FLOATS, Planned, ShardReader, open_shard, write_shard
-from hubtune.models.structure import Structure, read_structure
-from hubtune.records.model_files import CONFIG, TOKENIZER_FILES, WEIGHTS_INDEX
-from hubtune.records.progress import Progress
+from hubtune.models.architecture import Structure, read_structure
+from hubtune.models.checkpoint import FLOATS, Checkpoint, Planned, ShardReader, open_checkpoint, open_shard, write_shard
+from hubtune.records.base import Progress
+from hubtune.records.merge import MODEL_CONFIG, TOKENIZER_FILES, WEIGHTS_INDEX
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +60,7 @@ def write_tuned(base: Path, model: "PreTrainedModel", folder: Path, progress: Pr
                     made = None if value is None else _maker(value, entry.dtype)
                     planned[name] = Planned(entry.dtype, entry.shape if value is None else tuple(value.shape), made)
                 size += write_shard(source, folder / shard, planned, task.advance)
-    for name in (CONFIG, WEIGHTS_INDEX, *TOKENIZER_FILES):
+    for name in (MODEL_CONFIG, WEIGHTS_INDEX, *TOKENIZER_FILES):
         if (base / name).is_file():
             shutil.copyfile(base / name, folder / name)
     rows = len(model.get_input_embeddings().weight)
@@ -73,10 +72,10 @@ def _write_sizes(checkpoint: Checkpoint, folder: Path, rows: int, size: int) -> 
     """Writes the config and the index anew for a model that has more tokens than its base."""
     if "vocab_size" not in checkpoint.config:
         raise TrainingError(
-            f"{CONFIG} of the base model has no `vocab_size`, the number of tokens, which added tokens change.",
+            f"{MODEL_CONFIG} of the base model has no `vocab_size`, the number of tokens, which added tokens change.",
             hint="Leave `train.added_tokens` out.",
         )
-    _write_json(folder / CONFIG, {**checkpoint.config, "vocab_size": rows})
+    _write_json(folder / MODEL_CONFIG, {**checkpoint.config, "vocab_size": rows})
     if checkpoint.index is not None:
         metadata = checkpoint.index.get("metadata")
         known = metadata if isinstance(metadata, dict) else {}

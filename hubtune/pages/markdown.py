@@ -13,9 +13,7 @@ from markdown_it.token import Token
 from markdown_it.utils import OptionsDict, OptionsType
 from mdit_py_plugins.gfm import gfm_plugin
 
-from hubtune.pages.highlight import highlighter
-from hubtune.pages.links import Links, is_outside
-from hubtune.pages.sanitize import sanitize
+from hubtune.pages.sanitize import Links, highlighter, is_outside, sanitize
 
 LONGEST = 200_000
 """Characters that are rendered; what follows them is left out."""

@@ -1,15 +1,17 @@
 """Makes the pages: one template for each kind of view, and one stylesheet for all."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from hubtune.pages.formats import FILTERS
-from hubtune.pages.links import Links, RepoLinks
 from hubtune.pages.markdown import Prose, render_markdown
+from hubtune.pages.sanitize import Links, RepoLinks
 from hubtune.records.views import (
     Asset,
     CommitView,
@@ -24,6 +26,79 @@ from hubtune.records.views import (
     TreeView,
     View,
 )
+
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+def size(count: int) -> str:
+    """Returns a number of bytes for people, in powers of 1000 as the Hub has them."""
+    value = float(count)
+    for unit in _UNITS:
+        if value < 999.5 or unit == _UNITS[-1]:
+            break
+        value /= 1000
+    return f"{count} B" if unit == "B" else f"{value:.3g} {unit}"
+
+
+def number(count: int) -> str:
+    """Returns a whole number with its thousands apart."""
+    return f"{count:,}".replace(",", "\u202f")
+
+
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """Returns a count with its noun."""
+    return f"{number(count)} {one if count == 1 else many or one + 's'}"
+
+
+def date(when: datetime) -> str:
+    """Returns a day."""
+    return f"{when.day} {when:%b %Y}"
+
+
+def moment(when: datetime) -> str:
+    """Returns a day and a time of day; all times are UTC."""
+    return f"{when.day} {when:%b %Y, %H:%M} UTC"
+
+
+def short(sha: str) -> str:
+    """Returns enough of a commit's digits to know it by."""
+    return sha[:8]
+
+
+def segment(text: str) -> str:
+    """Returns a text as one segment of an address, as branches with a slash need it."""
+    return quote(text, safe="")
+
+
+def path(text: str) -> str:
+    """Returns a path as part of an address."""
+    return quote(text)
+
+
+def name(text: str) -> str:
+    """Returns the last part of a path."""
+    return text.rpartition("/")[2]
+
+
+def parents(text: str) -> list[tuple[str, str]]:
+    """Returns name and path of each folder above a path, from the root down."""
+    parts = text.split("/")[:-1]
+    return [(part, "/".join(parts[: n + 1])) for n, part in enumerate(parts)]
+
+
+FILTERS: dict[str, Callable[..., object]] = {
+    "counted": counted,
+    "date": date,
+    "moment": moment,
+    "name": name,
+    "number": number,
+    "parents": parents,
+    "path": path,
+    "segment": segment,
+    "short": short,
+    "size": size,
+}
+
 
 _HERE = Path(__file__).parent
 _TEMPLATES: dict[type[View], str] = {
@@ -122,3 +197,59 @@ class Renderer:
         if isinstance(view, FileView) and view.kind == "markdown" and not view.plain:
             return render_markdown(view.text, self._links(view.place, view.path))
         return None
+
+
+ASSETS = (*SHARED_ASSETS, page_asset("rating.css", "text/css"), page_asset("rating.js", "text/javascript"))
+"""The files that the page refers to, at `/-/` and their names."""
+
+POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'"
+)
+"""The Content-Security-Policy under which the page works: nothing but what this program itself serves."""
+
+
+@dataclass(frozen=True)
+class BlindPair:
+    """Two texts that go on from a prompt."""
+
+    prompt: str
+    a: str
+    b: str
+
+
+@dataclass(frozen=True)
+class RatingView:
+    """What the page shows.
+
+    Attributes:
+        rater: Who rates.
+        action: Where the answer goes.
+        answered: How many pairs this rater has answered, of `total`.
+        pair: The next one; None where all are answered.
+        problem: Why nothing can be shown, or None.
+    """
+
+    rater: str = ""
+    action: str = ""
+    answered: int = 0
+    total: int = 0
+    pair: BlindPair | None = None
+    problem: str | None = None
+
+
+class RatingPage:
+    """Renders the page."""
+
+    def __init__(self) -> None:
+        self._template = page_environment("preview").get_template("rating.html.j2")
+
+    def render(self, view: RatingView) -> str:
+        """Returns the page."""
+        if view.problem is not None:
+            heading = "That did not work"
+        elif view.pair is None:
+            heading = "All rated"
+        else:
+            heading = f"Pair {view.answered + 1} of {view.total}"
+        return self._template.render(view=view, heading=heading)

@@ -8,23 +8,21 @@ from typing import TYPE_CHECKING
 
 from hubtune.card.diff import CardDiff, diff_cards
 from hubtune.card.lint import CardSource, LintReport, all_rules, lint_source
-from hubtune.card.lint.folder import CARD_NAME, LICENSE_NAMES, MOST_LICENSE_BYTES, read_folder
-from hubtune.card.lint.report import Severity
-from hubtune.card.lint.source import MOST_BYTES
-from hubtune.card.placeholders import is_placeholder_id
+from hubtune.card.lint.card import CARD_NAME, LICENSE_NAMES, MOST_BYTES, MOST_LICENSE_BYTES, read_folder
+from hubtune.card.lint.registry import Severity
+from hubtune.card.markdown import is_placeholder_id
 from hubtune.config.fields import check_repo_id
 from hubtune.documents import UnreadableError
 from hubtune.errors import CardError, ConfigError, HubError, HubUnreachableError, RepoNotFoundError
 from hubtune.hub.contents import read_files
 from hubtune.hub.license_facts import fetch_licensed_input
-from hubtune.hub.named import resolve_named
-from hubtune.hub.read import resolve
+from hubtune.hub.read import resolve, resolve_named
 from hubtune.metadata.front_matter import front_matter, texts
 from hubtune.records.base import Record
 from hubtune.records.pins import Pin, RepoType
 
 if TYPE_CHECKING:
-    from hubtune.records.licenses import LicensedInput
+    from hubtune.records.pins import LicensedInput
 
 _MOST_INPUTS = 20
 

@@ -6,26 +6,50 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from hubtune.card.check import check_statements
 from hubtune.card.licensing.decision import LicenseDecision
-from hubtune.card.statements import check_statements
 from hubtune.config.load import dump_config
 from hubtune.config.schema import BaseAdapterConfig, BaseModelConfig, Input, TuneConfig
-from hubtune.errors import CheckError, FileError, HubtuneError, MemoryNeededError, advise
+from hubtune.data.formats.chat import check_template
+from hubtune.errors import CheckError, ConfigError, DataError, FileError, HubtuneError, MemoryNeededError, advise
 from hubtune.evaluate.bias.material import check_files
 from hubtune.files import require_writable
 from hubtune.hub.client import current_token
 from hubtune.hub.snapshot import cache_folder
 from hubtune.models.precision import choose_precision
-from hubtune.pin.lock import lock_file, read_lock, require_lock
-from hubtune.pin.pinning import Resolution, resolve_pin
-from hubtune.pipeline.checking_base import check_base, check_continued, check_loads, check_memory
+from hubtune.pin import Resolution, lock_file, read_lock, require_lock, resolve_pin
+from hubtune.pipeline.base_check import check_base, check_continued, check_loads, check_memory
 from hubtune.pipeline.licensing import decide_release, fetch_licenses, require_allowed
-from hubtune.pipeline.trainable import check_data
-from hubtune.publish.preflight import check_target, refuse_canaries
-from hubtune.publish.secrets import refuse_secrets
-from hubtune.records.base import Record, require_room
+from hubtune.publish.preflight import check_target, refuse_canaries, refuse_secrets
+from hubtune.records.base import Progress, Record, require_room
 from hubtune.records.pins import Pin, PinSet
-from hubtune.records.progress import Progress
+from hubtune.templating.chat import ChatTemplate
+
+
+def check_data(config: TuneConfig) -> None:
+    """Refuses data in a file that is not there, a chat template that is none, and a classifier to be published merged.
+
+    Raises:
+        ConfigError: An adapter that classifies is to be merged, or the chat template cannot be compiled.
+        DataError: A local file is missing.
+    """
+    if config.chat_template is not None:
+        check_template(ChatTemplate(config.chat_template, {}), given=True)
+    named = [(f"data[{number}]", entry) for number, entry in enumerate(config.data)]
+    named += [(f"earlier.data[{number}]", entry) for number, entry in enumerate(config.earlier_data)]
+    for name, entry in named:
+        if entry.path is not None and not Path(entry.path).is_file():
+            raise DataError(
+                f"There is no file {entry.path}, which {name}.path names.",
+                hint="Correct the path; a relative one starts at the config's folder.",
+            )
+        merged = config.publish.artifact == "merged" and not config.train.whole
+        if entry.stated_format == "classification" and merged:
+            raise ConfigError(
+                f"{name}.format is classification, and a classifier's adapter cannot be merged into its base.",
+                hint="Set `publish.artifact: adapter`, or train complete weights: `train.method: full` or `freeze`.",
+            )
+
 
 T = TypeVar("T")
 # Room for the records, the events and an adapter of ordinary size.

@@ -5,15 +5,14 @@ from pathlib import Path
 from typing import Literal
 
 from hubtune.card.licensing.decision import LicenseDecision, decide
-from hubtune.card.licensing.files import Folders
+from hubtune.card.licensing.legal_files import Folders
 from hubtune.config.schema import TuneConfig
 from hubtune.errors import LicenseRefusedError
 from hubtune.hub.license_facts import fetch_licensed_input, read_licensed_input
-from hubtune.hub.named import resolve_named
+from hubtune.hub.read import resolve_named
 from hubtune.hub.snapshot import cached
 from hubtune.records.base import Record
-from hubtune.records.licenses import LicensedInput, LicenseRecord
-from hubtune.records.pins import Pin, PinSet
+from hubtune.records.pins import LicensedInput, LicenseRecord, Pin, PinSet
 from hubtune.records.rundir import RunDirectory
 
 

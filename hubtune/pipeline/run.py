@@ -3,26 +3,23 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from hubtune.card.check import check_statements
 from hubtune.card.inputs import CardInputs
 from hubtune.card.snippet import usage_snippet
-from hubtune.card.statements import check_statements
 from hubtune.config.load import training_digest
 from hubtune.config.schema import TuneConfig
 from hubtune.config.target import TargetOptions
 from hubtune.errors import HubtuneError, RecordError
-from hubtune.pin.lock import lock_file, write_lock
-from hubtune.pin.pinning import Resolution, fetch_snapshots
+from hubtune.pin import Resolution, fetch_snapshots, lock_file, read_lock, require_lock_place, resolve_pins, write_lock
 from hubtune.pipeline.check import check_run
-from hubtune.pipeline.edited import keep_edited, refuse_edited_card
-from hubtune.pipeline.extras import require_train
+from hubtune.pipeline.context import require_train
+from hubtune.pipeline.edited_card import keep_edited, refuse_edited_card
 from hubtune.pipeline.licensing import decide_release, license_record, require_allowed
 from hubtune.pipeline.stages import needs_merge, run_card, run_data, run_evaluate, run_merge, run_publish, run_train
 from hubtune.publish.preflight import refuse_canaries
-from hubtune.records.base import Record
-from hubtune.records.evaluation import EvaluationRecord
+from hubtune.records.base import Progress, Record
+from hubtune.records.evaluation import EvaluationRecord, ProbeRecord
 from hubtune.records.pins import PinSet
-from hubtune.records.probe import ProbeRecord
-from hubtune.records.progress import Progress
 from hubtune.records.release import ReleaseRecord
 from hubtune.records.rundir import CONFIG, RunDirectory
 from hubtune.records.training import TrainingRecord
@@ -175,3 +172,24 @@ def _find_run(config: TuneConfig, options: RunOptions) -> RunDirectory | None:
         if same and run.has(PinSet):
             return run
     return None
+
+
+def pin_inputs(config: TuneConfig, config_file: Path, progress: Progress, *, upgrade: bool = False) -> PinSet:
+    """Pins the inputs, fetches them, and writes `hubtune.lock`, beside the config, where it changes.
+
+    Args:
+        config: The config.
+        config_file: Its file.
+        progress: Told of entries that the lock does not hold, and of the fetching.
+        upgrade: Ask the Hub for every entry, also those that the lock holds.
+
+    Raises:
+        HubError: An input does not exist or cannot be read.
+        FileError: The lock would change, and cannot be written.
+    """
+    path = lock_file(config_file)
+    resolution = resolve_pins(config, None if upgrade else read_lock(path), progress)
+    require_lock_place(path, resolution.pins)
+    fetch_snapshots(resolution, progress)
+    write_lock(path, resolution.pins)
+    return resolution.pins

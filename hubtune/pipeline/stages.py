@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from hubtune import __version__
 from hubtune.card.check import check_card
 from hubtune.card.inputs import CardInputs, ReleaseTarget
-from hubtune.card.licensing.files import license_files
+from hubtune.card.licensing.legal_files import license_files
 from hubtune.card.plots import render_pictures
 from hubtune.card.render import render_card
 from hubtune.config.load import dump_config, parse_config
@@ -18,27 +18,20 @@ from hubtune.files import require_writable
 from hubtune.hub.client import current_token
 from hubtune.hub.read import repo_url
 from hubtune.hub.snapshot import cached
-from hubtune.pipeline.classifying import classes_of, refuse_classifier
-from hubtune.pipeline.edited import edited_card_files, keep_edited, refuse_edited_card
-from hubtune.pipeline.extras import require_train
+from hubtune.pipeline.context import base_folder, classes_of, data_places, refuse_classifier, require_train
+from hubtune.pipeline.edited_card import edited_card_files, keep_edited, refuse_edited_card
 from hubtune.pipeline.licensing import decide_release, license_folders, license_record, require_allowed
-from hubtune.pipeline.merging import merge_run
-from hubtune.pipeline.places import base_folder, data_places
+from hubtune.pipeline.merge import merge_run
 from hubtune.publish.plan import ReleasePlan, plan_release
-from hubtune.publish.preflight import check_publisher, refuse_canaries
-from hubtune.publish.propose import propose_release
-from hubtune.publish.push import push
-from hubtune.publish.secrets import refuse_secrets
-from hubtune.records.base import require_room
+from hubtune.publish.preflight import check_publisher, refuse_canaries, refuse_secrets
+from hubtune.publish.push import propose_release, push
+from hubtune.records.base import Progress, require_room
 from hubtune.records.data import DataRecord
-from hubtune.records.evaluation import EvaluationRecord
+from hubtune.records.evaluation import EvaluationRecord, MergedProbeRecord
 from hubtune.records.merge import MergeRecord
 from hubtune.records.pins import PinSet
-from hubtune.records.probe import MergedProbeRecord
-from hubtune.records.progress import Progress
-from hubtune.records.published import CARD
 from hubtune.records.ratings import RatingsRecord
-from hubtune.records.release import CounterpartRecord, ReleaseRecord
+from hubtune.records.release import CARD, CounterpartRecord, ReleaseRecord
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord
 
@@ -176,8 +169,8 @@ def run_merge(run: RunDirectory, progress: Progress) -> MergeRecord:
         RecordError: A record or the adapter is missing.
     """
     require_train("Merging")
-    from hubtune.models.environment import environment
     from hubtune.models.load import context_length, load_base
+    from hubtune.models.memory import environment
     from hubtune.models.probe import TOLERANCES, take_probe
 
     refuse_classifier(run.read(DataRecord), "merged into its base")

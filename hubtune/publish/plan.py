@@ -7,14 +7,12 @@ from pathlib import Path
 from hubtune import __version__
 from hubtune.config.schema import TuneConfig
 from hubtune.errors import RecordError
-from hubtune.hub.file_names import require_safe_names
+from hubtune.hub.contents import require_safe_names
 from hubtune.records.base import sha256_bytes, sha256_file
-from hubtune.records.merge import MergeRecord
-from hubtune.records.model_files import GENERATION_CONFIG, TOKENIZER_FILES
+from hubtune.records.merge import GENERATION_CONFIG, TOKENIZER_FILES, MergeRecord
 from hubtune.records.pins import PinSet
-from hubtune.records.published import CARD, CONFIG, MANIFEST, places, published_config, record_name
 from hubtune.records.ratings import RatingsRecord
-from hubtune.records.release import Artifact, Manifest
+from hubtune.records.release import CARD, CONFIG, MANIFEST, Artifact, Manifest, places, published_config, record_name
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord
 

@@ -1,15 +1,80 @@
 """What the repository of a plan holds, compared with the plan. Reads only, each with its attempts."""
 
-from collections.abc import Collection
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hubtune.errors import ArtifactKindError, ConfigError, HubError, RepoNotFoundError, RevisionNotFoundError, advise
+from hubtune.hub.client import requests_sent_once
 from hubtune.hub.contents import StoredFile, file_content, file_digest, list_files
-from hubtune.hub.read import Refs, is_private, list_refs, require_readers_get
+from hubtune.hub.read import Refs, is_private, list_refs, refuse_branch_named, refuse_tag_named, require_readers_get
+from hubtune.hub.write import tag_taken
 from hubtune.publish.plan import ReleasePlan
-from hubtune.publish.retries import Retries
-from hubtune.records.published import MANIFEST
+from hubtune.records.base import Progress
+from hubtune.records.release import MANIFEST, PlannedFile
+
+T = TypeVar("T")
+Wait = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Retries:
+    """Tries a step again where the Hub was busy, failed, or gave no answer.
+
+    Attributes:
+        progress: Told why one waits.
+        wait: Waits so many seconds.
+        attempts: How often a step is tried at most.
+        longest: The most seconds that one wait takes. A Hub that asks for more ends the release, which can go on later.
+    """
+
+    progress: Progress
+    wait: Wait = time.sleep
+    attempts: int = 5
+    longest: float = 60.0
+
+    def __call__(self, doing: str, work: Callable[[], T], *, also: tuple[type[HubError], ...] = ()) -> T:
+        """Does `work`, which may be repeated without harm, until it succeeds.
+
+        Args:
+            doing: What it does, such as "Reading the tags".
+            work: Does it.
+            also: Errors after which it is tried again although they do not pass as a rule.
+
+        Raises:
+            HubError: The last attempt's, or the first that another attempt cannot change.
+        """
+        attempt = 1
+        while True:
+            try:
+                return work()
+            except HubError as error:
+                if not error.passing and not isinstance(error, also):
+                    raise
+                self.pause(doing, error, attempt)
+                attempt += 1
+
+    def pause(self, doing: str, error: HubError, attempt: int) -> None:
+        """Waits after a failed attempt: as long as the Hub asked, else twice as long each time, from one second.
+
+        Raises:
+            HubError: The error itself, where that was the last attempt, or the Hub asks for too long a wait.
+        """
+        if attempt >= self.attempts:
+            raise error
+        seconds = float(2 ** (attempt - 1)) if error.retry_after is None else error.retry_after
+        if seconds > self.longest:
+            error.hint = f"The Hub asks to come back in {seconds:,.0f} seconds. Then run the same command again."
+            raise error
+        self.progress.say(
+            f"{doing}: {error.message} Waiting {seconds:g} s before attempt {attempt + 1} of {self.attempts}."
+        )
+        self.wait(seconds)
+
 
 MAIN = "main"
 # A commit that was made just now may not be everywhere yet.
@@ -165,3 +230,68 @@ class RemoteRepo:
         served = read()
         # Bytes that were damaged on their way come right the second time.
         return served if served == digest else read()
+
+
+@dataclass(frozen=True)
+class Preview:
+    """The plan against what is there.
+
+    Attributes:
+        exists: Whether the repository does.
+        parent: The commit that the release's would be made on.
+        published: The commit on which just this release is tagged.
+        card: README.md at the parent; None where there is none.
+    """
+
+    exists: bool
+    parent: str | None
+    published: str | None
+    files: list[PlannedFile]
+    delete: list[str]
+    card: bytes | None
+
+
+def preview(plan: ReleasePlan, progress: Progress, *, wait: Wait = time.sleep) -> Preview:
+    """Compares a plan with its repository.
+
+    Raises:
+        AmbiguousRevisionError: A branch has the tag's name.
+        TagExistsError: The tag is on a commit that holds something else.
+        ArtifactKindError: The repository holds the other kind of artifact.
+        HubError: It cannot be read.
+    """
+    with requests_sent_once():
+        remote = RemoteRepo(plan.repo, Retries(progress, wait))
+        try:
+            refs = remote.refs(also=())
+        except RepoNotFoundError:
+            return Preview(False, None, None, _changes(plan, remote, None), [], None)
+        parent, tagged = refs.branches.get(plan.branch) or refs.branches.get(MAIN), refs.tags.get(plan.tag)
+        refuse_branch_named(plan.repo, plan.tag, refs)
+        refuse_tag_named(plan.repo, plan.branch, refs)
+        if tagged is not None and not remote.holds(plan, tagged):
+            raise tag_taken(plan.repo, plan.tag, tagged)
+        if plan.private:
+            remote.require_private()
+        heads = [refs.branches[name] for name in (MAIN, plan.branch) if name in refs.branches]
+        remote.require_kind(plan.artifact, dict.fromkeys(heads))
+        return Preview(
+            exists=True,
+            parent=parent,
+            published=tagged,
+            files=_changes(plan, remote, parent),
+            delete=remote.left_over(plan, parent) if parent else [],
+            card=remote.content(parent, "README.md") if parent else None,
+        )
+
+
+def _changes(plan: ReleasePlan, remote: RemoteRepo, parent: str | None) -> list[PlannedFile]:
+    before = remote.files(parent) if parent else {}
+    files = []
+    for path, content in sorted(plan.files.items()):
+        change: Literal["added", "changed", "unchanged"] = "added"
+        if path in before:
+            change = "unchanged" if before[path].holds(content, plan.digests[path]) else "changed"
+        size = content.stat().st_size if isinstance(content, Path) else len(content)
+        files.append(PlannedFile(path=path, size=size, sha256=plan.digests[path], change=change))
+    return files

@@ -10,13 +10,10 @@ from hubtune import __version__
 from hubtune.config.schema import TuneConfig
 from hubtune.errors import HubError, HubUnreachableError, PublishConflictError, ReadBackError
 from hubtune.hub.contents import changed_files, differences
-from hubtune.hub.history import history
-from hubtune.hub.read import list_refs
+from hubtune.hub.read import history, list_refs
 from hubtune.hub.write import commit, create_branch, create_tag, delete_branch
-from hubtune.records.base import sha256_bytes
-from hubtune.records.progress import Progress
-from hubtune.records.published import CARD, CONFIG, MANIFEST, published_config
-from hubtune.records.release import Manifest
+from hubtune.records.base import Progress, sha256_bytes
+from hubtune.records.release import CARD, CONFIG, MANIFEST, Manifest, published_config
 
 _MAIN = "main"
 _ATTEMPTS = 3

@@ -5,8 +5,10 @@ import hashlib
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Self
+from typing import Literal, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -98,3 +100,77 @@ def sha256_file(path: Path) -> str:
 def sha256_bytes(data: bytes) -> str:
     """Returns the sha256 of `data`, in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
+
+
+@contextmanager
+def new_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
+    """Gives an empty folder beside `target` that takes its place when the block ends without an error.
+
+    Args:
+        target: Where the folder goes; missing or empty.
+        replace: Whether a `target` that holds something is replaced.
+
+    Raises:
+        RecordError: `target` holds something, or is no folder.
+        DiskFullError: There is no room; what was at `target` is unchanged.
+    """
+    if not replace:
+        require_empty(target)
+    with file_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-"))
+        try:
+            unfinished.chmod(0o755)
+            yield unfinished
+            if replace and target.exists():
+                shutil.rmtree(target)
+            # An empty folder is replaced by a rename.
+            unfinished.rename(target)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def require_empty(target: Path) -> None:
+    """Refuses a place that holds something already.
+
+    Raises:
+        RecordError: It does, or it is no folder.
+    """
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise RecordError(f"{target} is not an empty folder.", hint="Give a folder that does not exist yet.")
+
+
+class Task(Protocol):
+    """A long step that is under way."""
+
+    def advance(self, steps: int = 1, *, note: str = "") -> None:
+        """Says that `steps` more are done; `note` is a short text such as a loss, shown beside the bar."""
+
+
+class Progress(Protocol):
+    """What a stage may say."""
+
+    def say(self, message: str) -> None:
+        """Tells the user one thing that happened."""
+
+    def warn(self, message: str) -> None:
+        """Tells the user one thing to look at; the run goes on."""
+
+    def task(
+        self, label: str, total: int, *, unit: Literal["steps", "bytes"] = "steps"
+    ) -> AbstractContextManager[Task]:
+        """Starts a long step of `total` parts, 0 where nobody knows how many; it ends when the context does."""
+
+
+_listeners: list[Progress] = []
+
+
+def tell_waits_to(progress: Progress) -> None:
+    """Has `progress` say from now on that a request waits, of which the work that asks knows nothing."""
+    _listeners[:] = [progress]
+
+
+def tell_waiting(message: str) -> None:
+    """Says that a request waits."""
+    for progress in _listeners:
+        progress.say(message)

@@ -4,10 +4,52 @@ from typing import Literal
 
 from pydantic import Field
 
-from hubtune.config.data import FormatName, LossOn
+from hubtune.config.data import FormatName, LossOn, PersonalKind, PersonalPolicy, ScreenKind
 from hubtune.records.base import Record
 from hubtune.records.pins import Commit
-from hubtune.records.screening import ScreenRecord
+
+
+class FindingRecord(Record):
+    """One kind of finding.
+
+    Attributes:
+        rows: Rows where it was found. For contamination: held-out rows that rows to train on repeat.
+        hits: Findings; a row can have several. For contamination: rows to train on that repeat held-out ones.
+        per_thousand: Hits for each 1,000 rows that were screened.
+        dropped: Rows that were left out for it.
+        redacted: Hits that a placeholder took the place of.
+        precision: Share of right findings on labelled texts written after the detector; null where there is none, but
+            a definition.
+        recall: Share of the labelled values that it finds there.
+        labelled: Values in that set.
+    """
+
+    kind: ScreenKind
+    policy: PersonalPolicy
+    rows: int
+    hits: int
+    per_thousand: float
+    dropped: int
+    redacted: int = 0
+    precision: float | None = None
+    recall: float | None = None
+    labelled: int | None = None
+
+
+class ScreenRecord(Record):
+    """The screening of a run's rows.
+
+    Attributes:
+        rows: Rows that were looked at: all that could be used.
+        held_out: Those of them that are held out and were compared with the rows to train on.
+        phone_regions: Whose national telephone numbers were looked for.
+        findings: One for each kind that was looked for, also where nothing was found.
+    """
+
+    rows: int
+    held_out: int | None = None
+    phone_regions: list[str]
+    findings: list[FindingRecord]
 
 
 class SourceRecord(Record):
@@ -168,3 +210,93 @@ class DataRecord(Record):
     screen: ScreenRecord | None = None
     canaries: CanaryRecord | None = None
     earlier: EarlierDataRecord | None = None
+
+
+class LeftOutRecord(Record):
+    """Rows that were left out for one reason.
+
+    Attributes:
+        reason: The name of the reason in the code.
+        first: The number of the first of them, from 1.
+        detail: What is known of that one beyond the reason.
+    """
+
+    reason: str
+    count: int
+    first: int
+    detail: str
+
+
+class ScreenedRecord(Record):
+    """What was found of one kind of personal data; `first` is the number of the first row with it, or 0."""
+
+    kind: PersonalKind
+    rows: int
+    hits: int
+    dropped: int
+    redacted: int
+    first: int
+
+
+class EncodedRecord(Record):
+    """One data set, encoded.
+
+    Attributes:
+        rows: Rows read. It equals the kept rows and those left out.
+        files: The sha256 of each file that was read, by its path in the data set.
+        columns: The column of each part of a row.
+        labels: The class names in the order of their ids; null where rows are not to be classified.
+        chat_template: The template that wrote the rows, where one did.
+        prompt: An example of what to ask the tuned model.
+        separator: What separates the cells of CSV files; null for others.
+        screened_rows: Rows that were counted in `screened`.
+        size: Bytes of the file with the rows.
+        sha256: Of that file.
+    """
+
+    rows: int
+    kept: int
+    files: dict[str, str]
+    format: FormatName
+    columns: dict[str, str]
+    template: str | None
+    loss_on: LossOn
+    inferred: bool
+    labels: list[str] | None
+    several_labels: bool
+    chat_template: str | None
+    prompt: str | None
+    separator: str | None = None
+    warnings: list[str]
+    left_out: list[LeftOutRecord]
+    screened_rows: int
+    screened: list[ScreenedRecord]
+    size: int = Field(ge=0)
+    sha256: str
+
+
+class ShownRow(Record):
+    """One row.
+
+    Attributes:
+        part: Whether the row is trained on or held out.
+        input_ids: Its token ids.
+        labels: The ids again where they carry loss, and -100 elsewhere; of a row to classify, the ids of its classes.
+        text: Its text.
+        tokens: The text of each token.
+        truncated: Whether it was cut to the length limit.
+    """
+
+    part: Literal["train", "held-out"]
+    input_ids: list[int]
+    labels: list[int]
+    text: str
+    tokens: list[str]
+    truncated: bool
+
+
+class ShownRows(Record):
+    """The first rows of a run's data, and what the data record would say of all."""
+
+    rows: list[ShownRow]
+    data: DataRecord

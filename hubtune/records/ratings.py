@@ -1,9 +1,17 @@
 """The records of human evaluation: the pairs that raters see, what they answer, and what the answers come to."""
 
-from typing import Literal
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
+from hubtune.errors import RecordError
+from hubtune.files import file_errors
 from hubtune.records.base import Record
 from hubtune.records.evaluation import Measure
 from hubtune.records.training import EnvironmentRecord
@@ -117,3 +125,130 @@ class RatingsRecord(Record):
     precision: str
     counts: Counts
     measure: Measure
+
+
+SUFFIX = ".jsonl"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a file of answers holds.
+
+    Attributes:
+        given: The answers that count, in the order in which they were given; those that were undone are left out.
+        cut_off: Whether the file ends in part of a line, as it does where the program was killed as it wrote.
+    """
+
+    given: tuple[Rating, ...]
+    cut_off: bool = False
+
+
+class AnswerFile:
+    """The answers of one rater to one set of pairs.
+
+    Args:
+        path: The file, which need not exist.
+        pairs: sha256 of the pairs.
+        count: How many pairs there are.
+    """
+
+    def __init__(self, path: Path, pairs: str, count: int) -> None:
+        self.path = path
+        self._pairs = pairs
+        self._count = count
+
+    @property
+    def rater(self) -> str:
+        """Who gave them."""
+        return self.path.name.removesuffix(SUFFIX)
+
+    def read(self) -> Answers:
+        """Reads the answers.
+
+        Raises:
+            RecordError: A line is damaged, or is about other pairs; the message names file and line.
+        """
+        return self._parse(self.path.read_bytes()) if self.path.is_file() else Answers(())
+
+    def append(self, make: Callable[[tuple[Rating, ...]], Rating | None]) -> Rating | None:
+        """Adds what `make` makes of the answers that count now; no other process adds any in between.
+
+        Args:
+            make: Returns what to add, or None for nothing.
+
+        Returns:
+            What was added; it is on the disk.
+
+        Raises:
+            RecordError: As `read`.
+            DiskFullError: There is no room; the file is as it was.
+        """
+        with file_errors(self.path.parent, hint="The answers so far are kept; continue when the file can be written."):
+            self.path.parent.mkdir(exist_ok=True)
+            with _locked(self.path) as file:
+                content = file.read()
+                rating = make(self._parse(content).given)
+                if rating is None:
+                    return None
+                whole = _whole(content)
+                file.truncate(len(whole))
+                file.seek(len(whole))
+                try:
+                    file.write(rating.model_dump_json().encode() + b"\n")
+                    file.flush()
+                    os.fsync(file.fileno())
+                except OSError:
+                    os.ftruncate(file.fileno(), len(whole))
+                    raise
+            return rating
+
+    def _parse(self, content: bytes) -> Answers:
+        whole = _whole(content)
+        given: list[Rating] = []
+        for number, line in enumerate(whole.splitlines(), start=1):
+            rating = self._rating(line, number)
+            if rating.answer != "undone":
+                given.append(rating)
+            elif given:
+                given.pop()
+        return Answers(tuple(given), cut_off=len(whole) < len(content))
+
+    def _rating(self, line: bytes, number: int) -> Rating:
+        try:
+            rating = Rating.model_validate_json(line)
+        except ValidationError as error:
+            raise RecordError(
+                f"Line {number} of {self.path} is not an answer.",
+                hint="Restore the file from a copy, or delete that line: its answer is then asked for again.",
+            ) from error
+        if rating.pairs != self._pairs or rating.pair >= self._count:
+            raise RecordError(
+                f"Line {number} of {self.path} answers for other pairs than those that the run holds.",
+                hint=f"Move {self.path} elsewhere, then rate again.",
+            )
+        return rating
+
+
+def _whole(content: bytes) -> bytes:
+    """Returns the lines that were written to their ends."""
+    return content[: content.rfind(b"\n") + 1]
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[BinaryIO]:
+    new = not path.exists()
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    with os.fdopen(descriptor, "r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if new:
+            _sync_folder(path.parent)
+        yield file
+
+
+def _sync_folder(folder: Path) -> None:
+    # Else a power cut could lose the name of the new file, with all answers in it.
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,10 +1,19 @@
 """The release record, which a run keeps, and the manifest, which is published with the release."""
 
-from typing import Literal
+from pathlib import PurePosixPath
+from typing import Annotated, Literal
 
+from pydantic import AfterValidator, JsonValue
+
+from hubtune.config.load import dump_config, without_folders
+from hubtune.config.schema import TuneConfig
 from hubtune.records.base import Record
-from hubtune.records.pins import Commit, PinSet
-from hubtune.records.training import EnvironmentRecord
+from hubtune.records.data import DataRecord
+from hubtune.records.evaluation import EvaluationRecord, MergedProbeRecord, ProbeRecord
+from hubtune.records.merge import MergeRecord
+from hubtune.records.pins import Commit, LicenseRecord, PinSet
+from hubtune.records.ratings import RatingsRecord
+from hubtune.records.training import EnvironmentRecord, TrainingRecord
 
 Artifact = Literal["adapter", "merged"]
 """What a repository holds: an adapter, or complete weights."""
@@ -46,7 +55,7 @@ class Manifest(Record):
         hubtune: Version of hubtune that published.
         files: Path in the repository to sha256.
         config: sha256 of the run's whole config, defaults written out, as `records/config.yaml` holds it.
-        records: Name of each record to its sha256; the release holds each of them, see `hubtune.records.published`.
+        records: Name of each record to its sha256; the release holds each of them, see `hubtune.records.release`.
         environment: Where the training ran.
     """
 
@@ -60,3 +69,215 @@ class Manifest(Record):
     config: str
     records: dict[str, str]
     environment: EnvironmentRecord
+
+
+class PlannedFile(Record):
+    """One file of the release; `change` is against the commit's parent, `size` in bytes."""
+
+    path: str
+    size: int
+    sha256: str
+    change: Literal["added", "changed", "unchanged"]
+
+
+class PlannedMetadata(Record):
+    """One key of the card's front matter that would change; null where a side lacks it."""
+
+    key: str
+    change: Literal["added", "removed", "changed"]
+    before: JsonValue
+    after: JsonValue
+
+
+class PlanRecord(Record):
+    """What a release would do.
+
+    Attributes:
+        exists: Whether the repository exists; a private one of others looks as if it did not.
+        private: Whether it would be created as a private one.
+        parent: The commit that the release's commit would be made on; null where there is none yet.
+        pull_request: Whether it would be a pull request, which makes no tag.
+        published: The commit on which just this release was found with its tag; then nothing would be done.
+        delete: Files of the release before that this one lacks.
+    """
+
+    repo: str
+    exists: bool
+    private: bool
+    branch: str
+    parent: Commit | None
+    tag: str
+    artifact: str
+    message: str
+    pull_request: bool
+    published: Commit | None
+    files: list[PlannedFile]
+    delete: list[str]
+    metadata: list[PlannedMetadata]
+    run_dir: str
+
+
+class ListedMeasure(Record):
+    """A value of a release's model; `base` is the base model's, null where the source has none."""
+
+    name: str
+    split: str | None
+    n: int | None
+    base: float | None
+    tuned: float
+
+
+class ListedRelease(Record):
+    """One tag.
+
+    Attributes:
+        version: Whether the tag is a version, such as v1.0.0.
+        date: When the commit was made, in ISO 8601; null where that was not asked for.
+        artifact: What the manifest says is published; null where there is no manifest that can be read.
+        measures: The headline's measures.
+        source: Where the measures are from: the release's records, or what its card states; null where there are none.
+        problem: Why something could not be read, or what does not fit together; null where all is well.
+    """
+
+    tag: str
+    version: bool
+    commit: Commit
+    date: str | None
+    artifact: str | None
+    measures: list[ListedMeasure]
+    source: Literal["records", "card"] | None
+    problem: str | None
+
+
+class ReleaseList(Record):
+    """The tags of a repository, the newest version first, then those that are no versions.
+
+    Attributes:
+        main: The commit that main is on; null where there is no such branch.
+        main_tags: The tags on that commit.
+        untagged: How many commits of main are newer than the newest of its tags.
+        untagged_is_least: Whether there may be more of them than were looked at.
+    """
+
+    repo: str
+    main: Commit | None
+    main_tags: list[str]
+    untagged: int
+    untagged_is_least: bool
+    releases: list[ListedRelease]
+
+
+class TagRecord(Record):
+    """A tag on a commit.
+
+    Attributes:
+        commit: The commit that the tag is on.
+        source: The commit that was asked for. Where it named another tag, `commit` is one beside it with the same
+            weights.
+        existed: Whether the tag was there before.
+        checked: Whether every digest of the release's manifest was compared; false without a manifest.
+    """
+
+    repo: str
+    tag: str
+    commit: Commit
+    source: Commit
+    existed: bool
+    checked: bool
+    url: str
+
+
+CARD = "README.md"
+MANIFEST = "hubtune.json"
+LOCK = "hubtune.lock"
+RECORDS = "records"
+CONFIG = f"{RECORDS}/config.yaml"
+PROBE = f"{RECORDS}/probe.json"
+MERGE = f"{RECORDS}/merge.json"
+RATED = f"{RECORDS}/ratings.json"
+PLACES: dict[type[Record], str] = {
+    PinSet: LOCK,
+    LicenseRecord: f"{RECORDS}/licenses.json",
+    DataRecord: f"{RECORDS}/data.json",
+    TrainingRecord: f"{RECORDS}/training.json",
+    EvaluationRecord: f"{RECORDS}/evaluation.json",
+    ProbeRecord: PROBE,
+}
+"""Path in the repository of each record that the release of an adapter brings along."""
+
+
+def places(artifact: Artifact, *, rated: bool, whole: bool = False) -> dict[type[Record], str]:
+    """Returns the path in the repository of each record that a release brings along.
+
+    Merged weights have a probe of their own, and the record of the merge.
+
+    Args:
+        artifact: What the release holds.
+        rated: Whether people rated the run.
+        whole: Whether training itself made complete weights, so that nothing was merged.
+    """
+    found = dict(PLACES)
+    if artifact == "merged" and not whole:
+        del found[ProbeRecord]
+        found |= {MergedProbeRecord: PROBE, MergeRecord: MERGE}
+    return {**found, RatingsRecord: RATED} if rated else found
+
+
+def record_name(place: str) -> str:
+    """Returns the name by which a manifest knows the record at that path: its file's in a run directory."""
+    return "pins.json" if place == LOCK else PurePosixPath(place).name
+
+
+def published_config(config: TuneConfig) -> str:
+    """Returns the config as it is published: whole, but for where on the publisher's disk its files lie."""
+    return dump_config(without_folders(config))
+
+
+Status = Literal["confirmed", "contradicted", "unchecked"]
+
+_LONGEST = 1_000
+
+
+def one_line(text: str) -> str:
+    """Returns a text as one line of bounded length without control characters, since a stranger's words are in it."""
+    line = " ".join(text.split())
+    shown = line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
+    return "".join(character if character.isprintable() else f"\\u{ord(character):04x}" for character in shown)
+
+
+Line = Annotated[str, AfterValidator(one_line)]
+
+
+class Claim(Record):
+    """One thing that a release says of itself.
+
+    Attributes:
+        name: What it is about, such as `files` or `data:org/quotes`.
+        status: Whether it is so; `unchecked` where that could not be found out.
+        detail: What was compared, what is wrong, or why it was not checked.
+    """
+
+    name: Line
+    status: Status
+    detail: Line
+
+
+class VerificationRecord(Record):
+    """Every claim of a release.
+
+    Attributes:
+        requested: The tag, branch or commit that was asked for.
+        commit: The commit that it meant, at which everything was read.
+        hubtune: Version of hubtune that checked.
+    """
+
+    repo: str
+    requested: str
+    commit: Commit
+    hubtune: str
+    claims: list[Claim]
+
+    @property
+    def contradicted(self) -> list[Claim]:
+        """The claims that are not so."""
+        return [claim for claim in self.claims if claim.status == "contradicted"]

@@ -13,11 +13,9 @@ from hubtune.errors import RecordError
 from hubtune.files import file_errors
 from hubtune.records.base import Record, sha256_bytes, sha256_file, write_atomic
 from hubtune.records.data import DataRecord
-from hubtune.records.evaluation import EvaluationRecord
-from hubtune.records.licenses import LicenseRecord
+from hubtune.records.evaluation import EvaluationRecord, MergedProbeRecord, ProbeRecord
 from hubtune.records.merge import MergeRecord
-from hubtune.records.pins import PinSet
-from hubtune.records.probe import MergedProbeRecord, ProbeRecord
+from hubtune.records.pins import LicenseRecord, PinSet
 from hubtune.records.ratings import RATINGS, PairsRecord, RatingsRecord
 from hubtune.records.release import CounterpartRecord, ReleaseRecord
 from hubtune.records.training import TrainingRecord

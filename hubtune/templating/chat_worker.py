@@ -18,7 +18,7 @@ from jinja2.runtime import Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 
-from hubtune.templating.worker import TooLongError, TooSlowError
+from hubtune.templating.process import TooLongError, TooSlowError
 
 _LONGEST_FAULT = 200
 # So many conversations tell a slow template from a large conversation.

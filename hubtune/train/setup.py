@@ -1,31 +1,91 @@
 """What a training begins with: the model made trainable, what it computes in, and how rows go through it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.config.schema import TuneConfig
 from hubtune.config.training import TrainConfig
+from hubtune.errors import MemoryNeededError
 from hubtune.models.added_tokens import tokenizer_files
+from hubtune.models.architecture import Shape, shape_of
+from hubtune.models.base_facts import read_facts
 from hubtune.models.classifier import Classes
 from hubtune.models.generation import generation_json, safe_generation_config
 from hubtune.models.load import check_vocabulary, pad_id
 from hubtune.models.load_faults import computing
-from hubtune.models.memory import Workload
+from hubtune.models.memory import Workload, estimate, fitting, machine_memory
 from hubtune.models.precision import choose_precision, dtype_of
-from hubtune.records.model_files import GENERATION_CONFIG
+from hubtune.records.base import Progress
+from hubtune.records.merge import GENERATION_CONFIG, MODEL_CONFIG
 from hubtune.records.pins import Pin
-from hubtune.records.progress import Progress
-from hubtune.train.batches import Batcher
-from hubtune.train.building import choose_batcher
-from hubtune.train.classes import ClassBatcher
+from hubtune.train.batching import Batcher, choose_batcher
+from hubtune.train.loss import ClassBatcher
 from hubtune.train.methods.method import Trainable, make_trainable
-from hubtune.train.out_of_memory import fit
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
+
+
+# What torch says where the operating system gives the CPU's allocator nothing; it is a plain RuntimeError.
+_REFUSED = "can't allocate memory"
+
+
+def fit(work: Workload, base_folder: Path, progress: Progress) -> TrainConfig:
+    """Returns the settings with the rows of a step in as many micro-batches as the estimate asks for.
+
+    Args:
+        work: The training.
+        base_folder: The base's snapshot.
+        progress: Told of what was chosen.
+    """
+    shape, memory = _shape(base_folder), machine_memory()
+    if shape is None or memory is None:
+        progress.warn(f"The memory cannot be estimated: {work.train.batch_size} rows are taken at once")
+        return work.train
+    chosen = fitting(shape, work, memory)
+    progress.say(
+        f"{chosen.batch_size} rows are taken at once, {chosen.gradient_accumulation} times in a step, by the estimate "
+        f"for {memory.total / 1e9:.1f} GB"
+    )
+    return chosen
+
+
+@contextmanager
+def memory_errors(work: Workload, base_folder: Path) -> Iterator[None]:
+    """Turns an allocation that failed into an error that names what takes the most, by the estimate.
+
+    Args:
+        work: The training.
+        base_folder: The base's snapshot.
+
+    Raises:
+        MemoryNeededError: The memory did not do.
+    """
+    import torch
+
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        plain = isinstance(error, RuntimeError) and not isinstance(error, torch.OutOfMemoryError)
+        if plain and _REFUSED not in str(error):
+            raise
+        shape = _shape(base_folder)
+        if shape is None:
+            raise MemoryNeededError(
+                "There is not enough memory to train.", hint="Lower `train.batch_size` or `train.max_length`."
+            ) from error
+        found = estimate(shape, work, "cuda" if torch.cuda.is_available() else "cpu")
+        raise MemoryNeededError(
+            f"There is not enough memory to train: by the estimate it takes {found}.", hint=found.advice(work.train)
+        ) from error
+
+
+def _shape(base_folder: Path) -> Shape | None:
+    return shape_of(read_facts((base_folder / MODEL_CONFIG).read_bytes(), "the base model"))
 
 
 @dataclass(frozen=True)

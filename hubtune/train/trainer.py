@@ -17,13 +17,10 @@ from transformers.trainer import TRAINER_STATE_NAME
 from hubtune.config.training import TrainConfig
 from hubtune.data.tokens import Example
 from hubtune.files import file_errors, room_hint
-from hubtune.train.batches import Batcher
-from hubtune.train.classes import ClassBatcher, ClassLoss
-from hubtune.train.consolidation import Consolidation
-from hubtune.train.loss import SummedLoss
-from hubtune.train.order import MicroBatches, RowOrder
-from hubtune.train.overflows import Overflows
-from hubtune.train.schedule import rate_factor
+from hubtune.train.batching import Batcher, MicroBatches, RowOrder, rate_factor
+from hubtune.train.callbacks import Overflows
+from hubtune.train.continual_learning import Consolidation
+from hubtune.train.loss import ClassBatcher, ClassLoss, SummedLoss
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback

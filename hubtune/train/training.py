@@ -8,31 +8,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.config.schema import TuneConfig
-from hubtune.data.earlier import EarlierRows
+from hubtune.data.partition import EarlierRows
 from hubtune.data.tokens import Example
 from hubtune.models.classifier import Classes
 from hubtune.models.generation import ends_of_rows
 from hubtune.models.load_faults import computing
 from hubtune.models.row_attention import attending_by_rows
+from hubtune.records.base import Progress
 from hubtune.records.data import DataRecord
 from hubtune.records.pins import Pin
-from hubtune.records.progress import Progress
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord
-from hubtune.train.building import choose_loss, row_order
-from hubtune.train.checkpoints import Checkpoints
-from hubtune.train.classes import ClassLoss
-from hubtune.train.describing import training_record
-from hubtune.train.earlier import EarlierTask
+from hubtune.train.batching import RowOrder, choose_loss, row_order
+from hubtune.train.callbacks import HeldOutLoss, Reporter
+from hubtune.train.checkpoints import Checkpoints, Saver
+from hubtune.train.continual_learning import EarlierTask
 from hubtune.train.fast_lora import fast_adapters
-from hubtune.train.held_out import HeldOutLoss
-from hubtune.train.loss import SummedLoss
-from hubtune.train.order import RowOrder
-from hubtune.train.out_of_memory import memory_errors
-from hubtune.train.reporting import Reporter
-from hubtune.train.saving import Saver
-from hubtune.train.setup import Setup, set_up
+from hubtune.train.loss import ClassLoss, SummedLoss
+from hubtune.train.setup import Setup, memory_errors, set_up
 from hubtune.train.trainer import RowTrainer
+from hubtune.train.training_record import training_record
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -36,7 +36,7 @@ from hubtune.models.precision import choose_precision
 from hubtune.models.row_attention import attending_by_rows
 from hubtune.pipeline.quickstart import _model_file
 from hubtune.records.pins import Pin
-from hubtune.train.building import choose_batcher, choose_loss, row_order
+from hubtune.train.batching import choose_batcher, choose_loss, row_order
 from hubtune.train.fast_lora import fast_adapters
 from hubtune.train.methods.lora import add_lora
 from hubtune.train.trainer import RowTrainer

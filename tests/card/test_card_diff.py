@@ -4,7 +4,7 @@ import pytest
 
 from hubtune.card.diff import CardDiff, diff_cards
 from hubtune.card.lint import CardSource
-from hubtune.cli.card_changes import change_lines
+from hubtune.cli.card import change_lines
 from hubtune.errors import CardError
 
 BEFORE = """---

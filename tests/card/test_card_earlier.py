@@ -6,12 +6,11 @@ import pytest
 
 from hubtune.card.inputs import CardInputs
 from hubtune.card.render import render_card
-from hubtune.config.earlier import EarlierConfig
-from hubtune.pipeline.releasing.differences import earlier_rows_of
-from hubtune.records.data import EarlierDataRecord, SplitRecord
+from hubtune.config.training import EarlierConfig
+from hubtune.records.data import EarlierDataRecord, FindingRecord, ScreenRecord, SplitRecord
 from hubtune.records.evaluation import EARLIER_HELD_OUT, Measure
-from hubtune.records.screening import FindingRecord, ScreenRecord
 from hubtune.records.training import EarlierTaskRecord
+from hubtune.release.differences import earlier_rows_of
 
 
 def _split(rows: int) -> SplitRecord:

@@ -6,8 +6,8 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from hubtune.card.frontmatter import read_front_matter, split_card
 from hubtune.card.inputs import CardInputs
+from hubtune.card.metadata import read_front_matter, split_card
 from hubtune.card.render import render_card
 from hubtune.errors import CardError
 

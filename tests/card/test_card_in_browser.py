@@ -11,14 +11,14 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from hubtune.card.frontmatter import split_card
 from hubtune.card.inputs import CardInputs
 from hubtune.card.licensing.decision import decide
+from hubtune.card.metadata import split_card
 from hubtune.card.plots import render_pictures
 from hubtune.card.render import render_card
 from hubtune.config.schema import STATEMENTS, AcceptedLicense
 from hubtune.errors import CardError
-from hubtune.pipeline.preview import write_preview
+from hubtune.pipeline.page_server import write_preview
 from tests.browser import visit
 from tests.pages.hostile import HOSTILE
 from tests.sample_cards import BASE_COMMIT, DATA_COMMIT, GPT2, QUOTES, license_of, make_inputs

@@ -7,9 +7,8 @@ import yaml
 from huggingface_hub import EvalResult, ModelCard
 from pydantic import ValidationError
 
-from hubtune.card.frontmatter import dump_front_matter, read_front_matter, split_card
 from hubtune.card.inputs import CardInputs
-from hubtune.card.metadata import CardMetadata, build_metadata
+from hubtune.card.metadata import CardMetadata, build_metadata, dump_front_matter, read_front_matter, split_card
 from hubtune.card.render import render_card
 from hubtune.errors import CardError
 

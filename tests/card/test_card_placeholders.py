@@ -2,9 +2,9 @@
 
 import pytest
 
+from hubtune.card.check import check_statements
 from hubtune.card.inputs import CardInputs
-from hubtune.card.placeholders import find_placeholders
-from hubtune.card.statements import check_statements
+from hubtune.card.markdown import find_placeholders
 from hubtune.config.load import parse_config
 from hubtune.errors import CardError
 

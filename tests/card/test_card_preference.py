@@ -7,7 +7,7 @@ import pytest
 from hubtune.card.inputs import CardInputs
 from hubtune.card.lint.run import lint_text
 from hubtune.card.render import render_card
-from hubtune.evaluate.preference import win_rate
+from hubtune.evaluate.human_preference import win_rate
 from hubtune.records.ratings import Counts, RatingsRecord
 from tests.sample_cards import make_inputs
 

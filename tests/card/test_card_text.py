@@ -4,7 +4,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from hubtune.card.markdown import Markdown, cell, code, text, to_markdown
-from hubtune.card.numbers import duration, measure, moment, percent, plain, signed, signed_percent, thousands
+from hubtune.card.wording import duration, measure, moment, percent, plain, signed, signed_percent, thousands
 from hubtune.errors import CardError
 
 MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from hubtune.card.licensing.files import license_files
-from hubtune.card.lint.folder import read_folder
+from hubtune.card.licensing.legal_files import license_files
+from hubtune.card.lint.card import read_folder
 from hubtune.card.lint.run import lint_source
 from hubtune.card.plots import render_pictures
 from hubtune.card.render import render_card
-from hubtune.records.licenses import LicensedInput
+from hubtune.records.pins import LicensedInput
 from tests.sample_cards import CARDS
 
 # Nothing is known to be allowed there, which is what its card says too.

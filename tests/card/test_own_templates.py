@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from hubtune.card import own_templates
+from hubtune.card import custom_templates
 from hubtune.card.inputs import CardInputs
 from hubtune.card.render import render_card
-from hubtune.config.earlier import EarlierConfig
+from hubtune.config.training import EarlierConfig
 from hubtune.errors import CardError
 
 
@@ -79,7 +79,7 @@ def test_what_it_prints_is_escaped_unless_it_says_otherwise(with_templates) -> N
     ],
 )
 def test_a_template_that_goes_too_far_is_refused(with_templates, monkeypatch, template: str, words: str) -> None:
-    monkeypatch.setattr(own_templates, "LIMITS", replace(own_templates.LIMITS, seconds=1))
+    monkeypatch.setattr(custom_templates, "LIMITS", replace(custom_templates.LIMITS, seconds=1))
     with pytest.raises(CardError, match=f"(?s)template.*({words})"):
         render_card(with_templates(own=template))
 

@@ -1,8 +1,7 @@
 """Rows are shown token by token, with what carries loss set apart, in colour or without."""
 
 from hubtune.cli.data import shown_lines
-from hubtune.records.data import DataRecord, SplitRecord
-from hubtune.records.shown import ShownRow, ShownRows
+from hubtune.records.data import DataRecord, ShownRow, ShownRows, SplitRecord
 from tests.sample_runs import sample_source
 
 TOKENS = ["Ask", "\n", "ans", "wer", "<eos>"]

@@ -19,8 +19,7 @@ from hubtune.errors import DiskFullError, HubtuneError, HubUnreachableError, Rec
 from hubtune.files import explain
 from hubtune.records.data import DataRecord
 from hubtune.records.evaluation import EvaluationRecord
-from hubtune.records.licenses import LicenseRecord
-from hubtune.records.pins import PinSet
+from hubtune.records.pins import LicenseRecord, PinSet
 from hubtune.records.release import ReleaseRecord
 from hubtune.records.rundir import RunDirectory
 
@@ -30,12 +29,12 @@ WHOLE = re.compile(r"(?:^|: |`)hubtune ((?:(?!hubtune )[\w{}./@=-]+ ?)+)")
 OTHERS = re.compile(r": (?:pip|hf) .*")
 # What only the named command can raise, with an option that it has.
 OF_ONE_COMMAND = {
-    "pipeline/measuring.py": "evaluate",
-    "pipeline/merging.py": "merge",
-    "pipeline/generating.py": "generate",
+    "pipeline/evaluate_release.py": "evaluate",
+    "pipeline/merge.py": "merge",
+    "pipeline/generate.py": "generate",
     "pipeline/run.py": "run",
     "pipeline/stages.py": "publish",
-    "pipeline/releasing/tagging.py": "release tag",
+    "release/tagging.py": "release tag",
     "records/rundir.py": "run",
     "config/target.py": "run",
     "config/published.py": "evaluate",

@@ -65,7 +65,7 @@ def test_talk_that_nobody_can_read_does_not_end_the_work(shell, tmp_path):
 
 
 def test_a_closed_stream_does_not_pass_its_number_to_a_file():
-    code = "from hubtune.cli.streams import prepare; prepare(); print(open('/dev/null').fileno())"
+    code = "from hubtune.cli.output import prepare; prepare(); print(open('/dev/null').fileno())"
     done = subprocess.run(
         ["bash", "-c", 'exec "$0" -c "$1" <&-', sys.executable, code],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
@@ -77,7 +77,7 @@ def test_a_closed_stream_does_not_pass_its_number_to_a_file():
 def test_what_libraries_log_and_warn_steers_no_terminal_and_a_bar_does():
     code = """
 import logging, warnings
-from hubtune.cli.streams import prepare, terminal
+from hubtune.cli.output import prepare, terminal
 prepare()
 evil = "\x1b[2J\x07\u202e.weight\\nnext"
 logging.warning(evil)

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from hubtune.cli.progress import TerminalProgress
+from hubtune.cli.output import TerminalProgress
 
 
 @pytest.fixture

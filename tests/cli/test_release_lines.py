@@ -1,7 +1,7 @@
 """Releases are shown a line each, with nothing that a terminal would act upon."""
 
-from hubtune.cli.release_lines import list_lines
-from hubtune.records.releases import ListedMeasure, ListedRelease, ReleaseList
+from hubtune.cli.release import list_lines
+from hubtune.records.release import ListedMeasure, ListedRelease, ReleaseList
 
 MEASURE = ListedMeasure(name="perplexity\x1b[2J", split="held-out", n=8, base=30.0, tuned=20.0)
 GOOD = ListedRelease(

@@ -6,7 +6,7 @@ import pytest
 
 from hubtune.card.inputs import CardInputs, ReleaseTarget
 from hubtune.card.licensing.decision import decide
-from hubtune.cli.summary import measure_lines, outcome_lines
+from hubtune.cli.run import measure_lines, outcome_lines
 from hubtune.pipeline.run import Outcome
 from hubtune.records.data import DataRecord
 from hubtune.records.evaluation import EvaluationRecord, Measure

@@ -10,8 +10,8 @@ from hubtune.config.fields import (
     check_target_repo_id,
     is_commit,
     template_columns,
+    unknown_license,
 )
-from hubtune.config.license_ids import unknown_license
 from hubtune.config.load import parse_config
 from hubtune.errors import ConfigError
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hubtune.config.license_ids import LICENSE_IDS, misspelt_license, unknown_license
+from hubtune.config.fields import LICENSE_IDS, misspelt_license, unknown_license
 
 
 @pytest.mark.parametrize(

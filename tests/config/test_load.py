@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from hubtune.config.evaluation import DEFAULT
 from hubtune.config.load import (
     dump_config,
     evaluation_digest,
@@ -12,7 +13,6 @@ from hubtune.config.load import (
     read_dumped,
     training_digest,
 )
-from hubtune.config.metrics import DEFAULT
 from hubtune.errors import ConfigError
 
 MINIMAL = "base: {repo: org/base}\ndata: [{repo: org/sayings, text: quote}]\n"

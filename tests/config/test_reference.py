@@ -14,9 +14,9 @@ import pytest
 import yaml
 
 import hubtune.config
+from hubtune.config.fields import Section
 from hubtune.config.load import dump_config, parse_config
 from hubtune.config.reference import config_keys, config_schema, descriptions, is_schema, reference, schema_text
-from hubtune.config.section import Section
 from hubtune.config.training import LoraConfig, TrainConfig
 from hubtune.errors import ConfigError
 

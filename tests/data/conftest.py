@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hubtune.config.data import DataConfig
-from hubtune.data.faults import RowFaultError
+from hubtune.data.drop_reasons import RowFaultError
 from hubtune.data.formats.chat import ChatWriter
-from hubtune.data.formats.choice import choose_format
+from hubtune.data.formats.choice import choose_format, write_text
 from hubtune.data.formats.conversations import read_conversation
-from hubtune.data.formats.texts import write_text
-from hubtune.data.pieces import Written
+from hubtune.data.segments import Written
 from hubtune.data.tokens import IGNORED, Encoder, Example
 from tests.tiny_tokenizers import KINDS
 

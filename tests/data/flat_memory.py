@@ -69,7 +69,7 @@ def _write(path: Path, rows: int) -> None:
 
 def main(rows: int, workers: int, folder: Path) -> None:
     from hubtune.data.prepare import prepare
-    from hubtune.train.batches import Batcher
+    from hubtune.train.batching import Batcher
     from tests.listener import Listener
     from tests.sample_runs import sample_config, sample_pins
     from tests.tiny_tokenizers import KINDS

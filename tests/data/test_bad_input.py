@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hubtune.config.screening import ScreenConfig
-from hubtune.data.faults import Reason
+from hubtune.config.data import ScreenConfig
+from hubtune.data.drop_reasons import Reason
 from hubtune.data.source import Source, read_source
 from hubtune.errors import ColumnNotFoundError, DataError, EmptySplitError, TooManyDroppedError
 from tests.data.conftest import chat, entry

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hubtune.config.data import DataConfig
-from hubtune.config.screening import ScreenConfig
+from hubtune.config.data import DataConfig, ScreenConfig
 from hubtune.data import cache
 from hubtune.data.source import Source, read_source
 from hubtune.data.store import ROWS_FILE

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hubtune.config.screening import ScreenConfig
+from hubtune.config.data import ScreenConfig
 from hubtune.data.source import Source, read_source
 from hubtune.data.tokens import Encoder
 from hubtune.errors import ConfigError, DataError, ModelError

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hubtune.data.control import turn_tokens
-from hubtune.data.pieces import Classified
-from hubtune.data.tokens import Encoder
+from hubtune.data.segments import Classified
+from hubtune.data.tokens import Encoder, turn_tokens
 from hubtune.templating.chat import ChatTemplate
 from tests.data.conftest import chat, learnt
 from tests.tiny_tokenizers import CHATML, KINDS

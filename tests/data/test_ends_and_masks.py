@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hubtune.data.batch import collate
-from hubtune.data.faults import Reason
+from hubtune.data.drop_reasons import Reason
 from hubtune.data.tokens import IGNORED, Encoder, Example
 from hubtune.models.load import load_tokenizer, pad_id
 from tests.data.conftest import chat, learnt, written

@@ -10,11 +10,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hubtune.data.csv_rows import SEPARATORS, CsvForm, read_csv
-from hubtune.data.faults import Unread
-from hubtune.data.file_rows import FileRows
+from hubtune.data.drop_reasons import Unread
 from hubtune.data.json_rows import read_json
-from hubtune.data.text_files import TextFile
-from hubtune.data.text_rows import read_text
+from hubtune.data.text_files import FileRows, TextFile, read_text
 from hubtune.errors import DataError
 
 PIECES = [

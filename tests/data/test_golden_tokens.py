@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hubtune.config.screening import ScreenConfig
+from hubtune.config.data import ScreenConfig
 from hubtune.data.source import read_source
 from hubtune.data.tokens import IGNORED, Example
 from tests.data.conftest import entry

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from hubtune.config.data import DataConfig
-from hubtune.config.screening import ScreenConfig
+from hubtune.config.data import DataConfig, ScreenConfig
 from hubtune.data.contents import file_contents, snapshot_contents
-from hubtune.data.faults import Reason, Unread
+from hubtune.data.drop_reasons import Reason, Unread
 from hubtune.data.files import local_files, resolve_files
 from hubtune.data.rows import Rows, read_rows
 from hubtune.data.source import read_source

@@ -2,11 +2,11 @@
 
 import pytest
 
-from hubtune.data import mix
+from hubtune.data import partition
 
 
 def interleave(sizes: list[int], weights: list[float], stop: str, seed: int) -> list[tuple[int, int]]:
-    return list(zip(*mix.interleave(sizes, weights, stop, seed), strict=True))
+    return list(zip(*partition.interleave(sizes, weights, stop, seed), strict=True))
 
 
 def test_a_data_set_is_drawn_from_in_the_share_of_its_weight():

@@ -6,7 +6,7 @@ import pytest
 
 from hubtune.config.data import DataConfig
 from hubtune.data.contents import file_contents, snapshot_contents
-from hubtune.data.faults import Reason, Unread
+from hubtune.data.drop_reasons import Reason, Unread
 from hubtune.data.files import local_files, resolve_files
 from hubtune.data.rows import read_rows
 from hubtune.errors import DataError, EmptySplitError, SplitNotFoundError

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hubtune.config.screening import ScreenConfig
+from hubtune.config.data import ScreenConfig
 from hubtune.data.source import Source, read_source
 from hubtune.data.store import Examples, Store
 from tests.data.conftest import entry

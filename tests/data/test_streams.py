@@ -10,8 +10,8 @@ import re
 
 import pytest
 
-from hubtune.config.screening import ScreenConfig
-from hubtune.data.faults import Reason
+from hubtune.config.data import ScreenConfig
+from hubtune.data.drop_reasons import Reason
 from hubtune.data.source import Source, read_source
 from hubtune.errors import DataError, EmptySplitError, HubError, HubtuneError, SplitNotFoundError
 from hubtune.hub.contents import CheckedFile, StoredFile

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from hubtune.data.contents import file_contents, snapshot_contents
-from hubtune.data.faults import Reason, Unread
+from hubtune.data.drop_reasons import Reason, Unread
 from hubtune.data.files import local_files, resolve_files
 from hubtune.data.rows import read_rows
 from hubtune.errors import DataError
@@ -87,8 +87,8 @@ def test_blank_lines_without_end_are_refused(tmp_path: Path, monkeypatch, end: s
 
 @pytest.mark.parametrize("chunk", [1, 3, 1 << 20])
 def test_paragraphs_and_documents_are_rows_and_what_is_too_long_is_lost_alone(tmp_path: Path, monkeypatch, chunk: int):
-    monkeypatch.setattr("hubtune.data.text_rows._CHUNK", chunk)
-    monkeypatch.setattr("hubtune.data.text_rows.LONGEST_LINE", 20)
+    monkeypatch.setattr("hubtune.data.text_files._CHUNK", chunk)
+    monkeypatch.setattr("hubtune.data.text_files.LONGEST_LINE", 20)
 
     def read(by: str) -> list[object]:
         stated = f"---\nconfigs: [{{config_name: a, data_files: a.txt, sample_by: {by}}}]\n---\n"

@@ -10,15 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hubtune.config.screening import ScreenConfig
-from hubtune.data.encoding import Batch, Encoded, RowEncoder
-from hubtune.data.faults import Reason, Tally
+from hubtune.config.data import ScreenConfig
+from hubtune.data.drop_reasons import Reason, Tally
+from hubtune.data.encoding import Batch, Encoded, RowEncoder, encode_all, worker_count
 from hubtune.data.formats.choice import choose_format
-from hubtune.data.glue import Glue
-from hubtune.data.screening.rows import RowScreen
+from hubtune.data.screening.screen import RowScreen
+from hubtune.data.segments import Glue
 from hubtune.data.source import Source, read_source
 from hubtune.data.store import SCHEMA
-from hubtune.data.workers import encode_all, worker_count
 from hubtune.errors import DataError, ModelError
 from tests.data.conftest import entry
 from tests.sample_runs import write_json_lines

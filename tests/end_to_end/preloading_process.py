@@ -23,7 +23,7 @@ LIBRARIES = [
     "dulwich.porcelain",
     "hubtune.cli.app",
     "hubtune.cli.main",
-    "hubtune.pipeline.embedded",
+    "hubtune.pipeline.embedded_hub",
     "httpx2",
     "jinja2",
     "matplotlib.backends.backend_agg",

@@ -11,13 +11,13 @@ from click.testing import CliRunner
 
 from hubtune.cli.app import app
 from hubtune.errors import ConfigError, ReleaseError
-from hubtune.pipeline.comparing import compare
-from hubtune.pipeline.generating import generate
-from hubtune.pipeline.measuring import measure_release
-from hubtune.pipeline.merging import merge_published
+from hubtune.pipeline.evaluate_release import measure_release
+from hubtune.pipeline.generate import generate
+from hubtune.pipeline.merge import merge_published
 from hubtune.records.evaluation import EvaluationRecord
-from hubtune.records.published import CONFIG
+from hubtune.records.release import CONFIG
 from hubtune.records.rundir import RunDirectory
+from hubtune.release.compare import compare
 from tests.end_to_end.verifying import Forge, detail, statuses, verify
 from tests.end_to_end.worlds import TARGET, World
 from tests.sample_runs import saying

@@ -11,9 +11,9 @@ import pytest
 
 from hubtune.config.load import parse_config
 from hubtune.config.schema import TuneConfig
-from hubtune.pipeline.generating import generate
+from hubtune.pipeline.data_show import show_rows
+from hubtune.pipeline.generate import generate
 from hubtune.pipeline.run import Outcome, RunOptions, run_job
-from hubtune.pipeline.showing import show_rows
 from hubtune.records.base import sha256_bytes
 from tests.end_to_end.worlds import BASE_CARD, DATA_CARD
 from tests.listener import Listener

@@ -8,11 +8,11 @@ from safetensors.torch import load, save
 
 from hubtune.config.load import parse_config
 from hubtune.errors import ModelError
-from hubtune.pipeline.generating import generate
-from hubtune.pipeline.measuring import measure_release
-from hubtune.pipeline.merging import merge_published
+from hubtune.pipeline.evaluate_release import measure_release
+from hubtune.pipeline.generate import generate
+from hubtune.pipeline.merge import merge_published
 from hubtune.pipeline.run import RunOptions, run_job
-from hubtune.pipeline.verifying.verify import verify_release
+from hubtune.verify.verify import verify_release
 from tests.end_to_end.test_continued import CONFIG
 from tests.end_to_end.test_formats import ROWS, upload
 from tests.end_to_end.worlds import BASE_CARD

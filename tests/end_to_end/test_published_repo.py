@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import ModelCard
 
-from hubtune.card.numbers import measure as measure_shown
+from hubtune.card.wording import measure as measure_shown
 from tests.end_to_end.worlds import CHAT_TEMPLATE, TARGET, digests
 
 

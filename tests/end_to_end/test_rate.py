@@ -14,16 +14,15 @@ from urllib.parse import urlsplit
 import pytest
 
 from hubtune.config.target import TargetOptions
-from hubtune.evaluate.preference import win_rate
-from hubtune.pipeline.pairing import pairs_of
+from hubtune.evaluate.human_preference import win_rate
 from hubtune.pipeline.published import read_release
-from hubtune.pipeline.rating import Done, report
-from hubtune.pipeline.releasing.card import card_inputs
+from hubtune.pipeline.rating import Done, pairs_of, report
 from hubtune.pipeline.stages import run_publish
 from hubtune.records.base import sha256_file
-from hubtune.records.published import MANIFEST, RATED
 from hubtune.records.ratings import PairsRecord, RatingsRecord
+from hubtune.records.release import MANIFEST, RATED
 from hubtune.records.rundir import RunDirectory
+from hubtune.release.diff import card_inputs
 from tests.end_to_end.verifying import Forge, contradicted, statuses, verify
 from tests.end_to_end.worlds import TARGET, World
 from tests.listener import Listener

@@ -11,20 +11,18 @@ from click.testing import CliRunner
 from safetensors.torch import load_file, save
 
 from hubtune.cli.app import app
-from hubtune.cli.claims import claim_lines
+from hubtune.cli.verify import claim_lines
 from hubtune.config.target import TargetOptions
 from hubtune.errors import AmbiguousRevisionError, ConfigError, RevisionNotFoundError, VerificationError
 from hubtune.pipeline.stages import run_evaluate, run_publish
-from hubtune.pipeline.verifying.files import check_files
-from hubtune.pipeline.verifying.outcome import judged
-from hubtune.pipeline.verifying.subject import fetch_subject
-from hubtune.pipeline.verifying.verify import verify_release
 from hubtune.records.base import sha256_file
-from hubtune.records.evaluation import EvaluationRecord
-from hubtune.records.probe import ProbeRecord
-from hubtune.records.published import CARD, CONFIG, MANIFEST
+from hubtune.records.evaluation import EvaluationRecord, ProbeRecord
+from hubtune.records.release import CARD, CONFIG, MANIFEST
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord
+from hubtune.verify.documents import fetch_subject, judged
+from hubtune.verify.records import check_files
+from hubtune.verify.verify import verify_release
 from tests.end_to_end.verifying import ALWAYS, TAG, Forge, contradicted, detail, statuses, verify
 from tests.end_to_end.worlds import TARGET, World
 from tests.served_hub import ServedHub, serve

@@ -8,10 +8,9 @@ from itertools import count
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
-from hubtune.pipeline.verifying.verify import verify_release
-from hubtune.records.published import CONFIG, MANIFEST, PLACES
+from hubtune.records.release import CONFIG, MANIFEST, PLACES, VerificationRecord
 from hubtune.records.rundir import RunDirectory
-from hubtune.records.verification import VerificationRecord
+from hubtune.verify.verify import verify_release
 from tests.end_to_end.worlds import TARGET, World
 from tests.listener import Listener
 from tests.served_hub import ServedHub

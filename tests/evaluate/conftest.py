@@ -8,7 +8,7 @@ import pytest
 from hubtune.config.training import LoraConfig
 from hubtune.data.tokens import Example
 from hubtune.evaluate.bench import Bench
-from hubtune.evaluate.sides import without_adapter
+from hubtune.evaluate.evaluation import without_adapter
 from hubtune.models.generation import safe_generation_config
 from hubtune.models.load import load_base, load_tokenizer
 from hubtune.train.methods.lora import add_lora

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from hubtune.data.pieces import Piece, Written
+from hubtune.data.segments import Piece, Written
 from hubtune.data.tokens import IGNORED, Encoder, Example
-from hubtune.evaluate.begun import begin
+from hubtune.evaluate.bench import begin
 from hubtune.models.load import load_tokenizer
 from tests.encoding import encode
 from tests.sample_runs import BASE_REPO

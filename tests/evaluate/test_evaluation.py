@@ -8,16 +8,15 @@ import torch
 
 from hubtune.data.tokens import Example
 from hubtune.errors import ModelError
+from hubtune.evaluate.bench import likelihoods
 from hubtune.evaluate.evaluation import evaluate
-from hubtune.evaluate.perplexity import likelihoods
-from hubtune.models.environment import environment
 from hubtune.models.load import load_base, load_tokenizer, pad_id
+from hubtune.models.memory import environment
 from hubtune.models.probe import replay
-from hubtune.records.evaluation import EvaluationRecord
-from hubtune.records.probe import ProbeRecord
+from hubtune.records.evaluation import EvaluationRecord, ProbeRecord
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord
-from hubtune.train.adapter_files import save_adapter
+from hubtune.train.methods.method import save_adapter
 from tests.sample_runs import BASE_REPO, sample_config, sample_pins, training_record
 
 

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from hubtune.evaluate.intervals import holm, mcnemar, mean_of, none_of, paired_bootstrap, wilson
-from hubtune.evaluate.measuring import measure_of, rate_of
+from hubtune.evaluate.intervals import holm, mcnemar, mean_of, measure_of, none_of, paired_bootstrap, rate_of, wilson
 
 
 def _sides(change: float, rows: int = 40) -> tuple[np.ndarray, np.ndarray]:

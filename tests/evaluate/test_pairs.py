@@ -6,12 +6,12 @@ import pytest
 
 from hubtune.data.tokens import IGNORED, Example
 from hubtune.errors import DataError, EmptySplitError
-from hubtune.evaluate.pairs import make_pairs, prompt_of
+from hubtune.evaluate.human_preference import make_pairs, prompt_of
 from hubtune.models.generation import complete, safe_generation_config
 from hubtune.models.load import load_base, load_tokenizer
 from hubtune.records.ratings import PairsRecord
 from hubtune.records.rundir import RunDirectory
-from hubtune.train.adapter_files import save_adapter
+from hubtune.train.methods.method import save_adapter
 from tests.encoding import encode
 from tests.evaluate.conftest import rows
 from tests.sample_runs import BASE_REPO, sample_config, sample_pins, training_record

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hubtune.evaluate.preference import blind_order, count_answers, wilson, win_rate
+from hubtune.evaluate.human_preference import blind_order, count_answers, wilson, win_rate
 from hubtune.records.ratings import Counts, Rating
 
 

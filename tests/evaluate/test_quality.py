@@ -11,14 +11,12 @@ import torch
 from rouge_score.rouge_scorer import RougeScorer
 
 from hubtune.data.tokens import IGNORED, Example
-from hubtune.evaluate.quality.answers import ExactMatch, TokenF1, normalised, token_f1
+from hubtune.evaluate.measurement import run_metrics
+from hubtune.evaluate.quality import QUALITY_METRICS
 from hubtune.evaluate.quality.classes import Classification, confusion, scores
-from hubtune.evaluate.quality.endings import Endings
 from hubtune.evaluate.quality.likelihood import BitsPerByte, Perplexity, TokenAccuracy, predicted_bytes
-from hubtune.evaluate.quality.metrics import QUALITY_METRICS
-from hubtune.evaluate.quality.overlap import Bleu, Chrf, Rouge
-from hubtune.evaluate.quality.samples import Samples
-from hubtune.evaluate.running import run_metrics
+from hubtune.evaluate.quality.overlap import Bleu, Chrf, ExactMatch, Rouge, TokenF1, normalised, token_f1
+from hubtune.evaluate.quality.samples import Endings, Samples
 from tests.encoding import encode
 from tests.tiny_models import CONTEXT, VOCABULARY
 

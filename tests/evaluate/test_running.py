@@ -5,19 +5,18 @@ from pathlib import Path
 
 import pytest
 
+from hubtune.config.evaluation import BUILT_IN as BUILT_IN_NAMES
+from hubtune.config.evaluation import DEFAULT, known_metrics
 from hubtune.config.load import parse_config, read_dumped
-from hubtune.config.metrics import BUILT_IN as BUILT_IN_NAMES
-from hubtune.config.metrics import DEFAULT, known_metrics
 from hubtune.errors import ConfigError
-from hubtune.evaluate import registry
-from hubtune.evaluate.registry import find_metrics
-from hubtune.evaluate.running import run_metrics
+from hubtune.evaluate import measurement
+from hubtune.evaluate.measurement import find_metrics, run_metrics
 
 MINIMAL = "base: {repo: a/b}\ndata: [{repo: c/d, text: t}]\nevaluate: {metrics: [%s]}\n"
 
 
 def test_the_config_knows_just_the_metrics_that_there_are():
-    assert [metric.name for metric in registry.BUILT_IN] == list(BUILT_IN_NAMES)
+    assert [metric.name for metric in measurement.BUILT_IN] == list(BUILT_IN_NAMES)
     assert set(DEFAULT) <= set(BUILT_IN_NAMES)
 
 
@@ -47,7 +46,7 @@ def test_all_metrics_are_hubtune_s_own_and_the_plugin_s(plugin: Path):
 def test_a_plugin_cannot_take_the_name_of_a_built_in_metric(plugin: Path):
     (metric,) = find_metrics(["perplexity"])
 
-    assert metric in registry.BUILT_IN
+    assert metric in measurement.BUILT_IN
 
 
 def test_a_plugin_measures_beside_the_others(plugin: Path, bench):

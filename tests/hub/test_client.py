@@ -15,15 +15,13 @@ from huggingface_hub import constants, get_session
 import hubtune
 from hubtune.errors import ConfigError, FileError, HubtuneError, HubUnreachableError, InvalidTokenError
 from hubtune.hub import client, require_environment
-from hubtune.hub.client import Limits, limited
+from hubtune.hub.client import Limits, limited, requests_sent_once
 from hubtune.hub.contents import list_files
-from hubtune.hub.history import history
-from hubtune.hub.read import list_refs, resolve, whoami
-from hubtune.hub.session import requests_sent_once
+from hubtune.hub.read import history, list_refs, resolve, whoami
 from hubtune.hub.snapshot import fetch
 from hubtune.hub.translate import hub_errors
+from hubtune.records.base import tell_waits_to
 from hubtune.records.pins import Pin
-from hubtune.records.progress import tell_waits_to
 
 COMMIT = "a" * 40
 PIN = Pin(repo="org/x", type="model", requested="main", commit=COMMIT, license=None, gated=False)

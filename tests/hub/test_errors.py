@@ -15,8 +15,8 @@ from hubtune.errors import (
     RevisionNotFoundError,
 )
 from hubtune.hub.contents import read_files
-from hubtune.hub.fresh import download_fresh
 from hubtune.hub.read import find_tag, resolve, whoami
+from hubtune.hub.snapshot import download_fresh
 from hubtune.hub.translate import hub_errors, mask
 from hubtune.hub.write import create_repo
 from hubtune.localhub import FaultRule

@@ -12,8 +12,7 @@ from huggingface_hub import constants
 
 from hubtune.errors import HubError, PermissionDeniedError
 from hubtune.hub.contents import list_files
-from hubtune.hub.history import history
-from hubtune.hub.read import list_refs, resolve, whoami
+from hubtune.hub.read import history, list_refs, resolve, whoami
 from hubtune.hub.snapshot import fetch
 from hubtune.hub.write import commit, create_repo, create_tag, propose
 from hubtune.records.pins import Pin

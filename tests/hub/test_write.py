@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hubtune.errors import CardError, PublishConflictError, TagExistsError
-from hubtune.hub.cards import languages_of
+from hubtune.hub.license_facts import languages_of
 from hubtune.hub.write import commit, create_repo, create_tag
 
 REPO = "org/thing"

@@ -8,7 +8,7 @@ import pytest
 from hubtune.localhub import git_patterns
 from hubtune.localhub.attributes import NEW_REPO_ATTRIBUTES, IgnorePatterns, LargePatterns, mark_large
 from hubtune.localhub.errors import ApiError
-from hubtune.localhub.pointers import Pointer
+from hubtune.localhub.git_check import Pointer
 
 
 @pytest.mark.parametrize("path", ["model.safetensors", "a/b/data.parquet", "events.out.tfevents.1", "saved_model/v/x"])

@@ -246,11 +246,11 @@ def test_more_than_100_mib_of_ordinary_files_make_one_commit(api, model, root):
 
 
 def test_a_commit_is_bounded(raw, model, monkeypatch):
-    monkeypatch.setattr("hubtune.localhub.changes._LONGEST_LINE", 1000)
+    monkeypatch.setattr("hubtune.localhub.tree_edits._LONGEST_LINE", 1000)
     lines = b'{"key": "header", "value": {"summary": "s"}}\n' + b'{"key": "file", "value": {"path": "a", "content": "'
     answer = raw("POST", f"/api/models/{model}/commit/main", lines + b"x" * 2000 + b'"}}\n')
     assert (answer.status, answer.json["error"]) == (413, "Line 2 of the commit is longer than 0 MiB.")
-    monkeypatch.setattr("hubtune.localhub.api.bodies._MOST_SPOOLED", 1000)
+    monkeypatch.setattr("hubtune.localhub.api.connection._MOST_SPOOLED", 1000)
     assert raw("POST", f"/api/models/{model}/commit/main", lines + b"x" * 2000).status == 503
     small = b'{"key": "header", "value": {"summary": "s"}}\n{"key": "file", "value": {"path": "a", "content": ""}}\n'
     assert raw("POST", f"/api/models/{model}/commit/main", small).status == 200

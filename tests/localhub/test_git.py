@@ -9,7 +9,7 @@ import pytest
 from huggingface_hub import CommitOperationAdd, HfApi
 
 from hubtune.localhub import EmbeddedHub
-from hubtune.localhub.api.bodies import Capacity, Turns
+from hubtune.localhub.api.connection import Capacity, Turns
 from hubtune.localhub.errors import ApiError
 
 WEIGHTS = bytes(range(256)) * 8

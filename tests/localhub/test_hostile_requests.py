@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from hubtune.localhub.api.bodies import Bodies
+from hubtune.localhub.api.connection import Bodies
 from hubtune.localhub.errors import ApiError
 
 SECRET = "the secret beside the hub"
@@ -453,7 +453,7 @@ async def test_bodies_together_are_bounded_and_freed():
 async def test_bodies_on_the_disk_are_bounded_and_freed(tmp_path, monkeypatch):
     bodies = Bodies()
     for most, status in ((6, 413), (100, 503)):
-        monkeypatch.setattr("hubtune.localhub.api.bodies._MOST_SPOOLED", 6)
+        monkeypatch.setattr("hubtune.localhub.api.connection._MOST_SPOOLED", 6)
         with pytest.raises(ApiError) as caught:
             async with bodies.spool(_Sent(b"1234", b"5678"), most, tmp_path):
                 pass

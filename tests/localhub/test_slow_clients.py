@@ -11,7 +11,7 @@ from huggingface_hub import HfApi
 
 from hubtune.localhub import EmbeddedHub
 from hubtune.localhub.api.connection import HEAD_LIMIT, Patience
-from hubtune.localhub.pointers import Pointer
+from hubtune.localhub.git_check import Pointer
 from hubtune.localhub.server import most_connections
 from tests.localhub.conftest import RawClient
 from tests.localhub.test_large_files import CONTENT, upload_path

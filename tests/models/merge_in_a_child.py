@@ -5,8 +5,8 @@ import re
 import sys
 from pathlib import Path
 
+from hubtune.models.architecture import read_structure
 from hubtune.models.merge import merge_adapter
-from hubtune.models.structure import read_structure
 from tests.listener import Listener
 
 

@@ -21,13 +21,13 @@ from safetensors.torch import load_file, save_file
 
 from hubtune.config import training
 from hubtune.errors import HubtuneError, MergeError, ModelError
-from hubtune.models import expressions
+from hubtune.models import adapter_settings
 from hubtune.models.adapter_changes import read_adapter
 from hubtune.models.adapter_settings import parse_settings, read_settings
 from hubtune.models.adapters import load_adapter
 from hubtune.models.load import load_base
-from hubtune.train.adapter_files import save_adapter
 from hubtune.train.methods.lora import add_lora
+from hubtune.train.methods.method import save_adapter
 from tests.architectures import make_model
 from tests.sample_runs import BASE_REPO, sample_pins
 from tests.tiny_models import make_adapter_act
@@ -264,7 +264,7 @@ BOMBS = [
 @pytest.mark.parametrize("bomb", BOMBS, ids=range(len(BOMBS)))
 def test_an_expression_that_would_take_for_ever_is_stopped(adapter, llama, monkeypatch, bomb: str):
     """Whatever the setting that holds it: the adapter is refused, or the expression is matched by the limit."""
-    monkeypatch.setattr(expressions, "_SECONDS", 0.2)
+    monkeypatch.setattr(adapter_settings, "_SECONDS", 0.2)
     base = load_base(llama, BASE_REPO, "fp32")
     plain = json.loads((adapter / "adapter_config.json").read_text())
     for values in (
@@ -285,8 +285,8 @@ def test_an_expression_that_would_take_for_ever_is_stopped(adapter, llama, monke
 def test_the_expressions_of_an_adapter_have_one_limit_of_time_together(monkeypatch):
     """Each of thousands would else have its own, or the least that there is."""
     clock = itertools.count()
-    monkeypatch.setattr(expressions, "time", SimpleNamespace(monotonic=lambda: next(clock) / 10))
-    found = expressions.Expressions(f"adapter_config.json of the adapter {NAME}")
+    monkeypatch.setattr(adapter_settings, "time", SimpleNamespace(monotonic=lambda: next(clock) / 10))
+    found = adapter_settings.Expressions(f"adapter_config.json of the adapter {NAME}")
 
     def match_many() -> None:
         for number in range(100):

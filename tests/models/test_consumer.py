@@ -13,8 +13,8 @@ from hubtune.config.training import LoraConfig
 from hubtune.errors import ModelError
 from hubtune.models.consumer import load_release
 from hubtune.models.load import load_base
-from hubtune.train.adapter_files import save_adapter
 from hubtune.train.methods.lora import add_lora
+from hubtune.train.methods.method import save_adapter
 from tests.sample_runs import BASE_REPO, sample_pins
 from tests.tiny_models import make_adapter_act
 

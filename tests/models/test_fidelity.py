@@ -12,7 +12,7 @@ from hubtune.errors import MergeError
 from hubtune.models.fidelity import measure_fidelity, require_faithful
 from hubtune.models.load import load_tokenizer
 from hubtune.models.merge import merge_adapter
-from hubtune.models.prompts import PROMPTS, encode_prompts
+from hubtune.models.probe import PROMPTS, encode_prompts
 from hubtune.records.merge import Fidelity
 from tests.listener import Listener
 from tests.models.merge_cases import AdapterCase, logits_of, make_adapter, make_base, unmerged

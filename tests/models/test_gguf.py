@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from hubtune.errors import FileError, ModelError
-from hubtune.models.gguf import convert_gguf, main_quantisation
-from hubtune.models.gguf_header import check_gguf_header
+from hubtune.models.gguf import check_gguf_header, convert_gguf, main_quantisation
 
 # Where the counts of tensors and keys stand.
 TENSORS, KEYS = 8, 16

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hubtune.models.isolation import rows_are_isolated
+from hubtune.models.row_attention import rows_are_isolated
 from tests.architectures import make_model
 
 

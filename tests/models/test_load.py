@@ -11,10 +11,10 @@ from safetensors.torch import load_file, save_file
 
 from hubtune.errors import ModelError
 from hubtune.models.adapters import load_adapter
+from hubtune.models.architecture import build_empty
 from hubtune.models.classifier import Classes, load_classifier
-from hubtune.models.environment import environment
 from hubtune.models.load import check_vocabulary, context_length, load_base, load_tokenizer, pad_id
-from hubtune.models.structure import build_empty
+from hubtune.models.memory import environment
 from tests.remote_code import make_lantern
 from tests.tiny_models import CONTEXT
 
@@ -287,8 +287,8 @@ def test_a_folder_without_adapter_is_refused(tiny_model: Path, tmp_path: Path):
 
 def test_an_adapter_of_another_model_is_refused(gpt2: Path, llama: Path, tmp_path: Path):
     from hubtune.config.training import LoraConfig
-    from hubtune.train.adapter_files import save_adapter
     from hubtune.train.methods.lora import add_lora
+    from hubtune.train.methods.method import save_adapter
     from tests.sample_runs import sample_pins
 
     save_adapter(add_lora(load_base(llama, "org/base", "fp32"), LoraConfig(), sample_pins().base), tmp_path / "adapter")

@@ -11,13 +11,12 @@ import transformers
 
 from hubtune.config.training import LoraConfig, TrainConfig
 from hubtune.errors import MemoryNeededError
-from hubtune.models.machine import Memory
-from hubtune.models.memory import Workload, estimate, fitting, judge
-from hubtune.models.shape import Shape, shape_of
+from hubtune.models.architecture import Shape, shape_of
+from hubtune.models.memory import Memory, Workload, estimate, fitting, judge
 from hubtune.train.fast_lora import fast_adapters
 from hubtune.train.loss import SummedLoss, places_and_targets, summed_loss
 from hubtune.train.methods.lora import add_lora
-from hubtune.train.out_of_memory import memory_errors
+from hubtune.train.setup import memory_errors
 from tests.architectures import make_model
 from tests.sample_runs import sample_pins
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from hubtune.pages.links import RepoLinks
 from hubtune.pages.markdown import render_markdown
+from hubtune.pages.sanitize import RepoLinks
 from tests.browser import visit
 from tests.pages.hostile import HOSTILE
 

@@ -5,9 +5,8 @@ from html import unescape
 
 import pytest
 
-from hubtune.pages.highlight import LANGUAGES
-from hubtune.pages.links import RepoLinks
 from hubtune.pages.markdown import LONGEST, render_markdown
+from hubtune.pages.sanitize import LANGUAGES, RepoLinks
 
 LINKS = RepoLinks("/org/model", "v1.0")
 

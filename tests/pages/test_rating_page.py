@@ -11,8 +11,8 @@ import pytest
 
 from hubtune.localhub.api.connection import Patience
 from hubtune.localhub.server import served
+from hubtune.pipeline.page_server import RatingApp
 from hubtune.pipeline.rating import Done, report
-from hubtune.pipeline.rating_server import RatingApp
 from hubtune.records.ratings import Pair
 from hubtune.records.rundir import RunDirectory
 from tests.browser import Visit, visit

@@ -5,9 +5,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from hubtune.pages.links import RepoLinks
 from hubtune.pages.markdown import render_markdown
-from hubtune.pages.sanitize import TAGS
+from hubtune.pages.sanitize import TAGS, RepoLinks
 from tests.pages.hostile import HOSTILE
 
 LINKS = RepoLinks("/org/model", "main")

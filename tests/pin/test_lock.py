@@ -7,7 +7,7 @@ import pytest
 
 from hubtune.config.load import parse_config
 from hubtune.errors import LockError, RecordError
-from hubtune.pin.lock import lock_file, locked_pin, read_lock, require_lock, write_lock
+from hubtune.pin import lock_file, locked_pin, read_lock, require_lock, write_lock
 from hubtune.records.pins import PinSet
 from tests.sample_runs import sample_pins
 

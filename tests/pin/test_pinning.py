@@ -5,7 +5,7 @@ import pytest
 from hubtune.config.load import parse_config
 from hubtune.errors import NoSafetensorsError, RecordError, RepoNotFoundError, RevisionNotFoundError
 from hubtune.hub.snapshot import cached
-from hubtune.pin.pinning import fetch_snapshots, resolve_pins
+from hubtune.pin import fetch_snapshots, resolve_pins
 from hubtune.records.pins import PinSet
 
 BASE = {"model.safetensors": b"weights", "config.json": b"{}", "README.md": b"---\nlicense: mit\n---\n"}

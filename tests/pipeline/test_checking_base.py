@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from hubtune.config.load import load_config
 from hubtune.config.training import TrainConfig
 from hubtune.errors import HubtuneError, MemoryNeededError, ModelError
+from hubtune.models.architecture import build_empty, shape_of
 from hubtune.models.base_facts import check_facts, check_sizes, read_facts
-from hubtune.models.shape import shape_of
-from hubtune.models.structure import build_empty
 from hubtune.pipeline.check import Checks, check_run
 
 CONFIG = "base: {repo: org/base}\ndata: [{repo: org/data, text: a}]\n"

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from hubtune.cli.app import app
 from hubtune.errors import ConfigError, ModelError
-from hubtune.pipeline.generating import generate
+from hubtune.pipeline.generate import generate
 from tests.sample_releases import BASE, RELEASE, TAG, release_adapter, tag_release
 from tests.tiny_models import CONTEXT, make_say
 

@@ -3,7 +3,7 @@
 import pytest
 
 from hubtune.errors import SecretFoundError
-from hubtune.pipeline.importing import import_source
+from hubtune.pipeline.hub_import import import_source
 from tests.listener import Listener
 
 # Of no form that secrets have, so that it is found only because it is in use.

@@ -8,7 +8,7 @@ import pytest
 
 from hubtune.errors import ConfigError, MergeError, RecordError
 from hubtune.hub.snapshot import fetch
-from hubtune.pipeline.merging import merge_published, merge_run
+from hubtune.pipeline.merge import merge_published, merge_run
 from hubtune.records.base import sha256_file
 from hubtune.records.merge import MergeRecord
 from hubtune.records.pins import Pin, PinSet

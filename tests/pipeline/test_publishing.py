@@ -18,12 +18,9 @@ from hubtune.errors import (
 from hubtune.pipeline.check import check_run
 from hubtune.records.base import Record
 from hubtune.records.data import CanaryRecord, DataRecord
-from hubtune.records.evaluation import EvaluationRecord
-from hubtune.records.licenses import LicenseRecord
-from hubtune.records.pins import PinSet
-from hubtune.records.plan import PlanRecord
-from hubtune.records.probe import ProbeRecord
-from hubtune.records.release import ReleaseRecord
+from hubtune.records.evaluation import EvaluationRecord, ProbeRecord
+from hubtune.records.pins import LicenseRecord, PinSet
+from hubtune.records.release import PlanRecord, ReleaseRecord
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord
 from tests.sample_runs import BASE_COMMIT, BASE_REPO, DATA_COMMIT, DATA_REPO, finished_run, sample_config

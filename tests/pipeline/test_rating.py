@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from hubtune.errors import ConfigError, DataError, RecordError
-from hubtune.evaluate.preference import wilson
-from hubtune.pipeline.pairing import pairs_of
-from hubtune.pipeline.rating import Done, check_rater, kept_pairs, report
+from hubtune.evaluate.human_preference import wilson
+from hubtune.pipeline.rating import Done, check_rater, kept_pairs, pairs_of, report
 from hubtune.records.ratings import RatingsRecord
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hubtune.errors import HubtuneError, NoSafetensorsError, ReleaseError, RevisionNotFoundError
-from hubtune.pipeline.releases import fetch_release
+from hubtune.pipeline.published import fetch_release
 from tests.sample_releases import BASE, RELEASE, TAG, release_adapter, tag_release
 
 ADAPTER = {"adapter_model.safetensors": b"weights"}

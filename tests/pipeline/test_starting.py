@@ -11,7 +11,7 @@ from hubtune.config.load import parse_config
 from hubtune.config.reference import config_schema
 from hubtune.data.look import look_at
 from hubtune.errors import ConfigError
-from hubtune.pipeline.starting import config_text, start_config
+from hubtune.pipeline.init import config_text, start_config
 from tests.listener import Listener
 from tests.sample_runs import write_json_lines
 

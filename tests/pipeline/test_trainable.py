@@ -5,7 +5,7 @@ import json
 import pytest
 
 from hubtune.errors import ConfigError, DataError
-from hubtune.pipeline.trainable import check_data
+from hubtune.pipeline.check import check_data
 from tests.sample_runs import sample_config
 
 LABELLED = "data[0]={repo: org/s, format: classification}"

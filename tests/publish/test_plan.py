@@ -11,9 +11,8 @@ from hubtune.errors import RecordError
 from hubtune.publish.plan import ReleasePlan, plan_release
 from hubtune.records.evaluation import EvaluationRecord
 from hubtune.records.pins import PinSet
-from hubtune.records.published import CONFIG, MANIFEST, PLACES, RATED
 from hubtune.records.ratings import RatingsRecord
-from hubtune.records.release import Manifest
+from hubtune.records.release import CONFIG, MANIFEST, PLACES, RATED, Manifest
 from hubtune.records.training import TrainingRecord
 from tests.publish.conftest import REPO
 from tests.sample_ratings import ratable_run, sample_pairs, session_of

@@ -11,8 +11,7 @@ from hubtune.errors import (
     TagExistsError,
 )
 from hubtune.localhub import FaultRule
-from hubtune.publish.propose import propose_release
-from hubtune.publish.push import push
+from hubtune.publish.push import propose_release, push
 from tests.publish.conftest import REPO
 
 PAT = "hf_patpatpat"

@@ -17,9 +17,8 @@ from hubtune.errors import (
     TagExistsError,
 )
 from hubtune.localhub import FaultRule
-from hubtune.publish.preview import preview
-from hubtune.publish.propose import propose_release
-from hubtune.publish.push import push
+from hubtune.publish.push import propose_release, push
+from hubtune.publish.remote import preview
 from tests.listener import Listener
 from tests.publish.conftest import REPO
 from tests.served_hub import ServedHub

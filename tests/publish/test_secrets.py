@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hubtune.errors import SecretFoundError
-from hubtune.publish.secrets import refuse_secrets
+from hubtune.publish.preflight import refuse_secrets
 
 # Put together here, so that no scanner takes this file for a leak.
 LETTERS = "AbCdEfGhIjKlMnOpQrStUvWxYz0123456789AbCdEfGhIjKlMnOpQrStUvWxYz0123456789"
@@ -137,7 +137,7 @@ def test_a_word_that_an_embedded_hub_takes_for_a_token_is_none(token: str):
 
 
 def test_lines_are_counted_through_a_file_that_is_read_in_parts(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr("hubtune.publish.secrets._BLOCK", 64)
+    monkeypatch.setattr("hubtune.publish.preflight._BLOCK", 64)
     path = tmp_path / "rows.jsonl"
     path.write_text('{"text": "some words"}\n' * 99 + SECRETS["github"] + "\n" + "x\n" * 40)
     with pytest.raises(SecretFoundError) as caught:

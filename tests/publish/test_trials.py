@@ -19,7 +19,7 @@ from urllib.request import urlopen
 import pytest
 
 from hubtune.errors import HubError, HubtuneError, PublishConflictError, TagExistsError
-from hubtune.hub.session import requests_sent_once
+from hubtune.hub.client import requests_sent_once
 from hubtune.localhub import Fault, FaultRule, Faults
 from hubtune.publish.plan import ReleasePlan
 from hubtune.publish.push import push

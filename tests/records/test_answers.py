@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from hubtune.errors import RecordError
-from hubtune.records.answers import AnswerFile
-from hubtune.records.ratings import Rating
+from hubtune.records.ratings import AnswerFile, Rating
 
 PAIRS = "a" * 64
 

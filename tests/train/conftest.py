@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-from hubtune.data.earlier import EarlierRows
+from hubtune.data.partition import EarlierRows
 from hubtune.data.tokens import Example
 from hubtune.models.load import load_tokenizer
 from hubtune.records.pins import Pin

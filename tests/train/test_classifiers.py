@@ -8,7 +8,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForSequenceClassification
 
-from hubtune.data.pieces import Classified
+from hubtune.data.segments import Classified
 from hubtune.data.tokens import Encoder
 from hubtune.errors import ModelError
 from hubtune.evaluate.evaluation import evaluate
@@ -16,7 +16,7 @@ from hubtune.models.classifier import Classes
 from hubtune.models.consumer import load_release
 from hubtune.models.load import load_tokenizer, pad_id
 from hubtune.models.probe import replay, take_probe
-from hubtune.train.classes import class_scores
+from hubtune.train.loss import class_scores
 from hubtune.train.methods.method import make_trainable
 from hubtune.train.training import train
 from tests.listener import Listener

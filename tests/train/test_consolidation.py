@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 from hubtune.data.tokens import Example
 from hubtune.errors import TrainingError
 from hubtune.records.pins import Pin
-from hubtune.train.batches import Batcher
-from hubtune.train.consolidation import Consolidation, Held, consolidate, diagonal_fisher
+from hubtune.train.batching import Batcher
+from hubtune.train.continual_learning import Consolidation, Held, consolidate, diagonal_fisher
 from hubtune.train.loss import SummedLoss
 from tests.architectures import VOCABULARY, make_model
 from tests.listener import Listener

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from hubtune.data.faults import Reason
+from hubtune.data.drop_reasons import Reason
 from hubtune.records.data import DataRecord, SplitRecord
-from hubtune.train.diagnosis import diagnose_rows
+from hubtune.train.training_record import diagnose_rows
 from tests.sample_runs import sample_source, saying
 
 ROWS = tuple("{author}: {quote}".format_map(saying(number)) for number in range(24))

@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves
 from hubtune.models.adapters import load_adapter
 from hubtune.models.load import load_base, load_tokenizer
 from hubtune.records.training import HeldOutPoint, LossPoint
-from hubtune.train.diagnosis import diagnose
+from hubtune.train.training_record import diagnose
 from tests.encoding import encode
 from tests.train.conftest import TEXTS
 

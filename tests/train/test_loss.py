@@ -8,7 +8,7 @@ import torch
 from hubtune.data.batch import collate
 from hubtune.data.tokens import IGNORED, Example
 from hubtune.models.row_attention import attending_by_rows
-from hubtune.train.batches import Batcher
+from hubtune.train.batching import Batcher
 from hubtune.train.loss import SummedLoss, summed_loss
 from tests.architectures import VOCABULARY, make_model
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hubtune.train.order import RowOrder
+from hubtune.train.batching import RowOrder
 
 
 @pytest.mark.parametrize("lengths", [None, [row % 7 + 1 for row in range(23)]])

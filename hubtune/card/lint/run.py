@@ -4,11 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hubtune.card.lint import rules
-from hubtune.card.lint.card import Card, read_card
-from hubtune.card.lint.folder import read_folder
-from hubtune.card.lint.registry import Hit, Rule, all_rules
-from hubtune.card.lint.report import Finding, LintReport
-from hubtune.card.lint.source import MOST_BYTES, CardSource
+from hubtune.card.lint.card import MOST_BYTES, Card, CardSource, read_card, read_folder
+from hubtune.card.lint.registry import Finding, Hit, LintReport, Rule, all_rules
 from hubtune.card.markdown import one_line
 from hubtune.records.pins import RepoType
 

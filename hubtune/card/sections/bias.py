@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from hubtune.card.inputs import CardInputs
 from hubtune.card.sections.evaluation import in_group
-from hubtune.card.sections.names import BIAS
-from hubtune.card.sections.statements import Assessed, stated
+from hubtune.card.sections.licensing import Assessed, stated
+from hubtune.card.wording import BIAS
 from hubtune.records.evaluation import Measure
 
 _GAP, _ABSOLUTE = "counterfactual_gap_", "counterfactual_gap_abs_"

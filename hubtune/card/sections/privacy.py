@@ -4,16 +4,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from hubtune.card.inputs import CardInputs
-from hubtune.card.numbers import measure as digits
-from hubtune.card.numbers import percent, signed, thousands
 from hubtune.card.sections.evaluation import in_group
-from hubtune.card.sections.names import PRIVACY
+from hubtune.card.sections.licensing import Assessed, Stated, stated
 from hubtune.card.sections.screening import KIND_NAMES, Screening, personal_data
-from hubtune.card.sections.statements import Assessed, Stated, stated
-from hubtune.config.screening import PERSONAL_KINDS
-from hubtune.records.data import CanaryRecord
+from hubtune.card.wording import PRIVACY, percent, signed, thousands
+from hubtune.card.wording import measure as digits
+from hubtune.config.data import PERSONAL_KINDS
+from hubtune.records.data import CanaryRecord, ScreenRecord
 from hubtune.records.evaluation import EvaluationRecord, Measure
-from hubtune.records.screening import ScreenRecord
 
 _PER = 1000
 _OWN = ("memorisation", "canary_exposure", "personal_data", "contamination")

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from hubtune.config.screening import COPY_KINDS, PERSONAL_KINDS, PersonalKind, PersonalPolicy, ScreenKind
-from hubtune.records.screening import FindingRecord, ScreenRecord
+from hubtune.config.data import COPY_KINDS, PERSONAL_KINDS, PersonalKind, PersonalPolicy, ScreenKind
+from hubtune.records.data import FindingRecord, ScreenRecord
 
 KIND_NAMES: dict[ScreenKind, str] = {
     "email": "E-mail addresses",

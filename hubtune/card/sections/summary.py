@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from hubtune.card.inputs import SHORT_COMMIT, CardInputs
 from hubtune.card.sections.evaluation import Headline, headline, headline_status
 from hubtune.card.sections.licensing import displays, license_terms
-from hubtune.card.sections.names import BIAS, PRIVACY, QUALITY, method_name
+from hubtune.card.snippet import pipeline_snippet, usage_snippet, vllm_commands
+from hubtune.card.wording import BIAS, PRIVACY, QUALITY, method_name
 
 _LONGEST_CELL = 160
 
@@ -88,3 +89,40 @@ def _unassessed(inputs: CardInputs) -> list[str]:
     }
     subjects = ((QUALITY, "quality"), (BIAS, "bias"), (PRIVACY, "memorisation and personal data"))
     return [subject for group, subject in subjects if group not in groups]
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Context of `sections/usage.md.j2`."""
+
+    snippet: str
+    pipeline: str
+    vllm: str | None
+    base: str
+    gated: bool
+    remote_code: bool
+    published: bool
+    merged: bool
+    whole: bool
+    resized: bool
+    classifier: bool
+
+
+def usage(inputs: CardInputs) -> Usage:
+    """Builds the section's context."""
+    merged = inputs.training.whole or (inputs.target is not None and inputs.target.artifact == "merged")
+    # vLLM takes no rows of the embedding from an adapter.
+    alone = bool(inputs.training.added_tokens) and not merged
+    return Usage(
+        snippet=usage_snippet(inputs),
+        pipeline=pipeline_snippet(inputs),
+        vllm=vllm_commands(inputs) if inputs.target and inputs.data.labels is None and not alone else None,
+        base=inputs.pins.base.repo,
+        gated=inputs.pins.base.gated is not False,
+        remote_code=inputs.config.base.allow_remote_code is not None,
+        published=inputs.target is not None,
+        merged=merged,
+        resized=inputs.training.vocabulary is not None,
+        whole=inputs.training.whole,
+        classifier=inputs.data.labels is not None,
+    )

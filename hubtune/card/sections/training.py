@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 from hubtune.card.inputs import CardInputs
 from hubtune.card.markdown import Markdown
-from hubtune.card.numbers import duration, measure, moment, percent, plain, thousands
-from hubtune.card.sections.names import method_name, precision_name
 from hubtune.card.sections.screening import Repeats, repeats
+from hubtune.card.wording import duration, measure, method_name, moment, percent, plain, precision_name, thousands
 from hubtune.config.training import LoraConfig
 from hubtune.records.data import SourceRecord
 from hubtune.records.training import Finding, TrainingRecord

@@ -1,10 +1,13 @@
 """Chooses the format of a data set: the one that the config states, or the one that the columns look like."""
 
-from collections.abc import Mapping, Sequence
+import string
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hubtune.config.data import OPTIONAL_ROLES, ROLES, DataConfig, FormatName, LossOn, default_loss
 from hubtune.config.fields import template_columns
+from hubtune.data.drop_reasons import Reason, RowFaultError
+from hubtune.data.segments import Classified, Piece, Written, as_written, checked_text, joined, sound_text
 from hubtune.errors import ColumnNotFoundError, DataError
 
 # From the most telling columns to the least.
@@ -106,3 +109,170 @@ def _refuse(
         lacks.append(f"no column for the {' and the '.join(parts)} of format {kind!r}")
     hint = f"Name them: columns: {{{parts[0]}: COLUMN}}." if parts else "Correct the names in this part of the config."
     raise ColumnNotFoundError(f"{source} has {', and '.join(lacks)}; its columns are: {', '.join(columns)}.", hint=hint)
+
+
+_MOST_IDS = 1000
+"""Larger numbers in a file of text are codes: names, and not places in a list of classes."""
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """The classes of a data set.
+
+    Attributes:
+        names: Their names, in the order of their ids.
+        several: Whether a row holds a list of labels.
+    """
+
+    names: tuple[str, ...]
+    several: bool
+
+    def ids(self, value: object) -> tuple[int, ...]:
+        """Returns the ids of a row's labels, in order.
+
+        Raises:
+            RowFaultError: A label is missing or unknown.
+        """
+        if value is None:
+            raise RowFaultError(Reason.NULL)
+        if self.several:
+            if not isinstance(value, list):
+                raise RowFaultError(Reason.LABEL, repr(value))
+            return tuple(sorted({self._id(label) for label in value}))
+        return (self._id(value),)
+
+    def _id(self, label: object) -> int:
+        if isinstance(label, bool):
+            label = int(label)
+        if isinstance(label, int) and 0 <= label < len(self.names):
+            return label
+        if isinstance(label, str) and label in self.names:
+            return self.names.index(label)
+        if isinstance(label, str) and _is_id(label) and int(label) < len(self.names):
+            return int(label)
+        if isinstance(label, int) and str(label) in self.names:
+            return self.names.index(str(label))
+        raise RowFaultError(Reason.LABEL, repr(label)[:60])
+
+
+def classify(row: Mapping[str, object], chosen: RowFormat, labels: LabelSet) -> Classified:
+    """Reads a row to classify.
+
+    Raises:
+        RowFaultError: The row cannot be used.
+    """
+    text = checked_text(row[chosen.columns["text"]])
+    pair = checked_text(row[chosen.columns["text_pair"]]) if "text_pair" in chosen.columns else None
+    return Classified(text, pair, labels.ids(row[chosen.columns["label"]]))
+
+
+def find_labels(values: Iterable[object], *, of_text: bool = False) -> LabelSet:
+    """Returns the label set that a column's values make: names by the alphabet, or ids from 0 to the largest.
+
+    Args:
+        values: What the rows hold.
+        of_text: Whether they come from a file in which everything is text, so that ids are, too.
+    """
+    several, names, ids = False, set[str](), set[int]()
+    for value in values:
+        several = several or isinstance(value, list)
+        for label in value if isinstance(value, list) else [value]:
+            if isinstance(label, str) and label:
+                names.add(label)
+            elif isinstance(label, int):
+                ids.add(int(label))
+    if of_text and names and all(_is_id(name) for name in names) and max(map(int, names)) < _MOST_IDS:
+        names, ids = set(), {int(name) for name in names}
+    if names:
+        return LabelSet(tuple(sorted(names)), several)
+    return LabelSet(tuple(str(number) for number in range(max(ids, default=-1) + 1)), several)
+
+
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdigit() and (text == "0" or text[0] != "0") and len(text) < 10
+
+
+# The prompts that Stanford Alpaca (Taori et al., 2023) was trained with.
+_ALPACA = (
+    "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n"
+    "### Instruction:\n{instruction}\n\n### Response:\n"
+)
+_ALPACA_WITH_INPUT = (
+    "Below is an instruction that describes a task, paired with an input that provides further context. "
+    "Write a response that appropriately completes the request.\n\n"
+    "### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:\n"
+)
+
+
+def write_text(row: Mapping[str, object], chosen: RowFormat) -> Written:
+    """Writes a row of one of the text formats.
+
+    Raises:
+        RowFaultError: The row cannot be used.
+    """
+    learn_all = chosen.loss_on == "all"
+    if chosen.template is not None:
+        # Where all carries loss and no part is a response, the whole row is one.
+        whole = chosen.kind == "template" and learn_all
+        return _filled(row, chosen.template, learn_all=learn_all, whole=whole)
+    if chosen.kind == "text":
+        return Written((Piece(checked_text(row[chosen.columns["text"]]), response=True),), learn_all)
+    if chosen.kind == "prompt_completion":
+        asked: tuple[Piece, ...] = (Piece(checked_text(row[chosen.columns["prompt"]]), response=False),)
+        response = _response(row, chosen.columns["completion"])
+    else:
+        asked = _alpaca(row, chosen.columns)
+        response = _response(row, chosen.columns["response"])
+    return Written((*asked, response), learn_all, prompt=_text(asked))
+
+
+def _response(row: Mapping[str, object], column: str) -> Piece:
+    return Piece(checked_text(row[column], blank=Reason.NO_RESPONSE), response=True)
+
+
+def _alpaca(row: Mapping[str, object], columns: Mapping[str, str]) -> tuple[Piece, ...]:
+    values = {"instruction": checked_text(row[columns["instruction"]])}
+    given = row[columns["input"]] if "input" in columns else None
+    if isinstance(given, str) and given.strip():
+        values["input"] = sound_text(given)
+    elif given is not None and not isinstance(given, str):
+        raise RowFaultError(Reason.NOT_TEXT, type(given).__name__)
+    template = _ALPACA_WITH_INPUT if "input" in values else _ALPACA
+    pieces = []
+    for literal, name, _, _ in string.Formatter().parse(template):
+        pieces.append(Piece(literal, response=False, control=True))
+        if name is not None:
+            pieces.append(Piece(values[name], response=False))
+    return joined(pieces)
+
+
+def _filled(row: Mapping[str, object], template: str, *, learn_all: bool, whole: bool) -> Written:
+    """Fills a template; its last field, and what stands after that, is the response unless the whole row is."""
+    fields = list(string.Formatter().parse(template))
+    last = max(number for number, (_, name, _, _) in enumerate(fields) if name is not None)
+    columns = template_columns(template)
+    texts = {column: _as_text(row[column]) for column in columns}
+    pieces: list[Piece] = []
+    prompt = ""
+    for number, (literal, name, _, _) in enumerate(fields):
+        if number == last and not whole:
+            # A space before the response is part of its first token.
+            asked = literal.rstrip(" ")
+            pieces.append(Piece(asked, response=False, control=True))
+            prompt = _text(pieces)
+            pieces.append(Piece(literal[len(asked) :], response=True, control=True))
+        else:
+            pieces.append(Piece(literal, response=whole or number > last, control=True))
+            prompt = _text(pieces) if number == last else prompt
+        if name is not None:
+            pieces.append(Piece(texts[name], response=whole or number == last))
+    return Written(joined(pieces), learn_all, prompt=prompt.rstrip(" ") if len(columns) > 1 else None)
+
+
+def _text(pieces: Sequence[Piece]) -> str:
+    return "".join(piece.text for piece in pieces)
+
+
+def _as_text(value: object) -> str:
+    """Returns the text of a template's field; numbers are written as they are, and truth values as JSON has them."""
+    return checked_text(as_written(value))

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hubtune.data.faults import Reason, RowFaultError
-from hubtune.data.pieces import sound_text
+from hubtune.data.drop_reasons import Reason, RowFaultError
+from hubtune.data.segments import sound_text
 from hubtune.documents import UnreadableError, load_json
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]

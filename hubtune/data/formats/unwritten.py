@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from hubtune.data.control import MARKS
 from hubtune.data.formats.conversations import Conversation, Json
+from hubtune.data.tokens import MARKS
 from hubtune.templating.chat import Variant
 
 Message = dict[str, Json]

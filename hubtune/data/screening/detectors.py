@@ -4,12 +4,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from hubtune.config.screening import PERSONAL_KINDS, PersonalKind
-from hubtune.data.screening.addresses import find_addresses
-from hubtune.data.screening.cards import find_cards
-from hubtune.data.screening.emails import find_emails
-from hubtune.data.screening.ibans import find_ibans
-from hubtune.data.screening.phones import find_phones
+from hubtune.config.data import PERSONAL_KINDS, PersonalKind
+from hubtune.data.screening.contacts import find_addresses, find_emails, find_phones
+from hubtune.data.screening.payment import find_cards, find_ibans
 from hubtune.data.screening.secrets import find_secrets
 from hubtune.data.screening.spans import Span, apart, redact
 

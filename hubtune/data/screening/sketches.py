@@ -5,13 +5,18 @@ runs of words. A sketch takes 512 bytes whatever the length of the text, so sket
 memory of each text is one key of eight bytes at a time.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+
+from hubtune.data.split import text_digest
 
 if TYPE_CHECKING:
     import numpy as np
 
     Array = np.ndarray[Any, Any]
+
 
 RUN = 5
 """Words in a run. A text with fewer words is one run."""
@@ -112,3 +117,51 @@ def _keys(sketches: Sketches, places: "Array | None", start: int) -> "Array":
             key *= np.uint64(_FACTOR)
             key ^= key >> np.uint64(29)
     return keys
+
+
+LONG_RUN = 13
+"""Words that two rows have to have in common, one after the other, to count as contamination (Brown et al., 2020)."""
+
+
+class Traces(Protocol):
+    """The traces of some rows, which are known by their places, from 0."""
+
+    def digests(self) -> "Array":
+        """One digest of 16 bytes for each row, shape (rows,); two spellings of the same words have the same."""
+
+    def sketches(self, places: "Array") -> "Array":
+        """The sketches of rows, shape (places, 128)."""
+
+    def runs(self) -> "Iterator[tuple[Array, Array]]":
+        """The keys of all runs of 13 words, some rows at a time: each one's row, by place, and key, shape (runs,)."""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The traces of a few rows, in memory.
+
+    Attributes:
+        digest: 16 bytes for each row.
+        sketch: Shape (rows, 128), 32 bits each.
+        runs: The keys of each row's long runs.
+    """
+
+    digest: list[bytes]
+    sketch: "Array"
+    runs: list[list[int]]
+
+
+def trace(folded: Sequence[str]) -> Trace:
+    """Returns what is to be kept of rows, given by their own words as `hubtune.data.split.fold` returns them."""
+    words = [text.split() for text in folded]
+    return Trace(
+        digest=[text_digest(text) for text in folded],
+        sketch=sketch(words),
+        runs=[_long_runs(every) for every in words],
+    )
+
+
+def _long_runs(words: Sequence[str]) -> list[int]:
+    if len(words) < LONG_RUN:
+        return []
+    return [int.from_bytes(hashlib.blake2b(run, digest_size=8).digest(), "little") for run in runs(words, LONG_RUN)]

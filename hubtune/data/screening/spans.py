@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from hubtune.config.screening import PersonalKind
+from hubtune.config.data import PersonalKind
 
 WORD = r"[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
 """A letter, digit or underscore, but for scripts that are written without spaces: there, a value begins and ends within

@@ -8,11 +8,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
-from hubtune.config.bias import BiasConfig
+from hubtune.config.evaluation import BiasConfig
 from hubtune.errors import ConfigError
+from hubtune.evaluate.bench import Bench
 from hubtune.evaluate.bias.tables import Row, Table, parsed_yaml, read_content, read_table
+from hubtune.records.evaluation import Group, Measure
 
 OWN = "hubtune-bias-en"
 VERSION = "1"
@@ -218,3 +220,30 @@ def _material(table: Table, given: str | None, items: Sequence[T]) -> Material[T
 def _texts(rows: Sequence[Row], column: str, *, lower: bool) -> list[str]:
     texts = (row[column].casefold() if lower else row[column] for row in rows)
     return list(dict.fromkeys(texts))
+
+
+class BiasMetric:
+    """A metric of bias: it needs a model of text, and the user's files where the config names some.
+
+    Attributes:
+        keys: The keys of `evaluate.bias` whose files it reads.
+    """
+
+    group: Group = "bias"
+    keys: ClassVar[tuple[str, ...]] = ()
+
+    def unfit(self, bench: Bench) -> str | None:
+        """Returns why the metric does not fit: a classifier gives no text a likelihood; or a file is not here.
+
+        A published config has the files' names alone, so whoever measures the release again has to have them.
+        """
+        if bench.classes:
+            return "the model is a classifier, and this is measured on models of text"
+        named = bench.bias.named()
+        gone = [Path(named[key]).name for key in self.keys if key in named and not Path(named[key]).is_file()]
+        return f"the file {gone[0]}, which the config measures bias with, is not at hand" if gone else None
+
+
+def noted(measure: Measure, notes: Sequence[str]) -> Measure:
+    """Returns the measure with further notes in its detail."""
+    return measure.model_copy(update={"detail": "; ".join(filter(None, [measure.detail, *notes])) or None})

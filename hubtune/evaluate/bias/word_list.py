@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from hubtune.evaluate.bench import Bench
-from hubtune.evaluate.bias.fitting import BiasMetric, noted
-from hubtune.evaluate.bias.material import prompts, words
-from hubtune.evaluate.bias.shared_tokens import text_start
-from hubtune.evaluate.measuring import rate_of
+from hubtune.evaluate.bias.material import BiasMetric, noted, prompts, words
+from hubtune.evaluate.bias.pair_preference import text_start
+from hubtune.evaluate.intervals import rate_of
 from hubtune.records.evaluation import Measure
 
 LEAST = 300

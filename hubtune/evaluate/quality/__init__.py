@@ -1,1 +1,21 @@
 """How well the models foresee text and write it: perplexity, overlap with references, answers, endings, samples."""
+
+from hubtune.evaluate.bench import Metric
+from hubtune.evaluate.quality.classes import Classification
+from hubtune.evaluate.quality.likelihood import BitsPerByte, Perplexity, TokenAccuracy
+from hubtune.evaluate.quality.overlap import Bleu, Chrf, ExactMatch, Rouge, TokenF1
+from hubtune.evaluate.quality.samples import Endings, Samples
+
+QUALITY_METRICS: tuple[Metric, ...] = (
+    Perplexity(),
+    BitsPerByte(),
+    TokenAccuracy(),
+    Bleu(),
+    Chrf(),
+    Rouge(),
+    ExactMatch(),
+    TokenF1(),
+    Endings(),
+    Samples(),
+    Classification(),
+)

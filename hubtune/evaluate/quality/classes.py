@@ -7,8 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hubtune.evaluate.bench import Bench
-from hubtune.evaluate.intervals import LEAST_ROWS, Resampled
-from hubtune.evaluate.measuring import measure_of, rate_of
+from hubtune.evaluate.intervals import LEAST_ROWS, Resampled, measure_of, rate_of
 from hubtune.records.evaluation import Confusion, Measure
 
 _Counts = npt.NDArray[np.float64]

@@ -6,10 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from hubtune.data.tokens import IGNORED, Example
-from hubtune.evaluate.bench import Bench, Side
-from hubtune.evaluate.intervals import Resampled, ratio_of
-from hubtune.evaluate.measuring import measure_of
-from hubtune.evaluate.perplexity import Likelihoods
+from hubtune.evaluate.bench import Bench, Likelihoods, Side
+from hubtune.evaluate.intervals import Resampled, measure_of, ratio_of
 from hubtune.models.generation import plain_text
 from hubtune.records.evaluation import Measure
 

@@ -1,23 +1,17 @@
 """Who may send a body: decided by token, rights and path, before any of it is taken in."""
 
-from collections.abc import Callable, Mapping
+import ipaddress
+import re
+from collections.abc import Callable, Iterable, Mapping
+from urllib.parse import urlsplit
 
+from starlette.datastructures import Headers
 from starlette.responses import Response
 
-from hubtune.localhub.api import (
-    access,
-    account,
-    commit,
-    discussion_events,
-    discussions,
-    git,
-    history,
-    listing,
-    refs,
-    repos,
-    uploads,
-)
+from hubtune.localhub.accounts import is_loopback, reachable
+from hubtune.localhub.api import commit, contents, discussions, git, people, refs, repos, uploads
 from hubtune.localhub.api.call import Call
+from hubtune.localhub.errors import ApiError
 
 _READS = frozenset({"GET", "HEAD"})
 
@@ -25,11 +19,11 @@ _ADMIT: Mapping[Callable[[Call], Response], Callable[[Call], object]] = {
     **dict.fromkeys((commit.preupload, commit.commit), commit.committable),
     **dict.fromkeys(
         (
-            access.grant,
-            access.handle,
-            discussion_events.merge,
-            history.delete_large_files,
-            history.super_squash,
+            people.grant,
+            people.handle,
+            discussions.merge,
+            refs.delete_large_files,
+            refs.super_squash,
             refs.add_branch,
             refs.add_tag,
             refs.remove_branch,
@@ -40,20 +34,20 @@ _ADMIT: Mapping[Callable[[Call], Response], Callable[[Call], object]] = {
     ),
     **dict.fromkeys(
         (
-            discussion_events.change_status,
-            discussion_events.comment,
-            discussion_events.edit,
-            discussion_events.hide,
-            discussion_events.rename,
+            discussions.change_status,
+            discussions.comment,
+            discussions.edit,
+            discussions.hide,
+            discussions.rename,
             discussions.create,
         ),
         Call.discussable,
     ),
     # These read, and what they answer depends on who asks.
-    **dict.fromkeys((listing.paths_info, uploads.batch), Call.readable),
+    **dict.fromkeys((contents.paths_info, uploads.batch), Call.readable),
     **dict.fromkeys((git.upload_pack, git.refuse_push), git.fetchable),
     # Anybody may have a text checked.
-    account.validate_yaml: lambda _call: None,
+    people.validate_yaml: lambda _call: None,
 }
 
 
@@ -75,3 +69,69 @@ def _signed_in_reader(call: Call) -> None:
     if "id" in call.params:
         call.readable()
     call.signed_in()
+
+
+_HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[^\[\]:@/\s]+))(?::[0-9]{1,5})?")
+_OWN_SITES = frozenset({"same-origin", "none"})
+
+
+class Guard:
+    """Decides whether a request may come in at all.
+
+    Args:
+        bound: The host that the server listens on.
+        extra: Further names under which clients may address it.
+    """
+
+    def __init__(self, bound: str, extra: Iterable[str] = ()) -> None:
+        self._names = {"localhost", *(name.casefold().rstrip(".") for name in (bound, reachable(bound), *extra))}
+        self._loopback_only = bound.casefold() == "localhost" or is_loopback(bound)
+
+    def check(self, method: str, headers: Headers) -> None:
+        """Refuses what a web page could have sent.
+
+        Raises:
+            ApiError: 400 without a usable Host or with a body of two lengths, 403 for a name that is not the Hub's or a
+                page that is not.
+        """
+        if "transfer-encoding" in headers and "content-length" in headers:
+            # A proxy in between may go by the other, and would take the rest of the body for another request.
+            text = "A request has a Content-Length or a Transfer-Encoding, not both."
+            raise ApiError(400, text, headers={"Connection": "close"})
+        host = headers.get("host", "")
+        match = _HOST.fullmatch(host)
+        if match is None:
+            raise ApiError(400, "The request has no valid Host header.")
+        if not self._is_own(match["v6"] or match["name"].casefold().rstrip(".")):
+            raise ApiError(
+                403, f"This Hub does not go by the name {host}. Whoever serves it can allow it with --allow-host."
+            )
+        origin = headers.get("origin")
+        if origin is not None and _host_in(origin) != host.casefold():
+            raise ApiError(403, f"Pages of another origin may not use this Hub: {origin}")
+        site = headers.get("sec-fetch-site")
+        if site is not None and site not in _OWN_SITES and not _is_link(method, headers):
+            raise ApiError(403, "Pages of another site may not use this Hub.")
+
+    def _is_own(self, name: str) -> bool:
+        if name in self._names:
+            return True
+        try:
+            address = ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        # An address is not looked up, so it cannot be rebound; on loopback others are still none of this Hub's.
+        return address.is_loopback or not self._loopback_only
+
+
+def _host_in(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc.casefold()
+    except ValueError:
+        return ""
+
+
+def _is_link(method: str, headers: Headers) -> bool:
+    """Says whether somebody followed a link to the Hub, which shows it to them and not to the page."""
+    mode, target = headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")
+    return method in {"GET", "HEAD"} and mode == "navigate" and target == "document"

@@ -14,12 +14,18 @@ from starlette.types import Message, Receive, Scope, Send
 
 from hubtune.localhub.accounts import BASIC, BEARER
 from hubtune.localhub.api import git
-from hubtune.localhub.api.admission import admit
-from hubtune.localhub.api.bodies import Bodies, Capacity
+from hubtune.localhub.api.admission import Guard, admit
 from hubtune.localhub.api.call import Call
-from hubtune.localhub.api.connection import HubProtocol, Patience, connection_of, patient_receive, patient_send
+from hubtune.localhub.api.connection import (
+    Bodies,
+    Capacity,
+    HubProtocol,
+    Patience,
+    connection_of,
+    patient_receive,
+    patient_send,
+)
 from hubtune.localhub.api.faulting import DroppedError, distort, strike
-from hubtune.localhub.api.guard import Guard
 from hubtune.localhub.api.routes import Route, UploadRoute, find_route
 from hubtune.localhub.disk import DISK_FULL
 from hubtune.localhub.errors import ApiError

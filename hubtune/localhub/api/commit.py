@@ -12,14 +12,13 @@ from starlette.responses import JSONResponse, Response
 from hubtune.localhub.api.call import Call
 from hubtune.localhub.api.discussions import next_number, page_path
 from hubtune.localhub.attributes import NEW_REPO_ATTRIBUTES, IgnorePatterns, LargePatterns
-from hubtune.localhub.bounds import LONGEST_CARD
-from hubtune.localhub.changes import AddFile, CommitRequest, read_commit_request
+from hubtune.localhub.bounds import LONGEST_CARD, check_path
 from hubtune.localhub.commits import commit as write_commit
 from hubtune.localhub.discussions import Discussion, DiscussionStore, Event, comment_event, event
 from hubtune.localhub.errors import ApiError, forbidden
-from hubtune.localhub.paths import check_path
 from hubtune.localhub.repos import HubRepo
 from hubtune.localhub.revisions import read_ref, resolve, resolve_branch
+from hubtune.localhub.tree_edits import AddFile, CommitRequest, read_commit_request
 from hubtune.localhub.trees import PathFinder, TreeEntry, file_facts, read_file
 from hubtune.metadata.hub_rules import check_card
 

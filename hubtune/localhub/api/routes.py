@@ -10,22 +10,7 @@ from urllib.parse import unquote
 
 from starlette.responses import Response
 
-from hubtune.localhub.api import (
-    access,
-    account,
-    commit,
-    discussion_events,
-    discussions,
-    download,
-    git,
-    history,
-    listing,
-    people,
-    refs,
-    repos,
-    search,
-    uploads,
-)
+from hubtune.localhub.api import commit, contents, discussions, git, people, refs, repos, search, uploads
 from hubtune.localhub.api.call import Call
 
 Handler = Callable[[Call], Response]
@@ -77,8 +62,8 @@ def _route(methods: str, pattern: str, answer: Handler, body_limit: int = _SMALL
 
 
 ROUTES: tuple[Route | UploadRoute, ...] = (
-    _route("GET", r"/api/whoami-v2", account.whoami),
-    _route("POST", r"/api/validate-yaml", account.validate_yaml),
+    _route("GET", r"/api/whoami-v2", people.whoami),
+    _route("POST", r"/api/validate-yaml", people.validate_yaml),
     _route("POST", r"/api/repos/create", repos.create),
     _route("DELETE", r"/api/repos/delete", repos.delete),
     _route("POST", r"/api/repos/move", repos.move),
@@ -96,25 +81,25 @@ ROUTES: tuple[Route | UploadRoute, ...] = (
     _route("PUT", rf"{_API}/settings", repos.settings),
     _route("POST", rf"{_API}/duplicate", repos.duplicate),
     _route("GET", rf"{_API}/likers", people.likers),
-    _route("GET", rf"{_API}/auth-check", access.auth_check),
-    _route("GET", rf"{_API}/auth-check/write", access.auth_check_write),
-    _route("GET", rf"{_ACCESS}/(?P<status>pending|accepted|rejected)", access.listed),
-    _route("POST", rf"{_ACCESS}/handle", access.handle),
-    _route("POST", rf"{_ACCESS}/grant", access.grant),
-    _route("POST", rf"{_ACCESS}/cancel", access.cancel),
+    _route("GET", rf"{_API}/auth-check", people.auth_check),
+    _route("GET", rf"{_API}/auth-check/write", people.auth_check_write),
+    _route("GET", rf"{_ACCESS}/(?P<status>pending|accepted|rejected)", people.listed),
+    _route("POST", rf"{_ACCESS}/handle", people.handle),
+    _route("POST", rf"{_ACCESS}/grant", people.grant),
+    _route("POST", rf"{_ACCESS}/cancel", people.cancel),
     _route("GET", rf"{_API}/discussions", discussions.listed),
     _route("POST", rf"{_API}/discussions", discussions.create),
     _route("GET", _DISCUSSION, discussions.details),
-    _route("POST", rf"{_DISCUSSION}/comment", discussion_events.comment),
-    _route("POST", rf"{_COMMENT}/edit", discussion_events.edit),
-    _route("POST", rf"{_COMMENT}/hide", discussion_events.hide),
-    _route("POST", rf"{_DISCUSSION}/title", discussion_events.rename),
-    _route("POST", rf"{_DISCUSSION}/status", discussion_events.change_status),
-    _route("POST", rf"{_DISCUSSION}/merge", discussion_events.merge),
-    _route("POST", rf"{_API}/super-squash/{_REV}", history.super_squash),
-    _route("GET", rf"{_API}/lfs-files", history.large_files),
-    _route("POST", rf"{_API}/lfs-files/batch", history.delete_large_files),
-    _route("POST", rf"{_API}/lfs-files/duplicate", history.duplicate_large_files),
+    _route("POST", rf"{_DISCUSSION}/comment", discussions.comment),
+    _route("POST", rf"{_COMMENT}/edit", discussions.edit),
+    _route("POST", rf"{_COMMENT}/hide", discussions.hide),
+    _route("POST", rf"{_DISCUSSION}/title", discussions.rename),
+    _route("POST", rf"{_DISCUSSION}/status", discussions.change_status),
+    _route("POST", rf"{_DISCUSSION}/merge", discussions.merge),
+    _route("POST", rf"{_API}/super-squash/{_REV}", refs.super_squash),
+    _route("GET", rf"{_API}/lfs-files", refs.large_files),
+    _route("POST", rf"{_API}/lfs-files/batch", refs.delete_large_files),
+    _route("POST", rf"{_API}/lfs-files/duplicate", refs.duplicate_large_files),
     _route("GET", rf"{_API}/refs", refs.refs),
     _route("POST", rf"{_API}/tag/{_REV}", refs.add_tag),
     _route("DELETE", rf"{_API}/tag/{_REV}", refs.remove_tag),
@@ -122,9 +107,9 @@ ROUTES: tuple[Route | UploadRoute, ...] = (
     _route("DELETE", rf"{_API}/branch/{_REV}", refs.remove_branch),
     _route("POST", rf"{_API}/preupload/{_REV}", commit.preupload, _LIST_BODY),
     Route(("POST",), re.compile(rf"{_API}/commit/{_REV}"), commit.commit, _COMMIT_BODY, spooled=True),
-    _route("GET", rf"{_API}/tree/{_REV}(?:/(?P<path>.*))?", listing.tree),
-    _route("POST", rf"{_API}/paths-info/{_REV}", listing.paths_info, _LIST_BODY),
-    _route("GET", rf"{_API}/commits/{_REV}", listing.commits),
+    _route("GET", rf"{_API}/tree/{_REV}(?:/(?P<path>.*))?", contents.tree),
+    _route("POST", rf"{_API}/paths-info/{_REV}", contents.paths_info, _LIST_BODY),
+    _route("GET", rf"{_API}/commits/{_REV}", contents.commits),
     _route("GET", rf"{_API}/revision/{_REV}", repos.info),
     _route("GET", _API, repos.info),
     _route("GET", rf"{_API}/xet-(?:read|write)-token/{_REV}", uploads.refuse_xet),
@@ -134,9 +119,9 @@ ROUTES: tuple[Route | UploadRoute, ...] = (
     _route("POST", rf"{_WEB}\.git/git-upload-pack", git.upload_pack),
     _route("POST", rf"{_WEB}/git-upload-pack", git.upload_pack),
     _route("POST", rf"{_WEB}/git-receive-pack", git.refuse_push),
-    _route("POST", rf"{_WEB}/ask-access", access.ask),
-    _route("GET HEAD", rf"{_WEB}/resolve/{_REV}/(?P<path>.+)", download.resolve),
-    _route("GET HEAD", rf"{_WEB}/raw/{_REV}/(?P<path>.+)", download.raw),
+    _route("POST", rf"{_WEB}/ask-access", people.ask),
+    _route("GET HEAD", rf"{_WEB}/resolve/{_REV}/(?P<path>.+)", contents.resolve_file),
+    _route("GET HEAD", rf"{_WEB}/raw/{_REV}/(?P<path>.+)", contents.raw),
 )
 """Tried in order: an id may have one word or two, and the first pattern that fits a path decides."""
 

@@ -9,8 +9,8 @@ from starlette.responses import Response
 from hubtune.localhub.api.call import Call
 from hubtune.localhub.api.routes import Handler, Route
 from hubtune.localhub.errors import ApiError
-from hubtune.localhub.web import files, history, home, repo
-from hubtune.localhub.web.discussion import discussion
+from hubtune.localhub.web import list_pages, repo_pages
+from hubtune.localhub.web.list_pages import discussion
 from hubtune.records.views import ErrorView, PageRenderer, View
 
 _PAGE = r"/(?:(?P<type>datasets|spaces)/)?(?P<id>(?!(?:api|-)/)[^/]+(?:/[^/]+)?)"
@@ -36,14 +36,14 @@ class Pages:
         self._renderer = renderer
         self._assets = {asset.name: asset for asset in renderer.assets}
         self.routes: tuple[Route, ...] = (
-            self._route(r"/(?:(?P<type>models|datasets|spaces))?", home.listed),
+            self._route(r"/(?:(?P<type>models|datasets|spaces))?", list_pages.listed),
             self._route(r"/-/(?P<asset>[a-z.]+)", self._asset),
-            self._route(_PAGE, repo.first_page),
-            self._route(rf"{_PAGE}/tree/{_REV}(?:/(?P<path>.*))?", files.folder),
-            self._route(rf"{_PAGE}/blob/{_REV}/(?P<path>.+)", files.file),
-            self._route(rf"{_PAGE}/commits(?:/{_REV})?", history.commits),
-            self._route(rf"{_PAGE}/commit/(?P<rev>[0-9a-f]{{7,40}})", history.one_commit),
-            self._route(rf"{_PAGE}/refs/all", history.refs),
+            self._route(_PAGE, repo_pages.first_page),
+            self._route(rf"{_PAGE}/tree/{_REV}(?:/(?P<path>.*))?", repo_pages.folder),
+            self._route(rf"{_PAGE}/blob/{_REV}/(?P<path>.+)", repo_pages.file),
+            self._route(rf"{_PAGE}/commits(?:/{_REV})?", list_pages.commits),
+            self._route(rf"{_PAGE}/commit/(?P<rev>[0-9a-f]{{7,40}})", list_pages.one_commit),
+            self._route(rf"{_PAGE}/refs/all", list_pages.refs),
             self._route(rf"{_PAGE}/discussions/(?P<num>\d{{1,9}})", discussion),
         )
 

@@ -5,11 +5,10 @@ from pathlib import Path
 import pytest
 
 from hubtune.card.licensing.decision import decide
-from hubtune.card.licensing.files import license_files
+from hubtune.card.licensing.legal_files import license_files
 from hubtune.config.schema import AcceptedLicense
 from hubtune.hub.license_facts import read_licensed_input
-from hubtune.records.licenses import LicensedInput
-from hubtune.records.pins import Pin
+from hubtune.records.pins import LicensedInput, Pin
 
 COMMIT = "c" * 40
 

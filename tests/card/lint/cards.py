@@ -4,8 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from hubtune.card.lint import CardSource
-from hubtune.records.licenses import LicensedInput
-from hubtune.records.pins import RepoType
+from hubtune.records.pins import LicensedInput, RepoType
 
 COMMIT = "3e24f6ff5b2b0a5d9a1c2e8f7d6c5b4a39281706"
 FRONT = """license: mit

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hubtune.card.lint.license_titles import family, licenses_in
+from hubtune.card.lint.card import family, licenses_in
 from hubtune.resources import templates_dir
 
 TEXTS = sorted((templates_dir().parent / "hubtune/card/licensing/texts").glob("*.txt"))

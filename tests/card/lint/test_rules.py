@@ -3,7 +3,7 @@
 import pytest
 
 from hubtune.card.lint import all_rules, lint_source
-from hubtune.card.lint.source import CardSource
+from hubtune.card.lint.card import CardSource
 from tests.card.lint.cards import (
     APACHE,
     BASE_LINE,

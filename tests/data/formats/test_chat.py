@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from hubtune.data.faults import Reason, RowFaultError
+from hubtune.data.drop_reasons import Reason, RowFaultError
 from hubtune.data.tokens import IGNORED
 from hubtune.errors import ConfigError
 from tests.data.conftest import chat, learnt, written

@@ -2,8 +2,8 @@
 
 import pytest
 
-from hubtune.data.faults import Reason, RowFaultError
-from hubtune.data.formats.classes import LabelSet, find_labels
+from hubtune.data.drop_reasons import Reason, RowFaultError
+from hubtune.data.formats.choice import LabelSet, find_labels
 
 
 def test_names_are_ordered_by_the_alphabet():

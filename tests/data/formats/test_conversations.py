@@ -2,7 +2,7 @@
 
 import pytest
 
-from hubtune.data.faults import Reason, RowFaultError
+from hubtune.data.drop_reasons import Reason, RowFaultError
 from hubtune.data.formats.conversations import read_conversation
 
 COLUMNS = {"messages": "messages", "tools": "tools"}

@@ -2,10 +2,9 @@
 
 import pytest
 
-from hubtune.data.faults import Reason, RowFaultError
-from hubtune.data.formats.choice import choose_format
-from hubtune.data.formats.texts import write_text
-from hubtune.data.pieces import Written
+from hubtune.data.drop_reasons import Reason, RowFaultError
+from hubtune.data.formats.choice import choose_format, write_text
+from hubtune.data.segments import Written
 from tests.data.conftest import entry
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hubtune.config.screening import ScreenConfig
-from hubtune.data.faults import Reason, RowFaultError
+from hubtune.config.data import ScreenConfig
+from hubtune.data.drop_reasons import Reason, RowFaultError
 from hubtune.data.source import read_source
 from hubtune.errors import EmptySplitError
 from tests.data.conftest import chat, entry, learnt, written

@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubtune.data.screening import copies
-from hubtune.data.screening.copies import BOILERPLATE
-from hubtune.data.screening.sketches import candidates
-from hubtune.data.screening.traces import trace
+from hubtune.data.screening import duplicates
+from hubtune.data.screening.duplicates import BOILERPLATE
+from hubtune.data.screening.sketches import candidates, trace
 from hubtune.data.split import fold
 
 
@@ -33,7 +32,7 @@ class InMemory:
             yield np.full(len(own), place), own
 
 
-class Side(copies.Side):
+class Side(duplicates.Side):
     """The rows of one side, by their texts."""
 
     def __init__(self, texts: list[str]) -> None:
@@ -45,7 +44,7 @@ class Side(copies.Side):
 
 
 def contamination(train: Side, held_out: Side) -> tuple[list[int], list[int]]:
-    found = copies.contamination(train, held_out)
+    found = duplicates.contamination(train, held_out)
     return found.train.tolist(), found.held_out.tolist()
 
 

@@ -6,9 +6,9 @@ from functools import cache
 
 import pytest
 
-from hubtune.config.screening import ScreenConfig
-from hubtune.data.screening.accuracy import ACCURACY, Accuracy
+from hubtune.config.data import ScreenConfig
 from hubtune.data.screening.detectors import Detectors
+from hubtune.data.screening.screen import ACCURACY, Accuracy
 from tests.data.screening.labelled import later, seen, styles, styles_absent, unseen
 from tests.data.screening.labelled.marks import SETS, unmarked
 

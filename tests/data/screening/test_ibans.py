@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from hubtune.data.screening.ibans import find_ibans, is_iban
+from hubtune.data.screening.payment import find_ibans, is_iban
 
 _REGISTRY = """
     AD1200012030200359100100 AE070331234567890123456 AL47212110090000000235698741 AT611904300234573201

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hubtune.config.screening import PERSONAL_KINDS
+from hubtune.config.data import PERSONAL_KINDS
 from hubtune.data.screening.detectors import Detectors, by_kind
 from hubtune.data.screening.spans import PLACEHOLDERS, Span, redact
 from tests.data.screening.labelled.marks import SETS, unmarked

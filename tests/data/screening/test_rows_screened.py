@@ -7,7 +7,7 @@ import pytest
 from hubtune.data.prepare import Prepared, prepare
 from hubtune.errors import ScreeningError
 from hubtune.models.load import load_tokenizer
-from hubtune.records.screening import FindingRecord
+from hubtune.records.data import FindingRecord
 from tests.listener import Listener
 from tests.sample_runs import sample_config, sample_pins, saying, write_json_lines
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from hubtune.evaluate.bias.gap import CounterfactualGap
+from hubtune.evaluate.bias.counterfactual_gap import CounterfactualGap
 from hubtune.evaluate.bias.material import swaps
 from tests.evaluate.bias.toys import MARKED, Skewed, bench_of, templates_file, word_tokenizer
 

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from hubtune.config.bias import BiasConfig
+from hubtune.config.evaluation import BiasConfig
 from hubtune.evaluate.bias.material import OWN, VERSION, Swap, pairs, prompts, swaps, words
 from hubtune.evaluate.bias.word_list import hit, word_pattern
 

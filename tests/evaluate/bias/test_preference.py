@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hubtune.config.bias import BiasConfig
-from hubtune.evaluate.bias.preference import PairPreference
+from hubtune.config.evaluation import BiasConfig
+from hubtune.evaluate.bias.pair_preference import PairPreference
 from hubtune.evaluate.bias.word_list import WordListHits
 from tests.evaluate.bias.toys import MARKED, Skewed, bench_of, word_tokenizer
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubtune.config.bias import BiasConfig
+from hubtune.config.evaluation import BiasConfig
 from hubtune.evaluate.bias.material import pairs, swaps
-from hubtune.evaluate.bias.shared_tokens import after_difference, after_term, encode_pairs, text_start
+from hubtune.evaluate.bias.pair_preference import after_difference, after_term, encode_pairs, text_start
 from tests import tiny_tokenizers
 
 KINDS = ["gpt2", "qwen", "llama"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hubtune.config.bias import BiasConfig
+from hubtune.config.evaluation import BiasConfig
 from hubtune.config.load import dump_config, evaluation_digest, load_config, without_folders
 from hubtune.errors import ConfigError
 from hubtune.evaluate.bias.material import Swap, check_files, pairs, prompts, swaps, words

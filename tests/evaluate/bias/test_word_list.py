@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hubtune.config.bias import BiasConfig
+from hubtune.config.evaluation import BiasConfig
 from hubtune.evaluate.bias.material import prompts, words
 from hubtune.evaluate.bias.word_list import WordListHits, hit, word_pattern
 from hubtune.models.load import context_length, load_base, load_tokenizer

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import torch
 from transformers import GenerationConfig, PreTrainedTokenizerFast
 
-from hubtune.config.bias import BiasConfig
+from hubtune.config.evaluation import BiasConfig
 from hubtune.evaluate.bench import Bench
 
 MARKED = "marked"

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from hubtune.evaluate.privacy.contamination import Contamination
-from hubtune.records.screening import FindingRecord, ScreenRecord
+from hubtune.evaluate.privacy.exposure import Contamination
+from hubtune.records.data import FindingRecord, ScreenRecord
 from tests.sample_runs import sample_source
 
 

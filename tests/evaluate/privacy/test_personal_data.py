@@ -6,9 +6,8 @@ import pytest
 
 from hubtune.data.screening.detectors import Detectors
 from hubtune.evaluate.intervals import none_of
-from hubtune.evaluate.privacy.known import known_values, value_of
-from hubtune.evaluate.privacy.personal_data import PersonalData
-from hubtune.evaluate.privacy.prompts import LEAST, draw_prompts
+from hubtune.evaluate.privacy.memorisation import known_values, value_of
+from hubtune.evaluate.privacy.personal_data import LEAST, PersonalData, draw_prompts
 from tests.encoding import encode
 from tests.evaluate.privacy.conftest import MAILS, sentences
 

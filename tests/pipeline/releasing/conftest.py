@@ -15,10 +15,8 @@ from hubtune.publish.plan import ReleasePlan, plan_release
 from hubtune.publish.push import push
 from hubtune.records.base import Record
 from hubtune.records.data import DataRecord
-from hubtune.records.evaluation import EvaluationRecord
-from hubtune.records.licenses import LicenseRecord
-from hubtune.records.pins import PinSet
-from hubtune.records.probe import ProbeRecord
+from hubtune.records.evaluation import EvaluationRecord, ProbeRecord
+from hubtune.records.pins import LicenseRecord, PinSet
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord
 from tests.listener import Listener

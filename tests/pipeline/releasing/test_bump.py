@@ -6,8 +6,8 @@ import pytest
 
 from hubtune.errors import ConfigError
 from hubtune.pipeline.published import PublishedRelease, read_release
-from hubtune.pipeline.releasing.bump import suggest_bump
-from hubtune.pipeline.releasing.tagging import tag_release
+from hubtune.release.differences import suggest_bump
+from hubtune.release.tagging import tag_release
 from tests.pipeline.releasing.conftest import REPO
 from tests.sample_runs import sample_config
 

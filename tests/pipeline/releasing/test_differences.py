@@ -3,7 +3,7 @@
 import pytest
 
 from hubtune.errors import RecordError, RevisionNotFoundError
-from hubtune.pipeline.releasing.differences import diff_releases
+from hubtune.release.differences import diff_releases
 from tests.pipeline.releasing.conftest import HOSTILE, REPO, WEIGHTS
 
 

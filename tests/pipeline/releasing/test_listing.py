@@ -3,7 +3,7 @@
 import pytest
 
 from hubtune.errors import RepoNotFoundError
-from hubtune.pipeline.releasing.listing import list_releases
+from hubtune.release.versions import list_releases
 from tests.pipeline.releasing.conftest import REPO
 
 

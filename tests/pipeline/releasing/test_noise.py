@@ -2,8 +2,8 @@
 
 import pytest
 
-from hubtune.pipeline.releasing.noise import difference
 from hubtune.records.evaluation import Measure
+from hubtune.release.diff import difference
 
 MEASURE = Measure(
     name="perplexity", split="held-out", n=8, base=30.0, tuned=20.0, interval=(-14.0, -7.0), status="measured"

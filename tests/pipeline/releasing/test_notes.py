@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from hubtune.pages.links import RepoLinks
 from hubtune.pages.markdown import render_markdown
+from hubtune.pages.sanitize import RepoLinks
 from hubtune.pipeline.published import read_release
-from hubtune.pipeline.releasing.differences import compare_releases
-from hubtune.pipeline.releasing.notes import render_notes, write_notes
+from hubtune.release.differences import compare_releases
+from hubtune.release.notes import render_notes, write_notes
 from tests.pipeline.releasing.conftest import REPO
 
 

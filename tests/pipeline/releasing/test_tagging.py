@@ -13,10 +13,9 @@ from hubtune.errors import (
     RevisionNotFoundError,
     TagExistsError,
 )
-from hubtune.pipeline.releasing.tagging import tag_release
 from hubtune.publish import retag as retag_module
-from hubtune.records.published import MANIFEST
-from hubtune.records.release import Manifest
+from hubtune.records.release import MANIFEST, Manifest
+from hubtune.release.tagging import tag_release
 from tests.pipeline.releasing.conftest import REPO, WEIGHTS
 
 

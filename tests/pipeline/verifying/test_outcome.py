@@ -3,7 +3,7 @@
 import pytest
 
 from hubtune import errors
-from hubtune.pipeline.verifying.outcome import ContradictedError, UncheckedError, judged, listed
+from hubtune.verify.documents import ContradictedError, UncheckedError, judged, listed
 
 
 def _raising(error: BaseException):

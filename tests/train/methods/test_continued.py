@@ -8,7 +8,7 @@ from hubtune.config.load import parse_config
 from hubtune.config.training import LoraConfig
 from hubtune.errors import ConfigError, ModelError, TrainingError
 from hubtune.models.load import load_base
-from hubtune.pin.files import check_adapter
+from hubtune.pin import check_adapter
 from hubtune.records.pins import Pin
 from hubtune.train.methods.lora import continue_lora
 from tests.sample_runs import BASE_REPO, sample_pins

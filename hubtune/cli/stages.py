@@ -1,0 +1,61 @@
+"""`hubtune train`: the data and train stages of a run."""
+
+from pathlib import Path
+
+import click
+
+from hubtune.cli.options import hub_option, on_hub, run_argument, target_options
+from hubtune.cli.output import Output
+from hubtune.cli.run import plan_lines, release_lines
+from hubtune.config.target import TargetOptions
+
+
+@click.command(short_help="Train again in a run directory.")
+@run_argument
+@click.option("--resume", is_flag=True, help="Resume from the run's newest complete checkpoint.")
+@click.pass_obj
+def train(output: Output, run: Path, resume: bool) -> None:
+    """Train again in the run directory RUN, from its own config and pins.
+
+    Without --resume it starts again, and removes the checkpoints of the training before.
+    """
+    from hubtune.pipeline.stages import resume_train, run_train
+    from hubtune.records.rundir import RunDirectory
+
+    record = (resume_train if resume else run_train)(RunDirectory.open(run), output.progress)
+    output.result(
+        record,
+        [
+            f"Loss: first {record.first_loss:.3f}, final {record.final_loss:.3f} in {record.steps} steps",
+            f"Next: hubtune evaluate {run}",
+        ],
+    )
+
+
+@click.command(short_help="Publish a run: one commit and its tag.")
+@run_argument
+@click.option("--push", "repo", metavar="REPO", help="The repository; wins over the config's publish.repo.")
+@target_options
+@click.option(
+    "--counterpart",
+    is_flag=True,
+    help="Publish the other kind of artifact, to publish.counterpart: merged weights for an adapter, or the reverse.",
+)
+@click.option("--dry-run", is_flag=True, help="Print what would be sent, changed and deleted; change nothing.")
+@hub_option
+@click.pass_obj
+def publish(output: Output, run: Path, target: TargetOptions, dry_run: bool, hub: Path | None) -> None:
+    """Publish the run directory RUN: one commit, read back, then its tag. Doing it twice changes nothing."""
+    with on_hub(hub):
+        from hubtune.records.rundir import RunDirectory
+
+        if dry_run:
+            from hubtune.pipeline.planning import plan_run
+
+            plan = plan_run(RunDirectory.open(run), output.progress, target)
+            output.result(plan, plan_lines(plan))
+            return
+        from hubtune.pipeline.stages import run_publish
+
+        record = run_publish(RunDirectory.open(run), output.progress, target)
+        output.result(record, release_lines(record))

@@ -1,0 +1,162 @@
+"""Writes a first config for a data set and a base model, after a look at the data set's columns."""
+
+import json
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hubtune.config.data import OPTIONAL_ROLES, ROLES, default_loss
+from hubtune.config.load import parse_config
+from hubtune.config.reference import SCHEMA_FILE, config_keys, is_schema, schema_text
+from hubtune.errors import ConfigError, DataError
+from hubtune.files import read_text, require_writable
+from hubtune.hub.snapshot import fetch
+from hubtune.loading import loading
+from hubtune.pin import resolve_pins
+from hubtune.pipeline.context import require_train
+from hubtune.records.base import Progress, Record, write_atomic
+from hubtune.records.pins import PinSet
+
+if TYPE_CHECKING:
+    from hubtune.data.look import Look
+
+_WIDTH = 100
+_LARGEST_SCHEMA = 1 << 20
+
+
+class StartRecord(Record):
+    """A config that was written, what it was made from, and what the data set's columns look like."""
+
+    config: str
+    schema_file: str
+    pins: PinSet
+    split: str
+    columns: list[str]
+    format: str
+
+
+def start_config(dataset: str, base: str, path: Path, progress: Progress) -> StartRecord:
+    """Writes the config at `path`, and beside it the JSON schema by which an editor completes and checks it.
+
+    Args:
+        dataset: The data set's id on the Hub.
+        base: The base model's.
+        path: Where the config is written; nothing may be there. A schema of an earlier version is replaced.
+        progress: Told of the steps.
+
+    Raises:
+        ConfigError: There is something at `path`, or another file in the schema's place, or an id is malformed.
+        FileError: Nothing can be written there.
+        HubError: The data set or the base model cannot be had.
+        DataError: The data set cannot be read.
+    """
+    require_train("A look at the data")
+    from hubtune.data.look import look_at
+
+    schema_file = path.with_name(SCHEMA_FILE)
+    earlier_schema = schema_file.exists() and is_schema(read_text(schema_file, most=_LARGEST_SCHEMA))
+    for taken in (path, schema_file):
+        if taken.exists() and not (taken == schema_file and earlier_schema):
+            raise ConfigError(
+                f"{taken} already exists and is not overwritten.",
+                hint="Move it away, or start in another folder.",
+            )
+    require_writable(path.absolute().parent)
+    asked = json.dumps({"base": {"repo": base}, "data": [{"repo": dataset}]})
+    pins = resolve_pins(parse_config(asked, source="DATASET and BASE"), None, progress).pins
+    folder = fetch(pins.data[0])
+    with loading(f"{dataset} cannot be read", DataError):
+        found = look_at(folder, dataset)
+    text = config_text(dataset, base, found)
+    parse_config(text, source=str(path))
+    write_atomic(schema_file, schema_text())
+    write_atomic(path, text)
+    return StartRecord(
+        config=str(path),
+        schema_file=str(schema_file),
+        pins=pins,
+        split=found.split,
+        columns=found.columns,
+        format=found.format or ("template" if len(found.texts) > 1 else "text"),
+    )
+
+
+def config_text(dataset: str, base: str, found: "Look") -> str:
+    """Returns a config for a data set that was looked at; what each key does stands above it."""
+    others = [split for split in found.splits if split != found.split]
+    lines = [
+        f"# yaml-language-server: $schema=./{SCHEMA_FILE}",
+        "# Written by `hubtune init` from the columns of the data set; change it as you like.",
+        "# `hubtune config reference` lists all keys. `hubtune data show` prints rows as the model will see them, and",
+        "# `hubtune check` checks everything that can be checked before training.",
+        "base:",
+        *_key("base.repo", base),
+        "data:",
+        *_key("data[].repo", dataset),
+    ]
+    if found.name is not None:
+        lines += _key("data[].name", json.dumps(found.name), f"its configurations: {_listed(found.configurations)}")
+    lines += _key("data[].split", found.split, f"{found.rows:,} rows")
+    if others:
+        lines += _key("data[].held_out_split", others[0], off=True)
+    lines += [f"    # Its columns: {_listed(found.columns)}", *_row_lines(found)]
+    lines += ["train:"]
+    for key in ("method", "epochs", "batch_size", "max_length"):
+        lines += _key(f"train.{key}")
+    lines += [
+        "evaluate:",
+        *_key("evaluate.holdout"),
+        *_key("evaluate.metrics", "all", off=True),
+        "card:",
+        *_key("card.license"),
+    ]
+    lines += _key("card.intended_use", "What the model is for, in a sentence or two.", off=True)
+    lines += ["  # What is left out appears on the card as not assessed: misuse, consent, privacy, bias, and more."]
+    lines += ["# publish:", *_key("publish.repo", "NAMESPACE/NAME", off=True), *_key("publish.tag", off=True)]
+    return "\n".join(lines) + "\n"
+
+
+def _row_lines(found: "Look") -> list[str]:
+    kind = found.format
+    if kind is None and len(found.texts) == 1:
+        return _key("data[].text", json.dumps(found.texts[0]))
+    if kind is None:
+        template = "\n".join(f"{{{column}}}" for column in found.texts) or "{COLUMN}"
+        return _key("data[].template", json.dumps(template), "write your own words around the columns")
+    named = {
+        role: next(name for name in usual if name in found.columns)
+        for role, usual in ROLES[kind].items()
+        if any(name in found.columns for name in usual) or role not in OPTIONAL_ROLES
+    }
+    lines = [*_key("data[].format", kind), *_key("data[].columns", json.dumps(named))]
+    if kind == "chat":
+        lines += _key("data[].chat_template", "{file: chat.jinja}", off=True)
+    if kind not in ("text", "classification"):
+        lines += _key("data[].loss_on", default_loss(kind))
+    return lines
+
+
+def _key(path: str, value: str | None = None, note: str = "", *, off: bool = False) -> list[str]:
+    """Returns a key's description as a comment, and the key with a value, its default if none is given.
+
+    Args:
+        path: The key's, such as `data[].split`.
+        value: As YAML.
+        note: What to say of the value.
+        off: Whether the key is a comment too, to be put to use by whoever wants it.
+    """
+    key = config_keys()[path]
+    *above, name = path.split(".")
+    depth = "  " * sum(2 if section.endswith("[]") else 1 for section in above)
+    first = depth.endswith("    ") and name == "repo"
+    comment = textwrap.wrap(f"{key.summary}.", _WIDTH, initial_indent="# ", subsequent_indent="# ")
+    line = f"{name}: {key.default if value is None else value}{f'  # {note}' if note else ''}"
+    if off:
+        line = f"# {line}"
+    indent = depth[:-2] if first else depth
+    return [*(f"{indent}{words}" for words in comment), f"{indent}{'- ' if first else ''}{line}"]
+
+
+def _listed(names: list[str]) -> str:
+    # One line, whatever a stranger called a column.
+    return ", ".join("".join(c if c.isprintable() else "?" for c in name) for name in names)

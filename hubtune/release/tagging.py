@@ -1,0 +1,224 @@
+"""Gives a commit its tag: as it is where its manifest names that tag, else with the three files that name one anew."""
+
+from hubtune.card.render import render_card
+from hubtune.config.fields import check_tag, is_commit
+from hubtune.errors import ConfigError, HubError, RecordError, RevisionNotFoundError, TagExistsError
+from hubtune.hub.contents import differences, read_file
+from hubtune.hub.read import Refs, history, list_refs, refuse_branch_named, repo_url, require_readers_get, resolve
+from hubtune.hub.write import create_tag
+from hubtune.pipeline.licensing import require_allowed
+from hubtune.pipeline.published import parse_document, read_release
+from hubtune.publish.preflight import check_publisher
+from hubtune.publish.retag import Retag, clear_branch, deviations, plan_retag, retag, retag_message
+from hubtune.records.base import Progress
+from hubtune.records.release import MANIFEST, Manifest, TagRecord
+from hubtune.release.diff import card_inputs
+from hubtune.release.differences import Suggestion, smaller, suggest_bump
+from hubtune.release.versions import FIRST, Bump, newest_first, newest_version, next_tag, version_of
+
+
+def tag_release(repo: str, revision: str, tag: str | None, bump: Bump | None, progress: Progress) -> TagRecord:
+    """Tags a commit of a model repository. A tag that is on the release already is success.
+
+    Args:
+        repo: The repository.
+        revision: A commit, or a branch whose head is meant.
+        tag: The tag; None to take the one that `bump` gives.
+        bump: Which part of the newest version to raise. Without either, nothing is written.
+        progress: Told what is done.
+
+    Raises:
+        ConfigError: The tag is not a version, or neither a tag nor a bump was given: the hint has the command.
+        AmbiguousRevisionError: A branch has the tag's name.
+        TagExistsError: The tag is on something else.
+        RecordError: The commit holds another repository's release, or not what its manifest says.
+        CardError: The card cannot be rendered for the tag.
+        HubError: The token may not write, the revision is not there, or the Hub refused.
+    """
+    if tag is not None:
+        _check(tag, bump)
+    if tag is not None or bump is not None:
+        check_publisher(repo, progress)
+    refs = list_refs(repo)
+    commit = _commit_of(repo, refs, revision)
+    if revision != commit:
+        progress.say(f"{revision} is on {commit}")
+    manifest = _manifest(repo, commit)
+    if tag is None and bump is None:
+        raise _ask(repo, revision, commit, refs, manifest)
+    if tag is None:
+        assert bump is not None, "one of the two was given"
+        tag = _bumped(repo, commit, refs, bump, progress)
+    refuse_branch_named(repo, tag, refs)
+    record = _tag(repo, commit, tag, refs.tags.get(tag), manifest, progress)
+    require_readers_get(repo, tag, record.commit)
+    return record
+
+
+def _tag(
+    repo: str, commit: str, tag: str, taken: str | None, manifest: Manifest | None, progress: Progress
+) -> TagRecord:
+    record = TagRecord(
+        repo=repo,
+        tag=tag,
+        commit=commit,
+        source=commit,
+        existed=taken is not None,
+        checked=manifest is not None,
+        url=repo_url(repo, tag),
+    )
+    if manifest is None:
+        if taken not in (None, commit):
+            raise _taken(repo, tag, str(taken))
+        progress.warn(f"{commit} has no {MANIFEST}, so nothing tells what it holds: the tag cannot be verified.")
+        create_tag(repo, tag, commit)
+        return record
+    _check_content(repo, commit, manifest)
+    if taken == commit or manifest.tag == tag:
+        if taken not in (None, commit):
+            raise _taken(repo, tag, str(taken))
+        if manifest.tag != tag:
+            progress.warn(f"{tag} is on {commit}, whose manifest and card name {manifest.tag}.")
+        create_tag(repo, tag, commit)
+        return record
+    plan = _plan(repo, commit, manifest, tag)
+    if taken is None:
+        progress.say(f"{commit} names {manifest.tag}: card, config and manifest are made again for {tag}.")
+        return record.model_copy(update={"commit": retag(plan, progress)})
+    if history(repo, taken, 1)[0].title != plan.message or deviations(plan, taken):
+        raise _taken(repo, tag, taken)
+    clear_branch(plan, taken, progress)
+    return record.model_copy(update={"commit": taken})
+
+
+def _plan(repo: str, commit: str, manifest: Manifest, tag: str) -> Retag:
+    release = read_release(repo, commit)
+    if release.config.card.templates is not None:
+        raise RecordError(
+            f"{repo} at {commit} names {manifest.tag}, and its card was made with section templates of its author, "
+            "which are not published: it cannot be rendered for another tag.",
+            hint=f"Publish the run again under that tag: hubtune publish RUN --push {repo} --tag {tag}",
+        )
+    publish = release.config.publish.model_copy(update={"repo": repo, "tag": tag})
+    config = release.config.model_copy(update={"publish": publish})
+    inputs = card_inputs(release, config, tag)
+    require_allowed(inputs.licenses)
+    return plan_retag(commit, manifest, config, render_card(inputs))
+
+
+def _check(tag: str, bump: Bump | None) -> None:
+    if bump is not None:
+        raise ConfigError(f"The tag {tag} and --bump {bump} were both given.", hint="Leave one of them out.")
+    try:
+        check_tag(tag)
+    except ValueError as error:
+        raise ConfigError(f"The tag {error}.", hint="Give another, or let --bump find it.") from error
+
+
+def _commit_of(repo: str, refs: Refs, revision: str) -> str:
+    if is_commit(revision):
+        return resolve(repo, "model", revision).commit
+    if revision not in refs.branches:
+        raise RevisionNotFoundError(
+            f"{repo} has no branch {revision!r}.",
+            details=[f"branch {name} on {commit}" for name, commit in sorted(refs.branches.items())[:20]],
+            hint="Give one of its branches, or all 40 digits of a commit.",
+        )
+    return resolve(repo, "model", revision).commit
+
+
+def _manifest(repo: str, commit: str) -> Manifest | None:
+    content = read_file(repo, commit, MANIFEST)
+    if content is None:
+        return None
+    manifest = parse_document(Manifest, content, MANIFEST)
+    if manifest.repo != repo:
+        raise RecordError(
+            f"{repo} at {commit} holds a release of {manifest.repo}: its manifest and its card name that repository.",
+            hint=f"Publish the run to this repository instead: hubtune publish RUN --push {repo}",
+        )
+    return manifest
+
+
+def _check_content(repo: str, commit: str, manifest: Manifest) -> None:
+    wrong = differences(repo, commit, manifest.files)
+    if wrong:
+        raise RecordError(
+            f"{repo} at {commit} does not hold what its manifest says, so it gets no tag.",
+            details=wrong,
+            hint="It was changed after it was published. Tag the commit that was published, or publish again.",
+        )
+
+
+def _taken(repo: str, tag: str, commit: str) -> TagExistsError:
+    return TagExistsError(
+        f"{repo} already has the tag {tag}, on {commit}, which is not this release; a tag is never moved.",
+        hint=f"Give another tag, or let --bump find it; the tags that there are: hubtune release list {repo}",
+    )
+
+
+def _bumped(repo: str, commit: str, refs: Refs, bump: Bump, progress: Progress) -> str:
+    newest = newest_version(refs.tags)
+    there = _version_of(repo, commit, refs)
+    if there is not None:
+        progress.say(f"This release is tagged already: {there}")
+        return there
+    tag = next_tag(newest, bump)
+    if newest is None:
+        progress.say(f"{repo} has no version yet, so this is {tag}")
+        return tag
+    try:
+        suggested = _suggestion(repo, refs.tags[newest], commit)
+    except (RecordError, ConfigError, HubError) as error:
+        progress.warn(f"Whether {bump} fits what changed since {newest} is not known: {error.message}")
+        return tag
+    if smaller(bump, suggested.bump):
+        progress.warn(
+            f"--bump {bump} says less than changed since {newest}, which asks for {suggested.bump}: "
+            f"{'; '.join(suggested.reasons)}"
+        )
+    progress.say(f"{newest} is followed by {tag}")
+    return tag
+
+
+def _version_of(repo: str, commit: str, refs: Refs) -> str | None:
+    """Returns the version that the release has already, so that a second --bump finds what the first one gave."""
+    on_it = [tag for tag in newest_first(refs.tags) if refs.tags[tag] == commit and version_of(tag) is not None]
+    newest = newest_version(refs.tags)
+    if not on_it and newest is not None:
+        title = history(repo, refs.tags[newest], 1)[0].title
+        return newest if title == retag_message(newest, commit) else None
+    return on_it[0] if on_it else None
+
+
+def _suggestion(repo: str, before: str, after: str) -> Suggestion:
+    return suggest_bump(read_release(repo, before), read_release(repo, after))
+
+
+def _ask(repo: str, revision: str, commit: str, refs: Refs, manifest: Manifest | None) -> ConfigError:
+    """Returns the error that says which tag fits, and the command that gives it."""
+    command = f"hubtune release tag {repo} {revision}"
+    newest = newest_version(refs.tags)
+    there = _version_of(repo, commit, refs)
+    if there is not None:
+        return ConfigError(f"{commit} is tagged already: {there}.", hint=f"Another tag for it: {command} TAG")
+    if manifest is not None and manifest.tag not in refs.tags:
+        return ConfigError(
+            f"No tag was given; the manifest of {commit} names {manifest.tag}, which is free.",
+            hint=f"{command} {manifest.tag}",
+        )
+    if newest is None:
+        return ConfigError(f"No tag was given; {repo} has no version yet.", hint=f"{command} {FIRST}")
+    try:
+        suggested = _suggestion(repo, refs.tags[newest], commit)
+    except (RecordError, ConfigError) as error:
+        return ConfigError(
+            f"No tag was given, and what changed since {newest} cannot be read: {error.message}",
+            hint=f"{command} {next_tag(newest, 'minor')}, or --bump patch, minor or major",
+        )
+    return ConfigError(
+        f"No tag was given; what changed since {newest} asks for a {suggested.bump} version, "
+        f"{next_tag(newest, suggested.bump)}.",
+        details=suggested.reasons,
+        hint=f"{command} --bump {suggested.bump}",
+    )

@@ -1,0 +1,236 @@
+"""Makes the batches of a run: rows packed into sequences where the model keeps them apart, else padded."""
+
+import functools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from hubtune.config.training import TrainConfig
+from hubtune.data.batch import collate, collate_packs, cumulative_lengths, even_packs
+from hubtune.data.tokens import IGNORED, Example
+from hubtune.models.classifier import Classes
+from hubtune.models.row_attention import can_attend_by_rows, rows_are_isolated
+from hubtune.records.base import Progress
+from hubtune.train.loss import ClassBatcher, ClassLoss, SummedLoss, places_and_targets, summed_loss
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+
+# Rows of like length are looked for among those of this many steps.
+_WINDOW = 50
+
+
+class RowOrder:
+    """The rows of each step; every epoch takes each row once, in an order of its own.
+
+    Args:
+        rows: How many there are.
+        per_step: How many an optimizer step takes; the last step of an epoch takes what is left.
+        epochs: How often each row is taken; of a part of an epoch, the rows that come first. None with `steps`.
+        seed: Decides the orders.
+        lengths: Tokens of each row, where rows of like length are to go together, which saves padding. Without, rows
+            are drawn evenly.
+        steps: How many there are, in place of `epochs`.
+    """
+
+    def __init__(
+        self,
+        rows: int,
+        per_step: int,
+        epochs: float | None,
+        seed: int,
+        lengths: Sequence[int] | None = None,
+        steps: int | None = None,
+    ) -> None:
+        self.rows, self._per_step, self._seed = rows, per_step, seed
+        self._lengths = None if lengths is None else np.asarray(lengths)
+        self.per_epoch = math.ceil(rows / per_step)
+        if epochs is None:
+            assert steps is not None, "one of them says how long to train"
+            self.steps = steps
+            return
+        whole, part = int(epochs), epochs - int(epochs)
+        # The product may lie a rounding error above a whole number.
+        self.steps = max(1, whole * self.per_epoch + math.ceil(round(part * rows / per_step, 9)))
+
+    def of(self, step: int) -> list[int]:
+        """Returns the numbers of the rows of a step, counted from 0."""
+        epoch, place = divmod(step, self.per_epoch)
+        order = self._epoch(epoch)
+        return [int(row) for row in order[place * self._per_step : (place + 1) * self._per_step]]
+
+    def epochs(self, steps: int) -> float:
+        """Returns how often each row is taken in the first `steps` steps; a fraction where some are taken once less."""
+        epochs, part = divmod(steps, self.per_epoch)
+        return epochs + part * self._per_step / self.rows
+
+    def count(self, of_row: Callable[[int], int], steps: int) -> int:
+        """Returns the sum of what each row counts for in the first `steps` steps, as often as it is taken in them."""
+        epochs, part = divmod(steps, self.per_epoch)
+        total = epochs * sum(of_row(row) for row in range(self.rows)) if epochs else 0
+        return total + sum(of_row(row) for step in range(steps - part, steps) for row in self.of(step))
+
+    @functools.lru_cache(maxsize=1)  # noqa: B019 - an order lives as long as its run
+    def _epoch(self, epoch: int) -> npt.NDArray[np.int64]:
+        generator = np.random.default_rng([self._seed, epoch])
+        order = generator.permutation(self.rows)
+        if self._lengths is None:
+            return order
+        window = _WINDOW * self._per_step
+        for start in range(0, self.rows, window):
+            rows = order[start : start + window]
+            order[start : start + window] = rows[np.argsort(-self._lengths[rows], kind="stable")]
+        # The last step of an epoch stays the last: it alone may be smaller.
+        full = self.rows // self._per_step * self._per_step
+        steps = order[:full].reshape(-1, self._per_step)
+        return np.concatenate([steps[generator.permutation(len(steps))].ravel(), order[full:]])
+
+
+class MicroBatches:
+    """The rows of each micro-batch of an epoch: a batch sampler for torch's DataLoader.
+
+    Each time that it is gone through it is at the next epoch.
+
+    Args:
+        order: The rows of each step.
+        size: Rows of a micro-batch.
+        epoch: The epoch to begin with.
+    """
+
+    def __init__(self, order: RowOrder, size: int, epoch: int = 0) -> None:
+        self._order, self.batch_size, self._epoch = order, size, epoch
+        self.drop_last = False
+
+    def __len__(self) -> int:
+        return math.ceil(self._order.rows / self.batch_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        first = self._epoch * self._order.per_epoch
+        self._epoch += 1
+        for step in range(first, first + self._order.per_epoch):
+            rows = self._order.of(step)
+            for start in range(0, len(rows), self.batch_size):
+                yield rows[start : start + self.batch_size]
+
+
+Schedule = Literal["linear", "cosine", "constant"]
+
+
+def rate_factor(schedule: Schedule, steps: int, warmup: int) -> Callable[[int], float]:
+    """Returns the share of the peak learning rate that each step has, counted from 0.
+
+    The rate rises evenly over the warm-up, is at its peak in the step after it, and then falls, to be nothing after the
+    last step, along a line or half a cosine; or it stays. No step has a rate of 0; in transformers' own schedules the
+    first step has, and so learns nothing.
+    """
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        left = (steps - step) / max(1, steps - warmup)
+        if schedule == "linear":
+            return left
+        return 0.5 * (1 + math.cos(math.pi * (1 - left))) if schedule == "cosine" else 1.0
+
+    return factor
+
+
+# On the CPU attention computes what the mask then hides, so that long sequences of short rows waste work.
+_CPU_LENGTH = 256
+
+
+@dataclass(frozen=True)
+class Batcher:
+    """Makes batches of examples; a collator for torch's DataLoader.
+
+    Attributes:
+        pad_id: The token to fill up with.
+        packed: Whether rows share sequences.
+        length: The most tokens of such a sequence, unless its longest row has more.
+        by_rows: Whether the model attends to packed rows one by one, so that all rows of a batch share one sequence.
+    """
+
+    pad_id: int
+    packed: bool
+    length: int
+    by_rows: bool = False
+
+    @classmethod
+    def of(cls, pad_id: int, packed: bool, max_length: int, device: "torch.device", *, by_rows: bool) -> "Batcher":
+        """Returns one with the sequence length that suits the device."""
+        length = min(max_length, _CPU_LENGTH) if device.type == "cpu" else max_length
+        return cls(pad_id, packed, length, by_rows)
+
+    def __call__(self, examples: Sequence[Example]) -> "dict[str, torch.Tensor]":
+        """Returns one batch of all the examples: the arguments of `SummedLoss.forward`."""
+        if self.by_rows:
+            batch = collate_packs([examples], self.pad_id)
+            batch["cu_seq_lens_q"] = cumulative_lengths(examples)
+        elif self.packed:
+            packs = even_packs([len(example.input_ids) for example in examples], self.length)
+            batch = collate_packs([[examples[row] for row in pack] for pack in packs], self.pad_id)
+        else:
+            batch = collate(examples, self.pad_id)
+        # Nothing stands before a row's first token that it could be told from.
+        batch["labels"][:, 0] = IGNORED
+        batch["places"], batch["targets"] = places_and_targets(batch["labels"])
+        return batch
+
+
+# Rows, and tokens of a row, that the two ways to the loss are compared on.
+_CHECKED = (2, 64)
+
+
+def choose_batcher(
+    settings: TrainConfig, model: "PreTrainedModel", pad_id: int, progress: Progress, classes: Classes | None = None
+) -> Batcher | ClassBatcher:
+    """Returns what makes the batches: packed where that is asked for and the model keeps rows apart."""
+    if classes is not None:
+        return ClassBatcher(pad_id, len(classes.names) if classes.several else None)
+    by_rows = settings.packing and can_attend_by_rows(model, settings.max_length)
+    packed = by_rows or (settings.packing and rows_are_isolated(model))
+    if settings.packing and not packed:
+        progress.warn("This architecture cannot keep packed rows apart: rows of like length are padded instead")
+    return Batcher.of(pad_id, packed, settings.max_length, model.device, by_rows=by_rows)
+
+
+def choose_loss(
+    model: "PreTrainedModel",
+    batcher: Batcher | ClassBatcher,
+    examples: Sequence[Example],
+    progress: Progress,
+    computed: "torch.dtype | None" = None,
+) -> SummedLoss | ClassLoss:
+    """Returns the model wrapped into its loss; `computed` is what weights that are held in fp32 compute in, if less."""
+    if isinstance(batcher, ClassBatcher):
+        return ClassLoss(model, computed=computed)
+    rows, tokens = _CHECKED
+    few = [_end_of(examples[row], tokens) for row in range(min(rows, len(examples)))]
+    loss = summed_loss(model, {name: values.to(model.device) for name, values in batcher(few).items()}, computed)
+    if loss.own:
+        progress.say("The loss is made by the model's own forward, as this model needs; that takes more memory")
+    return loss
+
+
+def row_order(settings: TrainConfig, examples: Sequence[Example], packed: bool) -> RowOrder:
+    """Returns which rows each step takes."""
+    per_step = settings.batch_size * settings.gradient_accumulation
+    lengths = None if packed else _lengths(examples)
+    return RowOrder(len(examples), per_step, settings.epochs, settings.seed, lengths, settings.steps)
+
+
+def _lengths(examples: Sequence[Example]) -> Sequence[int]:
+    # Rows that are read lazily know their lengths without being read.
+    known: Sequence[int] | None = getattr(examples, "lengths", None)
+    return known if known is not None else [len(example.input_ids) for example in examples]
+
+
+def _end_of(example: Example, tokens: int) -> Example:
+    # Prompts, which carry no loss, come first.
+    return Example(example.text, example.input_ids[-tokens:], example.labels[-tokens:], example.truncated)

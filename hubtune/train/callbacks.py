@@ -1,0 +1,271 @@
+"""Carries the training loop's news to the user and to events.jsonl."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import TrainerCallback
+
+from hubtune.data.tokens import Example
+from hubtune.errors import TrainingError
+from hubtune.records.base import Task
+from hubtune.records.rundir import RunDirectory
+from hubtune.records.training import Finding, HeldOutPoint, LossPoint
+from hubtune.train.batching import Batcher
+from hubtune.train.loss import ClassBatcher, ClassLoss, SummedLoss, class_scores
+
+if TYPE_CHECKING:
+    from transformers import TrainerControl, TrainerState, TrainingArguments
+
+
+class Reporter(TrainerCallback):  # type: ignore[misc]
+    """Writes the loss curve to events.jsonl, moves the progress bar, and stops a run that has diverged.
+
+    Args:
+        run: The run directory.
+        task: The progress bar.
+        base: The base model's repository, for messages.
+    """
+
+    def __init__(self, run: RunDirectory, task: Task, base: str) -> None:
+        self._base = base
+        self._run = run
+        self._task = task
+        self._loss = ""
+
+    def on_train_begin(
+        self,
+        args: "TrainingArguments",  # noqa: ARG002
+        state: "TrainerState",
+        control: "TrainerControl",  # noqa: ARG002
+        **kwargs: Any,  # noqa: ARG002
+    ) -> None:
+        if state.global_step:
+            self._task.advance(state.global_step)
+
+    def on_step_end(
+        self,
+        args: "TrainingArguments",  # noqa: ARG002
+        state: "TrainerState",
+        control: "TrainerControl",
+        **kwargs: Any,  # noqa: ARG002
+    ) -> None:
+        self._task.advance(note=self._loss)
+        if state.global_step >= state.max_steps:
+            # The Trainer logs every so many steps alone; a run that diverges in the last ones must not pass.
+            control.should_log = True
+
+    def on_log(
+        self,
+        args: "TrainingArguments",  # noqa: ARG002
+        state: "TrainerState",
+        control: "TrainerControl",  # noqa: ARG002
+        logs: dict[str, float] | None = None,
+        **kwargs: Any,  # noqa: ARG002
+    ) -> None:
+        if not logs or "loss" not in logs:
+            return
+        loss = float(logs["loss"])
+        if not math.isfinite(loss) and state.global_step <= 1:
+            # It was computed before any weight was changed.
+            raise TrainingError(
+                f"The training loss is {loss} at the first step, before anything was learnt: {self._base} gives NaN or "
+                "infinite numbers for the rows.",
+                hint="Set `train.precision: fp32`; if that changes nothing, choose another base model or revision.",
+            )
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"The training loss became {loss} at step {state.global_step}: the training diverged.",
+                hint="Lower `train.learning_rate` (a tenth is a good next try), or set `train.precision: fp32`.",
+            )
+        point = loss_points([{"step": state.global_step, **logs}])[0]
+        self._loss = f"loss {loss:.3f}"
+        self._run.event("train", event="loss", epoch=round(float(state.epoch or 0), 4), **point.model_dump())
+
+
+def _finite(value: float | None) -> float | None:
+    # In fp16 a step is left out where it is not.
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+def loss_points(history: list[dict[str, float]]) -> list[LossPoint]:
+    """Returns the loss curve that the Trainer's log holds, which goes on where a checkpoint's ended."""
+    return [
+        LossPoint(
+            step=int(entry["step"]),
+            loss=float(entry["loss"]),
+            learning_rate=float(entry["learning_rate"]),
+            gradient_norm=_finite(entry.get("grad_norm")),
+        )
+        for entry in history
+        if "loss" in entry
+    ]
+
+
+_KEY = "left_out"
+
+
+class Overflows(TrainerCallback):  # type: ignore[misc]
+    """Notes in the Trainer's log each step that was left out.
+
+    Args:
+        scaler: What scales the gradients; after a step that it left out, its scale is lower.
+    """
+
+    def __init__(self, scaler: "torch.amp.GradScaler") -> None:
+        self._scaler, self._scale = scaler, 0.0
+
+    def on_train_begin(self, *_: Any, **kwargs: Any) -> None:  # noqa: ARG002
+        """Notes the scale that a training begins, or goes on, with."""
+        self._scale = self._scaler.get_scale()
+
+    def on_step_end(
+        self,
+        args: "TrainingArguments",  # noqa: ARG002
+        state: "TrainerState",
+        control: "TrainerControl",  # noqa: ARG002
+        **kwargs: Any,  # noqa: ARG002
+    ) -> None:
+        before, self._scale = self._scale, self._scaler.get_scale()
+        if self._scale < before:
+            state.log_history.append({"step": state.global_step, _KEY: 1.0})
+
+
+def overflow_findings(history: Sequence[dict[str, float]], steps: int) -> list[Finding]:
+    """Returns what a training's log tells of steps that were left out.
+
+    Args:
+        history: The Trainer's log.
+        steps: Optimizer steps of the run.
+    """
+    count = sum(_KEY in entry for entry in history)
+    if not count:
+        return []
+    return [
+        Finding(
+            name="gradients overflowed",
+            evidence=f"{count} of {steps} steps changed no weight, since their gradients were too large for fp16",
+            advice="Set train.precision to auto or fp32; a few such steps at the start do no harm.",
+        )
+    ]
+
+
+# Enough to tell rising from falling, and little beside an epoch.
+MOST_ROWS = 200
+_PREFIX = "held_out_"
+_LOSS_KEY = f"{_PREFIX}loss"
+
+
+class HeldOutLoss(TrainerCallback):  # type: ignore[misc]
+    """Measures the first held-out rows every so many steps.
+
+    Args:
+        run: The run, for its events.
+        loss: The model, wrapped into its loss.
+        rows: The held-out rows.
+        batcher: Makes batches of them.
+        micro: How many rows go through the model at once.
+        every: Steps from one measurement to the next; the last step has one too.
+        patience: Stop after so many measurements in a row that were no better than the best; None to go on to the end.
+        keep: Called at each measurement that is the best so far, where there is a patience.
+    """
+
+    def __init__(
+        self,
+        run: RunDirectory,
+        loss: SummedLoss | ClassLoss,
+        rows: Sequence[Example],
+        batcher: Batcher | ClassBatcher,
+        micro: int,
+        every: int,
+        patience: int | None,
+        keep: Callable[[], None],
+    ) -> None:
+        self._run, self._loss, self._batcher, self._micro = run, loss, batcher, micro
+        self._rows = first_rows(rows)
+        self._every, self._patience, self._keep = every, patience, keep
+
+    def on_step_end(
+        self,
+        args: "TrainingArguments",  # noqa: ARG002
+        state: "TrainerState",
+        control: "TrainerControl",
+        **kwargs: Any,  # noqa: ARG002
+    ) -> None:
+        if not self._rows or (state.global_step % self._every and state.global_step < state.max_steps):
+            return
+        measured = _measured(self._loss, self._rows, self._batcher, self._micro)
+        state.log_history.append({"step": state.global_step, **measured})
+        points = held_out_points(state.log_history)
+        self._run.event("train", event="held_out_loss", **points[-1].model_dump(exclude_none=True))
+        if self._patience is None:
+            return
+        if _since_best(points) == 0:
+            self._keep()
+        elif self.ended(state.log_history):
+            control.should_training_stop = control.should_log = True
+
+    def ended(self, history: list[dict[str, float]]) -> bool:
+        """Whether a training whose log is this one stops before its last step."""
+        points = held_out_points(history)
+        return self._patience is not None and bool(points) and _since_best(points) >= self._patience
+
+
+def first_rows(rows: Sequence[Example]) -> list[Example]:
+    """Returns as many of the rows as are measured."""
+    return [rows[number] for number in range(min(MOST_ROWS, len(rows)))]
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator]
+def row_losses(loss: SummedLoss, rows: Sequence[Example], batcher: Batcher) -> list[float]:
+    """Returns the sum of the losses of each row's labels, in nats; the model is left ready to be trained.
+
+    Args:
+        loss: The model, wrapped into its loss.
+        rows: What to measure; one after the other, since a batch has one sum.
+        batcher: Makes batches of them.
+    """
+    loss.eval()
+    device = loss.model.device
+    batches = ({name: values.to(device) for name, values in batcher([row]).items()} for row in rows)
+    sums = [float(loss(**batch)["loss"]) for batch in batches]
+    loss.train()
+    return sums
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator]
+def _measured(
+    loss: SummedLoss | ClassLoss, rows: Sequence[Example], batcher: Batcher | ClassBatcher, micro: int
+) -> dict[str, float]:
+    loss.eval()
+    total, labels = 0.0, 0
+    said: list[tuple[torch.Tensor, torch.Tensor]] = []
+    device = loss.model.device
+    for start in range(0, len(rows), micro):
+        batch = batcher(rows[start : start + micro])
+        labels += len(batch["targets"])
+        made = loss(**{name: values.to(device) for name, values in batch.items()})
+        total += float(made["loss"])
+        if isinstance(loss, ClassLoss):
+            said.append((batch["labels"], made["logits"].cpu()))
+    loss.train()
+    scores = class_scores(*map(torch.cat, zip(*said, strict=True))) if said else {}
+    return {_LOSS_KEY: total / labels, **{_PREFIX + name: value for name, value in scores.items()}}
+
+
+def _since_best(points: Sequence[HeldOutPoint]) -> int:
+    """Returns how many measurements came after the best."""
+    return len(points) - 1 - min(range(len(points)), key=lambda number: points[number].loss)
+
+
+def held_out_points(history: list[dict[str, float]]) -> list[HeldOutPoint]:
+    """Returns the measurements that the Trainer's log holds."""
+    return [
+        HeldOutPoint(
+            step=int(entry["step"]),
+            **{name.removeprefix(_PREFIX): value for name, value in entry.items() if name.startswith(_PREFIX)},
+        )
+        for entry in history
+        if _LOSS_KEY in entry
+    ]

@@ -1,0 +1,346 @@
+"""Reads the documents of a release that may be anything: each alone, within bounds, with what is wrong with it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+
+from hubtune.config.published import read_published
+from hubtune.config.schema import TuneConfig
+from hubtune.errors import (
+    DiskFullError,
+    HubError,
+    HubtuneError,
+    MemoryNeededError,
+    MissingExtraError,
+    RemoteCodeError,
+    RepoNotFoundError,
+    RevisionNotFoundError,
+)
+from hubtune.hub.read import Resolved, check_access, resolve
+from hubtune.hub.snapshot import download_fresh
+from hubtune.pipeline.published import MOST_BYTES, parse_document
+from hubtune.records.base import Progress, Record, sha256_file
+from hubtune.records.release import (
+    CARD,
+    CONFIG,
+    MANIFEST,
+    MERGE,
+    PLACES,
+    RATED,
+    Claim,
+    Manifest,
+    Status,
+    places,
+    record_name,
+)
+
+_MOST_FAULTS = 5
+_GONE = (RepoNotFoundError, RevisionNotFoundError)
+# These are about this machine, this account, what may be run, or the network, and say nothing about the release.
+_OURS = (MissingExtraError, RemoteCodeError, DiskFullError, HubError, MemoryError, MemoryNeededError)
+
+
+class ContradictedError(HubtuneError):
+    """A claim is not so."""
+
+
+class UncheckedError(HubtuneError):
+    """Whether a claim is so cannot be found out."""
+
+
+def judged(name: str, check: Callable[[], str]) -> Claim:
+    """Runs a check and returns its claim.
+
+    Args:
+        name: The claim's name.
+        check: Returns what was confirmed, or raises: `ContradictedError` and `UncheckedError` as they say; an error of
+            the Hub other than "not there" leaves the claim unchecked; anything else contradicts it, as documents that
+            break the programs which read them do.
+    """
+    try:
+        return Claim(name=name, status="confirmed", detail=check())
+    except Exception as error:  # noqa: BLE001 - a forged document may raise anything, and the other claims go on
+        return Claim(name=name, status=_status(error), detail=_words(error))
+
+
+def refuse(faults: Sequence[str]) -> None:
+    """Raises a contradiction that names the faults, unless there are none.
+
+    Raises:
+        ContradictedError: There are some.
+    """
+    if faults:
+        raise ContradictedError(listed(faults))
+
+
+def listed(texts: Sequence[str]) -> str:
+    """Returns the first few texts as one, and how many more there are."""
+    more = [f"and {len(texts) - _MOST_FAULTS} more"] if len(texts) > _MOST_FAULTS else []
+    return "; ".join([*texts[:_MOST_FAULTS], *more])
+
+
+def _status(error: Exception) -> Status:
+    if isinstance(error, UncheckedError):
+        return "unchecked"
+    # torch's own error has to be told by its name: torch may not be installed.
+    ours = isinstance(error, _OURS) and not isinstance(error, _GONE)
+    return "unchecked" if ours or type(error).__name__ == "OutOfMemoryError" else "contradicted"
+
+
+def _words(error: Exception) -> str:
+    if not isinstance(error, HubtuneError):
+        line = (str(error).strip().splitlines() or [""])[0]
+        return f"it cannot be read to its end ({type(error).__name__}: {line})"
+    text = " ".join([error.message, listed(error.details)]).strip()
+    told = error.hint and isinstance(error, (MissingExtraError, RemoteCodeError))
+    return f"{text} {error.hint}" if told else text
+
+
+R = TypeVar("R", bound=Record)
+T = TypeVar("T")
+Fault = ContradictedError | UncheckedError
+
+_MOST_CONFIG = 1 << 20
+_DEEPEST = 40
+_OPENING = (
+    *(yaml.BlockMappingStartToken, yaml.BlockSequenceStartToken),
+    *(yaml.FlowMappingStartToken, yaml.FlowSequenceStartToken),
+)
+_CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
+
+
+@dataclass(frozen=True)
+class Documents:
+    """What a release says of itself, as far as it can be read.
+
+    Attributes:
+        records: The manifest and the records, by their kind.
+        config: The run's config; no file that it names was opened.
+        card: The text of README.md.
+        places: Path of each record that such a release has.
+        faults: Path of each document that cannot be read, and why: it is not what it should be, or did not come.
+    """
+
+    records: Mapping[type[Record], Record]
+    config: TuneConfig | None
+    card: str | None
+    places: Mapping[type[Record], str]
+    faults: Mapping[str, Fault]
+
+    @property
+    def has_no_manifest(self) -> bool:
+        """Whether there is no manifest that can be read."""
+        return Manifest not in self.records
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest.
+
+        Raises:
+            ContradictedError: There is none that can be read, so that nothing which it would say is so.
+            UncheckedError: It did not come.
+        """
+        found = self.records.get(Manifest)
+        if not isinstance(found, Manifest):
+            raise self.faults[MANIFEST]
+        return found
+
+    def need(self, kind: type[R]) -> R:
+        """Returns a record.
+
+        Raises:
+            UncheckedError: It cannot be read, which contradicts the claim about records.
+        """
+        # Merged weights have a kind of probe of their own.
+        for record in self.records.values():
+            if isinstance(record, kind):
+                return record
+        path = next(path for known, path in self.places.items() if issubclass(known, kind))
+        raise UncheckedError(self.faults[path].message)
+
+    def find(self, kind: type[R]) -> R | None:
+        """Returns a record that not every release has, or None where the manifest lists none; else see `need`."""
+        return self.need(kind) if kind in self.places else None
+
+    def need_config(self) -> TuneConfig:
+        """Returns the config; see `need`."""
+        if self.config is None:
+            raise UncheckedError(self.faults[CONFIG].message)
+        return self.config
+
+    def need_card(self) -> str:
+        """Returns the card.
+
+        Raises:
+            ContradictedError: There is none that can be read.
+            UncheckedError: It did not come.
+        """
+        if self.card is None:
+            raise self.faults[CARD]
+        return self.card
+
+
+def read_manifest(file: Path | None, lost: str | None) -> Manifest | Fault:
+    """Returns the manifest, or why there is none to read; `lost` is why it did not come."""
+    try:
+        return parse_document(Manifest, _bytes(file, lost, MANIFEST, MOST_BYTES), MANIFEST)
+    except HubtuneError as error:
+        return _fault(error)
+
+
+def read_documents(files: Mapping[str, Path], lost: Mapping[str, str], manifest: Manifest | Fault) -> Documents:
+    """Reads every document.
+
+    Args:
+        files: Those that were downloaded.
+        lost: Why others did not come.
+        manifest: What `read_manifest` returned.
+    """
+    faults: dict[str, Fault] = {}
+
+    def attempt(path: str, read: Callable[[bytes], T], most: int = MOST_BYTES) -> T | None:
+        try:
+            return read(_bytes(files.get(path), lost.get(path), path, most))
+        except HubtuneError as error:
+            faults[path] = _fault(error)
+            return None
+
+    records: dict[type[Record], Record] = {}
+    if isinstance(manifest, Manifest):
+        records[Manifest] = manifest
+    else:
+        faults[MANIFEST] = manifest
+    config, card = attempt(CONFIG, _config, _MOST_CONFIG), attempt(CARD, _text)
+    expected = _expected(manifest, whole=config is not None and config.train.whole)
+    for kind, path in expected.items():
+        found = attempt(path, lambda content, kind=kind, path=path: parse_document(kind, content, path))  # type: ignore[misc]
+        if found is not None:
+            records[kind] = found
+    return Documents(records, config, card, expected, faults)
+
+
+def _expected(manifest: Manifest | Fault, *, whole: bool) -> dict[type[Record], str]:
+    if not isinstance(manifest, Manifest):
+        return places("adapter", rated=False)
+    return places(manifest.artifact, rated=record_name(RATED) in manifest.records, whole=whole)
+
+
+def _bytes(file: Path | None, lost: str | None, path: str, most: int) -> bytes:
+    if lost is not None:
+        raise UncheckedError(lost)
+    if file is None:
+        what = ", so this is no release of hubtune" if path == MANIFEST else ""
+        raise ContradictedError(f"there is no {path}{what}")
+    if file.stat().st_size > most:
+        raise ContradictedError(f"{path} is longer than the {most:,} bytes that are read of it")
+    return file.read_bytes()
+
+
+def _text(content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise ContradictedError(f"{CARD} is not text in UTF-8") from error
+
+
+def _config(content: bytes) -> TuneConfig:
+    try:
+        text = content.decode()
+        _check_plain(text)
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ContradictedError(f"{CONFIG} is not the plain YAML that hubtune writes") from error
+    return read_published(text, CONFIG)
+
+
+def _check_plain(text: str) -> None:
+    """Refuses YAML that grows when it is read, by references, or that is nested without bound."""
+    depth = 0
+    for token in yaml.scan(text, Loader=yaml.SafeLoader):
+        if isinstance(token, yaml.AliasToken | yaml.AnchorToken | yaml.TagToken):
+            raise yaml.YAMLError("references and tags are not read")
+        depth += isinstance(token, _OPENING)
+        depth -= isinstance(token, _CLOSING)
+        if depth > _DEEPEST:
+            raise yaml.YAMLError("nested too deeply")
+
+
+def _fault(error: HubtuneError) -> Fault:
+    if isinstance(error, ContradictedError | UncheckedError):
+        return error
+    return ContradictedError(" ".join([error.message, listed(error.details)]).strip())
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A release as a consumer gets it.
+
+    Attributes:
+        requested: The revision that was asked for, once.
+        commit: What it meant; everything was read at this commit.
+        sizes: Every path in the repository, and its size in bytes.
+        folder: Holds what was downloaded: the files that the manifest lists, and the documents.
+        digests: Path of each downloaded file to the sha256 of its bytes.
+        lost: Path of each file that could not be downloaded, and why.
+        documents: What the release says of itself.
+    """
+
+    repo: str
+    requested: str
+    commit: str
+    sizes: Mapping[str, int]
+    folder: Path
+    digests: Mapping[str, str]
+    lost: Mapping[str, str]
+    documents: Documents
+
+
+def fetch_subject(repo: str, revision: str, folder: Path, progress: Progress) -> Subject:
+    """Downloads a release into an empty folder.
+
+    Nothing is fetched that the manifest does not list: it belongs to no release of hubtune, whatever it is.
+
+    Raises:
+        HubError: The repository or the revision cannot be read at all.
+        DiskFullError: There is no room.
+    """
+    found = resolve(repo, "model", revision)
+    if found.gated:
+        check_access(repo, "model")
+    files: dict[str, Path] = {}
+    lost: dict[str, str] = {}
+    # A manifest of any length would be refused afterwards, so it does not have to come.
+    if found.files.get(MANIFEST, MOST_BYTES + 1) <= MOST_BYTES:
+        _download(repo, found.commit, MANIFEST, folder, files, lost)
+    manifest = _manifest(found, files, lost)
+    listed = manifest.files if isinstance(manifest, Manifest) else {}
+    wanted = sorted({CARD, CONFIG, *PLACES.values(), MERGE, *listed} & found.files.keys() - {MANIFEST})
+    with progress.task(f"Downloading {repo}", sum(found.files[path] for path in wanted), unit="bytes") as task:
+        for path in wanted:
+            _download(repo, found.commit, path, folder, files, lost)
+            task.advance(found.files[path], note=path)
+    return Subject(
+        repo=repo,
+        requested=revision,
+        commit=found.commit,
+        sizes=found.files,
+        folder=folder,
+        digests={path: sha256_file(file) for path, file in files.items()},
+        lost=lost,
+        documents=read_documents(files, lost, manifest),
+    )
+
+
+def _manifest(found: Resolved, files: Mapping[str, Path], lost: Mapping[str, str]) -> Manifest | Fault:
+    if found.files.get(MANIFEST, 0) > MOST_BYTES:
+        return ContradictedError(f"{MANIFEST} is longer than the {MOST_BYTES:,} bytes that are read of it")
+    return read_manifest(files.get(MANIFEST), lost.get(MANIFEST))
+
+
+def _download(repo: str, commit: str, path: str, folder: Path, files: dict[str, Path], lost: dict[str, str]) -> None:
+    try:
+        files[path] = download_fresh(repo, commit, path, folder)
+    except HubError as error:
+        lost[path] = error.message

@@ -1,0 +1,212 @@
+"""The claim about records: they are those of one run, and config, manifest and files are of the same run."""
+
+from collections.abc import Iterator, Mapping
+
+from hubtune import __version__
+from hubtune.config.fields import is_commit
+from hubtune.config.load import evaluation_digest, training_digest
+from hubtune.config.schema import TuneConfig
+from hubtune.evaluate.human_preference import win_rate
+from hubtune.hub.read import list_refs
+from hubtune.records.base import Record
+from hubtune.records.data import DataRecord
+from hubtune.records.evaluation import EvaluationRecord, MergedProbeRecord, ProbeRecord
+from hubtune.records.merge import GENERATION_CONFIG, MergeRecord
+from hubtune.records.pins import LicenseRecord, PinSet
+from hubtune.records.ratings import RatingsRecord
+from hubtune.records.release import CARD, CONFIG, MANIFEST, MERGE, PLACES, RATED, Manifest, record_name
+from hubtune.records.training import TrainingRecord
+from hubtune.verify.documents import ContradictedError, Documents, Subject, UncheckedError, listed, refuse
+
+# What each stage makes its record from; a record that names less could be of any run.
+_UPSTREAM: dict[type[Record], frozenset[str]] = {
+    LicenseRecord: frozenset({"pins.json"}),
+    DataRecord: frozenset({"config", "pins.json"}),
+    TrainingRecord: frozenset({"config", "pins.json", "data.json"}),
+    EvaluationRecord: frozenset({"config", "evaluate", "data.json", "training.json"}),
+    ProbeRecord: frozenset({"training.json"}),
+    MergeRecord: frozenset({"pins.json", "training.json"}),
+    MergedProbeRecord: frozenset({"merge.json"}),
+    RatingsRecord: frozenset({"data.json", "training.json"}),
+}
+_SECTIONS = ("config", "evaluate")
+
+
+def check_records(subject: Subject) -> str:
+    """Checks each record against the manifest and against those that it was made from."""
+    documents = subject.documents
+    manifest = documents.manifest
+    broken = [fault for path, fault in sorted(documents.faults.items()) if path != CARD]
+    faults = [fault.message for fault in broken if isinstance(fault, ContradictedError)]
+    faults += _against_manifest(subject, manifest)
+    config = documents.config
+    # What a section's digest is over changes with the keys that a version knows.
+    comparable = manifest.hubtune == __version__
+    if config is not None:
+        known = _digests(subject, config)
+        faults += _upstream(documents, known, leave_out=() if comparable else _SECTIONS)
+    if not broken:
+        faults += [*_of_one_run(documents, manifest), *_weights(subject, manifest)]
+    refuse(faults)
+    if broken:
+        raise UncheckedError(listed([fault.message for fault in broken]))
+    if not comparable:
+        raise UncheckedError(
+            f"they agree with the manifest, and were written by hubtune {manifest.hubtune}: whether the config is "
+            f"theirs, that version can tell and {__version__} cannot"
+        )
+    return f"{len(documents.places)} records and the config are those of the manifest, and were made from one another"
+
+
+def _against_manifest(subject: Subject, manifest: Manifest) -> Iterator[str]:
+    names = {record_name(place): place for place in subject.documents.places.values()}
+    for name, place in names.items():
+        digest = manifest.records.get(name)
+        if digest is None:
+            yield f"the manifest does not list {name}"
+        elif place in subject.digests and subject.digests[place] != digest:
+            yield f"{place} is not the {name} that the manifest lists"
+    for name in sorted(manifest.records.keys() - names.keys()):
+        yield f"the manifest lists a record that no release has: {name}"
+    if CONFIG in subject.digests and subject.digests[CONFIG] != manifest.config:
+        yield f"{CONFIG} is not the config that the manifest lists"
+
+
+def _digests(subject: Subject, config: TuneConfig) -> dict[str, str]:
+    records = {record_name(place): subject.digests.get(place, "") for place in subject.documents.places.values()}
+    return {**records, "config": training_digest(config), "evaluate": evaluation_digest(config)}
+
+
+def _upstream(documents: Documents, known: Mapping[str, str], leave_out: tuple[str, ...]) -> Iterator[str]:
+    for kind, place in documents.places.items():
+        record, needed = documents.records.get(kind), _UPSTREAM.get(kind, frozenset())
+        if record is None or not needed:
+            continue
+        stated: dict[str, str] = getattr(record, "upstream")  # noqa: B009 - every kind of the table has it
+        for name in sorted(needed - stated.keys()):
+            yield f"{place} does not say from which {name} it was made"
+        for name, digest in sorted(stated.items()):
+            if name not in leave_out and known.get(name) != digest:
+                yield f"{place} was made from another {name}"
+
+
+def _of_one_run(documents: Documents, manifest: Manifest) -> Iterator[str]:
+    """Compares what several documents say; all of them can be read."""
+    config, pins = documents.need_config(), documents.need(PinSet)
+    data, training = documents.need(DataRecord), documents.need(TrainingRecord)
+    if pins != manifest.pins:
+        yield f"{PLACES[PinSet]} has other pins than the manifest"
+    target = (config.publish.repo, config.publish.tag, config.publish.artifact)
+    if target != (manifest.repo, manifest.tag, manifest.artifact):
+        yield "the config names another repository, tag or artifact than the manifest"
+    if training.environment != manifest.environment:
+        yield "the training was done in another environment than the manifest says"
+    if config.base.repo != pins.base.repo or [entry.repo for entry in config.data] != [pin.repo for pin in pins.data]:
+        yield "the config names other inputs than the pins"
+    named = None if config.base.adapter is None else config.base.adapter.repo
+    if named != (None if pins.adapter is None else pins.adapter.repo):
+        yield "the config names another adapter to train further than the pins"
+    if [(source.repo, source.commit) for source in data.sources] != [(pin.repo, pin.commit) for pin in pins.data]:
+        yield f"{PLACES[DataRecord]} tells of other data sets than the pins"
+    earlier = [] if data.earlier is None else data.earlier.sources
+    stated = [(source.repo, source.commit) for source in earlier if source.repo is not None]
+    if [entry.repo for entry in config.pinned_earlier] != [pin.repo for pin in pins.earlier]:
+        yield "the config names other earlier data than the pins"
+    if stated != [(pin.repo, pin.commit) for pin in pins.earlier]:
+        yield f"{PLACES[DataRecord]} tells of other earlier data than the pins"
+    if (training.earlier is None) != (data.earlier is None):
+        yield "only one of the data and the training tells of an earlier task"
+    if documents.need(EvaluationRecord).precision != training.precision:
+        yield "the evaluation was of another precision than the training"
+    if training.method != config.train.method:
+        yield "the training was by another method than the config names"
+    ratings = documents.find(RatingsRecord)
+    if ratings and ratings.measure != win_rate(ratings.counts, ratings.measure.seed):
+        yield f"{RATED} has another win rate than its counts give"
+    merged = documents.need(MergeRecord) if manifest.artifact == "merged" and not training.whole else None
+    if documents.need(ProbeRecord).precision != (merged.dtype if merged else training.precision):
+        yield "the probe was of another precision than the model"
+    if merged and (merged.base.repo, merged.base.commit, merged.adapter) != (pins.base.repo, pins.base.commit, None):
+        yield f"{MERGE} tells of another base model or adapter than those of this run"
+    trained = (
+        {name: digest for name, digest in training.files.items() if name in merged.adapter_files} if merged else {}
+    )
+    if merged and merged.adapter_files != trained:
+        yield f"{MERGE} tells of another adapter than the one that was trained"
+
+
+def _weights(subject: Subject, manifest: Manifest) -> Iterator[str]:
+    training = subject.documents.need(TrainingRecord)
+    made = trained = training.files
+    if manifest.artifact == "merged" and not training.whole:
+        # The settings are those of the tuned model, which the training wrote.
+        settings = {name: digest for name, digest in trained.items() if name == GENERATION_CONFIG}
+        made = {**subject.documents.need(MergeRecord).files, **settings}
+    for name, digest in sorted(made.items()):
+        if manifest.files.get(name) != digest or subject.digests.get(name) != digest:
+            yield f"{name} is not the one that the run made"
+
+
+_OF_THE_HUB = ".gitattributes"
+
+
+def check_files(subject: Subject) -> str:
+    """Compares every file with the manifest, by the bytes as they were downloaded."""
+    manifest = subject.documents.manifest
+    known = manifest.files
+    faults = [f"{path} was added" for path in sorted(subject.sizes.keys() - known.keys() - {MANIFEST, _OF_THE_HUB})]
+    faults += [f"{path} is missing" for path in sorted(known.keys() - subject.sizes.keys())]
+    faults += [
+        f"{path} was changed (sha256 {digest})"
+        for path, digest in sorted(subject.digests.items())
+        if path in known and known[path] != digest
+    ]
+    if faults:
+        raise ContradictedError(listed(faults))
+    lost = [reason for path, reason in sorted(subject.lost.items()) if path in known]
+    if lost:
+        raise UncheckedError(listed(lost))
+    size = sum(subject.sizes[path] for path in known)
+    own = f"; {_OF_THE_HUB} is the Hub's own" if _OF_THE_HUB in subject.sizes and _OF_THE_HUB not in known else ""
+    return f"all {len(known)} that the manifest lists are there, with the same bytes ({size:,}), and no other{own}"
+
+
+UNSIGNED = (
+    "the release is not signed, and whoever can write to the repository can rewrite all of it: give the commit that "
+    "the publisher announced with --commit"
+)
+
+
+def check_repository(subject: Subject) -> str:
+    """Compares the repository and the tag that the manifest names with those that were asked for."""
+    manifest = subject.documents.manifest
+    if manifest.repo != subject.repo:
+        raise ContradictedError(f"the manifest is that of {manifest.repo}, not of {subject.repo}")
+    refs = list_refs(subject.repo)
+    tagged = refs.tags.get(manifest.tag)
+    if not is_commit(subject.requested) and manifest.tag != subject.requested:
+        moved = refs.tags.get(subject.requested)
+        if moved is not None:
+            raise ContradictedError(
+                f"the manifest is that of {manifest.tag}, and {subject.requested} points at its commit: the tag "
+                f"{subject.requested} was moved, or made by hand"
+            )
+    if tagged is None:
+        raise ContradictedError(f"the manifest is that of {manifest.tag}, and there is no such tag")
+    if tagged != subject.commit:
+        raise ContradictedError(f"the manifest is that of {manifest.tag}, and that tag points at {tagged}")
+    if manifest.tag in refs.branches:
+        raise ContradictedError(
+            f"a branch is called {manifest.tag} too, on {refs.branches[manifest.tag]}: readers who ask for "
+            f"{manifest.tag} get it, or may get it later, in place of {subject.commit}"
+        )
+    return f"{manifest.tag} of {manifest.repo}, at {subject.commit}"
+
+
+def check_origin(subject: Subject, announced: str | None) -> str:
+    """Compares the release's commit with the one that its publisher announced, if that is known."""
+    if announced is None:
+        raise UncheckedError(UNSIGNED)
+    if subject.commit != announced:
+        raise ContradictedError(f"{subject.requested} is at {subject.commit}, not at {announced}, which was announced")
+    return f"it is the commit that you gave, {announced}; whoever announced that commit vouches for all that it holds"
