@@ -1,4 +1,4 @@
-"""The README shows what is: its configs are in order, and it names every command."""
+"""The README and the pages in docs show what is: their configs are in order, and they name every command."""
 
 import os
 import re
@@ -20,8 +20,12 @@ from hubtune.localhub.accounts import Accounts
 from hubtune.localhub.faults import FaultPlan
 
 CHECKOUT = Path(__file__).parents[1]
-README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```yaml\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+PAGES = {
+    page.relative_to(CHECKOUT).as_posix(): page.read_text(encoding="utf-8")
+    for page in sorted([*CHECKOUT.glob("*.md"), *CHECKOUT.glob("docs/*.md")])
+}
+README = PAGES["README.md"]
+BLOCKS = re.findall(r"^```yaml\n(.*?)^```", "".join(PAGES.values()), re.MULTILINE | re.DOTALL)
 
 
 def _screen(path: Path) -> object:
@@ -56,22 +60,25 @@ def test_there_is_a_block_of_each_kind() -> None:
 
 
 @pytest.mark.parametrize("command", commands(app))
-def test_every_command_stands_in_the_readme(command: str) -> None:
-    assert re.search(rf"`(hubtune )?{command}\b", README), command
+def test_every_command_is_in_the_table_of_commands(command: str) -> None:
+    rows = PAGES["docs/commands.md"].partition("|---|---|")[2].partition("\n\n")[0]
+    assert re.search(rf"^\|[^|]*`(hubtune )?{command}\b", rows, re.MULTILINE), command
+
+
+def test_the_readme_is_short_and_leads_to_every_page() -> None:
+    assert len(README.encode()) <= 15_000
+    assert [page for page in PAGES if f"]({page})" not in README] == ["README.md"]
 
 
 @pytest.mark.parametrize("section", TuneConfig.model_fields)
-def test_every_config_section_stands_in_the_readme(section: str) -> None:
-    assert f"| `{section}` | {config_keys()[section].summary}. |" in README
+def test_every_config_section_has_a_heading_in_the_reference(section: str) -> None:
+    assert f"### `{section}`\n\n{config_keys()[section].summary}." in PAGES["docs/config.md"]
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/config.md"])
+@pytest.mark.parametrize("page", PAGES)
 def test_links_within_the_documentation_lead_somewhere(page: str) -> None:
     place = CHECKOUT / page
-    links = re.findall(r"\]\((?!https?://)([^)#]*)(#[^)]*)?\)", place.read_text(encoding="utf-8"))
-
-    assert links
-    for path, anchor in links:
+    for path, anchor in re.findall(r"\]\((?!https?://)([^)#]*)(#[^)]*)?\)", PAGES[page]):
         target = (place.parent / path).resolve() if path else place
         assert target.exists(), path
         if anchor:
@@ -81,11 +88,11 @@ def test_links_within_the_documentation_lead_somewhere(page: str) -> None:
 
 @pytest.mark.parametrize("metric", BUILT_IN)
 def test_every_metric_stands_in_the_table_of_measures(metric: str) -> None:
-    rows = README.partition("| Metric | Measures |")[2].partition("\n\n")[0]
+    rows = PAGES["docs/evaluation.md"].partition("| Metric | Measures |")[2].partition("\n\n")[0]
     assert re.search(rf"^\|[^|]*`{metric}`[^|]*\|", rows, re.MULTILINE), metric
 
 
-# Each limit that the README names, and a test that shows it.
+# Each limit that docs/limits.md names, and a test that shows it.
 LIMITS = {
     "No Xet storage.": "localhub/test_xet.py::test_an_upload_through_xet_ends_with_the_variable_that_it_lacks",
     "Pull requests on the embedded Hub are merged file by file": (
@@ -124,8 +131,8 @@ LIMITS = {
 }
 
 
-def test_every_limit_in_the_readme_has_a_test_that_shows_it() -> None:
-    limits = README.partition("\n## Limits\n")[2].partition("\n## ")[0]
+def test_every_limit_has_a_test_that_shows_it() -> None:
+    limits = PAGES["docs/limits.md"].partition("\n## ")[0]
 
     assert re.findall(r"^- \*\*(.+?)\*\*", limits, re.MULTILINE) == list(LIMITS)
     for test in LIMITS.values():

@@ -9,7 +9,7 @@ from hubtune.card.lint import all_rules
 from hubtune.errors import CardError, CardFindingsError, ConfigError, RepoNotFoundError, RevisionNotFoundError
 from tests.card.lint.cards import APACHE, BODY, DATA_BODY, DATA_FRONT, FRONT, INDEX, MIT, card
 
-README = Path(__file__).parents[3] / "README.md"
+PAGE = Path(__file__).parents[3] / "docs/cards.md"
 BAD = card(FRONT.replace("license: mit", "license: MIT") + INDEX, BODY + "\nSee [the plan](plan.md).\n")
 DATA_FILE = b'{"text": "a"}\n'
 
@@ -194,7 +194,7 @@ def test_the_readme_shows_what_a_lint_prints(hubtune, tmp_path: Path, monkeypatc
     (tmp_path / "my-model/README.md").write_text(text)
     monkeypatch.chdir(tmp_path)
     shown = hubtune("card", "lint", "--offline", "my-model").out
-    assert f"```text\n{shown}```" in README.read_text(encoding="utf-8")
+    assert f"```text\n{shown}```" in PAGE.read_text(encoding="utf-8")
 
 
 def test_the_readme_shows_what_a_diff_prints(hubtune, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,7 +204,7 @@ def test_the_readme_shows_what_a_diff_prints(hubtune, tmp_path: Path, monkeypatc
         (tmp_path / name).mkdir()
         (tmp_path / name / "README.md").write_text(text)
     monkeypatch.chdir(tmp_path)
-    assert f"```text\n{hubtune('card', 'diff', 'v1', 'v2').out}```" in README.read_text(encoding="utf-8")
+    assert f"```text\n{hubtune('card', 'diff', 'v1', 'v2').out}```" in PAGE.read_text(encoding="utf-8")
 
 
 def test_two_releases_are_compared(hubtune, hub) -> None:
