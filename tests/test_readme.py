@@ -156,4 +156,4 @@ def test_ci_runs_what_contributors_are_told_to_run() -> None:
     ci = (CHECKOUT / ".ci/run").read_text(encoding="utf-8")
 
     assert re.search(r"^make test test-all$", ci, re.MULTILINE)
-    assert "CI runs\n`make test test-all`" in PAGES["CONTRIBUTING.md"]
+    assert "CI runs `make test test-all`" in PAGES["CONTRIBUTING.md"]
