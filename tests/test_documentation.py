@@ -1,6 +1,7 @@
 """What the pages name exists: links, commands with their options, make targets, paths, modules and names in them."""
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -125,3 +126,15 @@ def test_a_name_is_in_the_module_that_it_is_said_to_be_in(page: str) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_no_page_names_a_place_on_one_machine(page: str) -> None:
     assert re.findall(r"(?<![\w.])/(?:work|tmp|home|root|Users)/\S*", PAGES[page]) == []
+
+
+def test_the_picture_of_the_layers_is_that_of_the_contracts() -> None:
+    with (CHECKOUT / "pyproject.toml").open("rb") as file:
+        contracts = tomllib.load(file)["tool"]["importlinter"]["contracts"]
+    (layers,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
+    picture = PAGES["docs/ARCHITECTURE.md"].partition("```text\ncli ")[2].partition("```")[0]
+    drawn = " ".join(line[:38] for line in f"cli {picture}".splitlines())
+
+    assert re.findall(r"[a-z]+", drawn) == re.findall(r"[a-z]+", " ".join(layers))
+    modules = {path.stem for path in (CHECKOUT / "hubtune").glob("[a-z]*") if path.suffix in ("", ".py")}
+    assert modules - {"quickstart", "templates"} == set(re.findall(r"[a-z]+", drawn))
