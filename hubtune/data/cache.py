@@ -41,7 +41,7 @@ _DAY = 86_400
 # Whose versions decide how a row is read, written and encoded.
 _LIBRARIES = (
     *("tokenizers", "transformers", "datasets", "pyarrow", "numpy", "jinja2"),
-    *("datasketch", "phonenumbers", "detect-secrets"),
+    *("datasketch", "phonenumbers"),
 )
 
 

@@ -76,7 +76,7 @@ def refuse_classifier(data: DataRecord, job: str) -> None:
 
 _TRAIN = (
     *("torch", "transformers", "peft", "datasets", "accelerate"),
-    *("datasketch", "detect_secrets", "phonenumbers"),
+    *("datasketch", "phonenumbers"),
     *("rouge_score", "sacrebleu", "sklearn"),
 )
 

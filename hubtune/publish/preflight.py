@@ -3,7 +3,6 @@
 import re
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from hubtune.hub.read import Identity, refuse_branch_named, refuse_tag_named, wh
 from hubtune.hub.write import tag_taken
 from hubtune.publish.remote import MAIN, RemoteRepo, Retries, Wait
 from hubtune.records.base import Progress
+from hubtune.token_forms import find_tokens
 
 
 def check_target(
@@ -131,61 +131,6 @@ _SAMPLE = 8192
 _BLOCK = 16 << 20
 
 
-@dataclass(frozen=True)
-class _Form:
-    """A kind of secret: `marks` are texts of which one is in each such secret, so that most files need no search."""
-
-    kind: str
-    marks: tuple[str, ...]
-    pattern: re.Pattern[str]
-
-
-def _form(kind: str, marks: str, pattern: str) -> _Form:
-    return _Form(kind, tuple(marks.split()), re.compile(pattern))
-
-
-_FORMS = (
-    # https://huggingface.co/docs/hub/security-tokens
-    _form("a Hugging Face token", "hf_ api_org_", r"\b(?:hf_(?:oauth_)?|api_org_)[A-Za-z0-9]{20,}"),
-    # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids
-    _form("an AWS access key", "AKIA ASIA", r"\b(?:AKIA|ASIA)[A-Z2-7]{16}\b"),
-    _form(
-        "an AWS secret key",
-        "secret_access_key SECRET_ACCESS_KEY secretAccessKey",
-        r"(?:secret_access_key|SECRET_ACCESS_KEY|secretAccessKey)[\"']?\s*[:=]\s*[\"']?[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+])",
-    ),
-    # RFC 7468, and RFC 4880 for PGP
-    _form("a private key", "-----BEGIN", r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"),
-    # https://docs.github.com/authentication/keeping-your-account-and-data-secure/about-authentication-to-github
-    _form(
-        "a GitHub token",
-        "ghp_ gho_ ghu_ ghs_ ghr_ github_pat_",
-        r"\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{60,})",
-    ),
-    # https://docs.gitlab.com/security/tokens/#token-prefixes
-    _form("a GitLab token", "glpat-", r"\bglpat-[A-Za-z0-9_-]{20,}"),
-    # https://docs.slack.dev/authentication/tokens
-    _form("a Slack token", "xox", r"\bxox[abposr]-[A-Za-z0-9-]{20,}"),
-    # https://cloud.google.com/docs/authentication/api-keys
-    _form("a Google API key", "AIza", r"\bAIza[A-Za-z0-9_-]{35}(?![A-Za-z0-9_-])"),
-    # As these two issuers register them with GitHub's secret scanning
-    _form("an OpenAI key", "T3BlbkFJ", r"\bsk-[A-Za-z0-9_-]*T3BlbkFJ[A-Za-z0-9_-]{20,}"),
-    _form("an Anthropic key", "sk-ant-", r"\bsk-ant-[a-z]+[0-9]*-[A-Za-z0-9_-]{20,}"),
-    # https://docs.stripe.com/keys
-    _form("a Stripe key", "k_live_", r"\b[rs]k_live_[A-Za-z0-9]{20,}"),
-    # https://pypi.org/help/#apitoken: a macaroon, of which the beginning is always the same
-    _form("a PyPI token", "pypi-AgE", r"\bpypi-AgE[A-Za-z0-9_-]{50,}"),
-    # https://docs.npmjs.com/about-access-tokens
-    _form("an npm token", "npm_", r"\bnpm_[A-Za-z0-9]{36}\b"),
-    # RFC 7519: both parts are JSON objects, in base64
-    _form("a JSON web token", "eyJ", r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"),
-    # RFC 3986, 3.2.1
-    _form(
-        "a password in an address", "://", r"://[^\s:/@?#\"'<>()\[\]{}]+:[^\s:/@?#\"'<>()\[\]{}]{3,}@(?=[A-Za-z0-9])"
-    ),
-)
-
-
 def refuse_secrets(
     files: Mapping[str, Path | bytes], token: str | None, *, source: str = "the config, the statements and the data"
 ) -> None:
@@ -221,12 +166,11 @@ def _secrets(text: str, token: str | None, before: int) -> Iterator[tuple[int, s
         for match in re.finditer(re.escape(token), text):
             spans.append(match.span())
             yield before + _line(text, match.start()), "the token in use"
-    for form in _FORMS:
-        if not any(mark in text for mark in form.marks):
-            continue
-        for match in form.pattern.finditer(text):
-            if not any(start < match.end() and match.start() < end for start, end in spans):
-                yield before + _line(text, match.start()), f"{form.kind} ({match.group().lstrip(':/')[:_SHOWN]}…)"
+    for found in find_tokens(text):
+        if not any(start < found.end and found.start < end for start, end in spans):
+            spans.append((found.start, found.end))
+            shown = text[found.match_start : found.start] or text[found.start : found.end]
+            yield before + _line(text, found.match_start), f"{found.form.kind} ({shown.lstrip(':/')[:_SHOWN]}…)"
 
 
 def _is_secret(token: str) -> bool:
