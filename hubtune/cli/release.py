@@ -12,9 +12,9 @@ from hubtune.cli.options import WholeNumber, hub_option, on_hub
 from hubtune.cli.output import Output
 
 if TYPE_CHECKING:
+    from hubtune.metadata.versions import Bump
     from hubtune.records.release import ListedRelease, ReleaseList
     from hubtune.release.diff import LicenseSide, MeasureChange, PinChange, ReleaseDiff
-    from hubtune.release.versions import Bump
 
 
 repo_argument = click.argument("repo", metavar="REPO")
@@ -35,7 +35,7 @@ def release() -> None:
 def list_(output: Output, repo: str, limit: int, hub: Path | None) -> None:
     """List the tags of REPO, the newest version first, and whether main has commits without a tag."""
     with on_hub(hub):
-        from hubtune.release.versions import list_releases
+        from hubtune.release.release_list import list_releases
 
         found = list_releases(repo, output.progress, most=limit)
         output.result(found, list_lines(found))

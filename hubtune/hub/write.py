@@ -6,11 +6,11 @@ from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete, HfApi, constants
 from huggingface_hub.errors import HfHubHTTPError
-from packaging.version import Version
 
 from hubtune.errors import CardError, HubError, PublishConflictError, TagExistsError, advise
 from hubtune.hub.read import find_tag
 from hubtune.hub.translate import hub_answer
+from hubtune.metadata.versions import next_tag
 from hubtune.records.pins import RepoType
 
 
@@ -148,17 +148,12 @@ def tag_taken(repo: str, tag: str, commit: str) -> TagExistsError:
 
 def own_tag_hint(tag: str) -> str:
     """Returns what to do where a tag is taken."""
+    other = next_tag(tag, "patch")
     return advise(
         "--tag",
-        f"Give the release a tag of its own: --tag {next_tag(tag)}",
-        f"Give the release a tag of its own, such as {next_tag(tag)}: `publish.tag` in the config.",
+        f"Give the release a tag of its own: --tag {other}",
+        f"Give the release a tag of its own, such as {other}: `publish.tag` in the config.",
     )
-
-
-def next_tag(tag: str) -> str:
-    """Returns the tag of the next patch version."""
-    version = Version(tag)
-    return f"v{version.major}.{version.minor}.{version.micro + 1}"
 
 
 def _operations(

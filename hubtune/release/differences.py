@@ -11,6 +11,7 @@ from hubtune.card.lint import CardSource
 from hubtune.config.schema import TuneConfig
 from hubtune.errors import CardError
 from hubtune.metadata.front_matter import show_path
+from hubtune.metadata.versions import BUMPS, Bump, version_of
 from hubtune.pipeline.licensing import decide_release
 from hubtune.pipeline.published import PublishedRelease, read_release
 from hubtune.records.data import DataRecord, SourceRecord
@@ -30,7 +31,6 @@ from hubtune.release.diff import (
     SettingChange,
     difference,
 )
-from hubtune.release.versions import BUMPS, Bump, version_of
 
 # It names the release, so it always differs.
 _NAME = "publish.tag"

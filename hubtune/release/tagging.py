@@ -6,6 +6,7 @@ from hubtune.errors import ConfigError, HubError, RecordError, RevisionNotFoundE
 from hubtune.hub.contents import differences, read_file
 from hubtune.hub.read import Refs, history, list_refs, refuse_branch_named, repo_url, require_readers_get, resolve
 from hubtune.hub.write import create_tag
+from hubtune.metadata.versions import FIRST, Bump, newest_first, newest_version, next_tag, version_of
 from hubtune.pipeline.licensing import require_allowed
 from hubtune.pipeline.published import parse_document, read_release
 from hubtune.publish.preflight import check_publisher
@@ -14,7 +15,6 @@ from hubtune.records.base import Progress
 from hubtune.records.release import MANIFEST, Manifest, TagRecord
 from hubtune.release.diff import card_inputs
 from hubtune.release.differences import Suggestion, smaller, suggest_bump
-from hubtune.release.versions import FIRST, Bump, newest_first, newest_version, next_tag, version_of
 
 
 def tag_release(repo: str, revision: str, tag: str | None, bump: Bump | None, progress: Progress) -> TagRecord:

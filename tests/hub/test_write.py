@@ -6,7 +6,7 @@ import pytest
 
 from hubtune.errors import CardError, PublishConflictError, TagExistsError
 from hubtune.hub.license_facts import languages_of
-from hubtune.hub.write import commit, create_repo, create_tag
+from hubtune.hub.write import commit, create_repo, create_tag, tag_taken
 
 REPO = "org/thing"
 
@@ -123,3 +123,10 @@ def test_a_card_that_is_not_utf_8_states_no_language(tmp_path: Path):
     (tmp_path / "README.md").write_bytes(b"---\nlanguage: en\n---\ncaf\xe9\n")
 
     assert languages_of(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("taken", "free"), [("v1.1.0", "v1.1.1"), ("v1.1.0-rc1", "v1.1.0"), ("v1.0.0.post1", "v1.0.1")]
+)
+def test_a_taken_tag_is_answered_with_the_version_that_follows_it(taken: str, free: str):
+    assert f" {free}" in str(tag_taken("org/model", taken, "a" * 40).hint)

@@ -3,7 +3,7 @@
 import pytest
 
 from hubtune.errors import RepoNotFoundError
-from hubtune.release.versions import list_releases
+from hubtune.release.release_list import list_releases
 from tests.pipeline.releasing.conftest import REPO
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hubtune.release.versions import newest_first, newest_version, next_tag
+from hubtune.metadata.versions import newest_first, newest_version, next_tag
 
 
 def test_the_newest_version_comes_first_and_other_tags_last():

@@ -1,69 +1,20 @@
-"""Tags as versions: which is the newest, and which comes next."""
+"""The list of a repository's releases: each tag with its commit, date and measures, and what cannot be read."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
-
-from packaging.version import InvalidVersion, Version
 
 from hubtune.card.lint import CardSource
 from hubtune.card.lint.card import MOST_BYTES, read_card
 from hubtune.card.lint.rules.results import indexed_metrics
-from hubtune.config.fields import check_tag
 from hubtune.errors import HubError, HubUnreachableError, RecordError
 from hubtune.hub.contents import read_files
 from hubtune.hub.read import CommitLine, Refs, history, list_refs, resolve
+from hubtune.metadata.versions import newest_first, version_of
 from hubtune.pipeline.published import parse_document
 from hubtune.records.base import Progress
 from hubtune.records.evaluation import EvaluationRecord
 from hubtune.records.release import CARD, MANIFEST, PLACES, ListedMeasure, ListedRelease, Manifest, ReleaseList
-
-Bump = Literal["patch", "minor", "major"]
-BUMPS: tuple[Bump, ...] = ("patch", "minor", "major")
-"""From the smallest to the largest."""
-FIRST = "v1.0.0"
-
-
-def version_of(tag: str) -> Version | None:
-    """Returns the version that a tag names; None for a tag that hubtune would not give a release."""
-    try:
-        return Version(check_tag(tag))
-    except (ValueError, InvalidVersion):
-        return None
-
-
-def newest_first(tags: Iterable[str]) -> list[str]:
-    """Returns the tags that are versions, the newest first, then the others by name."""
-    known = {tag: version for tag in sorted(tags) if (version := version_of(tag)) is not None}
-    return [*sorted(known, key=known.__getitem__, reverse=True), *sorted(set(tags) - set(known))]
-
-
-def newest_version(tags: Iterable[str]) -> str | None:
-    """Returns the tag of the newest version; one before its final version counts where there is no other."""
-    versions = [tag for tag in newest_first(tags) if version_of(tag) is not None]
-    final = (tag for tag in versions if not _before_final(tag))
-    return next(final, versions[0] if versions else None)
-
-
-def next_tag(newest: str | None, bump: Bump) -> str:
-    """Returns the tag that follows the newest version; what only led up to a version is followed by that version."""
-    version = version_of(newest) if newest is not None else None
-    if version is None:
-        return FIRST
-    if version.is_prerelease:
-        return f"v{version.major}.{version.minor}.{version.micro}"
-    return {
-        "patch": f"v{version.major}.{version.minor}.{version.micro + 1}",
-        "minor": f"v{version.major}.{version.minor + 1}.0",
-        "major": f"v{version.major + 1}.0.0",
-    }[bump]
-
-
-def _before_final(tag: str) -> bool:
-    version = version_of(tag)
-    return version is not None and version.is_prerelease
-
 
 # Commits of main that are asked for, in one request: their dates, and how many of them have no tag.
 _RECENT = 200
