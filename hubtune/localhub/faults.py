@@ -2,9 +2,7 @@
 
 A plan is a YAML file with one key, `faults`, a list of rules. A rule says which requests it means (`method`, and `path`
 with `*` for any characters or `regex`, both matched against the whole raw path without its query), which of these it
-strikes (`nth`, `first`, `every`, or `from` and `to`, counted from 1; without any of them all), and what happens. With
-`allow_header: true` a request may also bring its own fault in the header `X-Hub-Fault`; without it the header means
-nothing, so that no client of a Hub that others rely on can use it.
+strikes (`nth`, `first`, `every`, or `from` and `to`, counted from 1; without any of them all), and what happens.
 """
 
 import re
@@ -16,12 +14,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from hubtune.documents import UnreadableError, load_yaml, read_yaml
+from hubtune.documents import read_yaml
 from hubtune.errors import ConfigError
 from hubtune.localhub.errors import ApiError
 from hubtune.validation import faults_of
-
-FAULT_HEADER = "X-Hub-Fault"
 
 _Method = Literal["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"]
 _CORRECT = "Correct the fault plan given with --faults."
@@ -186,13 +182,11 @@ class FaultPlan(BaseModel):
 
     Attributes:
         faults: The rules; where several strike the same request, the first does.
-        allow_header: Whether a request may bring its own fault.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     faults: tuple[FaultRule, ...] = ()
-    allow_header: bool = False
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -216,9 +210,8 @@ class Faults:
     """
 
     def __init__(self, plan: FaultPlan | None = None) -> None:
-        self._plan = plan or FaultPlan()
         self._lock = threading.Lock()
-        self._rules = list(self._plan.faults)
+        self._rules = list(plan.faults) if plan else []
         self._counts = [0] * len(self._rules)
 
     def add(self, rule: FaultRule) -> None:
@@ -233,16 +226,12 @@ class Faults:
             self._rules.clear()
             self._counts.clear()
 
-    def meet(self, method: str, path: str, header: str | None) -> Fault | None:
+    def meet(self, method: str, path: str) -> Fault | None:
         """Counts a request and returns what is to happen to it, if anything.
 
         Args:
             method: The request's method.
             path: The raw path without the query.
-            header: The value of `X-Hub-Fault`, which goes before the rules.
-
-        Raises:
-            ApiError: 400 if the header counts here and is not a fault.
         """
         struck: Fault | None = None
         with self._lock:
@@ -251,8 +240,6 @@ class Faults:
                     self._counts[index] += 1
                     if struck is None and rule.strikes(self._counts[index]):
                         struck = rule
-        if header is not None and self._plan.allow_header:
-            return _read_header(header)
         return struck
 
 
@@ -268,19 +255,6 @@ def _fits(pattern: str, path: str) -> bool:
             return False
         at = found + len(piece)
     return path.startswith(first) and path.endswith(pieces[-1]) and len(path) - len(pieces[-1]) >= at
-
-
-def _read_header(text: str) -> Fault:
-    """Reads a header such as `status: 429, retry_after: 2`: the inside of a YAML flow mapping."""
-    try:
-        loaded = load_yaml(f"{{{text}}}")
-        data = loaded.value if loaded else None
-    except UnreadableError as error:
-        raise ApiError(400, f"{FAULT_HEADER} is not a YAML mapping: {text}") from error
-    try:
-        return Fault.model_validate(data)
-    except ValidationError as error:
-        raise ApiError(400, f"{FAULT_HEADER} has mistakes: {'; '.join(_details(error))}") from error
 
 
 def _details(error: ValidationError) -> list[str]:

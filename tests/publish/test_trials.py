@@ -54,7 +54,7 @@ class Killer(Faults):
         self.victim: subprocess.Popen[bytes] | None = None
         self.at = 0
 
-    def meet(self, method: str, path: str, header: str | None) -> Fault | None:
+    def meet(self, method: str, path: str) -> Fault | None:
         if self.victim is not None:
             self.at -= 1
             if self.at == 0:
@@ -62,7 +62,7 @@ class Killer(Faults):
                 self.victim.wait()
                 self.victim = None
                 return Fault(drop=True)
-        return super().meet(method, path, header)
+        return super().meet(method, path)
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ from hubtune.localhub.api.faulting import DroppedError, distort, strike
 from hubtune.localhub.api.routes import Route, UploadRoute, find_route
 from hubtune.localhub.disk import DISK_FULL
 from hubtune.localhub.errors import ApiError
-from hubtune.localhub.faults import FAULT_HEADER, Fault, Faults
+from hubtune.localhub.faults import Fault, Faults
 from hubtune.localhub.ids import RepoType
 from hubtune.localhub.request_log import RequestNote
 from hubtune.localhub.state import HubState
@@ -101,7 +101,7 @@ class HubApp:
         found = find_route(request.method, _raw_path(request.scope), self._pages.routes if self._pages else ())
         if found is not None:
             _describe(exchange.note, found[1])
-        fault = self._faults.meet(request.method, _raw_path(request.scope), request.headers.get(FAULT_HEADER))
+        fault = self._faults.meet(request.method, _raw_path(request.scope))
         if fault is None:
             return await _work(self._hub, self._capacity, request, found, exchange.note)
         exchange.meet(fault)
