@@ -41,7 +41,7 @@ BANNED = {
 # Messages that become the detail of a claim or of a measure, or that only a fault of hubtune's own can lead to.
 WITHOUT_HINT = {
     *("card/markdown.py", "models/probe.py", "models/checkpoint.py"),
-    *("evaluate/bias/pair_preference.py", "verify/model.py"),
+    *("evaluate/bias/pair_preference.py", "verify/model_claims.py"),
 }
 # A message ends its sentence; a hint may end with a command, an address or an example.
 ENDS = re.compile(r"[.?…)}]$")

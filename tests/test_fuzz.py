@@ -25,7 +25,7 @@ from hubtune.errors import HubtuneError
 from hubtune.evaluate.bias.material import check_files
 from hubtune.hub.license_facts import front_matter_of, languages_of
 from hubtune.localhub.accounts import Accounts
-from hubtune.localhub.faults import FaultPlan
+from hubtune.localhub.fault_injection import FaultPlan
 from hubtune.metadata.hub_rules import check_card
 from hubtune.models.base_facts import check_facts, read_facts
 from hubtune.models.checkpoint import read_header

@@ -17,7 +17,7 @@ from hubtune.config.reference import config_keys
 from hubtune.config.schema import TuneConfig
 from hubtune.config.training import Method
 from hubtune.localhub.accounts import Accounts
-from hubtune.localhub.faults import FaultPlan
+from hubtune.localhub.fault_injection import FaultPlan
 from tests.test_documentation import CHECKOUT, PAGES
 
 README = PAGES["README.md"]

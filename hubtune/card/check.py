@@ -12,7 +12,7 @@ from hubtune.config.schema import STATEMENTS, TuneConfig
 from hubtune.errors import CardError
 
 MOST_CHARACTERS = 200_000
-"""No more of a card is rendered on a page; see `hubtune.pages.markdown`."""
+"""No more of a card is rendered on a page; see `hubtune.pages.html`."""
 # The metadata is closed, which says more than the lint does about it. What the files and the inputs are is decided
 # before a card is rendered.
 _CARD_RULES = (

@@ -14,7 +14,7 @@ from hubtune.cli.output import Output
 if TYPE_CHECKING:
     from hubtune.metadata.versions import Bump
     from hubtune.records.release import ListedRelease, ReleaseList
-    from hubtune.release.diff import LicenseSide, MeasureChange, PinChange, ReleaseDiff
+    from hubtune.release.diff_record import LicenseSide, MeasureChange, PinChange, ReleaseDiff
 
 
 repo_argument = click.argument("repo", metavar="REPO")
@@ -58,7 +58,7 @@ def tag(output: Output, repo: str, commit: str, tag: str | None, bump: "Bump | N
     changed is named.
     """
     with on_hub(hub):
-        from hubtune.release.tagging import tag_release
+        from hubtune.release.tag import tag_release
 
         record = tag_release(repo, commit, tag, bump, output.progress)
         lines = [

@@ -68,7 +68,7 @@ def verify(
     Without --commit this shows that the release is consistent, and not who published it.
     """
     with on_hub(hub):
-        from hubtune.verify.verify import verify_release
+        from hubtune.verify.claims import verify_release
 
         record = verify_release(
             *release, output.progress, announced=announced, evaluate=evaluate, allow_remote_code=allow_remote_code

@@ -4,7 +4,7 @@ Nothing here imports the Hub's client: a process starts the server first, points
 loads the client, which reads that variable once.
 """
 
-from hubtune.localhub.faults import Fault, FaultPlan, FaultRule, Faults
+from hubtune.localhub.fault_injection import FaultPlan, FaultRule, Faults, InjectedFault
 from hubtune.localhub.server import EmbeddedHub, serve
 
-__all__ = ["EmbeddedHub", "Fault", "FaultPlan", "FaultRule", "Faults", "serve"]
+__all__ = ["EmbeddedHub", "FaultPlan", "FaultRule", "Faults", "InjectedFault", "serve"]

@@ -8,8 +8,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from hubtune.localhub.accounts import User
+from hubtune.localhub.api_errors import ApiError
 from hubtune.localhub.disk import write_durably
-from hubtune.localhub.errors import ApiError
 from hubtune.localhub.repos import HubRepo
 
 Status = Literal["pending", "accepted", "rejected"]

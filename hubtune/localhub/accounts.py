@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hubtune.documents import read_yaml
 from hubtune.errors import ConfigError
-from hubtune.localhub.errors import ApiError
+from hubtune.localhub.api_errors import ApiError
 from hubtune.localhub.ids import RepoId
 from hubtune.localhub.repos import HubRepo
 from hubtune.validation import faults_of

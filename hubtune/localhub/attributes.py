@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
-from hubtune.localhub.errors import ApiError
+from hubtune.localhub.api_errors import ApiError
 from hubtune.localhub.git_patterns import LONGEST_FILE, Pattern, PatternList
 
 _LARGE_SUFFIXES = (

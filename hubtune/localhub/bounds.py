@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dulwich.index import validate_path_element_hfs, validate_path_element_ntfs
 
 from hubtune.documents import Bounds, UnreadableError, load_json
-from hubtune.localhub.errors import ApiError
+from hubtune.localhub.api_errors import ApiError
 
 LONGEST_LINE = 1000
 """Characters of a text that is shown as one line: a commit's summary, a repository's description."""

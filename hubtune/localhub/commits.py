@@ -15,9 +15,9 @@ from dulwich.objects import Commit, ObjectID, ShaFile
 from dulwich.refs import Ref
 from dulwich.repo import Repo
 
+from hubtune.localhub.api_errors import StaleParentError
 from hubtune.localhub.attributes import NEW_REPO_ATTRIBUTES
 from hubtune.localhub.disk import locks_released, require_room, sync_folder
-from hubtune.localhub.errors import StaleParentError
 from hubtune.localhub.ids import RepoId, RepoType
 from hubtune.localhub.large_files import RepoLargeFiles
 from hubtune.localhub.revisions import names, read_ref

@@ -14,9 +14,9 @@ from dulwich.refs import Ref
 from dulwich.repo import Repo
 from pydantic import BaseModel, ConfigDict, Field
 
+from hubtune.localhub.api_errors import ApiError, revision_not_found
 from hubtune.localhub.commits import identity, move_branch, new_commit
 from hubtune.localhub.disk import sync_folder, write_durably
-from hubtune.localhub.errors import ApiError, revision_not_found
 from hubtune.localhub.large_files import RepoLargeFiles
 from hubtune.localhub.revisions import read_ref
 from hubtune.localhub.tree_edits import TreeEdit

@@ -12,9 +12,17 @@ from typing import Literal, TypeVar
 
 from hubtune.localhub.access import AccessList
 from hubtune.localhub.discussions import DiscussionStore
-from hubtune.localhub.git_check import GitContents, Pointer, TreeItem, damaged_files, is_digest, read_objects, read_refs
+from hubtune.localhub.git_objects import (
+    GitContents,
+    Pointer,
+    TreeItem,
+    damaged_files,
+    is_digest,
+    read_objects,
+    read_refs,
+)
 from hubtune.localhub.hub_folder import HubFolder, leftovers, repo_folders
-from hubtune.localhub.ids import MOVES_FILE, Moves
+from hubtune.localhub.ids import REDIRECTS_FILE, Redirects
 from hubtune.localhub.repos import SETTINGS_FILE, RepoSettings
 
 _BLOCK = 1 << 20
@@ -24,7 +32,7 @@ DamageKind = Literal["git object", "git pack", "git file", "large file", "ref", 
 
 
 @dataclass(frozen=True)
-class Place:
+class DamagePlace:
     """Where a damaged object is in use.
 
     Attributes:
@@ -54,7 +62,7 @@ class Damage:
     name: str
     problem: Literal["damaged", "missing"]
     detail: str
-    places: tuple[Place, ...]
+    places: tuple[DamagePlace, ...]
 
 
 @dataclass(frozen=True)
@@ -125,7 +133,7 @@ class _Check:
         self.used: set[str] = set()
         self.git_objects = 0
         self._details: dict[tuple[DamageKind, str], tuple[Literal["damaged", "missing"], str]] = {}
-        self._places: dict[tuple[DamageKind, str], list[Place]] = {}
+        self._places: dict[tuple[DamageKind, str], list[DamagePlace]] = {}
 
     def damage(self) -> Iterator[Damage]:
         for (kind, name), (problem, detail) in self._details.items():
@@ -149,11 +157,16 @@ class _Check:
 
     def moves(self, repos: Path) -> None:
         # A hub without moved repositories has no such file.
-        if (repos / MOVES_FILE).exists():
-            self._read("record", f"repos/{MOVES_FILE}", "the old names of repositories", Moves(repos / MOVES_FILE).all)
+        if (repos / REDIRECTS_FILE).exists():
+            self._read(
+                "record",
+                f"repos/{REDIRECTS_FILE}",
+                "the old names of repositories",
+                Redirects(repos / REDIRECTS_FILE).all,
+            )
 
     def repo(self, folder: Path, name: str) -> None:
-        here = Place(name)
+        here = DamagePlace(name)
         where = f"repos/{name}.git"
         settings = folder / SETTINGS_FILE
         self._read(
@@ -184,13 +197,13 @@ class _Check:
                 self._found("ref", file, "it does not hold a digest", place=here)
             elif commit not in contents.commits:
                 # Told twice: which object is the cause, and that the ref cannot be used.
-                self._use(contents, commit, Place(name, commit))
+                self._use(contents, commit, DamagePlace(name, commit))
                 self._found("ref", file, f"it leads to {commit}, which is not a sound commit", place=here)
             else:
                 heads.append(commit)
         self._walk(name, contents, heads)
 
-    def _discussions(self, folder: Path, where: str, here: Place, refs: Mapping[str, str]) -> None:
+    def _discussions(self, folder: Path, where: str, here: DamagePlace, refs: Mapping[str, str]) -> None:
         for path in sorted((folder / "discussions").glob("*.json")):
             name = f"{where}/discussions/{path.name}"
             read = partial(DiscussionStore(folder).find, int(path.stem)) if path.stem.isdecimal() else None
@@ -205,7 +218,7 @@ class _Check:
                 self._found("ref", f"{where}/{found.ref}", detail, problem="missing", place=here)
 
     def _read(
-        self, kind: DamageKind, name: str, meant: str, read: Callable[[], _Read], place: Place | None = None
+        self, kind: DamageKind, name: str, meant: str, read: Callable[[], _Read], place: DamagePlace | None = None
     ) -> _Read | None:
         try:
             return read()
@@ -222,10 +235,10 @@ class _Check:
             oid = waiting.pop()
             links = contents.commits.get(oid)
             if links is None:
-                self._use(contents, oid, Place(repo, oid))
+                self._use(contents, oid, DamagePlace(repo, oid))
                 continue
             for path, cause in trees.unsound(links.tree):
-                place = Place(repo, oid, path)
+                place = DamagePlace(repo, oid, path)
                 if isinstance(cause, Pointer):
                     self._use_large(cause, place)
                 else:
@@ -238,7 +251,7 @@ class _Check:
         name = pointer.sha256
         return self.sizes.get(name) == pointer.size and ("large file", name) not in self._details
 
-    def _use_large(self, pointer: Pointer, place: Place) -> None:
+    def _use_large(self, pointer: Pointer, place: DamagePlace) -> None:
         size = self.sizes.get(pointer.sha256)
         if size is None:
             self._found("large file", pointer.sha256, "no such file", problem="missing", place=place)
@@ -246,7 +259,7 @@ class _Check:
             detail = f"it has {size} bytes, and its pointer says {pointer.size}"
             self._found("large file", pointer.sha256, detail, place=place)
 
-    def _use(self, contents: GitContents, oid: str, place: Place) -> None:
+    def _use(self, contents: GitContents, oid: str, place: DamagePlace) -> None:
         if contents.lacks(oid):
             self._found("git object", oid, "no such object", problem="missing", place=place)
         else:
@@ -259,7 +272,7 @@ class _Check:
         detail: str,
         *,
         problem: Literal["damaged", "missing"] = "damaged",
-        place: Place | None = None,
+        place: DamagePlace | None = None,
     ) -> None:
         # What was found first is the cause; what is found later tells further places.
         self._details.setdefault((kind, name), (problem, detail))

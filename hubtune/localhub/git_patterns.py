@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from hubtune.localhub.errors import ApiError
+from hubtune.localhub.api_errors import ApiError
 
 LONGEST_FILE = 1 << 20
 """Bytes of a file of patterns."""
@@ -93,7 +93,7 @@ class PatternList:
         if any(len(pattern.text) > _LONGEST for pattern in patterns):
             raise ApiError(413, f"The repository's {name} holds a pattern of more than {_LONGEST} bytes.")
         self._name = name
-        self._names, self._paths = _Table(), _Table()
+        self._names, self._paths = _Automaton(), _Automaton()
         for index, pattern in enumerate(patterns):
             # A pattern without a slash means the names in every folder.
             table = self._paths if b"/" in pattern.text else self._names
@@ -129,7 +129,7 @@ class PatternList:
             yield found if found >= 0 else None
 
 
-class _Table:
+class _Automaton:
     """Patterns for the same kind of text: those without wildcards to look up, the others to run."""
 
     def __init__(self) -> None:

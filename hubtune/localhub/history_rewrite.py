@@ -10,7 +10,7 @@ from dulwich.repo import Repo
 from dulwich.walk import ORDER_TOPO
 
 from hubtune.localhub.commits import move_branch, new_commit, store_objects, swap_ref
-from hubtune.localhub.git_check import Pointer
+from hubtune.localhub.git_objects import Pointer
 from hubtune.localhub.revisions import peel
 from hubtune.localhub.trees import list_entries, read_blob, root_of, tree_of, walk
 

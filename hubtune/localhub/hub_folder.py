@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from hubtune.documents import UnreadableError, load_json
 from hubtune.errors import HubError
 from hubtune.localhub.disk import DRAFT_PREFIX, sync_folder, write_durably
-from hubtune.localhub.git_check import restore_index
+from hubtune.localhub.git_objects import restore_index
 
 _MARK = "hub.json"
 _LOCK = "lock"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from hubtune.localhub.api_errors import ApiError
 from hubtune.localhub.disk import write_durably
-from hubtune.localhub.errors import ApiError
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")
 
@@ -113,14 +113,14 @@ def check_name(name: str) -> None:
         raise ApiError(400, f"Invalid repo name: {name}")
 
 
-MOVES_FILE = "moves.json"
+REDIRECTS_FILE = "moves.json"
 """The file's name in the folder of all repositories."""
 
 _MOVES = TypeAdapter(dict[str, str])
 
 
-class Moves:
-    """A small file of old and new names.
+class Redirects:
+    """The redirects from old names of repositories to new ones, in a small file.
 
     Args:
         path: The file; made with the first move.

@@ -14,9 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from hubtune.localhub.api_errors import ApiError
 from hubtune.localhub.disk import make_folder, sync_folder, sync_tree
-from hubtune.localhub.errors import ApiError
-from hubtune.localhub.git_check import Pointer, read_objects
+from hubtune.localhub.git_objects import Pointer, read_objects
 from hubtune.localhub.hub_folder import HubFolder, repo_folders
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -30,7 +30,7 @@ class LargeFileStore:
         incoming: Where unfinished uploads live; on the same file system as `root`.
 
     Attributes:
-        changing: Held while content comes or goes together with its mention in a repository's ledger.
+        changing: Held while content comes or goes together with its upload grant to a repository.
     """
 
     def __init__(self, root: Path, incoming: Path) -> None:
@@ -134,21 +134,23 @@ class IncomingFile:
             Path(self._file.name).unlink(missing_ok=True)
 
 
-LEDGER_FOLDER = "large-files"
-"""The ledger, beside git's own files."""
+GRANTS_FOLDER = "large-files"
+"""The upload grants, beside git's own files: an empty file for each large file, named by its digest."""
 
 
 class RepoLargeFiles:
-    """The store of large files as one repository sees it: what is not in its ledger is not there.
+    """The store of large files as one repository sees it: what was not uploaded to it is not there.
+
+    Else whoever knows a digest could have any repository's content handed out.
 
     Args:
-        store: The store of the Hub. Who changes a ledger holds its lock, `changing`.
+        store: The store of the Hub. Who changes grants holds its lock, `changing`.
         repo: The repository's folder.
     """
 
     def __init__(self, store: LargeFileStore, repo: Path) -> None:
         self._store = store
-        self._folder = repo / LEDGER_FOLDER
+        self._folder = repo / GRANTS_FOLDER
 
     def size(self, sha256: str) -> int | None:
         """Returns the size of the content in bytes, or None where the repository lacks it."""
@@ -164,36 +166,36 @@ class RepoLargeFiles:
         return self._store.path(sha256)
 
     def lists(self, sha256: str) -> bool:
-        """Says whether the large file is in the ledger, be its content in the store or not."""
+        """Says whether the large file was granted to the repository, even if its content is not in the store."""
         return (self._folder / self._store.path(sha256).name).is_file()
 
     def all(self) -> set[str]:
-        """Returns the digest of each large file in the ledger."""
+        """Returns the digest of each large file that was granted."""
         return {path.name for path in self._folder.iterdir()}
 
     def add(self, sha256: str) -> None:
-        """Puts a large file into the ledger, durably."""
+        """Grants a large file to the repository, durably."""
         (self._folder / self._store.path(sha256).name).touch()
         sync_folder(self._folder)
 
     def remove(self, sha256: str) -> None:
-        """Takes a large file out of the ledger; the content stays in the store."""
+        """Takes a grant back; the content stays in the store."""
         (self._folder / self._store.path(sha256).name).unlink(missing_ok=True)
         sync_folder(self._folder)
 
 
-def restore_ledgers(folder: HubFolder) -> None:
-    """Gives a ledger to each repository that has none: one that was made before there were ledgers.
+def restore_grants(folder: HubFolder) -> None:
+    """Writes the grants of each repository that has none because it is older than grants.
 
-    Its own git objects tell what is in it. They are read one by one, so that damage to one does no harm to the others.
+    Its own git objects tell which they are. They are read one by one, so that damage to one does no harm to the others.
     """
     for repo in repo_folders(folder.repos):
-        if (repo / LEDGER_FOLDER).is_dir():
+        if (repo / GRANTS_FOLDER).is_dir():
             continue
         draft = Path(tempfile.mkdtemp(dir=folder.scratch))
         draft.chmod(0o755)
         for pointer in read_objects(repo).pointers.values():
             (draft / pointer.sha256).touch()
         sync_tree(draft)
-        draft.rename(repo / LEDGER_FOLDER)
+        draft.rename(repo / GRANTS_FOLDER)
         sync_folder(repo)

@@ -12,7 +12,7 @@ from dulwich.objects import ObjectID
 from dulwich.repo import Repo
 
 from hubtune.documents import Bounds, UnreadableError, load_json
-from hubtune.localhub.git_check import Pointer
+from hubtune.localhub.git_objects import Pointer
 from hubtune.localhub.ids import RepoType
 from hubtune.localhub.large_files import RepoLargeFiles
 from hubtune.localhub.trees import PathFinder, read_blob

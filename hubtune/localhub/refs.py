@@ -9,8 +9,8 @@ from dulwich.objects import Commit, ObjectID, Tag
 from dulwich.refs import Ref, check_ref_format
 from dulwich.repo import Repo
 
+from hubtune.localhub.api_errors import ApiError, StaleParentError, revision_not_found
 from hubtune.localhub.commits import identity, remove_ref, store_objects, swap_ref
-from hubtune.localhub.errors import ApiError, StaleParentError, revision_not_found
 from hubtune.localhub.revisions import MAIN, branch_ref, commits_named, is_digest, peel, read_ref, tag_ref
 
 _TAG_TAKEN = "Tag reference exists already"

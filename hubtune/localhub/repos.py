@@ -18,13 +18,13 @@ from dulwich.errors import NotGitRepository
 from dulwich.repo import Repo
 from pydantic import BaseModel, ConfigDict
 
+from hubtune.localhub.api_errors import repo_not_found
 from hubtune.localhub.commits import commit, first_commit
 from hubtune.localhub.disk import sync_folder, sync_tree, write_durably
-from hubtune.localhub.errors import repo_not_found
 from hubtune.localhub.history_rewrite import copy_history
 from hubtune.localhub.hub_folder import repo_folders
-from hubtune.localhub.ids import MOVES_FILE, Moves, RepoId, RepoType
-from hubtune.localhub.large_files import LEDGER_FOLDER, LargeFileStore, RepoLargeFiles
+from hubtune.localhub.ids import REDIRECTS_FILE, Redirects, RepoId, RepoType
+from hubtune.localhub.large_files import GRANTS_FOLDER, LargeFileStore, RepoLargeFiles
 from hubtune.localhub.revisions import MAIN
 
 SETTINGS_FILE = "hub.json"
@@ -118,7 +118,7 @@ class RepoStore:
         for type_ in RepoType:
             (root / type_.plural).mkdir(parents=True, exist_ok=True)
         scratch.mkdir(parents=True, exist_ok=True)
-        self._moves = Moves(root / MOVES_FILE)
+        self._moves = Redirects(root / REDIRECTS_FILE)
 
     def find(self, repo_id: RepoId) -> HubRepo | None:
         """Returns the repository with this id, in whatever spelling, or the one that was moved from there, or None."""
@@ -274,7 +274,7 @@ class RepoStore:
                 config.set((b"core",), b"fsyncObjectFiles", True)
                 config.write_to_path()
             write_durably(draft / SETTINGS_FILE, settings.model_dump_json(indent=2).encode())
-            (draft / LEDGER_FOLDER).mkdir()
+            (draft / GRANTS_FOLDER).mkdir()
             yield draft
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)

@@ -8,7 +8,7 @@ from dulwich.objects import Commit, ObjectID
 from dulwich.refs import Ref, check_ref_format
 from dulwich.repo import Repo
 
-from hubtune.localhub.errors import revision_not_found
+from hubtune.localhub.api_errors import revision_not_found
 
 MAIN = Ref(b"refs/heads/main")
 _DIGEST = re.compile(r"[0-9a-fA-F]{40}")

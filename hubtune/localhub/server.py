@@ -17,11 +17,11 @@ from starlette.types import ASGIApp
 from hubtune.errors import ConfigError, HubError
 from hubtune.localhub.accounts import Accounts, in_url, is_loopback, reachable
 from hubtune.localhub.api.admission import Guard
-from hubtune.localhub.api.app import HubApp
+from hubtune.localhub.api.call import HubState
 from hubtune.localhub.api.connection import HEAD_LIMIT, Patience, protocol_with
-from hubtune.localhub.faults import FaultPlan, Faults
+from hubtune.localhub.api.hub_app import HubApp
+from hubtune.localhub.fault_injection import FaultPlan, Faults
 from hubtune.localhub.hub_folder import take_folder
-from hubtune.localhub.state import HubState
 from hubtune.localhub.web.pages import Pages
 from hubtune.records.views import PageRenderer
 from hubtune.stopping import noticed

@@ -10,10 +10,10 @@ from typing import BinaryIO, cast
 from dulwich.objects import Blob, ObjectID, ShaFile, Tree
 from dulwich.repo import Repo
 
+from hubtune.localhub.api_errors import ApiError, entry_not_found
 from hubtune.localhub.attributes import LargePatterns, mark_large
 from hubtune.localhub.bounds import LONGEST_LINE, check_length, check_path, encode_path, read_object, same_name
-from hubtune.localhub.errors import ApiError, entry_not_found
-from hubtune.localhub.git_check import Pointer
+from hubtune.localhub.git_objects import Pointer
 from hubtune.localhub.large_files import RepoLargeFiles
 from hubtune.localhub.revisions import resolve
 from hubtune.localhub.trees import PathFinder, read_blob, tree_of

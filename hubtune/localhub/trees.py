@@ -10,7 +10,7 @@ from dulwich.lru_cache import LRUCache
 from dulwich.objects import S_ISGITLINK, Commit, ObjectID, Tree
 from dulwich.repo import Repo
 
-from hubtune.localhub.git_check import Pointer
+from hubtune.localhub.git_objects import Pointer
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from hubtune.pages.markdown import Prose, render_markdown
+from hubtune.pages.html import Prose, render_markdown
 from hubtune.pages.sanitize import Links, RepoLinks
 from hubtune.records.views import (
     Asset,

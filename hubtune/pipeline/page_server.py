@@ -17,8 +17,8 @@ from starlette.types import Receive, Scope, Send
 from hubtune.errors import HubtuneError, RecordError
 from hubtune.localhub.api.admission import Guard
 from hubtune.localhub.api.connection import Bodies, Patience
+from hubtune.localhub.api_errors import ApiError
 from hubtune.localhub.attributes import UNTRUSTED, picture_type
-from hubtune.localhub.errors import ApiError
 from hubtune.localhub.server import end_signal, served
 from hubtune.localhub.web.pages import page_response
 from hubtune.localhub.web.repo_pages import read_card

@@ -12,7 +12,7 @@ from hubtune.records.base import Record
 from hubtune.records.data import DataRecord
 from hubtune.records.evaluation import EARLIER_HELD_OUT, EvaluationRecord, Group, Measure
 from hubtune.records.rundir import RunDirectory
-from hubtune.release.diff import Verdict, difference
+from hubtune.release.diff_record import Verdict, difference
 from hubtune.release.differences import earlier_rows_of, rows_of
 
 # What depends on the tokenizer alone, and says nothing of how was measured.

@@ -18,7 +18,7 @@ from hubtune.records.data import DataRecord, SourceRecord
 from hubtune.records.evaluation import EARLIER_HELD_OUT, Measure
 from hubtune.records.pins import Pin, PinSet
 from hubtune.records.training import EnvironmentRecord
-from hubtune.release.diff import (
+from hubtune.release.diff_record import (
     ComparedRelease,
     EnvironmentChange,
     FileChange,

@@ -13,7 +13,7 @@ from hubtune.card.snippet import usage_snippet
 from hubtune.card.wording import measure, measure_name, signed, signed_percent
 from hubtune.pipeline.published import PublishedRelease, read_release
 from hubtune.records.base import Record
-from hubtune.release.diff import LicenseSide, MeasureChange, PinChange, ReleaseDiff, SettingChange, card_inputs
+from hubtune.release.diff_record import LicenseSide, MeasureChange, PinChange, ReleaseDiff, SettingChange, card_inputs
 from hubtune.release.differences import compare_releases
 
 _NONE = "\N{EN DASH}"
@@ -35,7 +35,7 @@ class ReleaseNotes(Record):
 
 
 @dataclass(frozen=True)
-class _Section:
+class _NotesSection:
     title: str
     lines: list[str]
 
@@ -116,28 +116,28 @@ def _headline(changes: ReleaseDiff) -> Iterator[str]:
     )
 
 
-def _sections(changes: ReleaseDiff) -> Iterator[_Section]:
+def _sections(changes: ReleaseDiff) -> Iterator[_NotesSection]:
     pins = [_pin(pin) for pin in changes.pins]
     settings = {
         section: list(_settings(changes.settings, section)) for section in ("base", "data", "train", "evaluate")
     }
     inputs = [*pins, *settings["base"], *settings["data"]]
-    yield _Section("Base model and data", inputs or ["The same base model and data, at the same commits."])
+    yield _NotesSection("Base model and data", inputs or ["The same base model and data, at the same commits."])
     how = [*settings["train"], *settings["evaluate"]]
-    yield _Section("Training and evaluation", how or ["The same settings."])
+    yield _NotesSection("Training and evaluation", how or ["The same settings."])
     if changes.measures:
-        yield _Section("Measures", _table(changes))
-    yield _Section("Licence", list(_licence(changes)))
+        yield _NotesSection("Measures", _table(changes))
+    yield _NotesSection("Licence", list(_licence(changes)))
     card = [*_settings(changes.settings, "card"), *_card(changes)]
-    yield _Section("Model card", card or ["The cards say the same."])
+    yield _NotesSection("Model card", card or ["The cards say the same."])
     files = [*_settings(changes.settings, "publish"), *_by_change("files", _files(changes))]
-    yield _Section("Files", files or ["The same files."])
+    yield _NotesSection("Files", files or ["The same files."])
     if changes.environment:
         lines = [
             f"- {one.stage}, {text(one.name)}: {_version(one.before)} → {_version(one.after)}"
             for one in changes.environment
         ]
-        yield _Section("Software and hardware", lines)
+        yield _NotesSection("Software and hardware", lines)
 
 
 def _pin(pin: PinChange) -> str:

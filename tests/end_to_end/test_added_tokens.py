@@ -11,7 +11,7 @@ from hubtune.config.target import TargetOptions
 from hubtune.pipeline.evaluate_release import measure_release
 from hubtune.pipeline.run import RunOptions, run_job
 from hubtune.pipeline.stages import run_publish
-from hubtune.verify.verify import verify_release
+from hubtune.verify.claims import verify_release
 from tests.end_to_end.preloaded import preloaded
 from tests.end_to_end.test_formats import ROWS, upload
 from tests.end_to_end.worlds import BASE_CARD

@@ -8,7 +8,7 @@ import pytest
 from hubtune.config.load import parse_config
 from hubtune.pipeline.evaluate_release import measure_release
 from hubtune.pipeline.run import RunOptions, run_job
-from hubtune.verify.verify import verify_release
+from hubtune.verify.claims import verify_release
 from tests.end_to_end.preloaded import preloaded
 from tests.end_to_end.test_formats import ROWS, upload
 from tests.end_to_end.worlds import BASE_CARD

@@ -14,7 +14,7 @@ from hubtune.metadata.front_matter import front_matter
 from hubtune.pin import read_lock, require_lock
 from hubtune.pipeline.evaluate_release import measure_release
 from hubtune.pipeline.run import RunOptions, run_job
-from hubtune.verify.verify import verify_release
+from hubtune.verify.claims import verify_release
 from tests.end_to_end.test_continued import CONFIG
 from tests.end_to_end.test_formats import APHORISMS, upload
 from tests.end_to_end.worlds import BASE_CARD

@@ -12,7 +12,7 @@ from hubtune.pipeline.evaluate_release import measure_release
 from hubtune.pipeline.generate import generate
 from hubtune.pipeline.merge import merge_published
 from hubtune.pipeline.run import RunOptions, run_job
-from hubtune.verify.verify import verify_release
+from hubtune.verify.claims import verify_release
 from tests.end_to_end.test_continued import CONFIG
 from tests.end_to_end.test_formats import ROWS, upload
 from tests.end_to_end.worlds import BASE_CARD

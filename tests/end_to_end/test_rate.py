@@ -22,7 +22,7 @@ from hubtune.records.base import sha256_file
 from hubtune.records.ratings import PairsRecord, RatingsRecord
 from hubtune.records.release import MANIFEST, RATED
 from hubtune.records.rundir import RunDirectory
-from hubtune.release.diff import card_inputs
+from hubtune.release.diff_record import card_inputs
 from tests.end_to_end.verifying import Forge, contradicted, statuses, verify
 from tests.end_to_end.worlds import TARGET, World
 from tests.listener import Listener

@@ -20,9 +20,9 @@ from hubtune.records.evaluation import EvaluationRecord, ProbeRecord
 from hubtune.records.release import CARD, CONFIG, MANIFEST
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord
-from hubtune.verify.documents import fetch_subject, judged
-from hubtune.verify.records import check_files
-from hubtune.verify.verify import verify_release
+from hubtune.verify.claims import verify_release
+from hubtune.verify.record_claims import check_files
+from hubtune.verify.release_documents import fetch_subject, judged
 from tests.end_to_end.verifying import ALWAYS, TAG, Forge, contradicted, detail, statuses, verify
 from tests.end_to_end.worlds import TARGET, World
 from tests.served_hub import ServedHub, serve

@@ -6,15 +6,15 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from hubtune.localhub.api import contents, git, people, repos, uploads
+from hubtune.localhub.api import account_routes, download_routes, git_protocol, repo_routes, upload_routes
 from hubtune.localhub.api.routes import ROUTES, Route
 
 ROUTES_WITH_BODIES = [
     route for route in ROUTES if isinstance(route, Route) and set(route.methods) & {"POST", "PUT", "DELETE"}
 ]
 # These read, or name the repository in the body.
-READING = {contents.paths_info, uploads.batch, git.upload_pack, git.refuse_push}
-BY_BODY = {repos.create, repos.delete, repos.move}
+READING = {download_routes.paths_info, upload_routes.batch, git_protocol.upload_pack, git_protocol.refuse_push}
+BY_BODY = {repo_routes.create, repo_routes.delete, repo_routes.move}
 
 
 def path_of(route: Route, repo: str) -> str:
@@ -52,7 +52,7 @@ def repositories(as_user):
     "route", ROUTES_WITH_BODIES, ids=lambda route: f"{route.answer.__module__}.{route.answer.__name__}"
 )
 def test_who_may_not_send_a_body_is_told_before_it_comes(announce, repositories, route):
-    if route.answer is people.validate_yaml:
+    if route.answer is account_routes.validate_yaml:
         return
     method = next(method for method in route.methods if method in {"POST", "PUT", "DELETE"})
     assert announce(method, path_of(route, "ann/open"), "t-nobody") == 401

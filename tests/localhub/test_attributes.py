@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from hubtune.localhub import git_patterns
+from hubtune.localhub.api_errors import ApiError
 from hubtune.localhub.attributes import NEW_REPO_ATTRIBUTES, IgnorePatterns, LargePatterns, mark_large
-from hubtune.localhub.errors import ApiError
-from hubtune.localhub.git_check import Pointer
+from hubtune.localhub.git_objects import Pointer
 
 
 @pytest.mark.parametrize("path", ["model.safetensors", "a/b/data.parquet", "events.out.tfevents.1", "saved_model/v/x"])

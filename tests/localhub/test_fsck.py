@@ -15,7 +15,7 @@ from hubtune.cli.app import app
 from hubtune.errors import HubDamagedError, HubError
 from hubtune.localhub import EmbeddedHub
 from hubtune.localhub.fsck import HubReport, check_hub, large_files
-from hubtune.localhub.git_check import read_objects
+from hubtune.localhub.git_objects import read_objects
 from hubtune.localhub.hub_folder import take_folder
 
 WEIGHTS = bytes(range(256)) * 400

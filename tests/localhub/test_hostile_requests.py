@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from hubtune.localhub.api.connection import Bodies
-from hubtune.localhub.errors import ApiError
+from hubtune.localhub.api_errors import ApiError
 
 SECRET = "the secret beside the hub"
 NAMES = [

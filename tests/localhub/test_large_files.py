@@ -85,16 +85,16 @@ def test_an_address_is_over_after_its_time(api, raw, hub, model, monkeypatch):
     (row,) = batch(raw).json["objects"]
     upload, lasts = href(row, "upload", hub.url), row["actions"]["upload"]["expires_in"]
     now = time.time()
-    monkeypatch.setattr("hubtune.localhub.api.uploads.time.time", lambda: now + lasts + 1)
+    monkeypatch.setattr("hubtune.localhub.api.upload_routes.time.time", lambda: now + lasts + 1)
     answer = raw("PUT", upload, CONTENT, token=None)
     assert (answer.status, "expired" in answer.json["error"]) == (403, True)
-    monkeypatch.setattr("hubtune.localhub.api.uploads.time.time", lambda: now + lasts - 10)
+    monkeypatch.setattr("hubtune.localhub.api.upload_routes.time.time", lambda: now + lasts - 10)
     assert raw("PUT", upload, CONTENT, token=None).status == 200
     api.upload_file(path_or_fileobj=CONTENT, path_in_repo="w.bin", repo_id=model)
     (row,) = batch(raw, "download").json["objects"]
     download, lasts = href(row, "download", hub.url), row["actions"]["download"]["expires_in"]
     assert raw("GET", download, token=None).status == 200
-    monkeypatch.setattr("hubtune.localhub.api.uploads.time.time", lambda: now + 2 * 12 * 3600)
+    monkeypatch.setattr("hubtune.localhub.api.upload_routes.time.time", lambda: now + 2 * 12 * 3600)
     assert raw("GET", download, token=None).status == 403
 
 

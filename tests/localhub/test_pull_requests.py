@@ -4,7 +4,7 @@ import pytest
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 from huggingface_hub.errors import HfHubHTTPError
 
-from hubtune.localhub.api import commit
+from hubtune.localhub.api import commit_routes
 
 WEIGHTS = b"\0" * 64
 
@@ -185,7 +185,7 @@ def test_a_commit_that_waited_while_its_pull_request_was_merged_is_refused(api, 
     api.upload_file(path_or_fileobj=b"1", path_in_repo="a", repo_id=model, create_pr=True)
     head = api.model_info(model, revision="refs/pr/1").sha
     # Between the look at the pull request and the lock.
-    monkeypatch.setattr(commit, "_check_readme", lambda *_: api.merge_pull_request(model, 1))
+    monkeypatch.setattr(commit_routes, "_check_readme", lambda *_: api.merge_pull_request(model, 1))
     with pytest.raises(HfHubHTTPError, match="The pull request is merged") as caught:
         api.upload_file(path_or_fileobj=b"2", path_in_repo="a", repo_id=model, revision="refs/pr/1")
     assert caught.value.response.status_code == 403

@@ -7,7 +7,7 @@ from threading import Barrier
 import pytest
 from dulwich.objects import ObjectID
 
-from hubtune.localhub.errors import ApiError
+from hubtune.localhub.api_errors import ApiError
 from hubtune.localhub.ids import RepoId, RepoType
 from hubtune.localhub.repos import HubRepo, RepoSettings
 

@@ -9,7 +9,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 
 from hubtune.localhub import EmbeddedHub
-from hubtune.localhub.errors import ApiError
+from hubtune.localhub.api_errors import ApiError
 from hubtune.localhub.ids import RepoId, RepoType
 from hubtune.localhub.large_files import LargeFileStore
 from hubtune.localhub.repos import RepoStore

@@ -11,7 +11,7 @@ from huggingface_hub import HfApi
 
 from hubtune.localhub import EmbeddedHub
 from hubtune.localhub.api.connection import HEAD_LIMIT, Patience
-from hubtune.localhub.git_check import Pointer
+from hubtune.localhub.git_objects import Pointer
 from hubtune.localhub.server import most_connections
 from tests.localhub.conftest import RawClient
 from tests.localhub.test_large_files import CONTENT, upload_path
@@ -124,8 +124,8 @@ def test_a_body_must_have_come_in_time_whatever_its_rate(root, connect):
 
 @pytest.mark.parametrize("kind", ["commit", "large file"])
 def test_so_must_one_that_goes_to_the_disk(root, connect, monkeypatch, kind):
-    monkeypatch.setattr("hubtune.localhub.api.uploads._UPLOAD", 0.3)
-    monkeypatch.setattr("hubtune.localhub.api.uploads._SLOWEST", 10**9)
+    monkeypatch.setattr("hubtune.localhub.api.upload_routes._UPLOAD", 0.3)
+    monkeypatch.setattr("hubtune.localhub.api.upload_routes._SLOWEST", 10**9)
     with EmbeddedHub(root, patience=Patience(head=0.2, pause=LONG, rate=1, whole=0.3, reading=LONG, idle=LONG)) as hub:
         HfApi(endpoint=hub.url, token="t").create_repo("org/model")
         head = "POST /api/models/org/model/commit/main"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hubtune.pages.markdown import render_markdown
+from hubtune.pages.html import render_markdown
 from hubtune.pages.sanitize import RepoLinks
 from tests.browser import visit
 from tests.pages.hostile import HOSTILE

@@ -5,7 +5,7 @@ from html import unescape
 
 import pytest
 
-from hubtune.pages.markdown import LONGEST, render_markdown
+from hubtune.pages.html import LONGEST, render_markdown
 from hubtune.pages.sanitize import LANGUAGES, RepoLinks
 
 LINKS = RepoLinks("/org/model", "v1.0")

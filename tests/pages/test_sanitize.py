@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from hubtune.pages.markdown import render_markdown
+from hubtune.pages.html import render_markdown
 from hubtune.pages.sanitize import TAGS, RepoLinks
 from tests.pages.hostile import HOSTILE
 

@@ -20,7 +20,7 @@ import pytest
 
 from hubtune.errors import HubError, HubtuneError, PublishConflictError, TagExistsError
 from hubtune.hub.client import requests_sent_once
-from hubtune.localhub import Fault, FaultRule, Faults
+from hubtune.localhub import FaultRule, Faults, InjectedFault
 from hubtune.publish.plan import ReleasePlan
 from hubtune.publish.push import push
 from hubtune.records.base import sha256_bytes
@@ -54,14 +54,14 @@ class Killer(Faults):
         self.victim: subprocess.Popen[bytes] | None = None
         self.at = 0
 
-    def meet(self, method: str, path: str) -> Fault | None:
+    def meet(self, method: str, path: str) -> InjectedFault | None:
         if self.victim is not None:
             self.at -= 1
             if self.at == 0:
                 self.victim.kill()
                 self.victim.wait()
                 self.victim = None
-                return Fault(drop=True)
+                return InjectedFault(drop=True)
         return super().meet(method, path)
 
 

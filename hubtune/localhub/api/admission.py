@@ -9,45 +9,54 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from hubtune.localhub.accounts import is_loopback, reachable
-from hubtune.localhub.api import commit, contents, discussions, git, people, refs, repos, uploads
+from hubtune.localhub.api import (
+    account_routes,
+    commit_routes,
+    discussion_routes,
+    download_routes,
+    git_protocol,
+    ref_routes,
+    repo_routes,
+    upload_routes,
+)
 from hubtune.localhub.api.call import Call
-from hubtune.localhub.errors import ApiError
+from hubtune.localhub.api_errors import ApiError
 
 _READS = frozenset({"GET", "HEAD"})
 
 _ADMIT: Mapping[Callable[[Call], Response], Callable[[Call], object]] = {
-    **dict.fromkeys((commit.preupload, commit.commit), commit.committable),
+    **dict.fromkeys((commit_routes.preupload, commit_routes.commit), commit_routes.committable),
     **dict.fromkeys(
         (
-            people.grant,
-            people.handle,
-            discussions.merge,
-            refs.delete_large_files,
-            refs.super_squash,
-            refs.add_branch,
-            refs.add_tag,
-            refs.remove_branch,
-            refs.remove_tag,
-            repos.settings,
+            account_routes.grant,
+            account_routes.handle,
+            discussion_routes.merge,
+            ref_routes.delete_large_files,
+            ref_routes.super_squash,
+            ref_routes.add_branch,
+            ref_routes.add_tag,
+            ref_routes.remove_branch,
+            ref_routes.remove_tag,
+            repo_routes.settings,
         ),
         Call.writable,
     ),
     **dict.fromkeys(
         (
-            discussions.change_status,
-            discussions.comment,
-            discussions.edit,
-            discussions.hide,
-            discussions.rename,
-            discussions.create,
+            discussion_routes.change_status,
+            discussion_routes.comment,
+            discussion_routes.edit,
+            discussion_routes.hide,
+            discussion_routes.rename,
+            discussion_routes.create,
         ),
         Call.discussable,
     ),
     # These read, and what they answer depends on who asks.
-    **dict.fromkeys((contents.paths_info, uploads.batch), Call.readable),
-    **dict.fromkeys((git.upload_pack, git.refuse_push), git.fetchable),
+    **dict.fromkeys((download_routes.paths_info, upload_routes.batch), Call.readable),
+    **dict.fromkeys((git_protocol.upload_pack, git_protocol.refuse_push), git_protocol.fetchable),
     # Anybody may have a text checked.
-    people.validate_yaml: lambda _call: None,
+    account_routes.validate_yaml: lambda _call: None,
 }
 
 

@@ -1,9 +1,14 @@
-"""One request as the handlers see it: decoded once, with the user and the repository looked up and checked."""
+"""What a handler gets: the stores of the running Hub, and one request.
 
+The request is decoded once, and its user and repository are looked up and checked here, so that no handler forgets it.
+"""
+
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
+from pathlib import Path
 from typing import BinaryIO
 
 from dulwich.objects import ObjectID
@@ -11,14 +16,63 @@ from dulwich.repo import Repo
 from starlette.datastructures import Headers, QueryParams
 
 from hubtune.localhub.access import check_gate
-from hubtune.localhub.accounts import User, may_read
+from hubtune.localhub.accounts import Accounts, User, may_read
+from hubtune.localhub.api_errors import ApiError, forbidden, repo_not_found
 from hubtune.localhub.bounds import read_object
-from hubtune.localhub.errors import ApiError, forbidden, repo_not_found
+from hubtune.localhub.disk import sync_folder
+from hubtune.localhub.hub_folder import HubFolder, clear_leftovers
 from hubtune.localhub.ids import RepoId, RepoType
-from hubtune.localhub.repos import HubRepo
-from hubtune.localhub.request_log import RequestNote
+from hubtune.localhub.large_files import LargeFileStore, RepoLargeFiles, restore_grants
+from hubtune.localhub.repos import HubRepo, RepoStore
+from hubtune.localhub.request_log import RequestLog, RequestNote
 from hubtune.localhub.revisions import resolve
-from hubtune.localhub.state import HubState
+
+
+@dataclass(frozen=True)
+class HubState:
+    """The stores of a Hub's folder and what guards them.
+
+    Attributes:
+        repos: The git repositories.
+        large_files: The large files that they share.
+        accounts: Who may do what.
+        log: The request log.
+        scratch: Where long bodies wait; emptied at each start.
+        upload_key: Signs upload addresses, because clients send no token with an upload. New with each start.
+    """
+
+    repos: RepoStore
+    large_files: LargeFileStore
+    accounts: Accounts
+    log: RequestLog
+    scratch: Path
+    upload_key: bytes
+
+    @classmethod
+    def open(cls, folder: HubFolder, accounts: Accounts) -> "HubState":
+        """Opens the Hub in a folder, which is filled in where it is new."""
+        # Nobody else uses the folder now.
+        clear_leftovers(folder)
+        large_files = LargeFileStore(folder.objects, folder.scratch)
+        repos = RepoStore(folder.repos, folder.scratch, large_files)
+        restore_grants(folder)
+        repos.close_private()
+        # Where they are new, what is written below them must not be lost with their names.
+        sync_folder(folder.repos)
+        sync_folder(folder.root)
+        return cls(
+            repos=repos,
+            large_files=large_files,
+            accounts=accounts,
+            log=RequestLog(folder.requests, accounts.tokens),
+            scratch=folder.scratch,
+            upload_key=secrets.token_bytes(32),
+        )
+
+    def large_files_of(self, repo: HubRepo) -> RepoLargeFiles:
+        """Returns the large files as a repository sees them."""
+        return RepoLargeFiles(self.large_files, repo.path)
+
 
 _TRUE = {"1", "true"}
 # So that it fits in 64 bits.

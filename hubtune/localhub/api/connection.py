@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from hubtune.localhub.errors import ApiError
+from hubtune.localhub.api_errors import ApiError
 
 HEAD_LIMIT = 64 * 1024
 """Bytes of a request's first line and headers together."""

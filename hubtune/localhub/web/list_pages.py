@@ -10,7 +10,7 @@ from dulwich.repo import Repo
 
 from hubtune.localhub.accounts import may_read
 from hubtune.localhub.api.call import Call
-from hubtune.localhub.api.discussions import find_discussion
+from hubtune.localhub.api.discussion_routes import find_discussion
 from hubtune.localhub.discussions import Comment, Event
 from hubtune.localhub.ids import RepoType
 from hubtune.localhub.repos import HubRepo

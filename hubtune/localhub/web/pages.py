@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from hubtune.localhub.api.call import Call
 from hubtune.localhub.api.routes import Handler, Route
-from hubtune.localhub.errors import ApiError
+from hubtune.localhub.api_errors import ApiError
 from hubtune.localhub.web import list_pages, repo_pages
 from hubtune.localhub.web.list_pages import discussion
 from hubtune.records.views import ErrorView, PageRenderer, View

@@ -15,10 +15,10 @@ from starlette.responses import RedirectResponse, Response
 from hubtune.documents import UnreadableError
 from hubtune.localhub.accounts import may_read
 from hubtune.localhub.api.call import Call
-from hubtune.localhub.api.contents import ALWAYS_READABLE
+from hubtune.localhub.api.download_routes import ALWAYS_READABLE
+from hubtune.localhub.api_errors import ApiError, entry_not_found
 from hubtune.localhub.attributes import picture_type
-from hubtune.localhub.errors import ApiError, entry_not_found
-from hubtune.localhub.git_check import Pointer
+from hubtune.localhub.git_objects import Pointer
 from hubtune.localhub.ids import RepoId, RepoType
 from hubtune.localhub.refs import list_refs
 from hubtune.localhub.repos import HubRepo

@@ -4,10 +4,10 @@ from starlette.responses import JSONResponse, Response
 
 from hubtune.localhub.accounts import may_read
 from hubtune.localhub.api.call import Call
-from hubtune.localhub.api.search import offset_page
+from hubtune.localhub.api.search_routes import offset_page
+from hubtune.localhub.api_errors import ApiError, forbidden
 from hubtune.localhub.bounds import check_length
 from hubtune.localhub.commits import FIRST_COMMIT, commit
-from hubtune.localhub.errors import ApiError, forbidden
 from hubtune.localhub.history_rewrite import LargeFileUse, Removal, large_file_uses, squash
 from hubtune.localhub.ids import RepoId, RepoType
 from hubtune.localhub.refs import (
@@ -132,7 +132,7 @@ def delete_large_files(call: Call) -> Response:
 def duplicate_large_files(call: Call) -> Response:
     """POST /api/T/{id}/lfs-files/duplicate: lets another repository refer to large files of this one.
 
-    All repositories share one store, so nothing is copied but the mention in the ledger; what counts is who may do it.
+    All repositories share one store, so only a grant is added; what counts is who may do it.
     """
     repo = call.gated(call.readable())
     body = call.json()

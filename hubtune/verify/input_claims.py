@@ -25,7 +25,7 @@ from hubtune.records.merge import MergeRecord
 from hubtune.records.pins import LicensedInput, LicenseRecord, Pin, PinSet, RepoType
 from hubtune.records.release import Manifest
 from hubtune.records.training import TrainingRecord
-from hubtune.verify.documents import ContradictedError, Subject, UncheckedError, listed, refuse
+from hubtune.verify.release_documents import ContradictedError, Subject, UncheckedError, listed, refuse
 
 if TYPE_CHECKING:
     from pathlib import Path

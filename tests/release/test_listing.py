@@ -4,7 +4,7 @@ import pytest
 
 from hubtune.errors import RepoNotFoundError
 from hubtune.release.release_list import list_releases
-from tests.pipeline.releasing.conftest import REPO
+from tests.release.conftest import REPO
 
 
 @pytest.fixture(scope="module")

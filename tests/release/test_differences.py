@@ -4,7 +4,7 @@ import pytest
 
 from hubtune.errors import RecordError, RevisionNotFoundError
 from hubtune.release.differences import diff_releases
-from tests.pipeline.releasing.conftest import HOSTILE, REPO, WEIGHTS
+from tests.release.conftest import HOSTILE, REPO, WEIGHTS
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,8 @@ from hubtune.records.merge import MergeRecord
 from hubtune.records.pins import Pin
 from hubtune.records.release import Claim
 from hubtune.records.training import TrainingRecord
-from hubtune.verify.documents import ContradictedError, Subject, UncheckedError, judged, listed, refuse
-from hubtune.verify.inputs import ADAPTER_CONFIG, adapter_settings, pins_of
+from hubtune.verify.input_claims import ADAPTER_CONFIG, adapter_settings, pins_of
+from hubtune.verify.release_documents import ContradictedError, Subject, UncheckedError, judged, listed, refuse
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _MOST_PROMPTS, _MOST_TOKENS = 64, 4096
 
 
-def check_probe(subject: Subject, loaded: "Loaded") -> str:
+def check_probe(subject: Subject, loaded: "ConsumerModel") -> str:
     """Replays the probe on the release, and on its base, which has to answer otherwise by what is recorded."""
     from hubtune.models.load import context_length
     from hubtune.models.probe import TOLERANCES, replay
@@ -59,7 +59,7 @@ def check_probe(subject: Subject, loaded: "Loaded") -> str:
     return f"{answer}; {_tuning(record, loaded, limit)}"
 
 
-def _tuning(record: ProbeRecord, loaded: "Loaded", limit: float) -> str:
+def _tuning(record: ProbeRecord, loaded: "ConsumerModel", limit: float) -> str:
     """Says what the adapter does to the answers, measured."""
     from hubtune.models.classifier import classifies
     from hubtune.models.probe import replay
@@ -92,7 +92,7 @@ def _malformed(prompt: ProbePrompt) -> str | None:
     return None
 
 
-def _same(loaded: "Loaded", prompt: ProbePrompt, context: int | None) -> bool:
+def _same(loaded: "ConsumerModel", prompt: ProbePrompt, context: int | None) -> bool:
     from hubtune.models.probe import encode_prompt
 
     tokenizer: PreTrainedTokenizerBase = loaded.tokenizer
@@ -103,7 +103,7 @@ _WEIGHTS = "adapter_model.safetensors"
 
 
 @dataclass(frozen=True)
-class Loaded:
+class ConsumerModel:
     """A release in memory.
 
     Attributes:
@@ -119,7 +119,7 @@ class Loaded:
 
 def check_model(subject: Subject, progress: Progress, allow_remote_code: str | None) -> list[Claim]:
     """Loads the release and replays its probe: the claims `model` and `probe`."""
-    loaded: list[Loaded] = []
+    loaded: list[ConsumerModel] = []
 
     def load() -> str:
         require_train("Loading a model")
@@ -137,7 +137,7 @@ def check_model(subject: Subject, progress: Progress, allow_remote_code: str | N
     return [judged("model", load), judged("probe", ask)]
 
 
-def _asked(subject: Subject, loaded: Loaded) -> str:
+def _asked(subject: Subject, loaded: ConsumerModel) -> str:
     try:
         return check_probe(subject, loaded)
     except HubtuneError:
@@ -169,7 +169,7 @@ def fetch_base_model(subject: Subject, progress: Progress, allow_remote_code: st
     return fetch_base(pins_of(subject).base, progress, allow_remote_code)
 
 
-def _load(subject: Subject, progress: Progress, allow_remote_code: str | None) -> Loaded:
+def _load(subject: Subject, progress: Progress, allow_remote_code: str | None) -> ConsumerModel:
     from hubtune.models.consumer import load_release
 
     if subject.documents.has_no_manifest:
@@ -191,7 +191,7 @@ def _load(subject: Subject, progress: Progress, allow_remote_code: str | None) -
         labels = None if data.labels is None else (data.labels, data.several_labels)
         model, tokenizer = load_release(subject.folder, base, precision, f"{subject.repo}@{subject.commit}", labels)
         task.advance()
-    return Loaded(model, tokenizer, base, precision)
+    return ConsumerModel(model, tokenizer, base, precision)
 
 
 def _precision(subject: Subject) -> str:

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from hubtune.pages.markdown import render_markdown
+from hubtune.pages.html import render_markdown
 from hubtune.pages.sanitize import RepoLinks
 from hubtune.pipeline.published import read_release
 from hubtune.release.differences import compare_releases
 from hubtune.release.notes import render_notes, write_notes
-from tests.pipeline.releasing.conftest import REPO
+from tests.release.conftest import REPO
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,9 @@
-"""Faults on demand: which requests the Hub is to answer badly, so that clients can rehearse it.
+"""Fault injection: which requests the Hub answers badly, and how, so that clients can rehearse it.
 
 A plan is a YAML file with one key, `faults`, a list of rules. A rule says which requests it means (`method`, and `path`
 with `*` for any characters or `regex`, both matched against the whole raw path without its query), which of these it
-strikes (`nth`, `first`, `every`, or `from` and `to`, counted from 1; without any of them all), and what happens.
+strikes (`nth`, `first`, `every`, or `from` and `to`, counted from 1; without any of them all), and what happens. The
+application asks `Faults` once for each request, and has `strike` and `distort` carry the fault out.
 """
 
 import re
@@ -12,11 +13,14 @@ from email.utils import format_datetime
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
+import anyio
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from starlette.types import Message, Send
 
 from hubtune.documents import read_yaml
 from hubtune.errors import ConfigError
-from hubtune.localhub.errors import ApiError
+from hubtune.localhub.api.connection import HubProtocol
+from hubtune.localhub.api_errors import ApiError
 from hubtune.validation import faults_of
 
 _Method = Literal["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"]
@@ -38,7 +42,7 @@ def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-class Fault(BaseModel):
+class InjectedFault(BaseModel):
     """What happens to a request: one of `status`, `drop`, `body` and `trickle`, or a `delay` alone.
 
     Attributes:
@@ -117,7 +121,7 @@ class Fault(BaseModel):
         return found
 
 
-class FaultRule(Fault):
+class FaultRule(InjectedFault):
     """A fault, and the requests that it strikes.
 
     Attributes:
@@ -226,14 +230,14 @@ class Faults:
             self._rules.clear()
             self._counts.clear()
 
-    def meet(self, method: str, path: str) -> Fault | None:
+    def meet(self, method: str, path: str) -> InjectedFault | None:
         """Counts a request and returns what is to happen to it, if anything.
 
         Args:
             method: The request's method.
             path: The raw path without the query.
         """
-        struck: Fault | None = None
+        struck: InjectedFault | None = None
         with self._lock:
             for index, rule in enumerate(self._rules):
                 if rule.means(method, path):
@@ -259,3 +263,83 @@ def _fits(pattern: str, path: str) -> bool:
 
 def _details(error: ValidationError) -> list[str]:
     return [str(fault) if fault.path else f"the file: {fault}" for fault in faults_of(error)]
+
+
+_OTHER_BYTES = bytes(byte ^ 0x55 for byte in range(256))
+# How often a trickling body is sent from; each time as many bytes as are due.
+_TICK = 0.1
+
+
+class DroppedError(Exception):
+    """The request gets no answer."""
+
+
+async def strike(fault: InjectedFault) -> None:
+    """Does what happens instead of the work, or instead of its answer.
+
+    Raises:
+        ApiError: The answer to give.
+        DroppedError: There is to be none.
+    """
+    if fault.delay:
+        await anyio.sleep(fault.delay)
+    if fault.drop:
+        raise DroppedError
+    if fault.status:
+        raise fault.error(fault.status)
+
+
+def distort(fault: InjectedFault, send: Send, connection: HubProtocol) -> Send:
+    """Returns a `send` that spoils the body of an answer, as the fault has it."""
+    if fault.body == "half":
+        return _Half(send, connection)
+    if fault.body == "wrong":
+        return _wrong(send)
+    if fault.trickle:
+        return _trickle(send, fault.trickle)
+    return send
+
+
+class _Half:
+    def __init__(self, send: Send, connection: HubProtocol) -> None:
+        self._send = send
+        self._connection = connection
+        self._left: int | None = None
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            length = dict(message["headers"]).get(b"content-length")
+            self._left = int(length) // 2 if length is not None else None
+            await self._send(message)
+            return
+        body = message.get("body", b"")
+        if self._left is None:
+            # No length was announced: half of the first piece is short enough.
+            self._left = len(body) // 2
+        if self._left > 0:
+            await self._send({"type": "http.response.body", "body": body[: self._left], "more_body": True})
+        self._left -= len(body)
+        if self._left <= 0:
+            self._connection.cut()
+
+
+def _wrong(send: Send) -> Send:
+    async def send_wrong(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            message = {**message, "body": bytes(message.get("body", b"")).translate(_OTHER_BYTES)}
+        await send(message)
+
+    return send_wrong
+
+
+def _trickle(send: Send, rate: int) -> Send:
+    async def send_slowly(message: Message) -> None:
+        body = message.get("body", b"")
+        step = max(1, int(rate * _TICK))
+        while len(body) > step:
+            await send({"type": "http.response.body", "body": body[:step], "more_body": True})
+            await anyio.sleep(step / rate)
+            body = body[step:]
+        await send({**message, "body": body} if "body" in message else message)
+
+    return send_slowly

@@ -10,8 +10,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from hubtune.localhub.access import AccessList, AccessRequest, Status
 from hubtune.localhub.accounts import Org, User, may_read
 from hubtune.localhub.api.call import Call
-from hubtune.localhub.api.search import offset_page
-from hubtune.localhub.errors import ApiError
+from hubtune.localhub.api.search_routes import offset_page
+from hubtune.localhub.api_errors import ApiError
 from hubtune.localhub.ids import RepoType
 from hubtune.localhub.repos import HubRepo
 from hubtune.localhub.trees import format_date

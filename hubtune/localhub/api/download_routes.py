@@ -13,10 +13,10 @@ from dulwich.repo import Repo
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from hubtune.localhub.api.call import Call, read_number
-from hubtune.localhub.api.search import next_link
+from hubtune.localhub.api.search_routes import next_link
+from hubtune.localhub.api_errors import ApiError, entry_not_found
 from hubtune.localhub.attributes import UNTRUSTED, picture_type
-from hubtune.localhub.errors import ApiError, entry_not_found
-from hubtune.localhub.git_check import Pointer
+from hubtune.localhub.git_objects import Pointer
 from hubtune.localhub.repos import HubRepo
 from hubtune.localhub.revisions import resolve
 from hubtune.localhub.trees import (

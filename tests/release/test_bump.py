@@ -7,8 +7,8 @@ import pytest
 from hubtune.errors import ConfigError
 from hubtune.pipeline.published import PublishedRelease, read_release
 from hubtune.release.differences import suggest_bump
-from hubtune.release.tagging import tag_release
-from tests.pipeline.releasing.conftest import REPO
+from hubtune.release.tag import tag_release
+from tests.release.conftest import REPO
 from tests.sample_runs import sample_config
 
 

@@ -15,8 +15,8 @@ from hubtune.errors import (
 )
 from hubtune.publish import retag as retag_module
 from hubtune.records.release import MANIFEST, Manifest
-from hubtune.release.tagging import tag_release
-from tests.pipeline.releasing.conftest import REPO, WEIGHTS
+from hubtune.release.tag import tag_release
+from tests.release.conftest import REPO, WEIGHTS
 
 
 class _KilledError(BaseException):

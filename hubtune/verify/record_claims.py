@@ -16,7 +16,7 @@ from hubtune.records.pins import LicenseRecord, PinSet
 from hubtune.records.ratings import RatingsRecord
 from hubtune.records.release import CARD, CONFIG, MANIFEST, MERGE, PLACES, RATED, Manifest, record_name
 from hubtune.records.training import TrainingRecord
-from hubtune.verify.documents import ContradictedError, Documents, Subject, UncheckedError, listed, refuse
+from hubtune.verify.release_documents import ContradictedError, Documents, Subject, UncheckedError, listed, refuse
 
 # What each stage makes its record from; a record that names less could be of any run.
 _UPSTREAM: dict[type[Record], frozenset[str]] = {

@@ -16,8 +16,8 @@ from hubtune.records.pins import PinSet
 from hubtune.records.release import CONFIG, PLACES
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord
-from hubtune.verify.documents import Subject, UncheckedError, refuse
-from hubtune.verify.model import check_adapter, fetch_base_model, fetch_input
+from hubtune.verify.model_claims import check_adapter, fetch_base_model, fetch_input
+from hubtune.verify.release_documents import Subject, UncheckedError, refuse
 
 REPEATABLE = ("perplexity", "bits_per_byte")
 """The measures that are measured again: means over the probabilities of given tokens.

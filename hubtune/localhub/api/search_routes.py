@@ -11,8 +11,8 @@ from starlette.responses import JSONResponse, Response
 
 from hubtune.localhub.accounts import may_read
 from hubtune.localhub.api.call import Call
-from hubtune.localhub.api.repos import asked_fields, repo_facts, used_storage
-from hubtune.localhub.errors import ApiError, forbidden
+from hubtune.localhub.api.repo_routes import asked_fields, repo_facts, used_storage
+from hubtune.localhub.api_errors import ApiError, forbidden
 from hubtune.localhub.ids import RepoType
 from hubtune.localhub.repos import HubRepo
 from hubtune.localhub.revisions import MAIN, read_ref

@@ -1,7 +1,7 @@
 """The failures that a client of the embedded Hub gets to see, with the Hub's own codes and words.
 
 Clients decide by `X-Error-Code` and by phrases in the message, so both are part of the protocol. The storage modules
-raise these errors too; `api.app` is the only place that turns one into an answer.
+raise these errors too; `api.hub_app` is the only place that turns one into an answer.
 """
 
 from collections.abc import Mapping

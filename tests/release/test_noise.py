@@ -3,7 +3,7 @@
 import pytest
 
 from hubtune.records.evaluation import Measure
-from hubtune.release.diff import difference
+from hubtune.release.diff_record import difference
 
 MEASURE = Measure(
     name="perplexity", split="held-out", n=8, base=30.0, tuned=20.0, interval=(-14.0, -7.0), status="measured"

@@ -17,7 +17,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from hubtune.localhub.accounts import BASIC
 from hubtune.localhub.api.call import Call
-from hubtune.localhub.errors import ApiError
+from hubtune.localhub.api_errors import ApiError
 from hubtune.localhub.repos import HubRepo
 
 _LONGEST_LINE = 65_520

@@ -18,7 +18,7 @@ from hubtune.records.pins import LicenseRecord, PinSet
 from hubtune.records.ratings import RatingsRecord
 from hubtune.records.release import Manifest
 from hubtune.records.training import TrainingRecord
-from hubtune.verify.documents import ContradictedError, Documents, Subject, refuse
+from hubtune.verify.release_documents import ContradictedError, Documents, Subject, refuse
 
 
 def check_card(subject: Subject) -> str:

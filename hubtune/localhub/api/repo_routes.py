@@ -11,8 +11,8 @@ from starlette.responses import JSONResponse, Response
 from hubtune.documents import UnreadableError
 from hubtune.localhub.accounts import may_read
 from hubtune.localhub.api.call import Call
+from hubtune.localhub.api_errors import ApiError, repo_not_found
 from hubtune.localhub.bounds import LONGEST_CARD, LONGEST_LINE, check_length
-from hubtune.localhub.errors import ApiError, repo_not_found
 from hubtune.localhub.ids import RepoId, RepoType, check_new
 from hubtune.localhub.model_facts import card_tags, parameter_counts
 from hubtune.localhub.repos import HubRepo

@@ -3,7 +3,7 @@
 import pytest
 
 from hubtune import errors
-from hubtune.verify.documents import ContradictedError, UncheckedError, judged, listed
+from hubtune.verify.release_documents import ContradictedError, UncheckedError, judged, listed
 
 
 def _raising(error: BaseException):

@@ -13,7 +13,7 @@ from hubtune.publish.preflight import check_publisher
 from hubtune.publish.retag import Retag, clear_branch, deviations, plan_retag, retag, retag_message
 from hubtune.records.base import Progress
 from hubtune.records.release import MANIFEST, Manifest, TagRecord
-from hubtune.release.diff import card_inputs
+from hubtune.release.diff_record import card_inputs
 from hubtune.release.differences import Suggestion, smaller, suggest_bump
 
 

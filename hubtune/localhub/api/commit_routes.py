@@ -10,12 +10,12 @@ from dulwich.repo import Repo
 from starlette.responses import JSONResponse, Response
 
 from hubtune.localhub.api.call import Call
-from hubtune.localhub.api.discussions import next_number, page_path
+from hubtune.localhub.api.discussion_routes import next_number, page_path
+from hubtune.localhub.api_errors import ApiError, forbidden
 from hubtune.localhub.attributes import NEW_REPO_ATTRIBUTES, IgnorePatterns, LargePatterns
 from hubtune.localhub.bounds import LONGEST_CARD, check_path
 from hubtune.localhub.commits import commit as write_commit
 from hubtune.localhub.discussions import Discussion, DiscussionStore, Event, comment_event, event
-from hubtune.localhub.errors import ApiError, forbidden
 from hubtune.localhub.repos import HubRepo
 from hubtune.localhub.revisions import read_ref, resolve, resolve_branch
 from hubtune.localhub.tree_edits import AddFile, CommitRequest, read_commit_request

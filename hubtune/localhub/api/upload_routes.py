@@ -13,10 +13,10 @@ import anyio.to_thread
 from starlette.responses import FileResponse, JSONResponse, Response
 
 from hubtune.localhub.api.call import Call, read_number
-from hubtune.localhub.api.commit import committable
+from hubtune.localhub.api.commit_routes import committable
 from hubtune.localhub.api.connection import in_time
-from hubtune.localhub.errors import ApiError, forbidden, no_xet
-from hubtune.localhub.git_check import Pointer
+from hubtune.localhub.api_errors import ApiError, forbidden, no_xet
+from hubtune.localhub.git_objects import Pointer
 from hubtune.localhub.history_rewrite import large_file_uses
 from hubtune.localhub.ids import RepoId, RepoType
 from hubtune.localhub.large_files import IncomingFile

@@ -8,6 +8,7 @@ from dulwich.repo import Repo
 from starlette.responses import JSONResponse, Response
 
 from hubtune.localhub.api.call import Call
+from hubtune.localhub.api_errors import ApiError, StaleParentError, forbidden
 from hubtune.localhub.bounds import check_length
 from hubtune.localhub.commits import swap_ref
 from hubtune.localhub.discussions import (
@@ -22,7 +23,6 @@ from hubtune.localhub.discussions import (
     event,
     hide_comment,
 )
-from hubtune.localhub.errors import ApiError, StaleParentError, forbidden
 from hubtune.localhub.refs import list_refs
 from hubtune.localhub.repos import HubRepo
 from hubtune.localhub.revisions import MAIN, read_ref

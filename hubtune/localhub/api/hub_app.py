@@ -13,9 +13,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from hubtune.localhub.accounts import BASIC, BEARER
-from hubtune.localhub.api import git
+from hubtune.localhub.api import git_protocol
 from hubtune.localhub.api.admission import Guard, admit
-from hubtune.localhub.api.call import Call
+from hubtune.localhub.api.call import Call, HubState
 from hubtune.localhub.api.connection import (
     Bodies,
     Capacity,
@@ -25,19 +25,17 @@ from hubtune.localhub.api.connection import (
     patient_receive,
     patient_send,
 )
-from hubtune.localhub.api.faulting import DroppedError, distort, strike
 from hubtune.localhub.api.routes import Route, UploadRoute, find_route
+from hubtune.localhub.api_errors import ApiError
 from hubtune.localhub.disk import DISK_FULL
-from hubtune.localhub.errors import ApiError
-from hubtune.localhub.faults import Fault, Faults
+from hubtune.localhub.fault_injection import DroppedError, Faults, InjectedFault, distort, strike
 from hubtune.localhub.ids import RepoType
 from hubtune.localhub.request_log import RequestNote
-from hubtune.localhub.state import HubState
 from hubtune.localhub.web.pages import Pages, asks_for_page
 
 _CLIENT_GONE = 499
 # Each walks the history and makes a pack of what it finds.
-_FETCHES = frozenset({git.advertise, git.upload_pack})
+_FETCHES = frozenset({git_protocol.advertise, git_protocol.upload_pack})
 _LFS = "/info/lfs/objects/batch"
 _LONGEST_HEADER = 16 * 1024
 _LONGEST_ID = 200
@@ -134,9 +132,9 @@ class _Exchange:
         path = _raw_path(scope)
         self.note = RequestNote(scope["method"], f"{path}?{query}" if query else path)
         self.connection: HubProtocol = connection_of(scope)
-        self.fault: Fault | None = None
+        self.fault: InjectedFault | None = None
 
-    def meet(self, fault: Fault) -> None:
+    def meet(self, fault: InjectedFault) -> None:
         """Remembers the fault that strikes the request."""
         self.fault = fault
         self.note.fault = fault.label
@@ -155,7 +153,7 @@ class _Exchange:
             self._hub.log.write(self.note, status)
 
 
-async def _strike_after(fault: Fault, response: Response, exchange: _Exchange) -> None:
+async def _strike_after(fault: InjectedFault, response: Response, exchange: _Exchange) -> None:
     try:
         await strike(fault)
     except DroppedError:
