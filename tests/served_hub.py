@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hubtune.localhub import EmbeddedHub, Faults
+from hubtune.localhub import EmbeddedHub, Faults, HubOptions
 from hubtune.pages.renderer import Renderer
 
 if TYPE_CHECKING:
@@ -107,7 +107,8 @@ def serve(
         auth.write_text(USERS)
     token = "hf_annannann"
     faults = faults or Faults()
-    with EmbeddedHub(root, auth=auth if guarded else None, faults=faults, pages=_renderer()) as hub:
+    options = HubOptions(auth=auth if guarded else None)
+    with EmbeddedHub(root, options, faults=faults, pages=_renderer()) as hub:
         # The client looks these up at each call; it has read them from the environment when it was imported.
         monkeypatch.setattr(constants, "ENDPOINT", hub.url)
         monkeypatch.setattr(

@@ -49,6 +49,7 @@ def serve(
     faults: Path | None,
 ) -> None:
     """Serve the embedded Hub in DIR until Ctrl-C."""
+    from hubtune.localhub.server import HubOptions
     from hubtune.localhub.server import serve as serve_hub
     from hubtune.pages.renderer import Renderer
 
@@ -65,12 +66,8 @@ def serve(
 
     serve_hub(
         folder,
-        host=host,
-        port=port,
-        auth=auth,
-        open_to_all=open_to_all,
+        HubOptions(host, port, auth, open_to_all, allow_hosts),
         on_ready=announce,
-        allow_hosts=allow_hosts,
         faults=faults,
         pages=Renderer(),
     )

@@ -5,6 +5,6 @@ loads the client, which reads that variable once.
 """
 
 from hubtune.localhub.fault_injection import FaultPlan, FaultRule, Faults, InjectedFault
-from hubtune.localhub.server import EmbeddedHub, serve
+from hubtune.localhub.server import EmbeddedHub, HubOptions, serve
 
-__all__ = ["EmbeddedHub", "FaultPlan", "FaultRule", "Faults", "InjectedFault", "serve"]
+__all__ = ["EmbeddedHub", "FaultPlan", "FaultRule", "Faults", "HubOptions", "InjectedFault", "serve"]

@@ -16,8 +16,10 @@ class ApiError(Exception):
         code: The value of `X-Error-Code`, from which clients choose their exception class.
         fields: Further fields of the JSON body.
         headers: Further headers of the answer.
-        reason: Stands beside the status in the answer's first line, for clients that show nothing else of an answer.
     """
+
+    reason: str | None = None
+    """Stands beside the status in the answer's first line, for clients that show nothing else of an answer."""
 
     def __init__(
         self,
@@ -27,7 +29,6 @@ class ApiError(Exception):
         code: str | None = None,
         fields: Mapping[str, object] | None = None,
         headers: Mapping[str, str] | None = None,
-        reason: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -35,7 +36,6 @@ class ApiError(Exception):
         self.code = code
         self.fields = dict(fields or {})
         self.headers = dict(headers or {})
-        self.reason = reason
 
 
 class StaleParentError(ApiError):
@@ -43,6 +43,15 @@ class StaleParentError(ApiError):
 
     def __init__(self) -> None:
         super().__init__(412, "The branch was updated since you opened this page. Please refresh and try again.")
+
+
+class NoXetError(ApiError):
+    """A client wants to send or fetch through Xet storage."""
+
+    reason = "This Hub has no Xet storage: set HF_HUB_DISABLE_XET=1 and run the command again"
+
+    def __init__(self) -> None:
+        super().__init__(404, self.reason, code="XetNotAvailable")
 
 
 def forbidden() -> ApiError:
@@ -74,9 +83,3 @@ def entry_not_found(message: str, *, commit: str | None = None) -> ApiError:
     """
     headers = {"X-Repo-Commit": commit} if commit else {}
     return ApiError(404, message, code="EntryNotFound", headers=headers)
-
-
-def no_xet() -> ApiError:
-    """Returns the answer to a client that wants to send or fetch through Xet storage."""
-    told = "This Hub has no Xet storage: set HF_HUB_DISABLE_XET=1 and run the command again"
-    return ApiError(404, told, code="XetNotAvailable", reason=told)

@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dulwich.file import FileLocked
@@ -81,24 +81,30 @@ def first_commit(repo_id: RepoId, sdk: str | None) -> CommitRequest:
     return replace(FIRST_COMMIT, changes=(*FIRST_COMMIT.changes, AddFile("README.md", card.encode())))
 
 
-def commit(
-    git: Repo,
-    ref: Ref,
-    request: CommitRequest,
-    *,
-    author: str,
-    large_files: RepoLargeFiles,
-    start: ObjectID | None = None,
-) -> ObjectID:
+@dataclass(frozen=True)
+class Branch:
+    """A branch to commit to.
+
+    Attributes:
+        git: The repository.
+        ref: The branch's full ref.
+        large_files: Where large files must already be.
+        start: The first commit's parent if the branch does not exist yet; None for a commit without a parent.
+    """
+
+    git: Repo
+    ref: Ref
+    large_files: RepoLargeFiles
+    start: ObjectID | None = None
+
+
+def commit(branch: Branch, request: CommitRequest, author: str) -> ObjectID:
     """Puts a commit on a branch; the caller holds the repository's lock.
 
     Args:
-        git: The repository.
-        ref: The branch's full ref.
+        branch: The branch.
         request: What to change.
         author: The user's name.
-        large_files: Where large files must already be.
-        start: The commit's parent where the branch does not exist yet; None for a commit without a parent.
 
     Returns:
         The new commit.
@@ -106,16 +112,17 @@ def commit(
     Raises:
         ApiError: If the branch is not at the expected parent any more, or a change cannot be made.
     """
-    head = read_ref(git, ref)
-    parent = start if head is None else head
+    git = branch.git
+    head = read_ref(git, branch.ref)
+    parent = branch.start if head is None else head
     if request.parent is not None and not (parent and names(request.parent, parent)):
         raise StaleParentError
-    edit = TreeEdit(git, parent, large_files)
+    edit = TreeEdit(git, parent, branch.large_files)
     for change in request.changes:
         edit.apply(change)
     tree, objects = edit.build()
     new = new_commit(tree, parent, request.message, author)
-    move_branch(git, ref, head, new, objects)
+    move_branch(git, branch.ref, head, new, objects)
     return new.id
 
 

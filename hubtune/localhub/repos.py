@@ -19,7 +19,7 @@ from dulwich.repo import Repo
 from pydantic import BaseModel, ConfigDict
 
 from hubtune.localhub.api_errors import repo_not_found
-from hubtune.localhub.commits import commit, first_commit
+from hubtune.localhub.commits import Branch, commit, first_commit
 from hubtune.localhub.disk import sync_folder, sync_tree, write_durably
 from hubtune.localhub.history_rewrite import copy_history
 from hubtune.localhub.hub_folder import repo_folders
@@ -175,7 +175,7 @@ class RepoStore:
             if self.find_exactly(repo_id) is not None:
                 return None
             with self._draft(settings) as draft, Repo(str(draft), bare=True) as git:
-                commit(git, MAIN, first, author=author, large_files=RepoLargeFiles(self._large_files, draft))
+                commit(Branch(git, MAIN, RepoLargeFiles(self._large_files, draft)), first, author)
                 self._place(draft, repo_id)
         return self.find_exactly(repo_id)
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -31,16 +32,31 @@ _FEWEST_CONNECTIONS, _MOST_CONNECTIONS = 256, 4096
 _OWN_FILES = 128
 
 
-class EmbeddedHub:
-    """A Hub that lives in a folder and is served by a thread of this process.
+@dataclass(frozen=True)
+class HubOptions:
+    """Where a Hub listens, and whom it lets in.
 
-    Args:
-        root: The Hub's folder; made when missing. One server at a time may use it.
+    Attributes:
         host: The address to listen on; anything but loopback opens the Hub to other machines.
         port: The port, or 0 for any free one.
         auth: The auth file; without one any token is the user `demo`, who may write anywhere.
         open_to_all: Whether other machines may use a Hub without an auth file.
         allow_hosts: Names under which clients may address the Hub, besides `host` and those of loopback.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    auth: Path | None = None
+    open_to_all: bool = False
+    allow_hosts: Sequence[str] = ()
+
+
+class EmbeddedHub:
+    """A Hub that lives in a folder and is served by a thread of this process.
+
+    Args:
+        root: The Hub's folder; made when missing. One server at a time may use it.
+        options: Where it listens, and whom it lets in; by default a free port of loopback, and everybody.
         faults: What is to go wrong; rules can be added while the Hub runs.
         patience: How long a client may keep the Hub waiting.
         pages: Makes the pages for browsers; without it there are none.
@@ -53,22 +69,15 @@ class EmbeddedHub:
     def __init__(
         self,
         root: Path,
+        options: HubOptions | None = None,
         *,
-        host: str = "127.0.0.1",
-        port: int = 0,
-        auth: Path | None = None,
-        open_to_all: bool = False,
-        allow_hosts: Sequence[str] = (),
         faults: Faults | None = None,
         patience: Patience | None = None,
         pages: PageRenderer | None = None,
     ) -> None:
         self._root = root
-        self._host = host
-        self._port = port
-        self._auth = auth
-        self._open_to_all = open_to_all
-        self._guard = Guard(host, allow_hosts)
+        self._options = options or HubOptions()
+        self._guard = Guard(self._options.host, self._options.allow_hosts)
         self._faults = faults or Faults()
         self._patience = patience or Patience()
         self._pages = None if pages is None else Pages(pages)
@@ -84,15 +93,16 @@ class EmbeddedHub:
 
     def start(self) -> None:
         """Starts serving, and returns once requests are accepted."""
-        accounts = Accounts.load(self._auth)
-        if self._auth is None and not self._open_to_all:
-            _refuse_others(self._host, self._port)
+        options = self._options
+        accounts = Accounts.load(options.auth)
+        if options.auth is None and not options.open_to_all:
+            _refuse_others(options.host, options.port)
         with ExitStack() as stack:
             folder = stack.enter_context(take_folder(self._root, make=True))
             hub = HubState.open(folder, accounts)
             stack.callback(hub.log.close)
             app = HubApp(hub, self._guard, self._faults, self._patience, self._pages)
-            self._url = stack.enter_context(served(app, self._host, self._port, self._patience))
+            self._url = stack.enter_context(served(app, options.host, options.port, self._patience))
             folder.announce(self._url)
             self._cleanup = stack.pop_all()
 
@@ -112,13 +122,9 @@ class EmbeddedHub:
 
 def serve(
     root: Path,
+    options: HubOptions,
     *,
-    host: str,
-    port: int,
-    auth: Path | None,
-    open_to_all: bool = False,
     on_ready: Callable[[str], None],
-    allow_hosts: Sequence[str] = (),
     faults: Path | None = None,
     pages: PageRenderer | None = None,
 ) -> None:
@@ -126,12 +132,8 @@ def serve(
 
     Args:
         root: The Hub's folder.
-        host: The address to listen on.
-        port: The port, or 0 for any free one.
-        auth: The auth file, or None.
-        open_to_all: Whether other machines may use a Hub without an auth file.
+        options: Where it listens, and whom it lets in.
         on_ready: Called with the Hub's address once it accepts requests.
-        allow_hosts: Names under which clients may address the Hub, besides `host` and those of loopback.
         faults: A fault plan, or None.
         pages: Makes the pages for browsers; without it there are none.
 
@@ -140,16 +142,7 @@ def serve(
         HubError: If the folder is not a Hub's or already served, or the port is taken.
     """
     plan = None if faults is None else FaultPlan.load(faults)
-    hub = EmbeddedHub(
-        root,
-        host=host,
-        port=port,
-        auth=auth,
-        open_to_all=open_to_all,
-        allow_hosts=allow_hosts,
-        faults=Faults(plan),
-        pages=pages,
-    )
+    hub = EmbeddedHub(root, options, faults=Faults(plan), pages=pages)
     with end_signal() as ended, hub:
         on_ready(hub.url)
         ended.wait()

@@ -18,7 +18,7 @@ import yaml
 from huggingface_hub import HfApi
 
 from hubtune.errors import HubtuneError
-from hubtune.localhub import EmbeddedHub
+from hubtune.localhub import EmbeddedHub, HubOptions
 from tests.end_to_end.preloaded import matplotlib_folder, preloaded
 
 HUBTUNE = str(Path(sys.executable).with_name("hubtune"))
@@ -180,7 +180,7 @@ class World:
     @contextmanager
     def served(self, auth: Path | None = None) -> Iterator[HfApi]:
         """Serves the Hub's folder meanwhile; gives the unchanged client for it."""
-        with EmbeddedHub(self.hub, auth=auth) as hub:
+        with EmbeddedHub(self.hub, HubOptions(auth=auth)) as hub:
             yield HfApi(endpoint=hub.url, token=None if auth else "any")
 
     def config(self, **changes: object) -> Path:

@@ -19,7 +19,7 @@ os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 
 from huggingface_hub import HfApi
 
-from hubtune.localhub import EmbeddedHub
+from hubtune.localhub import EmbeddedHub, HubOptions
 from tests.end_to_end.preloaded import preloaded
 
 AUTH = """
@@ -118,7 +118,7 @@ def auth(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def guarded(root: Path, auth: Path, stopper) -> Iterator[EmbeddedHub]:
-    hub = EmbeddedHub(root, auth=auth)
+    hub = EmbeddedHub(root, HubOptions(auth=auth))
     hub.start()
     yield hub
     stopper(hub)

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from hubtune.localhub import EmbeddedHub
+from hubtune.localhub import EmbeddedHub, HubOptions
 
 PATH = "/api/models/org/model"
 
@@ -33,14 +33,14 @@ def test_a_host_that_is_none_is_a_bad_request(raw, model, host):
 
 
 def test_further_names_can_be_allowed(root, raw_client):
-    with EmbeddedHub(root, allow_hosts=["hub.lab"]) as hub:
+    with EmbeddedHub(root, HubOptions(allow_hosts=["hub.lab"])) as hub:
         raw = raw_client(hub.url)
         assert raw("GET", "/api/whoami-v2", Host="hub.lab:80").status == 200
         assert raw("GET", "/api/whoami-v2", Host="other.lab").status == 403
 
 
 def test_a_hub_for_other_machines_goes_by_its_addresses_and_no_name(root, raw_client):
-    with EmbeddedHub(root, host="0.0.0.0", open_to_all=True) as hub:
+    with EmbeddedHub(root, HubOptions(host="0.0.0.0", open_to_all=True)) as hub:
         raw = raw_client(f"http://127.0.0.1:{urlsplit(hub.url).port}")
         assert raw("GET", "/api/whoami-v2", Host="192.168.1.7:8931").status == 200
         assert raw("GET", "/api/whoami-v2", Host="evil.example").status == 403

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import pytest
 from huggingface_hub import HfApi
 
-from hubtune.localhub import EmbeddedHub
+from hubtune.localhub import EmbeddedHub, HubOptions
 
 CONTENT = b"weights " * 1000
 SHA = hashlib.sha256(CONTENT).hexdigest()
@@ -164,7 +164,7 @@ def test_an_address_takes_nothing_from_a_user_who_may_not_propose_any_more(as_us
     "change", [("token: t-eve", "token: t-new"), ("name: eve", "name: bob"), ("t-eve", "t-eve, role: read")]
 )
 def test_an_address_is_over_when_the_token_that_asked_for_it_is_taken_back(root, auth, raw_client, change):
-    with EmbeddedHub(root, auth=auth) as hub:
+    with EmbeddedHub(root, HubOptions(auth=auth)) as hub:
         HfApi(endpoint=hub.url, token="t-eve").create_repo("eve/model", private=True)
         raw = raw_client(hub.url)
         upload = href(batch(raw, "upload", "eve/model", "t-eve").json["objects"][0], "upload", hub.url)
@@ -175,6 +175,6 @@ def test_an_address_is_over_when_the_token_that_asked_for_it_is_taken_back(root,
         assert raw("GET", download, token=None).body == CONTENT
     # The file is read when a Hub starts.
     auth.write_text(auth.read_text().replace(*change))
-    with EmbeddedHub(root, auth=auth) as hub:
+    with EmbeddedHub(root, HubOptions(auth=auth)) as hub:
         raw = raw_client(hub.url)
         assert (raw("PUT", upload, CONTENT, token=None).status, raw("GET", download, token=None).status) == (403, 403)

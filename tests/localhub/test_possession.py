@@ -9,7 +9,7 @@ import pytest
 from huggingface_hub import CommitOperationAdd
 from huggingface_hub.errors import HfHubHTTPError
 
-from hubtune.localhub import EmbeddedHub
+from hubtune.localhub import EmbeddedHub, HubOptions
 
 SECRET = b"\0secret weights" * 300
 SHA = hashlib.sha256(SECRET).hexdigest()
@@ -186,7 +186,7 @@ def test_a_folder_from_before_the_ledgers_keeps_working(root, auth, raw_client, 
     guarded.stop()
     for repo in ("ann/secret", "eve/model"):
         shutil.rmtree(root / LEDGER.format(repo))
-    with EmbeddedHub(root, auth=auth) as hub:
+    with EmbeddedHub(root, HubOptions(auth=auth)) as hub:
         raw = raw_client(hub.url)
         assert served(raw, "ann/secret", "t-ann").body == SECRET
         assert {path.name for path in (root / LEDGER.format("ann/secret")).iterdir()} == {
@@ -204,7 +204,7 @@ def test_a_damaged_object_does_not_keep_an_old_folder_from_being_served(root, au
     head = (repo / "refs/heads/main").read_text().strip()
     (repo / "objects" / head[:2] / head[2:]).chmod(0o644)
     (repo / "objects" / head[:2] / head[2:]).write_bytes(b"damaged")
-    with EmbeddedHub(root, auth=auth) as hub:
+    with EmbeddedHub(root, HubOptions(auth=auth)) as hub:
         assert raw_client(hub.url)("GET", "/api/models/eve/model", token="t-eve").status == 200
     assert [path.name for path in (repo / "large-files").iterdir()] == [SHA]
 

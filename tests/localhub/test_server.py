@@ -10,7 +10,7 @@ import pytest
 from huggingface_hub import CommitOperationAdd, HfApi
 
 from hubtune.errors import ConfigError, HubError
-from hubtune.localhub import EmbeddedHub, accounts
+from hubtune.localhub import EmbeddedHub, HubOptions, accounts
 from hubtune.localhub.accounts import reachable
 
 SERVE = """
@@ -51,9 +51,9 @@ def test_a_taken_port_is_named(root):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(HubError, match=f"port {port}") as caught:
-            EmbeddedHub(root, port=port).start()
+            EmbeddedHub(root, HubOptions(port=port)).start()
     assert "--port" in caught.value.hint
-    with EmbeddedHub(root, port=port) as hub:
+    with EmbeddedHub(root, HubOptions(port=port)) as hub:
         assert hub.url == f"http://127.0.0.1:{port}"
 
 
@@ -110,12 +110,12 @@ with EmbeddedHub(Path(sys.argv[1])) as hub:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "0", "::ffff:0.0.0.0"])
 def test_other_machines_are_let_in_only_by_users_or_on_purpose(root, auth, host):
     with pytest.raises(ConfigError, match="other machines") as refused:
-        EmbeddedHub(root, host=host).start()
+        EmbeddedHub(root, HubOptions(host=host)).start()
     assert "--auth" in refused.value.hint
     assert "--open" in refused.value.hint
     assert not root.exists()
     for options in ({"auth": auth}, {"open_to_all": True}):
-        with EmbeddedHub(root, host=host, **options) as hub:
+        with EmbeddedHub(root, HubOptions(host=host, **options)) as hub:
             named = urlsplit(hub.url).hostname
             assert named not in {"0.0.0.0", "::", "0", "::ffff:0.0.0.0", "", None}
             with urlopen(f"http://127.0.0.1:{urlsplit(hub.url).port}/api/models") as answer:
@@ -129,7 +129,7 @@ def test_other_machines_are_let_in_only_by_users_or_on_purpose(root, auth, host)
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.3.2.1", "::1", "::ffff:127.0.0.1", "127.1"])
 def test_loopback_in_every_spelling_needs_no_users(root, host):
-    with EmbeddedHub(root, host=host) as hub:
+    with EmbeddedHub(root, HubOptions(host=host)) as hub:
         assert urlsplit(hub.url).hostname in {host, "127.0.0.1"}
 
 
@@ -141,4 +141,4 @@ def test_without_a_network_the_machine_s_name_is_told(monkeypatch):
 @pytest.mark.parametrize("host", ["", "no such host", "x" * 300, "a..b", "\ud800"])
 def test_a_host_that_is_none_is_refused(root, host):
     with pytest.raises(HubError, match="Cannot listen on"):
-        EmbeddedHub(root, host=host).start()
+        EmbeddedHub(root, HubOptions(host=host)).start()

@@ -14,6 +14,7 @@ from hubtune.localhub.api.discussion_routes import next_number, page_path
 from hubtune.localhub.api_errors import ApiError, forbidden
 from hubtune.localhub.attributes import NEW_REPO_ATTRIBUTES, IgnorePatterns, LargePatterns
 from hubtune.localhub.bounds import LONGEST_CARD, check_path
+from hubtune.localhub.commits import Branch
 from hubtune.localhub.commits import commit as write_commit
 from hubtune.localhub.discussions import Discussion, DiscussionStore, Event, comment_event, event
 from hubtune.localhub.repos import HubRepo
@@ -75,7 +76,7 @@ def commit(call: Call) -> Response:
         record = pull_request_of(repo, ref.decode())
         # It may have been merged while the commit waited: what came after would be in no branch that counts.
         _check_unsettled(record)
-        new = write_commit(git, ref, request, author=author, large_files=call.hub.large_files_of(repo))
+        new = write_commit(Branch(git, ref, call.hub.large_files_of(repo)), request, author)
         if record is not None and new != head:
             DiscussionStore(repo.path).save(record.with_event(_pushed(author, request, new)))
     return JSONResponse(_answer(call, repo, new))
@@ -132,8 +133,7 @@ def _propose(call: Call, repo: HubRepo, git: Repo, base: Ref, request: CommitReq
     ref = Ref(record.ref.encode())
     # A proposal may start at an earlier commit than where its base is now.
     start = resolve(git, request.parent) if request.parent else read_ref(git, base)
-    large_files = call.hub.large_files_of(repo)
-    new = write_commit(git, ref, request, author=author, large_files=large_files, start=start)
+    new = write_commit(Branch(git, ref, call.hub.large_files_of(repo), start), request, author)
     store.save(record.with_event(_pushed(author, request, new)))
     return JSONResponse(_answer(call, repo, new) | {"pullRequestUrl": call.url(page_path(repo, record))})
 

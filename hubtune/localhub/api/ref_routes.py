@@ -7,7 +7,7 @@ from hubtune.localhub.api.call import Call
 from hubtune.localhub.api.search_routes import offset_page
 from hubtune.localhub.api_errors import ApiError, forbidden
 from hubtune.localhub.bounds import check_length
-from hubtune.localhub.commits import FIRST_COMMIT, commit
+from hubtune.localhub.commits import FIRST_COMMIT, Branch, commit
 from hubtune.localhub.history_rewrite import LargeFileUse, Removal, large_file_uses, squash
 from hubtune.localhub.ids import RepoId, RepoType
 from hubtune.localhub.refs import (
@@ -73,7 +73,7 @@ def add_branch(call: Call) -> Response:
         ref = check_branch_name(git, call.revision)
         if body.get("emptyBranch") is True and read_ref(git, ref) is None:
             author = call.signed_in().name
-            commit(git, ref, FIRST_COMMIT, author=author, large_files=call.hub.large_files_of(repo))
+            commit(Branch(git, ref, call.hub.large_files_of(repo)), FIRST_COMMIT, author)
         else:
             create_branch(git, call.revision, resolve(git, start), overwrite=overwrite)
     return JSONResponse({})

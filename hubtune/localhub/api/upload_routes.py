@@ -15,7 +15,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from hubtune.localhub.api.call import Call, read_number
 from hubtune.localhub.api.commit_routes import committable
 from hubtune.localhub.api.connection import in_time
-from hubtune.localhub.api_errors import ApiError, forbidden, no_xet
+from hubtune.localhub.api_errors import ApiError, NoXetError, forbidden
 from hubtune.localhub.git_objects import Pointer
 from hubtune.localhub.history_rewrite import large_file_uses
 from hubtune.localhub.ids import RepoId, RepoType
@@ -75,7 +75,7 @@ def batch(call: Call) -> Response:
 def refuse_xet(call: Call) -> Response:
     """GET /api/T/{id}/xet-read-token/{rev} and xet-write-token: there is no Xet storage, and the client is told so."""
     call.readable()
-    raise no_xet()
+    raise NoXetError
 
 
 def download(call: Call) -> Response:
