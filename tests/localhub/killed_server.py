@@ -11,7 +11,7 @@ import sys
 from itertools import count
 from pathlib import Path
 
-from hubtune.localhub import serve
+from hubtune.localhub import HubOptions, serve
 
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 CHANGES = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.link", "os.truncate"}
@@ -49,4 +49,4 @@ def flush_and_count(descriptor: int) -> None:
 
 os.fsync = flush_and_count
 sys.addaudithook(watch)
-serve(Path(root), host="127.0.0.1", port=0, auth=None, on_ready=announce)
+serve(Path(root), HubOptions(), on_ready=announce)

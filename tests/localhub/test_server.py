@@ -16,8 +16,8 @@ from hubtune.localhub.accounts import reachable
 SERVE = """
 import sys
 from pathlib import Path
-from hubtune.localhub import serve
-serve(Path(sys.argv[1]), host="127.0.0.1", port=0, auth=None, on_ready=lambda url: print(url, flush=True))
+from hubtune.localhub import HubOptions, serve
+serve(Path(sys.argv[1]), HubOptions(), on_ready=lambda url: print(url, flush=True))
 print("ended", flush=True)
 """
 
