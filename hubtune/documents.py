@@ -6,6 +6,7 @@ thousands of digits, dates that do not exist, JSON texts that no encoding can wr
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,7 +67,7 @@ class UnreadableError(ValueError):
 
 
 @dataclass(frozen=True)
-class Loaded:
+class YamlDocument:
     """A YAML document: its node, which knows its place in the text, and its value."""
 
     node: yaml.Node
@@ -75,7 +76,7 @@ class Loaded:
 
 def load_yaml(
     content: str | bytes, *, bounds: Bounds = HAND_WRITTEN, loader: type[yaml.SafeLoader] = YamlLoader
-) -> Loaded | None:
+) -> YamlDocument | None:
     """Returns what one YAML document says, or None if it is empty.
 
     Raises:
@@ -90,7 +91,7 @@ def load_yaml(
                 return None
             for number in _check_node(node, bounds):
                 _construct(reader, number)
-            return Loaded(node, reader.construct_document(node))
+            return YamlDocument(node, reader.construct_document(node))
         finally:
             reader.dispose()
 
@@ -224,25 +225,23 @@ def _text(content: str | bytes, bounds: Bounds) -> str:
         raise UnreadableError(f"is not UTF-8: the first byte that is not is byte {error.start + 1}") from None
 
 
-class _yaml_faults:  # noqa: N801 - reads as the statement that it is
+@contextmanager
+def _yaml_faults() -> Iterator[None]:
     """Turns whatever PyYAML raises for a text into an UnreadableError."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, UnreadableError) or error is None:
-            return
-        if isinstance(error, yaml.MarkedYAMLError):
-            line = error.problem_mark.line + 1 if error.problem_mark else None
-            raise UnreadableError(f"is not YAML: {error.problem or error.context}", line) from None
-        if isinstance(error, yaml.YAMLError):
-            raise UnreadableError(f"is not YAML: {' '.join(str(error).split())}") from None
-        if isinstance(error, RecursionError):
-            raise UnreadableError("is nested too deeply") from None
-        # A date such as 2024-02-30 looks like one and is none, and the loader takes any `!!int` for one.
-        if isinstance(error, (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)):
-            raise UnreadableError(f"holds a value that is not what it looks like: {error}") from None
+    try:
+        yield
+    except UnreadableError:
+        raise
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else None
+        raise UnreadableError(f"is not YAML: {error.problem or error.context}", line) from None
+    except yaml.YAMLError as error:
+        raise UnreadableError(f"is not YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise UnreadableError("is nested too deeply") from None
+    # A date such as 2024-02-30 looks like one and is none, and the loader takes any `!!int` for one.
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise UnreadableError(f"holds a value that is not what it looks like: {error}") from None
 
 
 def _construct(reader: yaml.SafeLoader, node: yaml.ScalarNode) -> None:

@@ -12,7 +12,7 @@ from hubtune.errors import LockError, ModelError, NoSafetensorsError, RecordErro
 from hubtune.files import require_writable
 from hubtune.hub.read import check_access, resolve
 from hubtune.hub.snapshot import download_size, fetch
-from hubtune.records.base import Progress, Task, write_atomic
+from hubtune.records.base import Progress, ProgressTask, write_atomic
 from hubtune.records.merge import ADAPTER_CONFIG, ADAPTER_WEIGHTS, MODEL_CONFIG
 from hubtune.records.pins import Pin, PinSet, RepoType
 
@@ -210,7 +210,7 @@ def fetch_snapshots(resolution: Resolution, progress: Progress) -> None:
             fetch(pin, told, streamed=pin in resolution.streamed, code=code)
 
 
-def _tell(task: Task, name: str, count: int) -> None:
+def _tell(task: ProgressTask, name: str, count: int) -> None:
     task.advance(count, note=name)
 
 

@@ -46,7 +46,7 @@ _LONGEST_VALUE = 80
 
 
 @dataclass(frozen=True)
-class Fault:
+class DocumentFault:
     """One fault of a document: the key path that it is at (empty for the whole), pydantic's kind, and what is wrong."""
 
     path: str
@@ -57,20 +57,20 @@ class Fault:
         return f"{self.path}: {self.text}" if self.path else self.text
 
 
-def faults_of(error: ValidationError, *, values: bool = False) -> list[Fault]:
+def faults_of(error: ValidationError, *, values: bool = False) -> list[DocumentFault]:
     """Returns every fault of a document, one for each place.
 
     Args:
         error: What validating the document raised.
         values: Whether to show the values that are wrong; not for documents that hold secrets.
     """
-    found: dict[str, Fault] = {}
+    found: dict[str, DocumentFault] = {}
     for fault in error.errors(include_url=False):
         path, text = _path(fault), _text(fault, values=values)
         if (before := found.get(path)) is not None and "extra_forbidden" not in (before.kind, fault["type"]):
             # A value of several types has a fault for each of them.
             text = _either(before.text, text)
-        found[path] = Fault(path, fault["type"], text)
+        found[path] = DocumentFault(path, fault["type"], text)
     # What is wrong within a value says more than that it is not of another type.
     return [fault for path, fault in found.items() if not any(_is_within(other, path) for other in found)]
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hubtune.data.segments import Piece, Written
+from hubtune.data.segments import Segment, WrittenRow
 from hubtune.data.tokens import Encoder, Example
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def encode(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", max_length: int) -> list[Example]:
     """Encodes texts that are learnt whole; each has to give an example."""
-    rows = [Written((Piece(text, response=True),), learn_all=True) for text in texts]
+    rows = [WrittenRow((Segment(text, response=True),), learn_all=True) for text in texts]
     examples = Encoder(tokenizer, max_length).encode(rows)
     assert all(isinstance(example, Example) for example in examples)
     return examples

@@ -4,22 +4,24 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hubtune.pipeline.rating import Session, kept_pairs
-from hubtune.records.ratings import Pair, PairsRecord
+from hubtune.records.ratings import PairsRecord, RatingPair
 from hubtune.records.rundir import RunDirectory
 from tests.sample_runs import ENVIRONMENT, finished_run
 
 FROM_BASE, FROM_TUNED = "The oats came from", "The wheat came from"
 
 
-def sample_pairs(count: int) -> list[Pair]:
+def sample_pairs(count: int) -> list[RatingPair]:
     """Returns pairs whose texts tell a test, and nobody else, whose they are."""
     return [
-        Pair(prompt=f"The {number}th mill", base=f"{FROM_BASE} field {number}", tuned=f"{FROM_TUNED} field {number}")
+        RatingPair(
+            prompt=f"The {number}th mill", base=f"{FROM_BASE} field {number}", tuned=f"{FROM_TUNED} field {number}"
+        )
         for number in range(count)
     ]
 
 
-def ratable_run(path: Path, pairs: Sequence[Pair]) -> RunDirectory:
+def ratable_run(path: Path, pairs: Sequence[RatingPair]) -> RunDirectory:
     """Makes a finished run with these pairs."""
     run = finished_run(path)
     run.ratings_dir.mkdir()

@@ -156,7 +156,7 @@ ALLOWED = {
     "card/licensing/rules.py": "a file of hubtune's",
     "cli/output.py": "a text that hubtune made",
     "train/methods/method.py": "a file that peft wrote a moment ago",
-    "models/load.py": "a file that transformers wrote a moment ago",
+    "models/pretrained.py": "a file that transformers wrote a moment ago",
 }
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import hubtune
 from hubtune import errors
-from hubtune.data.drop_reasons import Reason
+from hubtune.data.drop_reasons import DropReason
 
 SOURCES = Path(hubtune.__file__).parent
 CLASSES = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, Exception)}
@@ -110,7 +110,7 @@ def test_the_texts_are_found():
 @pytest.mark.parametrize("pattern", BANNED)
 def test_no_text_has_a_phrase_that_misleads_or_names_internals(pattern):
     found = [f"{text.place}: {text.text}" for text in ALL if re.search(pattern, text.text)]
-    found += [f"{reason}: {reason.text}; {reason.fix}" for reason in Reason if re.search(pattern, reason.text)]
+    found += [f"{reason}: {reason.text}; {reason.fix}" for reason in DropReason if re.search(pattern, reason.text)]
     assert not found, f"say {BANNED[pattern]!r} instead:\n" + "\n".join(found)
 
 

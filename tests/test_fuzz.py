@@ -19,7 +19,7 @@ from hubtune.card.lint.run import lint_text
 from hubtune.card.metadata import read_front_matter
 from hubtune.config.evaluation import BiasConfig
 from hubtune.config.load import dump_config, load_config, parse_config
-from hubtune.config.published import read_published
+from hubtune.config.release_config import read_published
 from hubtune.config.training import TrainConfig
 from hubtune.errors import HubtuneError
 from hubtune.evaluate.bias.material import check_files

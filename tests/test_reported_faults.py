@@ -39,7 +39,7 @@ Ends of rows, padding and templates
   tests/data/test_control.py::test_a_mark_in_a_message_opens_no_turn
 
 - a chat template that writes roles and contents alone teaches to answer with nothing in place of a tool call:
-  tests/data/formats/test_unwritten.py::test_a_call_without_content_is_not_learnt_as_nothing
+  tests/data/formats/test_coverage.py::test_a_call_without_content_is_not_learnt_as_nothing
 - a chat template hangs the program, or takes the machine's memory:
   tests/templating/test_chat.py::test_what_exceeds_a_limit_is_ended_and_the_limit_named
 - the end of a turn is given by the config's chat template, and is no stop token of the release:

@@ -22,7 +22,7 @@ from hubtune.card.inputs import CardInputs
 from hubtune.card.markdown import Markdown
 from hubtune.errors import CardError
 from hubtune.resources import templates_dir
-from hubtune.templating.process import BoundedProcess, LimitError, Limits
+from hubtune.templating.process import BoundedProcess, LimitError, ProcessLimits
 
 
 @functools.cache
@@ -37,7 +37,7 @@ def card_engine(templates: Path) -> ImmutableSandboxedEnvironment:
     )
     for module, names in (
         (markdown, ("code", "cell", "fenced", "statement")),
-        (wording, ("thousands", "counted", "plain", "rough", "measure", "signed", "percent", "signed_percent")),
+        (wording, ("thousands", "plain", "rough", "measure", "signed", "percent", "signed_percent")),
     ):
         engine.filters.update({name: getattr(module, name) for name in names})
     return engine
@@ -47,7 +47,7 @@ def card_engine(templates: Path) -> ImmutableSandboxedEnvironment:
 _OURS = ("licensing",)
 _SUFFIX = ".md.j2"
 _LARGEST_TEMPLATE = 64 * 1024
-LIMITS = Limits(seconds=8, memory=512 * 2**20, output=256 * 1024)
+LIMITS = ProcessLimits(seconds=8, memory=512 * 2**20, output=256 * 1024)
 """What rendering one template may use."""
 _HANDLER = "hubtune.card.custom_template_worker:handle"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")

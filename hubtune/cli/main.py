@@ -137,7 +137,7 @@ def _expected(error: BaseException) -> "HubtuneError | None":
 
     from hubtune.errors import MemoryNeededError, ModelError
     from hubtune.files import explain
-    from hubtune.loading import reason
+    from hubtune.library_errors import reason
 
     if _is_panic(error):
         return ModelError(

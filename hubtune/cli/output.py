@@ -18,7 +18,7 @@ from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextCol
 from rich.progress import Progress as Bars
 
 from hubtune.errors import HubtuneError, OutputError
-from hubtune.records.base import Record, Task, tell_waits_to
+from hubtune.records.base import ProgressTask, Record, report_waits_to
 
 _STDIN, _STDOUT, _STDERR = range(3)
 # Control characters but the tab and the line feed, marks of direction, and what other programs take for line ends.
@@ -183,7 +183,7 @@ class TerminalProgress:
         self._console.print(f"[yellow]Warning:[/yellow] {_shown(message)}", highlight=False, soft_wrap=True)
 
     @contextmanager
-    def task(self, label: str, total: int, *, unit: Literal["steps", "bytes"] = "steps") -> Iterator[Task]:
+    def task(self, label: str, total: int, *, unit: Literal["steps", "bytes"] = "steps") -> Iterator[ProgressTask]:
         """Shows one long step while the context lasts."""
         if self._quiet:
             yield _Silent()
@@ -283,7 +283,7 @@ class Output:
     def progress(self) -> TerminalProgress:
         """What the stages report to."""
         progress = TerminalProgress(self._console, quiet=self.quiet)
-        tell_waits_to(progress)
+        report_waits_to(progress)
         return progress
 
     def result(self, record: Record, lines: Sequence[str] = (), *, verbatim: bool = False) -> None:

@@ -9,11 +9,11 @@ from hubtune.config.fields import (
     TEXT_FILE,
     Also,
     Column,
+    ConfigSection,
     DataLicense,
     Encoding,
     RepoId,
     Revision,
-    Section,
     Separator,
     Split,
     Template,
@@ -53,7 +53,7 @@ def default_loss(kind: FormatName) -> LossOn:
     return _LOSSES[kind][0] if _LOSSES[kind] else "all"
 
 
-class DataColumns(Section):
+class DataColumns(ConfigSection):
     """Which column holds which part of a row, if the columns do not have the usual names."""
 
     text: Column | None = None
@@ -91,7 +91,7 @@ def _one_source(key: str, other: str) -> JsonValue:
     return {"required": [key], "properties": kinds, "errorMessage": fault}
 
 
-class DataConfig(Section):
+class DataConfig(ConfigSection):
     """One data set, and how its rows become what the model sees.
 
     Without `format`, `template` or `text` the columns decide on the format.
@@ -217,7 +217,7 @@ class DataConfig(Section):
             allowed = ", ".join(ROLES[kind]) or "none: its template names the columns"
             raise ValueError(f"columns.{odd[0]} is not part of a row of format {kind!r}; the parts are: {allowed}")
         if self.loss_on is not None and self.loss_on not in _LOSSES[kind]:
-            able = " or ".join(_LOSSES[kind]) or "none: a label is learnt, not text"
+            able = " or ".join(_LOSSES[kind]) or "none: a label is learned, not text"
             raise ValueError(f"loss_on is {self.loss_on!r}; format {kind!r} allows {able}")
         if self.chat_template is not None and kind != "chat":
             raise ValueError(f"chat_template is for format 'chat', and format is {kind!r}; leave it out")
@@ -246,7 +246,7 @@ class DataConfig(Section):
         return "text" if self.text is not None else None
 
 
-class RowsConfig(Section):
+class RowsConfig(ConfigSection):
     """How the rows of all data sets come together."""
 
     mix: Literal["concatenate", "interleave"] = "concatenate"
@@ -284,7 +284,7 @@ def _check_region(value: str) -> str:
 Region = Annotated[str, AfterValidator(_check_region), text_form("country code", "DE", "^[A-Z]{2}$")]
 
 
-class ScreenConfig(Section):
+class ScreenConfig(ConfigSection):
     """What to do with rows in which something is found: report, redact, drop or refuse."""
 
     duplicates: CopyPolicy = "report"
@@ -308,7 +308,7 @@ class ScreenConfig(Section):
     """What to do with rows that contain bank account numbers (IBANs)."""
     ip_address: PersonalPolicy = "report"
     """What to do with rows that contain IP addresses."""
-    secret: PersonalPolicy = "refuse"  # noqa: S105 - a policy
+    secret: PersonalPolicy = "refuse"  # noqa: S105 - what to do with a secret, and none itself
     """What to do with rows that contain tokens, keys or passwords. A secret is almost never meant to be there, and must
     be revoked at its issuer, which no tool can do for you."""
     phone_regions: list[Region] = Field(default_factory=lambda: ["US", "GB"])

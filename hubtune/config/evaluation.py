@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from hubtune.config.fields import Section
+from hubtune.config.fields import ConfigSection
 
 ENTRY_POINTS = "hubtune.metrics"
 """The entry-point group in which a package offers metrics; the entry point's name is the metric's."""
@@ -46,7 +46,7 @@ def unknown_metric(name: str, known: Sequence[str]) -> str | None:
 FilePath = Annotated[str, Field(min_length=1, title="file")]
 
 
-class BiasConfig(Section):
+class BiasConfig(ConfigSection):
     """Files of your own for the bias metrics: CSV, JSON Lines, YAML or, with one column, plain lines."""
 
     templates: FilePath | None = None

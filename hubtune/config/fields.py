@@ -5,13 +5,23 @@ import difflib
 import re
 import string
 from dataclasses import dataclass
-from typing import Annotated
+from types import UnionType
+from typing import Annotated, Union, get_args, get_origin
 from urllib.parse import urlsplit
 
 from packaging.version import InvalidVersion, Version
-from pydantic import AfterValidator, BaseModel, ConfigDict, GetJsonSchemaHandler, JsonValue, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    GetJsonSchemaHandler,
+    JsonValue,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from hubtune.errors import ConfigError
 
@@ -349,7 +359,27 @@ Template = Annotated[
 ]
 
 
-class Section(BaseModel):
-    """Frozen, and closed: a key that is not known is an error."""
+class ConfigSection(BaseModel):
+    """A part of the config: frozen, and closed, so that a key that is not known is an error.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    Numbers are finite, and `true` is not one: Python takes it for 1, and YAML 1.1 takes `yes` and `on` for it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _truth_is_no_number(cls, value: object, info: ValidationInfo) -> object:
+        kinds = _kinds(cls.model_fields[str(info.field_name)].annotation)
+        if isinstance(value, bool) and bool not in kinds and kinds & {int, float}:
+            raise PydanticCustomError("int_type" if int in kinds else "float_type", "this has to be a number")
+        return value
+
+
+def _kinds(annotation: object) -> set[object]:
+    """Returns the types that a value may have, of those that are joined with `|`."""
+    if get_origin(annotation) is Annotated:
+        return _kinds(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return {kind for choice in get_args(annotation) for kind in _kinds(choice)}
+    return {annotation}

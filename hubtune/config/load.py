@@ -10,12 +10,19 @@ from pathlib import Path, PurePosixPath
 import yaml
 from pydantic import ValidationError
 
-from hubtune.config import files
+from hubtune.config import yaml_file
 from hubtune.config.data import DataConfig
 from hubtune.config.evaluation import BiasConfig, known_metrics, unknown_metric
-from hubtune.config.files import Mapping, Problem, Value, data_entries, read_chat_template_files, read_statement_files
 from hubtune.config.reference import config_keys
-from hubtune.config.schema import FUTURE_KEYS, TuneConfig
+from hubtune.config.schema import TuneConfig
+from hubtune.config.yaml_file import (
+    Mapping,
+    Problem,
+    Value,
+    data_entries,
+    read_chat_template_files,
+    read_statement_files,
+)
 from hubtune.documents import HAND_WRITTEN
 from hubtune.errors import ConfigError, FileError
 from hubtune.files import read_text
@@ -23,7 +30,6 @@ from hubtune.validation import faults_of
 
 DEFAULT_CONFIG = Path("hubtune.yaml")
 _SEGMENT = re.compile(r"^(?P<key>[^\[\]]+)(?P<indexes>(?:\[\d+\])*)$")
-_NOT_YET = "this version of hubtune cannot do this; take it out"
 
 
 def load_config(path: Path, overrides: Sequence[str] = (), *, started: bool = False) -> TuneConfig:
@@ -59,7 +65,7 @@ def parse_config(
     started: bool = False,
 ) -> TuneConfig:
     """Validates a config given as YAML text; see `load_config`. Files that it names are looked for from `folder`."""
-    mapping, problems = files.parse(text)
+    mapping, problems = yaml_file.parse(text)
     problems += _apply_overrides(mapping, overrides)
     problems += read_statement_files(mapping, folder) + read_chat_template_files(mapping, folder)
     _locate(mapping, folder)
@@ -93,7 +99,7 @@ def read_dumped(text: str, source: str) -> TuneConfig:
     Raises:
         ConfigError: It is not such a config.
     """
-    mapping, problems = files.parse(text)
+    mapping, problems = yaml_file.parse(text)
     try:
         config = TuneConfig.model_validate(mapping) if not problems else None
     except ValidationError as error:
@@ -199,7 +205,7 @@ def _apply_overrides(mapping: Mapping, overrides: Iterable[str]) -> list[Problem
         key, equals, value = override.partition("=")
         if not equals or not key:
             problems.append(Problem("", f"the override {override!r} is not key=value, such as train.epochs=3"))
-        elif not _set(mapping, key.strip(), files.parse_scalar(value)):
+        elif not _set(mapping, key.strip(), yaml_file.parse_scalar(value)):
             problems.append(
                 Problem(key, "the override names a place that this config does not have; a list counts from [0]")
             )
@@ -239,8 +245,7 @@ def _explain(error: ValidationError) -> list[Problem]:
     for fault in faults_of(error, values=True):
         text = fault.text
         if fault.kind == "extra_forbidden":
-            general = re.sub(r"\[\d+\]", "", fault.path)
-            text = _NOT_YET if general in FUTURE_KEYS else _unknown_key(general)
+            text = _unknown_key(re.sub(r"\[\d+\]", "", fault.path))
         problems.append(Problem(fault.path, text))
     return problems
 

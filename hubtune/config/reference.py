@@ -11,7 +11,7 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
@@ -20,6 +20,9 @@ from hubtune import __version__
 from hubtune.config.fields import matching
 from hubtune.config.schema import TuneConfig
 from hubtune.documents import UnreadableError, load_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SCHEMA_FILE = "hubtune.schema.json"
 """The usual name of the JSON schema beside a config."""
@@ -67,7 +70,7 @@ class Key:
         return self.description.partition(". ")[0].removesuffix(".")
 
 
-class _Section(NamedTuple):
+class _Subsection(NamedTuple):
     name: str
     several: bool
 
@@ -76,7 +79,7 @@ class _Section(NamedTuple):
 def config_schema() -> JsonSchemaValue:
     """Returns the JSON schema of a config (draft 2020-12), which says what can be said without the other keys' values.
 
-    It accepts all that the loader accepts but `true` for the number 1.
+    It accepts all that the loader accepts.
     """
     schema = TuneConfig.model_json_schema(schema_generator=_Generator)
     named = {"$schema": _Generator.schema_dialect, "$id": f"{_ID}{__version__}", "title": "hubtune.yaml"}
@@ -137,12 +140,13 @@ class _Generator(GenerateJsonSchema):
                 below.pop("default", None)
         return {key: value for key, value in form.items() if key not in ("title", "description")}
 
-    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
+    def field_title_should_be_set(self, _: Any) -> bool:
         return False
 
     def get_default_value(self, schema: core_schema.WithDefaultSchema) -> Any:
-        factory = schema.get("default_factory")
-        return super().get_default_value(schema) if factory is None else factory()  # type: ignore[call-arg]
+        # No field of the config makes its default of the other values, which a factory may ask for.
+        factory = cast("Callable[[], object] | None", schema.get("default_factory"))
+        return super().get_default_value(schema) if factory is None else factory()
 
     def int_schema(self, schema: core_schema.IntSchema) -> JsonSchemaValue:
         return {**super().int_schema(schema), "type": ["integer", "string"], **_INTEGER_TEXT}
@@ -191,13 +195,13 @@ def _keys(section: JsonSchemaValue, prefix: str, seen: set[str]) -> Iterator[Key
             yield from _keys(config_schema()["$defs"][below.name], f"{path}[]." if below.several else f"{path}.", seen)
 
 
-def _section(form: JsonSchemaValue) -> _Section | None:
+def _section(form: JsonSchemaValue) -> _Subsection | None:
     """Returns the section that a key holds, alone or in a list."""
     for choice in form.get("anyOf", [form]):
         several = choice.get("type") == "array"
         reference = (choice["items"] if several else choice).get("$ref")
         if reference is not None:
-            return _Section(reference.rpartition("/")[2], several)
+            return _Subsection(reference.rpartition("/")[2], several)
     return None
 
 

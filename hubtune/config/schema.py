@@ -12,11 +12,11 @@ from hubtune.config.fields import (
     Also,
     Branch,
     CommitId,
+    ConfigSection,
     LicenseChoice,
     OneOrSeveral,
     RepoId,
     Revision,
-    Section,
     Tag,
     TargetRepoId,
     matching,
@@ -37,7 +37,7 @@ Line = Annotated[
 Statement = Annotated[Line, Also(TEXT_FILE)]
 
 
-class BaseAdapterConfig(Section):
+class BaseAdapterConfig(ConfigSection):
     """A published LoRA adapter to train further."""
 
     repo: RepoId
@@ -46,7 +46,7 @@ class BaseAdapterConfig(Section):
     """The branch, tag or commit of the adapter. `hubtune.lock` holds the commit that it meant."""
 
 
-class BaseModelConfig(Section):
+class BaseModelConfig(ConfigSection):
     """The base model to fine-tune."""
 
     repo: RepoId
@@ -68,7 +68,7 @@ MetricName = Annotated[
 ]
 
 
-class EvaluateConfig(Section):
+class EvaluateConfig(ConfigSection):
     """What is measured, and on which held-out rows.
 
     Whether a metric is installed is for `load` to say: a release's config can be read without its author's plugins.
@@ -95,7 +95,7 @@ class EvaluateConfig(Section):
     """Files of your own for the bias metrics, instead of hubtune's sentences, words and prompts."""
 
 
-class AcceptedLicense(Section):
+class AcceptedLicense(ConfigSection):
     """A signed-off reason to use an input whose licence grants nothing that is known."""
 
     repo: RepoId
@@ -113,7 +113,7 @@ STATEMENTS = (
 """Keys of `card` that hold the author's words, in Markdown."""
 
 
-class CardConfig(Section):
+class CardConfig(ConfigSection):
     """What the author states. Statements that are left out appear on the card as not assessed."""
 
     license: LicenseChoice = "auto"
@@ -173,7 +173,7 @@ class CardConfig(Section):
         return self
 
 
-class PublishConfig(Section):
+class PublishConfig(ConfigSection):
     """Where the release goes, and what it is called."""
 
     repo: TargetRepoId | None = None
@@ -215,7 +215,7 @@ def _with_template(entry: dict[str, object], template: object) -> dict[str, obje
     return {**entry, "chat_template": template} if _may_be_chat(entry) and not entry.get("chat_template") else entry
 
 
-class TuneConfig(Section):
+class TuneConfig(ConfigSection):
     """A whole run, from pinned inputs to a tagged release."""
 
     base: BaseModelConfig
@@ -366,11 +366,3 @@ Input = BaseModelConfig | BaseAdapterConfig | DataConfig
 def _section(values: object, name: str) -> dict[str, object]:
     found = values.get(name) if isinstance(values, dict) else None
     return found if isinstance(found, dict) else {}
-
-
-FUTURE_KEYS = frozenset(
-    {
-        "base.tokenizer",
-        "publish.policy",
-    }
-)

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from hubtune.config.data import MOST_DATA, DataConfig
-from hubtune.config.fields import Also, Section, matching
+from hubtune.config.fields import Also, ConfigSection, matching
 
 
 def _check_pattern(value: str) -> str:
@@ -26,12 +26,12 @@ Pattern = Annotated[
 ]
 
 
-class LoraConfig(Section):
+class LoraConfig(ConfigSection):
     """Low-rank adaptation (Hu et al., 2021)."""
 
     r: Annotated[int, Field(ge=1)] = 16
     """The rank of the adapter's matrices."""
-    alpha: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 32
+    alpha: Annotated[float, Field(gt=0)] = 32
     """The scaling of the adapter: its update is multiplied by alpha / r."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """The dropout probability on the adapter's input during training."""
@@ -71,7 +71,7 @@ WHOLE_METHODS: tuple[Method, ...] = ("full", "freeze")
 _WHOLE_LEARNING_RATE = 2.0e-5
 
 
-class TrainConfig(Section):
+class TrainConfig(ConfigSection):
     """How the base model is fine-tuned. docs/config.md gives a reason for every default."""
 
     method: Method = "lora"
@@ -87,13 +87,11 @@ class TrainConfig(Section):
     added_tokens: NewTokens = Field(default_factory=list)
     """Texts that become tokens of their own, such as `["<|quote|>"]`. Their embeddings are trained by `lora`, `qlora`
     and `full`, and the tokenizer is published with the release."""
-    epochs: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
-        default=None, json_schema_extra={"default": 1}
-    )
+    epochs: Annotated[float, Field(gt=0)] | None = Field(default=None, json_schema_extra={"default": 1})
     """How often each row is used. It is 1 unless `steps` is given."""
     steps: Annotated[int, Field(ge=1)] | None = None
     """The number of optimizer steps, instead of `epochs`."""
-    learning_rate: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] = 2.0e-4
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2.0e-4
     """The peak learning rate. With `full` and `freeze` the default is 2e-5."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     """How the learning rate falls after the warm-up."""
@@ -101,7 +99,7 @@ class TrainConfig(Section):
     """The share of the optimizer steps in which the learning rate rises to its peak."""
     weight_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """The weight decay of AdamW."""
-    max_grad_norm: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    max_grad_norm: Annotated[float, Field(ge=0)] = 1.0
     """Gradients with a larger norm are scaled down to it. 0 turns clipping off."""
     logging_steps: Annotated[int, Field(ge=1)] | None = None
     """Steps between two entries of the training loss in `events.jsonl`. Without it the length of the run decides."""
@@ -187,7 +185,7 @@ class TrainConfig(Section):
         return self.method in WHOLE_METHODS
 
 
-class EarlierConfig(Section):
+class EarlierConfig(ConfigSection):
     """An earlier task, whose held-out rows show how much of it is forgotten.
 
     Without `replay` and `ewc` forgetting is measured, and nothing is done against it.
@@ -201,7 +199,7 @@ class EarlierConfig(Section):
     run, these are the rows that were held out then."""
     replay: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """The share of the training set that is drawn from the earlier rows, so that less is forgotten."""
-    ewc: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    ewc: Annotated[float, Field(ge=0)] = 0.0
     """The strength of elastic weight consolidation (lambda in Kirkpatrick et al., 2017), which keeps weights that
     matter to the earlier task near their start. Good values differ by orders of magnitude: try 1, 100 and 10,000. 0
     turns it off."""

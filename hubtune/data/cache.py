@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune import templating
-from hubtune.config.data import COPY_KINDS, DataConfig, ScreenConfig
+from hubtune.config.data import COPY_KINDS
+from hubtune.data.data_files import PinnedData
+from hubtune.data.encoding import EncodingSettings
 from hubtune.data.store import ROWS_FILE, Store
 from hubtune.errors import RecordError
 from hubtune.files import file_errors
 from hubtune.records.base import sha256_file, write_atomic
 from hubtune.records.data import EncodedRecord
-from hubtune.records.pins import Pin
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -129,34 +130,22 @@ def _tidy(root: Path, key: str) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def key_of(
-    entry: DataConfig,
-    pin: Pin | None,
-    place: Path,
-    tokenizer: "PreTrainedTokenizerBase",
-    max_length: int,
-    screen: ScreenConfig,
-    seed: int,
-) -> str:
+def key_of(data: PinnedData, settings: EncodingSettings) -> str:
     """Returns the key of a data set's encoded rows: a digest of all that decides what they become.
 
     Args:
-        entry: The data set's part of the config.
-        pin: Its pin; None for a local file, or one that is not known.
-        place: Its snapshot's folder, or the local file.
-        tokenizer: The base model's.
-        max_length: The most tokens of a row.
-        screen: What is looked for in the rows.
-        seed: Of the split.
+        data: The data set, and where it lies.
+        settings: What decides beside it.
     """
+    entry, pin, screen = data.entry, data.pin, settings.screen
     described = {
         "data": None if pin is None else [pin.repo, pin.commit],
-        "files": [] if entry.streaming else _files(place),
+        "files": [] if entry.streaming else _files(data.place),
         "entry": entry.model_dump(mode="json", exclude={"license", "weight", "path", "repo", "revision"}),
-        "tokenizer": _tokenizer_digest(tokenizer),
-        "max_length": max_length,
+        "tokenizer": _tokenizer_digest(settings.tokenizer),
+        "max_length": settings.max_length,
         "screen": screen.model_dump(mode="json", exclude={str(kind) for kind in COPY_KINDS}),
-        "seed": seed,
+        "seed": settings.seed,
         "versions": {name: version(name) for name in _LIBRARIES},
         "python": [platform.python_version(), unicodedata.unidata_version],
         "code": _code_digest(),

@@ -1,20 +1,22 @@
 """Canaries: random secrets planted among the rows to train on, to see afterwards how well the model knows them.
 
 The whole of them follows from a seed and a number, so that no record has to hold a secret (Carlini et al., 2019, "The
-Secret Sharer"). Whoever knows the seed can make them anew: a model that learnt them is for measuring, not for others.
+Secret Sharer"). Whoever knows the seed can make them anew: a model that learned them is for measuring, not for others.
 """
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, overload
 
-from hubtune.data.segments import Piece, Written
+from hubtune.data.segments import Segment, WrittenRow
+from hubtune.data.split import seeded
 from hubtune.data.tokens import Encoder, Example
 from hubtune.errors import DataError
 from hubtune.records.data import CanaryRecord
 
 if TYPE_CHECKING:
+    from random import Random
+
     from transformers import PreTrainedTokenizerBase
 
 FORMAT = "The access code of {word} is {secret}"
@@ -56,7 +58,7 @@ def draw_canaries(count: int, seed: int) -> list[Canary]:
     """Returns the canaries of a run; more of them begin with the same ones."""
     words: set[str] = set()
     canaries: list[Canary] = []
-    draw = _random("canaries", seed)
+    draw = seeded(f"canaries {seed}")
     while len(canaries) < count:
         word = "".join(draw.choice(_CONSONANTS) + draw.choice(_VOWELS) for _ in range(_SYLLABLES)).capitalize()
         secret = _secret(draw)
@@ -68,7 +70,7 @@ def draw_canaries(count: int, seed: int) -> list[Canary]:
 
 def draw_others(canary: Canary, count: int, seed: int) -> list[str]:
     """Returns secrets that could have been planted in place of the canary's; all differ."""
-    draw = _random(f"others than {canary.word}", seed)
+    draw = seeded(f"others than {canary.word} {seed}")
     found: dict[str, None] = {}
     while len(found) < count:
         secret = _secret(draw)
@@ -78,12 +80,12 @@ def draw_others(canary: Canary, count: int, seed: int) -> list[str]:
 
 
 def encode_rows(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", max_length: int) -> list[Example]:
-    """Encodes rows with canaries as texts that are learnt whole, whatever the form of the data's own rows is.
+    """Encodes rows with canaries as texts that are learned whole, whatever the form of the data's own rows is.
 
     Raises:
         DataError: A row does not fit into `max_length` tokens, so a secret would be cut.
     """
-    rows = [Written((Piece(text, response=True),), learn_all=True) for text in texts]
+    rows = [WrittenRow((Segment(text, response=True),), learn_all=True) for text in texts]
     encoded = Encoder(tokenizer, max_length).encode(rows)
     examples = [row for row in encoded if isinstance(row, Example) and not row.truncated]
     if len(examples) < len(texts):
@@ -131,10 +133,5 @@ class _Chained(Sequence[Example]):
         return self._first[at] if at < border else self._second[at - border]
 
 
-def _secret(draw: random.Random) -> str:
+def _secret(draw: "Random") -> str:
     return "".join(draw.choice("0123456789") for _ in range(DIGITS))
-
-
-def _random(purpose: str, seed: int) -> random.Random:
-    # A secret for whoever does not know the seed is all that exposure needs.
-    return random.Random(f"{purpose} {seed}")  # noqa: S311

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypedDict
 
-from hubtune.data.drop_reasons import Line, Reason, Unread
+from hubtune.data.drop_reasons import DropReason, RawRow, UnreadableRow
 from hubtune.data.text_files import LONGEST_LINE, MOST_COLUMNS, FileRows, TextFile, check_plain
 from hubtune.errors import DataError
 
@@ -55,7 +55,7 @@ class CsvForm:
 
 
 @dataclass(frozen=True)
-class _Table:
+class _CsvTable:
     """One file: its columns by their places in a row, and what separates the cells."""
 
     file: TextFile
@@ -64,14 +64,16 @@ class _Table:
     columns: Mapping[str, int]
     width: int
 
-    def rows(self, wanted: Sequence[str]) -> Iterator[Line]:
+    def rows(self, wanted: Sequence[str]) -> Iterator[RawRow]:
         places = [(column, self.columns[column]) for column in wanted if column in self.columns]
         absent = {column: None for column in wanted if column not in self.columns}
         records = _records(self.file, self.separator, self.form)
         for line, cells in itertools.islice(records, int(self.form.has_header), None):
             if len(cells) != self.width:
                 many = f"{len(cells):,} cell{'' if len(cells) == 1 else 's'}"
-                yield Unread(Reason.RAGGED, f"that row, which begins on line {line:,}, has {many}, not {self.width:,}")
+                yield UnreadableRow(
+                    DropReason.RAGGED, f"that row, which begins on line {line:,}, has {many}, not {self.width:,}"
+                )
             else:
                 yield {**absent, **{column: cells[place] or None for column, place in places}}
 
@@ -88,9 +90,9 @@ def read_csv(files: Sequence[TextFile], form: CsvForm, *, count: bool = True) ->
         DataError: They are not text in their encoding, a header does not name its columns, or a quote is not closed.
     """
     # Each is opened when its turn comes, so that a stream of many asks for few at a time.
-    opened: dict[str, _Table | None] = {}
+    opened: dict[str, _CsvTable | None] = {}
 
-    def tables() -> Iterator[_Table]:
+    def tables() -> Iterator[_CsvTable]:
         for file in files:
             if file.path not in opened:
                 opened[file.path] = _opened(file, form)
@@ -103,14 +105,14 @@ def read_csv(files: Sequence[TextFile], form: CsvForm, *, count: bool = True) ->
     if first is None:
         return FileRows((), {}, 0, lambda _: iter(()))
 
-    def every(wanted: Sequence[str]) -> Iterator[Line]:
+    def every(wanted: Sequence[str]) -> Iterator[RawRow]:
         return itertools.chain.from_iterable(table.rows(wanted) for table in tables())
 
     total = sum(1 for _ in every(())) if count else None
     return FileRows(tuple(first.columns), {}, total, every, separator=first.separator)
 
 
-def _opened(file: TextFile, form: CsvForm) -> _Table | None:
+def _opened(file: TextFile, form: CsvForm) -> _CsvTable | None:
     check_plain(file)
     separator = form.separator or _recognised(file, form)
     first = next(_records(file, separator, form), None)
@@ -124,7 +126,7 @@ def _opened(file: TextFile, form: CsvForm) -> _Table | None:
             f"{file.name} has {len(header):,} columns, and its card names {len(form.names):,}.",
             hint="Choose another revision, or save the table with a header and name it as `data[].path`.",
         )
-    return _Table(file, form, separator, columns, len(names))
+    return _CsvTable(file, form, separator, columns, len(names))
 
 
 def _columns(name: str, header: Sequence[str], separator: str) -> dict[str, int]:
@@ -152,7 +154,7 @@ def _columns(name: str, header: Sequence[str], separator: str) -> dict[str, int]
     return {column: place for column, place in places.items() if column.strip()}
 
 
-def _require_same(first: _Table, other: _Table) -> None:
+def _require_same(first: _CsvTable, other: _CsvTable) -> None:
     odd = sorted(first.columns.keys() ^ other.columns.keys())
     if odd:
         lacks, has = (first, other) if odd[0] in other.columns else (other, first)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import yaml
 
-from hubtune.data.contents import Contents
+from hubtune.data.dataset_repo import Contents
 from hubtune.documents import load_json, load_yaml
 from hubtune.errors import DataError
 from hubtune.metadata.front_matter import front_matter

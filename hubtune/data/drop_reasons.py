@@ -1,11 +1,16 @@
-"""Why a row cannot be used, and how many were left out for which reason."""
+"""Why a row, or a whole file, cannot be used; and how many rows were left out for which reason."""
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
 
+import pyarrow as pa
 
-class Reason(Enum):
+from hubtune import library_errors
+
+
+class DropReason(Enum):
     """One reason to leave a row out: what records and cards call it, and what to do about it."""
 
     NULL = "a field is null", "fill the field in, or leave such rows out of the data"
@@ -36,7 +41,7 @@ class Reason(Enum):
         "use a chat template that does, or take the part out; `loss_on: completion` needs the last answer alone",
     )
     NO_ROOM = "the prompt leaves no room for the response", "raise train.max_length, or shorten the prompts"
-    NOTHING_LEARNT = (
+    NOTHING_LEARNED = (
         "no token of it is trained on",
         "look at the row with `hubtune data show`, and at the chat template",
     )
@@ -59,14 +64,21 @@ class Reason(Enum):
 
 ON_PURPOSE = frozenset(
     {
-        *(Reason.HELD_OUT, Reason.EMAIL, Reason.PHONE, Reason.CARD_NUMBER, Reason.IBAN, Reason.IP_ADDRESS),
-        *(Reason.SECRET, Reason.DUPLICATE, Reason.NEAR_DUPLICATE, Reason.CONTAMINATED),
+        *(
+            DropReason.HELD_OUT,
+            DropReason.EMAIL,
+            DropReason.PHONE,
+            DropReason.CARD_NUMBER,
+            DropReason.IBAN,
+            DropReason.IP_ADDRESS,
+        ),
+        *(DropReason.SECRET, DropReason.DUPLICATE, DropReason.NEAR_DUPLICATE, DropReason.CONTAMINATED),
     }
 )
 """Reasons that say nothing against the data: rows could be used, and the run does not want them."""
 
 
-class RowFaultError(Exception):
+class DroppedRowError(Exception):
     """A row cannot be used; it is counted and left out. Never leaves `data`.
 
     Args:
@@ -74,14 +86,14 @@ class RowFaultError(Exception):
         detail: What is known beyond the reason, of this row alone.
     """
 
-    def __init__(self, reason: Reason, detail: str = "") -> None:
+    def __init__(self, reason: DropReason, detail: str = "") -> None:
         super().__init__(reason.text)
         self.reason = reason
         self.detail = detail
 
 
 @dataclass(frozen=True)
-class Unread:
+class UnreadableRow:
     """A row that its file holds and that could not be read; it takes the row's place.
 
     Attributes:
@@ -89,32 +101,32 @@ class Unread:
         detail: What is known beyond the reason; never a value of the data.
     """
 
-    reason: Reason
+    reason: DropReason
     detail: str = ""
 
 
-Line = dict[str, object] | Unread
+RawRow = dict[str, object] | UnreadableRow
 """One row of a data set by its columns, before anything is made of it."""
 
 
 @dataclass
-class Tally:
+class DropTally:
     """The rows left out of one data set: how many for which reason, and the first row of each, counted from 1."""
 
-    counts: Counter[Reason] = field(default_factory=Counter)
-    first: dict[Reason, int] = field(default_factory=dict)
-    details: dict[Reason, str] = field(default_factory=dict)
+    counts: Counter[DropReason] = field(default_factory=Counter)
+    first: dict[DropReason, int] = field(default_factory=dict)
+    details: dict[DropReason, str] = field(default_factory=dict)
 
-    def add(self, fault: RowFaultError, row: int) -> None:
+    def add(self, fault: DroppedRowError, row: int) -> None:
         """Counts one row."""
         self.add_several(fault.reason, 1, row, fault.detail)
 
-    def merge(self, later: "Tally") -> None:
+    def merge(self, later: "DropTally") -> None:
         """Adds the rows of another tally."""
         for reason, count in later.counts.items():
             self.add_several(reason, count, later.first[reason], later.details[reason])
 
-    def add_several(self, reason: Reason, count: int, first: int, detail: str = "") -> None:
+    def add_several(self, reason: DropReason, count: int, first: int, detail: str = "") -> None:
         """Counts rows that were left out for one reason; `first` is the number of the first of them."""
         self.counts[reason] += count
         if reason not in self.first or first < self.first[reason]:
@@ -142,3 +154,22 @@ class Tally:
             rows = "1 row" if count == 1 else f"{count:,} rows"
             lines.append(f"{rows}, first row {self.first[reason]:,}: {reason.text}{detail}; {reason.fix}")
         return lines
+
+
+# How Arrow says that a value does not have the type of its column: with the value.
+_QUOTES = re.compile(
+    r"failed to parse|could not (?:convert|parse)|scalar of type|value .* (?:not in range|truncated)", re.I
+)
+
+
+UNREADABLE = (pa.ArrowException, ValueError, TypeError, LookupError, AttributeError, OSError, RuntimeError)
+"""What `datasets` and Arrow raise over a file, or over what it says of its columns."""
+
+READABLE = "JSON Lines, CSV, Parquet and Arrow can, whole and of one form; several configurations need `data[].name`."
+"""What to do about files that cannot be read as a data set."""
+
+
+def reason_of(error: Exception) -> str:
+    """Returns what a library says of files that it cannot read, without the values that it quotes."""
+    said = library_errors.reason(error.__cause__ or error)
+    return "their values are not of the types that the card or the first file states" if _QUOTES.search(said) else said

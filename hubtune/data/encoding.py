@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Literal
 import pyarrow as pa
 
 from hubtune.config.data import ScreenConfig
-from hubtune.data.drop_reasons import Line, RowFaultError, Tally, Unread
+from hubtune.data.drop_reasons import DroppedRowError, DropTally, RawRow, UnreadableRow
 from hubtune.data.formats.chat import ChatWriter
-from hubtune.data.formats.choice import LabelSet, RowFormat, classify, write_text
 from hubtune.data.formats.conversations import Conversation, read_conversation
-from hubtune.data.screening.screen import Looked, RowScreen, own_text
+from hubtune.data.formats.row_format import LabelSet, RowFormat, classify, write_text
+from hubtune.data.screening.screen import RowScreen, ScreenedRow, own_text
 from hubtune.data.screening.sketches import Trace, trace
-from hubtune.data.segments import Classified, Glue, Written
+from hubtune.data.segments import Classified, WritingNotes, WrittenRow
 from hubtune.data.split import draw, fold, text_digest
 from hubtune.data.store import SCHEMA, SKETCH_BYTES
 from hubtune.data.tokens import Encoder, Example
@@ -35,7 +35,24 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-Parsed = Written | Classified | RowFaultError
+Parsed = WrittenRow | Classified | DroppedRowError
+
+
+@dataclass(frozen=True)
+class EncodingSettings:
+    """What decides, beside the data set's own part of the config, what becomes of its rows.
+
+    Attributes:
+        tokenizer: The base model's.
+        max_length: The most tokens of a row.
+        screen: What to do with rows that hold personal data or secrets.
+        seed: Of the split.
+    """
+
+    tokenizer: "PreTrainedTokenizerBase"
+    max_length: int
+    screen: ScreenConfig
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -47,7 +64,7 @@ class Batch:
         held_out: Whether they are of a split that is held out.
     """
 
-    lines: Sequence[Line]
+    lines: Sequence[RawRow]
     first: int
     held_out: bool
 
@@ -58,9 +75,9 @@ class Encoded:
 
     lines: int
     rows: pa.RecordBatch
-    tally: Tally
+    tally: DropTally
     screen: RowScreen
-    glue: Glue
+    notes: WritingNotes
 
 
 @dataclass(frozen=True)
@@ -80,8 +97,7 @@ class RowEncoder:
         writer: Writes conversations, where the rows hold such.
         labels: The classes, where the rows are to be classified.
         group_by: The column whose values decide on which side of the split a row falls; None where its text does.
-        max_length: The most tokens of a row.
-        seed: Of the split.
+        settings: What decides beside those.
     """
 
     name: str
@@ -89,10 +105,7 @@ class RowEncoder:
     writer: ChatWriter | None
     labels: LabelSet | None
     group_by: str | None
-    tokenizer: "PreTrainedTokenizerBase"
-    max_length: int
-    screen: ScreenConfig
-    seed: int
+    settings: EncodingSettings
 
     @property
     def wanted(self) -> list[str]:
@@ -101,7 +114,11 @@ class RowEncoder:
 
     @cached_property
     def _encoder(self) -> Encoder:
-        return Encoder(self.tokenizer, self.max_length, None if self.writer is None else self.writer.template.text)
+        return Encoder(
+            self.settings.tokenizer,
+            self.settings.max_length,
+            None if self.writer is None else self.writer.template.text,
+        )
 
     def encode(self, batch: Batch) -> Encoded:
         """Encodes some lines.
@@ -110,37 +127,37 @@ class RowEncoder:
             DataError: A row exceeds a limit of rendering, which would leave out other rows on a slower machine; or it
                 has tools, for which the tokenizer has a template that is not the one that writes rows.
         """
-        screen, tally, glue = RowScreen.make(self.screen), Tally(), Glue()
+        screen, tally, notes = RowScreen.make(self.settings.screen), DropTally(), WritingNotes()
         looked = [screen.look(line, self.format.content) for line in batch.lines]
-        examples = self._examples(self._parsed(looked, batch.first, glue))
+        examples = self._examples(self._parsed(looked, batch.first, notes))
         kept: list[_Kept] = []
         for number, (line, row, example) in enumerate(zip(batch.lines, looked, examples, strict=True), batch.first):
-            counted = example if isinstance(example, RowFaultError) else screen.count(example, row, number)
-            if isinstance(counted, RowFaultError):
+            counted = example if isinstance(example, DroppedRowError) else screen.count(example, row, number)
+            if isinstance(counted, DroppedRowError):
                 tally.add(counted, number)
                 continue
             own = own_text(row.line, self.format.content)
             kept.append(_Kept(counted, number, _group(line, self.group_by), own))
-        return Encoded(len(batch.lines), self._stored(kept, held_out=batch.held_out), tally, screen, glue)
+        return Encoded(len(batch.lines), self._stored(kept, held_out=batch.held_out), tally, screen, notes)
 
-    def _parsed(self, looked: Sequence[Looked], first: int, glue: Glue) -> list[Parsed]:
+    def _parsed(self, looked: Sequence[ScreenedRow], first: int, notes: WritingNotes) -> list[Parsed]:
         rows = self._written([self._read(row) for row in looked], first)
         for row, seen in zip(rows, looked, strict=True):
-            if isinstance(row, Written):
+            if isinstance(row, WrittenRow):
                 # The record and the card show the prompt.
-                glue.look(row, showable=not seen.hits)
+                notes.look(row, showable=not seen.hits)
         return rows
 
-    def _read(self, looked: Looked) -> Parsed | Conversation:
-        if isinstance(looked.line, Unread):
-            return RowFaultError(looked.line.reason, looked.line.detail)
+    def _read(self, looked: ScreenedRow) -> Parsed | Conversation:
+        if isinstance(looked.line, UnreadableRow):
+            return DroppedRowError(looked.line.reason, looked.line.detail)
         try:
             if self.writer is not None:
                 return read_conversation(looked.line, self.format.columns)
             if self.labels is not None:
                 return classify(looked.line, self.format, self.labels)
             return write_text(looked.line, self.format)
-        except RowFaultError as fault:
+        except DroppedRowError as fault:
             return fault
 
     def _written(self, rows: Sequence[Parsed | Conversation], first: int) -> list[Parsed]:
@@ -176,14 +193,14 @@ class RowEncoder:
                     "data[].chat_template: {file: chat.jinja}; or take the tools out of the data.",
                 )
 
-    def _examples(self, rows: Sequence[Parsed]) -> Iterator[Example | RowFaultError]:
-        written = iter(self._encoder.encode([row for row in rows if isinstance(row, Written)]))
+    def _examples(self, rows: Sequence[Parsed]) -> Iterator[Example | DroppedRowError]:
+        written = iter(self._encoder.encode([row for row in rows if isinstance(row, WrittenRow)]))
         classified = iter(self._encoder.classify([row for row in rows if isinstance(row, Classified)]))
         for row in rows:
-            if isinstance(row, RowFaultError):
+            if isinstance(row, DroppedRowError):
                 yield row
             else:
-                yield next(written) if isinstance(row, Written) else next(classified)
+                yield next(written) if isinstance(row, WrittenRow) else next(classified)
 
     def _stored(self, kept: Sequence[_Kept], *, held_out: bool) -> pa.RecordBatch:
         examples = [row.example for row in kept]
@@ -195,9 +212,9 @@ class RowEncoder:
             "row": [row.number for row in kept],
             "held_out": [int(held_out)] * len(kept),
             "length": [len(example.input_ids) for example in examples],
-            "learnt": [example.learnt for example in examples],
+            "learned": [example.learned for example in examples],
             "truncated": [int(example.truncated) for example in examples],
-            "draw": [draw(key, self.seed) for key in _keys(kept, folded)],
+            "draw": [draw(key, self.settings.seed) for key in _keys(kept, folded)],
             "text_digest": [text_digest(text) for text in folded],
             "own_digest": found.digest,
             "sketch": _sketches(found),
@@ -218,9 +235,9 @@ def _sketches(found: Trace) -> pa.Array:
     return pa.Array.from_buffers(pa.binary(SKETCH_BYTES), len(found.sketch), [None, pa.py_buffer(found.sketch)])
 
 
-def _group(line: Line, column: str | None) -> str | None:
+def _group(line: RawRow, column: str | None) -> str | None:
     """Returns the row's group; a row without one falls by its text."""
-    value = None if isinstance(line, Unread) or column is None else line[column]
+    value = None if isinstance(line, UnreadableRow) or column is None else line[column]
     return str(value) if value is not None and str(value).strip() else None
 
 

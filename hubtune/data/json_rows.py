@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
-from hubtune.data.drop_reasons import Line, Reason, Unread
+from hubtune.data.drop_reasons import DropReason, RawRow, UnreadableRow
 from hubtune.data.json_values import MOST_DEPTH, MOST_DIGITS, MOST_IN_ROW, SHORT, JsonParser, values_in
 from hubtune.data.text_files import LONGEST_LINE, MOST_COLUMNS, FileRows, TextFile, check_plain
 from hubtune.errors import DataError
@@ -25,7 +25,7 @@ _SPACES = re.compile(f"[{_SPACE}]*")
 
 
 @dataclass
-class _Look:
+class _ColumnScan:
     """What a first look at all rows shows."""
 
     rows: int = 0
@@ -35,14 +35,14 @@ class _Look:
     def __post_init__(self) -> None:
         self._columns: dict[str, set[str]] = {}
 
-    def add(self, line: Line, file: TextFile) -> None:
+    def add(self, line: RawRow, file: TextFile) -> None:
         """Looks at a row.
 
         Raises:
             DataError: There are more keys than a data set has columns.
         """
         self.rows += 1
-        if isinstance(line, Unread):
+        if isinstance(line, UnreadableRow):
             self.why = self.why or (line.detail and f": {line.detail}")
             return
         self.good += 1
@@ -79,11 +79,11 @@ def read_json(files: Sequence[TextFile], field: str | None = None, *, head: int 
         DataError: They are not text in their encoding, or hold no row.
     """
 
-    def everything() -> Iterator[Line]:
+    def everything() -> Iterator[RawRow]:
         for file in files:
             yield from _rows_of(file, field)
 
-    look, whole = _Look(), True
+    look, whole = _ColumnScan(), True
     for line in everything():
         if head is not None and look.rows == head:
             whole = False
@@ -96,14 +96,14 @@ def read_json(files: Sequence[TextFile], field: str | None = None, *, head: int 
             hint="Write one JSON object a line; CSV, Parquet and Arrow can be read too.",
         )
 
-    def every(wanted: Sequence[str]) -> Iterator[Line]:
+    def every(wanted: Sequence[str]) -> Iterator[RawRow]:
         for line in everything():
-            yield line if isinstance(line, Unread) else {column: line.get(column) for column in wanted}
+            yield line if isinstance(line, UnreadableRow) else {column: line.get(column) for column in wanted}
 
     return FileRows(look.columns, look.nested, look.rows if whole else None, every)
 
 
-def _rows_of(file: TextFile, field: str | None) -> Iterator[Line]:
+def _rows_of(file: TextFile, field: str | None) -> Iterator[RawRow]:
     """Gives the rows of a file, by the way that it begins."""
     check_plain(file)
     if field is not None:
@@ -118,7 +118,7 @@ def _rows_of(file: TextFile, field: str | None) -> Iterator[Line]:
         parser = JsonParser()
         for _, line in file.lines("\n"):
             if line is None:
-                yield Unread(Reason.HUGE, f"the line has more than {LONGEST_LINE:,} characters")
+                yield UnreadableRow(DropReason.HUGE, f"the line has more than {LONGEST_LINE:,} characters")
             elif not line.isspace():
                 # Files that were put together keep the marks of all.
                 yield parser.line(line.removeprefix("\ufeff"))
@@ -135,11 +135,11 @@ def _begin(file: TextFile) -> tuple[str, bool]:
         if not line.isspace():
             row = JsonParser().line(line.removeprefix("\ufeff"))
             # Something is wrong with such a line, and it is one all the same.
-            return first, not isinstance(row, Unread) or bool(row.detail)
+            return first, not isinstance(row, UnreadableRow) or bool(row.detail)
     return first, False
 
 
-def _items(file: TextFile) -> Iterator[Line]:
+def _items(file: TextFile) -> Iterator[RawRow]:
     """Gives the items of a list, holding no more of it at a time than an item needs; texts are rows by themselves."""
     parser = JsonParser()
     with file.text("\n") as text:
@@ -191,7 +191,7 @@ class _Window:
             raise self.broken(file)
         self._place += 1
 
-    def value(self, parser: JsonParser, file: TextFile) -> tuple[Line, object]:
+    def value(self, parser: JsonParser, file: TextFile) -> tuple[RawRow, object]:
         """Returns the value that begins here, as a row and as it is."""
         while True:
             try:
@@ -236,7 +236,7 @@ class _Window:
         )
 
 
-def _objects(file: TextFile) -> Iterable[Line] | None:
+def _objects(file: TextFile) -> Iterable[RawRow] | None:
     """Returns the rows of a file of one object, or of objects that go over several lines; None if it is not such."""
     content = _held(file)
     large = content is None
@@ -260,7 +260,7 @@ def _objects(file: TextFile) -> Iterable[Line] | None:
     return _sequence(file) if sound else None
 
 
-def _sequence(file: TextFile) -> Iterator[Line]:
+def _sequence(file: TextFile) -> Iterator[RawRow]:
     """Gives objects that stand one after the other, holding no more than one at a time."""
     parser = JsonParser()
     with file.text("\n") as text:
@@ -303,8 +303,8 @@ def _document(file: TextFile) -> Mapping[str, object]:
     try:
         row, value, end = JsonParser().next(content, _after_space(content, 0))
     except (ValueError, RecursionError):
-        row, value, end = Unread(Reason.NOT_JSON), None, 0
-    if _after_space(content, end) < len(content) or isinstance(row, Unread) or not isinstance(value, dict):
+        row, value, end = UnreadableRow(DropReason.NOT_JSON), None, 0
+    if _after_space(content, end) < len(content) or isinstance(row, UnreadableRow) or not isinstance(value, dict):
         raise DataError(
             f"{file.name} is not one JSON object, as its card says.",
             hint="Choose another revision, or write one JSON object a line and name the file as `data[].path`.",
@@ -321,7 +321,7 @@ def _too_large(file: TextFile, what: str) -> DataError:
     )
 
 
-def _rows_of_value(file: TextFile, value: object, called: str) -> Iterable[Line]:
+def _rows_of_value(file: TextFile, value: object, called: str) -> Iterable[RawRow]:
     if isinstance(value, list):
         return [_item(item) for item in value]
     columns = _columns_of(value)
@@ -333,13 +333,13 @@ def _rows_of_value(file: TextFile, value: object, called: str) -> Iterable[Line]
     return columns
 
 
-def _item(value: object) -> Line:
+def _item(value: object) -> RawRow:
     if isinstance(value, dict):
         return value
-    return {"text": value} if isinstance(value, str) else Unread(Reason.NOT_JSON, "it is not an object")
+    return {"text": value} if isinstance(value, str) else UnreadableRow(DropReason.NOT_JSON, "it is not an object")
 
 
-def _columns_of(value: object) -> list[Line] | None:
+def _columns_of(value: object) -> list[RawRow] | None:
     """Returns the rows of an object that holds a list for each column; None if it does not."""
     if not isinstance(value, dict) or not value or not all(isinstance(column, list) for column in value.values()):
         return None

@@ -7,7 +7,7 @@ as the file writes it.
 import json
 from typing import TYPE_CHECKING
 
-from hubtune.data.drop_reasons import Line, Reason, Unread
+from hubtune.data.drop_reasons import DropReason, RawRow, UnreadableRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -46,7 +46,7 @@ class JsonParser:
     """Parses one value at a time, and keeps what is wrong with the last."""
 
     def __init__(self) -> None:
-        self._fault: Unread | None = None
+        self._fault: UnreadableRow | None = None
         self._decoder = json.JSONDecoder(
             object_pairs_hook=self._object,
             parse_float=self._fraction,
@@ -54,20 +54,20 @@ class JsonParser:
             parse_constant=self._constant,
         )
 
-    def line(self, text: str) -> Line:
+    def line(self, text: str) -> RawRow:
         """Returns the row on a line."""
         self._fault = None
         if len(text) > SHORT and values_in(text) > MOST_IN_ROW:
-            return Unread(Reason.HUGE, f"it has more than {MOST_IN_ROW:,} commas and brackets")
+            return UnreadableRow(DropReason.HUGE, f"it has more than {MOST_IN_ROW:,} commas and brackets")
         try:
             value = self._decoder.decode(text)
         except ValueError:
-            return Unread(Reason.NOT_JSON)
+            return UnreadableRow(DropReason.NOT_JSON)
         except RecursionError:
-            return Unread(Reason.NOT_JSON, f"it is nested more than {MOST_DEPTH} deep")
+            return UnreadableRow(DropReason.NOT_JSON, f"it is nested more than {MOST_DEPTH} deep")
         return self._row(value)
 
-    def next(self, text: str, place: int) -> tuple[Line, object, int]:
+    def next(self, text: str, place: int) -> tuple[RawRow, object, int]:
         """Returns the row that a value in a text is, the value, and the place after it.
 
         Raises:
@@ -78,24 +78,24 @@ class JsonParser:
         value, end = self._decoder.raw_decode(text, place)
         return self._row(value), value, end
 
-    def _row(self, value: object) -> Line:
+    def _row(self, value: object) -> RawRow:
         if self._fault is not None:
             return self._fault
         if not isinstance(value, dict):
-            return Unread(Reason.NOT_JSON, "it is not an object")
+            return UnreadableRow(DropReason.NOT_JSON, "it is not an object")
         if any(len(key) > LONGEST_KEY for key in value):
-            return Unread(Reason.HUGE, f"a key has more than {LONGEST_KEY:,} characters")
+            return UnreadableRow(DropReason.HUGE, f"a key has more than {LONGEST_KEY:,} characters")
         if _deeper(value, MOST_DEPTH):
-            return Unread(Reason.NOT_JSON, f"it is nested more than {MOST_DEPTH} deep")
+            return UnreadableRow(DropReason.NOT_JSON, f"it is nested more than {MOST_DEPTH} deep")
         return value
 
     def _object(self, pairs: list[tuple[str, object]]) -> dict[str, object]:
         found = dict(pairs)
         if len(found) != len(pairs):
-            self._fault = Unread(Reason.NOT_JSON, "a key stands twice in an object")
+            self._fault = UnreadableRow(DropReason.NOT_JSON, "a key stands twice in an object")
         for key in found:
             if not key.isascii() and not _writable(key):
-                self._fault = Unread(Reason.NOT_JSON, "a key holds half a surrogate pair")
+                self._fault = UnreadableRow(DropReason.NOT_JSON, "a key holds half a surrogate pair")
         return found
 
     def _fraction(self, written: str) -> float:
@@ -106,12 +106,12 @@ class JsonParser:
         if written == "-0":
             return ExactNumber(written)
         if len(written) > MOST_DIGITS:
-            self._fault = Unread(Reason.NOT_JSON, f"a number has more than {MOST_DIGITS} digits")
+            self._fault = UnreadableRow(DropReason.NOT_JSON, f"a number has more than {MOST_DIGITS} digits")
             return 0
         return int(written)
 
     def _constant(self, written: str) -> None:
-        self._fault = Unread(Reason.NOT_JSON, f"{written} is not a number in JSON")
+        self._fault = UnreadableRow(DropReason.NOT_JSON, f"{written} is not a number in JSON")
 
 
 def values_in(text: str, place: int = 0) -> int:

@@ -1,6 +1,5 @@
 """Divides the kept rows of all data sets into those to train on, in the order of drawing, and those held out."""
 
-import random
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,9 +9,9 @@ import numpy as np
 
 from hubtune.config.schema import TuneConfig
 from hubtune.config.training import EarlierConfig
-from hubtune.data.drop_reasons import Reason
+from hubtune.data.drop_reasons import DropReason
 from hubtune.data.source import Source
-from hubtune.data.split import GIVEN_METHOD, GROUP_METHOD, METHOD, among, copies_of_held_out, held_out_mask
+from hubtune.data.split import GIVEN_METHOD, GROUP_METHOD, METHOD, among, copies_of_held_out, held_out_mask, seeded
 from hubtune.data.store import Array, Examples
 from hubtune.errors import EmptySplitError
 
@@ -36,9 +35,9 @@ def interleave(
     taken = [0] * len(sizes)
     sources = [number for number, size in enumerate(sizes) if size]
     chances = [weights[number] for number in sources]
-    random_ = random.Random(seed)  # noqa: S311 - no secret
+    draw = seeded(seed)
     while sources:
-        (number,) = random_.choices(sources, chances)
+        (number,) = draw.choices(sources, chances)
         if stop == "first_exhausted" and taken[number] == sizes[number]:
             break
         owners.append(number)
@@ -72,7 +71,7 @@ class AllRows:
         borders = np.searchsorted(places, starts)
         return [places[borders[n] : borders[n + 1]] - starts[n] for n in range(len(self.sources))]
 
-    def leave_out(self, places: Array, reason: Reason) -> None:
+    def leave_out(self, places: Array, reason: DropReason) -> None:
         """Takes rows out of their data sets; `places` goes up."""
         for source, own in zip(self.sources, self.by_source(places), strict=True):
             source.leave_out(own, reason)
@@ -102,7 +101,7 @@ def split(config: TuneConfig, rows: AllRows) -> tuple[Array, Array]:
             hint="Use a data set with more than one distinct row" + (", or leave `group_by` out." if grouped else "."),
         )
     copies = copies_of_held_out(rows.column("text_digest"), mask)
-    rows.leave_out(np.flatnonzero(copies), Reason.HELD_OUT)
+    rows.leave_out(np.flatnonzero(copies), DropReason.HELD_OUT)
     train = np.flatnonzero(~mask & ~copies)
     if not len(train):
         raise EmptySplitError(
@@ -132,17 +131,17 @@ def split_method(config: TuneConfig) -> str:
 
 @dataclass(frozen=True)
 class EarlierRows:
-    """What a run takes of an earlier task; nothing held out is learnt, and nothing learnt is measured.
+    """What a run takes of an earlier task; nothing held out is learned, and nothing learned is measured.
 
     Attributes:
         replayed: Rows to train on besides the new ones; a row comes again where there are too few.
-        matter: Rows that tell how much each weight matters to the task; none without elastic weight consolidation.
+        fisher: Rows that tell how much each weight matters to the task; none without elastic weight consolidation.
         held_out: Rows to measure forgetting on.
         left_out: Rows that stand on the other side of the new data's split, and so are not used.
     """
 
     replayed: Examples
-    matter: Examples
+    fisher: Examples
     held_out: Examples
     left_out: int
 
@@ -176,10 +175,10 @@ def choose_earlier(
             hint="Name other data in `earlier.data`.",
         )
     wanted = max(1, round(config.replay / (1 - config.replay) * len(new[0]))) if config.replay else 0
-    matter = min(config.fisher_rows, len(learnable)) if config.ewc else 0
+    fisher = min(config.fisher_rows, len(learnable)) if config.ewc else 0
     return EarlierRows(
         replayed=learnable.at(_drawn(len(learnable), wanted, f"replay {seed}")),
-        matter=learnable.at(_drawn(len(learnable), matter, f"fisher {seed}")),
+        fisher=learnable.at(_drawn(len(learnable), fisher, f"fisher {seed}")),
         held_out=measured,
         left_out=len(train) - len(learnable) + len(held_out) - len(measured),
     )
@@ -187,7 +186,7 @@ def choose_earlier(
 
 def _drawn(rows: int, wanted: int, seed: str) -> Array:
     """Draws numbers of rows, each as often as the others, give or take once."""
-    draw = random.Random(seed)  # noqa: S311 - no secret
+    draw = seeded(seed)
     chosen: list[int] = []
     while len(chosen) < wanted:
         chosen += draw.sample(range(rows), min(rows, wanted - len(chosen)))

@@ -4,7 +4,6 @@ The same config, pins and tokenizer give the same examples, so later stages prep
 compare the fingerprints. Examples lie on disk; nothing here grows by more than some dozen bytes a row.
 """
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,16 +15,19 @@ from hubtune.config.data import DataConfig
 from hubtune.config.schema import TuneConfig
 from hubtune.config.training import EarlierConfig
 from hubtune.data.canaries import Planted, plant
-from hubtune.data.formats.choice import LabelSet
+from hubtune.data.data_files import PinnedData
+from hubtune.data.drop_reasons import READABLE
+from hubtune.data.encoding import EncodingSettings
+from hubtune.data.formats.row_format import LabelSet
 from hubtune.data.partition import AllRows, EarlierRows, choose_earlier, drawing_order, split, split_method
-from hubtune.data.rows import READABLE
 from hubtune.data.screening.deduplication import without_repeats
 from hubtune.data.screening.screen import screen_record
 from hubtune.data.source import Source, read_source
+from hubtune.data.split import seeded
 from hubtune.data.store import Examples
 from hubtune.errors import ConfigError, DataError, RecordError
 from hubtune.hub.license_facts import languages_of
-from hubtune.loading import loading
+from hubtune.library_errors import loading
 from hubtune.records.base import Progress, sha256_bytes
 from hubtune.records.data import DataRecord, EarlierDataRecord, MixRecord, ScreenRecord, SourceRecord, SplitRecord
 from hubtune.records.pins import Pin, PinSet
@@ -134,7 +136,7 @@ def prepare(
         train=_count(old.train, 0, None),
         held_out=_count(rows.held_out, old.held_out_left_out, None),
         replayed=_count(rows.replayed, 0, None),
-        matter=len(rows.matter),
+        matter=len(rows.fisher),
         left_out=rows.left_out,
         split_method=old.split_method,
         screen=old.screen,
@@ -179,7 +181,7 @@ def _prepare_task(
     train, held_out = remaining.train, remaining.held_out
     order = drawing_order(config, rows, train)
     limit = min(config.evaluate.max_items or len(held_out), len(held_out))
-    measured = random.Random(config.evaluate.seed).sample(range(len(held_out)), limit)  # noqa: S311 - no secret
+    measured = seeded(config.evaluate.seed).sample(range(len(held_out)), limit)
     mixed = config.rows.mix == "interleave"
     trained = [len(own) for own in rows.by_source(np.sort(order))] if mixed else [None] * len(sources)
     return Prepared(
@@ -220,20 +222,12 @@ def _read(
     length: int,
     progress: Progress,
 ) -> list[Source]:
+    settings = EncodingSettings(tokenizer, length, config.screen, config.evaluate.seed)
     sources = []
     for entry, pin, place in zip(config.data, pins, places, strict=True):
         with loading(f"{entry.label} cannot be read", DataError, hint=READABLE):
             source = read_source(
-                entry,
-                place,
-                entry.label,
-                tokenizer,
-                length,
-                config.screen,
-                seed=config.evaluate.seed,
-                workers=config.rows.workers,
-                pin=pin,
-                progress=progress,
+                PinnedData(entry, place, pin), settings, workers=config.rows.workers, progress=progress
             )
         chosen = source.format
         if chosen.inferred:
@@ -330,7 +324,7 @@ def _count(examples: Examples, left_out: int, labels: LabelSet | None) -> SplitR
     return SplitRecord(
         rows=len(examples),
         tokens=int(examples.lengths.sum()),
-        learnt=None if labels else int(examples.learnt.sum()),
+        learnt=None if labels else int(examples.learned.sum()),
         truncated=int(examples.truncated.sum()),
         left_out=left_out,
         classes={name: int(count) for name, count in zip(labels.names, classes, strict=True)} if labels else {},

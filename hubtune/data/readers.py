@@ -8,7 +8,7 @@ from typing import BinaryIO, Literal, cast
 
 from hubtune.config.fields import check_encoding, check_separator
 from hubtune.data.csv_rows import SEPARATORS, CsvForm, Dialect, read_csv
-from hubtune.data.files import DataFiles
+from hubtune.data.data_files import DataFiles
 from hubtune.data.json_rows import read_json
 from hubtune.data.text_files import FileRows, TextFile, read_text
 from hubtune.errors import DataError

@@ -1,7 +1,6 @@
 """Reads the rows of a pinned data set from its snapshot's folder, offline, without running anything that is in it."""
 
 import itertools
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,14 +9,13 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from hubtune.data.drop_reasons import Line, Unread
-from hubtune.data.files import DataFiles
+from hubtune.data.data_files import DataFiles
+from hubtune.data.drop_reasons import READABLE, UNREADABLE, RawRow, UnreadableRow, reason_of
 from hubtune.data.readers import read_files
 from hubtune.data.segments import as_written
 from hubtune.data.text_files import FileRows
 from hubtune.errors import DataError, EmptySplitError, HubtuneError, SplitNotFoundError
 from hubtune.files import disk_is_full, explain, file_errors
-from hubtune.loading import reason
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetBuilder, Features
@@ -27,16 +25,6 @@ BATCH = 1000
 _HEAVIEST = 1 << 23
 # What a value takes beside its characters.
 _VALUE = 64
-# How Arrow says that a value does not have the type of its column: with the value.
-_QUOTES = re.compile(
-    r"failed to parse|could not (?:convert|parse)|scalar of type|value .* (?:not in range|truncated)", re.I
-)
-
-UNREADABLE = (pa.ArrowException, ValueError, TypeError, LookupError, AttributeError, OSError, RuntimeError)
-"""What `datasets` and Arrow raise over a file, or over what it says of its columns."""
-
-READABLE = "JSON Lines, CSV, Parquet and Arrow can, whole and of one form; several configurations need `data[].name`."
-"""What to do about files that cannot be read as a data set."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +43,10 @@ class Rows:
     nested: Mapping[str, str]
     class_names: Mapping[str, tuple[str, ...]]
     total: int | None
-    _read: Callable[[Sequence[str]], Iterator[list[Line]]]
+    _read: Callable[[Sequence[str]], Iterator[list[RawRow]]]
     separator: str | None = None
 
-    def batches(self, wanted: Sequence[str]) -> Iterator[list[Line]]:
+    def batches(self, wanted: Sequence[str]) -> Iterator[list[RawRow]]:
         """Gives the rows, some at a time, with the wanted columns alone."""
         return self._read(wanted)
 
@@ -90,7 +78,7 @@ def builder_of(files: DataFiles) -> "DatasetBuilder":
     from datasets.data_files import DataFilesDict, DataFilesList
     from datasets.packaged_modules import _PACKAGED_DATASETS_MODULES
 
-    from hubtune.data.tables import BoundedArrow, BoundedParquet
+    from hubtune.data.columnar import BoundedArrow, BoundedParquet
 
     _, code = _PACKAGED_DATASETS_MODULES[files.reader]
     chosen = DataFilesDict()
@@ -150,12 +138,6 @@ def _loaded(files: DataFiles) -> "Mapping[str, Dataset]":
         ) from error
 
 
-def reason_of(error: Exception) -> str:
-    """Returns what a library says of files that it cannot read, without the values that it quotes."""
-    said = reason(error.__cause__ or error)
-    return "their values are not of the types that the card or the first file states" if _QUOTES.search(said) else said
-
-
 def _refuse_disguised(places: Sequence[Path], source: str) -> None:
     """Refuses archives under other names: `datasets` would unpack them."""
     from datasets.utils.extract import Extractor
@@ -213,7 +195,7 @@ def joined(files: DataFiles, parts: Sequence[FileRows]) -> Rows:
 
 
 def described(
-    features: "Features", total: int | None, read: Callable[[Sequence[str]], Iterator[list[Line]]], source: str
+    features: "Features", total: int | None, read: Callable[[Sequence[str]], Iterator[list[RawRow]]], source: str
 ) -> Rows:
     """Returns rows with what their features say of the columns; cells that name files are never opened."""
     import datasets
@@ -231,9 +213,9 @@ def described(
 def _unopened(
     features: "Mapping[str, object]",
     source: str,
-    read: Callable[[Sequence[str]], Iterator[list[Line]]],
+    read: Callable[[Sequence[str]], Iterator[list[RawRow]]],
     wanted: Sequence[str],
-) -> Iterator[list[Line]]:
+) -> Iterator[list[RawRow]]:
     """Gives rows, unless `datasets` would open what their cells name to decode it: a file or an address of any kind."""
     for column in wanted:
         kind = _opened(features.get(column))
@@ -261,7 +243,7 @@ def _opened(feature: object) -> str | None:
     return next((kind for kind in map(_opened, inner) if kind is not None), None)
 
 
-def _batches(rows: "Dataset", wanted: Sequence[str]) -> Iterator[list[Line]]:
+def _batches(rows: "Dataset", wanted: Sequence[str]) -> Iterator[list[RawRow]]:
     chosen = rows.select_columns(list(wanted))
     tables = chosen.with_format("arrow")
     for start in range(0, len(rows), BATCH):
@@ -280,19 +262,21 @@ def _light(table: pa.Table, start: int) -> Iterator[tuple[int, int]]:
     yield from _light(table.slice(half), start + half)
 
 
-def _batches_of_files(parts: Sequence[FileRows], texts: Collection[str], wanted: Sequence[str]) -> Iterator[list[Line]]:
+def _batches_of_files(
+    parts: Sequence[FileRows], texts: Collection[str], wanted: Sequence[str]
+) -> Iterator[list[RawRow]]:
     lines = itertools.chain.from_iterable(rows.read(wanted) for rows in parts)
     stated = [column for column in wanted if column in texts]
     for some in by_weight(lines):
         for line in some if stated else ():
-            if not isinstance(line, Unread):
+            if not isinstance(line, UnreadableRow):
                 line.update({column: as_written(line[column]) for column in stated})
         yield some
 
 
-def by_weight(lines: Iterator[Line]) -> Iterator[list[Line]]:
+def by_weight(lines: Iterator[RawRow]) -> Iterator[list[RawRow]]:
     """Gives rows some at a time: as many as a batch has, or fewer that hold a lot."""
-    some: list[Line] = []
+    some: list[RawRow] = []
     weight = 0
     for line in lines:
         some.append(line)

@@ -1,17 +1,17 @@
-"""What a row says, before there are tokens: pieces of text, each from a template or from the data."""
+"""What a row says, before there are tokens: segments of text, each from a template or from the data."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from hubtune.data.drop_reasons import Reason, RowFaultError
+from hubtune.data.drop_reasons import DroppedRowError, DropReason
 
 LONGEST_TEXT = 1_000_000
-"""Characters; see `Reason.HUGE`."""
+"""Characters; see `DropReason.HUGE`."""
 
 
 @dataclass(frozen=True)
-class Piece:
+class Segment:
     """A run of text.
 
     Attributes:
@@ -25,11 +25,11 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Written:
-    """A row as pieces.
+class WrittenRow:
+    """A row as segments.
 
     Attributes:
-        pieces: In order; put together they are the row's text.
+        segments: In order; put together they are the row's text.
         learn_all: Whether prompts carry loss like responses.
         prompt: An example of what to ask the tuned model; None where a row has no such part.
         turns: Whether the text is a chat's, which a template ends turn by turn.
@@ -37,7 +37,7 @@ class Written:
         fields: Fields of the answers' messages that it leaves out, and that may mean something or not.
     """
 
-    pieces: tuple[Piece, ...]
+    segments: tuple[Segment, ...]
     learn_all: bool
     prompt: str | None = None
     turns: bool = False
@@ -47,7 +47,7 @@ class Written:
     @property
     def text(self) -> str:
         """The row's text."""
-        return "".join(piece.text for piece in self.pieces)
+        return "".join(segment.text for segment in self.segments)
 
 
 @dataclass(frozen=True)
@@ -59,18 +59,18 @@ class Classified:
     labels: tuple[int, ...]
 
 
-def checked_text(value: object, *, blank: Reason = Reason.BLANK) -> str:
+def checked_text(value: object, *, blank: DropReason = DropReason.BLANK) -> str:
     """Returns a value of the data if it is text that can be used.
 
     Raises:
-        RowFaultError: It cannot; the reason says why. `blank` is the reason for no text.
+        DroppedRowError: It cannot; the reason says why. `blank` is the reason for no text.
     """
     if value is None:
-        raise RowFaultError(Reason.NULL)
+        raise DroppedRowError(DropReason.NULL)
     if not isinstance(value, str):
-        raise RowFaultError(Reason.NOT_TEXT, type(value).__name__)
+        raise DroppedRowError(DropReason.NOT_TEXT, type(value).__name__)
     if not value.strip():
-        raise RowFaultError(blank)
+        raise DroppedRowError(blank)
     return sound_text(value)
 
 
@@ -85,29 +85,29 @@ def sound_text(value: str) -> str:
     """Returns a text if it can be encoded; it may be empty.
 
     Raises:
-        RowFaultError: It is too long, or holds a NUL or half a surrogate pair.
+        DroppedRowError: It is too long, or holds a NUL or half a surrogate pair.
     """
     if len(value) > LONGEST_TEXT:
-        raise RowFaultError(Reason.HUGE, f"{len(value):,} characters")
+        raise DroppedRowError(DropReason.HUGE, f"{len(value):,} characters")
     if "\0" in value:
-        raise RowFaultError(Reason.NUL)
+        raise DroppedRowError(DropReason.NUL)
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise RowFaultError(Reason.SURROGATE) from None
+        raise DroppedRowError(DropReason.SURROGATE) from None
     return value
 
 
-def joined(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
-    """Returns the pieces without empty ones."""
-    return tuple(piece for piece in pieces if piece.text)
+def joined(segments: Sequence[Segment]) -> tuple[Segment, ...]:
+    """Returns the segments without empty ones."""
+    return tuple(segment for segment in segments if segment.text)
 
 
 _MOST_FIELDS, _LONGEST_FIELD = 10, 40
 
 
 @dataclass
-class Glue:
+class WritingNotes:
     """Looks at rows as they are written, and keeps the first prompt as an example."""
 
     prompt: str | None = None
@@ -116,7 +116,7 @@ class Glue:
     hidden: Counter[str] = field(default_factory=Counter)
     fields: Counter[str] = field(default_factory=Counter)
 
-    def look(self, row: Written, *, showable: bool) -> None:
+    def look(self, row: WrittenRow, *, showable: bool) -> None:
         """Looks at one row."""
         if showable:
             self.prompt = self.prompt or row.prompt
@@ -124,12 +124,12 @@ class Glue:
             self.hidden.update(row.hidden)
             self.fields.update(row.fields)
             return
-        for before, after in zip(row.pieces, row.pieces[1:], strict=False):
+        for before, after in zip(row.segments, row.segments[1:], strict=False):
             if after.response and not before.response:
                 self.spaces += before.text.endswith(" ")
                 self.touching += before.text[-1].isalnum() and after.text[0].isalnum()
 
-    def add(self, later: "Glue") -> None:
+    def add(self, later: "WritingNotes") -> None:
         """Adds what was seen in rows that follow."""
         self.prompt = self.prompt or later.prompt
         self.spaces += later.spaces

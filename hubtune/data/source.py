@@ -5,32 +5,27 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
 from hubtune.config.data import DataConfig, ScreenConfig
 from hubtune.data import cache
-from hubtune.data.contents import file_contents, hub_contents, snapshot_contents
 from hubtune.data.csv_rows import described
-from hubtune.data.drop_reasons import Reason, Tally, Unread
-from hubtune.data.encoding import WORTHWHILE, Batch, RowEncoder, encode_all, worker_count
-from hubtune.data.files import DataFiles, local_files, resolve_files
+from hubtune.data.data_files import DataFiles, PinnedData, local_files, resolve_files
+from hubtune.data.dataset_repo import file_contents, hub_contents, snapshot_contents
+from hubtune.data.drop_reasons import DropReason, DropTally, UnreadableRow
+from hubtune.data.encoding import WORTHWHILE, Batch, EncodingSettings, RowEncoder, encode_all, worker_count
 from hubtune.data.formats.chat import ChatWriter
-from hubtune.data.formats.choice import LabelSet, RowFormat, choose_format, find_labels
+from hubtune.data.formats.row_format import LabelSet, RowFormat, choose_format, find_labels
 from hubtune.data.rows import Rows, read_rows
 from hubtune.data.screening.screen import Count, RowScreen
-from hubtune.data.segments import Glue
+from hubtune.data.segments import WritingNotes
 from hubtune.data.store import ROWS_FILE, Array, Examples, Store, Writer
 from hubtune.data.streams import stream_rows
 from hubtune.errors import DataError, EmptySplitError, ScreeningError, TooManyDroppedError
 from hubtune.records.base import Progress, require_room, sha256_file
 from hubtune.records.data import EncodedRecord, LeftOutRecord, ScreenedRecord
-from hubtune.records.pins import Pin
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
 
 # Columns that stand beside conversations and belong to what is said in them.
 _BESIDE = frozenset(
@@ -64,7 +59,7 @@ class Source:
     store: Store
     stays: Array
     screen: RowScreen
-    tally: Tally
+    tally: DropTally
     labels: LabelSet | None
     chat_template: str | None
     prompt: str | None
@@ -91,7 +86,7 @@ class Source:
             digest.update(content)
         return digest.hexdigest()
 
-    def leave_out(self, places: Array, reason: Reason) -> None:
+    def leave_out(self, places: Array, reason: DropReason) -> None:
         """Takes rows out that repeat others, by their places in the store."""
         if len(places):
             self.stays[places] = False
@@ -122,30 +117,18 @@ class Source:
 
 
 def read_source(
-    entry: DataConfig,
-    place: Path,
-    name: str,
-    tokenizer: "PreTrainedTokenizerBase",
-    max_length: int,
-    screen: ScreenConfig,
+    data: PinnedData,
+    settings: EncodingSettings,
     *,
-    seed: int = 0,
     workers: int | Literal["auto"] = "auto",
-    pin: Pin | None = None,
     progress: Progress | None = None,
 ) -> Source:
     """Reads, writes and encodes one data set, or finds it in the cache, encoded before.
 
     Args:
-        entry: Its part of the config.
-        place: Its snapshot's folder, or the local file.
-        name: What to call it.
-        tokenizer: The base model's.
-        max_length: The most tokens of a row.
-        screen: What to do with rows that hold personal data or secrets.
-        seed: Of the split.
+        data: The data set, and where it lies.
+        settings: What decides, beside it, what becomes of its rows.
         workers: In how many processes.
-        pin: Its pin, where it has one.
         progress: Told of the rows.
 
     Raises:
@@ -153,14 +136,15 @@ def read_source(
         ScreeningError: It holds what the config refuses; then its rows are not kept in the cache.
         ConfigError: Its rows are conversations, and there is no chat template.
     """
-    key = cache.key_of(entry, pin, place, tokenizer, max_length, screen, seed)
+    entry, name, pin = data.entry, data.name, data.pin
+    key = cache.key_of(data, settings)
     found = cache.find(key)
     if found is not None:
         if progress is not None:
             progress.say(f"{name}: its {found[0].rows:,} rows were encoded before, and are taken from the cache")
-        return _source(name, screen, *found)
+        return _source(name, settings.screen, *found)
     splits = [(entry.split, False), *([(entry.held_out_split, True)] if entry.held_out_split else [])]
-    files = _files(entry, place, name, pin)
+    files = _files(data)
     if entry.streaming and pin is not None:
         parts = [(stream_rows(pin, files, split), held_out) for split, held_out in splits]
     else:
@@ -175,16 +159,13 @@ def read_source(
     encoder = RowEncoder(
         name=name,
         format=chosen,
-        writer=ChatWriter.make(tokenizer, entry.chat_template, chosen.loss_on, name) if chat else None,
+        writer=ChatWriter.make(settings.tokenizer, entry.chat_template, chosen.loss_on, name) if chat else None,
         labels=_label_set(entry, chosen, [rows for rows, _ in parts], name),
         group_by=entry.group_by,
-        tokenizer=tokenizer,
-        max_length=max_length,
-        screen=screen,
-        seed=seed,
+        settings=settings,
     )
     job = _Encoding(name, encoder, files.digests([split for split, _ in splits]), parts, workers, progress)
-    return _source(name, screen, *cache.make(key, job.write))
+    return _source(name, settings.screen, *cache.make(key, job.write))
 
 
 def _chosen_format(entry: DataConfig, rows: Rows, name: str) -> RowFormat:
@@ -201,7 +182,8 @@ def _chosen_format(entry: DataConfig, rows: Rows, name: str) -> RowFormat:
         raise type(error)(error.message, hint=hint, details=error.details) from None
 
 
-def _files(entry: DataConfig, place: Path, name: str, pin: Pin | None) -> DataFiles:
+def _files(data: PinnedData) -> DataFiles:
+    entry, place, name, pin = data.entry, data.place, data.name, data.pin
     if entry.path is not None:
         files = local_files(place, file_contents(place, name))
     elif entry.streaming and pin is not None:
@@ -224,7 +206,7 @@ class _Encoding:
 
     def write(self, folder: Path) -> EncodedRecord:
         """Writes the rows into a folder and returns what is known of them."""
-        screen, tally, glue = RowScreen.make(self.encoder.screen), Tally(), Glue()
+        screen, tally, notes = RowScreen.make(self.encoder.settings.screen), DropTally(), WritingNotes()
         totals = [rows.total for rows, _ in self.parts]
         total = None if None in totals else sum(known for known in totals if known is not None)
         writer = Writer(folder / ROWS_FILE)
@@ -239,7 +221,7 @@ class _Encoding:
                 writer.write(some.rows)
                 tally.merge(some.tally)
                 screen.add(some.screen)
-                glue.add(some.glue)
+                notes.add(some.notes)
                 advance(some.lines)
         writer.close()
         if lines == 0:
@@ -258,9 +240,9 @@ class _Encoding:
             labels=None if labels is None else list(labels.names),
             several_labels=labels is not None and labels.several,
             chat_template=None if self.encoder.writer is None else self.encoder.writer.template.text,
-            prompt=glue.prompt,
+            prompt=notes.prompt,
             separator=self.parts[0][0].separator,
-            warnings=[*_unread(self.parts[0][0], chosen, self.name), *glue.warnings(self.name)],
+            warnings=[*_unread(self.parts[0][0], chosen, self.name), *notes.warnings(self.name)],
             left_out=[
                 LeftOutRecord(reason=reason.name, count=count, first=tally.first[reason], detail=tally.details[reason])
                 for reason, count in tally.counts.items()
@@ -280,9 +262,9 @@ class _Encoding:
 
 
 def _source(name: str, screen: ScreenConfig, record: EncodedRecord, store: Store) -> Source:
-    tally = Tally()
+    tally = DropTally()
     for left_out in record.left_out:
-        tally.add_several(Reason[left_out.reason], left_out.count, left_out.first, left_out.detail)
+        tally.add_several(DropReason[left_out.reason], left_out.count, left_out.first, left_out.detail)
     screened = RowScreen.make(screen)
     screened.rows = record.screened_rows
     for found in record.screened:
@@ -324,7 +306,7 @@ def _label_set(entry: DataConfig, chosen: RowFormat, parts: Sequence[Rows], name
             for rows in parts
             for batch in rows.batches([column])
             for line in batch
-            if not isinstance(line, Unread) and line[column] is not None
+            if not isinstance(line, UnreadableRow) and line[column] is not None
         ),
         of_text=parts[0].separator is not None,
     )

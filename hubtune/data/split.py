@@ -6,6 +6,7 @@ those are found, so that training never sees one.
 """
 
 import hashlib
+import random
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ _PLACES = 2**48
 _AT_ONCE = 10_000
 METHOD = "sha256 of the seed and the row's text, without case, punctuation and spacing"
 GROUP_METHOD = "sha256 of the seed and the group's value, without case, punctuation and spacing"
-GIVEN_METHOD = "the dataset's own split"
+GIVEN_METHOD = "the data set's own split"
 
 
 class _Spacing(dict[int, str]):
@@ -31,6 +32,11 @@ class _Spacing(dict[int, str]):
 
 
 _SPACING = _Spacing()
+
+
+def seeded(seed: int | str) -> random.Random:
+    """Returns draws that follow from a seed, the same on every machine."""
+    return random.Random(seed)  # noqa: S311 - who knows the seed of a run is to draw the same
 
 
 def fold(text: str) -> str:

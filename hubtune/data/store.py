@@ -29,7 +29,7 @@ SCHEMA = pa.schema(
         ("row", pa.int64()),
         ("held_out", pa.uint8()),
         ("length", pa.int32()),
-        ("learnt", pa.int32()),
+        ("learned", pa.int32()),
         ("truncated", pa.uint8()),
         ("draw", pa.int64()),
         ("text_digest", pa.binary(DIGEST_BYTES)),
@@ -49,7 +49,7 @@ SCHEMA = pa.schema(
 `sketch` and `runs` are its traces (`hubtune.data.screening.sketches`). The rest is its example.
 """
 _TYPES = {
-    **{"row": "i8", "held_out": "u1", "length": "i4", "learnt": "i4", "truncated": "u1", "draw": "i8"},
+    **{"row": "i8", "held_out": "u1", "length": "i4", "learned": "i4", "truncated": "u1", "draw": "i8"},
     **{"text_digest": f"S{DIGEST_BYTES}", "own_digest": f"S{DIGEST_BYTES}", "sketch": f"V{SKETCH_BYTES}"},
     **{"runs": "u8", "input_ids": "i4", "labels": "i4"},
 }
@@ -231,8 +231,6 @@ class Examples(Sequence[Example]):
             return NotImplemented
         return len(self) == len(other) and all(one == two for one, two in zip(self, other, strict=True))
 
-    __hash__ = None  # type: ignore[assignment]
-
     def at(self, numbers: Array) -> "Examples":
         """Returns the examples with these numbers, in their order; a number may come again."""
         return Examples(self.stores, self.places[numbers])
@@ -253,9 +251,9 @@ class Examples(Sequence[Example]):
         return self._gathered("length")
 
     @property
-    def learnt(self) -> Array:
+    def learned(self) -> Array:
         """Tokens of each row that carry loss, shape (rows,), int64."""
-        return self._gathered("learnt")
+        return self._gathered("learned")
 
     @property
     def truncated(self) -> Array:

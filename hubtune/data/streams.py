@@ -8,10 +8,10 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from hubtune.data.drop_reasons import Line
-from hubtune.data.files import DataFiles
+from hubtune.data.data_files import DataFiles
+from hubtune.data.drop_reasons import UNREADABLE, RawRow, reason_of
 from hubtune.data.readers import read_files
-from hubtune.data.rows import UNREADABLE, Rows, builder_of, by_weight, described, joined, reason_of
+from hubtune.data.rows import Rows, builder_of, by_weight, described, joined
 from hubtune.errors import DataError, SplitNotFoundError
 from hubtune.hub.translate import hub_errors, mask
 from hubtune.records.pins import Pin
@@ -45,7 +45,7 @@ def stream_rows(pin: Pin, files: DataFiles, split: str) -> Rows:
         SplitNotFoundError: There is no such split, or only its end would tell where the part begins.
         DataError: The files cannot be read.
     """
-    parts = [_Part.parse(files, part.strip()) for part in split.split("+")]
+    parts = [_SplitSlice.parse(files, part.strip()) for part in split.split("+")]
     with _errors(pin, files.source):
         _refuse_disguised(files)
         own = {part.name: read_files(files, part.name, count=False) for part in parts}
@@ -57,13 +57,13 @@ def stream_rows(pin: Pin, files: DataFiles, split: str) -> Rows:
 
 
 def _guarded(
-    read: Callable[[Sequence[str]], Iterator[list[Line]]], pin: Pin, source: str, wanted: Sequence[str]
-) -> Iterator[list[Line]]:
+    read: Callable[[Sequence[str]], Iterator[list[RawRow]]], pin: Pin, source: str, wanted: Sequence[str]
+) -> Iterator[list[RawRow]]:
     with _errors(pin, source):
         yield from read(wanted)
 
 
-def _typed(pin: Pin, files: DataFiles, parts: "Sequence[_Part]") -> Rows:
+def _typed(pin: Pin, files: DataFiles, parts: "Sequence[_SplitSlice]") -> Rows:
     """Returns rows as `datasets` reads them: those of files that say what their values are."""
     import datasets
 
@@ -81,7 +81,7 @@ def _typed(pin: Pin, files: DataFiles, parts: "Sequence[_Part]") -> Rows:
     return described(features, total, partial(_batches, chosen, pin, source), source)
 
 
-def _total(parts: "Sequence[_Part]") -> int | None:
+def _total(parts: "Sequence[_SplitSlice]") -> int | None:
     totals = [part.total for part in parts]
     return None if None in totals else sum(known for known in totals if known is not None)
 
@@ -103,7 +103,7 @@ def _refuse_disguised(files: DataFiles) -> None:
 
 
 @dataclass(frozen=True)
-class _Part:
+class _SplitSlice:
     """A part of a split, and how many rows it has at most, where that is known."""
 
     name: str
@@ -112,7 +112,7 @@ class _Part:
     total: int | None
 
     @classmethod
-    def parse(cls, files: DataFiles, part: str) -> "_Part":
+    def parse(cls, files: DataFiles, part: str) -> "_SplitSlice":
         source = files.source
         found = _PART.fullmatch(part)
         if found is None:
@@ -137,7 +137,7 @@ class _Part:
 
 def _batches(
     streams: "Sequence[IterableDataset]", pin: Pin, source: str, wanted: Sequence[str]
-) -> Iterator[list[Line]]:
+) -> Iterator[list[RawRow]]:
     with _errors(pin, source):
         rows = chain.from_iterable(map(_rows, streams))
         yield from by_weight({column: row.get(column) for column in wanted} for row in rows)

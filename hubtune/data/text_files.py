@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import BinaryIO, TextIO, cast
 
-from hubtune.data.drop_reasons import Line, Reason, Unread
-from hubtune.data.unpacked import DAMAGE, unpacked
+from hubtune.data.decompression import DAMAGE, unpacked
+from hubtune.data.drop_reasons import DropReason, RawRow, UnreadableRow
 from hubtune.errors import DataError
 
 MOST_COLUMNS = 10_000
@@ -35,7 +35,7 @@ class FileRows:
     columns: tuple[str, ...]
     nested: Mapping[str, str]
     total: int | None
-    every: Callable[[Sequence[str]], Iterator[Line]]
+    every: Callable[[Sequence[str]], Iterator[RawRow]]
     separator: str | None = None
     start: int = 0
 
@@ -45,7 +45,7 @@ class FileRows:
         total = max(0, min(ends) - start) if ends else None
         return replace(self, start=self.start + start, total=total)
 
-    def read(self, wanted: Sequence[str]) -> Iterator[Line]:
+    def read(self, wanted: Sequence[str]) -> Iterator[RawRow]:
         """Gives the rows with the wanted columns alone, in order."""
         end = None if self.total is None else self.start + self.total
         return itertools.islice(self.every(wanted), self.start, end)
@@ -228,7 +228,7 @@ def _line_ends(text: str, before: str) -> int:
 
 _COLUMN = "text"
 _PIECE = 1 << 20
-_TOO_LONG = Unread(Reason.HUGE, f"more than {LONGEST_LINE:,} characters")
+_TOO_LONG = UnreadableRow(DropReason.HUGE, f"more than {LONGEST_LINE:,} characters")
 
 
 def read_text(files: Sequence[TextFile], by: str = "line", *, keep_ends: bool = False, count: bool = True) -> FileRows:
@@ -244,7 +244,7 @@ def read_text(files: Sequence[TextFile], by: str = "line", *, keep_ends: bool = 
         DataError: They are not text in their encoding.
     """
 
-    def every(wanted: Sequence[str]) -> Iterator[Line]:
+    def every(wanted: Sequence[str]) -> Iterator[RawRow]:
         for file in files:
             check_plain(file)
             for row in _rows(file, by, keep_ends=keep_ends):

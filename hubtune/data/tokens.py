@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hubtune.data.drop_reasons import Reason, RowFaultError
-from hubtune.data.segments import Classified, Piece, Written
+from hubtune.data.drop_reasons import DroppedRowError, DropReason
+from hubtune.data.segments import Classified, Segment, WrittenRow
 from hubtune.errors import ModelError
-from hubtune.templating.chat import ChatTemplate, Rendered, Talk, TemplateFaultError
+from hubtune.templating.chat import ChatRequest, ChatTemplate, Rendered, TemplateFaultError
 from hubtune.templating.process import LimitError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def turn_tokens(tokenizer: "PreTrainedTokenizerBase", template: ChatTemplate | N
     if template is None or not _plain_tokens(tokenizer):
         return frozenset()
     try:
-        found = template.render_all([Talk(messages, ask=True) for messages in PROBES])
+        found = template.render_all([ChatRequest(messages, ask=True) for messages in PROBES])
     except TemplateFaultError:
         found = []
     shown = "".join(each.text for each in found if isinstance(each, Rendered))
@@ -115,7 +115,7 @@ class Example:
     token_type_ids: list[int] | None = None
 
     @property
-    def learnt(self) -> int:
+    def learned(self) -> int:
         """How many tokens carry loss; the first of a row never does, since nothing stands before it."""
         return sum(label != IGNORED for label in self.labels[1:])
 
@@ -144,7 +144,7 @@ class Encoder:
         }
         self._special_ids.add(tokenizer.eos_token_id)
 
-    def encode(self, rows: Sequence[Written]) -> list[Example | RowFaultError]:
+    def encode(self, rows: Sequence[WrittenRow]) -> list[Example | DroppedRowError]:
         """Encodes rows, in their order; where one cannot be used, the reason stands in its place.
 
         Raises:
@@ -158,7 +158,7 @@ class Encoder:
         found: dict[int, tuple[list[int], list[_Span]]] = {}
         plain, whole = [], []
         for number, row in enumerate(rows):
-            meant = self._meant(row.pieces)
+            meant = self._meant(row.segments)
             if not meant:
                 plain.append(number)
             elif meant == [match.span() for match in self._special.finditer(row.text)]:
@@ -168,7 +168,7 @@ class Encoder:
         for numbers, split in ((plain, True), (whole, False)):
             found.update(zip(numbers, self._tokens([rows[number].text for number in numbers], split), strict=True))
         for number in whole:
-            meant, text = self._meant(rows[number].pieces), rows[number].text
+            meant, text = self._meant(rows[number].segments), rows[number].text
             if not self._steered_by(found[number][0], [text[start:end] for start, end in meant]):
                 found[number] = self._by_runs(text, meant)
         return [self._example(row, *found[number]) for number, row in enumerate(rows)]
@@ -191,13 +191,15 @@ class Encoder:
             )
         return examples
 
-    def _meant(self, pieces: Sequence[Piece]) -> list[_Span]:
+    def _meant(self, segments: Sequence[Segment]) -> list[_Span]:
         """Returns where special tokens stand that a template wrote."""
         spans, start = [], 0
-        for piece in pieces:
-            if piece.control:
-                spans += [(start + match.start(), start + match.end()) for match in self._special.finditer(piece.text)]
-            start += len(piece.text)
+        for segment in segments:
+            if segment.control:
+                spans += [
+                    (start + match.start(), start + match.end()) for match in self._special.finditer(segment.text)
+                ]
+            start += len(segment.text)
         return spans
 
     def _tokens(self, texts: list[str], split_special: bool) -> list[tuple[list[int], list[_Span]]]:
@@ -250,8 +252,8 @@ class Encoder:
         ((ids, offsets),) = self._tokens([text], True)
         return ids, offsets
 
-    def _example(self, row: Written, ids: Sequence[int], offsets: Sequence[_Span]) -> Example | RowFaultError:
-        response = self._responses(row.pieces, ids, offsets)
+    def _example(self, row: WrittenRow, ids: Sequence[int], offsets: Sequence[_Span]) -> Example | DroppedRowError:
+        response = self._responses(row.segments, ids, offsets)
         ids, begun = list(ids), all(response)
         bos = self._tokenizer.bos_token_id
         if bos is not None:
@@ -263,24 +265,24 @@ class Encoder:
         ids, response = self._ended(row, ids, response)
         fitted = self._fitted(ids, response)
         if fitted is None:
-            return RowFaultError(Reason.NO_ROOM, f"{response.index(True):,} tokens before the response")
+            return DroppedRowError(DropReason.NO_ROOM, f"{response.index(True):,} tokens before the response")
         truncated = len(ids) > self._limit
         ids, response = fitted
         labels = [token if row.learn_all or given else IGNORED for token, given in zip(ids, response, strict=True)]
         example = Example(row.text, ids, labels, truncated)
-        return example if example.learnt else RowFaultError(Reason.NOTHING_LEARNT)
+        return example if example.learned else DroppedRowError(DropReason.NOTHING_LEARNED)
 
-    def _responses(self, pieces: Sequence[Piece], ids: Sequence[int], offsets: Sequence[_Span]) -> list[bool]:
+    def _responses(self, segments: Sequence[Segment], ids: Sequence[int], offsets: Sequence[_Span]) -> list[bool]:
         """Tells for each token whether a character of a response is in it."""
-        if len({piece.response for piece in pieces}) == 1:
-            return [pieces[0].response] * len(ids)
+        if len({segment.response for segment in segments}) == 1:
+            return [segments[0].response] * len(ids)
         if not self._tokenizer.is_fast:
             raise ModelError(
                 "The base model's tokenizer cannot tell which characters a token stands for, "
                 "so prompts and responses cannot be told apart.",
                 hint="Choose a base model with a tokenizer.json, or learn whole rows: `loss_on: all`.",
             )
-        given = [piece.response for piece in pieces for _ in piece.text]
+        given = [segment.response for segment in segments for _ in segment.text]
         found, before = [], 0
         for start, end in offsets:
             # Some tokenizers leave spacing out of a token's place: one that is spacing alone then has an empty place.
@@ -289,7 +291,7 @@ class Encoder:
             before = max(before, end)
         return found
 
-    def _ended(self, row: Written, ids: list[int], response: list[bool]) -> tuple[list[int], list[bool]]:
+    def _ended(self, row: WrittenRow, ids: list[int], response: list[bool]) -> tuple[list[int], list[bool]]:
         """Returns the row with one end: EOS, unless a chat's template wrote a token of its own that ends the turn."""
         eos = self._tokenizer.eos_token_id
         if row.turns and ids and ids[-1] in self._special_ids:

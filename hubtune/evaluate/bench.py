@@ -1,6 +1,5 @@
 """The bench: base and tuned model on the same rows, for every metric to measure on; whatever is dear is done once."""
 
-import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
@@ -10,9 +9,10 @@ import numpy.typing as npt
 
 from hubtune.config.evaluation import BiasConfig
 from hubtune.data.batch import collate
+from hubtune.data.split import seeded
 from hubtune.data.tokens import IGNORED, Example
 from hubtune.models.generation import Completion, complete_all, plain_text, text_after
-from hubtune.models.load import pad_id
+from hubtune.models.pretrained import pad_id
 from hubtune.records.base import Progress
 from hubtune.records.data import DataRecord
 from hubtune.records.evaluation import Confusion, Measure, Sample
@@ -93,7 +93,7 @@ def begin(
     """
     numbers = list(range(len(held_out)))
     if len(held_out) > most:
-        numbers = sorted(random.Random(seed).sample(numbers, most))  # noqa: S311 - no secret
+        numbers = sorted(seeded(seed).sample(numbers, most))
     room = None if context is None else max(1, context - max_new_tokens)
     rows = [_begun(held_out[number], tokenizer, room) for number in numbers]
     return Begun([row for row in rows if row is not None], rows.count(None))

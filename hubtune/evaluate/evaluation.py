@@ -13,11 +13,11 @@ from hubtune.evaluate.measurement import Earlier, Models, find_metrics, measure_
 from hubtune.models.adapters import load_adapter
 from hubtune.models.added_tokens import enlarge
 from hubtune.models.classifier import Classes, load_classifier
-from hubtune.models.consumer import load_release, load_release_model
 from hubtune.models.generation import safe_generation_config, stop_tokens_beside
-from hubtune.models.load import context_length, load_base, pad_id
 from hubtune.models.memory import environment
+from hubtune.models.pretrained import context_length, load_base, pad_id
 from hubtune.models.probe import TOLERANCES, replay, take_probe
+from hubtune.models.release_model import load_release, load_release_model
 from hubtune.records.base import Progress
 from hubtune.records.data import DataRecord
 from hubtune.records.evaluation import EvaluationRecord, Measure, ProbeRecord

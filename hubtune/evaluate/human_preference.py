@@ -15,11 +15,11 @@ from hubtune.errors import DataError, EmptySplitError
 from hubtune.evaluate.bench import Bench, prompt_end
 from hubtune.evaluate.evaluation import open_sides
 from hubtune.models.generation import MAX_NEW_TOKENS, safe_generation_config, stop_tokens_beside
-from hubtune.models.load import context_length
 from hubtune.models.memory import environment
+from hubtune.models.pretrained import context_length
 from hubtune.records.base import Progress
 from hubtune.records.evaluation import Measure
-from hubtune.records.ratings import Counts, Pair, PairsRecord, Rating, Side
+from hubtune.records.ratings import Counts, PairsRecord, Rating, RatingPair, Side
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord
 
@@ -189,12 +189,12 @@ def make_pairs(
     )
 
 
-def _write(bench: Bench, prompts: Sequence[_Prompt], limit: int) -> list[Pair]:
+def _write(bench: Bench, prompts: Sequence[_Prompt], limit: int) -> list[RatingPair]:
     """Has both models write up to `limit` tokens after each prompt; what they write alike is no pair."""
     base = bench.generate("base", prompts, limit, "Texts to rate")
     tuned = bench.generate("tuned", prompts, limit, "Texts to rate")
     return [
-        Pair(prompt=bench.tokenizer.decode(prompt, skip_special_tokens=True), base=one.text, tuned=other.text)
+        RatingPair(prompt=bench.tokenizer.decode(prompt, skip_special_tokens=True), base=one.text, tuned=other.text)
         for prompt, one, other in zip(prompts, base, tuned, strict=True)
         if one.text != other.text
     ]

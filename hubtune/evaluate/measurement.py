@@ -25,8 +25,8 @@ from hubtune.evaluate.quality import QUALITY_METRICS
 from hubtune.evaluate.quality.likelihood import BitsPerByte, Perplexity
 from hubtune.hub.translate import mask
 from hubtune.models.classifier import Classes, give_classes
-from hubtune.models.load import pad_id
 from hubtune.models.memory import environment
+from hubtune.models.pretrained import pad_id
 from hubtune.records.base import Progress
 from hubtune.records.data import DataRecord
 from hubtune.records.evaluation import EARLIER_HELD_OUT, EvaluationRecord, Measure, Status

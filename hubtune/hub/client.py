@@ -23,7 +23,7 @@ from hubtune import stopping
 from hubtune.config.fields import require_endpoint
 from hubtune.errors import ConfigError, FileError, InvalidTokenError
 from hubtune.files import read_bytes
-from hubtune.records.base import tell_waiting
+from hubtune.records.base import report_waiting
 
 # Answers after which the same request may succeed: the client's own list (`huggingface_hub.utils.http_backoff`).
 PASSING = frozenset({408, 429, 500, 502, 503, 504})
@@ -36,7 +36,7 @@ _OF_A_HUB = ("x-request-id", "x-error-code", "x-error-message")
 
 
 @dataclass(frozen=True)
-class Limits:
+class RequestLimits:
     """How long a request may wait, in seconds.
 
     Attributes:
@@ -50,11 +50,11 @@ class Limits:
     said: float = 10.0
 
 
-_limits = Limits()
+_limits = RequestLimits()
 
 
 @contextmanager
-def limited(limits: Limits) -> Iterator[None]:
+def limited(limits: RequestLimits) -> Iterator[None]:
     """Has requests wait for other times while the context lasts."""
     global _limits
     before, _limits = _limits, limits
@@ -184,7 +184,7 @@ class _Stream(httpcore2.NetworkStream):
                 if timeout is not None and waited >= timeout:
                     raise
                 if before < _limits.said <= waited:
-                    tell_waiting(f"Waiting for {self._host}, which has sent nothing for {_limits.said:g} s …")
+                    report_waiting(f"Waiting for {self._host}, which has sent nothing for {_limits.said:g} s …")
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._stream.write(buffer, timeout)

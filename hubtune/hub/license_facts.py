@@ -9,7 +9,7 @@ from huggingface_hub.hf_api import RepoFile
 from hubtune.documents import UnreadableError
 from hubtune.errors import FileError, HubError
 from hubtune.files import read_text, scratch_folder
-from hubtune.hub.contents import require_safe_names
+from hubtune.hub.repo_files import require_safe_names
 from hubtune.hub.translate import hub_errors
 from hubtune.metadata.front_matter import front_matter, items
 from hubtune.records.base import sha256_file

@@ -9,10 +9,11 @@ from typing import Literal
 from urllib.parse import quote
 
 from huggingface_hub import HfApi, constants, get_hf_file_metadata, hf_hub_url
-from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_backoff  # type: ignore[attr-defined]
+from huggingface_hub.utils._headers import build_hf_headers
+from huggingface_hub.utils._http import hf_raise_for_status, http_backoff
 
 from hubtune.errors import AmbiguousRevisionError, RepoNotFoundError
-from hubtune.hub.contents import require_safe_names
+from hubtune.hub.repo_files import require_safe_names
 from hubtune.hub.translate import hub_answer
 from hubtune.records.pins import RepoType
 

@@ -10,8 +10,8 @@ from huggingface_hub.utils.tqdm import tqdm
 
 from hubtune.errors import HubError, RecordError
 from hubtune.files import file_errors, require_writable
-from hubtune.hub.contents import list_files
-from hubtune.hub.intact import KnownFile, Snapshot
+from hubtune.hub.integrity import KnownFile, Snapshot
+from hubtune.hub.repo_files import list_files
 from hubtune.hub.translate import hub_errors
 from hubtune.records.pins import Pin, RepoType
 
@@ -181,7 +181,7 @@ def _bar_that_tells(on_bytes: Callable[[int], None]) -> type[tqdm]:
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             self._counts_bytes = kwargs.get("name") == "huggingface_hub.snapshot_download"
-            super().__init__(*args, **{**kwargs, "disable": True})  # type: ignore[no-untyped-call]
+            super().__init__(*args, **{**kwargs, "disable": True})  # type: ignore[no-untyped-call]  # tqdm has no types
 
         def update(self, n: float | None = 1) -> None:
             if self._counts_bytes and n:

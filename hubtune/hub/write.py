@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete, HfApi, constants
@@ -47,52 +48,63 @@ def delete_branch(repo: str, branch: str) -> None:
         HfApi().delete_branch(repo, branch=branch)
 
 
-def commit(
-    repo: str,
-    files: Mapping[str, Path | bytes],
-    *,
-    parent: str,
-    message: str,
-    delete: Collection[str] = (),
-    repo_type: RepoType = "model",
-    branch: str = "main",
-) -> str:
-    """Makes one commit on a branch, only if `parent` is its head.
+@dataclass(frozen=True)
+class CommitDraft:
+    """A commit that is to be made.
+
+    Attributes:
+        files: Path in the repository to the content, or to the local file that holds it.
+        parent: The 40-hex commit that it was planned on.
+        message: First line of the commit's message.
+        delete: Paths to take out.
+    """
+
+    files: Mapping[str, Path | bytes]
+    parent: str
+    message: str
+    delete: Collection[str] = ()
+
+    @property
+    def operations(self) -> list[CommitOperationAdd | CommitOperationCopy | CommitOperationDelete]:
+        """The changes as the Hub's client takes them, sorted by path."""
+        return [
+            *(CommitOperationAdd(path, content) for path, content in sorted(self.files.items())),
+            *(CommitOperationDelete(path, is_folder=False) for path in sorted(self.delete)),
+        ]
+
+
+def commit(repo: str, draft: CommitDraft, repo_type: RepoType = "model", branch: str = "main") -> str:
+    """Makes one commit on a branch, only if the draft's parent is its head.
 
     Args:
         repo: The repository's id.
-        files: Path in the repository to the content, or to the local file that holds it.
-        parent: The 40-hex commit that the change was planned on.
-        message: First line of the commit's message.
-        delete: Paths to take out.
+        draft: What it changes, and on what.
         repo_type: Model or data set.
         branch: The branch, which has to exist.
 
     Returns:
-        The new commit; `parent` when nothing would have changed.
+        The new commit; the parent when nothing would have changed.
 
     Raises:
-        PublishConflictError: The branch has moved on from `parent`.
+        PublishConflictError: The branch has moved on from the parent.
         CardError: The Hub does not accept README.md. Nothing was sent.
         HubError: Any other failure. Whether the commit was made is then open, until the history is looked at.
     """
-    operations = _operations(files, delete)
-    with _commit_errors(repo, parent):
+    operations = draft.operations
+    with _commit_errors(repo, draft.parent):
         made = HfApi().create_commit(
             repo,
             operations,
             repo_type=repo_type,
             revision=branch,
-            commit_message=message,
-            parent_commit=parent,
+            commit_message=draft.message,
+            parent_commit=draft.parent,
         )
     return str(made.oid)
 
 
-def propose(
-    repo: str, files: Mapping[str, Path | bytes], *, parent: str, message: str, delete: Collection[str] = ()
-) -> int:
-    """Opens a pull request of one commit on `parent`, for the main branch of a model repository.
+def propose(repo: str, draft: CommitDraft) -> int:
+    """Opens a pull request of one commit on the draft's parent, for the main branch of a model repository.
 
     Returns:
         The pull request's number.
@@ -101,9 +113,11 @@ def propose(
         CardError: The Hub does not accept README.md. Nothing was sent.
         HubError: Any other failure. Whether the pull request was opened is then open, until they are listed.
     """
-    operations = _operations(files, delete)
-    with _commit_errors(repo, parent):
-        made = HfApi().create_commit(repo, operations, commit_message=message, parent_commit=parent, create_pr=True)
+    operations = draft.operations
+    with _commit_errors(repo, draft.parent):
+        made = HfApi().create_commit(
+            repo, operations, commit_message=draft.message, parent_commit=draft.parent, create_pr=True
+        )
     if made.pr_num is None:
         raise HubError(
             f"The Hub did not say which pull request of {repo} it opened.",
@@ -154,15 +168,6 @@ def own_tag_hint(tag: str) -> str:
         f"Give the release a tag of its own: --tag {other}",
         f"Give the release a tag of its own, such as {other}: `publish.tag` in the config.",
     )
-
-
-def _operations(
-    files: Mapping[str, Path | bytes], delete: Collection[str]
-) -> list[CommitOperationAdd | CommitOperationCopy | CommitOperationDelete]:
-    return [
-        *(CommitOperationAdd(path, content) for path, content in sorted(files.items())),
-        *(CommitOperationDelete(path, is_folder=False) for path in sorted(delete)),
-    ]
 
 
 @contextmanager

@@ -25,12 +25,11 @@ _BOUNDS = Bounds(size=512 << 10, depth=_DEEPEST, values=100_000)
 class _CardLoader(yaml.SafeLoader):
     """Reads words as the Hub does: by YAML 1.2, where `no` is the code of Norwegian and not false."""
 
-    yaml_implicit_resolvers = {  # noqa: RUF012 - the base class has it so
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != _BOOLEAN]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
 
-
+_CardLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != _BOOLEAN]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 _CardLoader.add_implicit_resolver(_BOOLEAN, re.compile(r"(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
 
 
@@ -174,14 +173,14 @@ class _Places:
 
 
 @dataclass(frozen=True)
-class Fault:
+class MetadataFault:
     """One fault: where it is, and what is wrong in the words of the Hub."""
 
     path: KeyPath
     message: str
 
     @classmethod
-    def at(cls, path: KeyPath, said: str) -> "Fault":
+    def at(cls, path: KeyPath, said: str) -> "MetadataFault":
         """Returns a fault whose message begins with the place, as in `"tags[1]" must be a string`."""
         return cls(path, f'"{show_path(path)}" {said}')
 

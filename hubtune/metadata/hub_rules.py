@@ -9,75 +9,75 @@ from dataclasses import dataclass
 
 from hubtune.config.fields import LICENSE_IDS
 from hubtune.documents import UnreadableError
-from hubtune.metadata.front_matter import Fault, KeyPath, front_matter, items
+from hubtune.metadata.front_matter import KeyPath, MetadataFault, front_matter, items
 
 _TEXTS = ("config", "split", "revision")
 
 
-def check_model_index(card: Mapping[str, object]) -> Iterator[Fault]:
+def check_model_index(card: Mapping[str, object]) -> Iterator[MetadataFault]:
     """`model-index` has the form from which the Hub reads results; texts such as `config` are not null."""
     index = card.get("model-index")
     if index is None:
         return
     if not isinstance(index, list):
-        yield Fault.at(("model-index",), "must be an array")
+        yield MetadataFault.at(("model-index",), "must be an array")
         return
     for m, model in enumerate(index):
         where: KeyPath = ("model-index", m)
         if not isinstance(model, dict):
-            yield Fault.at(where, "must be of type object")
+            yield MetadataFault.at(where, "must be of type object")
             continue
         if "name" in model and not isinstance(model["name"], str):
-            yield Fault.at((*where, "name"), "must be a string")
+            yield MetadataFault.at((*where, "name"), "must be a string")
         results = model.get("results")
         if not isinstance(results, list):
-            yield Fault.at((*where, "results"), "must be an array")
+            yield MetadataFault.at((*where, "results"), "must be an array")
             continue
         for r, result in enumerate(results):
             yield from _check_result((*where, "results", r), result)
 
 
-def _check_result(where: KeyPath, result: object) -> Iterator[Fault]:
+def _check_result(where: KeyPath, result: object) -> Iterator[MetadataFault]:
     if not isinstance(result, dict):
-        yield Fault.at(where, "must be an object")
+        yield MetadataFault.at(where, "must be an object")
         return
     yield from _check_dataset((*where, "dataset"), result.get("dataset"))
     yield from _check_result_task((*where, "task"), result.get("task"))
     metrics = result.get("metrics", [])
     if not isinstance(metrics, list):
-        yield Fault.at((*where, "metrics"), "must be an array")
+        yield MetadataFault.at((*where, "metrics"), "must be an array")
         return
     for n, metric in enumerate(metrics):
         yield from _check_metric((*where, "metrics", n), metric)
 
 
-def _check_dataset(where: KeyPath, dataset: object) -> Iterator[Fault]:
+def _check_dataset(where: KeyPath, dataset: object) -> Iterator[MetadataFault]:
     if not isinstance(dataset, dict):
-        yield Fault.at(where, "is required")
+        yield MetadataFault.at(where, "is required")
         return
     # A null is the mistake of many card writers: a config that is not known must be left out.
     for key in ("type", "name", *_TEXTS):
         if key in dataset and not isinstance(dataset[key], str):
-            yield Fault.at((*where, key), "must be a string")
+            yield MetadataFault.at((*where, key), "must be a string")
 
 
-def _check_result_task(where: KeyPath, task: object) -> Iterator[Fault]:
+def _check_result_task(where: KeyPath, task: object) -> Iterator[MetadataFault]:
     if task is None:
         return
     if not isinstance(task, dict):
-        yield Fault.at(where, "must be of type object")
+        yield MetadataFault.at(where, "must be of type object")
     elif not isinstance(task.get("type"), str):
-        yield Fault.at((*where, "type"), "must be a string")
+        yield MetadataFault.at((*where, "type"), "must be a string")
 
 
-def _check_metric(where: KeyPath, metric: object) -> Iterator[Fault]:
+def _check_metric(where: KeyPath, metric: object) -> Iterator[MetadataFault]:
     if not isinstance(metric, dict):
-        yield Fault.at(where, "must be of type object")
+        yield MetadataFault.at(where, "must be of type object")
         return
     if not isinstance(metric.get("type"), str):
-        yield Fault.at((*where, "type"), "must be a string")
+        yield MetadataFault.at((*where, "type"), "must be a string")
     if metric.get("value") is None:
-        yield Fault.at((*where, "value"), "is required")
+        yield MetadataFault.at((*where, "value"), "is required")
 
 
 PIPELINE_TAGS = frozenset(
@@ -130,7 +130,7 @@ class HubRule:
 
     id: str
     kinds: frozenset[str]
-    check: Callable[[_Card], Iterator[Fault]]
+    check: Callable[[_Card], Iterator[MetadataFault]]
     warns: bool = False
 
 
@@ -150,15 +150,15 @@ def check_card(text: str, kind: str = "model") -> tuple[list[str], list[str]]:
     return errors, warnings
 
 
-def _check_license(card: _Card) -> Iterator[Fault]:
+def _check_license(card: _Card) -> Iterator[MetadataFault]:
     """`license` is one of the Hub's identifiers, or a list of them."""
     if "license" in card:
         values = items(card["license"])
         if not values or any(item not in LICENSE_IDS for item in values):
-            yield Fault(("license",), f'"license" must be one of [{", ".join(LICENSE_IDS)}]')
+            yield MetadataFault(("license",), f'"license" must be one of [{", ".join(LICENSE_IDS)}]')
 
 
-def _check_languages(card: _Card) -> Iterator[Fault]:
+def _check_languages(card: _Card) -> Iterator[MetadataFault]:
     """`language` holds ISO 639 codes."""
     if "language" not in card:
         return
@@ -166,9 +166,9 @@ def _check_languages(card: _Card) -> Iterator[Fault]:
     for n, item in enumerate(items(value)):
         path = ("language", n) if isinstance(value, list) else ("language",)
         if not isinstance(item, str):
-            yield Fault.at(path, "must be a string")
+            yield MetadataFault.at(path, "must be a string")
         elif not is_language(item):
-            yield Fault.at(
+            yield MetadataFault.at(
                 path,
                 f'with value "{item}" is not valid. It must be an ISO 639-1, 639-2 or 639-3 code '
                 '(two/three letters), or a special value like "code", "multilingual". If you want to use BCP-47 '
@@ -176,7 +176,7 @@ def _check_languages(card: _Card) -> Iterator[Fault]:
             )
 
 
-def _check_lists(card: _Card) -> Iterator[Fault]:
+def _check_lists(card: _Card) -> Iterator[MetadataFault]:
     """`tags` is a list of texts, `metrics` one text or a list of them."""
     for key in ("tags", "metrics"):
         value = card.get(key)
@@ -185,85 +185,87 @@ def _check_lists(card: _Card) -> Iterator[Fault]:
         if key == "metrics" and isinstance(value, str):
             continue
         if not isinstance(value, list):
-            yield Fault.at((key,), "must be an array")
+            yield MetadataFault.at((key,), "must be an array")
             continue
-        yield from (Fault.at((key, n), "must be a string") for n, item in enumerate(value) if not isinstance(item, str))
+        yield from (
+            MetadataFault.at((key, n), "must be a string") for n, item in enumerate(value) if not isinstance(item, str)
+        )
 
 
-def _check_texts(card: _Card) -> Iterator[Fault]:
+def _check_texts(card: _Card) -> Iterator[MetadataFault]:
     """Keys that hold one text hold one."""
     for key in ("license_name", "license_link"):
         if key in card and not isinstance(card[key], str):
-            yield Fault.at((key,), "must be a string")
+            yield MetadataFault.at((key,), "must be a string")
     for key in ("pipeline_tag", "library_name", "pretty_name"):
         if card.get(key) is not None and not isinstance(card[key], str):
-            yield Fault.at((key,), "must be a string")
+            yield MetadataFault.at((key,), "must be a string")
 
 
-def _check_base_model(card: _Card) -> Iterator[Fault]:
+def _check_base_model(card: _Card) -> Iterator[MetadataFault]:
     """`base_model` holds ids of models."""
     value = card.get("base_model")
     for n, item in enumerate(items(value)) if "base_model" in card else ():
         if not _is_id(item):
             path = ("base_model", n) if isinstance(value, list) else ("base_model",)
-            yield Fault(
+            yield MetadataFault(
                 path, f'"base_model" with value "{item}" is not valid. Use a model id from https://hf.co/models.'
             )
 
 
-def _check_relation(card: _Card) -> Iterator[Fault]:
+def _check_relation(card: _Card) -> Iterator[MetadataFault]:
     """`base_model_relation` is one of the Hub's words."""
     if "base_model_relation" in card and card["base_model_relation"] not in _RELATIONS:
-        yield Fault.at(("base_model_relation",), f"must be one of [{', '.join(_RELATIONS)}]")
+        yield MetadataFault.at(("base_model_relation",), f"must be one of [{', '.join(_RELATIONS)}]")
 
 
-def _check_datasets(card: _Card) -> Iterator[Fault]:
+def _check_datasets(card: _Card) -> Iterator[MetadataFault]:
     """`datasets` holds ids of data sets."""
     value = card.get("datasets")
     for n, item in enumerate(items(value)) if value is not None else ():
         if not _is_id(item):
             path = ("datasets", n) if isinstance(value, list) else ("datasets",)
             advice = "If possible, use a dataset id from https://hf.co/datasets."
-            yield Fault.at(path, f'with value "{item}" is not valid. {advice}')
+            yield MetadataFault.at(path, f'with value "{item}" is not valid. {advice}')
 
 
-def _check_widget(card: _Card) -> Iterator[Fault]:
+def _check_widget(card: _Card) -> Iterator[MetadataFault]:
     """`widget` is a list of examples."""
     if card.get("widget") is not None and not isinstance(card["widget"], (list, bool)):
-        yield Fault.at(("widget",), "must be an array")
+        yield MetadataFault.at(("widget",), "must be an array")
 
 
-def _check_configs(card: _Card) -> Iterator[Fault]:
+def _check_configs(card: _Card) -> Iterator[MetadataFault]:
     """`configs` of a data set is a list, each with a name."""
     configs = card.get("configs")
     if configs is None:
         return
     if not isinstance(configs, list):
-        yield Fault.at(("configs",), "must be an array")
+        yield MetadataFault.at(("configs",), "must be an array")
         return
     for n, item in enumerate(configs):
         if not isinstance(item, dict):
-            yield Fault.at(("configs", n), "must be of type object")
+            yield MetadataFault.at(("configs", n), "must be of type object")
         elif not isinstance(item.get("config_name"), str):
-            yield Fault.at(("configs", n, "config_name"), "must be a string")
+            yield MetadataFault.at(("configs", n, "config_name"), "must be a string")
 
 
-def _check_task(card: _Card) -> Iterator[Fault]:
+def _check_task(card: _Card) -> Iterator[MetadataFault]:
     """`pipeline_tag` is one of the Hub's tasks."""
     if isinstance(card.get("pipeline_tag"), str):
         yield from _unknown_tasks(card, "pipeline_tag")
 
 
-def _check_tasks(card: _Card) -> Iterator[Fault]:
+def _check_tasks(card: _Card) -> Iterator[MetadataFault]:
     """`task_categories` of a data set are tasks of the Hub."""
     yield from _unknown_tasks(card, "task_categories")
 
 
-def _unknown_tasks(card: _Card, key: str) -> Iterator[Fault]:
+def _unknown_tasks(card: _Card, key: str) -> Iterator[MetadataFault]:
     for item in items(card.get(key)):
         if isinstance(item, str) and item not in PIPELINE_TAGS:
             listed = ", ".join(sorted(PIPELINE_TAGS))
-            yield Fault((key,), f'The {key} "{item}" is not in the official list: {listed}')
+            yield MetadataFault((key,), f'The {key} "{item}" is not in the official list: {listed}')
 
 
 def _is_id(item: object) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hubtune.errors import MergeError, ModelError
-from hubtune.models.adapter_settings import Expressions, read_settings
+from hubtune.models.adapter_settings import ModulePatterns, read_settings
 from hubtune.models.adapters import read_tensors
 from hubtune.records.merge import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 
@@ -54,7 +54,7 @@ class LowRank:
 
 
 @dataclass(frozen=True)
-class Change:
+class WeightChange:
     """What an adapter does to one tensor of the base model, in this order.
 
     Attributes:
@@ -73,12 +73,12 @@ class Change:
     @property
     def only_replaces(self) -> bool:
         """Whether the adapter's tensor is all that there is to it."""
-        return self == Change(replacement=self.replacement)
+        return self == WeightChange(replacement=self.replacement)
 
     @property
     def only_rows(self) -> bool:
         """Whether it is about some rows alone."""
-        return self == Change(rows=self.rows, indices=self.indices)
+        return self == WeightChange(rows=self.rows, indices=self.indices)
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Adapter:
     """
 
     folder: Path
-    changes: Mapping[str, Change]
+    changes: Mapping[str, WeightChange]
     shapes: Mapping[str, tuple[int, ...]]
     ties_embeddings: bool
 
@@ -164,9 +164,9 @@ def _text(settings: Mapping[str, object], key: str) -> str | None:
 
 def _changes(
     settings: Mapping[str, object], shapes: Mapping[str, tuple[int, ...]], input_embedding: str
-) -> dict[str, Change]:
+) -> dict[str, WeightChange]:
     layers: dict[str, _Layer] = {}
-    changes: dict[str, Change] = {}
+    changes: dict[str, WeightChange] = {}
     for tensor, shape in shapes.items():
         if not tensor.startswith(_PREFIX):
             raise MergeError(f"The adapter's tensor {tensor} has a name that is not understood.", hint=_DAMAGED)
@@ -183,26 +183,26 @@ def _changes(
                 raise MergeError(
                     f"The adapter has {shape[0]} rows for {module}, and names {len(indices)} tokens.", hint=_DAMAGED
                 )
-            changes[f"{module}.weight"] = Change(rows=tensor, indices=indices)
+            changes[f"{module}.weight"] = WeightChange(rows=tensor, indices=indices)
         elif re.search(r"lora_|_adapter\.|modules_to_save|original_module", name):
             raise MergeError(f"The adapter's tensor {tensor} has a name that is not understood.", hint=_DAMAGED)
         else:
             # With the base's own name, or that of the layer that the adapter wraps.
-            changes[name.replace(".base_layer.", ".")] = Change(replacement=tensor)
-    expressions = Expressions(f"{ADAPTER_CONFIG} of the adapter {_NAMED}", MergeError)
+            changes[name.replace(".base_layer.", ".")] = WeightChange(replacement=tensor)
+    expressions = ModulePatterns(f"{ADAPTER_CONFIG} of the adapter {_NAMED}", MergeError)
     for module, layer in layers.items():
         low_rank = _low_rank(settings, module, layer, expressions)
         name = f"{module}.weight"
-        changes[name] = replace(changes.get(name, Change()), low_rank=low_rank)
+        changes[name] = replace(changes.get(name, WeightChange()), low_rank=low_rank)
         if "bias" in layer.factors:
             bias = f"{module}.bias"
-            changes[bias] = replace(changes.get(bias, Change()), bias=(layer.factors["bias"], low_rank.scaling))
+            changes[bias] = replace(changes.get(bias, WeightChange()), bias=(layer.factors["bias"], low_rank.scaling))
     if not changes:
         raise MergeError("The adapter holds no tensors.", hint=_DAMAGED)
     return changes
 
 
-def _low_rank(settings: Mapping[str, object], module: str, layer: _Layer, expressions: Expressions) -> LowRank:
+def _low_rank(settings: Mapping[str, object], module: str, layer: _Layer, expressions: ModulePatterns) -> LowRank:
     """Returns the factors of a layer with alpha / r, or alpha / sqrt(r) for rsLoRA (Kalajdzievski, 2023)."""
     if not {"a", "b"} <= layer.factors.keys():
         raise MergeError(f"The adapter has only one of the two factors of {module}.", hint=_DAMAGED)
@@ -219,7 +219,7 @@ def _low_rank(settings: Mapping[str, object], module: str, layer: _Layer, expres
 
 
 def _by_pattern(
-    settings: Mapping[str, object], key: str, module: str, expressions: Expressions, otherwise: object
+    settings: Mapping[str, object], key: str, module: str, expressions: ModulePatterns, otherwise: object
 ) -> object:
     patterns = settings.get(key) or {}
     if not isinstance(patterns, dict):

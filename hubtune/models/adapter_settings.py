@@ -188,7 +188,7 @@ Patterns = Mapping[str, int | float]
 """Expressions for the ends of modules' names, and what holds for those."""
 
 
-class Expressions:
+class ModulePatterns:
     """The expressions of one adapter.
 
     Args:

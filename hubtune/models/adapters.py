@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.errors import ModelError
-from hubtune.loading import loading
-from hubtune.models.adapter_settings import AdapterSettings, Expressions, known_names, read_settings
+from hubtune.library_errors import loading
+from hubtune.models.adapter_settings import AdapterSettings, ModulePatterns, known_names, read_settings
 from hubtune.models.checkpoint import FLOATS, Header, read_header
 from hubtune.models.classifier import classifies
 from hubtune.records.merge import ADAPTER_CONFIG, ADAPTER_WEIGHTS
@@ -129,7 +129,7 @@ class _Fit:
         self.modules: Mapping[str, nn.Module] = dict(self.base.named_modules())
         named = (self.base.named_parameters(remove_duplicate=False), self.base.named_buffers())
         self.parameters = {name: tuple(value.shape) for values in named for name, value in values}
-        self.expressions = Expressions(f"{ADAPTER_CONFIG} of the adapter {self.name}")
+        self.expressions = ModulePatterns(f"{ADAPTER_CONFIG} of the adapter {self.name}")
         self.ranks: set[int] = set()
 
     def check(self) -> None:
@@ -293,7 +293,7 @@ def _check_finite(weights: Path, base: "PreTrainedModel", name: str) -> None:
     from safetensors import safe_open
 
     with safe_open(weights, framework="pt") as tensors:
-        for tensor in tensors.keys():  # noqa: SIM118
+        for tensor in tensors.offset_keys():
             value = tensors.get_tensor(tensor)
             # What replaces a weight of the base is held in the base's dtype, where large numbers may be infinite.
             whole = "lora_" not in tensor and not tensor.endswith(_ROWS)

@@ -16,7 +16,7 @@ from hubtune.models.adapter_settings import read_settings
 from hubtune.models.adapters import saved_rows
 from hubtune.models.architecture import read_structure
 from hubtune.models.base_facts import Facts
-from hubtune.models.load import save_tokenizer
+from hubtune.models.pretrained import save_tokenizer
 from hubtune.models.remote_code import needs_code
 from hubtune.records.merge import MODEL_CONFIG, TOKENIZER, TOKENIZER_FILES
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from hubtune.documents import BOUNDS, parse_json_object
 from hubtune.errors import MergeError, ModelError, NoSafetensorsError
 from hubtune.files import read_bytes
-from hubtune.loading import loading
+from hubtune.library_errors import loading
 from hubtune.records.merge import MODEL_CONFIG, WEIGHTS, WEIGHTS_INDEX
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.errors import RemoteCodeError
-from hubtune.models.load import load_checkpoint, refuse_missing
 from hubtune.models.precision import dtype_of
+from hubtune.models.pretrained import Purpose, load_checkpoint, refuse_missing
 from hubtune.models.remote_code import brings_code
 
 if TYPE_CHECKING:
@@ -70,8 +70,10 @@ def load_classifier(
             AutoModelForSequenceClassification,
             folder,
             name,
-            "to classify texts",
-            "Choose a base model for whose architecture transformers has a sequence classifier.",
+            Purpose(
+                "to classify texts",
+                "Choose a base model for whose architecture transformers has a sequence classifier.",
+            ),
             {
                 "num_labels": len(classes.names),
                 "id2label": dict(enumerate(classes.names)),

@@ -14,8 +14,8 @@ from hubtune.files import file_errors, scratch_folder
 from hubtune.models.adapters import load_adapter
 from hubtune.models.added_tokens import resize
 from hubtune.models.four_bit import load_base_4bit
-from hubtune.models.load import load_base
-from hubtune.records.base import Progress, Task
+from hubtune.models.pretrained import load_base
+from hubtune.records.base import Progress, ProgressTask
 from hubtune.records.merge import Fidelity, Tolerance
 
 if TYPE_CHECKING:
@@ -42,29 +42,49 @@ _TOLERANCES = {
 _POSITIONS = 64
 
 
+@dataclass(frozen=True)
+class AdaptedBase:
+    """The base model with the adapter on it, which a merged model is compared with.
+
+    Attributes:
+        base: The base model's folder.
+        adapter: The adapter's folder.
+        vocabulary: The number of tokens, if the adapter was trained with another one than the base has.
+        quantized: The precision to compute in if the base is held in 4 bits, as QLoRA trains it; None to hold it in the
+            merged model's precision. There is no tolerance for a base in 4 bits.
+    """
+
+    base: Path
+    adapter: Path
+    vocabulary: int | None = None
+    quantized: str | None = None
+
+    def load(self, precision: str) -> "PeftModel":
+        """Loads the two, in 4 bits or in `precision`."""
+        if self.quantized:
+            model = load_base_4bit(self.base, "the base model", self.quantized)
+        else:
+            model = load_base(self.base, "the base model", precision)
+        if self.vocabulary is not None:
+            resize(model, self.vocabulary)
+        return load_adapter(model, self.adapter, "to merge")
+
+
 def measure_fidelity(
-    base: Path,
-    adapter: Path,
+    adapted: AdaptedBase,
     merged: Path,
     prompts: Sequence[Sequence[int]],
     precision: str,
     progress: Progress,
-    *,
-    vocabulary: int | None = None,
-    quantized: str | None = None,
 ) -> Fidelity:
     """Compares the two on prompts; one model is in memory at a time, and the logits wait on disk.
 
     Args:
-        base: The base model's folder.
-        adapter: The adapter's folder.
+        adapted: The base model with the adapter on it.
         merged: The merged model's folder.
         prompts: Token ids of each prompt.
         precision: What all weights are held in: the number format of the merged model.
         progress: Told of each prompt.
-        vocabulary: The number of tokens, where the adapter was trained with another one than the base has.
-        quantized: Hold the base in 4 bits on the adapter's side and compute in this precision, as QLoRA trains it. Says
-            nothing of a tolerance.
 
     Raises:
         MergeError: A logit is not a number.
@@ -77,10 +97,10 @@ def measure_fidelity(
         file_errors(folder),
         progress.task("Comparing the merged model with the adapter", 2 * len(prompts)) as task,
     ):
-        adapted = _load_adapted(base, adapter, precision, vocabulary, quantized)
-        to_base = _keep_adapted(adapted, prompts, folder, task)
+        model = adapted.load(precision)
+        to_base = _keep_adapted(model, prompts, folder, task)
         # Its memory is needed for the next one.
-        del adapted
+        del model
         gc.collect()
         found, effect = _compare(load_base(merged, "the merged model", precision), prompts, folder, task)
     values = (found.largest, found.mean, found.scale, found.kl_sum, to_base.largest, effect.share)
@@ -90,7 +110,7 @@ def measure_fidelity(
             hint="The adapter is broken, or too large for the base model's number format.",
         )
     return Fidelity(
-        reference="4-bit base" if quantized else "full-precision base",
+        reference="4-bit base" if adapted.quantized else "full-precision base",
         prompts=len(prompts),
         positions=found.positions,
         max_difference=found.largest,
@@ -101,21 +121,8 @@ def measure_fidelity(
         base_max_difference=to_base.largest,
         base_mean_difference=to_base.mean,
         effect=effect.share,
-        tolerance=None if quantized else _TOLERANCES[precision],
+        tolerance=None if adapted.quantized else _TOLERANCES[precision],
     )
-
-
-def _load_adapted(
-    base: Path, adapter: Path, precision: str, vocabulary: int | None, quantized: str | None
-) -> "PeftModel":
-    """Loads the base model with the adapter on it; the arguments are those of `measure_fidelity`."""
-    if quantized:
-        model = load_base_4bit(base, "the base model", quantized)
-    else:
-        model = load_base(base, "the base model", precision)
-    if vocabulary is not None:
-        resize(model, vocabulary)
-    return load_adapter(model, adapter, "to merge")
 
 
 def require_faithful(fidelity: Fidelity) -> None:
@@ -210,7 +217,9 @@ class _Effect:
             self.along += float((one * other).sum())
 
 
-def _keep_adapted(model: "PeftModel", prompts: Sequence[Sequence[int]], folder: Path, task: Task) -> _Differences:
+def _keep_adapted(
+    model: "PeftModel", prompts: Sequence[Sequence[int]], folder: Path, task: ProgressTask
+) -> _Differences:
     """Stores the logits without the adapter and with it, and returns how far they are from each other."""
     import torch
 
@@ -226,7 +235,7 @@ def _keep_adapted(model: "PeftModel", prompts: Sequence[Sequence[int]], folder: 
 
 
 def _compare(
-    model: "PreTrainedModel", prompts: Sequence[Sequence[int]], folder: Path, task: Task
+    model: "PreTrainedModel", prompts: Sequence[Sequence[int]], folder: Path, task: ProgressTask
 ) -> tuple[_Differences, _Effect]:
     import torch
 

@@ -5,16 +5,17 @@ precision that the matrices are computed in. peft's `prepare_model_for_kbit_trai
 too, which with 128,000 tokens and a width of 4,096 takes another 2 GB of a memory that 4 bits were chosen for.
 """
 
+import importlib
 import math
 import warnings
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hubtune.models.base_facts import require_4bit
 from hubtune.models.classifier import HEADS, Classes, load_classifier
-from hubtune.models.load import load_causal
 from hubtune.models.precision import dtype_of, hold_in_fp32
+from hubtune.models.pretrained import load_causal
 
 if TYPE_CHECKING:
     from torch.library import Library
@@ -31,7 +32,7 @@ def load_base_4bit(folder: Path, name: str, precision: str) -> "PreTrainedModel"
             one that the machine does not compute in is an order of magnitude slower.
 
     Raises:
-        ModelError: As `hubtune.models.load.load_base`; or nothing that is installed computes with 4 bits.
+        ModelError: As `hubtune.models.pretrained.load_base`; or nothing that is installed computes with 4 bits.
     """
     return _settled(load_causal(folder, name, dtype_of(precision), **_in_4bit(precision)), precision)
 
@@ -79,16 +80,17 @@ def _read_by_blocks() -> "Library | None":
     Its AVX512 code begins a block with each row. In a matrix whose width is not a multiple of 64 most numbers get the
     scale of another block then: a third of the weight is error, without a word. Read as one long row it is right.
     """
-    import bitsandbytes  # noqa: F401 - registers the operator
     import torch
+
+    # Importing it registers the operator.
+    importlib.import_module("bitsandbytes")
 
     if not hasattr(torch.library, "get_kernel"):
         return None
     kernel = torch.library.get_kernel("bitsandbytes::dequantize_4bit", "CPU")
 
-    def read(
-        keys: object, packed: object, scales: object, block: int, kind: str, shape: list[int], to: object
-    ) -> object:
+    def read(keys: object, packed: object, scales: object, *layout: Any) -> object:
+        block, kind, shape, to = layout
         if shape[-1] % block == 0:
             return kernel.call_boxed(keys, packed, scales, block, kind, shape, to)
         return kernel.call_boxed(keys, packed, scales, block, kind, [math.prod(shape)], to).reshape(shape)

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from hubtune.errors import ConfigError, ModelError, advise
-from hubtune.models.load import context_length, pad_id
-from hubtune.models.stated import generation_config
-from hubtune.templating.chat import ChatTemplate, Rendered, Talk, TemplateFaultError, lack_of_template
+from hubtune.models.config_files import generation_config
+from hubtune.models.pretrained import context_length, pad_id
+from hubtune.templating.chat import ChatRequest, ChatTemplate, Rendered, TemplateFaultError, lack_of_template
 from hubtune.templating.process import LimitError
 
 if TYPE_CHECKING:
@@ -236,7 +236,7 @@ def _end_of_turn(tokenizer: "PreTrainedTokenizerBase", template: ChatTemplate | 
     # Some templates refuse a conversation without a system message, and some one with it.
     talks = [[user, answer], [{"role": "system", "content": "Be brief."}, user, answer]]
     try:
-        shown = template.render_all([Talk(turns) for turns in talks])
+        shown = template.render_all([ChatRequest(turns) for turns in talks])
     except (TemplateFaultError, LimitError):
         return []
     ends = [_first_control(tokenizer, each.text.rpartition(words)) for each in shown if isinstance(each, Rendered)]

@@ -7,8 +7,8 @@ from typing import BinaryIO
 
 from hubtune.errors import ModelError
 from hubtune.files import file_errors
-from hubtune.loading import loading
-from hubtune.models.load import refuse_missing, save_tokenizer
+from hubtune.library_errors import loading
+from hubtune.models.pretrained import refuse_missing, save_tokenizer
 
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hubtune.errors import MergeError
-from hubtune.models.adapter_changes import Adapter, Change
+from hubtune.models.adapter_changes import Adapter, WeightChange
 from hubtune.models.architecture import LayerKind, Structure
 from hubtune.models.checkpoint import FLOATS, Checkpoint, Entry
 
 
 @dataclass(frozen=True)
-class Edit:
+class TensorEdit:
     """A tensor of the merged checkpoint that is not a copy of the base's of the same name.
 
     Attributes:
@@ -23,7 +23,7 @@ class Edit:
     shard: str
     dtype: str
     shape: tuple[int, ...]
-    change: Change | None
+    change: WeightChange | None
     kind: LayerKind | None
 
 
@@ -37,7 +37,7 @@ class MergePlan:
         tied: Whether the merged model's head is its input embedding.
     """
 
-    edits: dict[str, Edit]
+    edits: dict[str, TensorEdit]
     config: dict[str, object]
     tied: bool
 
@@ -56,7 +56,7 @@ class _Planner:
     structure: Structure
     checkpoint: Checkpoint
     adapter: Adapter
-    edits: dict[str, Edit] = field(default_factory=dict)
+    edits: dict[str, TensorEdit] = field(default_factory=dict)
     config: dict[str, object] = field(default_factory=dict)
 
     def plan(self) -> MergePlan:
@@ -73,7 +73,7 @@ class _Planner:
             self.edits, self.config, head in self.structure.tied and "tie_word_embeddings" not in self.config
         )
 
-    def _tied_pair(self, target: str, source: str, changes: dict[str, Change]) -> None:
+    def _tied_pair(self, target: str, source: str, changes: dict[str, WeightChange]) -> None:
         """Takes two parameters that share their values out of `changes`, if one of them is changed."""
         pair = {name: changes.pop(name) for name in (source, target) if name in changes}
         if not pair:
@@ -93,7 +93,7 @@ class _Planner:
         else:
             self._untie(target, source, stored[0], pair)
 
-    def _untie(self, target: str, source: str, stored: str, pair: Mapping[str, Change]) -> None:
+    def _untie(self, target: str, source: str, stored: str, pair: Mapping[str, WeightChange]) -> None:
         ends = {f"{self.structure.head}.weight", f"{self.structure.input_embedding}.weight"}
         unclear = any(change.rows for change in pair.values()) or self.adapter.ties_embeddings
         if {target, source} != ends or unclear or "text_config" in self.checkpoint.config:
@@ -107,7 +107,7 @@ class _Planner:
         self._edit(other, stored, pair.get(other), name=other)
         self.config["tie_word_embeddings"] = False
 
-    def _edit(self, parameter: str, stored: str, change: Change | None, name: str | None = None) -> None:
+    def _edit(self, parameter: str, stored: str, change: WeightChange | None, name: str | None = None) -> None:
         found = self._stored_name(stored)
         if found is None:
             raise MergeError(
@@ -129,7 +129,7 @@ class _Planner:
             shape = (self._with_new_rows(parameter, shape[0], change), *shape[1:])
         kind = self.structure.layers.get(parameter.rpartition(".")[0])
         if change is not None or name is not None:
-            self.edits[name or tensor] = Edit(tensor, shard, entry.dtype, shape, change, kind)
+            self.edits[name or tensor] = TensorEdit(tensor, shard, entry.dtype, shape, change, kind)
 
     def _stored_name(self, parameter: str) -> tuple[str, str, Entry] | None:
         """Returns the name, shard and place of a parameter in the checkpoint, which may lack the model's prefix."""
@@ -140,7 +140,7 @@ class _Planner:
                 return name, *found
         return None
 
-    def _check(self, parameter: str, change: Change) -> None:
+    def _check(self, parameter: str, change: WeightChange) -> None:
         if parameter not in self.structure.parameters:
             raise MergeError(
                 f"The adapter changes {parameter}, which the base model does not have.",
@@ -173,7 +173,7 @@ class _Planner:
         if change.bias is not None and self.adapter.shapes[change.bias[0]] != shape:
             raise self._misfit(parameter, shape, self.adapter.shapes[change.bias[0]])
 
-    def _with_new_rows(self, parameter: str, count: int, change: Change) -> int:
+    def _with_new_rows(self, parameter: str, count: int, change: WeightChange) -> int:
         """Returns how many rows a parameter has with those of tokens that follow upon the base's own without a gap."""
         new = sorted({index for index in change.indices if index >= count})
         follow = parameter in self.structure.vocabulary and new == list(range(count, count + len(new)))
@@ -185,7 +185,7 @@ class _Planner:
             hint="The adapter belongs to another base model, or to another revision of it.",
         )
 
-    def _same(self, pair: Mapping[str, Change]) -> bool:
+    def _same(self, pair: Mapping[str, WeightChange]) -> bool:
         import torch
         from safetensors import safe_open
 

@@ -55,8 +55,9 @@ def hold_in_fp32(module: "torch.nn.Module", weights: "Iterable[torch.nn.Paramete
 
 
 def _cast(value: object, precision: "torch.dtype") -> object:
-    floats = getattr(value, "is_floating_point", None)
-    return value.to(precision) if floats is not None and floats() else value  # type: ignore[attr-defined]
+    import torch
+
+    return value.to(precision) if isinstance(value, torch.Tensor) and value.is_floating_point() else value
 
 
 def _has_bf16() -> bool:

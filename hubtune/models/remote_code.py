@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -23,22 +24,34 @@ _PLACE = re.compile(r"(?:\w+/)*\w+\.\w+")
 _permitted: set[Path] = set()
 
 
-def permit(folder: Path, name: str, commit: str, allowed: str | None, way: str = IN_CONFIG) -> None:
+@dataclass(frozen=True)
+class CodeConsent:
+    """Whose code may be run.
+
+    Attributes:
+        commit: The commit of the base model whose code may be run; None for none.
+        way: How it is allowed, for messages.
+    """
+
+    commit: str | None
+    way: str = IN_CONFIG
+
+
+def permit(folder: Path, name: str, commit: str, consent: CodeConsent) -> None:
     """Allows the code of a snapshot to be run by this process, where the snapshot needs code.
 
     Args:
         folder: The snapshot, fetched with its code where some is allowed.
         name: Its repository, for messages.
         commit: The commit that it is of.
-        allowed: The commit whose code may be run; None for none.
-        way: How it is allowed, for messages.
+        consent: Whose code may be run.
 
     Raises:
         RemoteCodeError: As `check_code`.
         RecordError: The code is not in the snapshot.
     """
     facts = _facts(folder)
-    check_code(facts, name, commit, allowed, way)
+    check_code(facts, name, commit, consent)
     if not needs_code(facts):
         return
     missing = [file for file in _code_files(facts) if not (folder / file).is_file()]
@@ -84,8 +97,7 @@ def check_code(
     facts: Mapping[str, object],
     name: str,
     commit: str,
-    allowed: str | None,
-    way: str = IN_CONFIG,
+    consent: CodeConsent,
     files: Collection[str] | None = None,
 ) -> None:
     """Refuses a base model whose code is not the one that was allowed; one without code passes where none was.
@@ -94,14 +106,14 @@ def check_code(
         facts: Its config.json.
         name: Its repository, for messages.
         commit: The commit that it is pinned to.
-        allowed: The commit whose code may be run; None for none.
-        way: How it is allowed, for messages.
+        consent: Whose code may be run.
         files: What the repository holds at that commit, where it is known.
 
     Raises:
         RemoteCodeError: It needs code, and none is allowed, or that of another commit; its code is not in the
             repository, or is no causal language model's; or code is allowed that it does not need.
     """
+    allowed, way = consent.commit, consent.way
     needed = needs_code(facts)
     if needed is False and allowed is not None:
         raise RemoteCodeError(

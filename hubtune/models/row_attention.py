@@ -125,7 +125,7 @@ def attending_by_rows(model: "PreTrainedModel") -> Iterator[None]:
 
 
 def _attention(
-    module: "torch.nn.Module",  # noqa: ARG001
+    _: "torch.nn.Module",
     query: "torch.Tensor",
     key: "torch.Tensor",
     value: "torch.Tensor",
@@ -134,7 +134,7 @@ def _attention(
     cu_seq_lens_q: "torch.Tensor",
     dropout: float = 0.0,
     scaling: float | None = None,
-    **kwargs: Any,  # noqa: ARG001
+    **_others: Any,
 ) -> "tuple[torch.Tensor, None]":
     """Returns the attention's output, of shape (1, length, heads, width); `query` is (1, heads, length, width)."""
     import torch

@@ -20,7 +20,7 @@ from hubtune.records.views import (
     FileView,
     HistoryView,
     HomeView,
-    Place,
+    PageLocation,
     RefsView,
     RepoView,
     TreeView,
@@ -117,11 +117,11 @@ _POLICY = "default-src 'none'; {}; base-uri 'none'; form-action 'self'"
 _FILE_POLICY = _POLICY.format("style-src 'unsafe-inline'; img-src data:")
 
 Shape = Literal["hub", "preview", "file"]
-LinksOf = Callable[[Place, str], Links]
+LinksOf = Callable[[PageLocation, str], Links]
 """Returns the links of the Markdown file at a path."""
 
 
-def hub_links(place: Place, path: str) -> Links:
+def hub_links(place: PageLocation, path: str) -> Links:
     """Returns links to the pages and downloads of the Hub itself."""
     return RepoLinks.of_file(place.repo.path, place.revision, path)
 

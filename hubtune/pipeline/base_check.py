@@ -8,16 +8,16 @@ from hubtune.config.schema import TuneConfig
 from hubtune.data.formats.chat import usable_template
 from hubtune.errors import MemoryNeededError, ModelError, TrainingError
 from hubtune.files import scratch_folder
-from hubtune.hub.contents import read_files, read_shapes
 from hubtune.hub.read import resolve
+from hubtune.hub.repo_files import read_files, read_shapes
 from hubtune.hub.snapshot import fetch_tokenizer
 from hubtune.models.adapter_settings import parse_settings
 from hubtune.models.added_tokens import refuse_head_with_bias, refuse_known, stated_tokens, token_modules
 from hubtune.models.architecture import shape_of
 from hubtune.models.base_facts import Facts, check_facts, check_shards, check_sizes, check_writes, read_facts, shards_of
+from hubtune.models.config_files import check_config, refuse_adapter_beside
 from hubtune.models.memory import Workload, estimate, fitting, judge, machine_memory
-from hubtune.models.remote_code import check_code, needs_code
-from hubtune.models.stated import check_config, refuse_adapter_beside
+from hubtune.models.remote_code import CodeConsent, check_code, needs_code
 from hubtune.records.merge import ADAPTER_CONFIG, MODEL_CONFIG, TOKENIZER, WEIGHTS, WEIGHTS_INDEX
 from hubtune.records.pins import Pin
 from hubtune.train.methods.lora import check_settings
@@ -75,7 +75,7 @@ def check_base(config: TuneConfig, pin: Pin) -> Facts:
     content = read_files(pin.repo, pin.type, pin.commit, wanted)
     facts = read_facts(content[MODEL_CONFIG], pin.repo)
     check_config(facts, pin.repo)
-    check_code(facts, pin.repo, pin.commit, config.base.allow_remote_code, files=files)
+    check_code(facts, pin.repo, pin.commit, CodeConsent(config.base.allow_remote_code), files)
     check_facts(facts, config.train, pin.repo)
     check_sizes(facts, pin.repo)
     if WEIGHTS_INDEX in content:
@@ -108,8 +108,8 @@ def check_loads(config: TuneConfig, pin: Pin, facts: Facts) -> str:
     """
     if find_spec("torch") is None or find_spec("transformers") is None:
         return "not tried: the packages of hubtune[train] are not installed"
-    from hubtune.models.load import check_shapes, check_vocabulary, empty_base, load_tokenizer
-    from hubtune.models.stated import generation_config
+    from hubtune.models.config_files import generation_config
+    from hubtune.models.pretrained import check_shapes, check_vocabulary, empty_base, load_tokenizer
 
     with scratch_folder() as scratch:
         folder = fetch_tokenizer(pin, scratch)

@@ -14,9 +14,9 @@ from hubtune.card.markdown import is_placeholder_id
 from hubtune.config.fields import check_repo_id
 from hubtune.documents import UnreadableError
 from hubtune.errors import CardError, ConfigError, HubError, HubUnreachableError, RepoNotFoundError
-from hubtune.hub.contents import read_files
 from hubtune.hub.license_facts import fetch_licensed_input
 from hubtune.hub.read import resolve, resolve_named
+from hubtune.hub.repo_files import read_files
 from hubtune.metadata.front_matter import front_matter, texts
 from hubtune.records.base import Record
 from hubtune.records.pins import Pin, RepoType

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from hubtune.config.schema import TuneConfig
 from hubtune.errors import ConfigError, MissingExtraError
 from hubtune.hub.snapshot import cached
-from hubtune.models.remote_code import permit
+from hubtune.models.remote_code import CodeConsent, permit
 from hubtune.records.data import DataRecord
 from hubtune.records.pins import Pin, PinSet
 
@@ -32,7 +32,7 @@ def base_folder(config: TuneConfig, pins: PinSet) -> Path:
         RemoteCodeError: It needs code that the config does not allow.
     """
     folder = cached(pins.base)
-    permit(folder, pins.base.repo, pins.base.commit, config.base.allow_remote_code)
+    permit(folder, pins.base.repo, pins.base.commit, CodeConsent(config.base.allow_remote_code))
     return folder
 
 
@@ -56,7 +56,7 @@ def data_places(config: TuneConfig, pins: PinSet, folder_of: FolderOf) -> list[P
 def classes_of(data: DataRecord, tokenizer: "PreTrainedTokenizerBase") -> "Classes | None":
     """Returns what a run's model tells apart; None where it writes text."""
     from hubtune.models.classifier import Classes
-    from hubtune.models.load import pad_id
+    from hubtune.models.pretrained import pad_id
 
     return None if data.labels is None else Classes(tuple(data.labels), data.several_labels, pad_id(tokenizer))
 

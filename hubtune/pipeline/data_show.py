@@ -30,7 +30,7 @@ def show_rows(config: TuneConfig, config_file: Path, count: int, progress: Progr
     require_train("Showing data")
     from hubtune.data.prepare import prepare
     from hubtune.models.added_tokens import add_tokens
-    from hubtune.models.load import context_length, load_tokenizer
+    from hubtune.models.pretrained import context_length, load_tokenizer
 
     pins = resolve_pins(config, read_lock(lock_file(config_file)), progress).pins
     places = data_places(config, pins, fetch)

@@ -1,14 +1,14 @@
 """The job of `hubtune evaluate REPO@TAG`: measures what is published, on the data of its records or other data."""
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.config.load import dump_config, parse_config
-from hubtune.config.published import require_none_of_release
+from hubtune.config.release_config import require_none_of_release
 from hubtune.config.schema import TuneConfig
+from hubtune.data.split import seeded
 from hubtune.errors import ConfigError, RecordError
 from hubtune.hub.snapshot import fetch
 from hubtune.pin import resolve_pins
@@ -86,8 +86,8 @@ def measure_release(
     """
     require_train("Evaluation")
     from hubtune.evaluate.evaluation import evaluate_release
-    from hubtune.models.load import load_tokenizer
     from hubtune.models.precision import choose_precision
+    from hubtune.models.pretrained import load_tokenizer
 
     release = fetch_release(repo, revision, progress, allow_remote_code=allow_remote_code)
     published = _published(release)
@@ -177,7 +177,7 @@ def _prepare(
 ) -> "Prepared":
     """Reads and encodes the rows, none longer than the model that is measured can read."""
     from hubtune.data.prepare import prepare
-    from hubtune.models.load import context_length
+    from hubtune.models.pretrained import context_length
 
     adapted = release.base_folder if release.artifact == "adapter" else None
     context = context_length(adapted or release.folder, release.repo)
@@ -204,7 +204,7 @@ def _all_rows(prepared: "Prepared", config: TuneConfig) -> "list[Example]":
     most = config.evaluate.max_items
     if most is None or len(rows) <= most:
         return rows
-    return random.Random(config.evaluate.seed).sample(rows, most)  # noqa: S311 - no secret
+    return seeded(config.evaluate.seed).sample(rows, most)
 
 
 def _on_given(measure: Measure) -> Measure:

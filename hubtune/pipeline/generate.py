@@ -3,7 +3,7 @@
 from typing import Literal
 
 from hubtune.errors import ConfigError, ReleaseError
-from hubtune.loading import loading
+from hubtune.library_errors import loading
 from hubtune.pipeline.context import require_train
 from hubtune.pipeline.published import fetch_release
 from hubtune.records.base import Progress, Record
@@ -62,10 +62,10 @@ def generate(
     """
     _check_prompt(prompt)
     require_train("Generating text")
-    from hubtune.models.consumer import load_release_model
     from hubtune.models.generation import MAX_NEW_TOKENS, complete, encode_prompt
-    from hubtune.models.load import context_length, load_tokenizer
     from hubtune.models.precision import choose_precision
+    from hubtune.models.pretrained import context_length, load_tokenizer
+    from hubtune.models.release_model import load_release_model
 
     release = fetch_release(repo, revision, progress, allow_remote_code=allow_remote_code)
     tokenizer = load_tokenizer(release.folder, repo)

@@ -8,7 +8,7 @@ from hubtune.errors import ConfigError
 from hubtune.files import scratch_folder
 from hubtune.hub.client import current_token
 from hubtune.hub.read import repo_url, resolve
-from hubtune.hub.write import commit, create_repo
+from hubtune.hub.write import CommitDraft, commit, create_repo
 from hubtune.pipeline.context import require_train
 from hubtune.publish.preflight import refuse_secrets
 from hubtune.records.base import Progress, Record, sha256_bytes, sha256_file
@@ -142,7 +142,7 @@ def _upload(
         create_repo(repo, repo_type)
         parent = resolve(repo, repo_type, "main").commit
         task.advance(note="repository is there")
-        made = commit(repo, files, parent=parent, message=message, repo_type=repo_type)
+        made = commit(repo, CommitDraft(files, parent, message), repo_type)
         task.advance(note=f"commit {made[:7]}")
     return ImportRecord(
         repo=repo,

@@ -11,14 +11,14 @@ from hubtune.config.reference import SCHEMA_FILE, config_keys, is_schema, schema
 from hubtune.errors import ConfigError, DataError
 from hubtune.files import read_text, require_writable
 from hubtune.hub.snapshot import fetch
-from hubtune.loading import loading
+from hubtune.library_errors import loading
 from hubtune.pin import resolve_pins
 from hubtune.pipeline.context import require_train
 from hubtune.records.base import Progress, Record, write_atomic
 from hubtune.records.pins import PinSet
 
 if TYPE_CHECKING:
-    from hubtune.data.look import Look
+    from hubtune.data.inspection import DatasetInspection
 
 _WIDTH = 100
 _LARGEST_SCHEMA = 1 << 20
@@ -51,7 +51,7 @@ def start_config(dataset: str, base: str, path: Path, progress: Progress) -> Sta
         DataError: The data set cannot be read.
     """
     require_train("A look at the data")
-    from hubtune.data.look import look_at
+    from hubtune.data.inspection import inspect_dataset
 
     schema_file = path.with_name(SCHEMA_FILE)
     earlier_schema = schema_file.exists() and is_schema(read_text(schema_file, most=_LARGEST_SCHEMA))
@@ -66,7 +66,7 @@ def start_config(dataset: str, base: str, path: Path, progress: Progress) -> Sta
     pins = resolve_pins(parse_config(asked, source="DATASET and BASE"), None, progress).pins
     folder = fetch(pins.data[0])
     with loading(f"{dataset} cannot be read", DataError):
-        found = look_at(folder, dataset)
+        found = inspect_dataset(folder, dataset)
     text = config_text(dataset, base, found)
     parse_config(text, source=str(path))
     write_atomic(schema_file, schema_text())
@@ -81,7 +81,7 @@ def start_config(dataset: str, base: str, path: Path, progress: Progress) -> Sta
     )
 
 
-def config_text(dataset: str, base: str, found: "Look") -> str:
+def config_text(dataset: str, base: str, found: "DatasetInspection") -> str:
     """Returns a config for a data set that was looked at; what each key does stands above it."""
     others = [split for split in found.splits if split != found.split]
     lines = [
@@ -116,7 +116,7 @@ def config_text(dataset: str, base: str, found: "Look") -> str:
     return "\n".join(lines) + "\n"
 
 
-def _row_lines(found: "Look") -> list[str]:
+def _row_lines(found: "DatasetInspection") -> list[str]:
     kind = found.format
     if kind is None and len(found.texts) == 1:
         return _key("data[].text", json.dumps(found.texts[0]))

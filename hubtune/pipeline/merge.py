@@ -21,7 +21,7 @@ from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord
 
 if TYPE_CHECKING:
-    from hubtune.models.merge import Merged
+    from hubtune.models.lora_merge import Merged
 
 _COMMIT = re.compile("[0-9a-f]{40}")
 _QLORA = "qlora"
@@ -170,9 +170,9 @@ def _merge(
     replace: bool = False,
 ) -> _Outcome:
     """Merges and compares beside `target`, which gets the model only if it is faithful."""
-    from hubtune.models.fidelity import measure_fidelity, require_faithful
-    from hubtune.models.load import load_tokenizer
-    from hubtune.models.merge import write_merged
+    from hubtune.models.fidelity import AdaptedBase, measure_fidelity, require_faithful
+    from hubtune.models.lora_merge import write_merged
+    from hubtune.models.pretrained import load_tokenizer
     from hubtune.models.probe import encode_prompts
 
     with new_folder(target, replace=replace) as folder:
@@ -180,7 +180,7 @@ def _merge(
         texts = prompts or encode_prompts(load_tokenizer(folder, "the merged model"))
         measured = [
             measure_fidelity(
-                base, adapter, folder, texts, merged.dtype, progress, vocabulary=merged.vocabulary, quantized=in_4_bit
+                AdaptedBase(base, adapter, merged.vocabulary, in_4_bit), folder, texts, merged.dtype, progress
             )
             for in_4_bit in ((None, quantized) if quantized else (None,))
         ]

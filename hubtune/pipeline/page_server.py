@@ -28,7 +28,7 @@ from hubtune.pipeline.rating import Session, Trial
 from hubtune.records.base import write_atomic
 from hubtune.records.ratings import Answer
 from hubtune.records.rundir import RunDirectory
-from hubtune.records.views import ErrorView, Place, RepoName, RepoView
+from hubtune.records.views import ErrorView, PageLocation, RepoName, RepoView
 
 _HOST = "127.0.0.1"
 _REVISION = "main"
@@ -80,8 +80,8 @@ class _Preview:
         return cls(folder, _name(folder))
 
     @property
-    def place(self) -> Place:
-        return Place(RepoName("model", self.name, f"/{self.name}"), _REVISION, "")
+    def place(self) -> PageLocation:
+        return PageLocation(RepoName("model", self.name, f"/{self.name}"), _REVISION, "")
 
     def view(self) -> RepoView:
         text = (self.folder / _CARD).read_text(encoding="utf-8", errors="replace")

@@ -11,17 +11,17 @@ from typing import Literal, TypeVar
 from pydantic import ValidationError
 
 from hubtune.config.fields import check_repo_id, is_commit
-from hubtune.config.published import read_published
+from hubtune.config.release_config import read_published
 from hubtune.config.schema import BaseModelConfig, Input, TuneConfig
 from hubtune.documents import parse_json_object
 from hubtune.errors import ConfigError, RecordError, ReleaseError
-from hubtune.hub.contents import read_files
 from hubtune.hub.read import check_access, resolve
+from hubtune.hub.repo_files import read_files
 from hubtune.hub.snapshot import download_size, fetch
 from hubtune.models.adapter_settings import read_settings
 from hubtune.models.base_facts import read_facts
-from hubtune.models.remote_code import ON_COMMAND, brings_code, check_code, permit, refusal
-from hubtune.models.stated import check_config, refuse_adapter_beside
+from hubtune.models.config_files import check_config, refuse_adapter_beside
+from hubtune.models.remote_code import ON_COMMAND, CodeConsent, brings_code, check_code, permit, refusal
 from hubtune.pin import check_safetensors, resolve_pin
 from hubtune.records.base import Progress, Record
 from hubtune.records.data import DataRecord
@@ -332,6 +332,7 @@ def fetch_base(pin: Pin, progress: Progress, allow_remote_code: str | None) -> P
         RemoteCodeError: It needs code that is not allowed.
         ModelError: It holds an adapter beside the model, or its config names kernels of another repository.
     """
+    consent = CodeConsent(allow_remote_code, ON_COMMAND)
     found = resolve(pin.repo, "model", pin.commit)
     if found.gated:
         check_access(pin.repo, "model")
@@ -341,10 +342,10 @@ def fetch_base(pin: Pin, progress: Progress, allow_remote_code: str | None) -> P
     if MODEL_CONFIG in files:
         facts = read_facts(read_files(pin.repo, "model", pin.commit, [MODEL_CONFIG])[MODEL_CONFIG], pin.repo)
         check_config(facts, pin.repo)
-        check_code(facts, pin.repo, pin.commit, allow_remote_code, ON_COMMAND, files)
-    code = allow_remote_code is not None
+        check_code(facts, pin.repo, pin.commit, consent, files)
+    code = consent.commit is not None
     folder = _fetch(pin, download_size("model", files, code=code), progress, code=code)
-    permit(folder, pin.repo, pin.commit, allow_remote_code, ON_COMMAND)
+    permit(folder, pin.repo, pin.commit, consent)
     return folder
 
 

@@ -53,7 +53,7 @@ def run_data(run: RunDirectory, progress: Progress) -> "Prepared":
     """
     require_train("Reading data")
     from hubtune.data.prepare import prepare
-    from hubtune.models.load import context_length
+    from hubtune.models.pretrained import context_length
 
     config, pins = run.config(), run.read(PinSet)
     places = data_places(config, pins, cached)
@@ -137,7 +137,7 @@ def run_evaluate(run: RunDirectory, progress: Progress, prepared: "Prepared | No
     """
     require_train("Evaluation")
     from hubtune.evaluate.evaluation import evaluate
-    from hubtune.models.load_faults import computing
+    from hubtune.models.load_errors import computing
 
     training = run.read(TrainingRecord)
     prepared = prepared or run_data(run, progress)
@@ -169,8 +169,8 @@ def run_merge(run: RunDirectory, progress: Progress) -> MergeRecord:
         RecordError: A record or the adapter is missing.
     """
     require_train("Merging")
-    from hubtune.models.load import context_length, load_base
     from hubtune.models.memory import environment
+    from hubtune.models.pretrained import context_length, load_base
     from hubtune.models.probe import TOLERANCES, take_probe
 
     refuse_classifier(run.read(DataRecord), "merged into its base")
@@ -370,7 +370,7 @@ def _render(inputs: CardInputs) -> str:
 def run_tokenizer(config: TuneConfig, pins: PinSet) -> "PreTrainedTokenizerBase":
     """Loads the tokenizer of a run: the pinned base's, with the tokens that the config adds."""
     from hubtune.models.added_tokens import add_tokens
-    from hubtune.models.load import load_tokenizer
+    from hubtune.models.pretrained import load_tokenizer
 
     tokenizer = load_tokenizer(base_folder(config, pins), pins.base.repo)
     add_tokens(tokenizer, config.train.added_tokens, pins.base.repo)

@@ -7,7 +7,7 @@ from pathlib import Path
 from hubtune import __version__
 from hubtune.config.schema import TuneConfig
 from hubtune.errors import RecordError
-from hubtune.hub.contents import require_safe_names
+from hubtune.hub.repo_files import require_safe_names
 from hubtune.records.base import sha256_bytes, sha256_file
 from hubtune.records.merge import GENERATION_CONFIG, TOKENIZER_FILES, MergeRecord
 from hubtune.records.pins import PinSet

@@ -20,6 +20,7 @@ from hubtune.errors import (
 from hubtune.hub.client import requests_sent_once
 from hubtune.hub.read import list_refs, refuse_branch_named, refuse_tag_named, resolve
 from hubtune.hub.write import (
+    CommitDraft,
     commit,
     create_branch,
     create_repo,
@@ -134,14 +135,7 @@ def _commit(remote: RemoteRepo, plan: ReleasePlan, found: _Found) -> str:
     attempt = 1
     while True:
         try:
-            return commit(
-                plan.repo,
-                plan.files,
-                parent=parent,
-                message=plan.message,
-                delete=left_over,
-                branch=plan.branch,
-            )
+            return commit(plan.repo, CommitDraft(plan.files, parent, plan.message, left_over), branch=plan.branch)
         except HubError as error:
             # Whatever the answer was, the commit may have been made: an earlier attempt, or something on the way, may
             # be what was refused.
@@ -313,7 +307,7 @@ def _open_pull_request(remote: RemoteRepo, plan: ReleasePlan, author: str, head:
     attempt = 1
     while True:
         try:
-            number = propose(plan.repo, plan.files, parent=head, message=plan.message, delete=left_over)
+            number = propose(plan.repo, CommitDraft(plan.files, head, plan.message, left_over))
         except HubError as error:
             # It may have been opened all the same.
             found = _find(remote, plan, author)

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hubtune.errors import ArtifactKindError, ConfigError, HubError, RepoNotFoundError, RevisionNotFoundError, advise
 from hubtune.hub.client import requests_sent_once
-from hubtune.hub.contents import StoredFile, file_content, file_digest, list_files
 from hubtune.hub.read import Refs, is_private, list_refs, refuse_branch_named, refuse_tag_named, require_readers_get
+from hubtune.hub.repo_files import StoredFile, file_content, file_digest, list_files
 from hubtune.hub.write import tag_taken
 from hubtune.publish.plan import ReleasePlan
 from hubtune.records.base import Progress

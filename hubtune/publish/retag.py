@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from hubtune import __version__
 from hubtune.config.schema import TuneConfig
 from hubtune.errors import HubError, HubUnreachableError, PublishConflictError, ReadBackError
-from hubtune.hub.contents import changed_files, differences
 from hubtune.hub.read import history, list_refs
-from hubtune.hub.write import commit, create_branch, create_tag, delete_branch
+from hubtune.hub.repo_files import changed_files, differences
+from hubtune.hub.write import CommitDraft, commit, create_branch, create_tag, delete_branch
 from hubtune.records.base import Progress, sha256_bytes
 from hubtune.records.release import CARD, CONFIG, MANIFEST, Manifest, published_config
 
@@ -163,7 +163,7 @@ def _commit(plan: Retag, branch: str) -> str:
                 else f"Delete the branch {branch} if nobody needs it, then run the same command again.",
             )
         try:
-            return commit(plan.repo, plan.files, parent=plan.source, message=plan.message, branch=branch)
+            return commit(plan.repo, CommitDraft(plan.files, plan.source, plan.message), branch=branch)
         except HubError as error:
             if attempt == _ATTEMPTS or type(error) not in _OPEN:
                 raise

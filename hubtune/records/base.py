@@ -140,7 +140,7 @@ def require_empty(target: Path) -> None:
         raise RecordError(f"{target} is not an empty folder.", hint="Give a folder that does not exist yet.")
 
 
-class Task(Protocol):
+class ProgressTask(Protocol):
     """A long step that is under way."""
 
     def advance(self, steps: int = 1, *, note: str = "") -> None:
@@ -158,19 +158,19 @@ class Progress(Protocol):
 
     def task(
         self, label: str, total: int, *, unit: Literal["steps", "bytes"] = "steps"
-    ) -> AbstractContextManager[Task]:
+    ) -> AbstractContextManager[ProgressTask]:
         """Starts a long step of `total` parts, 0 where nobody knows how many; it ends when the context does."""
 
 
 _listeners: list[Progress] = []
 
 
-def tell_waits_to(progress: Progress) -> None:
+def report_waits_to(progress: Progress) -> None:
     """Has `progress` say from now on that a request waits, of which the work that asks knows nothing."""
     _listeners[:] = [progress]
 
 
-def tell_waiting(message: str) -> None:
+def report_waiting(message: str) -> None:
     """Says that a request waits."""
     for progress in _listeners:
         progress.say(message)

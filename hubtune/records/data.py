@@ -162,7 +162,7 @@ class MixRecord(Record):
 
 
 class EarlierDataRecord(Record):
-    """What the model learnt before, and what a run takes of it.
+    """What the model learned before, and what a run takes of it.
 
     Attributes:
         sources: Its data sets.
@@ -195,7 +195,7 @@ class DataRecord(Record):
         mix: How rows were drawn; null where one data set follows the other.
         screen: What was looked for in the rows, and found; null where it was not.
         canaries: Secrets that were trained on besides; null where none were planted. Such a run is never published.
-        earlier: What the model learnt before; null where nothing is said of it. `train` counts nothing of it.
+        earlier: What the model learned before; null where nothing is said of it. `train` counts nothing of it.
     """
 
     upstream: dict[str, str]

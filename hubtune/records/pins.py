@@ -43,7 +43,7 @@ class PinSet(Record):
 
     Attributes:
         adapter: The adapter that was trained further; absent from the file where a new one was trained.
-        earlier: Data sets that the model learnt before; absent from the file where there are none.
+        earlier: Data sets that the model learned before; absent from the file where there are none.
     """
 
     base: Pin

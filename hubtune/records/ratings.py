@@ -23,7 +23,7 @@ Side = Literal["base", "tuned"]
 Answer = Literal["a", "b", "tie"]
 
 
-class Pair(Record):
+class RatingPair(Record):
     """What both models wrote after the same prompt. Raters see the two texts as A and B, and not whose they are."""
 
     prompt: str
@@ -54,7 +54,7 @@ class PairsRecord(Record):
     precision: str
     seed: int
     environment: EnvironmentRecord
-    pairs: list[Pair]
+    pairs: list[RatingPair]
 
 
 class Rating(Record):

@@ -47,7 +47,7 @@ class HeldOutPoint(Record):
     macro_f1: float | None = None
 
 
-class Finding(Record):
+class TrainingFinding(Record):
     """What the loss curves, or the rows that were left out, show.
 
     Attributes:
@@ -152,7 +152,7 @@ class TrainingRecord(Record):
     losses: list[LossPoint]
     held_out_losses: list[HeldOutPoint] = Field(default=[])
     best_step: int | None = None
-    findings: list[Finding] = Field(default=[])
+    findings: list[TrainingFinding] = Field(default=[])
     earlier: EarlierTaskRecord | None = None
     added_tokens: list[str] = Field(default=[])
     vocabulary: int | None = None

@@ -26,7 +26,7 @@ class RepoName:
 
 
 @dataclass(frozen=True)
-class CommitLine:
+class CommitRow:
     """A commit in a list."""
 
     sha: str
@@ -45,7 +45,7 @@ class RefLine:
 
 
 @dataclass(frozen=True)
-class Place:
+class PageLocation:
     """The repository that a page is about, and the revision of it.
 
     Attributes:
@@ -73,7 +73,7 @@ class Reference:
 
 
 @dataclass(frozen=True)
-class Result:
+class ResultRow:
     """A value of a card's `model-index`."""
 
     task: str
@@ -101,11 +101,11 @@ class CardFacts:
     task: str | None = None
     library: str | None = None
     tags: tuple[str, ...] = ()
-    results: tuple[Result, ...] = ()
+    results: tuple[ResultRow, ...] = ()
 
 
 @dataclass(frozen=True)
-class Card:
+class CardView:
     """A README.
 
     Attributes:
@@ -162,11 +162,11 @@ class RepoView:
         endpoint: The Hub's address, for the commands that fetch the repository; None in a preview.
     """
 
-    place: Place
-    card: Card | None
+    place: PageLocation
+    card: CardView | None
     files: int
     size: int
-    last_commit: CommitLine | None = None
+    last_commit: CommitRow | None = None
     commits: int = 0
     branches: tuple[RefLine, ...] = ()
     tags: tuple[RefLine, ...] = ()
@@ -186,7 +186,7 @@ class FileRow:
     path: str
     size: int | None
     large: bool = False
-    last_commit: CommitLine | None = None
+    last_commit: CommitRow | None = None
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ class TreeView:
         total: How many entries it has; `rows` may be fewer.
     """
 
-    place: Place
+    place: PageLocation
     path: str
     rows: tuple[FileRow, ...]
     total: int
@@ -214,13 +214,13 @@ class FileView:
         plain: Whether Markdown is asked for as text.
     """
 
-    place: Place
+    place: PageLocation
     path: str
     kind: FileKind
     size: int
     large: bool
     sha256: str | None
-    last_commit: CommitLine | None
+    last_commit: CommitRow | None
     text: str = ""
     plain: bool = False
 
@@ -229,15 +229,15 @@ class FileView:
 class HistoryView:
     """The commits behind a revision, the newest first, a page at a time."""
 
-    place: Place
-    rows: tuple[CommitLine, ...]
+    place: PageLocation
+    rows: tuple[CommitRow, ...]
     total: int
     page: int
     pages: int
 
 
 @dataclass(frozen=True)
-class Change:
+class FileChange:
     """A file that a commit changed."""
 
     path: str
@@ -252,10 +252,10 @@ class CommitView:
         total: How many files it changed; `changes` may be fewer.
     """
 
-    place: Place
-    commit: CommitLine
+    place: PageLocation
+    commit: CommitRow
     parents: tuple[str, ...]
-    changes: tuple[Change, ...]
+    changes: tuple[FileChange, ...]
     total: int
 
 
@@ -263,7 +263,7 @@ class CommitView:
 class RefsView:
     """The branches, tags and pull requests of a repository."""
 
-    place: Place
+    place: PageLocation
     branches: tuple[RefLine, ...]
     tags: tuple[RefLine, ...]
     pulls: tuple[RefLine, ...]
@@ -295,7 +295,7 @@ class DiscussionView:
         total: How many there are.
     """
 
-    place: Place
+    place: PageLocation
     num: int
     title: str
     author: str

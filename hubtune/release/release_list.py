@@ -8,8 +8,8 @@ from hubtune.card.lint import CardSource
 from hubtune.card.lint.card import MOST_BYTES, read_card
 from hubtune.card.lint.rules.results import indexed_metrics
 from hubtune.errors import HubError, HubUnreachableError, RecordError
-from hubtune.hub.contents import read_files
 from hubtune.hub.read import CommitLine, Refs, history, list_refs, resolve
+from hubtune.hub.repo_files import read_files
 from hubtune.metadata.versions import newest_first, version_of
 from hubtune.pipeline.published import parse_document
 from hubtune.records.base import Progress

@@ -3,8 +3,8 @@
 from hubtune.card.render import render_card
 from hubtune.config.fields import check_tag, is_commit
 from hubtune.errors import ConfigError, HubError, RecordError, RevisionNotFoundError, TagExistsError
-from hubtune.hub.contents import differences, read_file
 from hubtune.hub.read import Refs, history, list_refs, refuse_branch_named, repo_url, require_readers_get, resolve
+from hubtune.hub.repo_files import differences, read_file
 from hubtune.hub.write import create_tag
 from hubtune.metadata.versions import FIRST, Bump, newest_first, newest_version, next_tag, version_of
 from hubtune.pipeline.licensing import require_allowed

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hubtune.templating.process import BoundedProcess, LimitError, Limits
+from hubtune.templating.process import BoundedProcess, LimitError, ProcessLimits
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-LIMITS = Limits(seconds=10, memory=512 * 2**20, output=16 * 2**20, pace=0.5)
+LIMITS = ProcessLimits(seconds=10, memory=512 * 2**20, output=16 * 2**20, pace=0.5)
 """What writing one conversation may use, and most of several."""
 _HANDLER = "hubtune.templating.chat_worker:handle"
 
@@ -44,7 +44,7 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class Places:
+class TextOverlap:
     """How a variant's text compares to the conversation's own.
 
     Attributes:
@@ -64,7 +64,7 @@ class Places:
 
 
 @dataclass(frozen=True)
-class Talk:
+class ChatRequest:
     """A conversation to write.
 
     Attributes:
@@ -94,7 +94,7 @@ class Rendered:
 
     text: str
     spans: Sequence[Span]
-    places: Sequence[Places | None]
+    places: Sequence[TextOverlap | None]
     texts: Sequence[str | None]
 
 
@@ -140,12 +140,12 @@ class ChatTemplate:
             TemplateFaultError: The template refuses it.
             LimitError: It exceeds a limit.
         """
-        (found,) = self.render_all([Talk(messages, ask=ask)])
+        (found,) = self.render_all([ChatRequest(messages, ask=ask)])
         if isinstance(found, TemplateFaultError):
             raise found
         return found.text
 
-    def render_all(self, talks: Sequence[Talk]) -> list[Rendered | TemplateFaultError]:
+    def render_all(self, talks: Sequence[ChatRequest]) -> list[Rendered | TemplateFaultError]:
         """Returns each conversation as it is written, or why the template refuses it.
 
         Raises:
@@ -198,7 +198,7 @@ def _answers(process: BoundedProcess, requests: list[bytes]) -> list[dict[str, A
     return answers
 
 
-def _request(talk: Talk) -> bytes:
+def _request(talk: ChatRequest) -> bytes:
     return _json(
         {
             "messages": talk.messages,
@@ -217,11 +217,11 @@ def _json(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
-def _rendered(told: dict[str, Any], talk: Talk) -> Rendered:
+def _rendered(told: dict[str, Any], talk: ChatRequest) -> Rendered:
     found = list(zip(talk.variants, told["variants"], strict=True))
     return Rendered(
         text=told["text"],
         spans=[(start, end) for start, end in told["spans"]],
-        places=[None if each is None or wanted.whole else Places(*each) for wanted, each in found],
+        places=[None if each is None or wanted.whole else TextOverlap(*each) for wanted, each in found],
         texts=[each if wanted.whole else None for wanted, each in found],
     )

@@ -32,10 +32,9 @@ Messages = list[dict[str, Any]]
 class _Generation(jinja2.ext.Extension):
     """`{% generation %}`, which marks what the assistant writes."""
 
-    tags = {"generation"}  # noqa: RUF012 - Jinja reads it from the class
-
     def __init__(self, environment: jinja2.Environment) -> None:
         super().__init__(environment)
+        self.tags = {"generation"}
         self.written: int | None = None
         self.spans: list[tuple[int, int]] = []
 
@@ -222,7 +221,7 @@ def _texts(template: _Template, told: dict[str, Any], most: int) -> dict[str, An
             )
         except (MemoryError, TooLongError):
             raise
-        except Exception:  # noqa: BLE001 - the same
+        except Exception:  # noqa: BLE001 - and so may making a value of it
             return None
         return other if wanted["whole"] else _shared(text, other)
 

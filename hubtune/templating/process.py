@@ -63,7 +63,7 @@ def main(told: str) -> None:
     """Answers requests until there are no more.
 
     Args:
-        told: The handler, seconds, bytes of memory and bytes of output, as `Limits` has them.
+        told: The handler, seconds, bytes of memory and bytes of output, as `ProcessLimits` has them.
     """
     name, seconds, memory, output = told.split()
     # The process that started it is told of an interrupt, and ends it.
@@ -120,7 +120,7 @@ Kind = Literal["time", "memory", "output", "pace"]
 
 
 @dataclass(frozen=True)
-class Limits:
+class ProcessLimits:
     """What one request may use.
 
     Attributes:
@@ -151,7 +151,7 @@ class LimitError(Exception):
         limits: All of them.
     """
 
-    def __init__(self, place: int, kind: Kind, limits: Limits) -> None:
+    def __init__(self, place: int, kind: Kind, limits: ProcessLimits) -> None:
         super().__init__(place, kind, limits)
         self.place = place
         self.kind = kind
@@ -176,7 +176,7 @@ class BoundedProcess:
         limits: What it may use for one request.
     """
 
-    def __init__(self, handler: str, limits: Limits) -> None:
+    def __init__(self, handler: str, limits: ProcessLimits) -> None:
         self.limits = limits
         self.starts = 0
         """How often it was started: whoever told the process something tells it again after another start."""

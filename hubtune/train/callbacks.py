@@ -9,9 +9,9 @@ from transformers import TrainerCallback
 
 from hubtune.data.tokens import Example
 from hubtune.errors import TrainingError
-from hubtune.records.base import Task
+from hubtune.records.base import ProgressTask
 from hubtune.records.rundir import RunDirectory
-from hubtune.records.training import Finding, HeldOutPoint, LossPoint
+from hubtune.records.training import HeldOutPoint, LossPoint, TrainingFinding
 from hubtune.train.batching import Batcher
 from hubtune.train.loss import ClassBatcher, ClassLoss, SummedLoss, class_scores
 
@@ -28,7 +28,7 @@ class Reporter(TrainerCallback):  # type: ignore[misc]
         base: The base model's repository, for messages.
     """
 
-    def __init__(self, run: RunDirectory, task: Task, base: str) -> None:
+    def __init__(self, run: RunDirectory, task: ProgressTask, base: str) -> None:
         self._base = base
         self._run = run
         self._task = task
@@ -132,7 +132,7 @@ class Overflows(TrainerCallback):  # type: ignore[misc]
             state.log_history.append({"step": state.global_step, _KEY: 1.0})
 
 
-def overflow_findings(history: Sequence[dict[str, float]], steps: int) -> list[Finding]:
+def overflow_findings(history: Sequence[dict[str, float]], steps: int) -> list[TrainingFinding]:
     """Returns what a training's log tells of steps that were left out.
 
     Args:
@@ -143,7 +143,7 @@ def overflow_findings(history: Sequence[dict[str, float]], steps: int) -> list[F
     if not count:
         return []
     return [
-        Finding(
+        TrainingFinding(
             name="gradients overflowed",
             evidence=f"{count} of {steps} steps changed no weight, since their gradients were too large for fp16",
             advice="Set train.precision to auto or fp32; a few such steps at the start do no harm.",

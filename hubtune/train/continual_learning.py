@@ -206,7 +206,7 @@ class EarlierTask:
         measured = first_rows(rows.held_out)
         before = row_losses(loss, measured, batcher)
         progress.say(f"Loss on {len(measured):,} earlier rows at the start: {sum(before) / _tokens(measured):.3f}")
-        held = consolidate(loss, batcher, rows.matter, config.ewc, seed, progress) if config.ewc else None
+        held = consolidate(loss, batcher, rows.fisher, config.ewc, seed, progress) if config.ewc else None
         return cls(rows, loss, batcher, before, held)
 
     def finish(self, progress: Progress) -> EarlierTaskRecord:
@@ -218,12 +218,12 @@ class EarlierTask:
             tokens=tokens,
             before=sum(self.before) / tokens,
             after=sum(after) / tokens,
-            row_tokens=[row.learnt for row in rows],
+            row_tokens=[row.learned for row in rows],
             row_before=self.before,
             row_after=after,
             replayed=len(self.rows.replayed),
             ewc=0 if self.consolidation is None else self.consolidation.strength,
-            fisher_rows=len(self.rows.matter),
+            fisher_rows=len(self.rows.fisher),
             penalty=None if self.consolidation is None else self.consolidation.penalty(),
         )
         progress.say(f"Loss on the earlier rows now: {record.after:.3f}, {record.forgetting:+.3f} nats per token")
@@ -231,4 +231,4 @@ class EarlierTask:
 
 
 def _tokens(rows: Sequence[Example]) -> int:
-    return sum(row.learnt for row in rows)
+    return sum(row.learned for row in rows)

@@ -14,10 +14,10 @@ from hubtune.models.architecture import Shape, shape_of
 from hubtune.models.base_facts import read_facts
 from hubtune.models.classifier import Classes
 from hubtune.models.generation import generation_json, safe_generation_config
-from hubtune.models.load import check_vocabulary, pad_id
-from hubtune.models.load_faults import computing
+from hubtune.models.load_errors import computing
 from hubtune.models.memory import Workload, estimate, fitting, machine_memory
 from hubtune.models.precision import choose_precision, dtype_of
+from hubtune.models.pretrained import check_vocabulary, pad_id
 from hubtune.records.base import Progress
 from hubtune.records.merge import GENERATION_CONFIG, MODEL_CONFIG
 from hubtune.records.pins import Pin

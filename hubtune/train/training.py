@@ -12,7 +12,7 @@ from hubtune.data.partition import EarlierRows
 from hubtune.data.tokens import Example
 from hubtune.models.classifier import Classes
 from hubtune.models.generation import ends_of_rows
-from hubtune.models.load_faults import computing
+from hubtune.models.load_errors import computing
 from hubtune.models.row_attention import attending_by_rows
 from hubtune.records.base import Progress
 from hubtune.records.data import DataRecord

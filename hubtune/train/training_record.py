@@ -5,11 +5,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from hubtune.data.drop_reasons import ON_PURPOSE, Reason
+from hubtune.data.drop_reasons import ON_PURPOSE, DropReason
 from hubtune.data.tokens import Example
 from hubtune.models.memory import environment
 from hubtune.records.data import DataRecord
-from hubtune.records.training import EarlierTaskRecord, Finding, HeldOutPoint, LossPoint, TrainingRecord
+from hubtune.records.training import EarlierTaskRecord, HeldOutPoint, LossPoint, TrainingFinding, TrainingRecord
 from hubtune.train.batching import RowOrder
 from hubtune.train.callbacks import held_out_points, loss_points, overflow_findings
 from hubtune.train.setup import Setup
@@ -27,7 +27,7 @@ _FEWEST_POINTS = 10
 _DROPPED = 0.03
 
 
-def diagnose(losses: Sequence[LossPoint], held_out: Sequence[HeldOutPoint], steps: int) -> list[Finding]:
+def diagnose(losses: Sequence[LossPoint], held_out: Sequence[HeldOutPoint], steps: int) -> list[TrainingFinding]:
     """Returns what the curves show; nothing where they show nothing of note.
 
     Args:
@@ -40,7 +40,7 @@ def diagnose(losses: Sequence[LossPoint], held_out: Sequence[HeldOutPoint], step
     highest = max(losses[1:] or losses, key=lambda point: point.loss)
     if highest.loss > _JUMP * first:
         found.append(
-            Finding(
+            TrainingFinding(
                 name="learning rate too high",
                 evidence=f"the training loss rose from {first:.3f} to {highest.loss:.3f} at step {highest.step}",
                 advice="Lower train.learning_rate, to a third at first, or raise train.warmup.",
@@ -48,7 +48,7 @@ def diagnose(losses: Sequence[LossPoint], held_out: Sequence[HeldOutPoint], step
         )
     elif steps > 1 and _unmoved(losses):
         found.append(
-            Finding(
+            TrainingFinding(
                 name="nothing learnt",
                 evidence=f"the training loss was {first:.3f} at the start and {last:.3f} at the end",
                 advice="Raise train.learning_rate or train.epochs, and look at the rows: hubtune data show",
@@ -58,7 +58,7 @@ def diagnose(losses: Sequence[LossPoint], held_out: Sequence[HeldOutPoint], step
         found += _underfitting(losses)
     if steps < _FEW_STEPS:
         found.append(
-            Finding(
+            TrainingFinding(
                 name="few steps",
                 evidence=f"{steps} optimizer steps were made",
                 advice="Raise train.epochs or lower train.batch_size, or give more rows.",
@@ -78,7 +78,7 @@ def _unmoved(losses: Sequence[LossPoint]) -> bool:
     return after > _UNMOVED * before and after > _NEARLY * first
 
 
-def diagnose_rows(data: DataRecord) -> list[Finding]:
+def diagnose_rows(data: DataRecord) -> list[TrainingFinding]:
     """Returns a finding where more than a few rows could not be used, those aside that the config asks to leave out."""
     wanted = {reason.text for reason in ON_PURPOSE}
     dropped: Counter[str] = Counter()
@@ -88,9 +88,9 @@ def diagnose_rows(data: DataRecord) -> list[Finding]:
     if lost <= _DROPPED * rows:
         return []
     reason, count = dropped.most_common(1)[0]
-    fix = next((known.fix for known in Reason if known.text == reason), "look at the rows: hubtune data show")
+    fix = next((known.fix for known in DropReason if known.text == reason), "look at the rows: hubtune data show")
     return [
-        Finding(
+        TrainingFinding(
             name="rows dropped",
             evidence=f"{lost:,} of {rows:,} rows ({lost / rows:.0%}) could not be used, {count:,} because {reason}",
             advice=f"{fix[0].upper()}{fix[1:]}.",
@@ -98,7 +98,7 @@ def diagnose_rows(data: DataRecord) -> list[Finding]:
     ]
 
 
-def _overfitting(last: float, held_out: Sequence[HeldOutPoint]) -> list[Finding]:
+def _overfitting(last: float, held_out: Sequence[HeldOutPoint]) -> list[TrainingFinding]:
     if not held_out:
         return []
     best, end = min(held_out, key=lambda point: point.loss), held_out[-1]
@@ -109,10 +109,10 @@ def _overfitting(last: float, held_out: Sequence[HeldOutPoint]) -> list[Finding]
         evidence = f"the training loss is {last:.3f} at the end, and the held-out loss {end.loss:.3f}"
     else:
         return []
-    return [Finding(name="overfitting", evidence=evidence, advice=advice)]
+    return [TrainingFinding(name="overfitting", evidence=evidence, advice=advice)]
 
 
-def _underfitting(losses: Sequence[LossPoint]) -> list[Finding]:
+def _underfitting(losses: Sequence[LossPoint]) -> list[TrainingFinding]:
     if len(losses) < _FEWEST_POINTS:
         return []
     part = math.ceil(len(losses) / 5)
@@ -121,7 +121,7 @@ def _underfitting(losses: Sequence[LossPoint]) -> list[Finding]:
     if after > (1 - _STILL_FALLING) * before:
         return []
     return [
-        Finding(
+        TrainingFinding(
             name="underfitting",
             evidence=f"the training loss still fell over the last fifth, from {before:.3f} to {after:.3f}",
             advice="Raise train.epochs.",
@@ -181,7 +181,7 @@ def training_record(
         max_grad_norm=settings.max_grad_norm,
         seed=settings.seed,
         # A row of a class carries one label, and is itself what is learnt.
-        tokens=order.count(lambda row: 1 if classifies else examples[row].learnt, done),
+        tokens=order.count(lambda row: 1 if classifies else examples[row].learned, done),
         read_tokens=order.count(lambda row: len(examples[row].input_ids), done),
         first_loss=losses[0].loss,
         final_loss=losses[-1].loss,

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hubtune.config.evaluation import BiasConfig
-from hubtune.config.published import require_none_of_release
+from hubtune.config.release_config import require_none_of_release
 from hubtune.errors import ReleaseError
 from hubtune.pipeline.context import require_train
 from hubtune.pipeline.stages import run_evaluate

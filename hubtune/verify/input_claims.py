@@ -12,9 +12,9 @@ from hubtune.config.fields import check_repo_id
 from hubtune.documents import Json, parse_json_object
 from hubtune.errors import AmbiguousRevisionError, HubError
 from hubtune.files import read_bytes
-from hubtune.hub.contents import StoredFile, file_digest, list_files
 from hubtune.hub.license_facts import is_legal_file
 from hubtune.hub.read import Resolved, check_access, resolve
+from hubtune.hub.repo_files import StoredFile, file_digest, list_files
 from hubtune.metadata.front_matter import front_matter
 from hubtune.pin import check_safetensors
 from hubtune.pipeline.licensing import decide_release, fetch_licenses

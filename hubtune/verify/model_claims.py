@@ -32,7 +32,7 @@ _MOST_PROMPTS, _MOST_TOKENS = 64, 4096
 
 def check_probe(subject: Subject, loaded: "ConsumerModel") -> str:
     """Replays the probe on the release, and on its base, which has to answer otherwise by what is recorded."""
-    from hubtune.models.load import context_length
+    from hubtune.models.pretrained import context_length
     from hubtune.models.probe import TOLERANCES, replay
 
     record = subject.documents.need(ProbeRecord)
@@ -170,7 +170,7 @@ def fetch_base_model(subject: Subject, progress: Progress, allow_remote_code: st
 
 
 def _load(subject: Subject, progress: Progress, allow_remote_code: str | None) -> ConsumerModel:
-    from hubtune.models.consumer import load_release
+    from hubtune.models.release_model import load_release
 
     if subject.documents.has_no_manifest:
         raise UncheckedError("no manifest lists the files to load")

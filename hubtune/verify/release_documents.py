@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import yaml
 
-from hubtune.config.published import read_published
+from hubtune.config.release_config import read_published
 from hubtune.config.schema import TuneConfig
 from hubtune.errors import (
     DiskFullError,

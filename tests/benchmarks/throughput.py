@@ -31,8 +31,8 @@ import torch
 from hubtune.config.training import TrainConfig
 from hubtune.data.tokens import Example
 from hubtune.models.gguf import convert_gguf
-from hubtune.models.load import load_base, load_tokenizer
 from hubtune.models.precision import choose_precision
+from hubtune.models.pretrained import load_base, load_tokenizer
 from hubtune.models.row_attention import attending_by_rows
 from hubtune.pipeline.quickstart import _model_file
 from hubtune.records.pins import Pin

@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 
 from hubtune.cli.app import app
 from hubtune.errors import ConfigError, HubError, RecordError
-from hubtune.records.ratings import Pair, RatingsRecord
+from hubtune.records.ratings import RatingPair, RatingsRecord
 from hubtune.records.rundir import RunDirectory
 from tests.sample_ratings import FROM_TUNED, ratable_run, sample_pairs
 from tests.sample_runs import finished_run
@@ -62,12 +62,12 @@ def test_the_report_is_one_record_and_asks_nothing(run: RunDirectory):
     shown = rate(run, "--report", json_wanted=True)
 
     assert json.loads(shown.stdout) == json.loads(run.read(RatingsRecord).to_json())
-    assert "Pair" not in shown.stderr
+    assert "RatingPair" not in shown.stderr
 
 
 def test_what_would_steer_the_terminal_is_taken_out_of_texts(tmp_path: Path):
     evil = "\x1b]0;title\x07\x1b[2J\rhidden\x9b31m\u202eback\u2066"
-    run = ratable_run(tmp_path / "evil", [Pair(prompt=evil, base=evil, tuned=f"{evil}\n\ttwo")])
+    run = ratable_run(tmp_path / "evil", [RatingPair(prompt=evil, base=evil, tuned=f"{evil}\n\ttwo")])
     shown = rate(run, "--terminal", keys="q\n")
 
     assert not set("\x1b\x07\r\x9b\u202e\u2066") & set(shown.stderr)

@@ -114,16 +114,24 @@ def test_a_key_that_stands_twice_is_told_with_its_lines(text: str, fault: str):
 
 
 @pytest.mark.parametrize(
-    ("added", "path"),
+    ("key", "value", "kind"),
     [
-        ("publish: {policy: policy.yaml}", "publish.policy"),
+        ("train.batch_size", "yes", "a whole number (it is true)"),
+        ("train.epochs", "true", "a number (it is true)"),
+        ("train.last_blocks", "on", "a whole number (it is true)"),
+        ("rows.workers", "on", "a whole number (it is true)"),
+        ("evaluate.canaries", "no", "a whole number (it is false)"),
+        ("earlier.ewc", "true", "a number (it is true)"),
+        ("data[0].weight", "true", "a number (it is true)"),
+        ("data[0].weight", ".inf", "a finite number (it is inf)"),
+        ("rows.max_dropped", ".nan", "a finite number (it is nan)"),
+        ("train.lora.alpha", ".inf", "a finite number (it is inf)"),
     ],
 )
-def test_what_is_announced_and_not_done_yet_is_told_from_a_mistake(added: str, path: str):
-    (fault,) = _faults(MINIMAL + added)
+def test_what_is_not_a_finite_number_is_refused_as_one(key: str, value: str, kind: str):
+    added = "earlier: {data: [{repo: org/old}]}\n" if key.startswith("earlier") else ""
 
-    assert fault.startswith(f"{path}: ")
-    assert "this version of hubtune cannot do this" in fault
+    assert _faults(MINIMAL + added, f"{key}={value}") == [f"{key}: this has to be {kind}"]
 
 
 def test_missing_keys_are_told():

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 import hubtune.config
-from hubtune.config.fields import Section
+from hubtune.config.fields import ConfigSection
 from hubtune.config.load import dump_config, parse_config
 from hubtune.config.reference import config_keys, config_schema, descriptions, is_schema, reference, schema_text
 from hubtune.config.training import LoraConfig, TrainConfig
@@ -31,10 +31,10 @@ def _schema() -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator(json.loads(schema_text()))
 
 
-def _sections() -> list[type[Section]]:
+def _sections() -> list[type[ConfigSection]]:
     for module in pkgutil.iter_modules(hubtune.config.__path__):
         importlib.import_module(f"hubtune.config.{module.name}")
-    return sorted(Section.__subclasses__(), key=lambda section: section.__name__)
+    return sorted(ConfigSection.__subclasses__(), key=lambda section: section.__name__)
 
 
 def _loads(text: str, folder: Path) -> bool:
@@ -51,7 +51,7 @@ def _judgements(text: str, folder: Path = Path()) -> tuple[bool, bool]:
 
 
 @pytest.mark.parametrize("section", _sections(), ids=lambda section: section.__name__)
-def test_every_key_has_a_description_in_sentences(section: type[Section]):
+def test_every_key_has_a_description_in_sentences(section: type[ConfigSection]):
     described = descriptions(section)
 
     assert list(described) == list(section.model_fields)
@@ -104,7 +104,7 @@ def test_the_tables_of_the_docs_are_the_reference():
 
 
 @pytest.mark.parametrize(("section", "prefix"), [(TrainConfig, "train."), (LoraConfig, "train.lora.")])
-def test_every_default_of_the_training_has_a_reason_and_a_source(section: type[Section], prefix: str):
+def test_every_default_of_the_training_has_a_reason_and_a_source(section: type[ConfigSection], prefix: str):
     reasons = DOCS.read_text(encoding="utf-8").partition("## Why these defaults of `train`")[2]
     rows = dict(re.findall(r"^\| `([^`]+)` \| `?([^`|]+?)`? \| [^|]{20,} \| [^|]{5,} \|$", reasons, re.MULTILINE))
 
@@ -301,9 +301,30 @@ def test_a_config_without_its_base_or_data_is_refused(text: str):
     assert _judgements(text) == (False, False)
 
 
-# Of every kind; `true` stays out, of which pydantic makes the number 1.
 VALUES = (
-    *(None, 0, 1, 2, 8.0, 0.5, -1, 2**33, "", " ", "a", "auto", "all", "main", "text", "2e-4", "0x10", "yes", "1_000"),
+    *(
+        None,
+        True,
+        False,
+        0,
+        1,
+        2,
+        8.0,
+        0.5,
+        -1,
+        2**33,
+        "",
+        " ",
+        "a",
+        "auto",
+        "all",
+        "main",
+        "text",
+        "2e-4",
+        "0x10",
+        "yes",
+        "1_000",
+    ),
     *("mit", "org/model", "v1.0.0", "a" * 40, "train[:5%]", "{a}", ";", "utf-8", "https://a.b", "drop", "lora", "é\n"),
     *([], ["a"], ["a", "b"], ["a", "a"], ["US"], [1], [None], {}, {"file": "words.md"}, {"a": 1}, {"repo": "org/a"}),
 )

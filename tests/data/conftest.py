@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hubtune.config.data import DataConfig
-from hubtune.data.drop_reasons import RowFaultError
+from hubtune.data.drop_reasons import DroppedRowError
 from hubtune.data.formats.chat import ChatWriter
-from hubtune.data.formats.choice import choose_format, write_text
 from hubtune.data.formats.conversations import read_conversation
-from hubtune.data.segments import Written
+from hubtune.data.formats.row_format import choose_format, write_text
+from hubtune.data.segments import WrittenRow
 from hubtune.data.tokens import IGNORED, Encoder, Example
 from tests.tiny_tokenizers import KINDS
 
@@ -35,14 +35,14 @@ def entry(**values: object) -> DataConfig:
     return DataConfig.model_validate({"repo": "org/s", **values})
 
 
-def written(row: dict[str, object], tokenizer: "PreTrainedTokenizerFast", **values: object) -> Written:
-    """A row in the format that `values` or its keys state, as pieces."""
+def written(row: dict[str, object], tokenizer: "PreTrainedTokenizerFast", **values: object) -> WrittenRow:
+    """A row in the format that `values` or its keys state, as segments."""
     config = entry(**values)
     chosen = choose_format(config, list(row), "org/s")
     if chosen.kind == "chat":
         writer = ChatWriter.make(tokenizer, config.chat_template, chosen.loss_on, "org/base")
         (found,) = writer.write_all([read_conversation(row, chosen.columns)])
-        if isinstance(found, RowFaultError):
+        if isinstance(found, DroppedRowError):
             raise found
         return found
     return write_text(row, chosen)
@@ -63,17 +63,17 @@ def encoded() -> Callable[..., Example]:
 
 
 @pytest.fixture
-def refused() -> Callable[..., RowFaultError]:
+def refused() -> Callable[..., DroppedRowError]:
     """Encodes one row; it has to be refused."""
 
-    def encode(row: dict[str, object], tokenizer, length: int = 500, **values: object) -> RowFaultError:
+    def encode(row: dict[str, object], tokenizer, length: int = 500, **values: object) -> DroppedRowError:
         try:
             (fault,) = Encoder(tokenizer, length, entry(**values).chat_template).encode(
                 [written(row, tokenizer, **values)]
             )
-        except RowFaultError as error:
+        except DroppedRowError as error:
             return error
-        assert isinstance(fault, RowFaultError), fault
+        assert isinstance(fault, DroppedRowError), fault
         return fault
 
     return encode

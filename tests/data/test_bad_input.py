@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from hubtune.config.data import ScreenConfig
-from hubtune.data.drop_reasons import Reason
+from hubtune.data.data_files import PinnedData
+from hubtune.data.drop_reasons import DropReason
+from hubtune.data.encoding import EncodingSettings
 from hubtune.data.source import Source, read_source
 from hubtune.errors import ColumnNotFoundError, DataError, EmptySplitError, TooManyDroppedError
 from tests.data.conftest import chat, entry
@@ -21,33 +23,33 @@ TALK = chat(("user", "Oil?"), ("assistant", "A virtue."))
 HIDING = "{% if messages[0].content == 'Keys?' %}{{ messages[0].content }}{% else %}" + CHATML + "{% endif %}"
 
 # The good row, the bad one, its reason, and the data set's part of the config.
-BAD_ROWS: dict[str, tuple[dict, dict | str, Reason, dict[str, object]]] = {
-    "a key that is missing": (PAIR, {"prompt": "x"}, Reason.NULL, {}),
-    "a null": (PAIR, {"prompt": None, "completion": "x"}, Reason.NULL, {}),
-    "a blank": ({"text": "x"}, {"text": " \n"}, Reason.BLANK, {}),
+BAD_ROWS: dict[str, tuple[dict, dict | str, DropReason, dict[str, object]]] = {
+    "a key that is missing": (PAIR, {"prompt": "x"}, DropReason.NULL, {}),
+    "a null": (PAIR, {"prompt": None, "completion": "x"}, DropReason.NULL, {}),
+    "a blank": ({"text": "x"}, {"text": " \n"}, DropReason.BLANK, {}),
     # Ragged in type, too, so that the file is read line by line.
-    "no text": (PAIR, {"prompt": "x", "completion": 3}, Reason.NOT_TEXT, {}),
-    "an empty response": (PAIR, {"prompt": "x", "completion": ""}, Reason.NO_RESPONSE, {}),
-    "an empty answer": (TALK, chat(("user", "Oil?"), ("assistant", " ")), Reason.NO_RESPONSE, {}),
-    "a prompt longer than a row may be": (PAIR, {"prompt": "Oil " * 200, "completion": "x"}, Reason.NO_ROOM, {}),
+    "no text": (PAIR, {"prompt": "x", "completion": 3}, DropReason.NOT_TEXT, {}),
+    "an empty response": (PAIR, {"prompt": "x", "completion": ""}, DropReason.NO_RESPONSE, {}),
+    "an empty answer": (TALK, chat(("user", "Oil?"), ("assistant", " ")), DropReason.NO_RESPONSE, {}),
+    "a prompt longer than a row may be": (PAIR, {"prompt": "Oil " * 200, "completion": "x"}, DropReason.NO_ROOM, {}),
     "nothing but masked labels": (
         TALK,
         chat(("user", "Keys?"), ("assistant", "Four.")),
-        Reason.NOTHING_LEARNT,
+        DropReason.NOTHING_LEARNED,
         {"chat_template": HIDING},
     ),
-    "roles in a wrong order": (TALK, chat(("assistant", "A."), ("user", "Oil?")), Reason.ORDER, {}),
-    "an unknown role": (TALK, chat(("narrator", "A."), ("assistant", "B.")), Reason.ROLE, {}),
+    "roles in a wrong order": (TALK, chat(("assistant", "A."), ("user", "Oil?")), DropReason.ORDER, {}),
+    "an unknown role": (TALK, chat(("narrator", "A."), ("assistant", "B.")), DropReason.ROLE, {}),
     "an unknown label": (
         {"text": "x", "label": "good"},
         {"text": "x", "label": "ugly"},
-        Reason.LABEL,
+        DropReason.LABEL,
         {"labels": ["good", "bad"]},
     ),
-    "half a surrogate pair": (PAIR, '{"prompt": "half \\ud83d", "completion": "x"}', Reason.SURROGATE, {}),
-    "a NUL": (PAIR, {"prompt": "x", "completion": "a\0b"}, Reason.NUL, {}),
-    "10 MB": (PAIR, {"prompt": "x", "completion": "y" * 10_000_000}, Reason.HUGE, {}),
-    "a line that is cut": (PAIR, '{"prompt": "x", "comp', Reason.NOT_JSON, {}),
+    "half a surrogate pair": (PAIR, '{"prompt": "half \\ud83d", "completion": "x"}', DropReason.SURROGATE, {}),
+    "a NUL": (PAIR, {"prompt": "x", "completion": "a\0b"}, DropReason.NUL, {}),
+    "10 MB": (PAIR, {"prompt": "x", "completion": "y" * 10_000_000}, DropReason.HUGE, {}),
+    "a line that is cut": (PAIR, '{"prompt": "x", "comp', DropReason.NOT_JSON, {}),
 }
 
 
@@ -74,7 +76,7 @@ def test_bad_rows_are_left_out_and_told_by_count_first_row_and_fix(kind: str, tm
 
 
 def read(folder: Path, tokenizers, **values: object) -> Source:
-    return read_source(entry(**values), folder, "org/s", tokenizers["qwen"], 128, ScreenConfig())
+    return read_source(PinnedData(entry(**values), folder), EncodingSettings(tokenizers["qwen"], 128, ScreenConfig()))
 
 
 def _parquet_cut(folder: Path) -> None:

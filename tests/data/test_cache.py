@@ -10,6 +10,8 @@ import pytest
 
 from hubtune.config.data import DataConfig, ScreenConfig
 from hubtune.data import cache
+from hubtune.data.data_files import PinnedData
+from hubtune.data.encoding import EncodingSettings
 from hubtune.data.source import Source, read_source
 from hubtune.data.store import ROWS_FILE
 from hubtune.errors import ScreeningError
@@ -32,7 +34,9 @@ def folder(tmp_path: Path) -> Path:
 def read(folder: Path, tokenizers, listener: Listener):
     def read() -> Source:
         listener.steps.clear()
-        return read_source(entry(), folder, "org/s", tokenizers["gpt2"], 60, ScreenConfig(), progress=listener)
+        return read_source(
+            PinnedData(entry(), folder), EncodingSettings(tokenizers["gpt2"], 60, ScreenConfig()), progress=listener
+        )
 
     return read
 
@@ -100,7 +104,7 @@ def test_rows_that_the_config_refuses_are_not_kept(tmp_path: Path, tokenizers):
     before = entries()
 
     with pytest.raises(ScreeningError):
-        read_source(entry(), folder, "org/s", tokenizers["gpt2"], 60, ScreenConfig())
+        read_source(PinnedData(entry(), folder), EncodingSettings(tokenizers["gpt2"], 60, ScreenConfig()))
 
     assert entries() == before
 
@@ -115,7 +119,9 @@ def _key(folder: Path, **changes: object) -> str:
         "screen": ScreenConfig(),
         "seed": 1,
     }
-    return cache.key_of(**{**values, **changes})
+    given = {**values, **changes}
+    data = PinnedData(given["entry"], given["place"], given["pin"])
+    return cache.key_of(data, EncodingSettings(given["tokenizer"], given["max_length"], given["screen"], given["seed"]))
 
 
 @pytest.mark.parametrize(
@@ -179,7 +185,7 @@ def _age(folder: Path, days: float) -> None:
 def test_entries_that_are_not_used_for_a_month_go_and_those_that_are_stay(made, folder, tokenizers):
     def other(length: int) -> Path:
         before = entries()
-        read_source(entry(), folder, "org/s", tokenizers["gpt2"], length, ScreenConfig())
+        read_source(PinnedData(entry(), folder), EncodingSettings(tokenizers["gpt2"], length, ScreenConfig()))
         (found,) = entries() - before
         return found
 
@@ -205,7 +211,7 @@ def test_two_processes_that_make_the_same_entry_both_get_it(folder: Path, tokeni
 
     def read() -> None:
         barrier.wait()
-        found.append(read_source(entry(), folder, "org/s", tokenizers["gpt2"], 60, ScreenConfig()))
+        found.append(read_source(PinnedData(entry(), folder), EncodingSettings(tokenizers["gpt2"], 60, ScreenConfig())))
 
     before = entries()
     threads = [threading.Thread(target=read) for _ in range(2)]

@@ -9,7 +9,7 @@ from hubtune.config.load import training_digest
 from hubtune.data.canaries import DIGITS, draw_canaries, draw_others, plant, with_canaries
 from hubtune.data.prepare import Prepared, prepare
 from hubtune.errors import ConfigError, DataError
-from hubtune.models.load import load_tokenizer
+from hubtune.models.pretrained import load_tokenizer
 from tests.sample_runs import sample_config, sample_pins, saying, write_json_lines
 
 SAYINGS = [saying(number) for number in range(40)]
@@ -80,7 +80,7 @@ def test_the_planted_rows_are_trained_on_after_the_data_s_own(prepared):
     assert list(islice(rows, len(found.train))) == list(found.train)
     assert [row.text for row in rows[-12:]] == [canary.text for canary in draw_canaries(12, 42)]
     assert rows[-1] == found.planted.rows[-1]
-    assert all(row.learnt == len(row.input_ids) - 1 for row in found.planted.rows)
+    assert all(row.learned == len(row.input_ids) - 1 for row in found.planted.rows)
     assert found.planted.record is not None
     assert found.planted.record.tokens == sum(len(row.input_ids) for row in rows[-12:])
 

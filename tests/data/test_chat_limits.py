@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from hubtune.config.data import ScreenConfig
+from hubtune.data.data_files import PinnedData
+from hubtune.data.encoding import EncodingSettings
 from hubtune.data.source import Source, read_source
 from hubtune.data.tokens import Encoder
 from hubtune.errors import ConfigError, DataError, ModelError
@@ -51,7 +53,7 @@ def source(tmp_path: Path):
             )
         place.write_text("\n".join([talks[0], json.dumps({"messages": []}), *talks[2:]]) + "\n")
         config = entry(repo=None, path="talks.jsonl", format="chat", chat_template=given)
-        return read_source(config, place, "org/talks", tokenizer, 200, ScreenConfig(), workers=workers)
+        return read_source(PinnedData(config, place), EncodingSettings(tokenizer, 200, ScreenConfig()), workers=workers)
 
     return read
 
@@ -65,14 +67,14 @@ def test_the_row_and_the_limit_are_named(source, strict, work: str, given: bool)
         source(CHATML if given else template, template if given else None)
 
     assert str(caught.value) == (
-        f"Row 17 of org/talks cannot be written: the chat template takes more than {HUNG[work]} for it."
+        f"Row 17 of talks.jsonl cannot be written: the chat template takes more than {HUNG[work]} for it."
     )
     assert "data[].chat_template" in str(caught.value.hint)
 
 
 def test_the_row_is_named_in_the_second_batch_and_from_another_process(source):
     for workers in (1, 2):
-        with pytest.raises(DataError, match=r"^Row 1,503 of org/talks cannot be written: .* 512 MiB of memory"):
+        with pytest.raises(DataError, match=r"^Row 1,503 of talks.jsonl cannot be written: .* 512 MiB of memory"):
             source(on_row(1503, "{{ m.content * 10**9 }}"), rows=2100, workers=workers)
 
 
@@ -109,7 +111,7 @@ def test_a_template_that_is_slow_for_every_row_is_refused_and_not_run_for_days(s
     monkeypatch.setattr(templates, "LIMITS", replace(templates.LIMITS, pace=0))
 
     with pytest.raises(
-        DataError, match=r"^The rows of org/talks cannot be written: the chat template takes .* most of"
+        DataError, match=r"^The rows of talks.jsonl cannot be written: the chat template takes .* most of"
     ):
         source(CHATML)
 
@@ -117,7 +119,7 @@ def test_a_template_that_is_slow_for_every_row_is_refused_and_not_run_for_days(s
 def test_of_several_templates_the_default_one_writes_rows_and_rows_with_tools_are_refused(source):
     others = {"default": CHATML, "tool_use": "{{ 'x' * 10**9 }}", "rag": "{% for m in messages %}"}
     assert source(others).fingerprint == source(CHATML).fingerprint
-    with pytest.raises(DataError, match=r"^Row 17 of org/talks has tools, and .* tool_use") as caught:
+    with pytest.raises(DataError, match=r"^Row 17 of talks.jsonl has tools, and .* tool_use") as caught:
         source(others, tools=17)
     assert "data[].chat_template" in str(caught.value.hint)
     source({"default": CHATML, "rag": "r"}, tools=17)

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from hubtune.config.data import DataConfig, ScreenConfig
-from hubtune.data.contents import file_contents, snapshot_contents
 from hubtune.data.csv_rows import CsvForm
-from hubtune.data.drop_reasons import Reason, Unread
-from hubtune.data.files import local_files, resolve_files
+from hubtune.data.data_files import PinnedData, local_files, resolve_files
+from hubtune.data.dataset_repo import file_contents, snapshot_contents
+from hubtune.data.drop_reasons import DropReason, UnreadableRow
+from hubtune.data.encoding import EncodingSettings
 from hubtune.data.rows import Rows, read_rows
 from hubtune.data.source import Source, read_source
 from hubtune.errors import DataError, TooManyDroppedError
@@ -77,12 +78,14 @@ def test_streamed_cells_are_the_same_and_types_of_the_card_change_none(served, m
     for streaming in (False, True):
         chosen = entry.model_copy(update={"streaming": streaming})
         place = fetch(pin, streamed=streaming)
-        found[streaming] = read_source(chosen, place, "org/s", tokenizers["gpt2"], 60, ScreenConfig(), pin=pin)
+        found[streaming] = read_source(
+            PinnedData(chosen, place, pin), EncodingSettings(tokenizers["gpt2"], 60, ScreenConfig())
+        )
 
     assert [row.text for row in found[True].kept] == ["00001|1,5", "null|NA", "3|nan"]
     assert found[True].kept == found[False].kept
     assert found[True].tally == found[False].tally
-    assert found[True].tally.dropped() == {Reason.NULL.text: 1}
+    assert found[True].tally.dropped() == {DropReason.NULL.text: 1}
     assert found[True].separator == ";"
 
 
@@ -96,7 +99,9 @@ def test_a_card_that_counts_too_few_rows_cuts_no_stream(served, monkeypatch, tok
     pin = Pin(repo="org/s", type="dataset", requested="main", commit=commit)
     entry = DataConfig.model_validate({"repo": "org/s", "streaming": True})
 
-    source = read_source(entry, fetch(pin, streamed=True), "org/s", tokenizers["gpt2"], 60, ScreenConfig(), pin=pin)
+    source = read_source(
+        PinnedData(entry, fetch(pin, streamed=True), pin), EncodingSettings(tokenizers["gpt2"], 60, ScreenConfig())
+    )
 
     assert source.rows == len(source.kept) == 9
 
@@ -124,7 +129,9 @@ def test_a_separator_that_the_config_names_is_used_and_one_that_is_recognised_is
 
 def _source(path: Path, tokenizers, listener: Listener | None = None, **values: object) -> Source:
     entry = DataConfig.model_validate({"path": str(path), **values})
-    return read_source(entry, path, path.name, tokenizers["gpt2"], 60, ScreenConfig(), progress=listener)
+    return read_source(
+        PinnedData(entry, path), EncodingSettings(tokenizers["gpt2"], 60, ScreenConfig()), progress=listener
+    )
 
 
 BAD_TABLES: dict[str, tuple[bytes, str]] = {
@@ -177,8 +184,8 @@ def test_rows_of_another_length_are_lost_alone_with_their_place(tmp_path: Path, 
     rows = _cells(_read(path))
     source = _source(path, tokenizers)
 
-    assert rows[1] == Unread(Reason.RAGGED, "that row, which begins on line 3, has 3 cells, not 2")
-    assert rows[2] == Unread(Reason.RAGGED, "that row, which begins on line 4, has 1 cell, not 2")
+    assert rows[1] == UnreadableRow(DropReason.RAGGED, "that row, which begins on line 3, has 3 cells, not 2")
+    assert rows[2] == UnreadableRow(DropReason.RAGGED, "that row, which begins on line 4, has 1 cell, not 2")
     assert source.numbers.tolist() == [1, 4]
     assert "2 rows, first row 2: a row has more or fewer cells than the header" in source.tally.lines()[0]
     with pytest.raises(TooManyDroppedError):

@@ -7,7 +7,7 @@ import pytest
 
 from hubtune.data.prepare import Prepared, prepare
 from hubtune.errors import ConfigError, EmptySplitError
-from hubtune.models.load import load_tokenizer
+from hubtune.models.pretrained import load_tokenizer
 from hubtune.records.pins import PinSet
 from tests.listener import Listener
 from tests.sample_runs import sample_config, sample_pins, saying, write_json_lines
@@ -42,7 +42,7 @@ def test_the_earlier_rows_are_those_that_a_run_of_their_own_held_out(prepare_bot
     rows = prepare_both(NEW, OLD, "earlier.holdout=0.2", "earlier.ewc=1", "earlier.replay=0.9").earlier.rows
 
     assert _texts(rows.held_out) == _texts(own.held_out)
-    assert _texts(rows.matter) == _texts(rows.replayed) == _texts(own.train)
+    assert _texts(rows.fisher) == _texts(rows.replayed) == _texts(own.train)
     assert rows.left_out == 0
 
 
@@ -86,7 +86,7 @@ def test_rows_on_the_other_side_of_the_new_split_are_neither_learnt_nor_measured
 
     assert not _texts(prepared.learnt) & _texts(rows.held_out)
     assert not _texts(rows.replayed) & _texts(prepared.held_out)
-    assert not _texts(rows.matter) & (_texts(prepared.held_out) | _texts(rows.held_out))
+    assert not _texts(rows.fisher) & (_texts(prepared.held_out) | _texts(rows.held_out))
     assert rows.left_out == prepared.record({}).earlier.left_out > 0
 
 

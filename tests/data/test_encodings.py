@@ -7,8 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from hubtune.config.data import DataConfig
-from hubtune.data.contents import file_contents, snapshot_contents
-from hubtune.data.files import DataFiles, local_files, resolve_files
+from hubtune.data.data_files import DataFiles, local_files, resolve_files
+from hubtune.data.dataset_repo import file_contents, snapshot_contents
 from hubtune.data.rows import read_rows
 from hubtune.errors import DataError
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from hubtune.data.batch import collate
-from hubtune.data.drop_reasons import Reason
+from hubtune.data.drop_reasons import DropReason
 from hubtune.data.tokens import IGNORED, Encoder, Example
-from hubtune.models.load import load_tokenizer, pad_id
+from hubtune.models.pretrained import load_tokenizer, pad_id
 from tests.data.conftest import chat, learnt, written
 from tests.tiny_tokenizers import CHATML, KINDS, WITH_GENERATION
 
@@ -57,16 +57,16 @@ def test_the_last_label_of_every_row_is_what_ends_it(each, encoded, any_row):
 def test_the_last_label_of_a_row_cut_anywhere_is_what_ends_it(each, any_row):
     row, values = any_row
     endings = {each.eos_token_id, each.convert_tokens_to_ids("<|im_end|>")}
-    pieces = written(row, each, **values)
+    segments = written(row, each, **values)
 
     for limit in range(10, 40):
-        (found,) = Encoder(each, limit).encode([pieces])
+        (found,) = Encoder(each, limit).encode([segments])
         if isinstance(found, Example):
             assert len(found.input_ids) <= limit
             assert found.labels[-1] == found.input_ids[-1]
             assert found.labels[-1] in endings
         else:
-            assert found.reason is Reason.NO_ROOM
+            assert found.reason is DropReason.NO_ROOM
 
 
 @pytest.mark.parametrize("template", ["{text}", "<s>{text}", "<s><s>{text}", "<s>{text}</s></s>"])
@@ -123,7 +123,7 @@ def test_the_mask_follows_characters_however_a_response_marker_is_tokenised(each
     assert all(label == IGNORED for label in example.labels[:place])
     assert example.labels[place:] == example.input_ids[place:]
     if each.cls_token is not None:
-        # Word pieces have no spacing, so that prompt and answer may be one word.
+        # Word segments have no spacing, so that prompt and answer may be one word.
         return
     # What is asked at inference is what stands before the answer in training, but for a token that reaches into both.
     asked = each(prompt)["input_ids"]
@@ -167,7 +167,7 @@ def test_a_row_whose_response_would_be_cut_off_whole_is_refused(each, refused, e
 
     fault = refused(row, each, place + 1)
 
-    assert fault.reason is Reason.NO_ROOM
+    assert fault.reason is DropReason.NO_ROOM
     assert encoded(row, each, place + 2).labels[place:] == [example.input_ids[place], each.eos_token_id]
 
 

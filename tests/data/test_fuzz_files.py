@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hubtune.data.csv_rows import SEPARATORS, CsvForm, read_csv
-from hubtune.data.drop_reasons import Unread
+from hubtune.data.drop_reasons import UnreadableRow
 from hubtune.data.json_rows import read_json
 from hubtune.data.text_files import FileRows, TextFile, read_text
 from hubtune.errors import DataError
@@ -76,7 +76,7 @@ def test_any_file_is_rows_or_one_error_that_names_it(reader: str, trials: Callab
             assert refused.hint
             return
         assert rows.total in (None, len(found))
-        assert all(isinstance(row, Unread) or list(row) == list(rows.columns) for row in found)
+        assert all(isinstance(row, UnreadableRow) or list(row) == list(rows.columns) for row in found)
 
     check()
 
@@ -100,7 +100,7 @@ def test_a_table_is_what_the_csv_module_reads(trials: Callable[[int, int], int])
             if len(cells) == 2:
                 assert row == {"first": cells[0] or None, "second": cells[1] or None}
             else:
-                assert isinstance(row, Unread)
+                assert isinstance(row, UnreadableRow)
 
     check()
     # The last row of such a table would go on for ever.

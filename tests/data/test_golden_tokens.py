@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hubtune.config.data import ScreenConfig
+from hubtune.data.data_files import PinnedData
+from hubtune.data.encoding import EncodingSettings
 from hubtune.data.source import read_source
 from hubtune.data.tokens import IGNORED, Example
 from tests.data.conftest import entry
@@ -77,7 +79,9 @@ def test_tokens_and_labels_are_as_the_golden_file_says(tmp_path: Path, tokenizer
     shown = []
     for name in KINDS:
         values = {**FORMATS[kind], **({"chat_template": TEMPLATES[name]} if kind == "chat" else {})}
-        source = read_source(entry(**values), tmp_path, "org/s", tokenizers[name], 160, ScreenConfig())
+        source = read_source(
+            PinnedData(entry(**values), tmp_path), EncodingSettings(tokenizers[name], 160, ScreenConfig())
+        )
         assert source.format.kind == kind
         shown += [f"== {name}", *(f"left out: {line}" for line in source.tally.lines())]
         for kept in source.kept:

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from hubtune.config.data import DataConfig, ScreenConfig
-from hubtune.data.contents import file_contents, snapshot_contents
-from hubtune.data.drop_reasons import Reason, Unread
-from hubtune.data.files import local_files, resolve_files
+from hubtune.data.data_files import PinnedData, local_files, resolve_files
+from hubtune.data.dataset_repo import file_contents, snapshot_contents
+from hubtune.data.drop_reasons import DropReason, UnreadableRow
+from hubtune.data.encoding import EncodingSettings
 from hubtune.data.rows import Rows, read_rows
 from hubtune.data.source import read_source
 from hubtune.errors import DataError
@@ -71,7 +72,7 @@ def test_numbers_are_written_as_the_file_writes_them(tmp_path: Path, tokenizers)
     path.write_text("".join(f'{{"n": {number}}}\n' for number in numbers))
     entry = DataConfig.model_validate({"path": str(path), "template": "It is {n}"})
 
-    source = read_source(entry, path, path.name, tokenizers["gpt2"], 60, ScreenConfig())
+    source = read_source(PinnedData(entry, path), EncodingSettings(tokenizers["gpt2"], 60, ScreenConfig()))
 
     assert [row.text for row in source.kept] == [f"It is {number}" for number in numbers]
     # Rows go to other processes.
@@ -111,7 +112,7 @@ def test_a_line_that_is_not_sound_is_lost_alone_with_its_reason(tmp_path: Path, 
 
     found = _rows(tmp_path, f'{{"t": "first"}}\n{line}\n{{"t": "last"}}\n')
 
-    assert found == [{"t": "first"}, Unread(Reason.NOT_JSON, detail), {"t": "last"}]
+    assert found == [{"t": "first"}, UnreadableRow(DropReason.NOT_JSON, detail), {"t": "last"}]
 
 
 @pytest.mark.parametrize("case", ["not a number", "5,000 digits", "200 objects", "a key twice", "half a pair in a key"])
@@ -120,7 +121,7 @@ def test_so_is_an_item_of_a_list(tmp_path: Path, case: str):
 
     found = _rows(tmp_path, f'[{{"t": "first"}}, {item},\n{{"t": "last"}}]', "rows.json")
 
-    assert found == [{"t": "first"}, Unread(Reason.NOT_JSON, detail), {"t": "last"}]
+    assert found == [{"t": "first"}, UnreadableRow(DropReason.NOT_JSON, detail), {"t": "last"}]
 
 
 FORMS = {
@@ -150,7 +151,7 @@ def test_a_number_that_two_reads_share_is_one_item(tmp_path: Path):
 
     found = _rows(tmp_path, begin + '12345, {"a": 2}]', "rows.json")
 
-    assert found == [{"a": 1}, Unread(Reason.NOT_JSON, "it is not an object"), {"a": 2}]
+    assert found == [{"a": 1}, UnreadableRow(DropReason.NOT_JSON, "it is not an object"), {"a": 2}]
 
 
 @pytest.mark.parametrize(
@@ -196,8 +197,8 @@ def test_rows_that_take_the_memory_are_lost_alone(tmp_path: Path, monkeypatch):
     found = _rows(tmp_path, "\n".join(['{"t": 1}', nested, key, words, '{"t": {"' + "k" * 2000 + '": 1}}']))
 
     assert found[1:3] == [
-        Unread(Reason.HUGE, "it has more than 500 commas and brackets"),
-        Unread(Reason.HUGE, "a key has more than 1,000 characters"),
+        UnreadableRow(DropReason.HUGE, "it has more than 500 commas and brackets"),
+        UnreadableRow(DropReason.HUGE, "a key has more than 1,000 characters"),
     ]
     assert found[0] == {"t": 1}
     assert found[3] == {"t": "word, " * 400}

@@ -7,7 +7,7 @@ import pytest
 from hubtune.data.prepare import Prepared, prepare
 from hubtune.data.tokens import Example
 from hubtune.errors import DataError, EmptySplitError, RecordError
-from hubtune.models.load import load_tokenizer
+from hubtune.models.pretrained import load_tokenizer
 from hubtune.records.pins import PinSet
 from tests.listener import Listener
 from tests.sample_runs import DATA_COMMIT, DATA_REPO, sample_config, sample_pins, saying, write_json_lines
@@ -181,7 +181,7 @@ def test_a_held_out_split_of_the_data_set_s_own_is_measured_on_and_its_copies_ar
     assert source.dropped == {"the same text is held out": 1}
     assert source.first_dropped == {"the same text is held out": 4}
     assert source.rows == 26 == source.kept + 1
-    assert record.split_method == "the dataset's own split"
+    assert record.split_method == "the data set's own split"
 
 
 def test_rows_of_a_group_are_never_on_both_sides_nor_is_a_text_that_two_groups_share(prepare_rows):

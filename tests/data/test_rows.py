@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from hubtune.config.data import DataConfig
-from hubtune.data.contents import file_contents, snapshot_contents
-from hubtune.data.drop_reasons import Reason, Unread
-from hubtune.data.files import local_files, resolve_files
+from hubtune.data.data_files import local_files, resolve_files
+from hubtune.data.dataset_repo import file_contents, snapshot_contents
+from hubtune.data.drop_reasons import DropReason, UnreadableRow
 from hubtune.data.rows import read_rows
 from hubtune.errors import DataError, EmptySplitError, SplitNotFoundError
 from tests.sample_runs import write_json_lines
@@ -194,9 +194,9 @@ def test_lines_that_are_not_json_are_lost_alone_each_in_its_place(tmp_path: Path
 
     assert read(tmp_path, _entry()) == [
         {"author": "Ann", "quote": "Yes."},
-        Unread(Reason.NOT_JSON),
+        UnreadableRow(DropReason.NOT_JSON),
         {"author": "Bob", "quote": None},
-        Unread(Reason.NOT_JSON, "it is not an object"),
+        UnreadableRow(DropReason.NOT_JSON, "it is not an object"),
         {"author": None, "quote": "\ud83d"},
     ]
 

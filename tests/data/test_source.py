@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from hubtune.config.data import ScreenConfig
-from hubtune.data.drop_reasons import Reason
+from hubtune.data.data_files import PinnedData
+from hubtune.data.drop_reasons import DropReason
+from hubtune.data.encoding import EncodingSettings
 from hubtune.data.source import Source, read_source
 from hubtune.errors import ColumnNotFoundError, DataError, EmptySplitError, TooManyDroppedError
 from tests.data.conftest import entry
@@ -20,7 +22,9 @@ LONG = "Oil is a virtue by the drop. " * 20
 def read(tmp_path: Path, tokenizers):
     def read(rows: list[dict[str, object]], kind: str = "gpt2", length: int = 64, **values: object) -> Source:
         write_json_lines(tmp_path, rows)
-        return read_source(entry(**values), tmp_path, "org/s", tokenizers[kind], length, ScreenConfig())
+        return read_source(
+            PinnedData(entry(**values), tmp_path), EncodingSettings(tokenizers[kind], length, ScreenConfig())
+        )
 
     return read
 
@@ -42,18 +46,18 @@ def test_every_bad_row_is_counted_with_the_first_of_its_kind(read):
     source = read(rows)
 
     assert source.tally.first == {
-        Reason.NULL: 3,
-        Reason.NO_RESPONSE: 5,
-        Reason.NO_ROOM: 6,
-        Reason.NUL: 8,
-        Reason.HUGE: 14,
+        DropReason.NULL: 3,
+        DropReason.NO_RESPONSE: 5,
+        DropReason.NO_ROOM: 6,
+        DropReason.NUL: 8,
+        DropReason.HUGE: 14,
     }
     assert source.tally.counts == {
-        Reason.NULL: 2,
-        Reason.NO_RESPONSE: 1,
-        Reason.NO_ROOM: 2,
-        Reason.NUL: 1,
-        Reason.HUGE: 1,
+        DropReason.NULL: 2,
+        DropReason.NO_RESPONSE: 1,
+        DropReason.NO_ROOM: 2,
+        DropReason.NUL: 1,
+        DropReason.HUGE: 1,
     }
     assert source.rows == 20 == len(source.kept) + source.tally.counts.total()
     assert source.numbers.tolist() == [number for number in range(1, 21) if number not in bad]
@@ -70,9 +74,16 @@ def test_values_of_other_kinds_and_lines_that_are_not_json_are_lost_alone(tmp_pa
     ]
     (tmp_path / "train.jsonl").write_text("\n".join(lines) + "\n")
 
-    source = read_source(entry(text="text"), tmp_path, "org/s", tokenizers["gpt2"], 64, ScreenConfig())
+    source = read_source(
+        PinnedData(entry(text="text"), tmp_path), EncodingSettings(tokenizers["gpt2"], 64, ScreenConfig())
+    )
 
-    assert source.tally.first == {Reason.NOT_TEXT: 2, Reason.NOT_JSON: 3, Reason.SURROGATE: 4, Reason.NULL: 5}
+    assert source.tally.first == {
+        DropReason.NOT_TEXT: 2,
+        DropReason.NOT_JSON: 3,
+        DropReason.SURROGATE: 4,
+        DropReason.NULL: 5,
+    }
     assert source.numbers.tolist() == [1, 6]
     assert source.rows == 6
 
@@ -95,8 +106,8 @@ def test_too_many_bad_rows_stop_with_the_count_the_first_row_and_a_fix_of_each(r
 
 
 def test_every_reason_has_words_and_a_fix_of_its_own():
-    assert len({reason.text for reason in Reason}) == len(Reason)
-    assert all(reason.fix for reason in Reason)
+    assert len({reason.text for reason in DropReason}) == len(DropReason)
+    assert all(reason.fix for reason in DropReason)
 
 
 def test_rows_none_of_which_teaches_anything_are_refused(read):
@@ -119,7 +130,7 @@ def test_an_unknown_label_is_counted(read):
 
     source = read(rows, labels=["good", "bad"])
 
-    assert source.tally.first == {Reason.LABEL: 3}
+    assert source.tally.first == {DropReason.LABEL: 3}
     assert [example.labels for example in source.kept] == [[0], [1]]
 
 
@@ -130,12 +141,12 @@ def test_the_class_names_of_a_parquet_file_are_its_labels(tmp_path: Path, tokeni
     rows = datasets.Dataset.from_dict({"text": ["a", "b", "c"], "label": [1, 0, -1]}, features=features)
     rows.to_parquet(tmp_path / "train.parquet")
 
-    source = read_source(entry(), tmp_path, "org/s", tokenizers["bert"], 64, ScreenConfig())
+    source = read_source(PinnedData(entry(), tmp_path), EncodingSettings(tokenizers["bert"], 64, ScreenConfig()))
 
     assert source.labels is not None
     assert source.labels.names == ("no", "yes")
     assert [example.labels for example in source.kept] == [[1], [0]]
-    assert source.tally.first == {Reason.LABEL: 3}
+    assert source.tally.first == {DropReason.LABEL: 3}
 
 
 def test_a_pair_of_texts_is_encoded_as_the_tokenizer_puts_pairs(read, tokenizers):
@@ -173,7 +184,8 @@ def test_a_held_out_split_without_the_columns_is_refused(tmp_path: Path, tokeniz
 
     with pytest.raises((DataError, ColumnNotFoundError)):
         read_source(
-            entry(text="text", held_out_split="test"), tmp_path, "org/s", tokenizers["gpt2"], 64, ScreenConfig()
+            PinnedData(entry(text="text", held_out_split="test"), tmp_path),
+            EncodingSettings(tokenizers["gpt2"], 64, ScreenConfig()),
         )
 
 

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from hubtune.config.data import ScreenConfig
+from hubtune.data.data_files import PinnedData
+from hubtune.data.encoding import EncodingSettings
 from hubtune.data.source import Source, read_source
 from hubtune.data.store import Examples, Store
 from tests.data.conftest import entry
@@ -17,7 +19,7 @@ from tests.sample_runs import write_json_lines
 def source(tmp_path_factory: pytest.TempPathFactory, tokenizers) -> Source:
     rows = [{"prompt": f"Row {number} is", "completion": f" {'long ' * (number % 7)}."} for number in range(2500)]
     folder: Path = write_json_lines(tmp_path_factory.mktemp("rows"), rows)
-    return read_source(entry(), folder, "org/s", tokenizers["gpt2"], 16, ScreenConfig())
+    return read_source(PinnedData(entry(), folder), EncodingSettings(tokenizers["gpt2"], 16, ScreenConfig()))
 
 
 def test_rows_are_read_in_the_order_of_their_places(source: Source):
@@ -41,7 +43,7 @@ def test_what_is_counted_of_the_rows_is_what_the_examples_hold(source: Source):
     examples = source.kept[100:300]
 
     assert examples.lengths.tolist() == [len(example.input_ids) for example in examples]
-    assert examples.learnt.tolist() == [example.learnt for example in examples]
+    assert examples.learned.tolist() == [example.learned for example in examples]
     assert examples.truncated.tolist() == [example.truncated for example in examples]
     assert examples.lengths.dtype == np.int64
     assert 0 < examples.truncated.sum() < 200
@@ -63,6 +65,8 @@ def test_examples_differ_where_one_of_them_does(source: Source):
 def test_classes_are_counted_as_often_as_their_rows_are_drawn(tmp_path: Path, tokenizers):
     rows = [{"text": f"Row {number}.", "label": "abc"[number % 3]} for number in range(9)]
     folder = write_json_lines(tmp_path, rows)
-    store: Store = read_source(entry(), folder, "org/s", tokenizers["bert"], 60, ScreenConfig()).store
+    store: Store = read_source(
+        PinnedData(entry(), folder), EncodingSettings(tokenizers["bert"], 60, ScreenConfig())
+    ).store
 
     assert Examples((store, store), np.array([0, 0, 1, 11])).label_counts(3).tolist() == [2, 1, 1]

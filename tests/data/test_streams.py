@@ -11,10 +11,12 @@ import re
 import pytest
 
 from hubtune.config.data import ScreenConfig
-from hubtune.data.drop_reasons import Reason
+from hubtune.data.data_files import PinnedData
+from hubtune.data.drop_reasons import DropReason
+from hubtune.data.encoding import EncodingSettings
 from hubtune.data.source import Source, read_source
 from hubtune.errors import DataError, EmptySplitError, HubError, HubtuneError, SplitNotFoundError
-from hubtune.hub.contents import CheckedFile, StoredFile
+from hubtune.hub.repo_files import CheckedFile, StoredFile
 from hubtune.hub.snapshot import cached, download_size, fetch
 from hubtune.records.pins import Pin
 from tests.data.conftest import entry
@@ -63,7 +65,9 @@ def _pin(hub, files: dict[str, bytes]) -> Pin:
 def _read(pin: Pin, tokenizer, progress: Listener | None = None, **values: object) -> Source:
     place = fetch(pin, streamed=bool(values.get("streaming")))
     config = entry(**values)
-    return read_source(config, place, "org/s", tokenizer, 60, ScreenConfig(), pin=pin, progress=progress)
+    return read_source(
+        PinnedData(config, place, pin), EncodingSettings(tokenizer, 60, ScreenConfig()), progress=progress
+    )
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "parquet"])
@@ -124,7 +128,7 @@ def test_lines_that_are_not_json_are_lost_alone_in_a_stream_too(hub, tokenizers)
 
     streamed = _read(pin, tokenizers["gpt2"], streaming=True)
 
-    assert streamed.tally.first[Reason.NOT_JSON] == 31
+    assert streamed.tally.first[DropReason.NOT_JSON] == 31
     assert streamed.tally == _read(pin, tokenizers["gpt2"]).tally
 
 
@@ -148,7 +152,9 @@ def test_a_hub_that_fails_in_the_middle_is_told_as_such(hub, tokenizers):
     gone = pin.model_copy(update={"commit": "1" * 40})
 
     with pytest.raises(HubtuneError):
-        read_source(entry(streaming=True), place, "org/s", tokenizers["gpt2"], 60, ScreenConfig(), pin=gone)
+        read_source(
+            PinnedData(entry(streaming=True), place, gone), EncodingSettings(tokenizers["gpt2"], 60, ScreenConfig())
+        )
 
 
 def test_of_a_streamed_data_set_only_the_card_and_the_legal_files_are_counted_as_a_download():
@@ -195,7 +201,7 @@ def test_a_stream_of_other_bytes_than_the_commit_s_is_refused_and_nothing_of_it_
 
 @pytest.mark.parametrize("name", ["train.parquet", "train.arrow"])
 def test_a_large_table_that_is_streamed_is_not_compared_as_the_readme_says(hub, tokenizers, monkeypatch, name: str):
-    monkeypatch.setattr("hubtune.data.tables.MOST_CHECKED", 100)
+    monkeypatch.setattr("hubtune.data.columnar.MOST_CHECKED", 100)
 
     read = _read(_served_otherwise(hub, name), tokenizers["gpt2"], streaming=True)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hubtune.models.load import load_tokenizer
+from hubtune.models.pretrained import load_tokenizer
 from tests.encoding import encode
 
 TEXTS = ["The baker rises.", "A much longer saying of the lighthouse keeper, who keeps the light.", "x", "zürich 😀"]

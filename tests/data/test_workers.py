@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hubtune.config.data import ScreenConfig
-from hubtune.data.drop_reasons import Reason, Tally
-from hubtune.data.encoding import Batch, Encoded, RowEncoder, encode_all, worker_count
-from hubtune.data.formats.choice import choose_format
+from hubtune.data.data_files import PinnedData
+from hubtune.data.drop_reasons import DropReason, DropTally
+from hubtune.data.encoding import Batch, Encoded, EncodingSettings, RowEncoder, encode_all, worker_count
+from hubtune.data.formats.row_format import choose_format
 from hubtune.data.screening.screen import RowScreen
-from hubtune.data.segments import Glue
+from hubtune.data.segments import WritingNotes
 from hubtune.data.source import Source, read_source
 from hubtune.data.store import SCHEMA
 from hubtune.errors import DataError, ModelError
@@ -36,7 +37,7 @@ ROW = st.sampled_from([GOOD, GOOD, GOOD, *BAD, MAIL])
 def read(folder: Path, rows: list[dict[str, object]], tokenizer, workers: int) -> Source:
     write_json_lines(folder, rows)
     screen = ScreenConfig(email="drop")
-    return read_source(entry(), folder, "org/s", tokenizer, 64, screen, workers=workers)
+    return read_source(PinnedData(entry(), folder), EncodingSettings(tokenizer, 64, screen), workers=workers)
 
 
 def test_three_workers_give_what_one_gives(tmp_path: Path, tokenizers):
@@ -50,7 +51,7 @@ def test_three_workers_give_what_one_gives(tmp_path: Path, tokenizers):
     assert three.screen.counts == one.screen.counts
     assert three.fingerprint == one.fingerprint
     assert len(one.kept) + one.tally.counts.total() == one.rows == 2345
-    assert one.tally.counts[Reason.EMAIL] > 0
+    assert one.tally.counts[DropReason.EMAIL] > 0
 
 
 def test_every_row_is_kept_or_dropped_whatever_the_rows(tmp_path: Path, tokenizers, trials: Callable[[int, int], int]):
@@ -82,7 +83,9 @@ def _check(folder: Path, rows: list[dict[str, object] | None], tokenizer, worker
     path.write_text("".join(f"{line if row else '{cut'}\n" for line, row in zip(lines, rows, strict=True)))
     if not any(rows):
         return
-    source = read_source(entry(), folder, "org/s", tokenizer, 64, ScreenConfig(email="drop"), workers=workers)
+    source = read_source(
+        PinnedData(entry(), folder), EncodingSettings(tokenizer, 64, ScreenConfig(email="drop")), workers=workers
+    )
     assert source.rows == len(rows) == len(source.kept) + source.tally.counts.total()
     assert [rows[number - 1] for number in source.numbers] == [row for row in rows if row and row["prompt"] == "Oil is"]
 
@@ -94,7 +97,7 @@ class Other(RowEncoder):
         if batch.first == 2:
             self.end()
         empty = SCHEMA.empty_table().to_batches() or [None]
-        return Encoded(os.getpid(), empty[0], Tally(), RowScreen.make(ScreenConfig()), Glue())
+        return Encoded(os.getpid(), empty[0], DropTally(), RowScreen.make(ScreenConfig()), WritingNotes())
 
     def end(self) -> None:
         """What happens at the second batch."""
@@ -112,7 +115,7 @@ class Raising(Other):
 
 def other(kind: type[Other]) -> Other:
     chosen = choose_format(entry(), ["prompt", "completion"], "org/s")
-    return kind("org/s", chosen, None, None, None, None, 64, ScreenConfig(), 1)
+    return kind("org/s", chosen, None, None, None, EncodingSettings(None, 64, ScreenConfig(), 1))
 
 
 BATCHES = [Batch([], number, held_out=False) for number in range(1, 200)]

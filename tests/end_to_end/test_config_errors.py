@@ -59,11 +59,6 @@ def test_unknown_and_duplicate_keys_are_all_told_at_once_with_what_was_meant(bar
     assert len(details) == len(expected)
 
 
-def test_a_key_that_is_announced_and_not_there_yet_is_told_apart_from_a_misspelt_one(bare):
-    bare.config(publish__policy="policy.yaml")
-    refused_unasked(bare, ["run"], "publish.policy", "cannot do this; take it out")
-
-
 def test_a_file_that_is_not_yaml_is_told_with_the_line(bare):
     (bare.work / "hubtune.yaml").write_text("base:\n  repo: [lab/gpt2\n")
     refused_unasked(bare, ["run"], "hubtune.yaml", "not YAML", "line 3")

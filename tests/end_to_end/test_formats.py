@@ -40,7 +40,7 @@ class Kind:
 
 
 KINDS = {
-    "text": Kind(lambda row: row, "text: quote", "all", "with the template `{quote}`"),
+    "text": Kind(lambda row: row, "text: quote", "all", "by the template `{quote}`"),
     "template": Kind(
         lambda row: row, 'template: "Aphorism by {author}: {quote}"', "all", "`Aphorism by {author}: {quote}`"
     ),
@@ -48,13 +48,13 @@ KINDS = {
         lambda row: {"prompt": f"{row['author']} says:", "completion": f" {row['quote']}"},
         "format: prompt_completion",
         "completion",
-        "Each row is a prompt and a completion. Only the tokens of the response are target tokens.",
+        "Each row is a prompt and a completion. Only the response carried loss.",
     ),
     "instruction": Kind(
         lambda row: {"instruction": f"Speak as {row['author']}.", "output": row["quote"]},
         "format: instruction",
         "completion",
-        "in the Alpaca format. Only the tokens of the response are target tokens.",
+        "in Alpaca's words, and a response. Only the response carried loss.",
     ),
     "chat": Kind(
         lambda row: {
@@ -65,7 +65,7 @@ KINDS = {
         },
         f"format: chat, chat_template: {json.dumps(GIVEN)}",
         "assistant",
-        f"with the author's chat template (SHA-256 `{sha256_bytes(GIVEN.encode())[:12]}…`), which is published",
+        f"by a chat template of the author's (sha256 `{sha256_bytes(GIVEN.encode())[:12]}…`), which is published",
     ),
 }
 

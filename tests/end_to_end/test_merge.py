@@ -6,7 +6,7 @@ import re
 import pytest
 
 from hubtune.errors import ConfigError, DiskFullError, MergeError, RecordError
-from hubtune.models.merge import merge_adapter
+from hubtune.models.lora_merge import merge_adapter
 from tests.end_to_end.worlds import TARGET, digests
 from tests.listener import Listener
 from tests.models.merge_cases import make_adapter, make_base

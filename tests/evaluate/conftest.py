@@ -10,7 +10,7 @@ from hubtune.data.tokens import Example
 from hubtune.evaluate.bench import Bench
 from hubtune.evaluate.evaluation import without_adapter
 from hubtune.models.generation import safe_generation_config
-from hubtune.models.load import load_base, load_tokenizer
+from hubtune.models.pretrained import load_base, load_tokenizer
 from hubtune.train.methods.lora import add_lora
 from tests.encoding import encode
 from tests.evaluate.plugin import plugin  # noqa: F401 - a fixture

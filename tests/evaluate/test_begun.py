@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from hubtune.data.segments import Piece, Written
+from hubtune.data.segments import Segment, WrittenRow
 from hubtune.data.tokens import IGNORED, Encoder, Example
 from hubtune.evaluate.bench import begin
-from hubtune.models.load import load_tokenizer
+from hubtune.models.pretrained import load_tokenizer
 from tests.encoding import encode
 from tests.sample_runs import BASE_REPO
 from tests.tiny_models import CONTEXT
@@ -20,8 +20,8 @@ def tokenizer(llama: Path):
 
 def _asked(tokenizer, *pieces: str) -> Example:
     """Returns a row of prompt, response, prompt, response and so on."""
-    parts = tuple(Piece(text, response=bool(number % 2)) for number, text in enumerate(pieces))
-    (example,) = Encoder(tokenizer, CONTEXT).encode([Written(parts, learn_all=False)])
+    parts = tuple(Segment(text, response=bool(number % 2)) for number, text in enumerate(pieces))
+    (example,) = Encoder(tokenizer, CONTEXT).encode([WrittenRow(parts, learn_all=False)])
     assert isinstance(example, Example)
     return example
 

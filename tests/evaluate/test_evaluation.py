@@ -10,8 +10,8 @@ from hubtune.data.tokens import Example
 from hubtune.errors import ModelError
 from hubtune.evaluate.bench import likelihoods
 from hubtune.evaluate.evaluation import evaluate
-from hubtune.models.load import load_base, load_tokenizer, pad_id
 from hubtune.models.memory import environment
+from hubtune.models.pretrained import load_base, load_tokenizer, pad_id
 from hubtune.models.probe import replay
 from hubtune.records.evaluation import EvaluationRecord, ProbeRecord
 from hubtune.records.rundir import RunDirectory

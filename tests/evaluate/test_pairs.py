@@ -8,7 +8,7 @@ from hubtune.data.tokens import IGNORED, Example
 from hubtune.errors import DataError, EmptySplitError
 from hubtune.evaluate.human_preference import make_pairs, prompt_of
 from hubtune.models.generation import complete, safe_generation_config
-from hubtune.models.load import load_base, load_tokenizer
+from hubtune.models.pretrained import load_base, load_tokenizer
 from hubtune.records.ratings import PairsRecord
 from hubtune.records.rundir import RunDirectory
 from hubtune.train.methods.method import save_adapter

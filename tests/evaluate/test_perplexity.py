@@ -8,7 +8,7 @@ import torch
 
 from hubtune.data.tokens import Example
 from hubtune.evaluate.bench import likelihoods
-from hubtune.models.load import load_base, load_tokenizer, pad_id
+from hubtune.models.pretrained import load_base, load_tokenizer, pad_id
 from hubtune.train.batching import Batcher
 from hubtune.train.loss import SummedLoss
 from tests.sample_runs import BASE_REPO

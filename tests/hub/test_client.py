@@ -15,12 +15,12 @@ from huggingface_hub import constants, get_session
 import hubtune
 from hubtune.errors import ConfigError, FileError, HubtuneError, HubUnreachableError, InvalidTokenError
 from hubtune.hub import client, require_environment
-from hubtune.hub.client import Limits, limited, requests_sent_once
-from hubtune.hub.contents import list_files
+from hubtune.hub.client import RequestLimits, limited, requests_sent_once
 from hubtune.hub.read import history, list_refs, resolve, whoami
+from hubtune.hub.repo_files import list_files
 from hubtune.hub.snapshot import fetch
 from hubtune.hub.translate import hub_errors
-from hubtune.records.base import tell_waits_to
+from hubtune.records.base import report_waits_to
 from hubtune.records.pins import Pin
 
 COMMIT = "a" * 40
@@ -45,7 +45,7 @@ def silent(monkeypatch) -> Iterator[str]:
         monkeypatch.setenv("HF_TOKEN", "hf_annannann")
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DOWNLOAD_TIMEOUT", 0.05)
         client.use()
-        with limited(Limits(read=0.05, said=0.02)):
+        with limited(RequestLimits(read=0.05, said=0.02)):
             yield url
 
 
@@ -70,7 +70,7 @@ def test_while_a_release_is_published_too(silent):
 
 
 def test_waiting_is_said(silent, listener):
-    tell_waits_to(listener)
+    report_waits_to(listener)
     with pytest.raises(HubUnreachableError):
         whoami()
     assert listener.said == [f"Waiting for {silent.removeprefix('http://')}, which has sent nothing for 0.02 s …"]
@@ -84,7 +84,7 @@ def test_an_answer_that_stops_half_way_is_given_up(monkeypatch):
             connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{")
             done.wait()
 
-    with socket.create_server(("127.0.0.1", 0)) as listener, limited(Limits(read=0.05)):
+    with socket.create_server(("127.0.0.1", 0)) as listener, limited(RequestLimits(read=0.05)):
         monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{listener.getsockname()[1]}")
         done = threading.Event()
         thread = threading.Thread(target=answer, args=(listener, done))

@@ -14,8 +14,8 @@ from hubtune.errors import (
     RepoNotFoundError,
     RevisionNotFoundError,
 )
-from hubtune.hub.contents import read_files
 from hubtune.hub.read import find_tag, resolve, whoami
+from hubtune.hub.repo_files import read_files
 from hubtune.hub.snapshot import download_fresh
 from hubtune.hub.translate import hub_errors, mask
 from hubtune.hub.write import create_repo

@@ -5,9 +5,9 @@ from dulwich.objects import Blob, Commit, Tree
 from dulwich.repo import Repo
 
 from hubtune.errors import HubError
-from hubtune.hub.contents import require_safe_names
 from hubtune.hub.license_facts import fetch_licensed_input
 from hubtune.hub.read import resolve
+from hubtune.hub.repo_files import require_safe_names
 from hubtune.hub.snapshot import fetch
 from hubtune.records.pins import Pin
 from tests.served_hub import ServedHub

@@ -11,10 +11,10 @@ import pytest
 from huggingface_hub import constants
 
 from hubtune.errors import HubError, PermissionDeniedError
-from hubtune.hub.contents import list_files
 from hubtune.hub.read import history, list_refs, resolve, whoami
+from hubtune.hub.repo_files import list_files
 from hubtune.hub.snapshot import fetch
-from hubtune.hub.write import commit, create_repo, create_tag, propose
+from hubtune.hub.write import CommitDraft, commit, create_repo, create_tag, propose
 from hubtune.records.pins import Pin
 
 COMMIT = "a" * 40
@@ -152,8 +152,8 @@ def test_a_page_in_answer_to_a_write_is_told(monkeypatch):
 
 WRITES: dict[str, Callable[[], object]] = {
     "create_repo": lambda: create_repo("org/new"),
-    "commit": lambda: commit("org/a", {"README.md": b"# A", "a.bin": b"a"}, parent=COMMIT, message="m"),
-    "propose": lambda: propose("org/a", {"a.txt": b"a"}, parent=COMMIT, message="m"),
+    "commit": lambda: commit("org/a", CommitDraft({"README.md": b"# A", "a.bin": b"a"}, COMMIT, "m")),
+    "propose": lambda: propose("org/a", CommitDraft({"a.txt": b"a"}, COMMIT, "m")),
     "create_tag": lambda: create_tag("org/a", "v1.0.0", COMMIT),
 }
 

@@ -3,8 +3,8 @@
 import pytest
 
 from hubtune.errors import AmbiguousRevisionError, RepoNotFoundError
-from hubtune.hub.contents import digests_at, read_file
 from hubtune.hub.read import Identity, find_tag, repo_url, resolve, whoami
+from hubtune.hub.repo_files import digests_at, read_file
 from hubtune.records.base import sha256_bytes
 
 CARD = b"---\nlicense: apache-2.0\n---\n# Model\n"

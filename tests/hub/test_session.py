@@ -5,8 +5,8 @@ from huggingface_hub import HfApi, get_session
 
 from hubtune.errors import HubError, HubUnreachableError
 from hubtune.hub.client import Client, requests_sent_once
-from hubtune.hub.contents import file_content, file_digest, list_files
 from hubtune.hub.read import list_refs, resolve, whoami
+from hubtune.hub.repo_files import file_content, file_digest, list_files
 from hubtune.hub.translate import hub_errors
 from hubtune.localhub import FaultRule
 

@@ -125,7 +125,7 @@ def test_a_content_that_another_commit_left_damaged_is_not_linked_to(served, bas
 
 def test_a_file_that_was_found_right_is_not_read_again(base: Pin, monkeypatch):
     fetch(base)
-    monkeypatch.setattr("hubtune.hub.intact.KnownFile.is_right", lambda *_: pytest.fail("it was read again"))
+    monkeypatch.setattr("hubtune.hub.integrity.KnownFile.is_right", lambda *_: pytest.fail("it was read again"))
 
     assert cached(base)
     assert cached(base)

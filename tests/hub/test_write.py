@@ -6,7 +6,7 @@ import pytest
 
 from hubtune.errors import CardError, PublishConflictError, TagExistsError
 from hubtune.hub.license_facts import languages_of
-from hubtune.hub.write import commit, create_repo, create_tag, tag_taken
+from hubtune.hub.write import CommitDraft, commit, create_repo, create_tag, tag_taken
 
 REPO = "org/thing"
 
@@ -21,10 +21,7 @@ def test_one_commit_adds_and_deletes(served, tmp_path: Path):
 
     made = commit(
         REPO,
-        {"a.txt": b"a", "w.safetensors": tmp_path / "w.safetensors"},
-        parent=parent,
-        message="Second",
-        delete=["old.txt"],
+        CommitDraft({"a.txt": b"a", "w.safetensors": tmp_path / "w.safetensors"}, parent, "Second", delete=["old.txt"]),
     )
 
     assert _files(served, made) == {"a.txt", "w.safetensors", "mine.txt"}
@@ -36,7 +33,7 @@ def test_a_commit_on_a_parent_that_is_not_the_head_any_more_is_a_conflict(served
     head = served.commit(REPO, {"a.txt": b"b"})
 
     with pytest.raises(PublishConflictError, match=parent):
-        commit(REPO, {"c.txt": b"c"}, parent=parent, message="Late")
+        commit(REPO, CommitDraft({"c.txt": b"c"}, parent, "Late"))
 
     assert served.head(REPO) == head
     assert _files(served) == {"a.txt"}
@@ -45,16 +42,16 @@ def test_a_commit_on_a_parent_that_is_not_the_head_any_more_is_a_conflict(served
 def test_a_commit_that_changes_nothing_gives_its_parent(served):
     parent = served.commit(REPO, {"a.txt": b"a"})
 
-    assert commit(REPO, {"a.txt": b"a"}, parent=parent, message="Same") == parent
+    assert commit(REPO, CommitDraft({"a.txt": b"a"}, parent, "Same")) == parent
 
 
 def test_a_card_with_metadata_that_the_hub_refuses_stops_the_commit(served):
     parent = served.commit(REPO, {"a.txt": b"a"})
 
+    files = {"README.md": b"---\nlicense: [5]\n---\n", "w.safetensors": b"w"}
+
     with pytest.raises(CardError) as caught:
-        commit(
-            REPO, {"README.md": b"---\nlicense: [5]\n---\n", "w.safetensors": b"w"}, parent=parent, message="Bad card"
-        )
+        commit(REPO, CommitDraft(files, parent, "Bad card"))
 
     assert any("license" in line for line in caught.value.details)
     assert served.head(REPO) == parent

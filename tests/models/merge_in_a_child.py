@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from hubtune.models.architecture import read_structure
-from hubtune.models.merge import merge_adapter
+from hubtune.models.lora_merge import merge_adapter
 from tests.listener import Listener
 
 

@@ -25,7 +25,7 @@ from hubtune.models import adapter_settings
 from hubtune.models.adapter_changes import read_adapter
 from hubtune.models.adapter_settings import parse_settings, read_settings
 from hubtune.models.adapters import load_adapter
-from hubtune.models.load import load_base
+from hubtune.models.pretrained import load_base
 from hubtune.train.methods.lora import add_lora
 from hubtune.train.methods.method import save_adapter
 from tests.architectures import make_model
@@ -286,7 +286,7 @@ def test_the_expressions_of_an_adapter_have_one_limit_of_time_together(monkeypat
     """Each of thousands would else have its own, or the least that there is."""
     clock = itertools.count()
     monkeypatch.setattr(adapter_settings, "time", SimpleNamespace(monotonic=lambda: next(clock) / 10))
-    found = adapter_settings.Expressions(f"adapter_config.json of the adapter {NAME}")
+    found = adapter_settings.ModulePatterns(f"adapter_config.json of the adapter {NAME}")
 
     def match_many() -> None:
         for number in range(100):

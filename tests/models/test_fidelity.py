@@ -9,9 +9,9 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from hubtune.errors import MergeError
-from hubtune.models.fidelity import measure_fidelity, require_faithful
-from hubtune.models.load import load_tokenizer
-from hubtune.models.merge import merge_adapter
+from hubtune.models.fidelity import AdaptedBase, measure_fidelity, require_faithful
+from hubtune.models.lora_merge import merge_adapter
+from hubtune.models.pretrained import load_tokenizer
 from hubtune.models.probe import PROMPTS, encode_prompts
 from hubtune.records.merge import Fidelity
 from tests.listener import Listener
@@ -40,7 +40,8 @@ def spoilt(fp32, tmp_path) -> Path:
 
 
 def measure(base: Path, adapter: Path, merged: Path, precision: str = "fp32", **options: object) -> Fidelity:
-    return measure_fidelity(base, adapter, merged, [TOKENS, TOKENS[:5]], precision, Listener(), **options)
+    adapted = AdaptedBase(base, adapter, **options)
+    return measure_fidelity(adapted, merged, [TOKENS, TOKENS[:5]], precision, Listener())
 
 
 def edit(folder: Path, change) -> None:
@@ -58,7 +59,7 @@ def test_the_numbers_are_those_of_the_definitions(fp32, spoilt):
     base, adapter, _ = fp32
     edit(spoilt, lambda name, value: value * 1.05)
 
-    found = measure_fidelity(base, adapter, spoilt, [TOKENS], "fp32", Listener())
+    found = measure_fidelity(AdaptedBase(base, adapter), spoilt, [TOKENS], "fp32", Listener())
 
     p = logits_of(unmerged(base, adapter)).double()
     q = logits_of(AutoModelForCausalLM.from_pretrained(spoilt)).double()
@@ -193,7 +194,7 @@ def test_a_base_in_four_bits_can_be_the_reference(fp32):
 
 def test_nothing_to_compare_on_is_an_error(fp32):
     with pytest.raises(ValueError, match="nothing to compare"):
-        measure_fidelity(*fp32, [], "fp32", Listener())
+        measure_fidelity(AdaptedBase(*fp32[:2]), fp32[2], [], "fp32", Listener())
 
 
 def test_the_prompts_are_eight_short_starts_that_differ(tiny_model):

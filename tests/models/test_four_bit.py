@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 
 from hubtune.models.classifier import Classes
 from hubtune.models.four_bit import load_base_4bit, load_classifier_4bit
-from hubtune.models.load import load_base
+from hubtune.models.pretrained import load_base
 
 NAMES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 

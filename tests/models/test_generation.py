@@ -18,7 +18,7 @@ from hubtune.models.generation import (
     safe_generation_config,
     stop_tokens_beside,
 )
-from hubtune.models.load import load_base, load_tokenizer
+from hubtune.models.pretrained import load_base, load_tokenizer
 from hubtune.templating import chat as chat_templates
 from tests.tiny_models import CONTEXT, make_say
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hubtune.errors import ModelError
-from hubtune.models.load import load_base, load_tokenizer
+from hubtune.models.pretrained import load_base, load_tokenizer
 from hubtune.models.probe import LIKELIEST, PROMPTS, STEPS, TOLERANCES, replay, take_probe
 from tests.tiny_models import CONTEXT
 

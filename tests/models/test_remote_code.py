@@ -9,8 +9,8 @@ import torch
 
 from hubtune.errors import RecordError, RemoteCodeError
 from hubtune.models.classifier import Classes, load_classifier
-from hubtune.models.load import context_length, load_base
-from hubtune.models.remote_code import check_code, permit
+from hubtune.models.pretrained import context_length, load_base
+from hubtune.models.remote_code import CodeConsent, check_code, permit
 from tests.remote_code import AUTO_MAP, make_lantern
 from tests.tiny_models import CONTEXT
 
@@ -42,7 +42,7 @@ def _lantern(**places: object) -> dict[str, object]:
 )
 def test_code_that_may_not_or_need_not_be_run_is_refused(facts, allowed, said):
     with pytest.raises(RemoteCodeError, match=said) as refused:
-        check_code(facts, "org/base", COMMIT, allowed, files=FILES)
+        check_code(facts, "org/base", COMMIT, CodeConsent(allowed), FILES)
 
     assert refused.value.hint
 
@@ -59,21 +59,21 @@ def test_code_that_may_not_or_need_not_be_run_is_refused(facts, allowed, said):
     ],
 )
 def test_code_that_is_allowed_or_not_needed_passes(facts, allowed):
-    check_code(facts, "org/base", COMMIT, allowed, files=FILES)
+    check_code(facts, "org/base", COMMIT, CodeConsent(allowed), FILES)
 
 
 def test_without_transformers_the_commit_alone_can_be_checked(monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
 
-    check_code(LANTERN, "org/base", COMMIT, COMMIT)
-    check_code(LANTERN, "org/base", COMMIT, None)
+    check_code(LANTERN, "org/base", COMMIT, CodeConsent(COMMIT))
+    check_code(LANTERN, "org/base", COMMIT, CodeConsent(None))
     with pytest.raises(RemoteCodeError, match="is pinned to"):
-        check_code(LANTERN, "org/base", COMMIT, ANOTHER)
+        check_code(LANTERN, "org/base", COMMIT, CodeConsent(ANOTHER))
 
 
 def test_permitted_code_makes_the_model(tmp_path: Path):
     folder = make_lantern(tmp_path / "lantern", tmp_path / "ran")
-    permit(folder, "org/lantern", COMMIT, COMMIT)
+    permit(folder, "org/lantern", COMMIT, CodeConsent(COMMIT))
 
     model = load_base(folder, "org/lantern", "fp32")
 
@@ -85,7 +85,7 @@ def test_permitted_code_makes_the_model(tmp_path: Path):
 
 
 def test_permission_is_for_one_folder(tmp_path: Path):
-    permit(make_lantern(tmp_path / "one", tmp_path / "ran"), "org/lantern", COMMIT, COMMIT)
+    permit(make_lantern(tmp_path / "one", tmp_path / "ran"), "org/lantern", COMMIT, CodeConsent(COMMIT))
     other = make_lantern(tmp_path / "two", tmp_path / "ran")
 
     with pytest.raises(RemoteCodeError, match=r"org/lantern needs Python code"):
@@ -99,7 +99,7 @@ def test_permission_is_for_one_folder(tmp_path: Path):
 def test_code_that_fails_is_an_error_that_says_so(tmp_path: Path, code: str):
     folder = make_lantern(tmp_path / "lantern", tmp_path / "ran")
     (folder / "modeling_lantern.py").write_text(f"{code}\n")
-    permit(folder, "org/lantern", COMMIT, COMMIT)
+    permit(folder, "org/lantern", COMMIT, CodeConsent(COMMIT))
 
     with pytest.raises(RemoteCodeError, match=r"org/lantern cannot be loaded as a causal language model") as refused:
         load_base(folder, "org/lantern", "fp32")
@@ -111,7 +111,7 @@ def test_what_the_code_prints_goes_to_stderr(tmp_path: Path, capsys):
     folder = make_lantern(tmp_path / "lantern", tmp_path / "ran")
     code = folder / "modeling_lantern.py"
     code.write_text("print('flash attention is not available')\n" + code.read_text())
-    permit(folder, "org/lantern", COMMIT, COMMIT)
+    permit(folder, "org/lantern", COMMIT, CodeConsent(COMMIT))
 
     load_base(folder, "org/lantern", "fp32")
 
@@ -125,7 +125,7 @@ def test_a_snapshot_that_has_lost_its_code_is_to_be_fetched_again(tmp_path: Path
     (folder / "modeling_lantern.py").unlink()
 
     with pytest.raises(RecordError, match=r"such as modeling_lantern\.py") as refused:
-        permit(folder, "org/lantern", COMMIT, COMMIT)
+        permit(folder, "org/lantern", COMMIT, CodeConsent(COMMIT))
 
     assert "hubtune pin" in str(refused.value.hint)
 
@@ -140,14 +140,14 @@ def test_the_context_is_what_the_code_says_where_it_may_be_run_and_else_what_the
     configuration.write_text(configuration.read_text().replace('    model_type = "lantern"\n', named))
 
     assert context_length(folder, "org/lantern") is None
-    permit(folder, "org/lantern", COMMIT, COMMIT)
+    permit(folder, "org/lantern", COMMIT, CodeConsent(COMMIT))
 
     assert context_length(folder, "org/lantern") == CONTEXT - 1
 
 
 def test_a_classifier_s_code_is_not_run(tmp_path: Path):
     folder = make_lantern(tmp_path / "lantern", tmp_path / "ran")
-    permit(folder, "org/lantern", COMMIT, COMMIT)
+    permit(folder, "org/lantern", COMMIT, CodeConsent(COMMIT))
 
     with pytest.raises(RemoteCodeError, match="for models that write text, not for classifiers"):
         load_classifier(folder, "org/lantern", "fp32", Classes(("a", "b"), several=False, pad_id=0))

@@ -9,7 +9,7 @@ import pytest
 from tokenizers import decoders, normalizers, pre_tokenizers, processors
 
 from hubtune.errors import ModelError
-from hubtune.models.load import load_tokenizer
+from hubtune.models.pretrained import load_tokenizer
 from hubtune.models.tokenizer_file import SECTIONS, check_steps
 
 

@@ -13,7 +13,7 @@ from hubtune.localhub.api.connection import Patience
 from hubtune.localhub.server import served
 from hubtune.pipeline.page_server import RatingApp
 from hubtune.pipeline.rating import Done, report
-from hubtune.records.ratings import Pair
+from hubtune.records.ratings import RatingPair
 from hubtune.records.rundir import RunDirectory
 from tests.browser import Visit, visit
 from tests.pages.hostile import HOSTILE
@@ -133,7 +133,7 @@ def test_what_models_write_is_text_whatever_it_is(tmp_path: Path, serving, brows
     """All at once: a script that ran, or a tag that was read as one, would show in the page or its console."""
     texts = [text for text in HOSTILE.values() if len(text) < 2000]
     hostile = "\n".join(texts).replace("\r", "") + "</div></form></main><button name=answer value=tie>\u202e\u0300" * 3
-    run = ratable_run(tmp_path / "evil", [Pair(prompt=hostile, base=hostile, tuned=f"{hostile}!")])
+    run = ratable_run(tmp_path / "evil", [RatingPair(prompt=hostile, base=hostile, tuned=f"{hostile}!")])
     with visit(browser, serving(run), width="phone") as seen:
         assert seen.page.locator(".text").count() == 3
         assert seen.page.locator(".text *").count() == 0
@@ -159,7 +159,7 @@ def ask(address: str, path: str | None = None, *, method: str = "GET", body: str
 def test_nothing_that_the_browser_gets_says_whose_text_is_whose(tmp_path: Path, serving):
     """With the sides of every pair swapped, a rater's browser gets the same, but for the texts, down to the headers."""
     pairs = sample_pairs(PAIRS)
-    swapped = [Pair(prompt=pair.prompt, base=pair.tuned, tuned=pair.base) for pair in pairs]
+    swapped = [RatingPair(prompt=pair.prompt, base=pair.tuned, tuned=pair.base) for pair in pairs]
     seen = []
     for name, chosen in (("one", pairs), ("other", swapped)):
         run = ratable_run(tmp_path / name, chosen)

@@ -19,7 +19,7 @@ WORDS = " keeps the light"
 @pytest.fixture
 def speaker(served, chat: Path, tmp_path: Path) -> Path:
     """A release of merged weights that answers every prompt with `WORDS` and ends its turn."""
-    from hubtune.models.load import load_tokenizer
+    from hubtune.models.pretrained import load_tokenizer
 
     folder = Path(shutil.copytree(chat, tmp_path / "speaker"))
     (folder / "generation_config.json").unlink()

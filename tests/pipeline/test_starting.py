@@ -9,7 +9,7 @@ import yaml
 
 from hubtune.config.load import parse_config
 from hubtune.config.reference import config_schema
-from hubtune.data.look import look_at
+from hubtune.data.inspection import inspect_dataset
 from hubtune.errors import ConfigError
 from hubtune.pipeline.init import config_text, start_config
 from tests.listener import Listener
@@ -49,7 +49,7 @@ def test_another_file_in_the_schema_s_place_stays_as_it_is(tmp_path: Path, liste
 def test_an_editor_finds_the_schema_and_has_nothing_to_correct(tmp_path: Path, kind: str):
     write_json_lines(tmp_path, [ROWS[kind]])
 
-    text = config_text("org/sayings", "org/base", look_at(tmp_path, "org/sayings"))
+    text = config_text("org/sayings", "org/base", inspect_dataset(tmp_path, "org/sayings"))
 
     assert text.partition("\n")[0] == "# yaml-language-server: $schema=./hubtune.schema.json"
     jsonschema.validate(yaml.safe_load(text), config_schema(), jsonschema.Draft202012Validator)
@@ -58,7 +58,7 @@ def test_an_editor_finds_the_schema_and_has_nothing_to_correct(tmp_path: Path, k
 def test_each_key_stands_below_its_description(tmp_path: Path):
     write_json_lines(tmp_path, [{"quote": "Yes.", "author": "Ann"}])
 
-    lines = config_text("org/sayings", "org/base", look_at(tmp_path, "org/sayings")).splitlines()
+    lines = config_text("org/sayings", "org/base", inspect_dataset(tmp_path, "org/sayings")).splitlines()
 
     assert lines[lines.index("  - repo: org/sayings") - 1] == (
         "  # The data set's repository on the Hub, as `namespace/name`."
@@ -70,7 +70,7 @@ def test_each_key_stands_below_its_description(tmp_path: Path):
 
 def test_keys_that_are_only_comments_load_once_they_are_put_to_use(tmp_path: Path):
     write_json_lines(tmp_path, [{"quote": "Yes.", "author": "Ann"}])
-    text = config_text("org/sayings", "org/base", look_at(tmp_path, "org/sayings"))
+    text = config_text("org/sayings", "org/base", inspect_dataset(tmp_path, "org/sayings"))
 
     used = re.sub(r"^( *)# (publish:|repo:|tag:|intended_use:|metrics:)", r"\1\2", text, flags=re.MULTILINE)
 
@@ -84,7 +84,7 @@ def test_keys_that_are_only_comments_load_once_they_are_put_to_use(tmp_path: Pat
 def test_columns_of_a_known_format_are_written_out(tmp_path: Path, kind: str):
     write_json_lines(tmp_path, [ROWS[kind]])
 
-    (entry,) = parse_config(config_text("org/sayings", "org/base", look_at(tmp_path, "org/sayings"))).data
+    (entry,) = parse_config(config_text("org/sayings", "org/base", inspect_dataset(tmp_path, "org/sayings"))).data
 
     assert entry.format == kind
     assert set(entry.columns.named().values()) == set(ROWS[kind])
@@ -93,7 +93,7 @@ def test_columns_of_a_known_format_are_written_out(tmp_path: Path, kind: str):
 def test_other_columns_of_text_become_a_template(tmp_path: Path):
     write_json_lines(tmp_path, [{"quote": "Yes.", "author: #": "Ann", "author": "Ann", "n": 3, "tags": ["a"]}])
 
-    (entry,) = parse_config(config_text("org/sayings", "org/base", look_at(tmp_path, "org/sayings"))).data
+    (entry,) = parse_config(config_text("org/sayings", "org/base", inspect_dataset(tmp_path, "org/sayings"))).data
 
     assert entry.template == "{quote}\n{author}"
 
@@ -101,7 +101,7 @@ def test_other_columns_of_text_become_a_template(tmp_path: Path):
 def test_numbers_in_a_table_are_no_words_for_a_template(tmp_path: Path):
     (tmp_path / "train.csv").write_text("id;quote;author;year\n007;Yes.;Ann;1.5\n")
 
-    found = look_at(tmp_path, "org/sayings")
+    found = inspect_dataset(tmp_path, "org/sayings")
 
     (entry,) = parse_config(config_text("org/sayings", "org/base", found)).data
     assert found.columns == ["id", "quote", "author", "year"]
@@ -111,7 +111,7 @@ def test_numbers_in_a_table_are_no_words_for_a_template(tmp_path: Path):
 def test_one_column_of_text_is_taken_as_it_is(tmp_path: Path):
     write_json_lines(tmp_path, [{"quote": "Yes.", "n": 3}])
 
-    (entry,) = parse_config(config_text("org/sayings", "org/base", look_at(tmp_path, "org/sayings"))).data
+    (entry,) = parse_config(config_text("org/sayings", "org/base", inspect_dataset(tmp_path, "org/sayings"))).data
 
     assert entry.text == "quote"
 
@@ -124,7 +124,7 @@ def test_configurations_and_splits_are_named(tmp_path: Path):
     write_json_lines(tmp_path, [ROWS["text"]], "a.jsonl")
     write_json_lines(tmp_path, [ROWS["text"]], "b.jsonl")
 
-    text = config_text("org/sayings", "org/base", look_at(tmp_path, "org/sayings"))
+    text = config_text("org/sayings", "org/base", inspect_dataset(tmp_path, "org/sayings"))
 
     (entry,) = parse_config(text).data
     assert (entry.name, entry.split) == ("one", "dev")

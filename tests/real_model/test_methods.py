@@ -8,7 +8,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
 from hubtune.models.gguf import convert_gguf
-from hubtune.models.load import load_tokenizer
+from hubtune.models.pretrained import load_tokenizer
 from hubtune.models.probe import TOLERANCES, replay, take_probe
 from hubtune.records.rundir import RunDirectory
 from hubtune.resources import quickstart_dir

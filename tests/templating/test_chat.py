@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hubtune.templating import chat
-from hubtune.templating.chat import ChatTemplate, Places, Rendered, Talk, TemplateFaultError, Variant
+from hubtune.templating.chat import ChatRequest, ChatTemplate, Rendered, TemplateFaultError, TextOverlap, Variant
 from hubtune.templating.process import BoundedProcess, LimitError
 from tests.tiny_tokenizers import CHATML, KINDS, LLAMA_TEMPLATE, WITH_GENERATION
 
@@ -67,7 +67,7 @@ def test_the_text_is_the_one_that_transformers_gives(kind: str, template: str, a
     assert ours is not None
 
     for messages, tools in ((TURNS, None), (TURNS * 3, TOOLS), (CALLED, TOOLS), (CALLED, None)):
-        (found,) = ours.render_all([Talk(messages, tools, ask=ask)])
+        (found,) = ours.render_all([ChatRequest(messages, tools, ask=ask)])
         if template is LLAMA_TEMPLATE and messages is CALLED:
             assert str(found) == "no role tool"
             continue
@@ -89,7 +89,7 @@ def test_the_spans_are_those_that_transformers_gives():
     for template in (WITH_GENERATION, nested):
         ours = ChatTemplate.of(tokenizer, template)
         assert ours is not None
-        (found,) = ours.render_all([Talk(TURNS * 2, spans=True)])
+        (found,) = ours.render_all([ChatRequest(TURNS * 2, spans=True)])
         texts, spans = render_jinja_template(
             conversations=[TURNS * 2],
             chat_template=template,
@@ -123,13 +123,13 @@ def test_variants_are_told_by_what_they_share_with_the_text():
     ]
     messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "BaB"}]
 
-    (found,) = template.render_all([Talk(messages, [{}], variants=wanted)])
+    (found,) = template.render_all([ChatRequest(messages, [{}], variants=wanted)])
 
     assert isinstance(found, Rendered)
     assert found.text == "T[a][BaB]False"
-    assert found.places[:2] == [Places(5, 4, 0), Places(14, 6, 7)]
+    assert found.places[:2] == [TextOverlap(5, 4, 0), TextOverlap(14, 6, 7)]
     assert found.texts[2:4] == ["T[x][BaB]False", "None[a][BaB]False"]
-    assert found.places[4] == Places(13, 2, 11)
+    assert found.places[4] == TextOverlap(13, 2, 11)
 
 
 FAULTS = {
@@ -196,7 +196,7 @@ def test_the_conversation_that_exceeds_a_limit_is_named_by_its_place(strict):
     template = ChatTemplate(
         "{% for a in range(messages[0].content | int) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", {}
     )
-    talks = [Talk([{"role": "user", "content": text}]) for text in ("0", "1", "0", "99999", "0")]
+    talks = [ChatRequest([{"role": "user", "content": text}]) for text in ("0", "1", "0", "99999", "0")]
 
     with pytest.raises(LimitError) as caught:
         template.render_all(talks)
@@ -225,8 +225,8 @@ def test_a_template_that_is_slow_for_most_conversations_is_ended_and_one_that_is
         "{% for a in range(messages[0].content | int) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", {}
     )
 
-    def talks(turns: str, variants: int = 0) -> list[Talk]:
-        return [Talk([{"role": "user", "content": turn}], variants=[Variant()] * variants) for turn in turns]
+    def talks(turns: str, variants: int = 0) -> list[ChatRequest]:
+        return [ChatRequest([{"role": "user", "content": turn}], variants=[Variant()] * variants) for turn in turns]
 
     template.render_all(talks("99900000000" * 3))
     with pytest.raises(LimitError) as caught:
@@ -241,7 +241,7 @@ def test_far_more_than_a_pipe_holds_goes_both_ways():
     template = ChatTemplate("{{ messages[0].content }}", {})
     texts = [f"{number} " + "ö" * 200_000 for number in range(20)]
 
-    found = template.render_all([Talk([{"role": "user", "content": text}]) for text in texts])
+    found = template.render_all([ChatRequest([{"role": "user", "content": text}]) for text in texts])
 
     assert [each.text for each in found if isinstance(each, Rendered)] == texts
 

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from hubtune.data.partition import EarlierRows
 from hubtune.data.tokens import Example
-from hubtune.models.load import load_tokenizer
+from hubtune.models.pretrained import load_tokenizer
 from hubtune.records.pins import Pin
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord

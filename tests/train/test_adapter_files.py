@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM
 
 from hubtune.config.training import LoraConfig
 from hubtune.errors import DiskFullError
-from hubtune.models.load import load_base
+from hubtune.models.pretrained import load_base
 from hubtune.train.methods.lora import add_lora
 from hubtune.train.methods.method import save_adapter
 from tests.sample_runs import BASE_REPO, sample_pins

@@ -13,9 +13,9 @@ from hubtune.data.tokens import Encoder
 from hubtune.errors import ModelError
 from hubtune.evaluate.evaluation import evaluate
 from hubtune.models.classifier import Classes
-from hubtune.models.consumer import load_release
-from hubtune.models.load import load_tokenizer, pad_id
+from hubtune.models.pretrained import load_tokenizer, pad_id
 from hubtune.models.probe import replay, take_probe
+from hubtune.models.release_model import load_release
 from hubtune.train.loss import class_scores
 from hubtune.train.methods.method import make_trainable
 from hubtune.train.training import train

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hubtune.data.drop_reasons import Reason
+from hubtune.data.drop_reasons import DropReason
 from hubtune.records.data import DataRecord, SplitRecord
 from hubtune.train.training_record import diagnose_rows
 from tests.sample_runs import sample_source, saying
@@ -45,7 +45,7 @@ def test_real_runs_show_what_was_provoked(train_on, llama: Path, overrides, held
 
 
 def _data(rows: int, **dropped: int) -> DataRecord:
-    counts = {Reason[name].text: count for name, count in dropped.items()}
+    counts = {DropReason[name].text: count for name, count in dropped.items()}
     return DataRecord(
         upstream={},
         sources=[sample_source(rows=rows, kept=rows - sum(counts.values()), dropped=counts)],

@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from hubtune.models.adapters import load_adapter
-from hubtune.models.load import load_base, load_tokenizer
+from hubtune.models.pretrained import load_base, load_tokenizer
 from hubtune.records.training import HeldOutPoint, LossPoint
 from hubtune.train.training_record import diagnose
 from tests.encoding import encode
@@ -64,9 +64,9 @@ def test_the_measured_loss_is_the_model_s_own(train_on, llama: Path):
     model = load_adapter(load_base(llama, "org/base", "fp32"), trained.run.adapter_dir, "org/adapter")
     rows = encode(OTHERS, load_tokenizer(llama, "org/base"), 64)
 
-    total = sum(model(input_ids=_tensor(row), labels=_tensor(row)).loss.item() * row.learnt for row in rows)
+    total = sum(model(input_ids=_tensor(row), labels=_tensor(row)).loss.item() * row.learned for row in rows)
 
-    expected = total / sum(row.learnt for row in rows)
+    expected = total / sum(row.learned for row in rows)
     assert trained.record.held_out_losses[-1].loss == pytest.approx(expected, rel=1e-4)
 
 
@@ -85,13 +85,13 @@ def test_early_stopping_keeps_the_best_weights_and_says_which(train_on, llama: P
     # One step an epoch; what was not trained any more is not counted.
     assert stopped.record.steps == stopped.record.epochs == best.step + 2 < 30
     rows = encode(TEXTS, load_tokenizer(llama, "org/base"), 64)
-    assert stopped.record.tokens == stopped.record.steps * sum(row.learnt for row in rows)
+    assert stopped.record.tokens == stopped.record.steps * sum(row.learned for row in rows)
     # The same steps, ended where the best was, though the rate would have fallen on: the weights were not trained on.
     weights = load_file(stopped.run.adapter_dir / "adapter_model.safetensors")
     model = load_adapter(load_base(llama, "org/base", "fp32"), stopped.run.adapter_dir, "org/adapter")
     rows = encode(OTHERS, load_tokenizer(llama, "org/base"), 64)
-    total = sum(model(input_ids=_tensor(row), labels=_tensor(row)).loss.item() * row.learnt for row in rows)
-    assert total / sum(row.learnt for row in rows) == pytest.approx(best.loss, rel=1e-4)
+    total = sum(model(input_ids=_tensor(row), labels=_tensor(row)).loss.item() * row.learned for row in rows)
+    assert total / sum(row.learned for row in rows) == pytest.approx(best.loss, rel=1e-4)
     assert weights
 
 

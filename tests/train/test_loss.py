@@ -21,7 +21,7 @@ def _rows() -> list[Example]:
 
 def _own_sum(model, rows: list[Example]) -> torch.Tensor:
     return sum(
-        model(input_ids=torch.tensor([row.input_ids]), labels=torch.tensor([row.labels])).loss * row.learnt
+        model(input_ids=torch.tensor([row.input_ids]), labels=torch.tensor([row.labels])).loss * row.learned
         for row in rows
     )
 
@@ -65,7 +65,7 @@ def test_models_that_do_more_to_logits_or_loss_keep_their_own_forward(kind: str,
     assert loss.own is own
     padded = collate(rows, 0)
     with torch.no_grad():
-        expected = model(**padded).loss * sum(row.learnt for row in rows)
+        expected = model(**padded).loss * sum(row.learned for row in rows)
         torch.testing.assert_close(loss(**batch)["loss"], expected)
 
 

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from hubtune.errors import ModelError
-from hubtune.models.load import load_base
+from hubtune.models.pretrained import load_base
 from hubtune.train.loss import SummedLoss, places_and_targets
 
 FP16 = "train.precision=fp16"

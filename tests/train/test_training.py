@@ -13,7 +13,7 @@ from transformers import AutoConfig, BloomConfig, BloomForCausalLM, LlamaForCaus
 
 from hubtune.errors import ModelError, TrainingError
 from hubtune.models.adapters import load_adapter
-from hubtune.models.load import load_base, load_tokenizer
+from hubtune.models.pretrained import load_base, load_tokenizer
 from hubtune.train.batching import Batcher
 from tests.sample_runs import BASE_COMMIT, BASE_REPO
 from tests.tiny_models import VOCABULARY

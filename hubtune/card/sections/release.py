@@ -179,11 +179,11 @@ def provenance(inputs: CardInputs) -> Provenance:
     """Builds the section's context."""
     pins: list[PinRow] = []
     for pin in inputs.pins.all():
-        kind = "Base model" if pin.type == "model" else "Dataset"
+        kind = "Base model" if pin.type == "model" else "Data set"
         if pin == inputs.pins.adapter:
-            kind = "Initial adapter"
+            kind = "Adapter trained further"
         elif pin in inputs.pins.earlier and pin not in inputs.pins.data:
-            kind = "Dataset of the earlier task"
+            kind = "Data set of the earlier task"
         row = PinRow(kind, pin.repo, pin.requested, pin.commit, stated_licenses(pin.license))
         if row not in pins:
             pins.append(row)

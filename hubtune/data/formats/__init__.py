@@ -1,1 +1,1 @@
-"""How a row of each format becomes what the model sees: as text in pieces, or as a text with its classes."""
+"""How a row of each format becomes what the model sees: as text in segments, or as a text with its classes."""

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hubtune.config.data import LossOn
-from hubtune.data.drop_reasons import Reason, RowFaultError
+from hubtune.data.drop_reasons import DroppedRowError, DropReason
 from hubtune.data.formats.conversations import Conversation, Json
-from hubtune.data.formats.unwritten import missing, parts_of, removals
-from hubtune.data.segments import Piece, Written
+from hubtune.data.formats.coverage import find_unwritten, parts_of, removals
+from hubtune.data.segments import Segment, WrittenRow
 from hubtune.data.tokens import (
     ANSWER_END,
     ANSWER_START,
@@ -25,7 +25,15 @@ from hubtune.data.tokens import (
     turn_tokens,
 )
 from hubtune.errors import ConfigError, HubtuneError, ModelError
-from hubtune.templating.chat import ChatTemplate, Places, Rendered, Talk, TemplateFaultError, Variant, lack_of_template
+from hubtune.templating.chat import (
+    ChatRequest,
+    ChatTemplate,
+    Rendered,
+    TemplateFaultError,
+    TextOverlap,
+    Variant,
+    lack_of_template,
+)
 from hubtune.templating.process import LimitError
 
 if TYPE_CHECKING:
@@ -38,7 +46,7 @@ Span = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Found:
+class AnswerSpans:
     """A conversation's text, and where the answers stand in it.
 
     Attributes:
@@ -52,7 +60,7 @@ class Found:
 
 def find_answers(
     template: ChatTemplate, conversations: Sequence[Conversation], variants: Sequence[Sequence[Variant]]
-) -> list[Found | RowFaultError]:
+) -> list[AnswerSpans | DroppedRowError]:
     """Writes conversations and finds the answers in them; in the place of one that cannot be used stands the reason.
 
     Args:
@@ -65,10 +73,12 @@ def find_answers(
     """
     marks_them = _GENERATION.search(template.text) is not None
     talks = [
-        Talk(each.messages, each.tools, spans=marks_them, variants=[*more, *([] if marks_them else _prefixes(each))])
+        ChatRequest(
+            each.messages, each.tools, spans=marks_them, variants=[*more, *([] if marks_them else _prefixes(each))]
+        )
         for each, more in zip(conversations, variants, strict=True)
     ]
-    found: list[Found | RowFaultError] = []
+    found: list[AnswerSpans | DroppedRowError] = []
     for shown, more in zip(template.render_all(talks), variants, strict=True):
         if isinstance(shown, TemplateFaultError):
             found.append(_refusal(shown))
@@ -77,42 +87,42 @@ def find_answers(
             each is not None and each.begins and each.length == len(shown.text) for each in shown.places[: len(more)]
         ]
         spans = shown.spans if marks_them else _by_prefixes(shown.text, shown.places[len(more) :])
-        found.append(Found(shown.text, spans, same))
+        found.append(AnswerSpans(shown.text, spans, same))
     if not marks_them:
-        _look_again(template, conversations, found)
+        _find_by_marks(template, conversations, found)
     return found
 
 
-def _look_again(
-    template: ChatTemplate, conversations: Sequence[Conversation], found: list[Found | RowFaultError]
+def _find_by_marks(
+    template: ChatTemplate, conversations: Sequence[Conversation], found: list[AnswerSpans | DroppedRowError]
 ) -> None:
     """Finds the answers in another way where none was found."""
-    again = [(place, each) for place, each in enumerate(found) if isinstance(each, Found) and not each.spans]
+    again = [(place, each) for place, each in enumerate(found) if isinstance(each, AnswerSpans) and not each.spans]
     try:
         rest = template.render_all([_with_marks(conversations[place]) for place, _ in again])
     except LimitError as error:
         raise LimitError(again[error.place][0], error.kind, error.limits) from error
     for (place, before), shown in zip(again, rest, strict=True):
         spans = _refusal(shown) if isinstance(shown, TemplateFaultError) else _by_marks(shown)
-        found[place] = spans if isinstance(spans, RowFaultError) else Found(before.text, spans, before.same)
+        found[place] = spans if isinstance(spans, DroppedRowError) else AnswerSpans(before.text, spans, before.same)
 
 
-def _refusal(fault: TemplateFaultError) -> RowFaultError:
-    return RowFaultError(Reason.TEMPLATE, str(fault))
+def _refusal(fault: TemplateFaultError) -> DroppedRowError:
+    return DroppedRowError(DropReason.TEMPLATE, str(fault))
 
 
 def _prefixes(conversation: Conversation) -> list[Variant]:
     """Returns what stands before each answer, and what stands up to its end: the last one's end is the whole text's."""
     found = []
-    for number in places_of_answers(conversation):
+    for number in answer_indices(conversation):
         found += [Variant(upto=number, ask=True), Variant(upto=number + 1)]
     return found[:-1]
 
 
-def _by_prefixes(text: str, places: Sequence[Places | None]) -> list[Span]:
+def _by_prefixes(text: str, places: Sequence[TextOverlap | None]) -> list[Span]:
     """Returns each answer's span; none where what stands before an answer is not how the whole text begins."""
     spans = []
-    whole = Places(len(text), len(text), 0)
+    whole = TextOverlap(len(text), len(text), 0)
     for before, through in zip(places[::2], [*places[1::2], whole], strict=True):
         fits = before is not None and through is not None and before.begins and through.begins
         if before is None or through is None or not fits or before.length > through.length:
@@ -121,22 +131,22 @@ def _by_prefixes(text: str, places: Sequence[Places | None]) -> list[Span]:
     return spans
 
 
-def _with_marks(conversation: Conversation) -> Talk:
+def _with_marks(conversation: Conversation) -> ChatRequest:
     """Asks for marks around the answers, and for what stands around those with parts beside their content."""
-    messages, answers = conversation.messages, places_of_answers(conversation)
+    messages, answers = conversation.messages, answer_indices(conversation)
     marked = {place: _with_answer_marks(messages[place]) for place in answers if not parts_of(messages[place])}
     variants = [Variant(changes=marked, whole=True)]
     for place in answers:
         if place not in marked:
             other: dict[int, object] = {place: {"role": "assistant", "content": f"{ANSWER_START}x{ANSWER_END}"}}
             variants += [Variant(upto=place, ask=True), Variant(changes=other)]
-    return Talk(messages, conversation.tools, variants=variants)
+    return ChatRequest(messages, conversation.tools, variants=variants)
 
 
-def _by_marks(rendered: Rendered) -> list[Span] | RowFaultError:
+def _by_marks(rendered: Rendered) -> list[Span] | DroppedRowError:
     text, shown = rendered.text, rendered.texts[0]
     if shown is None or re.sub(f"[{ANSWER_START}{ANSWER_END}]", "", shown) != text:
-        return RowFaultError(Reason.NOTHING_LEARNT, "the template changes the answers beyond recognition")
+        return DroppedRowError(DropReason.NOTHING_LEARNED, "the template changes the answers beyond recognition")
     spans, start, position = [], None, 0
     for part in re.split(f"([{ANSWER_START}{ANSWER_END}])", shown):
         if part == ANSWER_START:
@@ -154,7 +164,7 @@ def _by_marks(rendered: Rendered) -> list[Span] | RowFaultError:
     return sorted(spans)
 
 
-def places_of_answers(conversation: Conversation) -> list[int]:
+def answer_indices(conversation: Conversation) -> list[int]:
     """Returns which messages are the assistant's."""
     return [place for place, message in enumerate(conversation.messages) if message["role"] == "assistant"]
 
@@ -208,44 +218,44 @@ class ChatWriter:
             found = replace(found, text=_FIXED_DATE + found.text)
         return cls(found, control_pattern(tokenizer, turn_tokens(tokenizer, found)), loss_on)
 
-    def write_all(self, conversations: Sequence[Conversation]) -> list[Written | RowFaultError]:
+    def write_all(self, conversations: Sequence[Conversation]) -> list[WrittenRow | DroppedRowError]:
         """Writes conversations; in the place of one that cannot be used stands the reason.
 
         Raises:
             LimitError: One, which it names by its place, exceeds a limit.
         """
         marked = [_marked_conversation(each, self.special) for each in conversations]
-        removed = [removals(each, self._learnt(each)) for each in marked]
+        removed = [removals(each, self._learned(each)) for each in marked]
         found = find_answers(self.template, marked, removed)
         return [self._written(*each) for each in zip(conversations, marked, found, strict=True)]
 
-    def _learnt(self, conversation: Conversation) -> list[int]:
+    def _learned(self, conversation: Conversation) -> list[int]:
         """Returns the places of the answers that carry loss."""
-        answers = places_of_answers(conversation)
+        answers = answer_indices(conversation)
         return answers[-1:] if self.loss_on == "completion" else answers
 
     def _written(
-        self, conversation: Conversation, marked: Conversation, found: Found | RowFaultError
-    ) -> Written | RowFaultError:
-        if isinstance(found, RowFaultError):
+        self, conversation: Conversation, marked: Conversation, found: AnswerSpans | DroppedRowError
+    ) -> WrittenRow | DroppedRowError:
+        if isinstance(found, DroppedRowError):
             return found
         spans = self._whole_turns(found.text, [span for span in found.spans if span[0] < span[1]])
         if self.loss_on == "completion":
             spans = spans[-1:]
-        learnt = "".join(found.text[start:end] for start, end in spans)
-        texts = (found.text, found.text if spans and self.loss_on == "all" else learnt)
-        answers = self._learnt(marked)
-        lacks = missing(marked, answers, found.same, texts)
+        learned = "".join(found.text[start:end] for start, end in spans)
+        texts = (found.text, found.text if spans and self.loss_on == "all" else learned)
+        answers = self._learned(marked)
+        lacks = find_unwritten(marked, answers, found.same, texts)
         # Of answers that are content alone, a template that shows none of them leaves nothing to learn.
         if lacks.answer is not None and (spans or any(parts_of(marked.messages[place]) for place in answers)):
-            return RowFaultError(Reason.NOT_WRITTEN, lacks.answer)
+            return DroppedRowError(DropReason.NOT_WRITTEN, lacks.answer)
         if not spans:
-            return RowFaultError(Reason.NOTHING_LEARNT)
+            return DroppedRowError(DropReason.NOTHING_LEARNED)
         # What a template writes after the last answer is never asked for.
-        pieces = _pieces(found.text[: spans[-1][1]], spans)
+        segments = _segments(found.text[: spans[-1][1]], spans)
         asked = next(message for message in conversation.messages if message["role"] == "user")
-        return Written(
-            pieces,
+        return WrittenRow(
+            segments,
             self.loss_on == "all",
             prompt=str(asked["content"]) or None,
             turns=True,
@@ -302,7 +312,7 @@ def check_template(template: ChatTemplate, *, given: bool) -> None:
         ModelError: It is the tokenizer's.
     """
     try:
-        template.render_all([Talk(turns, ask=True) for turns in PROBES])
+        template.render_all([ChatRequest(turns, ask=True) for turns in PROBES])
     except TemplateFaultError as fault:
         raise _unusable(str(fault), given=given) from fault
     except LimitError as error:
@@ -340,22 +350,22 @@ def _marked(value: Json, special: "re.Pattern[str]") -> Json:
     return value
 
 
-def _pieces(text: str, spans: Sequence[Span]) -> tuple[Piece, ...]:
+def _segments(text: str, spans: Sequence[Span]) -> tuple[Segment, ...]:
     """Cuts a text at its answers and at its marks; all but marked special tokens may hold tokens that are meant."""
-    pieces: list[Piece] = []
+    segments: list[Segment] = []
     place = 0
     for start, end in spans:
-        pieces += _unmarked(text[place:start], response=False)
-        pieces += _unmarked(text[start:end], response=True)
+        segments += _unmarked(text[place:start], response=False)
+        segments += _unmarked(text[start:end], response=True)
         place = end
-    return tuple(pieces)
+    return tuple(segments)
 
 
-def _unmarked(text: str, *, response: bool) -> list[Piece]:
+def _unmarked(text: str, *, response: bool) -> list[Segment]:
     parts = re.split(f"{LITERAL_START}([^{LITERAL_START}{LITERAL_END}]*){LITERAL_END}", text)
     # Every second part stood between marks. Lone marks are what a template's own splitting left.
     return [
-        Piece(cleaned, response, control=number % 2 == 0)
+        Segment(cleaned, response, control=number % 2 == 0)
         for number, part in enumerate(parts)
         if (cleaned := MARKS.sub("", part))
     ]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hubtune.data.drop_reasons import Reason, RowFaultError
+from hubtune.data.drop_reasons import DroppedRowError, DropReason
 from hubtune.data.segments import sound_text
 from hubtune.documents import UnreadableError, load_json
 
@@ -26,13 +26,13 @@ def read_conversation(row: Mapping[str, object], columns: Mapping[str, str]) -> 
     """Reads and checks the conversation of a row.
 
     Raises:
-        RowFaultError: It cannot be learnt from.
+        DroppedRowError: It cannot be learned from.
     """
     given = row[columns["messages"]]
     if given is None:
-        raise RowFaultError(Reason.NULL)
+        raise DroppedRowError(DropReason.NULL)
     if not isinstance(given, list) or not given:
-        raise RowFaultError(Reason.MESSAGES)
+        raise DroppedRowError(DropReason.MESSAGES)
     messages = [_message(message) for message in given]
     _check_order([str(message["role"]) for message in messages])
     tools = _tools(row[columns["tools"]]) if "tools" in columns else None
@@ -41,12 +41,12 @@ def read_conversation(row: Mapping[str, object], columns: Mapping[str, str]) -> 
 
 def _message(given: object) -> dict[str, Json]:
     if not isinstance(given, dict):
-        raise RowFaultError(Reason.MESSAGES)
+        raise DroppedRowError(DropReason.MESSAGES)
     role, content = given.get("role", given.get("from")), given.get("content", given.get("value"))
     if not isinstance(role, str):
-        raise RowFaultError(Reason.MESSAGES)
+        raise DroppedRowError(DropReason.MESSAGES)
     if role not in _ROLES:
-        raise RowFaultError(Reason.ROLE, repr(role)[:60])
+        raise DroppedRowError(DropReason.ROLE, repr(role)[:60])
     # Columns of mappings give every row every key, null where it had none.
     rest = {
         str(key): _sound(value)
@@ -55,12 +55,12 @@ def _message(given: object) -> dict[str, Json]:
     }
     calls = bool(rest.get("tool_calls"))
     if content is None and not calls:
-        raise RowFaultError(Reason.NULL)
+        raise DroppedRowError(DropReason.NULL)
     if content is not None and not isinstance(content, str):
-        raise RowFaultError(Reason.NOT_TEXT, _described(content))
+        raise DroppedRowError(DropReason.NOT_TEXT, _described(content))
     message: dict[str, Json] = {"role": _ROLES[role], "content": sound_text(content or ""), **rest}
     if _ROLES[role] == "assistant" and not calls and not (content or "").strip():
-        raise RowFaultError(Reason.NO_RESPONSE)
+        raise DroppedRowError(DropReason.NO_RESPONSE)
     return message
 
 
@@ -79,10 +79,10 @@ def _check_order(roles: Sequence[str]) -> None:
     before = ""
     for role in turns:
         if role not in allowed[before]:
-            raise RowFaultError(Reason.ORDER, f"{role} after {before or 'the start'}")
+            raise DroppedRowError(DropReason.ORDER, f"{role} after {before or 'the start'}")
         before = role
     if before != "assistant":
-        raise RowFaultError(Reason.ORDER, f"the last is {before or 'system'}")
+        raise DroppedRowError(DropReason.ORDER, f"the last is {before or 'system'}")
 
 
 def _tools(given: object) -> list[Json] | None:
@@ -92,11 +92,11 @@ def _tools(given: object) -> list[Json] | None:
         try:
             given = load_json(given)
         except UnreadableError:
-            raise RowFaultError(Reason.TOOLS) from None
+            raise DroppedRowError(DropReason.TOOLS) from None
     if given is None or given == []:
         return None
     if not isinstance(given, list) or not all(isinstance(tool, dict) for tool in given):
-        raise RowFaultError(Reason.TOOLS)
+        raise DroppedRowError(DropReason.TOOLS)
     return [_sound(tool) for tool in given]
 
 
@@ -110,4 +110,4 @@ def _sound(value: object) -> Json:
         return [_sound(item) for item in value]
     if value is None or isinstance(value, bool | int | float):
         return value
-    raise RowFaultError(Reason.MESSAGES, type(value).__name__)
+    raise DroppedRowError(DropReason.MESSAGES, type(value).__name__)

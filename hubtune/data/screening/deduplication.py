@@ -6,17 +6,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from hubtune.config.data import COPY_KINDS, CopyKind, ScreenConfig
-from hubtune.data.drop_reasons import Reason
+from hubtune.data.drop_reasons import DropReason
 from hubtune.data.partition import AllRows
-from hubtune.data.screening.duplicates import Side, contamination
+from hubtune.data.screening.duplicates import SplitSide, contamination
 from hubtune.data.screening.screen import Count
 from hubtune.data.store import Array
 from hubtune.errors import EmptySplitError, ScreeningError
 
-_REASONS: dict[CopyKind, Reason] = {
-    "duplicates": Reason.DUPLICATE,
-    "near_duplicates": Reason.NEAR_DUPLICATE,
-    "contamination": Reason.CONTAMINATED,
+_REASONS: dict[CopyKind, DropReason] = {
+    "duplicates": DropReason.DUPLICATE,
+    "near_duplicates": DropReason.NEAR_DUPLICATE,
+    "contamination": DropReason.CONTAMINATED,
 }
 _NAMES: dict[CopyKind, str] = {
     "duplicates": "the text of an earlier row",
@@ -55,9 +55,9 @@ def without_repeats(config: ScreenConfig, rows: AllRows, train: Array, held_out:
         ScreeningError: There are some of a kind that the config refuses.
         EmptySplitError: Nothing would be left to train on.
     """
-    learnt, measured = Side(_Traces(rows, train)), Side(_Traces(rows, held_out))
-    across = contamination(learnt, measured)
-    found = _within(learnt, train, measured, held_out) | {"contamination": train[across.train]}
+    learned, measured = SplitSide(_Traces(rows, train)), SplitSide(_Traces(rows, held_out))
+    across = contamination(learned, measured)
+    found = _within(learned, train, measured, held_out) | {"contamination": train[across.train]}
     _require_allowed(config, rows, found)
     gone = np.empty(0, dtype=np.int64)
     counts = {}
@@ -80,8 +80,8 @@ def without_repeats(config: ScreenConfig, rows: AllRows, train: Array, held_out:
     return remaining
 
 
-def _within(learnt: Side, train: Array, measured: Side, held_out: Array) -> dict[CopyKind, Array]:
-    one, other = learnt.copies(), measured.copies()
+def _within(learned: SplitSide, train: Array, measured: SplitSide, held_out: Array) -> dict[CopyKind, Array]:
+    one, other = learned.copies(), measured.copies()
     return {
         "duplicates": np.union1d(train[one.duplicates], held_out[other.duplicates]),
         "near_duplicates": np.union1d(train[one.near_duplicates], held_out[other.near_duplicates]),

@@ -36,7 +36,7 @@ class Copies:
 
 
 @dataclass(frozen=True)
-class Contamination:
+class ContaminatedRows:
     """Rows of the two sides of the split that share a text, a long run of words, or most of their short runs.
 
     Attributes:
@@ -48,7 +48,7 @@ class Contamination:
     held_out: "Array"
 
 
-class Side:
+class SplitSide:
     """The rows of one side of the split.
 
     Attributes:
@@ -96,27 +96,27 @@ class Side:
         return self._first
 
 
-def contamination(train: Side, held_out: Side) -> Contamination:
+def contamination(train: SplitSide, held_out: SplitSide) -> ContaminatedRows:
     """Finds the rows that make a measure on the held-out rows look better than the model is."""
     import numpy as np
 
     guilty, leaked = _equal_across(train, held_out)
     pairs = (_alike_across(train, held_out), _long_runs(train, held_out))
-    return Contamination(
+    return ContaminatedRows(
         train=train.with_texts_of(np.unique(np.concatenate([guilty, *(pair[0] for pair in pairs)]))),
         held_out=held_out.with_texts_of(np.unique(np.concatenate([leaked, *(pair[1] for pair in pairs)]))),
     )
 
 
-def _equal_across(train: Side, held_out: Side) -> "tuple[Array, Array]":
+def _equal_across(train: SplitSide, held_out: SplitSide) -> "tuple[Array, Array]":
     import numpy as np
 
-    learnt, measured = train.traces.digests(), held_out.traces.digests()
-    guilty = np.flatnonzero(among(learnt, np.sort(measured)))
-    return guilty, np.flatnonzero(among(measured, np.sort(learnt[guilty])))
+    learned, measured = train.traces.digests(), held_out.traces.digests()
+    guilty = np.flatnonzero(among(learned, np.sort(measured)))
+    return guilty, np.flatnonzero(among(measured, np.sort(learned[guilty])))
 
 
-def _alike_across(train: Side, held_out: Side) -> "tuple[Array, Array]":
+def _alike_across(train: SplitSide, held_out: SplitSide) -> "tuple[Array, Array]":
     import numpy as np
 
     border = len(train.distinct)
@@ -134,7 +134,7 @@ def _alike_across(train: Side, held_out: Side) -> "tuple[Array, Array]":
     return train.distinct[guilty], held_out.distinct[leaked]
 
 
-def _long_runs(train: Side, held_out: Side) -> "tuple[Array, Array]":
+def _long_runs(train: SplitSide, held_out: SplitSide) -> "tuple[Array, Array]":
     """Returns the places of rows on either side that share a run of 13 words, phrases of the data set left out."""
     import numpy as np
 
@@ -142,7 +142,7 @@ def _long_runs(train: Side, held_out: Side) -> "tuple[Array, Array]":
     total = sum(len(keys) for _, keys in _distinct_runs(held_out))
     passes = -(-total // _RUNS_AT_ONCE)
     for number in range(passes):
-        part = _Part(number, passes)
+        part = _KeyPart(number, passes)
         keys = np.unique(np.concatenate([part.of(keys) for _, keys in _distinct_runs(held_out)]))
         counts = np.zeros(len(keys), dtype=np.int64)
         for _, which in _hits(train, keys, part):
@@ -155,7 +155,7 @@ def _long_runs(train: Side, held_out: Side) -> "tuple[Array, Array]":
 
 
 @dataclass(frozen=True)
-class _Part:
+class _KeyPart:
     """One of several parts of all runs, by their keys."""
 
     number: int
@@ -165,7 +165,7 @@ class _Part:
         return keys if self.parts == 1 else keys[keys % self.parts == self.number]
 
 
-def _distinct_runs(side: Side) -> "Iterator[tuple[Array, Array]]":
+def _distinct_runs(side: SplitSide) -> "Iterator[tuple[Array, Array]]":
     """Gives the runs of rows whose text no earlier row has, some at a time: place of the row, and key."""
     first = side.distinct_mask()
     for places, keys in side.traces.runs():
@@ -173,7 +173,7 @@ def _distinct_runs(side: Side) -> "Iterator[tuple[Array, Array]]":
         yield places[chosen], keys[chosen]
 
 
-def _hits(side: Side, keys: "Array", part: _Part) -> "Iterator[tuple[Array, Array]]":
+def _hits(side: SplitSide, keys: "Array", part: _KeyPart) -> "Iterator[tuple[Array, Array]]":
     """Gives where a row holds a run of `keys`, which is sorted: place of the row, and place in `keys`; once a row."""
     import numpy as np
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hubtune.config.data import COPY_KINDS, PERSONAL_KINDS, CopyKind, PersonalKind, ScreenConfig
-from hubtune.data.drop_reasons import Line, Reason, RowFaultError, Unread
+from hubtune.data.drop_reasons import DroppedRowError, DropReason, RawRow, UnreadableRow
 from hubtune.data.screening.detectors import Detectors, by_kind
 from hubtune.data.segments import LONGEST_TEXT
 from hubtune.data.tokens import Example
@@ -48,13 +48,13 @@ ACCURACY: dict[PersonalKind, Accuracy] = {
 }
 
 
-REASONS: dict[PersonalKind, Reason] = {
-    "email": Reason.EMAIL,
-    "phone": Reason.PHONE,
-    "card_number": Reason.CARD_NUMBER,
-    "iban": Reason.IBAN,
-    "ip_address": Reason.IP_ADDRESS,
-    "secret": Reason.SECRET,
+REASONS: dict[PersonalKind, DropReason] = {
+    "email": DropReason.EMAIL,
+    "phone": DropReason.PHONE,
+    "card_number": DropReason.CARD_NUMBER,
+    "iban": DropReason.IBAN,
+    "ip_address": DropReason.IP_ADDRESS,
+    "secret": DropReason.SECRET,
 }
 NAMES: dict[PersonalKind, str] = {
     "email": "an e-mail address",
@@ -69,7 +69,7 @@ _ROLES = frozenset({"role", "from"})
 
 
 @dataclass(frozen=True)
-class Looked:
+class ScreenedRow:
     """A row that was looked through.
 
     Attributes:
@@ -77,7 +77,7 @@ class Looked:
         hits: Findings by kind, kinds without any left out.
     """
 
-    line: Line
+    line: RawRow
     hits: dict[PersonalKind, int]
 
 
@@ -128,13 +128,13 @@ class RowScreen:
         for kind, count in later.counts.items():
             self.counts[kind].add(count)
 
-    def look(self, line: Line, columns: Collection[str]) -> Looked:
+    def look(self, line: RawRow, columns: Collection[str]) -> ScreenedRow:
         """Looks through the texts in these columns, also those within lists and mappings.
 
         Nothing is counted yet: whether the row can be used shows later.
         """
-        if isinstance(line, Unread):
-            return Looked(line, {})
+        if isinstance(line, UnreadableRow):
+            return ScreenedRow(line, {})
         hits: dict[PersonalKind, int] = {}
         redacted = frozenset(kind for kind in PERSONAL_KINDS if self.config.personal(kind) == "redact")
 
@@ -145,9 +145,9 @@ class RowScreen:
             return self.detectors.redact(text, redacted) if redacted & found.keys() else text
 
         changed = {column: _rewritten(value, change) for column, value in line.items() if column in columns}
-        return Looked({**line, **changed} if redacted & hits.keys() else line, hits)
+        return ScreenedRow({**line, **changed} if redacted & hits.keys() else line, hits)
 
-    def count(self, example: Example, looked: Looked, number: int) -> Example | RowFaultError:
+    def count(self, example: Example, looked: ScreenedRow, number: int) -> Example | DroppedRowError:
         """Counts a row that can be used, and returns it or why it is dropped.
 
         Args:
@@ -167,7 +167,7 @@ class RowScreen:
                 dropped = kind
         if dropped is not None:
             self.counts[dropped].dropped += 1
-            return RowFaultError(REASONS[dropped])
+            return DroppedRowError(REASONS[dropped])
         return example
 
     def require_allowed(self, name: str) -> None:
@@ -206,7 +206,7 @@ _DONE = {
 }
 
 
-def own_text(line: Line, columns: Collection[str]) -> str:
+def own_text(line: RawRow, columns: Collection[str]) -> str:
     """Returns the texts in these columns, a line each: a row without the words that a template gives to every row."""
     texts: list[str] = []
 
@@ -215,7 +215,7 @@ def own_text(line: Line, columns: Collection[str]) -> str:
         return text
 
     for column in columns:
-        _rewritten(None if isinstance(line, Unread) else line.get(column), keep)
+        _rewritten(None if isinstance(line, UnreadableRow) else line.get(column), keep)
     return "\n".join(texts)
 
 

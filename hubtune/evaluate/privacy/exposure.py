@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hubtune.data.canaries import DIGITS, FORMAT, Canary, draw_canaries, draw_others, encode_rows
-from hubtune.data.drop_reasons import Reason
+from hubtune.data.drop_reasons import DropReason
 from hubtune.data.screening.duplicates import BOILERPLATE
 from hubtune.data.screening.sketches import LONG_RUN
 from hubtune.evaluate.bench import Bench, Scored, Side
@@ -143,7 +143,7 @@ class Contamination:
         if found is None or compared == 0:
             return [self._measure(0, None, "not assessed", "the rows were not screened for it")]
         assert bench.data is not None, "its screen was found"
-        same = sum(source.dropped.get(Reason.HELD_OUT.text, 0) for source in bench.data.sources)
+        same = sum(source.dropped.get(DropReason.HELD_OUT.text, 0) for source in bench.data.sources)
         kept = found.hits - found.dropped
         what = "were not trained on" if kept == 0 else f"{kept:,} of them were trained on all the same"
         detail = f"{found.hits:,} rows to train on repeat them" if found.hits else None

@@ -1,7 +1,6 @@
 """Memorisation: how many rows a model gives back word for word, given their beginnings (Carlini et al., 2023)."""
 
 import math
-import random
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,10 +11,11 @@ import numpy.typing as npt
 from hubtune.config.data import PersonalKind
 from hubtune.data.screening.detectors import Detectors
 from hubtune.data.screening.spans import Span
+from hubtune.data.split import seeded
 from hubtune.data.tokens import IGNORED, Example
 from hubtune.evaluate.bench import Bench, Side, likelihoods
 from hubtune.evaluate.intervals import rate_of, wilson
-from hubtune.models.load import pad_id
+from hubtune.models.pretrained import pad_id
 from hubtune.records.evaluation import Measure
 
 LEAST = 300
@@ -25,8 +25,8 @@ LONGEST, SHORTEST = 50, 10
 # So that a data set of short rows is not read to its end in search of long ones.
 _LOOKED_AT = 20 * LEAST
 SUFFIX = (
-    f"the last target tokens of a row before its end, at least {SHORTEST}, at most {LONGEST} and at most half of the "
-    "row's tokens"
+    f"the last tokens of a row before its end, at most {LONGEST} and half of the row's, at least {SHORTEST}, "
+    "and none that carries no loss"
 )
 _EXCESS = "Newcombe's hybrid score interval of each model's difference between the two parts, 95 %"
 
@@ -90,7 +90,7 @@ def draw(rows: Sequence[Example], seed: int, most: int | None) -> Drawn:
         most: The most rows that the config lets be measured; None where it sets no limit.
     """
     wanted = LEAST if most is None else min(LEAST, most)
-    numbers = random.Random(seed).sample(range(len(rows)), min(len(rows), _LOOKED_AT))  # noqa: S311 - no secret
+    numbers = seeded(seed).sample(range(len(rows)), min(len(rows), _LOOKED_AT))
     drawn = Drawn([], [], 0)
     for number in numbers:
         if len(drawn.rows) == wanted:
@@ -147,7 +147,7 @@ def _rate(name: str, split: str, drawn: Drawn, hits: Mapping[Side, npt.NDArray[n
         "too_short": str(drawn.short),
         "decoding": "greedy",
     }
-    few = f"{drawn.short:,} of the sampled rows are too short" if drawn.short else "there are no more rows"
+    few = f"{drawn.short:,} of the rows that were looked at are too short" if drawn.short else "there are no more rows"
     measure = rate_of(name, hits, seed, least=LEAST, group="privacy", split=split, settings=settings)
     if measure.status == "insufficient data":
         return measure.model_copy(update={"detail": f"{measure.n:,} rows; {LEAST:,} are the least, and {few}"})

@@ -1,6 +1,5 @@
 """Personal data in what the models write, by the detectors that screen the rows: counts, never a value."""
 
-import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ import numpy.typing as npt
 
 from hubtune.config.data import PERSONAL_KINDS, PersonalKind
 from hubtune.data.screening.detectors import Detectors
+from hubtune.data.split import seeded
 from hubtune.data.tokens import Example
 from hubtune.evaluate.bench import Bench, Side
 from hubtune.evaluate.intervals import RESAMPLES, Resampled, measure_of, none_of
@@ -86,7 +86,7 @@ def draw_prompts(
 
 
 def _numbers(rows: int, count: int, seed: int) -> list[int]:
-    return random.Random(seed).sample(range(rows), min(rows, count))  # noqa: S311 - no secret
+    return seeded(seed).sample(range(rows), min(rows, count))
 
 
 def _prompt(example: Example, tokenizer: "PreTrainedTokenizerBase", room: int | None) -> Prompt | None:

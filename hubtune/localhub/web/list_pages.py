@@ -19,12 +19,12 @@ from hubtune.localhub.trees import tree_of, walk
 from hubtune.localhub.web.repo_pages import commit_line, kind_of, place, read_commit, read_readme, ref_lines, repo_name
 from hubtune.records.views import (
     CardFacts,
-    Change,
     ChangeKind,
-    CommitLine,
+    CommitRow,
     CommitView,
     DiscussionEvent,
     DiscussionView,
+    FileChange,
     HistoryView,
     HomeView,
     RefsView,
@@ -72,13 +72,13 @@ def refs(call: Call) -> RefsView:
         )
 
 
-def _changes(git: Repo, commit: Commit) -> list[Change]:
+def _changes(git: Repo, commit: Commit) -> list[FileChange]:
     parent: ObjectID | None = tree_of(git, commit.parents[0]) if commit.parents else None
     changes = []
     for change in tree_changes(git.object_store, parent, commit.tree):
         entry = change.new or change.old
         if entry is not None and entry.path is not None:
-            changes.append(Change(entry.path.decode(errors="replace"), _KINDS.get(change.type, "changed")))
+            changes.append(FileChange(entry.path.decode(errors="replace"), _KINDS.get(change.type, "changed")))
     return changes
 
 
@@ -113,7 +113,7 @@ def listed(call: Call) -> HomeView:
     )
 
 
-def _visible(call: Call, type_: RepoType) -> Iterator[tuple[HubRepo, CommitLine]]:
+def _visible(call: Call, type_: RepoType) -> Iterator[tuple[HubRepo, CommitRow]]:
     for repo in call.hub.repos.list(type_):
         if may_read(call.user, repo):
             with repo.git() as git:
@@ -122,7 +122,7 @@ def _visible(call: Call, type_: RepoType) -> Iterator[tuple[HubRepo, CommitLine]
                     yield repo, read_commit(git, head)
 
 
-def _row(call: Call, repo: HubRepo, head: CommitLine) -> RepoRow:
+def _row(call: Call, repo: HubRepo, head: CommitRow) -> RepoRow:
     with repo.git() as git:
         card = read_readme(call, git, ObjectID(head.sha.encode()))
     return RepoRow(

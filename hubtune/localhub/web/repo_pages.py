@@ -38,19 +38,19 @@ from hubtune.localhub.trees import (
 )
 from hubtune.metadata.front_matter import front_matter, split_card
 from hubtune.records.views import (
-    Card,
     CardFacts,
-    CommitLine,
+    CardView,
+    CommitRow,
     FileKind,
     FileRow,
     FileView,
-    Place,
+    PageLocation,
     Reference,
     RefLine,
     RepoKind,
     RepoName,
     RepoView,
-    Result,
+    ResultRow,
     TreeView,
 )
 
@@ -65,15 +65,15 @@ def repo_name(repo_id: RepoId) -> RepoName:
     return RepoName(kind_of(repo_id.type), str(repo_id), f"/{repo_id.url_path}")
 
 
-def place(call: Call, repo: HubRepo, commit: ObjectID) -> Place:
+def place(call: Call, repo: HubRepo, commit: ObjectID) -> PageLocation:
     """Returns the repository and revision that a request asks for."""
     settings = repo.settings
-    return Place(repo_name(repo.id), call.revision, commit.decode(), settings.private, bool(settings.gated))
+    return PageLocation(repo_name(repo.id), call.revision, commit.decode(), settings.private, bool(settings.gated))
 
 
-def commit_line(commit: Commit) -> CommitLine:
+def commit_line(commit: Commit) -> CommitRow:
     """Returns a commit as pages list it."""
-    return CommitLine(
+    return CommitRow(
         sha=commit.id.decode(),
         title=title(commit) or "(no message)",
         author=author_name(commit),
@@ -82,7 +82,7 @@ def commit_line(commit: Commit) -> CommitLine:
     )
 
 
-def read_commit(git: Repo, sha: ObjectID) -> CommitLine:
+def read_commit(git: Repo, sha: ObjectID) -> CommitRow:
     """Returns the commit with this digest."""
     return commit_line(cast("Commit", git[sha]))
 
@@ -99,7 +99,7 @@ Finder = Callable[[str, RepoKind], str | None]
 """Returns the path of a repository's page, or None where there is none to show."""
 
 
-def read_card(text: str, find: Finder) -> Card:
+def read_card(text: str, find: Finder) -> CardView:
     """Reads a README.
 
     Args:
@@ -109,8 +109,8 @@ def read_card(text: str, find: Finder) -> Card:
     try:
         matter = front_matter(text) or {}
     except UnreadableError as error:
-        return Card(body_of(text), problem=f"it {error}")
-    return Card(body_of(text), _facts(matter, find))
+        return CardView(body_of(text), problem=f"it {error}")
+    return CardView(body_of(text), _facts(matter, find))
 
 
 def body_of(text: str) -> str:
@@ -135,12 +135,12 @@ def _facts(matter: Mapping[str, object], find: Finder) -> CardFacts:
     )
 
 
-def _results(index: object) -> Iterator[Result]:
+def _results(index: object) -> Iterator[ResultRow]:
     for model in _mappings(index):
         for result in _mappings(model.get("results")):
             task, dataset = _mapping(result.get("task")), _mapping(result.get("dataset"))
             for metric in _mappings(result.get("metrics")):
-                yield Result(
+                yield ResultRow(
                     task=_word(task.get("name") or task.get("type")),
                     dataset=_word(dataset.get("name") or dataset.get("type")),
                     metric=_word(metric.get("name") or metric.get("type")),
@@ -190,7 +190,7 @@ def first_page(call: Call) -> RepoView:
         )
 
 
-def read_readme(call: Call, git: Repo, commit: ObjectID) -> Card | None:
+def read_readme(call: Call, git: Repo, commit: ObjectID) -> CardView | None:
     """Returns the card of a commit, or None where it has none."""
     content = read_file(git, commit, "README.md")
     if content is None:
@@ -269,13 +269,13 @@ def _kind(path: str, content: bytes, pointer: Pointer | None) -> FileKind:
     return "markdown" if path.lower().endswith((".md", ".markdown")) else "text"
 
 
-def _row(git: Repo, entry: TreeEntry, change: CommitLine | None) -> FileRow:
+def _row(git: Repo, entry: TreeEntry, change: CommitRow | None) -> FileRow:
     if entry.is_folder:
         return FileRow(entry.path, None, last_commit=change)
     facts = file_facts(git, entry.oid)
     return FileRow(entry.path, facts.size, facts.pointer is not None, change)
 
 
-def _changes(git: Repo, commit: ObjectID, entries: list[TreeEntry]) -> dict[str, CommitLine]:
+def _changes(git: Repo, commit: ObjectID, entries: list[TreeEntry]) -> dict[str, CommitRow]:
     found = last_changes(git, commit, [entry.path for entry in entries], most=_MOST_COMMITS)
     return {path: commit_line(change) for path, change in found.items()}

@@ -16,8 +16,8 @@ from hubtune.files import file_errors
 from hubtune.models.added_tokens import begin_as_mean, enlarge
 from hubtune.models.classifier import Classes, load_classifier
 from hubtune.models.four_bit import load_base_4bit, load_classifier_4bit
-from hubtune.models.load import check_finite, load_base
-from hubtune.models.tuned import write_classifier, write_tuned
+from hubtune.models.pretrained import check_finite, load_base
+from hubtune.models.tuned_checkpoint import write_classifier, write_tuned
 from hubtune.records.base import Progress, new_folder, sha256_file
 from hubtune.records.merge import TOKENIZER, TOKENIZER_FILES
 from hubtune.records.pins import Pin

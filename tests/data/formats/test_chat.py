@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from hubtune.data.drop_reasons import Reason, RowFaultError
+from hubtune.data.drop_reasons import DroppedRowError, DropReason
 from hubtune.data.tokens import IGNORED
 from hubtune.errors import ConfigError
 from tests.data.conftest import chat, learnt, written
@@ -160,25 +160,25 @@ def test_a_template_that_writes_today_s_date_writes_the_same_tomorrow(tokenizers
 def test_a_template_that_refuses_a_conversation_drops_the_row_with_its_words(tokenizers):
     row = chat(("user", "Oil?"), ("assistant", "x"), ("tool", "y"), ("assistant", "z"))
 
-    with pytest.raises(RowFaultError) as caught:
+    with pytest.raises(DroppedRowError) as caught:
         written(row, tokenizers["llama"], chat_template=LLAMA_TEMPLATE)
 
-    assert (caught.value.reason, caught.value.detail) == (Reason.TEMPLATE, "no role tool")
+    assert (caught.value.reason, caught.value.detail) == (DropReason.TEMPLATE, "no role tool")
 
 
 @pytest.mark.parametrize("template", ["{{ messages[7].content }}", "{{ messages[0].content.x.y }}", "{{ 1/0 }}"])
 def test_a_template_that_fails_drops_the_row(tokenizers, template: str):
-    with pytest.raises(RowFaultError) as caught:
+    with pytest.raises(DroppedRowError) as caught:
         written(TALK, tokenizers["qwen"], chat_template=template)
 
-    assert caught.value.reason in (Reason.TEMPLATE, Reason.NOTHING_LEARNT)
+    assert caught.value.reason in (DropReason.TEMPLATE, DropReason.NOTHING_LEARNED)
 
 
 def test_a_template_that_shows_no_answer_leaves_nothing_to_learn(tokenizers):
-    with pytest.raises(RowFaultError) as caught:
+    with pytest.raises(DroppedRowError) as caught:
         written(TALK, tokenizers["qwen"], chat_template="{{ messages[0].content }}")
 
-    assert caught.value.reason is Reason.NOTHING_LEARNT
+    assert caught.value.reason is DropReason.NOTHING_LEARNED
 
 
 def test_a_tokenizer_without_a_template_is_told_how_to_get_one(tokenizers):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from hubtune.data.drop_reasons import Reason, RowFaultError
-from hubtune.data.formats.choice import LabelSet, find_labels
+from hubtune.data.drop_reasons import DroppedRowError, DropReason
+from hubtune.data.formats.row_format import LabelSet, find_labels
 
 
 def test_names_are_ordered_by_the_alphabet():
@@ -27,17 +27,17 @@ def test_a_row_may_have_several_or_no_labels():
 
 @pytest.mark.parametrize("label", ["other", 2, -1, 0.5, ["good"], ""])
 def test_an_unknown_label_is_refused(label: object):
-    with pytest.raises(RowFaultError) as caught:
+    with pytest.raises(DroppedRowError) as caught:
         LabelSet(("bad", "good"), several=False).ids(label)
 
-    assert caught.value.reason is Reason.LABEL
+    assert caught.value.reason is DropReason.LABEL
 
 
 def test_a_missing_label_is_a_null():
-    with pytest.raises(RowFaultError) as caught:
+    with pytest.raises(DroppedRowError) as caught:
         LabelSet(("bad", "good"), several=False).ids(None)
 
-    assert caught.value.reason is Reason.NULL
+    assert caught.value.reason is DropReason.NULL
 
 
 def test_names_and_ids_may_stand_for_the_same_class():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hubtune.data.drop_reasons import Reason, RowFaultError
+from hubtune.data.drop_reasons import DroppedRowError, DropReason
 from hubtune.data.formats.conversations import read_conversation
 
 COLUMNS = {"messages": "messages", "tools": "tools"}
@@ -17,40 +17,40 @@ def read(messages: object, tools: object = None):
 @pytest.mark.parametrize(
     ("messages", "reason"),
     [
-        (None, Reason.NULL),
-        ([], Reason.MESSAGES),
-        ("user: Oil?", Reason.MESSAGES),
-        (["Oil?"], Reason.MESSAGES),
-        ([{"content": "Oil?"}], Reason.MESSAGES),
-        ([{"role": 3, "content": "Oil?"}], Reason.MESSAGES),
-        ([{**USER, "role": "narrator"}, ANSWER], Reason.ROLE),
-        ([{**USER, "content": None}, ANSWER], Reason.NULL),
-        ([{**USER, "content": [{"type": "image"}]}, ANSWER], Reason.NOT_TEXT),
-        ([USER, {**ANSWER, "content": " \n"}], Reason.NO_RESPONSE),
-        ([{**USER, "content": "a\0"}, ANSWER], Reason.NUL),
-        ([USER, {**ANSWER, "content": "\ud83d"}], Reason.SURROGATE),
-        ([{**USER, "content": "a" * 1_000_001}, ANSWER], Reason.HUGE),
-        ([USER], Reason.ORDER),
-        ([ANSWER], Reason.ORDER),
-        ([SYSTEM], Reason.ORDER),
-        ([SYSTEM, ANSWER], Reason.ORDER),
-        ([USER, SYSTEM, ANSWER], Reason.ORDER),
-        ([USER, USER, ANSWER], Reason.ORDER),
-        ([USER, ANSWER, ANSWER], Reason.ORDER),
-        ([USER, ANSWER, USER], Reason.ORDER),
-        ([{**USER, "role": "tool"}, ANSWER], Reason.ORDER),
-        ([USER, {**ANSWER, "tool_calls": [{"name": "a\0"}]}], Reason.NUL),
+        (None, DropReason.NULL),
+        ([], DropReason.MESSAGES),
+        ("user: Oil?", DropReason.MESSAGES),
+        (["Oil?"], DropReason.MESSAGES),
+        ([{"content": "Oil?"}], DropReason.MESSAGES),
+        ([{"role": 3, "content": "Oil?"}], DropReason.MESSAGES),
+        ([{**USER, "role": "narrator"}, ANSWER], DropReason.ROLE),
+        ([{**USER, "content": None}, ANSWER], DropReason.NULL),
+        ([{**USER, "content": [{"type": "image"}]}, ANSWER], DropReason.NOT_TEXT),
+        ([USER, {**ANSWER, "content": " \n"}], DropReason.NO_RESPONSE),
+        ([{**USER, "content": "a\0"}, ANSWER], DropReason.NUL),
+        ([USER, {**ANSWER, "content": "\ud83d"}], DropReason.SURROGATE),
+        ([{**USER, "content": "a" * 1_000_001}, ANSWER], DropReason.HUGE),
+        ([USER], DropReason.ORDER),
+        ([ANSWER], DropReason.ORDER),
+        ([SYSTEM], DropReason.ORDER),
+        ([SYSTEM, ANSWER], DropReason.ORDER),
+        ([USER, SYSTEM, ANSWER], DropReason.ORDER),
+        ([USER, USER, ANSWER], DropReason.ORDER),
+        ([USER, ANSWER, ANSWER], DropReason.ORDER),
+        ([USER, ANSWER, USER], DropReason.ORDER),
+        ([{**USER, "role": "tool"}, ANSWER], DropReason.ORDER),
+        ([USER, {**ANSWER, "tool_calls": [{"name": "a\0"}]}], DropReason.NUL),
     ],
 )
-def test_a_conversation_that_cannot_be_learnt_from_is_refused(messages: object, reason: Reason):
-    with pytest.raises(RowFaultError) as caught:
+def test_a_conversation_that_cannot_be_learnt_from_is_refused(messages: object, reason: DropReason):
+    with pytest.raises(DroppedRowError) as caught:
         read(messages)
 
     assert caught.value.reason is reason
 
 
 def test_a_role_out_of_order_is_told_with_the_one_before_it():
-    with pytest.raises(RowFaultError) as caught:
+    with pytest.raises(DroppedRowError) as caught:
         read([USER, ANSWER, ANSWER])
 
     assert caught.value.detail == "assistant after assistant"
@@ -62,10 +62,10 @@ def test_a_role_out_of_order_is_told_with_the_one_before_it():
     ids=lambda tools: str(tools)[:20],
 )
 def test_tools_that_are_no_list_of_schemas_are_refused(tools: object):
-    with pytest.raises(RowFaultError) as caught:
+    with pytest.raises(DroppedRowError) as caught:
         read([USER, ANSWER], tools)
 
-    assert caught.value.reason is Reason.TOOLS
+    assert caught.value.reason is DropReason.TOOLS
 
 
 @pytest.mark.parametrize("tools", [None, [], "", " "])

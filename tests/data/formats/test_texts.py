@@ -2,18 +2,18 @@
 
 import pytest
 
-from hubtune.data.drop_reasons import Reason, RowFaultError
-from hubtune.data.formats.choice import choose_format, write_text
-from hubtune.data.segments import Written
+from hubtune.data.drop_reasons import DroppedRowError, DropReason
+from hubtune.data.formats.row_format import choose_format, write_text
+from hubtune.data.segments import WrittenRow
 from tests.data.conftest import entry
 
 
-def write(row: dict[str, object], **values: object) -> Written:
+def write(row: dict[str, object], **values: object) -> WrittenRow:
     return write_text(row, choose_format(entry(**values), list(row), "org/s"))
 
 
-def responses(row: Written) -> str:
-    return "".join(piece.text for piece in row.pieces if piece.response)
+def responses(row: WrittenRow) -> str:
+    return "".join(segment.text for segment in row.segments if segment.response)
 
 
 def test_a_text_is_learnt_as_it_is():
@@ -94,23 +94,23 @@ def test_an_instruction_with_input_shows_it():
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        ({"prompt": None, "completion": "x"}, Reason.NULL),
-        ({"prompt": " ", "completion": "x"}, Reason.BLANK),
-        ({"prompt": 3, "completion": "x"}, Reason.NOT_TEXT),
-        ({"prompt": "x", "completion": ["x"]}, Reason.NOT_TEXT),
-        ({"prompt": "x", "completion": ""}, Reason.NO_RESPONSE),
-        ({"prompt": "x", "completion": "\n\t"}, Reason.NO_RESPONSE),
-        ({"instruction": "x", "output": "  "}, Reason.NO_RESPONSE),
-        ({"instruction": "x", "input": 3, "output": "x"}, Reason.NOT_TEXT),
-        ({"instruction": "x", "input": "a\0", "output": "x"}, Reason.NUL),
-        ({"text": "a\0b"}, Reason.NUL),
-        ({"text": "half \ud83d"}, Reason.SURROGATE),
-        ({"text": "x" * 10_000_000}, Reason.HUGE),
-        ({"text": 3}, Reason.NOT_TEXT),
+        ({"prompt": None, "completion": "x"}, DropReason.NULL),
+        ({"prompt": " ", "completion": "x"}, DropReason.BLANK),
+        ({"prompt": 3, "completion": "x"}, DropReason.NOT_TEXT),
+        ({"prompt": "x", "completion": ["x"]}, DropReason.NOT_TEXT),
+        ({"prompt": "x", "completion": ""}, DropReason.NO_RESPONSE),
+        ({"prompt": "x", "completion": "\n\t"}, DropReason.NO_RESPONSE),
+        ({"instruction": "x", "output": "  "}, DropReason.NO_RESPONSE),
+        ({"instruction": "x", "input": 3, "output": "x"}, DropReason.NOT_TEXT),
+        ({"instruction": "x", "input": "a\0", "output": "x"}, DropReason.NUL),
+        ({"text": "a\0b"}, DropReason.NUL),
+        ({"text": "half \ud83d"}, DropReason.SURROGATE),
+        ({"text": "x" * 10_000_000}, DropReason.HUGE),
+        ({"text": 3}, DropReason.NOT_TEXT),
     ],
 )
-def test_a_row_that_cannot_be_used_is_refused_with_the_reason(row: dict[str, object], reason: Reason):
-    with pytest.raises(RowFaultError) as caught:
+def test_a_row_that_cannot_be_used_is_refused_with_the_reason(row: dict[str, object], reason: DropReason):
+    with pytest.raises(DroppedRowError) as caught:
         write(row)
 
     assert caught.value.reason is reason

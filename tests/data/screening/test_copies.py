@@ -32,7 +32,7 @@ class InMemory:
             yield np.full(len(own), place), own
 
 
-class Side(duplicates.Side):
+class Side(duplicates.SplitSide):
     """The rows of one side, by their texts."""
 
     def __init__(self, texts: list[str]) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from hubtune.data.prepare import Prepared, prepare
 from hubtune.errors import ScreeningError
-from hubtune.models.load import load_tokenizer
+from hubtune.models.pretrained import load_tokenizer
 from hubtune.records.data import FindingRecord
 from tests.listener import Listener
 from tests.sample_runs import sample_config, sample_pins, saying, write_json_lines

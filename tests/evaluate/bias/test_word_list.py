@@ -7,7 +7,7 @@ import pytest
 from hubtune.config.evaluation import BiasConfig
 from hubtune.evaluate.bias.material import prompts, words
 from hubtune.evaluate.bias.word_list import WordListHits, hit, word_pattern
-from hubtune.models.load import context_length, load_base, load_tokenizer
+from hubtune.models.pretrained import context_length, load_base, load_tokenizer
 from tests.evaluate.bias.toys import bench_of
 from tests.sample_runs import BASE_REPO
 

@@ -12,7 +12,7 @@ from hubtune.data.canaries import plant
 from hubtune.data.tokens import Example
 from hubtune.evaluate.bench import Bench
 from hubtune.models.generation import safe_generation_config
-from hubtune.models.load import load_base, load_tokenizer, pad_id
+from hubtune.models.pretrained import load_base, load_tokenizer, pad_id
 from hubtune.records.data import DataRecord, SplitRecord
 from tests.encoding import encode
 from tests.listener import Listener

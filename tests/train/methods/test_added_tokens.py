@@ -13,11 +13,11 @@ from hubtune.config.load import parse_config
 from hubtune.errors import ConfigError, ModelError, TrainingError
 from hubtune.evaluate.evaluation import evaluate
 from hubtune.models.added_tokens import add_tokens
-from hubtune.models.consumer import load_release
-from hubtune.models.fidelity import measure_fidelity, require_faithful
-from hubtune.models.load import load_tokenizer
-from hubtune.models.merge import merge_adapter
+from hubtune.models.fidelity import AdaptedBase, measure_fidelity, require_faithful
+from hubtune.models.lora_merge import merge_adapter
+from hubtune.models.pretrained import load_tokenizer
 from hubtune.models.probe import replay
+from hubtune.models.release_model import load_release
 from hubtune.train.methods.lora import continue_lora
 from hubtune.train.methods.method import make_trainable
 from hubtune.train.training import train
@@ -134,7 +134,7 @@ def test_an_adapter_is_merged_into_a_larger_model(tiny, new_run, tmp_path, model
     prompts = [row.input_ids for row in rows[:2]]
     require_faithful(
         measure_fidelity(
-            base, run.adapter_dir, tmp_path / "merged", prompts, "fp32", Listener(), vocabulary=merged.vocabulary
+            AdaptedBase(base, run.adapter_dir, merged.vocabulary), tmp_path / "merged", prompts, "fp32", Listener()
         )
     )
     assert len(AutoTokenizer.from_pretrained(tmp_path / "merged")) == len(tokenizer)

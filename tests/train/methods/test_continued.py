@@ -7,7 +7,7 @@ import pytest
 from hubtune.config.load import parse_config
 from hubtune.config.training import LoraConfig
 from hubtune.errors import ConfigError, ModelError, TrainingError
-from hubtune.models.load import load_base
+from hubtune.models.pretrained import load_base
 from hubtune.pin import check_adapter
 from hubtune.records.pins import Pin
 from hubtune.train.methods.lora import continue_lora

@@ -7,7 +7,7 @@ import torch
 
 from hubtune.config.training import LoraConfig
 from hubtune.errors import TrainingError
-from hubtune.models.load import load_base
+from hubtune.models.pretrained import load_base
 from hubtune.train.methods.lora import adapted_layers, add_lora
 from tests.sample_runs import BASE_COMMIT, BASE_REPO, sample_pins
 

@@ -8,7 +8,7 @@ from hubtune.card.lint.card import Card
 from hubtune.card.lint.registry import Check, Hit, Rule, add_rule, rule
 from hubtune.card.lint.rules.inputs import is_local_path
 from hubtune.config.fields import unknown_license
-from hubtune.metadata.front_matter import Fault, KeyPath, NotAMappingError, texts
+from hubtune.metadata.front_matter import KeyPath, MetadataFault, NotAMappingError, texts
 from hubtune.metadata.hub_rules import HUB_RULES, PIPELINE_TAGS, HubRule
 
 
@@ -24,7 +24,7 @@ def _check(hub_rule: HubRule) -> Check:
     return check
 
 
-def _in_short(card: Card, hub_rule: HubRule, fault: Fault) -> str | None:
+def _in_short(card: Card, hub_rule: HubRule, fault: MetadataFault) -> str | None:
     """Returns what to write instead where the Hub would list all that can be written."""
     if hub_rule.id == "license-id":
         return "; ".join(filter(None, map(unknown_license, texts(card.data, "license")))) or None

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from huggingface_hub import HfApi, get_session, hf_hub_download, hf_hub_url
 from huggingface_hub.hf_api import RepoFile
@@ -19,6 +19,9 @@ from hubtune.errors import DocumentError, HubError
 from hubtune.files import file_errors, scratch_folder
 from hubtune.hub.translate import hub_answer, hub_errors
 from hubtune.records.pins import RepoType
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 _DRIVE = re.compile(r"[A-Za-z]:")
 # https://learn.microsoft.com/windows/win32/fileio/naming-a-file
@@ -126,17 +129,18 @@ class CheckedFile(io.RawIOBase):
         self._restart()
         return self._raw.seek(0)
 
-    def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
         """Reads some bytes.
 
         Raises:
             HubError: These were the last, and the file is not the one of the commit.
         """
-        piece = self._raw.read(len(buffer))
-        buffer[: len(piece)] = piece
+        memory = memoryview(buffer).cast("B")
+        piece = self._raw.read(len(memory))
+        memory[: len(piece)] = piece
         self._digest.update(piece)
         self._size += len(piece)
-        ended = not piece and len(buffer) > 0
+        ended = not piece and len(memory) > 0
         if (ended or self._size >= self._stored.size) and not self._is_right(ended=ended):
             raise HubError(
                 f"{self._name} was damaged on its way: its digest is not the commit's.",
@@ -184,7 +188,7 @@ def file_digest(repo: str, commit: str, path: str, stored: StoredFile, repo_type
         HubError: It cannot be read, or was damaged on its way. A large file's digest is for the caller to compare.
     """
     digest = hashlib.sha256()
-    _read(repo, commit, path, stored, digest.update, repo_type)
+    _read(_Address(repo, commit, path, repo_type), stored, digest.update)
     return digest.hexdigest()
 
 
@@ -195,7 +199,7 @@ def file_content(repo: str, commit: str, path: str, stored: StoredFile) -> bytes
         HubError: It cannot be read, or was damaged on its way.
     """
     content = bytearray()
-    _read(repo, commit, path, stored, content.extend)
+    _read(_Address(repo, commit, path), stored, content.extend)
     return bytes(content)
 
 
@@ -316,18 +320,22 @@ def _head(repo: str, commit: str, path: str, size: int) -> bytes:
     return bytes(content[:size])
 
 
-def _read(
-    repo: str,
-    commit: str,
-    path: str,
-    stored: StoredFile,
-    take: Callable[[bytes], object],
-    repo_type: RepoType = "model",
-) -> None:
+@dataclass(frozen=True)
+class _Address:
+    """A file of a repository at a commit."""
+
+    repo: str
+    commit: str
+    path: str
+    repo_type: RepoType = "model"
+
+
+def _read(file: _Address, stored: StoredFile, take: Callable[[bytes], object]) -> None:
+    repo, commit, path = file.repo, file.commit, file.path
     blob = _git_blob(stored.size)
     # Compressed, a transfer could be damaged in a way that shows as a decoding error of the client's.
     headers = {**build_hf_headers(), "accept-encoding": "identity"}
-    url = hf_hub_url(repo, path, revision=commit, repo_type=repo_type)
+    url = hf_hub_url(repo, path, revision=commit, repo_type=file.repo_type)
     with (
         hub_errors(repo, commit),
         get_session().stream("GET", url, headers=headers) as response,

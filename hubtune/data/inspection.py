@@ -5,15 +5,15 @@ from pathlib import Path
 
 from hubtune.config.data import FormatName
 from hubtune.config.fields import check_column
-from hubtune.data.contents import snapshot_contents
-from hubtune.data.drop_reasons import Unread
-from hubtune.data.files import configurations, resolve_files
-from hubtune.data.formats.choice import infer_format
+from hubtune.data.data_files import configurations, resolve_files
+from hubtune.data.dataset_repo import snapshot_contents
+from hubtune.data.drop_reasons import UnreadableRow
+from hubtune.data.formats.row_format import infer_format
 from hubtune.data.rows import read_rows
 
 
 @dataclass(frozen=True)
-class Look:
+class DatasetInspection:
     """What a data set holds.
 
     Attributes:
@@ -37,7 +37,7 @@ class Look:
     texts: list[str]
 
 
-def look_at(folder: Path, repo: str) -> Look:
+def inspect_dataset(folder: Path, repo: str) -> DatasetInspection:
     """Looks at the data set in a folder: its first configuration, and its train split or else its first.
 
     Raises:
@@ -51,8 +51,8 @@ def look_at(folder: Path, repo: str) -> Look:
     split = "train" if "train" in splits else splits[0]
     rows = read_rows(files, split)
     first = next(iter(rows.batches(rows.columns)))[0]
-    cells = {} if isinstance(first, Unread) else first
-    return Look(
+    cells = {} if isinstance(first, UnreadableRow) else first
+    return DatasetInspection(
         configurations=named,
         name=name,
         splits=splits,

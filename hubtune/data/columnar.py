@@ -17,8 +17,8 @@ from datasets.packaged_modules.parquet.parquet import Parquet
 from datasets.utils.file_utils import xopen
 from pyarrow import parquet
 
-from hubtune.data import unpacked
-from hubtune.data.rows import READABLE, UNREADABLE, reason_of
+from hubtune.data import decompression
+from hubtune.data.drop_reasons import READABLE, UNREADABLE, reason_of
 from hubtune.errors import DataError
 
 MOST_AT_ONCE = 1 << 26
@@ -37,7 +37,7 @@ _ROWS = 1000
 _VALUES = 1 << 22
 
 
-class BoundedParquet(Parquet):  # type: ignore[misc]
+class BoundedParquet(Parquet):  # type: ignore[misc]  # `datasets` has no types
     """Reads Parquet; `called` tells what to call each file in a message, `checked` compares its digest."""
 
     called: Mapping[str, str]
@@ -48,7 +48,7 @@ class BoundedParquet(Parquet):  # type: ignore[misc]
     ) -> Iterator[tuple[Key, pa.Table]]:
         for place, groups in zip(files, row_groups_list, strict=True):
             with _named(self.called[place]), _opened(place, self.checked) as file:
-                bounded = _Bounded(file, self.called[place])
+                bounded = _BoundedBatches(file, self.called[place])
                 # Typed as they stand in the file, though a dictionary holds them.
                 plain = parquet.ParquetFile(file)
                 texts = [
@@ -70,7 +70,7 @@ class BoundedParquet(Parquet):  # type: ignore[misc]
                             yield Key(files.index(place), bounded.given), self._cast_table(table)
 
 
-class BoundedArrow(Arrow):  # type: ignore[misc]
+class BoundedArrow(Arrow):  # type: ignore[misc]  # as above
     """Reads Arrow; `called` tells what to call each file in a message, `checked` compares its digest."""
 
     called: Mapping[str, str]
@@ -79,7 +79,7 @@ class BoundedArrow(Arrow):  # type: ignore[misc]
     def _generate_tables(self, files: Sequence[str]) -> Iterator[tuple[Key, pa.Table]]:
         for place in files:
             with _named(self.called[place]), _opened(place, self.checked) as file:
-                bounded = _Bounded(file, self.called[place])
+                bounded = _BoundedBatches(file, self.called[place])
                 for batch in _batches(file):
                     batch.validate(full=True)
                     for part in bounded.parts(batch):
@@ -111,7 +111,7 @@ def _opened(place: str, checked: Check) -> Iterator[BinaryIO]:
             yield file
 
 
-class _Bounded:
+class _BoundedBatches:
     """Counts what a file holds, and takes its batches apart."""
 
     def __init__(self, file: BinaryIO, name: str) -> None:
@@ -155,10 +155,10 @@ class _Bounded:
             yield batch
 
     def _require(self, held: int) -> None:
-        if held > max(unpacked.FREE, unpacked.MOST_TIMES * self._size):
+        if held > max(decompression.FREE, decompression.MOST_TIMES * self._size):
             raise DataError(
-                f"{self._name} unpacks to more than {unpacked.MOST_TIMES} times its size, and to more than "
-                f"{unpacked.FREE >> 20:,} MiB.",
+                f"{self._name} unpacks to more than {decompression.MOST_TIMES} times its size, and to more than "
+                f"{decompression.FREE >> 20:,} MiB.",
                 hint="Text is packed to a third or a tenth of its size. If the data is in order, leave out the columns "
                 "that repeat one value, or write the rows as JSON Lines, and name the file as `data[].path`.",
             )

@@ -11,8 +11,8 @@ from transformers import AutoModelForCausalLM
 
 from hubtune.config.training import LoraConfig
 from hubtune.errors import ModelError
-from hubtune.models.consumer import load_release
-from hubtune.models.load import load_base
+from hubtune.models.pretrained import load_base
+from hubtune.models.release_model import load_release
 from hubtune.train.methods.lora import add_lora
 from hubtune.train.methods.method import save_adapter
 from tests.sample_runs import BASE_REPO, sample_pins

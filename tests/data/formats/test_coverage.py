@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from hubtune.config.data import ScreenConfig
-from hubtune.data.drop_reasons import Reason, RowFaultError
+from hubtune.data.data_files import PinnedData
+from hubtune.data.drop_reasons import DroppedRowError, DropReason
+from hubtune.data.encoding import EncodingSettings
 from hubtune.data.source import read_source
 from hubtune.errors import EmptySplitError
 from tests.data.conftest import chat, entry, learnt, written
@@ -66,8 +68,8 @@ def called(call: object = CALL, *, content: str | None = None, **more: object) -
     }
 
 
-def fault(row: dict[str, object], tokenizer, template: str, **values: object) -> tuple[Reason, str]:
-    with pytest.raises(RowFaultError) as caught:
+def fault(row: dict[str, object], tokenizer, template: str, **values: object) -> tuple[DropReason, str]:
+    with pytest.raises(DroppedRowError) as caught:
         written(row, tokenizer, chat_template=template, **values)
     return caught.value.reason, caught.value.detail
 
@@ -127,24 +129,24 @@ def test_an_answer_with_a_part_that_the_template_leaves_out_is_left_out(tokenize
     row = chat(("user", "Oil?"), ("assistant", "A virtue."))
     row["messages"][1].update(more)
 
-    assert fault(row, tokenizers["qwen"], template) == (Reason.NOT_WRITTEN, f"`{part}` of message 2")
+    assert fault(row, tokenizers["qwen"], template) == (DropReason.NOT_WRITTEN, f"`{part}` of message 2")
 
 
 def test_a_call_without_content_is_not_learnt_as_nothing(tokenizers):
-    assert fault(called(), tokenizers["qwen"], PLAIN) == (Reason.NOT_WRITTEN, "`tool_calls` of message 2")
+    assert fault(called(), tokenizers["qwen"], PLAIN) == (DropReason.NOT_WRITTEN, "`tool_calls` of message 2")
 
 
 def test_a_part_whose_words_stand_in_the_content_by_chance_is_missed_all_the_same(tokenizers):
     row = called({"function": {"name": "oil_it", "arguments": {}}}, content="I call oil_it now.")
 
-    assert fault(row, tokenizers["qwen"], PLAIN) == (Reason.NOT_WRITTEN, "`tool_calls` of message 2")
+    assert fault(row, tokenizers["qwen"], PLAIN) == (DropReason.NOT_WRITTEN, "`tool_calls` of message 2")
 
 
 @pytest.mark.parametrize("change", ["{{ c.function.name }}", "{{ c.function.arguments | tojson }}"])
 def test_half_a_call_is_not_enough(tokenizers, change: str):
     template = CHATML.replace("{{ call.function | tojson }}", change.replace("c.", "call."))
 
-    assert fault(called(), tokenizers["qwen"], template) == (Reason.NOT_WRITTEN, "`tool_calls` of message 2")
+    assert fault(called(), tokenizers["qwen"], template) == (DropReason.NOT_WRITTEN, "`tool_calls` of message 2")
 
 
 def test_one_of_two_calls_is_not_enough(tokenizers):
@@ -153,14 +155,14 @@ def test_one_of_two_calls_is_not_enough(tokenizers):
 
     template = CHATML.replace("m.tool_calls", "m.tool_calls").replace("or [] %}", "or [] %}{% if loop.first %}", 1)
     template = template.replace("</tool_call>{% endfor %}", "</tool_call>{% endif %}{% endfor %}")
-    assert fault(row, tokenizers["qwen"], template) == (Reason.NOT_WRITTEN, "`tool_calls` of message 2")
-    assert fault(row, tokenizers["qwen"], ONE_CALL) == (Reason.TEMPLATE, "one call at once")
+    assert fault(row, tokenizers["qwen"], template) == (DropReason.NOT_WRITTEN, "`tool_calls` of message 2")
+    assert fault(row, tokenizers["qwen"], ONE_CALL) == (DropReason.TEMPLATE, "one call at once")
 
 
 def test_content_that_a_template_drops_beside_a_call_is_missed(tokenizers):
     row = called(content="Let me see.")
 
-    assert fault(row, tokenizers["qwen"], ONE_CALL) == (Reason.NOT_WRITTEN, "`content` of message 2")
+    assert fault(row, tokenizers["qwen"], ONE_CALL) == (DropReason.NOT_WRITTEN, "`content` of message 2")
 
 
 def test_a_call_outside_of_what_the_template_marks_carries_no_loss_and_is_missed(tokenizers):
@@ -173,7 +175,7 @@ def test_a_call_outside_of_what_the_template_marks_carries_no_loss_and_is_missed
     reason, detail = fault(called(), tokenizers["qwen"], template)
 
     assert (reason, detail) == (
-        Reason.NOT_WRITTEN,
+        DropReason.NOT_WRITTEN,
         "`tool_calls` of message 2, which is written where nothing is trained on",
     )
 
@@ -187,7 +189,7 @@ def test_reasoning_is_learnt_where_it_is_written_and_missed_where_an_earlier_tur
         "<think>\nCount them.\n</think>\n\nFour.<|im_end|>"
     )
     row["messages"][1]["reasoning_content"] = "By the drop."
-    assert fault(row, qwen, THINKING) == (Reason.NOT_WRITTEN, "`reasoning_content` of message 2")
+    assert fault(row, qwen, THINKING) == (DropReason.NOT_WRITTEN, "`reasoning_content` of message 2")
     said = learnt(encoded(row, qwen, chat_template=THINKING, format="chat", loss_on="completion"), qwen)
     assert said == "<think>\nCount them.\n</think>\n\nFour.<|im_end|>"
 
@@ -199,7 +201,7 @@ def test_reasoning_within_the_content_counts_as_content(tokenizers, encoded):
     dropping = PLAIN.replace("m.content or ''", "m.content.split('</think>')[-1]")
 
     assert "Count them." in learnt(encoded(row, qwen, chat_template=THINKING), qwen)
-    assert fault(row, qwen, dropping) == (Reason.NOT_WRITTEN, "`content` of message 2")
+    assert fault(row, qwen, dropping) == (DropReason.NOT_WRITTEN, "`content` of message 2")
 
 
 @pytest.mark.parametrize(
@@ -213,7 +215,7 @@ def test_reasoning_within_the_content_counts_as_content(tokenizers, encoded):
 def test_spacing_and_quoting_are_the_template_s_affair(tokenizers, encoded, content: str, written_as: str):
     row = chat(("user", "Oil?"), ("assistant", content), ("user", "K"), ("assistant", content))
 
-    assert encoded(row, tokenizers["qwen"], 20_000, chat_template=PLAIN.replace("m.content or ''", written_as)).learnt
+    assert encoded(row, tokenizers["qwen"], 20_000, chat_template=PLAIN.replace("m.content or ''", written_as)).learned
 
 
 @pytest.fixture
@@ -224,7 +226,7 @@ def source(tokenizers, tmp_path: Path):
         place = tmp_path / "rows.jsonl"
         place.write_text("".join(json.dumps(row) + "\n" for row in rows))
         given = entry(repo=None, path="rows.jsonl", chat_template=template, **values)
-        return read_source(given, place, "rows.jsonl", tokenizers["qwen"], 500, ScreenConfig())
+        return read_source(PinnedData(given, place), EncodingSettings(tokenizers["qwen"], 500, ScreenConfig()))
 
     return read
 
@@ -235,8 +237,8 @@ TALK = chat(("system", "Be dry."), ("user", "Oil?"), ("assistant", "A virtue."))
 def test_rows_are_counted_by_the_reason_and_the_others_are_kept(source):
     found = source([TALK, called(), TALK, called()], PLAIN)
 
-    assert found.tally.dropped() == {Reason.NOT_WRITTEN.text: 2}
-    assert found.tally.first[Reason.NOT_WRITTEN] == 2
+    assert found.tally.dropped() == {DropReason.NOT_WRITTEN.text: 2}
+    assert found.tally.first[DropReason.NOT_WRITTEN] == 2
     assert len(found.kept) == 2
     with pytest.raises(EmptySplitError) as caught:
         source([called()], PLAIN).require_usable(0.5)
@@ -283,4 +285,4 @@ def test_images_in_a_content_are_named(source):
 
     found = source([row], PLAIN)
 
-    assert found.tally.details[Reason.NOT_TEXT] == "a list of parts: image, text"
+    assert found.tally.details[DropReason.NOT_TEXT] == "a list of parts: image, text"

@@ -13,8 +13,8 @@ from hubtune.errors import ModelError
 from hubtune.models.adapters import load_adapter
 from hubtune.models.architecture import build_empty
 from hubtune.models.classifier import Classes, load_classifier
-from hubtune.models.load import check_vocabulary, context_length, load_base, load_tokenizer, pad_id
 from hubtune.models.memory import environment
+from hubtune.models.pretrained import check_vocabulary, context_length, load_base, load_tokenizer, pad_id
 from tests.remote_code import make_lantern
 from tests.tiny_models import CONTEXT
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from hubtune.documents import BOUNDS
 from hubtune.errors import ModelError
 from hubtune.files import read_bytes
-from hubtune.loading import loading
+from hubtune.library_errors import loading
 from hubtune.models.base_facts import Facts, check_numbers, read_facts
 from hubtune.models.remote_code import permitted
 from hubtune.records.merge import ADAPTER_CONFIG, GENERATION_CONFIG, MODEL_CONFIG

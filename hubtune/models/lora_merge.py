@@ -16,8 +16,8 @@ from hubtune.errors import DiskFullError, MergeError
 from hubtune.models.adapter_changes import read_adapter
 from hubtune.models.architecture import read_structure
 from hubtune.models.checkpoint import Checkpoint, Planned, ShardReader, open_checkpoint, open_shard, write_shard
-from hubtune.models.merge_plan import Edit, MergePlan, plan_merge
-from hubtune.records.base import Progress, Task, new_folder, require_empty, sha256_file
+from hubtune.models.merge_plan import MergePlan, TensorEdit, plan_merge
+from hubtune.records.base import Progress, ProgressTask, new_folder, require_empty, sha256_file
 from hubtune.records.merge import GENERATION_CONFIG, MODEL_CONFIG, TOKENIZER_FILES, WEIGHTS_INDEX
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 AdapterTensors = Callable[[str], "Tensor"]
 
 
-def apply_change(weight: "Tensor", edit: Edit, adapter: AdapterTensors) -> "Tensor":
+def apply_change(weight: "Tensor", edit: TensorEdit, adapter: AdapterTensors) -> "Tensor":
     """Returns the merged tensor: computed in fp32 (fp64 where the base is), and rounded once to the base's dtype.
 
     In fp32 this is peft's `get_delta_weight` and sum, operation by operation, so the result is the same to the bit.
@@ -161,7 +161,9 @@ def write_merged(base: Path, adapter: Path, folder: Path, progress: Progress) ->
 class _Shard:
     """One shard on its way from the base's to the merged model's."""
 
-    def __init__(self, checkpoint: Checkpoint, name: str, plan: MergePlan, tensors: AdapterTensors, task: Task) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, name: str, plan: MergePlan, tensors: AdapterTensors, task: ProgressTask
+    ) -> None:
         self._source = checkpoint.folder / name
         self._edits = {tensor: edit for tensor, edit in plan.edits.items() if edit.shard == name}
         self._tensors, self._task, self._name = tensors, task, name
@@ -176,7 +178,7 @@ class _Shard:
             size = write_shard(shard, target, planned, lambda count: self._task.advance(count, note=self._name))
         return self._changed, size
 
-    def _make(self, edit: Edit) -> "Callable[[ShardReader], Tensor]":
+    def _make(self, edit: TensorEdit) -> "Callable[[ShardReader], Tensor]":
         def make(shard: ShardReader) -> "Tensor":
             import torch
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hubtune.data.contents import hub_contents, snapshot_contents
-from hubtune.data.files import configurations, resolve_files
+from hubtune.data.data_files import configurations, resolve_files
+from hubtune.data.dataset_repo import hub_contents, snapshot_contents
 from hubtune.data.rows import read_rows
 from hubtune.data.streams import stream_rows
 from hubtune.errors import DataError, FileError

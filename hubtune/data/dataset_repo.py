@@ -13,8 +13,8 @@ from typing import BinaryIO, cast
 from hubtune.documents import HAND_WRITTEN
 from hubtune.errors import DataError
 from hubtune.files import file_errors, read_bytes
-from hubtune.hub.contents import CheckedFile, digests_at, list_files, read_files
-from hubtune.hub.intact import refuse_links
+from hubtune.hub.integrity import refuse_links
+from hubtune.hub.repo_files import CheckedFile, digests_at, list_files, read_files
 from hubtune.records.base import sha256_file
 from hubtune.records.pins import Pin
 

@@ -1,6 +1,7 @@
 """Loads a published release as its consumers do: from the files of its repository and of its base, and nothing else."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,9 +10,9 @@ from hubtune.models.adapters import load_adapter
 from hubtune.models.added_tokens import enlarge_for
 from hubtune.models.base_facts import read_facts
 from hubtune.models.classifier import Classes, load_classifier
+from hubtune.models.config_files import generation_config
 from hubtune.models.generation import safe_generation_config
-from hubtune.models.load import check_vocabulary, load_base, load_tokenizer, pad_id
-from hubtune.models.stated import generation_config
+from hubtune.models.pretrained import check_vocabulary, load_base, load_tokenizer, pad_id
 from hubtune.records.merge import ADAPTER_CONFIG, GENERATION_CONFIG, MODEL_CONFIG
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ def load_release(
     tokenizer = load_tokenizer(release_folder, name)
     if labels is not None:
         classes = Classes(tuple(labels[0]), labels[1], pad_id(tokenizer))
-        return _load_classifier(release_folder, base_folder, precision, name, classes, tokenizer), tokenizer
+        weights = _Weights(release_folder, base_folder, precision, name)
+        return _load_classifier(weights, classes, tokenizer), tokenizer
     return load_release_model(release_folder, base_folder, precision, name, tokenizer), tokenizer
 
 
@@ -77,19 +79,23 @@ def _refuse_classifier(folder: Path, name: str) -> None:
             )
 
 
-def _load_classifier(
-    release_folder: Path,
-    base_folder: Path | None,
-    precision: str,
-    name: str,
-    classes: Classes,
-    tokenizer: "PreTrainedTokenizerBase",
-) -> "PreTrainedModel":
-    if base_folder is None:
-        return load_classifier(release_folder, name, precision, classes)[0].eval()
-    base, _ = load_classifier(base_folder, f"the base model of {name}", precision, classes)
-    enlarge_for(base, tokenizer, release_folder, name)
-    return load_adapter(base, release_folder, name).eval()
+@dataclass(frozen=True)
+class _Weights:
+    """Where a release's weights lie; the attributes are the arguments of `load_release`."""
+
+    release: Path
+    base: Path | None
+    precision: str
+    name: str
+
+
+def _load_classifier(weights: _Weights, classes: Classes, tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedModel":
+    release, name = weights.release, weights.name
+    if weights.base is None:
+        return load_classifier(release, name, weights.precision, classes)[0].eval()
+    base, _ = load_classifier(weights.base, f"the base model of {name}", weights.precision, classes)
+    enlarge_for(base, tokenizer, release, name)
+    return load_adapter(base, release, name).eval()
 
 
 def _generation_config(

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from hubtune.errors import MergeError, ModelError, NoSafetensorsError, RecordError
-from hubtune.models.merge import Merged, merge_adapter
+from hubtune.models.lora_merge import Merged, merge_adapter
 from tests.end_to_end.worlds import digests
 from tests.listener import Listener
 from tests.models.merge_cases import AdapterCase, logits_of, make_adapter, make_base, unmerged

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from hubtune.data.contents import snapshot_contents
-from hubtune.data.files import resolve_files
+from hubtune.data.data_files import resolve_files
+from hubtune.data.dataset_repo import snapshot_contents
 from hubtune.data.rows import read_rows
 from hubtune.errors import DataError
 
@@ -64,7 +64,7 @@ def _rows(folder: Path, table: pa.Table, kind: str) -> list[object]:
 def test_rows_are_those_of_the_file_however_few_are_written_out_at_once(
     tmp_path: Path, monkeypatch, kind: str, most: int
 ):
-    monkeypatch.setattr("hubtune.data.tables.MOST_AT_ONCE", most)
+    monkeypatch.setattr("hubtune.data.columnar.MOST_AT_ONCE", most)
 
     assert _rows(tmp_path, pa.Table.from_pylist(ROWS), kind) == ROWS
 
@@ -74,8 +74,8 @@ def test_rows_are_those_of_the_file_however_few_are_written_out_at_once(
 def test_a_text_that_a_dictionary_repeats_is_refused_before_it_is_written_out(
     tmp_path: Path, monkeypatch, kind: str, values: pa.DataType
 ):
-    monkeypatch.setattr("hubtune.data.unpacked.FREE", 100_000)
-    monkeypatch.setattr("hubtune.data.unpacked.MOST_TIMES", 5)
+    monkeypatch.setattr("hubtune.data.decompression.FREE", 100_000)
+    monkeypatch.setattr("hubtune.data.decompression.MOST_TIMES", 5)
 
     def table(rows: int) -> pa.Table:
         texts = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array(["words " * 1000], values))
@@ -92,8 +92,8 @@ def test_a_text_that_a_dictionary_repeats_is_refused_before_it_is_written_out(
 
 @pytest.mark.parametrize("kind", WRITERS)
 def test_a_row_that_takes_the_memory_is_refused(tmp_path: Path, monkeypatch, kind: str):
-    monkeypatch.setattr("hubtune.data.tables.MOST_AT_ONCE", 1000)
-    monkeypatch.setattr("hubtune.data.tables.LONGEST_ROW", 1 << 20)
+    monkeypatch.setattr("hubtune.data.columnar.MOST_AT_ONCE", 1000)
+    monkeypatch.setattr("hubtune.data.columnar.LONGEST_ROW", 1 << 20)
     table = pa.table({"text": ["a row", "words " * 200_000]})
 
     with pytest.raises(DataError, match=r"train\.\w+ of org/s has a row of more than 1 MiB"):
@@ -101,7 +101,7 @@ def test_a_row_that_takes_the_memory_is_refused(tmp_path: Path, monkeypatch, kin
 
 
 def test_values_that_a_few_bytes_repeat_are_refused_by_what_the_file_says(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr("hubtune.data.unpacked.FREE", 10_000)
+    monkeypatch.setattr("hubtune.data.decompression.FREE", 10_000)
     parquet.write_table(pa.table({"n": pa.array([7] * 1_000_000, pa.int64())}), tmp_path / "train.parquet")
 
     with pytest.raises(DataError, match=r"train.parquet of org/s unpacks to more than 200 times its size"):

@@ -8,7 +8,7 @@ from pathlib import Path
 from hubtune.documents import BOUNDS, UnreadableError, load_json
 from hubtune.errors import HubtuneError, ModelError
 from hubtune.files import read_bytes
-from hubtune.loading import SEE, loading, reason
+from hubtune.library_errors import SEE, loading, reason
 from hubtune.models.checkpoint import read_header
 from hubtune.records.merge import WEIGHTS, WEIGHTS_INDEX
 
@@ -31,7 +31,7 @@ _STANDINS = ("hubtune.train.loss", "hubtune.train.fast_lora", "hubtune.models.ro
 def loading_model(
     fault: str, folder: Path, error: type[ModelError] = ModelError, hint: str = ARCHITECTURE, *, weights: bool = False
 ) -> Iterator[None]:
-    """Does what `hubtune.loading.loading` does, and tells what is at fault: weights, the config or the architecture.
+    """Does what `library_errors.loading` does, and tells what is at fault: weights, the config or the architecture.
 
     Args:
         fault: What the error says, before its reason.

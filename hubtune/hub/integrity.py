@@ -8,11 +8,11 @@ import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined]
+from huggingface_hub.utils._fixes import WeakFileLock
 
 from hubtune.errors import FileError, RecordError
 from hubtune.files import file_errors
-from hubtune.hub.contents import StoredFile
+from hubtune.hub.repo_files import StoredFile
 from hubtune.records.base import Record, sha256_file, write_atomic
 from hubtune.records.pins import Pin
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import yaml
 
@@ -53,7 +54,7 @@ def parse_scalar(text: str) -> Value:
         loaded = load_yaml(text)
     except UnreadableError:
         return text
-    value: Value = loaded.value if loaded else None  # type: ignore[assignment]
+    value = cast("Value", loaded.value if loaded else None)
     return text if isinstance(value, dict) and not text.lstrip().startswith("{") else value
 
 
@@ -89,7 +90,7 @@ def read_statement_files(mapping: Mapping, folder: Path) -> list[Problem]:
     card = mapping.get("card")
     if isinstance(card, dict):
         for key in STATEMENTS:
-            problems += _put_text(card, key, f"card.{key}", folder, "of a Markdown file", strip=True)
+            problems += _put_text(_TextKey(card, key, f"card.{key}"), folder, "of a Markdown file", strip=True)
     return problems
 
 
@@ -97,7 +98,8 @@ def read_chat_template_files(mapping: Mapping, folder: Path) -> list[Problem]:
     """Does the same for the chat template of each data set, whose text stays as it is to the last space."""
     problems: list[Problem] = []
     for name, entry in data_entries(mapping):
-        problems += _put_text(entry, "chat_template", f"{name}.chat_template", folder, "of a Jinja file", strip=False)
+        place = _TextKey(entry, "chat_template", f"{name}.chat_template")
+        problems += _put_text(place, folder, "of a Jinja file", strip=False)
     return problems
 
 
@@ -111,20 +113,30 @@ def data_entries(mapping: Mapping) -> Iterator[tuple[str, Mapping]]:
                 yield f"{name}[{number}]", entry
 
 
-def _put_text(section: Mapping, key: str, place: str, folder: Path, kind: str, *, strip: bool) -> list[Problem]:
+@dataclass(frozen=True)
+class _TextKey:
+    """A key whose text may stand in a file of its own, with the section that holds it and its path in the config."""
+
+    section: Mapping
+    key: str
+    path: str
+
+
+def _put_text(place: _TextKey, folder: Path, kind: str, *, strip: bool) -> list[Problem]:
+    section, key = place.section, place.key
     value = section.get(key)
     if not isinstance(value, dict):
         return []
     path = value.get("file")
     if not isinstance(path, str) or set(value) != {"file"}:
         del section[key]
-        return [Problem(place, f"write the text itself, or {{file: PATH}} {kind}")]
+        return [Problem(place.path, f"write the text itself, or {{file: PATH}} {kind}")]
     try:
         text = _read(folder / path, folder)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         del section[key]
-        return [Problem(place, f"the file {path} cannot be used: {reason}")]
+        return [Problem(place.path, f"the file {path} cannot be used: {reason}")]
     section[key] = text.strip() if strip else text
     return []
 

@@ -9,9 +9,12 @@ import gzip
 import io
 import lzma
 import zlib
-from typing import BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from hubtune.errors import DataError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 MOST_TIMES = 200
 """How many times its size a compressed file may be, from `FREE` bytes on; text is packed to a third or a tenth."""
@@ -55,7 +58,7 @@ def unpacked(raw: BinaryIO, start: bytes, name: str) -> BinaryIO:
         packed = pa.CompressedInputStream(pa.PythonFile(counted, "r"), "zstd")
     else:
         return raw
-    return io.BufferedReader(_Bounded(packed, counted, name), _BUFFER)
+    return io.BufferedReader(_BoundedStream(packed, counted, name), _BUFFER)
 
 
 class _Counted(io.RawIOBase):
@@ -74,7 +77,7 @@ class _Counted(io.RawIOBase):
         return piece
 
 
-class _Bounded(io.RawIOBase):
+class _BoundedStream(io.RawIOBase):
     """What is compressed in a file, as long as it is not far larger than the file."""
 
     def __init__(self, packed: _Reads, file: _Counted, name: str) -> None:
@@ -86,9 +89,10 @@ class _Bounded(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
+        memory = memoryview(buffer).cast("B")
         try:
-            piece = self._packed.read(len(buffer))
+            piece = self._packed.read(len(memory))
         except (lzma.LZMAError, OSError) as error:
             # What xz and zstd say of a window or dictionary that is larger than allowed.
             if "emory" not in str(error):
@@ -104,7 +108,7 @@ class _Bounded(io.RawIOBase):
                 hint="Text is packed to a third or a tenth of its size. If the data is in order, unpack the file, and "
                 "name it as `data[].path`.",
             )
-        buffer[: len(piece)] = piece
+        memory[: len(piece)] = piece
         return len(piece)
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from hubtune.config.load import dump_config, parse_config, without_folders
-from hubtune.config.published import local_files, read_published, require_none_of_release
+from hubtune.config.release_config import local_files, read_published, require_none_of_release
 from hubtune.errors import ConfigError, HubtuneError, ReleaseError
 
 MINIMAL = "base: {repo: org/base}\ndata: [{repo: org/quotes, text: quote}]\n"

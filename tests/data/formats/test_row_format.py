@@ -2,7 +2,7 @@
 
 import pytest
 
-from hubtune.data.formats.choice import choose_format
+from hubtune.data.formats.row_format import choose_format
 from hubtune.errors import ColumnNotFoundError, DataError
 from tests.data.conftest import entry
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from hubtune.config.data import OPTIONAL_ROLES, ROLES, DataConfig, FormatName, LossOn, default_loss
 from hubtune.config.fields import template_columns
-from hubtune.data.drop_reasons import Reason, RowFaultError
-from hubtune.data.segments import Classified, Piece, Written, as_written, checked_text, joined, sound_text
+from hubtune.data.drop_reasons import DroppedRowError, DropReason
+from hubtune.data.segments import Classified, Segment, WrittenRow, as_written, checked_text, joined, sound_text
 from hubtune.errors import ColumnNotFoundError, DataError
 
 # From the most telling columns to the least.
@@ -131,13 +131,13 @@ class LabelSet:
         """Returns the ids of a row's labels, in order.
 
         Raises:
-            RowFaultError: A label is missing or unknown.
+            DroppedRowError: A label is missing or unknown.
         """
         if value is None:
-            raise RowFaultError(Reason.NULL)
+            raise DroppedRowError(DropReason.NULL)
         if self.several:
             if not isinstance(value, list):
-                raise RowFaultError(Reason.LABEL, repr(value))
+                raise DroppedRowError(DropReason.LABEL, repr(value))
             return tuple(sorted({self._id(label) for label in value}))
         return (self._id(value),)
 
@@ -152,14 +152,14 @@ class LabelSet:
             return int(label)
         if isinstance(label, int) and str(label) in self.names:
             return self.names.index(str(label))
-        raise RowFaultError(Reason.LABEL, repr(label)[:60])
+        raise DroppedRowError(DropReason.LABEL, repr(label)[:60])
 
 
 def classify(row: Mapping[str, object], chosen: RowFormat, labels: LabelSet) -> Classified:
     """Reads a row to classify.
 
     Raises:
-        RowFaultError: The row cannot be used.
+        DroppedRowError: The row cannot be used.
     """
     text = checked_text(row[chosen.columns["text"]])
     pair = checked_text(row[chosen.columns["text_pair"]]) if "text_pair" in chosen.columns else None
@@ -204,11 +204,11 @@ _ALPACA_WITH_INPUT = (
 )
 
 
-def write_text(row: Mapping[str, object], chosen: RowFormat) -> Written:
+def write_text(row: Mapping[str, object], chosen: RowFormat) -> WrittenRow:
     """Writes a row of one of the text formats.
 
     Raises:
-        RowFaultError: The row cannot be used.
+        DroppedRowError: The row cannot be used.
     """
     learn_all = chosen.loss_on == "all"
     if chosen.template is not None:
@@ -216,61 +216,61 @@ def write_text(row: Mapping[str, object], chosen: RowFormat) -> Written:
         whole = chosen.kind == "template" and learn_all
         return _filled(row, chosen.template, learn_all=learn_all, whole=whole)
     if chosen.kind == "text":
-        return Written((Piece(checked_text(row[chosen.columns["text"]]), response=True),), learn_all)
+        return WrittenRow((Segment(checked_text(row[chosen.columns["text"]]), response=True),), learn_all)
     if chosen.kind == "prompt_completion":
-        asked: tuple[Piece, ...] = (Piece(checked_text(row[chosen.columns["prompt"]]), response=False),)
+        asked: tuple[Segment, ...] = (Segment(checked_text(row[chosen.columns["prompt"]]), response=False),)
         response = _response(row, chosen.columns["completion"])
     else:
         asked = _alpaca(row, chosen.columns)
         response = _response(row, chosen.columns["response"])
-    return Written((*asked, response), learn_all, prompt=_text(asked))
+    return WrittenRow((*asked, response), learn_all, prompt=_text(asked))
 
 
-def _response(row: Mapping[str, object], column: str) -> Piece:
-    return Piece(checked_text(row[column], blank=Reason.NO_RESPONSE), response=True)
+def _response(row: Mapping[str, object], column: str) -> Segment:
+    return Segment(checked_text(row[column], blank=DropReason.NO_RESPONSE), response=True)
 
 
-def _alpaca(row: Mapping[str, object], columns: Mapping[str, str]) -> tuple[Piece, ...]:
+def _alpaca(row: Mapping[str, object], columns: Mapping[str, str]) -> tuple[Segment, ...]:
     values = {"instruction": checked_text(row[columns["instruction"]])}
     given = row[columns["input"]] if "input" in columns else None
     if isinstance(given, str) and given.strip():
         values["input"] = sound_text(given)
     elif given is not None and not isinstance(given, str):
-        raise RowFaultError(Reason.NOT_TEXT, type(given).__name__)
+        raise DroppedRowError(DropReason.NOT_TEXT, type(given).__name__)
     template = _ALPACA_WITH_INPUT if "input" in values else _ALPACA
-    pieces = []
+    segments = []
     for literal, name, _, _ in string.Formatter().parse(template):
-        pieces.append(Piece(literal, response=False, control=True))
+        segments.append(Segment(literal, response=False, control=True))
         if name is not None:
-            pieces.append(Piece(values[name], response=False))
-    return joined(pieces)
+            segments.append(Segment(values[name], response=False))
+    return joined(segments)
 
 
-def _filled(row: Mapping[str, object], template: str, *, learn_all: bool, whole: bool) -> Written:
+def _filled(row: Mapping[str, object], template: str, *, learn_all: bool, whole: bool) -> WrittenRow:
     """Fills a template; its last field, and what stands after that, is the response unless the whole row is."""
     fields = list(string.Formatter().parse(template))
     last = max(number for number, (_, name, _, _) in enumerate(fields) if name is not None)
     columns = template_columns(template)
     texts = {column: _as_text(row[column]) for column in columns}
-    pieces: list[Piece] = []
+    segments: list[Segment] = []
     prompt = ""
     for number, (literal, name, _, _) in enumerate(fields):
         if number == last and not whole:
             # A space before the response is part of its first token.
             asked = literal.rstrip(" ")
-            pieces.append(Piece(asked, response=False, control=True))
-            prompt = _text(pieces)
-            pieces.append(Piece(literal[len(asked) :], response=True, control=True))
+            segments.append(Segment(asked, response=False, control=True))
+            prompt = _text(segments)
+            segments.append(Segment(literal[len(asked) :], response=True, control=True))
         else:
-            pieces.append(Piece(literal, response=whole or number > last, control=True))
-            prompt = _text(pieces) if number == last else prompt
+            segments.append(Segment(literal, response=whole or number > last, control=True))
+            prompt = _text(segments) if number == last else prompt
         if name is not None:
-            pieces.append(Piece(texts[name], response=whole or number == last))
-    return Written(joined(pieces), learn_all, prompt=prompt.rstrip(" ") if len(columns) > 1 else None)
+            segments.append(Segment(texts[name], response=whole or number == last))
+    return WrittenRow(joined(segments), learn_all, prompt=prompt.rstrip(" ") if len(columns) > 1 else None)
 
 
-def _text(pieces: Sequence[Piece]) -> str:
-    return "".join(piece.text for piece in pieces)
+def _text(segments: Sequence[Segment]) -> str:
+    return "".join(segment.text for segment in segments)
 
 
 def _as_text(value: object) -> str:

@@ -8,11 +8,11 @@ import shutil
 import pytest
 
 from hubtune.errors import ConfigError, DataError, DiskFullError, HubtuneError, MemoryNeededError, ModelError
-from hubtune.loading import loading
+from hubtune.library_errors import loading
 from hubtune.models.architecture import read_structure
 from hubtune.models.checkpoint import read_header
 from hubtune.models.gguf import main_quantisation
-from hubtune.models.load import context_length, load_base, load_tokenizer
+from hubtune.models.pretrained import context_length, load_base, load_tokenizer
 
 
 class PanicException(BaseException):

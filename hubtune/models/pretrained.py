@@ -7,20 +7,18 @@ import contextlib
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.documents import BOUNDS
 from hubtune.errors import ModelError, RemoteCodeError
 from hubtune.files import read_bytes
-from hubtune.loading import loading
+from hubtune.library_errors import loading
 from hubtune.models.architecture import build_empty
 from hubtune.models.base_facts import Facts, read_facts
 from hubtune.models.checkpoint import read_header
-from hubtune.models.load_faults import ARCHITECTURE, CONFIG_FAULT, loading_model
-from hubtune.models.precision import dtype_of
-from hubtune.models.remote_code import brings_code, permitted, refusal
-from hubtune.models.stated import (
+from hubtune.models.config_files import (
     check_config,
     check_tokenizer,
     generation_config,
@@ -28,6 +26,9 @@ from hubtune.models.stated import (
     refuse_adapter_beside,
     without_files,
 )
+from hubtune.models.load_errors import ARCHITECTURE, CONFIG_FAULT, loading_model
+from hubtune.models.precision import dtype_of
+from hubtune.models.remote_code import brings_code, permitted, refusal
 from hubtune.models.tokenizer_file import SECTIONS, check_steps, check_tokenizer_file
 from hubtune.records.merge import MODEL_CONFIG
 
@@ -204,7 +205,7 @@ def check_vocabulary(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBa
 
 
 def check_finite(model: "PreTrainedModel", name: str) -> None:
-    """Refuses weights that are no numbers: nothing can be learnt from them, and every loss would be NaN.
+    """Refuses weights that are no numbers: nothing can be learned from them, and every loss would be NaN.
 
     Raises:
         ModelError: A tensor holds NaN or infinity; the message names it.
@@ -250,20 +251,28 @@ def load_causal(folder: Path, name: str, dtype: "torch.dtype", **options: object
     hint = ARCHITECTURE
     if code:
         hint = f"Its code may be made for another version of transformers. {hint}"
-    purpose = "as a causal language model"
     # generate() takes from these whatever it is not told; transformers would read them by itself.
     options = {"dtype": dtype, "generation_config": generation_config(folder, name), **options}
-    model, missing = load_checkpoint(AutoModelForCausalLM, folder, name, purpose, hint, options)
+    model, missing = load_checkpoint(
+        AutoModelForCausalLM, folder, name, Purpose("as a causal language model", hint), options
+    )
     refuse_missing(missing, name, "causal language model")
     return model
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """What a model is loaded for: how an error says it, such as "to classify texts", and what it advises."""
+
+    words: str
+    hint: str
 
 
 def load_checkpoint(
     auto: "type[AutoModelForCausalLM | AutoModelForSequenceClassification]",
     folder: Path,
     name: str,
-    purpose: str,
-    hint: str,
+    purpose: Purpose,
     options: Mapping[str, object],
 ) -> "tuple[PreTrainedModel, list[str]]":
     """Loads a model by one of transformers' Auto classes, from safetensors on this machine alone.
@@ -272,8 +281,7 @@ def load_checkpoint(
         auto: The class.
         folder: The snapshot.
         name: Its id, for messages.
-        purpose: What an error says that it cannot be loaded for, before its cause.
-        hint: And after it.
+        purpose: What it is loaded for.
         options: Further ones for `from_pretrained`.
 
     Returns:
@@ -282,7 +290,7 @@ def load_checkpoint(
     Raises:
         ModelError: It cannot be loaded, holds an adapter too, or names kernels of another repository.
     """
-    fault = f"{name} cannot be loaded {purpose}"
+    fault, hint = f"{name} cannot be loaded {purpose.words}", purpose.hint
     if not (folder / MODEL_CONFIG).is_file():
         # transformers would load the model that an adapter_config.json names, from anywhere on this machine.
         raise ModelError(f"{fault}: it has no {MODEL_CONFIG}.", hint=hint)

@@ -37,7 +37,7 @@ _CALL = ("name", "arguments", "parameters")
 
 
 @dataclass(frozen=True)
-class Missing:
+class UnwrittenPart:
     """What the text of one conversation lacks.
 
     Attributes:
@@ -69,9 +69,9 @@ def removals(conversation: Conversation, answers: Sequence[int]) -> list[Variant
     return [*found, Variant(tools=False)] if conversation.tools else found
 
 
-def missing(
+def find_unwritten(
     conversation: Conversation, answers: Sequence[int], same: Sequence[bool], texts: tuple[str, str]
-) -> Missing:
+) -> UnwrittenPart:
     """Returns what is missing in a conversation's text.
 
     Args:
@@ -90,17 +90,17 @@ def missing(
             if lost is not None:
                 name, leaves = lost
                 aside = ", which is written where nothing is trained on" if all(map(whole.holds, leaves)) else ""
-                return Missing(f"`{name}` of message {place + 1}{aside}")
+                return UnwrittenPart(f"`{name}` of message {place + 1}{aside}")
             fields.update(_further(message, whole))
         elif message["role"] != "assistant":
             shown.update(_hidden(message, whole))
     if conversation.tools and next(left):
         shown.add("the tools")
-    return Missing(None, sorted(shown), sorted(fields))
+    return UnwrittenPart(None, sorted(shown), sorted(fields))
 
 
 def _lost(message: Message, left: Iterator[bool], target: "_Text") -> tuple[str, list[Json]] | None:
-    """Returns the first part that is not learnt, and what it says; of a part that changes no text, nothing."""
+    """Returns the first part that is not learned, and what it says; of a part that changes no text, nothing."""
     parts = [(names[0], list(_leaves(names[0], message[names[0]])), next(left)) for names in parts_of(message)]
     for name, leaves, same in [*parts, ("content", [message["content"]], False)]:
         if same or not all(map(target.holds, leaves)):

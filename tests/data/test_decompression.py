@@ -9,9 +9,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from hubtune.data.contents import file_contents, snapshot_contents
-from hubtune.data.drop_reasons import Reason, Unread
-from hubtune.data.files import local_files, resolve_files
+from hubtune.data.data_files import local_files, resolve_files
+from hubtune.data.dataset_repo import file_contents, snapshot_contents
+from hubtune.data.drop_reasons import DropReason, UnreadableRow
 from hubtune.data.rows import read_rows
 from hubtune.errors import DataError
 
@@ -33,8 +33,8 @@ def _texts(folder: Path, content: bytes, end: str) -> list[object]:
 
 @pytest.mark.parametrize("kind", PACKS)
 def test_a_file_that_unpacks_to_far_more_than_its_size_is_refused(tmp_path: Path, monkeypatch, kind: str):
-    monkeypatch.setattr("hubtune.data.unpacked.FREE", 10_000)
-    monkeypatch.setattr("hubtune.data.unpacked.MOST_TIMES", 20)
+    monkeypatch.setattr("hubtune.data.decompression.FREE", 10_000)
+    monkeypatch.setattr("hubtune.data.decompression.MOST_TIMES", 20)
     assert _texts(tmp_path, PACKS[kind](ROWS), kind) == ["a row"] * 3
 
     with pytest.raises(DataError, match=rf"rows.jsonl.{kind} unpacks to more than 20 times its size") as caught:
@@ -46,7 +46,7 @@ def test_a_file_that_unpacks_to_far_more_than_its_size_is_refused(tmp_path: Path
 
 @pytest.mark.parametrize("kind", PACKS)
 def test_a_small_file_may_unpack_to_any_number_of_times_its_size(tmp_path: Path, monkeypatch, kind: str):
-    monkeypatch.setattr("hubtune.data.unpacked.MOST_TIMES", 2)
+    monkeypatch.setattr("hubtune.data.decompression.MOST_TIMES", 2)
 
     assert _texts(tmp_path, PACKS[kind](ROWS * 5000), kind) == ["a row"] * 15_000
 
@@ -96,7 +96,7 @@ def test_paragraphs_and_documents_are_rows_and_what_is_too_long_is_lost_alone(tm
         rows = read_rows(resolve_files(snapshot_contents(tmp_path, "org/s"), None), "train")
         return [row for batch in rows.batches(["text"]) for row in batch]
 
-    too_long = Unread(Reason.HUGE, "more than 16,777,216 characters")
+    too_long = UnreadableRow(DropReason.HUGE, "more than 16,777,216 characters")
     (tmp_path / "a.txt").write_bytes("\ufeff\n\nOne\r\nline.\n\n\n".encode() + b"a\n" * 40 + b"\nLast.\n")
     assert read("paragraph") == [{"text": "One\nline."}, too_long, {"text": "Last.\n"}]
     assert read("document") == [too_long]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hubtune.data.contents import MOST_SEARCHED, Contents, OutsideError, find, has_wildcards, within
+from hubtune.config.data import DataConfig
 from hubtune.data.dataset_card import (
     READERS,
     SPLIT,
@@ -23,13 +23,35 @@ from hubtune.data.dataset_card import (
     stated_patterns,
     unreadable,
 )
+from hubtune.data.dataset_repo import MOST_SEARCHED, Contents, OutsideError, find, has_wildcards, within
 from hubtune.errors import DataError
+from hubtune.records.pins import Pin
 
 if TYPE_CHECKING:
     from datasets import Features
 
 ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst", ".7z", ".rar")
 _FORMS = "JSON Lines, CSV, Parquet and Arrow"
+
+
+@dataclass(frozen=True)
+class PinnedData:
+    """A data set that a config names, at the commit that it is pinned to.
+
+    Attributes:
+        entry: Its part of the config.
+        place: Its snapshot's folder, or the local file.
+        pin: Its pin; None for a local file, or one that is not known.
+    """
+
+    entry: DataConfig
+    place: Path
+    pin: Pin | None = None
+
+    @property
+    def name(self) -> str:
+        """What to call it."""
+        return self.entry.label
 
 
 @dataclass(frozen=True)
