@@ -68,10 +68,9 @@ def verify(
     Without --commit this shows that the release is consistent, and not who published it.
     """
     with on_hub(hub):
-        from hubtune.verify.claims import verify_release
+        from hubtune.verify.claims import VerifyOptions, verify_release
 
-        record = verify_release(
-            *release, output.progress, announced=announced, evaluate=evaluate, allow_remote_code=allow_remote_code
-        )
+        options = VerifyOptions(announced=announced, evaluate=evaluate, allow_remote_code=allow_remote_code)
+        record = verify_release(*release, output.progress, options)
     output.result(record, claim_lines(record))
     return VerificationError.exit_code if record.contradicted else 0

@@ -195,15 +195,7 @@ def _check_target(checks: Checks, config: TuneConfig, config_file: Path, progres
         return
     checks.attempt(
         "publish",
-        lambda: check_target(
-            repo,
-            tag,
-            progress,
-            artifact=config.publish.artifact,
-            branch=config.publish.branch,
-            private=config.publish.private,
-            propose=propose,
-        ),
+        lambda: check_target(repo, config.publish, progress, propose=propose),
         lambda account: f"{account} may {'propose' if propose else 'publish'} to {repo}, and {tag} is free",
     )
     # The file for the line, and all that was read into it or set over it.

@@ -261,8 +261,13 @@ def plan_publish(run: RunDirectory, config: TuneConfig) -> PlannedRelease:
     require_allowed(inputs.licenses)
     card = _render(inputs)
     pictures = render_pictures(inputs)
-    beside = {**_legal_files(inputs, config.publish.repo), **pictures, **_chat_template(config)}
-    plan = plan_release(run, config, config.publish.repo, cached(inputs.pins.base), card, beside)
+    made = {
+        CARD: card.encode(),
+        **_legal_files(inputs, config.publish.repo),
+        **pictures,
+        **_chat_template(config),
+    }
+    plan = plan_release(run, config, config.publish.repo, cached(inputs.pins.base), made)
     refuse_secrets({**plan.files, "the commit's message": plan.message.encode()}, current_token())
     return PlannedRelease(plan, card, pictures)
 

@@ -39,7 +39,7 @@ class ReleasePlan:
 
 
 def plan_release(
-    run: RunDirectory, config: TuneConfig, repo: str, base_folder: Path, card: str, beside: Mapping[str, bytes]
+    run: RunDirectory, config: TuneConfig, repo: str, base_folder: Path, made: Mapping[str, bytes]
 ) -> ReleasePlan:
     """Collects what a release of `run` holds. The same run gives the same plan, to the byte.
 
@@ -48,8 +48,8 @@ def plan_release(
         config: The run's config, with the tag, the message and the visibility to use.
         repo: Where the release goes.
         base_folder: The base model's snapshot, which holds the tokenizer.
-        card: The text of README.md.
-        beside: The licence files, the card's pictures, and a chat template where the config gave one: path to content.
+        made: What was made for the release: README.md, the licence files, the card's pictures, and a chat template if
+            the config gives one. Path to content.
 
     Raises:
         RecordError: A record or a file is missing, or the adapter is not the one that was trained.
@@ -63,13 +63,13 @@ def plan_release(
     records = {place: run.record_file(kind).read_bytes() for kind, place in kinds.items()}
     written_config = published_config(config).encode()
     files: dict[str, Path | bytes] = {
-        CARD: card.encode(),
+        CARD: made[CARD],
         CONFIG: written_config,
         **records,
         **({} if training.added_tokens else _tokenizer(base_folder)),
         **(_trained(run, training) if artifact == "adapter" or training.whole else _merged(run, training)),
         # After the base's own files: a chat template that the model was trained with takes the place of the base's.
-        **beside,
+        **made,
     }
     require_safe_names(repo, files)
     digests = {path: _digest(content) for path, content in files.items()}

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
 
+from hubtune.config.schema import PublishConfig
 from hubtune.errors import CanariesError, PermissionDeniedError, RepoNotFoundError, SecretFoundError, advise
 from hubtune.hub.client import requests_sent_once
 from hubtune.hub.read import Identity, refuse_branch_named, refuse_tag_named, whoami
@@ -16,25 +17,14 @@ from hubtune.token_forms import find_tokens
 
 
 def check_target(
-    repo: str,
-    tag: str,
-    progress: Progress,
-    *,
-    artifact: str = "adapter",
-    branch: str = MAIN,
-    private: bool = False,
-    propose: bool = False,
-    wait: Wait = time.sleep,
+    repo: str, publish: PublishConfig, progress: Progress, *, propose: bool = False, wait: Wait = time.sleep
 ) -> str:
     """Checks that a release may go to the repository; writes nothing.
 
     Args:
         repo: The repository, which need not exist.
-        tag: The release's tag.
+        publish: The release's tag and artifact, the branch, and whether the repository has to be private.
         progress: Told why one waits.
-        artifact: `adapter` or `merged`.
-        branch: Where the commit is to go.
-        private: Whether the repository has to be private.
         propose: Whether it is to be a pull request, which needs a repository that exists.
         wait: Waits so many seconds before another attempt.
 
@@ -61,14 +51,14 @@ def check_target(
                 error.hint = "A pull request needs a repository that exists; ask one of its owners to create it."
                 raise
             return identity.name
-        refuse_branch_named(repo, tag, refs)
-        refuse_tag_named(repo, branch, refs)
-        if tag in refs.tags:
-            raise tag_taken(repo, tag, refs.tags[tag])
-        if private:
+        refuse_branch_named(repo, publish.tag, refs)
+        refuse_tag_named(repo, publish.branch, refs)
+        if publish.tag in refs.tags:
+            raise tag_taken(repo, publish.tag, refs.tags[publish.tag])
+        if publish.private:
             remote.require_private()
-        heads = [refs.branches[name] for name in (MAIN, branch) if name in refs.branches]
-        remote.require_kind(artifact, dict.fromkeys(heads))
+        heads = [refs.branches[name] for name in (MAIN, publish.branch) if name in refs.branches]
+        remote.require_kind(publish.artifact, dict.fromkeys(heads))
     return identity.name
 
 

@@ -1,5 +1,7 @@
 """Gives a commit its tag: as it is where its manifest names that tag, else with the three files that name one anew."""
 
+from dataclasses import dataclass
+
 from hubtune.card.render import render_card
 from hubtune.config.fields import check_tag, is_commit
 from hubtune.errors import ConfigError, HubError, RecordError, RevisionNotFoundError, TagExistsError
@@ -50,14 +52,22 @@ def tag_release(repo: str, revision: str, tag: str | None, bump: Bump | None, pr
         assert bump is not None, "one of the two was given"
         tag = _bumped(repo, commit, refs, bump, progress)
     refuse_branch_named(repo, tag, refs)
-    record = _tag(repo, commit, tag, refs.tags.get(tag), manifest, progress)
+    record = _tag(_Candidate(repo, commit, manifest), tag, refs.tags.get(tag), progress)
     require_readers_get(repo, tag, record.commit)
     return record
 
 
-def _tag(
-    repo: str, commit: str, tag: str, taken: str | None, manifest: Manifest | None, progress: Progress
-) -> TagRecord:
+@dataclass(frozen=True)
+class _Candidate:
+    """A commit to be tagged, and the manifest in it; None if it holds no release of hubtune."""
+
+    repo: str
+    commit: str
+    manifest: Manifest | None
+
+
+def _tag(candidate: _Candidate, tag: str, taken: str | None, progress: Progress) -> TagRecord:
+    repo, commit, manifest = candidate.repo, candidate.commit, candidate.manifest
     record = TagRecord(
         repo=repo,
         tag=tag,

@@ -1,5 +1,6 @@
 """The job of `hubtune verify`: every claim of a release, each checked by itself."""
 
+from dataclasses import dataclass
 from functools import partial
 
 from hubtune import __version__
@@ -20,14 +21,24 @@ from hubtune.verify.release_documents import Subject, fetch_subject, judged
 _MOST_DATA = 100
 
 
+@dataclass(frozen=True)
+class VerifyOptions:
+    """What the verifier knows of a release, and what may be done to check it.
+
+    Attributes:
+        announced: The commit, 40 hexadecimal digits, that the publisher announced.
+        evaluate: Whether base and tuned model are measured again, too.
+        allow_remote_code: The commit of the base whose Python code may be run; None for none, whatever the release's
+            own config allows.
+    """
+
+    announced: str | None = None
+    evaluate: bool = False
+    allow_remote_code: str | None = None
+
+
 def verify_release(
-    repo: str,
-    revision: str,
-    progress: Progress,
-    *,
-    announced: str | None = None,
-    evaluate: bool = False,
-    allow_remote_code: str | None = None,
+    repo: str, revision: str, progress: Progress, options: VerifyOptions | None = None
 ) -> VerificationRecord:
     """Checks all that a release says of itself, with nothing but what is public.
 
@@ -35,17 +46,16 @@ def verify_release(
         repo: A model repository.
         revision: A tag, a branch or a commit; it is asked for once.
         progress: Told of each slow step.
-        announced: The commit, 40 hexadecimal digits, that the publisher announced.
-        evaluate: Measure base and tuned model again, too.
-        allow_remote_code: The commit of the base whose Python code may be run; None for none, whatever the release's
-            own config allows.
+        options: What else is known of it, and what may be done; by default nothing.
 
     Raises:
-        ConfigError: `announced` is not a whole commit.
+        ConfigError: The announced commit is not a whole commit.
         HubError: The repository or the revision cannot be read at all.
         DiskFullError: There is no room for the release's files.
         FileError: The Hub client's cache cannot be written.
     """
+    options = options or VerifyOptions()
+    announced, allow_remote_code = options.announced, options.allow_remote_code
     if announced is not None and not is_commit(announced):
         raise ConfigError(
             f"{announced!r} is not a commit: 40 hexadecimal digits in lower case.",
@@ -57,7 +67,7 @@ def verify_release(
         folder = scratch / "release"
         folder.mkdir()
         subject = fetch_subject(repo, revision, folder, progress)
-        again = partial(check_evaluation, wanted=evaluate, allow_remote_code=allow_remote_code)
+        again = partial(check_evaluation, wanted=options.evaluate, allow_remote_code=allow_remote_code)
         claims = [
             judged("repository", lambda: check_repository(subject)),
             judged("files", lambda: check_files(subject)),

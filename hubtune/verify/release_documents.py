@@ -1,7 +1,7 @@
 """Reads the documents of a release that may be anything: each alone, within bounds, with what is wrong with it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -309,17 +309,16 @@ def fetch_subject(repo: str, revision: str, folder: Path, progress: Progress) ->
     found = resolve(repo, "model", revision)
     if found.gated:
         check_access(repo, "model")
-    files: dict[str, Path] = {}
-    lost: dict[str, str] = {}
+    download = _Download(repo, found.commit, folder)
     # A manifest of any length would be refused afterwards, so it does not have to come.
     if found.files.get(MANIFEST, MOST_BYTES + 1) <= MOST_BYTES:
-        _download(repo, found.commit, MANIFEST, folder, files, lost)
-    manifest = _manifest(found, files, lost)
+        download.fetch(MANIFEST)
+    manifest = _manifest(found, download)
     listed = manifest.files if isinstance(manifest, Manifest) else {}
     wanted = sorted({CARD, CONFIG, *PLACES.values(), MERGE, *listed} & found.files.keys() - {MANIFEST})
     with progress.task(f"Downloading {repo}", sum(found.files[path] for path in wanted), unit="bytes") as task:
         for path in wanted:
-            _download(repo, found.commit, path, folder, files, lost)
+            download.fetch(path)
             task.advance(found.files[path], note=path)
     return Subject(
         repo=repo,
@@ -327,20 +326,30 @@ def fetch_subject(repo: str, revision: str, folder: Path, progress: Progress) ->
         commit=found.commit,
         sizes=found.files,
         folder=folder,
-        digests={path: sha256_file(file) for path, file in files.items()},
-        lost=lost,
-        documents=read_documents(files, lost, manifest),
+        digests={path: sha256_file(file) for path, file in download.files.items()},
+        lost=download.lost,
+        documents=read_documents(download.files, download.lost, manifest),
     )
 
 
-def _manifest(found: Resolved, files: Mapping[str, Path], lost: Mapping[str, str]) -> Manifest | Fault:
+@dataclass(frozen=True)
+class _Download:
+    """The files of a commit that came, each with its place on disk, and why others did not."""
+
+    repo: str
+    commit: str
+    folder: Path
+    files: dict[str, Path] = field(default_factory=dict)
+    lost: dict[str, str] = field(default_factory=dict)
+
+    def fetch(self, path: str) -> None:
+        try:
+            self.files[path] = download_fresh(self.repo, self.commit, path, self.folder)
+        except HubError as error:
+            self.lost[path] = error.message
+
+
+def _manifest(found: Resolved, download: _Download) -> Manifest | Fault:
     if found.files.get(MANIFEST, 0) > MOST_BYTES:
         return ContradictedError(f"{MANIFEST} is longer than the {MOST_BYTES:,} bytes that are read of it")
-    return read_manifest(files.get(MANIFEST), lost.get(MANIFEST))
-
-
-def _download(repo: str, commit: str, path: str, folder: Path, files: dict[str, Path], lost: dict[str, str]) -> None:
-    try:
-        files[path] = download_fresh(repo, commit, path, folder)
-    except HubError as error:
-        lost[path] = error.message
+    return read_manifest(download.files.get(MANIFEST), download.lost.get(MANIFEST))

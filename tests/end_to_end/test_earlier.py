@@ -14,7 +14,7 @@ from hubtune.metadata.front_matter import front_matter
 from hubtune.pin import read_lock, require_lock
 from hubtune.pipeline.evaluate_release import measure_release
 from hubtune.pipeline.run import RunOptions, run_job
-from hubtune.verify.claims import verify_release
+from hubtune.verify.claims import VerifyOptions, verify_release
 from tests.end_to_end.test_continued import CONFIG
 from tests.end_to_end.test_formats import APHORISMS, upload
 from tests.end_to_end.worlds import BASE_CARD
@@ -93,7 +93,10 @@ def test_what_an_adapter_learnt_before_is_pinned_kept_measured_and_on_the_card(s
     assert split not in json.dumps(front_matter(card))
     assert "Earlier task" not in render_card(first.inputs)
 
-    claims = {claim.name: claim for claim in verify_release("org/second", "v1.0.0", Listener(), evaluate=True).claims}
+    claims = {
+        claim.name: claim
+        for claim in verify_release("org/second", "v1.0.0", Listener(), VerifyOptions(evaluate=True)).claims
+    }
     assert {claim.status for name, claim in claims.items() if name != "origin"} == {"confirmed"}, claims
     assert split in claims["evaluation"].detail
     again = {(one.name, one.split): one for one in measure_release("org/second", "v1.0.0", Listener()).measures}

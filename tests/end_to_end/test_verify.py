@@ -20,7 +20,7 @@ from hubtune.records.evaluation import EvaluationRecord, ProbeRecord
 from hubtune.records.release import CARD, CONFIG, MANIFEST
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord
-from hubtune.verify.claims import verify_release
+from hubtune.verify.claims import VerifyOptions, verify_release
 from hubtune.verify.record_claims import check_files
 from hubtune.verify.release_documents import fetch_subject, judged
 from tests.end_to_end.verifying import ALWAYS, TAG, Forge, contradicted, detail, statuses, verify
@@ -498,7 +498,7 @@ def test_merged_weights_are_verified_by_themselves_and_by_the_record_of_their_me
         publish = run.config().publish.model_copy(update={"artifact": "merged"})
         run.write_config(run.config().model_copy(update={"publish": publish}))
         run_publish(run, listener, TargetOptions(repo=repo))
-        record = verify_release(repo, TAG, listener, evaluate=True)
+        record = verify_release(repo, TAG, listener, VerifyOptions(evaluate=True))
 
     assert statuses(record) == {
         **dict.fromkeys(ALWAYS, "confirmed"),

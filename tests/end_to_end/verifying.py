@@ -10,7 +10,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
 from hubtune.records.release import CONFIG, MANIFEST, PLACES, VerificationRecord
 from hubtune.records.rundir import RunDirectory
-from hubtune.verify.claims import verify_release
+from hubtune.verify.claims import VerifyOptions, verify_release
 from tests.end_to_end.worlds import TARGET, World
 from tests.listener import Listener
 from tests.served_hub import ServedHub
@@ -80,7 +80,7 @@ class Forge:
 
 def verify(revision: str = TAG, **options: object) -> VerificationRecord:
     """Verifies the release in this process."""
-    return verify_release(TARGET, revision, Listener(), **options)
+    return verify_release(TARGET, revision, Listener(), VerifyOptions(**options))
 
 
 def statuses(record: VerificationRecord) -> dict[str, str]:

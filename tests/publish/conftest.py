@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hubtune.publish.plan import ReleasePlan, plan_release
+from hubtune.records.release import CARD
 from tests.sample_runs import LEGAL, finished_run
 
 REPO = "org/tuned"
@@ -32,6 +33,6 @@ def new_plan(tmp_path: Path, base_folder: Path) -> Callable[..., ReleasePlan]:
         nonlocal count
         count += 1
         run = finished_run(tmp_path / f"run-{count}", *overrides, **content)
-        return plan_release(run, run.config(), REPO, base_folder, run.card_file.read_text(), LEGAL)
+        return plan_release(run, run.config(), REPO, base_folder, {CARD: run.card_file.read_bytes(), **LEGAL})
 
     return make

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hubtune.publish.plan import ReleasePlan, plan_release
 from hubtune.publish.push import push
+from hubtune.records.release import CARD
 from hubtune.records.rundir import RunDirectory
 from tests.listener import Listener
 
@@ -15,7 +16,7 @@ FILES = ("README.md", "adapter_model.safetensors", "hubtune.json")
 def small_plan(run_folder: Path, repo: str) -> ReleasePlan:
     """Plans a release of the card, the weights and the manifest alone."""
     run = RunDirectory.open(run_folder)
-    plan = plan_release(run, run.config(), repo, run_folder, run.card_file.read_text(), {})
+    plan = plan_release(run, run.config(), repo, run_folder, {CARD: run.card_file.read_bytes()})
     return replace(
         plan,
         files={path: plan.files[path] for path in FILES},

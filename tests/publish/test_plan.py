@@ -12,11 +12,13 @@ from hubtune.publish.plan import ReleasePlan, plan_release
 from hubtune.records.evaluation import EvaluationRecord
 from hubtune.records.pins import PinSet
 from hubtune.records.ratings import RatingsRecord
-from hubtune.records.release import CONFIG, MANIFEST, PLACES, RATED, Manifest
+from hubtune.records.release import CARD, CONFIG, MANIFEST, PLACES, RATED, Manifest
 from hubtune.records.training import TrainingRecord
 from tests.publish.conftest import REPO
 from tests.sample_ratings import ratable_run, sample_pairs, session_of
 from tests.sample_runs import CARD_TEXT, ENVIRONMENT, LEGAL, finished_run, sample_pins
+
+MADE = {CARD: CARD_TEXT.encode(), **LEGAL}
 
 
 def _bytes(plan: ReleasePlan) -> dict[str, bytes]:
@@ -57,7 +59,7 @@ def test_a_chat_template_that_the_model_was_trained_with_takes_the_place_of_the_
 ):
     run = finished_run(tmp_path / "run")
 
-    plan = plan_release(run, run.config(), REPO, base_folder, CARD_TEXT, {"chat_template.jinja": b"{{ mine }}"})
+    plan = plan_release(run, run.config(), REPO, base_folder, {**MADE, "chat_template.jinja": b"{{ mine }}"})
 
     assert _bytes(plan)["chat_template.jinja"] == b"{{ mine }}"
 
@@ -77,9 +79,7 @@ def test_the_manifest_lists_every_other_file_with_its_digest(new_plan):
 
 def test_the_manifest_tells_what_the_release_was_made_from(tmp_path: Path, base_folder: Path):
     run = finished_run(tmp_path / "run", "publish.tag=v2.1.0")
-    manifest = Manifest.model_validate_json(
-        _bytes(plan_release(run, run.config(), REPO, base_folder, CARD_TEXT, LEGAL))[MANIFEST]
-    )
+    manifest = Manifest.model_validate_json(_bytes(plan_release(run, run.config(), REPO, base_folder, MADE))[MANIFEST])
 
     assert (manifest.repo, manifest.tag, manifest.artifact) == (REPO, "v2.1.0", "adapter")
     assert (manifest.pins, manifest.environment) == (sample_pins(), ENVIRONMENT)
@@ -93,7 +93,7 @@ def test_the_manifest_tells_what_the_release_was_made_from(tmp_path: Path, base_
 def test_the_records_are_published_as_the_run_holds_them(tmp_path: Path, base_folder: Path):
     run = finished_run(tmp_path / "run")
 
-    published = _bytes(plan_release(run, run.config(), REPO, base_folder, CARD_TEXT, LEGAL))
+    published = _bytes(plan_release(run, run.config(), REPO, base_folder, MADE))
 
     assert {place: published[place] for place in PLACES.values()} == {
         place: run.record_file(kind).read_bytes() for kind, place in PLACES.items()
@@ -104,7 +104,7 @@ def test_ratings_of_this_training_go_along_and_those_of_another_do_not(tmp_path:
     run = ratable_run(tmp_path / "run", sample_pairs(2))
     session_of(run).answer(0, "a")
 
-    published = _bytes(plan_release(run, run.config(), REPO, base_folder, CARD_TEXT, LEGAL))
+    published = _bytes(plan_release(run, run.config(), REPO, base_folder, MADE))
     assert published[RATED] == run.record_file(RatingsRecord).read_bytes()
     assert "ratings.json" in Manifest.model_validate_json(published[MANIFEST]).records
 
@@ -117,7 +117,7 @@ def test_the_published_config_says_that_own_templates_were_used_and_not_where_th
 ):
     run = finished_run(tmp_path / "run", f"card.templates={tmp_path}/sections")
 
-    plan = plan_release(run, run.config(), REPO, base_folder, CARD_TEXT, LEGAL)
+    plan = plan_release(run, run.config(), REPO, base_folder, MADE)
 
     published = yaml.safe_load(_bytes(plan)[CONFIG])
     assert published["card"]["templates"] == "sections"
@@ -143,7 +143,7 @@ def test_the_published_tokenizer_loads_and_encodes_as_the_base_s(tmp_path: Path,
     run = finished_run(tmp_path / "run")
     published = tmp_path / "published"
     published.mkdir()
-    for path, body in _bytes(plan_release(run, run.config(), REPO, tiny_model, CARD_TEXT, LEGAL)).items():
+    for path, body in _bytes(plan_release(run, run.config(), REPO, tiny_model, MADE)).items():
         (published / path).parent.mkdir(exist_ok=True)
         (published / path).write_bytes(body)
 
@@ -164,7 +164,7 @@ def test_an_adapter_changed_after_the_training_is_refused(tmp_path: Path, base_f
         file.write(b" ")
 
     with pytest.raises(RecordError, match=name) as caught:
-        plan_release(run, run.config(), REPO, base_folder, CARD_TEXT, LEGAL)
+        plan_release(run, run.config(), REPO, base_folder, MADE)
 
     assert "hubtune train" in str(caught.value.hint)
 
@@ -174,7 +174,7 @@ def test_an_adapter_file_that_is_gone_is_refused(tmp_path: Path, base_folder: Pa
     (run.adapter_dir / "adapter_model.safetensors").unlink()
 
     with pytest.raises(RecordError, match="adapter"):
-        plan_release(run, run.config(), REPO, base_folder, CARD_TEXT, LEGAL)
+        plan_release(run, run.config(), REPO, base_folder, MADE)
 
 
 @pytest.mark.parametrize("name", ["pins.json", "data.json", "training.json", "evaluation.json", "probe.json"])
@@ -183,7 +183,7 @@ def test_a_run_without_one_of_its_records_is_refused(tmp_path: Path, base_folder
     (run.path / name).unlink()
 
     with pytest.raises(RecordError, match=name):
-        plan_release(run, run.config(), REPO, base_folder, CARD_TEXT, LEGAL)
+        plan_release(run, run.config(), REPO, base_folder, MADE)
 
 
 def test_a_measure_of_another_adapter_is_refused(tmp_path: Path, base_folder: Path):
@@ -191,7 +191,7 @@ def test_a_measure_of_another_adapter_is_refused(tmp_path: Path, base_folder: Pa
     run.record_file(EvaluationRecord).write_bytes(other.record_file(EvaluationRecord).read_bytes())
 
     with pytest.raises(RecordError, match=r"evaluation\.json .* another training\.json"):
-        plan_release(run, run.config(), REPO, base_folder, CARD_TEXT, LEGAL)
+        plan_release(run, run.config(), REPO, base_folder, MADE)
 
 
 def test_message_and_visibility_are_the_config_s(new_plan):

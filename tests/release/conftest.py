@@ -17,6 +17,7 @@ from hubtune.records.base import Record
 from hubtune.records.data import DataRecord
 from hubtune.records.evaluation import EvaluationRecord, ProbeRecord
 from hubtune.records.pins import LicenseRecord, PinSet
+from hubtune.records.release import CARD
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord
 from tests.listener import Listener
@@ -57,7 +58,8 @@ def plan_of(
         target=ReleaseTarget(str(config.publish.repo), config.publish.tag),
         version=__version__,
     )
-    return plan_release(run, config, str(config.publish.repo), base_folder, render_card(inputs), LEGAL)
+    made = {CARD: render_card(inputs).encode(), **LEGAL}
+    return plan_release(run, config, str(config.publish.repo), base_folder, made)
 
 
 def _change(run: RunDirectory, change: Callable[[Record], Record]) -> None:
