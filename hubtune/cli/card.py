@@ -39,12 +39,12 @@ def render(output: Output, run: Path) -> None:
 
     A README.md that was edited by hand is kept as README.edited.md.
     """
+    from hubtune.pipeline.context import RunContext
     from hubtune.pipeline.stages import renew_card
-    from hubtune.records.rundir import RunDirectory
 
-    directory = RunDirectory.open(run)
-    renew_card(directory, output.progress)
-    path = directory.card_file
+    context = RunContext.open(run, output.progress)
+    renew_card(context)
+    path = context.run.card_file
     output.result(CardRecord(path=str(path), sha256=sha256_file(path)), [f"Card: {path}"])
 
 

@@ -1,6 +1,7 @@
 """`hubtune check`: all that can be known before training."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -8,7 +9,9 @@ from hubtune.cli.options import config_argument, hub_option, locked_option, on_h
 from hubtune.cli.output import Output
 from hubtune.config.load import load_config
 from hubtune.config.schema import TuneConfig
-from hubtune.config.target import TargetOptions
+
+if TYPE_CHECKING:
+    from hubtune.pipeline.context import RunOptions
 
 _MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
 
@@ -23,35 +26,23 @@ def check(output: Output, config: Path, locked: bool, hub: Path | None, override
     """Check CONFIG, access, licence fields, the release's target and disk space; train nothing."""
     settings = load_config(config, overrides)
     with on_hub(hub):
-        target = TargetOptions() if settings.publish.repo is not None else None
-        show_checks(output, settings, config, locked=locked, target=target)
+        from hubtune.pipeline.context import RunOptions
+
+        options = RunOptions(publish=settings.publish.repo is not None, locked=locked)
+        show_checks(output, settings, config, options)
 
 
 def show_checks(
-    output: Output,
-    settings: TuneConfig,
-    config: Path,
-    *,
-    locked: bool,
-    target: TargetOptions | None,
-    dry_run: bool = False,
+    output: Output, settings: TuneConfig, config: Path, options: "RunOptions", *, dry_run: bool = False
 ) -> None:
-    """Prints every finding, then raises what was wrong, if anything was; without a `target` nothing is published."""
+    """Prints every finding, then raises what was wrong, if anything was; the config's target only if it publishes."""
     from hubtune.pipeline.check import check_run
 
-    checks = check_run(
-        settings,
-        config,
-        output.progress,
-        publish=target is not None,
-        propose=target is not None and target.propose,
-        locked=locked,
-        run_folder=Path("runs"),
-    )
+    checks = check_run(settings, config, options, output.progress)
     lines = [f"{_MARKS[finding.status]}  {finding.check}: {finding.detail}" for finding in checks.findings]
     if dry_run and not checks.failures:
-        verb = "propose" if target is not None and target.propose else "publish"
-        release = f", {verb} to {settings.publish.repo} as {settings.publish.tag}" if target is not None else ""
+        verb = "propose" if options.propose else "publish"
+        release = f", {verb} to {settings.publish.repo} as {settings.publish.tag}" if options.publish else ""
         lines += ["", f"A run would fetch the inputs, train, evaluate, write the card{release}. Nothing was written."]
     output.result(checks.report, lines)
     if output.as_json and checks.failures:

@@ -3,6 +3,7 @@
 import contextlib
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +14,9 @@ from hubtune.errors import ConfigError, FileError
 from hubtune.files import file_errors
 from hubtune.records.base import write_atomic
 from hubtune.records.evaluation import EvaluationRecord
+
+if TYPE_CHECKING:
+    from hubtune.pipeline.evaluate_release import MeasureOptions
 
 
 @click.command(short_help="Measure base and tuned model of a run or a release.")
@@ -49,7 +53,10 @@ def evaluate(
         given = data is not None or bool(overrides) or allow_remote_code is not None
         record, lines = _of_run(output, Path(subject), given=given)
     else:
-        record, lines = _of_release(output, release, data, overrides, allow_remote_code, hub)
+        with on_hub(hub):
+            from hubtune.pipeline.evaluate_release import MeasureOptions
+
+            record, lines = _of_release(output, release, MeasureOptions(data, overrides, allow_remote_code))
     if out is not None:
         try:
             write_atomic(out, record.to_json())
@@ -70,32 +77,22 @@ def _require_place(out: Path) -> None:
 
 
 def _of_run(output: Output, path: Path, *, given: bool) -> tuple[EvaluationRecord, list[str]]:
+    from hubtune.pipeline.context import RunContext
     from hubtune.pipeline.stages import run_evaluate
-    from hubtune.records.rundir import RunDirectory
 
     if given:
         raise ConfigError(
             "--data, -s and --allow-remote-code are for a release; a run is measured as its config.yaml says.",
             hint="Leave them out and edit the `evaluate` section of its config.yaml, or give a release, REPO@TAG.",
         )
-    record = run_evaluate(RunDirectory.open(path), output.progress)
+    record = run_evaluate(RunContext.open(path, output.progress))
     return record, [*measure_lines(record), f"Next: hubtune card render {path}"]
 
 
-def _of_release(
-    output: Output,
-    release: NamedRelease,
-    data: str | None,
-    overrides: tuple[str, ...],
-    allow_remote_code: str | None,
-    hub: Path | None,
-) -> tuple[EvaluationRecord, list[str]]:
-    with on_hub(hub):
-        from hubtune.pipeline.evaluate_release import measure_release
+def _of_release(output: Output, release: NamedRelease, options: "MeasureOptions") -> tuple[EvaluationRecord, list[str]]:
+    from hubtune.pipeline.evaluate_release import measure_release
 
-        record = measure_release(
-            *release, output.progress, data=data, overrides=overrides, allow_remote_code=allow_remote_code
-        )
+    record = measure_release(*release, output.progress, options)
     against = "" if record.base is None else f" against {record.base}@{record.base_commit}"
     measured = f"{record.repo}@{record.commit}{against}, on {', '.join(record.data)}"
     return record, [measured, *measure_lines(record)]

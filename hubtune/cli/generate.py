@@ -39,14 +39,13 @@ def generate(
     if prompt == "-":
         prompt = sys.stdin.buffer.read().decode(errors="surrogateescape").removesuffix("\n")
     with on_hub(hub):
+        from hubtune.pipeline.generate import Prompt
         from hubtune.pipeline.generate import generate as generate_with
 
         record = generate_with(
             *release,
-            prompt,
+            Prompt(prompt, chat, max_new_tokens),
             output.progress,
-            chat=chat,
-            max_new_tokens=max_new_tokens,
             allow_remote_code=allow_remote_code,
         )
     # A program that reads it gets the very text; a terminal shows escapes for what would steer it.

@@ -108,15 +108,10 @@ def fsck(output: Output, folder: Path) -> int:
 def import_(output: Output, source: Path, repo: str, repo_type: str, license_id: str | None, hub: Path | None) -> None:
     """Upload SOURCE, a model folder, data folder, data file or GGUF file, to REPO as one commit."""
     with on_hub(hub):
-        from hubtune.pipeline.hub_import import import_source
+        from hubtune.pipeline.hub_import import ImportTarget, import_source
 
-        record = import_source(
-            source,
-            repo,
-            output.progress,
-            repo_type="dataset" if repo_type == "dataset" else "model",
-            license_id=license_id,
-        )
+        target = ImportTarget(repo, "dataset" if repo_type == "dataset" else "model", license_id=license_id)
+        record = import_source(source, target, output.progress)
         output.result(record, [f"Repo:    {record.repo} ({record.type})", f"Commit:  {record.commit}"])
 
 

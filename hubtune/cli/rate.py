@@ -32,15 +32,16 @@ def rate(
     kept at once, and the same command goes on where one stopped. The win rate stands in ratings.json and, once it is
     rendered again, on the card.
     """
+    from hubtune.pipeline.context import RunContext
     from hubtune.pipeline.rating import DEFAULT_RATER, Session, check_rater, report
-    from hubtune.records.rundir import RunDirectory
 
-    directory = RunDirectory.open(run)
+    context = RunContext.open(run, output.progress)
+    directory = context.run
     if not only_report:
         from hubtune.pipeline.rating import pairs_of
 
         name = check_rater(rater or DEFAULT_RATER)
-        session = Session(directory, pairs_of(directory, count, output.progress), name)
+        session = Session(directory, pairs_of(context, count), name)
         if terminal:
             rate_in_terminal(session, output.progress)
         else:

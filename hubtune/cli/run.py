@@ -187,18 +187,18 @@ def run(
     """Run the whole job of CONFIG: pin, train, evaluate, write the card; with --push, publish."""
     settings = _settings(config, push, target, overrides)
     with on_hub(hub):
-        if dry_run:
-            from hubtune.cli.check import show_checks
-
-            show_checks(
-                output, settings, config, locked=locked, target=target if push is not None else None, dry_run=True
-            )
-            return
-        from hubtune.pipeline.run import RunOptions, run_job
+        from hubtune.pipeline.context import RunOptions
 
         options = RunOptions(
             publish=push is not None, propose=target.propose, resume=resume, locked=locked, run_dir=run_dir
         )
+        if dry_run:
+            from hubtune.cli.check import show_checks
+
+            show_checks(output, settings, config, options, dry_run=True)
+            return
+        from hubtune.pipeline.run import run_job
+
         outcome = run_job(settings, config, options, output.progress)
         output.result(outcome.record, outcome_lines(outcome, hub))
 

@@ -19,10 +19,10 @@ def train(output: Output, run: Path, resume: bool) -> None:
 
     Without --resume it starts again, and removes the checkpoints of the training before.
     """
+    from hubtune.pipeline.context import RunContext
     from hubtune.pipeline.stages import resume_train, run_train
-    from hubtune.records.rundir import RunDirectory
 
-    record = (resume_train if resume else run_train)(RunDirectory.open(run), output.progress)
+    record = (resume_train if resume else run_train)(RunContext.open(run, output.progress))
     output.result(
         record,
         [
@@ -47,15 +47,16 @@ def train(output: Output, run: Path, resume: bool) -> None:
 def publish(output: Output, run: Path, target: TargetOptions, dry_run: bool, hub: Path | None) -> None:
     """Publish the run directory RUN: one commit, read back, then its tag. Doing it twice changes nothing."""
     with on_hub(hub):
-        from hubtune.records.rundir import RunDirectory
+        from hubtune.pipeline.context import RunContext
 
+        context = RunContext.open(run, output.progress)
         if dry_run:
             from hubtune.pipeline.planning import plan_run
 
-            plan = plan_run(RunDirectory.open(run), output.progress, target)
+            plan = plan_run(context, target)
             output.result(plan, plan_lines(plan))
             return
         from hubtune.pipeline.stages import run_publish
 
-        record = run_publish(RunDirectory.open(run), output.progress, target)
+        record = run_publish(context, target)
         output.result(record, release_lines(record))

@@ -99,36 +99,58 @@ class Prepared:
             )
 
 
-def prepare(
-    config: TuneConfig,
-    pins: PinSet,
-    places: Sequence[Path],
-    tokenizer: "PreTrainedTokenizerBase",
-    progress: Progress,
-    *,
-    context: int | None = None,
-) -> Prepared:
-    """Reads, writes, splits and encodes all data sets of a run, and those of an earlier task.
+@dataclass(frozen=True)
+class DataJob:
+    """The data sets to prepare, and what their rows are encoded by.
 
-    Args:
+    Attributes:
         config: The run's config.
         pins: The run's pins.
         places: Where each data set is, in the config's order: the folder of its snapshot, or a local file; those of the
             earlier task last.
         tokenizer: The base model's tokenizer.
-        progress: Told of each data set.
-        context: The most tokens that the base model can read; None where it sets no limit.
+        progress: Reports each data set.
+        context_length: The most tokens that the base model can read; None if it sets no limit.
+    """
+
+    config: TuneConfig
+    pins: PinSet
+    places: Sequence[Path]
+    tokenizer: "PreTrainedTokenizerBase"
+    progress: Progress
+    context_length: int | None = None
+
+    @property
+    def new_task(self) -> "DataJob":
+        """The job without the earlier task."""
+        return replace(self, places=self.places[: len(self.config.data)])
+
+    def earlier_task(self, earlier: EarlierConfig) -> "DataJob":
+        """Returns the job of the earlier task alone; its rows are read and split as those of the run itself are."""
+        config = self.config
+        evaluate = config.evaluate.model_copy(update={"holdout": earlier.holdout, "canaries": 0})
+        rows = config.rows.model_copy(update={"mix": "concatenate"})
+        changed = {"data": earlier.data, "earlier": None, "evaluate": evaluate, "rows": rows}
+        return replace(
+            self,
+            config=config.model_copy(update=changed),
+            pins=PinSet(base=self.pins.base, data=self.pins.earlier),
+            places=self.places[len(config.data) :],
+        )
+
+
+def prepare(job: DataJob) -> Prepared:
+    """Reads, writes, splits and encodes all data sets of a run, and those of an earlier task.
 
     Raises:
         DataError: A data set cannot be used; the subclass and the message say why.
         ConfigError: A data set holds conversations, and there is no chat template.
     """
-    new = _prepare_task(config, pins, places[: len(config.data)], tokenizer, progress, context=context)
+    config = job.config
+    new = _prepare_task(job.new_task)
     if config.earlier is None:
         return new
-    before = _earlier_config(config, config.earlier)
-    earlier_pins = PinSet(base=pins.base, data=pins.earlier)
-    old = _prepare_task(before, earlier_pins, places[len(config.data) :], tokenizer, progress, context=context)
+    old = _prepare_task(job.earlier_task(config.earlier))
     _require_text(new, old)
     rows = choose_earlier(config.earlier, old.train, old.held_out, (new.train, new.held_out), config.rows.seed)
     record = EarlierDataRecord(
@@ -144,13 +166,6 @@ def prepare(
     return replace(new, earlier=PreparedEarlier(rows, record))
 
 
-def _earlier_config(config: TuneConfig, earlier: EarlierConfig) -> TuneConfig:
-    """Returns the config by which the rows of an earlier task are read and split: as those of the run itself are."""
-    evaluate = config.evaluate.model_copy(update={"holdout": earlier.holdout, "canaries": 0})
-    rows = config.rows.model_copy(update={"mix": "concatenate"})
-    return config.model_copy(update={"data": earlier.data, "earlier": None, "evaluate": evaluate, "rows": rows})
-
-
 def _require_text(new: Prepared, old: Prepared) -> None:
     if new.labels is not None or old.labels is not None:
         raise ConfigError(
@@ -159,21 +174,12 @@ def _require_text(new: Prepared, old: Prepared) -> None:
         )
 
 
-def _prepare_task(
-    config: TuneConfig,
-    pins: PinSet,
-    places: Sequence[Path],
-    tokenizer: "PreTrainedTokenizerBase",
-    progress: Progress,
-    *,
-    context: int | None = None,
-) -> Prepared:
-    """Reads, writes, splits and encodes the data sets of `config.data`; see `prepare`."""
-    length = min(config.train.max_length, context or config.train.max_length)
-    if length < config.train.max_length:
-        progress.warn(f"{pins.base.repo} reads at most {length} tokens: rows are cut there, before train.max_length")
-    pinned = _pin_of_each(config, pins)
-    sources = _read(config, pinned, places, tokenizer, length, progress)
+def _prepare_task(job: DataJob) -> Prepared:
+    """Reads, writes, splits and encodes the data sets of `job.config.data`; see `prepare`."""
+    config = job.config
+    length = _length(job)
+    pinned = _pin_of_each(config, job.pins)
+    sources = _read(job, pinned, length)
     labels = _common_labels(sources)
     rows = AllRows(sources)
     train_rows, held_out_rows = split(config, rows)
@@ -189,7 +195,7 @@ def _prepare_task(
         held_out=rows.examples(held_out[measured]),
         sources=[
             _source_record(entry, pin, place, source, count)
-            for entry, pin, place, source, count in zip(config.data, pinned, places, sources, trained, strict=True)
+            for entry, pin, place, source, count in zip(config.data, pinned, job.places, sources, trained, strict=True)
         ],
         train_left_out=len(train) - len(np.unique(order)) if mixed else 0,
         held_out_left_out=len(held_out) - len(measured),
@@ -202,8 +208,19 @@ def _prepare_task(
         screen=screen_record(
             config.screen, [source.screen for source in sources], remaining.counts, len(held_out_rows)
         ),
-        planted=_planted(config, labels, tokenizer, length),
+        planted=_planted(config, labels, job.tokenizer, length),
     )
+
+
+def _length(job: DataJob) -> int:
+    """Returns the most tokens of a row: `train.max_length`, or what the base model reads if that is less."""
+    wanted = job.config.train.max_length
+    length = min(wanted, job.context_length or wanted)
+    if length < wanted:
+        job.progress.warn(
+            f"{job.pins.base.repo} reads at most {length} tokens: rows are cut there, before train.max_length"
+        )
+    return length
 
 
 def _planted(config: TuneConfig, labels: LabelSet | None, tokenizer: "PreTrainedTokenizerBase", length: int) -> Planted:
@@ -214,17 +231,11 @@ def _planted(config: TuneConfig, labels: LabelSet | None, tokenizer: "PreTrained
     return plant(config.evaluate.canaries, config.evaluate.seed, tokenizer, length)
 
 
-def _read(
-    config: TuneConfig,
-    pins: Sequence[Pin | None],
-    places: Sequence[Path],
-    tokenizer: "PreTrainedTokenizerBase",
-    length: int,
-    progress: Progress,
-) -> list[Source]:
-    settings = EncodingSettings(tokenizer, length, config.screen, config.evaluate.seed)
+def _read(job: DataJob, pins: Sequence[Pin | None], length: int) -> list[Source]:
+    config, progress = job.config, job.progress
+    settings = EncodingSettings(job.tokenizer, length, config.screen, config.evaluate.seed)
     sources = []
-    for entry, pin, place in zip(config.data, pins, places, strict=True):
+    for entry, pin, place in zip(config.data, pins, job.places, strict=True):
         with loading(f"{entry.label} cannot be read", DataError, hint=READABLE):
             source = read_source(
                 PinnedData(entry, place, pin), settings, workers=config.rows.workers, progress=progress

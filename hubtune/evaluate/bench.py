@@ -76,8 +76,7 @@ class Begun:
 def begin(
     held_out: Sequence[Example],
     tokenizer: "PreTrainedTokenizerBase",
-    context: int | None,
-    max_new_tokens: int,
+    room: int | None,
     most: int,
     seed: int,
 ) -> Begun:
@@ -86,15 +85,13 @@ def begin(
     Args:
         held_out: The rows.
         tokenizer: The model's.
-        context: The most tokens that the models can read; None where there is no limit.
-        max_new_tokens: What a prompt has to leave room for.
+        room: The most tokens of a prompt; a longer one is cut at its front. None if there is no limit.
         most: The most rows; of more a sample is drawn, and kept in the rows' order.
         seed: Of the sample.
     """
     numbers = list(range(len(held_out)))
     if len(held_out) > most:
         numbers = sorted(seeded(seed).sample(numbers, most))
-    room = None if context is None else max(1, context - max_new_tokens)
     rows = [_begun(held_out[number], tokenizer, room) for number in numbers]
     return Begun([row for row in rows if row is not None], rows.count(None))
 
@@ -258,10 +255,15 @@ class Bench:
         return self._likelihoods[side]
 
     @property
+    def prompt_room(self) -> int | None:
+        """The most tokens of a prompt, so that the context has room for what is written; None if there is no limit."""
+        return None if self.context is None else max(1, self.context - self.max_new_tokens)
+
+    @property
     def begun(self) -> Begun:
         """The held-out rows that the models go on from, a seeded sample of them."""
         if self._begun is None:
-            self._begun = begin(self.held_out, self.tokenizer, self.context, self.max_new_tokens, self.most, self.seed)
+            self._begun = begin(self.held_out, self.tokenizer, self.prompt_room, self.most, self.seed)
         return self._begun
 
     def continuations(self, side: Side) -> list[Completion]:

@@ -1,4 +1,4 @@
-"""The evaluate stage: the base model and the tuned one on the same held-out rows."""
+"""The evaluate stage: the base model and the tuned one on the same held-out rows, of a run or of a release."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -7,56 +7,78 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.config.schema import TuneConfig
-from hubtune.data.tokens import Example
 from hubtune.evaluate.bench import Sides
-from hubtune.evaluate.measurement import Earlier, Models, find_metrics, measure_models
+from hubtune.evaluate.measurement import MeasuredRows, Models, find_metrics, measure_models
 from hubtune.models.adapters import load_adapter
 from hubtune.models.added_tokens import enlarge
 from hubtune.models.classifier import Classes, load_classifier
 from hubtune.models.generation import safe_generation_config, stop_tokens_beside
 from hubtune.models.memory import environment
-from hubtune.models.pretrained import context_length, load_base, pad_id
+from hubtune.models.pretrained import PinnedBase, context_length, load_base, pad_id
 from hubtune.models.probe import TOLERANCES, replay, take_probe
 from hubtune.models.release_model import load_release, load_release_model
 from hubtune.records.base import Progress
-from hubtune.records.data import DataRecord
 from hubtune.records.evaluation import EvaluationRecord, Measure, ProbeRecord
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord
 
 if TYPE_CHECKING:
-    from transformers import GenerationConfig, PreTrainedTokenizerBase
+    from peft import PeftModel
+    from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
 OF_RUN = "of this run"
 """What follows "the adapter" in messages about the adapter that a run made."""
 
-if TYPE_CHECKING:
-    from peft import PeftModel
-    from transformers import PreTrainedModel
+
+@dataclass(frozen=True)
+class EvaluationJob:
+    """What to measure of a run, and on which rows.
+
+    Attributes:
+        run: The run directory, which says how to measure, and holds what was trained.
+        base: The base model.
+        training: The record of the training.
+        rows: What to measure on.
+        progress: Reports each step.
+        classes: What a classifier tells apart; None for a model that writes text.
+    """
+
+    run: RunDirectory
+    base: PinnedBase
+    training: TrainingRecord
+    rows: MeasuredRows
+    progress: Progress
+    classes: Classes | None = None
+
+    @property
+    def config(self) -> TuneConfig:
+        """The run's config."""
+        return self.run.config()
+
+    @property
+    def generation(self) -> "GenerationConfig":
+        """How the run's models write: with the settings that the release is published with."""
+        base = self.base
+        ends = stop_tokens_beside(self.run.trained_dir(self.training))
+        return safe_generation_config(
+            base.folder, base.tokenizer, base.name, template=self.config.chat_template, ends=ends
+        )
 
 
-def open_sides(
-    run: RunDirectory, training: TrainingRecord, base_folder: Path, name: str, classes: Classes | None = None
-) -> Sides:
+def open_sides(job: EvaluationJob) -> Sides:
     """Loads the base model and what the run made of it, in the precision of the training.
 
     A classifier has no base to compare with: the head that the base lacks would be random.
 
-    Args:
-        run: A run with what was trained.
-        training: Its record.
-        base_folder: The base model's snapshot.
-        name: The base model's id, for messages.
-        classes: What a classifier tells apart; None for a model that writes text.
-
     Raises:
         ModelError: One of them cannot be loaded.
     """
-    if classes is not None:
-        classifier = _open_classifier(run, training, base_folder, name, classes)
+    run, training = job.run, job.training
+    if job.classes is not None:
+        classifier = _open_classifier(job, job.classes)
         return {"tuned": lambda: nullcontext(classifier)}
-    base = load_base(base_folder, name, training.precision)
+    base = load_base(job.base.folder, job.base.name, training.precision)
     if training.vocabulary is not None:
         enlarge(base, training.vocabulary)
     if training.whole:
@@ -70,12 +92,11 @@ def adapter_sides(model: "PeftModel") -> Sides:
     return {"base": lambda: without_adapter(model), "tuned": lambda: nullcontext(model)}
 
 
-def _open_classifier(
-    run: RunDirectory, training: TrainingRecord, base_folder: Path, name: str, classes: Classes
-) -> "PreTrainedModel":
+def _open_classifier(job: EvaluationJob, classes: Classes) -> "PreTrainedModel":
+    run, training = job.run, job.training
     if training.whole:
         return load_classifier(run.model_dir, "the tuned model", training.precision, classes)[0]
-    base, _ = load_classifier(base_folder, name, training.precision, classes)
+    base, _ = load_classifier(job.base.folder, job.base.name, training.precision, classes)
     if training.vocabulary is not None:
         enlarge(base, training.vocabulary)
     return load_adapter(base, run.adapter_dir, OF_RUN)
@@ -96,23 +117,11 @@ class Evaluated:
     probe: ProbeRecord
 
 
-def evaluate(
-    run: RunDirectory,
-    config: TuneConfig,
-    base_folder: Path,
-    tokenizer: "PreTrainedTokenizerBase",
-    training: TrainingRecord,
-    train: Sequence[Example],
-    held_out: Sequence[Example],
-    progress: Progress,
-    classes: Classes | None = None,
-    earlier: Sequence[Example] | None = None,
-) -> Evaluated:
+def evaluate(job: EvaluationJob) -> Evaluated:
     """Measures both models in the precision of the training; the base through the same weights, the adapter off.
 
-    A metric that raises is recorded as failed, and the others are measured all the same. A classifier, for which
-    `classes` says what it tells apart, is measured alone, since its base has no head to classify with. Held-out rows of
-    an `earlier` task are measured besides.
+    A metric that raises is recorded as failed, and the others are measured all the same. A classifier is measured
+    alone, since its base has no head to classify with.
 
     Returns:
         The records; their upstream digests are those of the run directory now.
@@ -123,55 +132,37 @@ def evaluate(
     """
     from transformers import GenerationConfig
 
+    run, config, base = job.run, job.config, job.base
     # Before minutes are spent on loading.
     find_metrics(config.evaluate.metrics)
-    sides = open_sides(run, training, base_folder, config.base.repo, classes)
-    context = context_length(base_folder, config.base.repo)
+    sides = open_sides(job)
     models = Models(
         sides=sides,
-        tokenizer=tokenizer,
-        generation=GenerationConfig() if classes else _settings(run, config, base_folder, tokenizer, training),
-        context=context,
-        precision=training.precision,
-        classes=classes,
+        tokenizer=base.tokenizer,
+        generation=GenerationConfig() if job.classes else job.generation,
+        context=base.context_length,
+        precision=job.training.precision,
+        classes=job.classes,
     )
 
     def tell(measure: Measure) -> None:
         run.event("evaluate", event="measure", name=measure.name, base=measure.base, tuned=measure.tuned, n=measure.n)
 
     upstream = run.digests("config", "evaluate", "data.json", "training.json")
-    data = run.read(DataRecord) if run.has(DataRecord) else None
-    before = None if earlier is None else Earlier(earlier, training.earlier)
-    evaluation = measure_models(models, config, train, held_out, upstream, progress, data, tell, before)
-    return Evaluated(evaluation, _probe(run, sides, tokenizer, training.precision, context))
+    evaluation = measure_models(models, job.rows, config, job.progress, tell)
+    return Evaluated(evaluation.model_copy(update={"upstream": upstream}), _probe(job, sides))
 
 
-def _settings(
-    run: RunDirectory,
-    config: TuneConfig,
-    base_folder: Path,
-    tokenizer: "PreTrainedTokenizerBase",
-    training: TrainingRecord,
-) -> "GenerationConfig":
-    ends = stop_tokens_beside(run.trained_dir(training))
-    return safe_generation_config(base_folder, tokenizer, config.base.repo, template=config.chat_template, ends=ends)
-
-
-def _probe(
-    run: RunDirectory,
-    sides: Sides,
-    tokenizer: "PreTrainedTokenizerBase",
-    precision: str,
-    context: int | None,
-) -> ProbeRecord:
+def _probe(job: EvaluationJob, sides: Sides) -> ProbeRecord:
+    precision = job.training.precision
     with sides["tuned"]() as tuned:
-        prompts = take_probe(tuned, tokenizer, context)
+        prompts = take_probe(tuned, job.base.tokenizer, job.base.context_length)
     difference = None
     if "base" in sides:
         with sides["base"]() as base:
             difference = replay(base, prompts).difference
     return ProbeRecord(
-        upstream=run.digests("training.json"),
+        upstream=job.run.digests("training.json"),
         precision=precision,
         tolerance=TOLERANCES[precision],
         difference=None if difference is None else round(difference, 5),
@@ -180,84 +171,85 @@ def _probe(
     )
 
 
+@dataclass(frozen=True)
+class ReleaseOnDisk:
+    """A release that was fetched.
+
+    Attributes:
+        name: Its repository and commit, for messages.
+        folder: Its snapshot.
+        base_folder: The snapshot of its base; None if that of a whole model is not known.
+        adapter: Whether it is an adapter, and not a whole model.
+        tokenizer: Its tokenizer.
+        precision: What the weights are held in.
+        labels: Of a classifier, the names of its classes and whether a text may be of several.
+    """
+
+    name: str
+    folder: Path
+    base_folder: Path | None
+    adapter: bool
+    tokenizer: "PreTrainedTokenizerBase"
+    precision: str
+    labels: tuple[Sequence[str], bool] | None = None
+
+    @property
+    def adapted(self) -> Path | None:
+        """The snapshot of the base that an adapter is for; None of a whole model."""
+        return self.base_folder if self.adapter else None
+
+    @property
+    def _weights(self) -> Path:
+        return self.adapted or self.folder
+
+    def load(self) -> Models:
+        """Loads it and, if that can do the same, its base.
+
+        Raises:
+            ModelError: One of them cannot be loaded.
+        """
+        return self._load_writer() if self.labels is None else self._load_classifier(self.labels)
+
+    def _load_classifier(self, labels: tuple[Sequence[str], bool]) -> Models:
+        from transformers import GenerationConfig
+
+        classifier, _ = load_release(self.folder, self.adapted, self.precision, self.name, labels)
+        classes = Classes(tuple(labels[0]), labels[1], pad_id(self.tokenizer))
+        return self._models({"tuned": lambda: nullcontext(classifier)}, GenerationConfig(), classes)
+
+    def _load_writer(self) -> Models:
+        tuned = load_release_model(self.folder, self.adapted, self.precision, self.name, self.tokenizer)
+        sides: Sides = {"tuned": lambda: nullcontext(tuned)}
+        if self.adapter:
+            sides = adapter_sides(tuned)
+        elif self.base_folder is not None:
+            base = load_base(self.base_folder, f"the base model of {self.name}", self.precision)
+            sides = {"base": lambda: nullcontext(base), **sides}
+        ends = stop_tokens_beside(self.folder)
+        return self._models(sides, safe_generation_config(self._weights, self.tokenizer, self.name, ends=ends))
+
+    def _models(self, sides: Sides, generation: "GenerationConfig", classes: Classes | None = None) -> Models:
+        context = context_length(self._weights, self.name)
+        return Models(sides, self.tokenizer, generation, context, self.precision, classes)
+
+
 def evaluate_release(
-    name: str,
-    folder: Path,
-    base_folder: Path | None,
-    tokenizer: "PreTrainedTokenizerBase",
-    precision: str,
-    config: TuneConfig,
-    train: Sequence[Example],
-    held_out: Sequence[Example],
-    progress: Progress,
-    *,
-    adapter: bool,
-    data: DataRecord | None,
-    labels: tuple[Sequence[str], bool] | None = None,
-    earlier: Sequence[Example] | None = None,
+    release: ReleaseOnDisk, rows: MeasuredRows, config: TuneConfig, progress: Progress
 ) -> EvaluationRecord:
-    """Measures a release, against its base where there is one that can do the same: a classifier's lacks a head.
+    """Measures a release, against its base if there is one that can do the same: a classifier's lacks a head.
 
     Args:
-        name: The release's repository, for messages.
-        folder: Its snapshot.
-        base_folder: The snapshot of its base; None where that of a whole model is not known.
-        tokenizer: The release's.
-        precision: What the weights are held in.
+        release: What to measure.
+        rows: What to measure it on.
         config: Says how to measure.
-        train: The rows that the release was trained on.
-        held_out: Those that it was not.
-        progress: Told of each step.
-        adapter: Whether it is an adapter, and not a whole model.
-        data: What is recorded of the data; None where it is not that of the release's training.
-        labels: Of a classifier, the names of its classes and whether a text may be of several.
-        earlier: Held-out rows of an earlier task; None where there is none.
+        progress: Reports each step.
 
     Raises:
         ConfigError: A metric that the config asks for is not installed.
         ModelError: The release or its base cannot be loaded.
     """
     find_metrics(config.evaluate.metrics)
-    with progress.task(f"Loading {name}", 1) as task:
-        models = _load(name, folder, base_folder, tokenizer, precision, adapter=adapter, labels=labels)
+    with progress.task(f"Loading {release.name}", 1) as task:
+        models = release.load()
         task.advance()
-    before = None if earlier is None else Earlier(earlier)
-    return measure_models(models, config, train, held_out, {}, progress, data, earlier=before)
-
-
-def _load(
-    name: str,
-    folder: Path,
-    base_folder: Path | None,
-    tokenizer: "PreTrainedTokenizerBase",
-    precision: str,
-    *,
-    adapter: bool,
-    labels: tuple[Sequence[str], bool] | None,
-) -> Models:
-    """Loads a release and, where it can do the same, its base; the arguments are those of `evaluate_release`."""
-    from transformers import GenerationConfig
-
-    weights = base_folder if adapter else None
-    if labels is not None:
-        classifier, _ = load_release(folder, weights, precision, name, labels)
-        classes = Classes(tuple(labels[0]), labels[1], pad_id(tokenizer))
-        sides: Sides = {"tuned": lambda: nullcontext(classifier)}
-        generation = GenerationConfig()
-    else:
-        tuned = load_release_model(folder, weights, precision, name, tokenizer)
-        classes, sides = None, {"tuned": lambda: nullcontext(tuned)}
-        if adapter:
-            sides = adapter_sides(tuned)
-        elif base_folder is not None:
-            base = load_base(base_folder, f"the base model of {name}", precision)
-            sides = {"base": lambda: nullcontext(base), **sides}
-        generation = safe_generation_config(weights or folder, tokenizer, name, ends=stop_tokens_beside(folder))
-    return Models(
-        sides=sides,
-        tokenizer=tokenizer,
-        generation=generation,
-        context=context_length(weights or folder, name),
-        precision=precision,
-        classes=classes,
-    )
+    return measure_models(models, rows, config, progress)

@@ -6,26 +6,15 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from hubtune.config.schema import TuneConfig
 from hubtune.data.tokens import Example
 from hubtune.errors import DataError, EmptySplitError
 from hubtune.evaluate.bench import Bench, prompt_end
-from hubtune.evaluate.evaluation import open_sides
-from hubtune.models.generation import MAX_NEW_TOKENS, safe_generation_config, stop_tokens_beside
+from hubtune.evaluate.evaluation import EvaluationJob, open_sides
+from hubtune.models.generation import MAX_NEW_TOKENS
 from hubtune.models.memory import environment
-from hubtune.models.pretrained import context_length
-from hubtune.records.base import Progress
 from hubtune.records.evaluation import Measure
 from hubtune.records.ratings import Counts, PairsRecord, Rating, RatingPair, Side
-from hubtune.records.rundir import RunDirectory
-from hubtune.records.training import TrainingRecord
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
 
 METHOD = "Wilson score interval, 95 %"
 # Below this many decided pairs no share is told from an even one: 9 of 9 alone would be.
@@ -129,16 +118,7 @@ def wilson(successes: int, n: int) -> tuple[float, float]:
 _Prompt = tuple[int, ...]
 
 
-def make_pairs(
-    run: RunDirectory,
-    config: TuneConfig,
-    base_folder: Path,
-    tokenizer: "PreTrainedTokenizerBase",
-    training: TrainingRecord,
-    held_out: Sequence[Example],
-    count: int,
-    progress: Progress,
-) -> PairsRecord:
+def make_pairs(job: EvaluationJob, count: int) -> PairsRecord:
     """Has both models write after up to `count` prompts, with the settings that the release is published with.
 
     A prompt is what stands before a row's response, or the first half of a row that is all response. Decoding is
@@ -152,27 +132,32 @@ def make_pairs(
         DataError: None of them leaves room to write.
         ModelError: The base model or the adapter cannot be loaded.
     """
-    if not held_out:
+    run, base, settings = job.run, job.base, job.config.evaluate
+    if not job.rows.held_out:
         raise EmptySplitError(
             f"The run in {run.path} holds out no rows, so there is nothing to ask the models.",
             hint="Hold out some with evaluate.holdout, and train again.",
         )
-    name, seed = config.base.repo, config.evaluate.seed
-    context = context_length(base_folder, name)
-    ends = stop_tokens_beside(run.trained_dir(training))
-    settings = safe_generation_config(base_folder, tokenizer, name, template=config.chat_template, ends=ends)
-    limit = settings.max_new_tokens or MAX_NEW_TOKENS
-    prompts, too_long = _choose(held_out, count, seed, name, context=context, limit=limit)
+    context, generation = base.context_length, job.generation
+    limit = generation.max_new_tokens or MAX_NEW_TOKENS
+    room = None if context is None else context - limit
+    prompts, too_long = _choose(job.rows.held_out, count, settings.seed, room)
+    if not prompts:
+        raise DataError(
+            f"Every held-out prompt is too long: {base.name} reads {context:,} tokens at once, the {limit:,} that it "
+            "writes included.",
+            hint="Hold out shorter rows, or choose a base model that reads more at once.",
+        )
     bench = Bench(
-        sides=open_sides(run, training, base_folder, name),
-        tokenizer=tokenizer,
-        held_out=held_out,
+        sides=open_sides(job),
+        tokenizer=base.tokenizer,
+        held_out=job.rows.held_out,
         train=(),
-        generation=settings,
+        generation=generation,
         context=context,
-        batch_size=config.evaluate.batch_size,
-        seed=seed,
-        progress=progress,
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        progress=job.progress,
     )
     pairs = _write(bench, prompts, limit)
     return PairsRecord(
@@ -182,8 +167,8 @@ def make_pairs(
         identical=len(prompts) - len(pairs),
         too_long=too_long,
         max_new_tokens=limit,
-        precision=training.precision,
-        seed=seed,
+        precision=job.training.precision,
+        seed=settings.seed,
         environment=environment(),
         pairs=pairs,
     )
@@ -200,15 +185,15 @@ def _write(bench: Bench, prompts: Sequence[_Prompt], limit: int) -> list[RatingP
     ]
 
 
-def _choose(
-    rows: Sequence[Example], count: int, seed: int, name: str, *, context: int | None, limit: int
-) -> tuple[list[_Prompt], int]:
+def _choose(rows: Sequence[Example], count: int, seed: int, room: int | None) -> tuple[list[_Prompt], int]:
     """Returns distinct prompts in an order drawn by the seed, and how many were passed over as too long.
 
-    Raises:
-        DataError: None leaves room for the `limit` tokens that the model of that name writes.
+    Args:
+        rows: The rows.
+        count: The most prompts.
+        seed: Of the order.
+        room: The most tokens of a prompt; None if there is no limit.
     """
-    room = None if context is None else context - limit
     distinct = dict.fromkeys(prompt_of(row) for row in rows)
     drawn = sorted(distinct, key=lambda prompt: hashlib.sha256(f"{seed}:{prompt}".encode()).digest())
     chosen: list[_Prompt] = []
@@ -220,12 +205,6 @@ def _choose(
             too_long += 1
         else:
             chosen.append(prompt)
-    if not chosen:
-        raise DataError(
-            f"Every held-out prompt is too long: {name} reads {context:,} tokens at once, the {limit:,} that it writes "
-            "included.",
-            hint="Hold out shorter rows, or choose a base model that reads more at once.",
-        )
     return chosen, too_long
 
 

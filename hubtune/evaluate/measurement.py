@@ -242,16 +242,29 @@ class Models:
     classes: Classes | None = None
 
 
+@dataclass(frozen=True)
+class MeasuredRows:
+    """The rows to measure on.
+
+    Attributes:
+        train: The rows that the tuned model was trained on.
+        held_out: Those that it was not.
+        data: What is recorded of them; None if they are not the data of the tuned model's training.
+        earlier: An earlier task to measure too; None if there is none.
+    """
+
+    train: Sequence[Example]
+    held_out: Sequence[Example]
+    data: DataRecord | None = None
+    earlier: Earlier | None = None
+
+
 def measure_models(
     models: Models,
+    rows: MeasuredRows,
     config: TuneConfig,
-    train: Sequence[Example],
-    held_out: Sequence[Example],
-    upstream: dict[str, str],
     progress: Progress,
-    data: DataRecord | None,
-    on_measure: Callable[[Measure], None] | None = None,
-    earlier: Earlier | None = None,
+    on_measure: Callable[[Measure], None] = lambda _: None,
 ) -> EvaluationRecord:
     """Measures by the config's metrics; one that raises is recorded as failed, and the others go on.
 
@@ -259,28 +272,26 @@ def measure_models(
 
     Args:
         models: What to measure.
+        rows: What to measure it on.
         config: Says how.
-        train: The rows that the tuned model was trained on.
-        held_out: Those that it was not.
-        upstream: Digests of what the record is made from.
-        progress: Told of each step.
-        data: What is recorded of the data; None where it is not that of the tuned model's training.
-        on_measure: Told of each measure as it comes.
-        earlier: An earlier task to measure besides; None where there is none.
+        progress: Reports each step.
+        on_measure: Called with each measure as it comes.
+
+    Returns:
+        The record, without the digests of what it is made from.
 
     Raises:
         ConfigError: A metric that the config asks for is not installed.
     """
     metrics, by_name = _metrics(config, models)
-    bench = _bench(models, config, train, held_out, progress, data)
+    bench = _bench(models, rows, config, progress)
     measures = []
     found = run_metrics(bench, metrics, by_name=by_name)
-    for measure in found if earlier is None else chain(found, measure_earlier(bench, earlier)):
-        if on_measure is not None:
-            on_measure(measure)
+    for measure in found if rows.earlier is None else chain(found, measure_earlier(bench, rows.earlier)):
+        on_measure(measure)
         measures.append(measure)
     return EvaluationRecord(
-        upstream=upstream,
+        upstream={},
         measures=measures,
         samples=bench.samples,
         confusions=bench.confusions,
@@ -305,22 +316,15 @@ def _metrics(config: TuneConfig, models: Models) -> tuple[Sequence[Metric], bool
     return find_metrics([*settings.metrics, *(["canary_exposure"] if settings.canaries else [])]), True
 
 
-def _bench(
-    models: Models,
-    config: TuneConfig,
-    train: Sequence[Example],
-    held_out: Sequence[Example],
-    progress: Progress,
-    data: DataRecord | None,
-) -> Bench:
+def _bench(models: Models, rows: MeasuredRows, config: TuneConfig, progress: Progress) -> Bench:
     settings = config.evaluate
     # A prompt has the other half of the context.
     room = settings.max_new_tokens if models.context is None else max(1, models.context // 2)
     bench = Bench(
         sides=models.sides,
         tokenizer=models.tokenizer,
-        held_out=held_out,
-        train=train,
+        held_out=rows.held_out,
+        train=rows.train,
         generation=models.generation,
         context=models.context,
         batch_size=settings.batch_size,
@@ -331,7 +335,7 @@ def _bench(
         max_items=settings.max_items,
         phone_regions=config.screen.phone_regions,
         bias=settings.bias,
-        data=data,
+        data=rows.data,
     )
     if models.classes is not None:
         bench.classes, bench.several_classes = models.classes.names, models.classes.several

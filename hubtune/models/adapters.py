@@ -15,6 +15,7 @@ from hubtune.models.adapter_settings import AdapterSettings, ModulePatterns, kno
 from hubtune.models.checkpoint import FLOATS, Header, read_header
 from hubtune.models.classifier import classifies
 from hubtune.records.merge import ADAPTER_CONFIG, ADAPTER_WEIGHTS
+from hubtune.records.pins import Pin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,6 +41,19 @@ _DAMAGED = "Its files are damaged or were saved after a training that diverged; 
 # peft names both for each classifier, whichever it has.
 _HEADS = ("classifier", "score")
 _ALL_LINEAR = "all-linear"
+
+
+@dataclass(frozen=True)
+class PinnedAdapter:
+    """A published adapter that is trained further: its repository and commit, and its snapshot."""
+
+    pin: Pin
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """REPO@COMMIT, for messages."""
+        return f"{self.pin.repo}@{self.pin.commit}"
 
 
 def load_adapter(base: "PreTrainedModel", folder: Path, name: str, *, trainable: bool = False) -> "PeftModel":

@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ from hubtune.models.precision import dtype_of
 from hubtune.models.remote_code import brings_code, permitted, refusal
 from hubtune.models.tokenizer_file import SECTIONS, check_steps, check_tokenizer_file
 from hubtune.records.merge import MODEL_CONFIG
+from hubtune.records.pins import Pin
 
 if TYPE_CHECKING:
     import torch
@@ -181,6 +183,31 @@ def context_length(folder: Path, name: str) -> int | None:
 
     with loading_model(f"The config of {name} cannot be used", folder), _prints_on_stderr(run=code):
         return getattr(load_config(folder, name).get_text_config(), "max_position_embeddings", None)
+
+
+@dataclass(frozen=True)
+class PinnedBase:
+    """The base model of a run, on disk.
+
+    Attributes:
+        pin: Its repository and commit.
+        folder: Its snapshot.
+        tokenizer: Its tokenizer, with the tokens that the config adds.
+    """
+
+    pin: Pin
+    folder: Path
+    tokenizer: "PreTrainedTokenizerBase"
+
+    @property
+    def name(self) -> str:
+        """Its repository, for messages."""
+        return self.pin.repo
+
+    @cached_property
+    def context_length(self) -> int | None:
+        """How many tokens it can read at once; see `context_length`."""
+        return context_length(self.folder, self.name)
 
 
 def _stated_context(facts: Facts) -> int | None:

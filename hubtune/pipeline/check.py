@@ -19,6 +19,7 @@ from hubtune.hub.snapshot import cache_folder
 from hubtune.models.precision import choose_precision
 from hubtune.pin import Resolution, lock_file, read_lock, require_lock, resolve_pin
 from hubtune.pipeline.base_check import check_base, check_continued, check_loads, check_memory
+from hubtune.pipeline.context import RunOptions
 from hubtune.pipeline.licensing import decide_release, fetch_licenses, require_allowed
 from hubtune.publish.preflight import check_target, refuse_canaries, refuse_secrets
 from hubtune.records.base import Progress, Record, require_room
@@ -133,16 +134,7 @@ class Checks:
         self.findings.append(Finding(check=check, status="warning", detail=detail))
 
 
-def check_run(
-    config: TuneConfig,
-    config_file: Path,
-    progress: Progress,
-    *,
-    publish: bool,
-    propose: bool = False,
-    locked: bool = False,
-    run_folder: Path,
-) -> Checks:
+def check_run(config: TuneConfig, config_file: Path, options: RunOptions, progress: Progress) -> Checks:
     """Looks at everything that a run needs; writes nothing.
 
     The target of the release comes first: once inputs are being pinned, no request may name a branch or a tag.
@@ -150,23 +142,20 @@ def check_run(
     Args:
         config: The config, which has been validated.
         config_file: Its file; the lock is beside it.
-        progress: Told what is being looked at.
-        publish: Whether the release's target is checked too.
-        propose: Whether the release is to be a pull request.
-        locked: Whether the lock has to match the config.
-        run_folder: Where the run will be written.
+        options: How the run is to be done; the release's target is checked if it is to be published.
+        progress: Reports what is being looked at.
     """
     checks = Checks()
     entries = config.pinned
     with progress.task("Checking", len(entries) + 3) as task:
-        if publish:
-            _check_target(checks, config, config_file, progress, propose=propose)
+        if options.publish:
+            _check_target(checks, config, config_file, progress, propose=options.propose)
             checks.attempt(
                 "canaries", lambda: refuse_canaries(config.evaluate.canaries), lambda _: "no secret is to be planted"
             )
         task.advance(note="target")
         _check_config(checks, config)
-        lock = _check_lock(checks, config, lock_file(config_file), locked=locked)
+        lock = _check_lock(checks, config, lock_file(config_file), locked=options.locked)
         found: list[tuple[Pin, int]] = []
         for entry in entries:
             pinned = _check_input(checks, entry, lock, progress)
@@ -177,12 +166,12 @@ def check_run(
             checks.resolution = Resolution.of(config, [pin for pin, _ in found], size)
             base = found[0][0]
             _check_model(checks, config, base, checks.resolution.pins.adapter)
-            _check_licenses(checks, config, checks.resolution.pins, publish=publish)
+            _check_licenses(checks, config, checks.resolution.pins, publish=options.publish)
         task.advance(note="licence")
-        _check_places(checks, run_folder, lock_file(config_file).parent)
+        _check_places(checks, options.folder, lock_file(config_file).parent)
         checks.attempt(
             "disk",
-            lambda: _check_disk(size, run_folder),
+            lambda: _check_disk(size, options.folder),
             lambda _: f"there is room for {size / 1e6:,.1f} MB of inputs and for the run",
         )
         task.advance(note="disk")

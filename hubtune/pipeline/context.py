@@ -1,5 +1,11 @@
-"""Where the inputs of a run lie: the snapshots of what is pinned, and local files."""
+"""The context of a run: all that its stages read, opened once, and the jobs that it makes of that for each stage.
 
+Only this layer knows the stages and their order, so the context is here. A stage takes a job, a frozen value of the
+stage's own layer: it holds what the stage needs, and the stage needs to know no other one.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -8,13 +14,160 @@ from hubtune.config.schema import TuneConfig
 from hubtune.errors import ConfigError, MissingExtraError
 from hubtune.hub.snapshot import cached
 from hubtune.models.remote_code import CodeConsent, permit
+from hubtune.records.base import Progress
 from hubtune.records.data import DataRecord
 from hubtune.records.pins import Pin, PinSet
+from hubtune.records.rundir import RunDirectory
+from hubtune.records.training import TrainingRecord
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
+    from hubtune.data.prepare import DataJob, Prepared
+    from hubtune.evaluate.evaluation import EvaluationJob
     from hubtune.models.classifier import Classes
+    from hubtune.models.pretrained import PinnedBase
+    from hubtune.train.setup import TrainJob
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run is done, beside its config.
+
+    Attributes:
+        publish: Whether the run ends with a release.
+        propose: Whether that is a pull request.
+        resume: Whether to resume the newest run of the same config, or the one in `run_dir`.
+        locked: Whether `hubtune.lock` has to match the config.
+        run_dir: The run directory; None for a new one below `runs_folder`.
+        runs_folder: Where runs are kept.
+    """
+
+    publish: bool = False
+    propose: bool = False
+    resume: bool = False
+    locked: bool = False
+    run_dir: Path | None = None
+    runs_folder: Path = Path("runs")
+
+    @property
+    def folder(self) -> Path:
+        """Where the run will be written."""
+        return self.run_dir or self.runs_folder
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """A run with what its stages read, each part of it read once and not before a stage asks for it.
+
+    Attributes:
+        run: The run directory.
+        progress: Reports each step.
+    """
+
+    run: RunDirectory
+    progress: Progress
+
+    @classmethod
+    def open(cls, path: Path, progress: Progress) -> "RunContext":
+        """Opens the run in a folder.
+
+        Raises:
+            RecordError: There is no run at `path`.
+        """
+        return cls(RunDirectory.open(path), progress)
+
+    @property
+    def config(self) -> TuneConfig:
+        """The run's config, as its directory holds it now; see `RunDirectory.config`."""
+        return self.run.config()
+
+    @cached_property
+    def pins(self) -> PinSet:
+        """The commits of the run's inputs.
+
+        Raises:
+            RecordError: They are missing, or were changed.
+        """
+        return self.run.read(PinSet)
+
+    @cached_property
+    def base(self) -> "PinnedBase":
+        """The base model's snapshot, whose code may be run if the config allows that of its commit, and its tokenizer.
+
+        Raises:
+            RecordError: It is not in the cache any more.
+            RemoteCodeError: It needs code that the config does not allow.
+            ModelError: Its tokenizer cannot be loaded, or has a token that the config adds.
+        """
+        from hubtune.models.added_tokens import add_tokens
+        from hubtune.models.pretrained import PinnedBase, load_tokenizer
+
+        pin = self.pins.base
+        folder = cached(pin)
+        permit(folder, pin.repo, pin.commit, CodeConsent(self.config.base.allow_remote_code))
+        tokenizer = load_tokenizer(folder, pin.repo)
+        add_tokens(tokenizer, self.config.train.added_tokens, pin.repo)
+        return PinnedBase(pin, folder, tokenizer)
+
+    @property
+    def classes(self) -> "Classes | None":
+        """What the run's model tells apart, by its data record; None if it writes text."""
+        from hubtune.models.classifier import Classes
+        from hubtune.models.pretrained import pad_id
+
+        data = self.run.read(DataRecord)
+        if data.labels is None:
+            return None
+        return Classes(tuple(data.labels), data.several_labels, pad_id(self.base.tokenizer))
+
+    def data_job(self) -> "DataJob":
+        """Returns the data sets, in the cache or in local files, and what their rows are encoded by."""
+        from hubtune.data.prepare import DataJob
+
+        places = data_places(self.config, self.pins, cached)
+        base = self.base
+        return DataJob(self.config, self.pins, places, base.tokenizer, self.progress, base.context_length)
+
+    def train_job(self, prepared: "Prepared", *, resume: bool) -> "TrainJob":
+        """Returns what to train on the prepared rows, canaries and replayed rows among them.
+
+        Args:
+            prepared: The run's data.
+            resume: Whether to resume from a checkpoint, if there is one.
+        """
+        from hubtune.data.canaries import with_canaries
+        from hubtune.models.adapters import PinnedAdapter
+        from hubtune.train.setup import TrainJob
+
+        adapter = self.pins.adapter
+        return TrainJob(
+            self.run,
+            self.base,
+            with_canaries(prepared.learnt, prepared.planted.rows),
+            self.progress,
+            classes=self.classes,
+            adapter=None if adapter is None else PinnedAdapter(adapter, cached(adapter)),
+            held_out=prepared.held_out,
+            earlier=None if prepared.earlier is None else prepared.earlier.rows,
+            resume=resume,
+        )
+
+    def evaluation_job(self, prepared: "Prepared") -> "EvaluationJob":
+        """Returns what to measure on the prepared rows.
+
+        Raises:
+            RecordError: The run was not trained.
+        """
+        from hubtune.evaluate.evaluation import EvaluationJob
+        from hubtune.evaluate.measurement import Earlier, MeasuredRows
+
+        training, earlier = self.run.read(TrainingRecord), prepared.earlier
+        rows = MeasuredRows(
+            prepared.train,
+            prepared.held_out,
+            self.run.read(DataRecord),
+            None if earlier is None else Earlier(earlier.rows.held_out, training.earlier),
+        )
+        return EvaluationJob(self.run, self.base, training, rows, self.progress, self.classes)
 
 
 class FolderOf(Protocol):
@@ -22,18 +175,6 @@ class FolderOf(Protocol):
 
     def __call__(self, pin: Pin, /, *, streamed: bool) -> Path:
         """Returns the folder."""
-
-
-def base_folder(config: TuneConfig, pins: PinSet) -> Path:
-    """Returns the snapshot of a run's base, whose code may be run where the config allows that of its commit.
-
-    Raises:
-        RecordError: It is not in the cache any more.
-        RemoteCodeError: It needs code that the config does not allow.
-    """
-    folder = cached(pins.base)
-    permit(folder, pins.base.repo, pins.base.commit, CodeConsent(config.base.allow_remote_code))
-    return folder
 
 
 def data_places(config: TuneConfig, pins: PinSet, folder_of: FolderOf) -> list[Path]:
@@ -51,14 +192,6 @@ def data_places(config: TuneConfig, pins: PinSet, folder_of: FolderOf) -> list[P
         Path(entry.path) if entry.path is not None else folder_of(next(pinned), streamed=entry.streaming)
         for entry in config.all_data
     ]
-
-
-def classes_of(data: DataRecord, tokenizer: "PreTrainedTokenizerBase") -> "Classes | None":
-    """Returns what a run's model tells apart; None where it writes text."""
-    from hubtune.models.classifier import Classes
-    from hubtune.models.pretrained import pad_id
-
-    return None if data.labels is None else Classes(tuple(data.labels), data.several_labels, pad_id(tokenizer))
 
 
 def refuse_classifier(data: DataRecord, job: str) -> None:

@@ -28,7 +28,7 @@ def show_rows(config: TuneConfig, config_file: Path, count: int, progress: Progr
         DataError: A data set cannot be used.
     """
     require_train("Showing data")
-    from hubtune.data.prepare import prepare
+    from hubtune.data.prepare import DataJob, prepare
     from hubtune.models.added_tokens import add_tokens
     from hubtune.models.pretrained import context_length, load_tokenizer
 
@@ -39,7 +39,7 @@ def show_rows(config: TuneConfig, config_file: Path, count: int, progress: Progr
         tokenizer = load_tokenizer(base, pins.base.repo)
         add_tokens(tokenizer, config.train.added_tokens, pins.base.repo)
         context = context_length(base, pins.base.repo)
-    prepared = prepare(config, pins, places, tokenizer, progress, context=context)
+    prepared = prepare(DataJob(config, pins, places, tokenizer, progress, context))
     rows = [_shown(row, "train", tokenizer) for row in prepared.train[:count]]
     rows += [_shown(row, "held-out", tokenizer) for row in prepared.held_out[: count - len(rows)]]
     return ShownRows(rows=rows, data=prepared.record({}))

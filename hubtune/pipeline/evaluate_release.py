@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from hubtune.data.prepare import Prepared
     from hubtune.data.tokens import Example
+    from hubtune.evaluate.evaluation import ReleaseOnDisk
+    from hubtune.evaluate.measurement import MeasuredRows
 
 # How a row is read, which other data of the same form can be read by too.
 _FORM = ("format", "template", "text", "columns", "chat_template", "loss_on", "labels")
@@ -58,25 +60,35 @@ class _Plan:
     untouched: bool
 
 
+@dataclass(frozen=True)
+class MeasureOptions:
+    """How a release is measured, if not as its own records say.
+
+    Attributes:
+        data: A data set's repository or a local file to measure on, all of its rows; None for the release's own data,
+            the rows that it was not trained on.
+        overrides: `key=value` texts for the config, such as `evaluate.metrics=all` or `data[0].text=quote`.
+        allow_remote_code: The commit of the base whose Python code may be run; None for none.
+    """
+
+    data: str | None = None
+    overrides: Sequence[str] = ()
+    allow_remote_code: str | None = None
+
+
+_AS_RECORDED = MeasureOptions()
+
+
 def measure_release(
-    repo: str,
-    revision: str,
-    progress: Progress,
-    *,
-    data: str | None = None,
-    overrides: Sequence[str] = (),
-    allow_remote_code: str | None = None,
+    repo: str, revision: str, progress: Progress, options: MeasureOptions = _AS_RECORDED
 ) -> ReleaseEvaluationRecord:
     """Measures a release against its base; of a whole model whose base no record names, that model alone.
 
     Args:
         repo: A model repository, of hubtune or of anyone.
         revision: A tag, a branch or a commit; it is asked for once.
-        progress: Told of each step.
-        data: A data set's repository or a local file to measure on, all of its rows; None for the release's own data,
-            the rows that it was not trained on.
-        overrides: `key=value` texts for the config, such as `evaluate.metrics=all` or `data[0].text=quote`.
-        allow_remote_code: The commit of the base whose Python code may be run; None for none.
+        progress: Reports each step.
+        options: What to measure on, and how.
 
     Raises:
         HubError: The release, its base or the data cannot be had.
@@ -86,33 +98,18 @@ def measure_release(
     """
     require_train("Evaluation")
     from hubtune.evaluate.evaluation import evaluate_release
-    from hubtune.models.precision import choose_precision
     from hubtune.models.pretrained import load_tokenizer
 
-    release = fetch_release(repo, revision, progress, allow_remote_code=allow_remote_code)
+    release = fetch_release(repo, revision, progress, allow_remote_code=options.allow_remote_code)
     published = _published(release)
-    plan = _plan(release, published, data, overrides, progress)
+    plan = _plan(release, published, options, progress)
     tokenizer = load_tokenizer(release.folder, repo)
-    release = _with_base(release, published, progress, allow_remote_code)
+    release = _with_base(release, published, progress, options.allow_remote_code)
     prepared = _prepare(plan, release, tokenizer, progress)
     if plan.untouched and published is not None:
         prepared.check(published.data)
-    train, held_out = (prepared.train, prepared.held_out) if plan.own else ([], _all_rows(prepared, plan.config))
-    record = evaluate_release(
-        f"{release.repo}@{release.commit}",
-        release.folder,
-        release.base_folder,
-        tokenizer,
-        choose_precision("auto") if published is None else published.training.precision,
-        plan.config,
-        train,
-        held_out,
-        progress,
-        adapter=release.artifact == "adapter",
-        data=prepared.record({}) if plan.own else None,
-        labels=None if prepared.labels is None else (prepared.labels.names, prepared.labels.several),
-        earlier=prepared.earlier.rows.held_out if plan.own and prepared.earlier is not None else None,
-    )
+    on_disk = _on_disk(release, published, prepared, tokenizer)
+    record = evaluate_release(on_disk, _rows(plan, prepared), plan.config, progress)
     measures = record.measures if plan.own else [_on_given(measure) for measure in record.measures]
     return ReleaseEvaluationRecord(
         **{**dict(record), "measures": measures},
@@ -123,6 +120,37 @@ def measure_release(
         own_data=plan.own,
         data=[found.label if found.commit is None else f"{found.repo}@{found.commit}" for found in prepared.sources],
     )
+
+
+def _on_disk(
+    release: FetchedRelease,
+    published: PublishedRelease | None,
+    prepared: "Prepared",
+    tokenizer: "PreTrainedTokenizerBase",
+) -> "ReleaseOnDisk":
+    from hubtune.evaluate.evaluation import ReleaseOnDisk
+    from hubtune.models.precision import choose_precision
+
+    labels = prepared.labels
+    return ReleaseOnDisk(
+        f"{release.repo}@{release.commit}",
+        release.folder,
+        release.base_folder,
+        release.artifact == "adapter",
+        tokenizer,
+        choose_precision("auto") if published is None else published.training.precision,
+        None if labels is None else (labels.names, labels.several),
+    )
+
+
+def _rows(plan: _Plan, prepared: "Prepared") -> "MeasuredRows":
+    """Returns the rows that a release was not trained on, of its own data; of other data all."""
+    from hubtune.evaluate.measurement import Earlier, MeasuredRows
+
+    if not plan.own:
+        return MeasuredRows([], _all_rows(prepared, plan.config))
+    earlier = None if prepared.earlier is None else Earlier(prepared.earlier.rows.held_out)
+    return MeasuredRows(prepared.train, prepared.held_out, prepared.record({}), earlier)
 
 
 def _published(release: FetchedRelease) -> PublishedRelease | None:
@@ -145,12 +173,9 @@ def _with_base(
 
 
 def _plan(
-    release: FetchedRelease,
-    published: PublishedRelease | None,
-    data: str | None,
-    overrides: Sequence[str],
-    progress: Progress,
+    release: FetchedRelease, published: PublishedRelease | None, options: MeasureOptions, progress: Progress
 ) -> _Plan:
+    data, overrides = options.data, options.overrides
     if data is None and published is None:
         raise ConfigError(
             f"{release.repo} at {release.commit} has no records of hubtune that say what data to measure on.",
@@ -176,13 +201,13 @@ def _prepare(
     plan: _Plan, release: FetchedRelease, tokenizer: "PreTrainedTokenizerBase", progress: Progress
 ) -> "Prepared":
     """Reads and encodes the rows, none longer than the model that is measured can read."""
-    from hubtune.data.prepare import prepare
+    from hubtune.data.prepare import DataJob, prepare
     from hubtune.models.pretrained import context_length
 
     adapted = release.base_folder if release.artifact == "adapter" else None
     context = context_length(adapted or release.folder, release.repo)
     places = data_places(plan.config, plan.pins, fetch)
-    return prepare(plan.config, plan.pins, places, tokenizer, progress, context=context)
+    return prepare(DataJob(plan.config, plan.pins, places, tokenizer, progress, context))
 
 
 def _bare(release: FetchedRelease) -> TuneConfig:

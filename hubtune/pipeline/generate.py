@@ -1,5 +1,6 @@
 """The job of `hubtune generate`: a published release writes on after a prompt."""
 
+from dataclasses import dataclass
 from typing import Literal
 
 from hubtune.errors import ConfigError, ReleaseError
@@ -35,32 +36,38 @@ class GenerationRecord(Record):
     stop_reason: Literal["stop token", "length"]
 
 
+@dataclass(frozen=True)
+class Prompt:
+    """What to complete, and how.
+
+    Attributes:
+        text: The beginning.
+        chat: Put it as a user's turn into the release's chat template, and have the assistant answer.
+        max_new_tokens: The most tokens to write; None is the release's own limit, if the context has room for it.
+    """
+
+    text: str
+    chat: bool = False
+    max_new_tokens: int | None = None
+
+
 def generate(
-    repo: str,
-    revision: str,
-    prompt: str,
-    progress: Progress,
-    *,
-    chat: bool = False,
-    max_new_tokens: int | None = None,
-    allow_remote_code: str | None = None,
+    repo: str, revision: str, prompt: Prompt, progress: Progress, *, allow_remote_code: str | None = None
 ) -> GenerationRecord:
     """Completes `prompt` with what a release publishes: its weights, its tokenizer and its generation settings.
 
     Args:
         repo: A model repository.
         revision: A tag, a branch or a commit.
-        prompt: A text to go on from.
-        progress: Told of each step.
-        chat: Put the prompt as a user's turn into the release's chat template, and have the assistant answer.
-        max_new_tokens: The most tokens to write; None is the release's own limit, as far as the context has room.
+        prompt: What to complete.
+        progress: Reports each step.
         allow_remote_code: The commit of the base whose Python code may be run; None for none.
 
     Raises:
         HubtuneError: As `fetch_release` and `load_release`.
         ConfigError: The prompt is empty or does not fit the context, or there is no chat template.
     """
-    _check_prompt(prompt)
+    _check_prompt(prompt.text)
     require_train("Generating text")
     from hubtune.models.generation import MAX_NEW_TOKENS, complete, encode_prompt
     from hubtune.models.precision import choose_precision
@@ -69,14 +76,14 @@ def generate(
 
     release = fetch_release(repo, revision, progress, allow_remote_code=allow_remote_code)
     tokenizer = load_tokenizer(release.folder, repo)
-    ids = encode_prompt(tokenizer, prompt, chat=chat, name=repo)
+    ids = encode_prompt(tokenizer, prompt.text, chat=prompt.chat, name=repo)
     context = context_length(release.base_folder or release.folder, repo)
-    _check_length(len(ids), max_new_tokens, context, repo)
+    _check_length(len(ids), prompt.max_new_tokens, context, repo)
     with progress.task(f"Loading {repo}", 1) as task:
         precision, name = choose_precision("auto"), f"{release.repo}@{release.commit}"
         model = load_release_model(release.folder, release.base_folder, precision, name, tokenizer)
         task.advance()
-    limit = max_new_tokens or model.generation_config.max_new_tokens or MAX_NEW_TOKENS
+    limit = prompt.max_new_tokens or model.generation_config.max_new_tokens or MAX_NEW_TOKENS
     with loading(f"{repo} cannot write text", ReleaseError):
         made = complete(model, tokenizer, ids, limit if context is None else min(limit, context - len(ids)))
     return GenerationRecord(
@@ -84,8 +91,8 @@ def generate(
         commit=release.commit,
         base=release.base_repo,
         base_commit=release.base_commit,
-        prompt=prompt,
-        chat=chat,
+        prompt=prompt.text,
+        chat=prompt.chat,
         completion=made.text,
         tokens=made.tokens,
         stop_reason=made.stop_reason,

@@ -1,6 +1,7 @@
 """Brings a local model folder, data folder, data file or GGUF file onto the Hub, through the ordinary client."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from hubtune.config.fields import check_target_repo_id
@@ -38,51 +39,55 @@ class ImportRecord(Record):
     files: dict[str, str]
 
 
-def import_source(
-    source: Path,
-    repo: str,
-    progress: Progress,
-    *,
-    repo_type: RepoType = "model",
-    card: str | None = None,
-    license_id: str | None = None,
-) -> ImportRecord:
+@dataclass(frozen=True)
+class ImportTarget:
+    """Where an import goes, and the card that it gets if it brings none.
+
+    Attributes:
+        repo: The repository's id; it is created unless it exists.
+        repo_type: Model or data set.
+        card: The text of README.md, if the source has none.
+        license_id: The licence to state on the card that is written for a GGUF file.
+    """
+
+    repo: str
+    repo_type: RepoType = "model"
+    card: str | None = None
+    license_id: str | None = None
+
+
+def import_source(source: Path, target: ImportTarget, progress: Progress) -> ImportRecord:
     """Uploads `source` as one commit; what the repository holds already is not sent again.
 
     Args:
         source: A folder, a data file, or a GGUF file, which is dequantised first.
-        repo: The repository's id; it is created unless it exists.
-        progress: Told of each step.
-        repo_type: Model or data set.
-        card: The text of README.md, where the source has none.
-        license_id: The licence to state on the card that is written for a GGUF file.
+        target: Where to.
+        progress: Reports each step.
 
     Raises:
-        ConfigError: There is nothing to import at `source`, or `repo` is not an id.
+        ConfigError: There is nothing to import at `source`, or the target is not an id.
         ModelError: The GGUF file cannot be converted.
         SecretFoundError: A file holds a token, a key or a password; nothing was sent.
         HubError: The Hub refused, or cannot be reached.
     """
     try:
-        check_target_repo_id(repo)
+        check_target_repo_id(target.repo)
     except ValueError as error:
         raise ConfigError(f"{error}.", hint="Give the repository as namespace/name.") from error
     if not source.exists():
         raise ConfigError(f"There is nothing at {source}.", hint="Give a folder, a data file or a GGUF file.")
     with scratch_folder() as scratch:
         if source.suffix == ".gguf":
-            files = _convert(source, scratch, repo, card, license_id, progress)
+            files = _convert(source, scratch, target, progress)
         else:
             files = _collect(source)
-            if card is not None:
-                files.setdefault("README.md", card.encode())
+            if target.card is not None:
+                files.setdefault("README.md", target.card.encode())
         refuse_secrets(files, current_token(), source=str(source))
-        return _upload(files, repo, repo_type, f"Import {source.name}", progress)
+        return _upload(files, target, f"Import {source.name}", progress)
 
 
-def _convert(
-    source: Path, scratch: Path, repo: str, card: str | None, license_id: str | None, progress: Progress
-) -> dict[str, Path | bytes]:
+def _convert(source: Path, scratch: Path, target: ImportTarget, progress: Progress) -> dict[str, Path | bytes]:
     require_train("Converting a GGUF file")
     from hubtune.models.gguf import convert_gguf
 
@@ -90,11 +95,10 @@ def _convert(
         quantisation = convert_gguf(source, scratch)
         task.advance()
     files = _collect(scratch)
-    stated = f"license: {license_id}\n" if license_id else ""
-    files["README.md"] = (
-        card
-        or _GGUF_CARD.format(license=stated, title=repo.rpartition("/")[2], file=source.name, quantisation=quantisation)
-    ).encode()
+    stated = f"license: {target.license_id}\n" if target.license_id else ""
+    title = target.repo.rpartition("/")[2]
+    card = target.card or _GGUF_CARD.format(license=stated, title=title, file=source.name, quantisation=quantisation)
+    files["README.md"] = card.encode()
     return files
 
 
@@ -135,9 +139,8 @@ def _refuse_links_out(source: Path, paths: Iterable[str]) -> None:
             )
 
 
-def _upload(
-    files: dict[str, Path | bytes], repo: str, repo_type: RepoType, message: str, progress: Progress
-) -> ImportRecord:
+def _upload(files: dict[str, Path | bytes], target: ImportTarget, message: str, progress: Progress) -> ImportRecord:
+    repo, repo_type = target.repo, target.repo_type
     with progress.task(f"Uploading {len(files)} files to {repo}", 2) as task:
         create_repo(repo, repo_type)
         parent = resolve(repo, repo_type, "main").commit

@@ -56,7 +56,7 @@ def merge_published(
     base, size = _pin_base(adapter, *stated_base(adapter_folder, f"{adapter.repo}@{adapter.commit}"), base_revision)
     base_folder = _fetch(base, size, progress)
     try:
-        outcome = _merge(base_folder, adapter_folder, folder, progress)
+        outcome = _merge(_Sources(base_folder, adapter_folder), folder, progress)
     except ModelError as error:
         said = f"Merging {adapter.repo}@{adapter.commit}: {error.message}"
         raise type(error)(said, hint=error.hint, details=error.details) from error
@@ -85,9 +85,8 @@ def merge_run(run: RunDirectory, progress: Progress, prompts: Sequence[Sequence[
             hint=f"Train again: hubtune train {run.path}",
         )
     quantized = training.precision if training.method == _QLORA else None
-    outcome = _merge(
-        cached(pins.base), run.adapter_dir, run.model_dir, progress, prompts, quantized=quantized, replace=True
-    )
+    sources = _Sources(cached(pins.base), run.adapter_dir, quantized)
+    outcome = _merge(sources, run.model_dir, progress, prompts, replace=True)
     record = _record(pins.base, None, run.adapter_dir, outcome).model_copy(
         update={
             "upstream": run.digests("pins.json", "training.json"),
@@ -153,6 +152,15 @@ def _fetch(pin: Pin, size: int, progress: Progress) -> Path:
 
 
 @dataclass(frozen=True)
+class _Sources:
+    """What is merged: folders of the base and the adapter, and for QLoRA the precision of the training."""
+
+    base: Path
+    adapter: Path
+    quantized: str | None = None
+
+
+@dataclass(frozen=True)
 class _Outcome:
     merged: "Merged"
     fidelity: Fidelity
@@ -160,13 +168,11 @@ class _Outcome:
 
 
 def _merge(
-    base: Path,
-    adapter: Path,
+    sources: _Sources,
     target: Path,
     progress: Progress,
     prompts: Sequence[Sequence[int]] | None = None,
     *,
-    quantized: str | None = None,
     replace: bool = False,
 ) -> _Outcome:
     """Merges and compares beside `target`, which gets the model only if it is faithful."""
@@ -175,6 +181,7 @@ def _merge(
     from hubtune.models.pretrained import load_tokenizer
     from hubtune.models.probe import encode_prompts
 
+    base, adapter, quantized = sources.base, sources.adapter, sources.quantized
     with new_folder(target, replace=replace) as folder:
         merged = write_merged(base, adapter, folder, progress)
         texts = prompts or encode_prompts(load_tokenizer(folder, "the merged model"))

@@ -6,8 +6,9 @@ from pathlib import Path
 from hubtune.config.load import load_config
 from hubtune.errors import MissingExtraError, RepoNotFoundError
 from hubtune.hub.read import resolve
-from hubtune.pipeline.hub_import import import_source
-from hubtune.pipeline.run import Outcome, RunOptions, run_job
+from hubtune.pipeline.context import RunOptions
+from hubtune.pipeline.hub_import import ImportTarget, import_source
+from hubtune.pipeline.run import Outcome, run_job
 from hubtune.records.base import Progress, write_atomic
 from hubtune.records.pins import RepoType
 from hubtune.resources import quickstart_dir
@@ -49,20 +50,15 @@ def _seed_base(repo: str, progress: Progress) -> None:
         model = _model_file()
         card = (quickstart_dir() / "BASE_CARD.md").read_text(encoding="utf-8")
         card = card.format(file=model.name, package=_MODEL_PACKAGE, version=metadata.version(_MODEL_PACKAGE))
-        import_source(model, repo, progress, card=card)
+        import_source(model, ImportTarget(repo, card=card), progress)
 
 
 def _seed_data(repo: str, progress: Progress) -> None:
     if _is_there(repo, "dataset"):
         return
     source = quickstart_dir()
-    import_source(
-        source / "aphorisms.jsonl",
-        repo,
-        progress,
-        repo_type="dataset",
-        card=(source / "DATA_CARD.md").read_text(encoding="utf-8"),
-    )
+    card = (source / "DATA_CARD.md").read_text(encoding="utf-8")
+    import_source(source / "aphorisms.jsonl", ImportTarget(repo, "dataset", card), progress)
 
 
 def _model_file() -> Path:

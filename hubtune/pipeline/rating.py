@@ -9,9 +9,8 @@ from datetime import UTC, datetime
 from hubtune.errors import ConfigError, DataError, RecordError
 from hubtune.evaluate.human_preference import Shown, blind_order, count_answers, win_rate
 from hubtune.files import file_errors
-from hubtune.pipeline.context import base_folder, require_train
-from hubtune.records.base import Progress, sha256_file
-from hubtune.records.pins import PinSet
+from hubtune.pipeline.context import RunContext, require_train
+from hubtune.records.base import sha256_file
 from hubtune.records.ratings import SUFFIX, Answer, AnswerFile, PairsRecord, Rating, RatingsRecord
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord
@@ -209,19 +208,19 @@ def _now() -> str:
 DEFAULT_PAIRS = 50
 
 
-def pairs_of(run: RunDirectory, count: int | None, progress: Progress) -> PairsRecord:
+def pairs_of(context: RunContext, count: int | None) -> PairsRecord:
     """Returns the run's pairs, which are made where there are none yet; only that needs the models.
 
     Args:
-        run: A run with an adapter.
+        context: A run with an adapter.
         count: How many prompts; None for 50, or as many as there are pairs for already.
-        progress: Told of each step.
 
     Raises:
         HubtuneError: The run was not trained, or was trained again since the pairs were made; it has other pairs than
             `count` asks for; its data or models cannot be read; or there is no pair to rate.
     """
-    pairs = kept_pairs(run) or _make(run, count or DEFAULT_PAIRS, progress)
+    run = context.run
+    pairs = kept_pairs(run) or _make(context, count or DEFAULT_PAIRS)
     if count is not None and count != pairs.asked:
         raise ConfigError(
             f"The pairs of {run.path} were made already, for {pairs.asked} prompts.",
@@ -235,25 +234,24 @@ def pairs_of(run: RunDirectory, count: int | None, progress: Progress) -> PairsR
     return pairs
 
 
-def _make(run: RunDirectory, count: int, progress: Progress) -> PairsRecord:
-    training, pins = run.read(TrainingRecord), run.read(PinSet)
+def _make(context: RunContext, count: int) -> PairsRecord:
+    run = context.run
+    run.read(TrainingRecord)
     require_train("Making the pairs")
     from hubtune.evaluate.human_preference import make_pairs
-    from hubtune.pipeline.stages import run_data, run_tokenizer
+    from hubtune.pipeline.stages import run_data
 
-    prepared = run_data(run, progress)
+    prepared = run_data(context)
     if prepared.labels is not None:
         raise ConfigError(
             "The rows of this run have labels: its model classifies, and there are no texts to compare.",
             hint=f"Its measures say how well it classifies: hubtune evaluate {run.path}",
         )
-    config = run.config()
-    folder, tokenizer = base_folder(config, pins), run_tokenizer(config, pins)
-    record = make_pairs(run, config, folder, tokenizer, training, prepared.held_out, count, progress)
+    record = make_pairs(context.evaluation_job(prepared), count)
     with file_errors(run.path):
         run.ratings_dir.mkdir(exist_ok=True)
     run.write(record)
-    progress.say(
+    context.progress.say(
         f"{len(record.pairs)} pairs from {record.prompts} held-out prompts "
         f"({record.identical} where both wrote the same)"
     )

@@ -12,7 +12,7 @@ from hubtune.config.target import TargetOptions
 from hubtune.errors import HubtuneError, RecordError
 from hubtune.pin import Resolution, fetch_snapshots, lock_file, read_lock, require_lock_place, resolve_pins, write_lock
 from hubtune.pipeline.check import check_run
-from hubtune.pipeline.context import require_train
+from hubtune.pipeline.context import RunContext, RunOptions, require_train
 from hubtune.pipeline.edited_card import keep_edited, refuse_edited_card
 from hubtune.pipeline.licensing import decide_release, license_record, require_allowed
 from hubtune.pipeline.stages import needs_merge, run_card, run_data, run_evaluate, run_merge, run_publish, run_train
@@ -62,27 +62,6 @@ class Outcome:
         return usage_snippet(self.inputs)
 
 
-@dataclass(frozen=True)
-class RunOptions:
-    """How a run is done, beside its config.
-
-    Attributes:
-        publish: Whether the run ends with a release.
-        propose: Whether that is a pull request.
-        resume: Whether to go on with the newest run of the same config, or the one in `run_dir`.
-        locked: Whether `hubtune.lock` has to match the config.
-        run_dir: The run directory; None for a new one below `runs_folder`.
-        runs_folder: Where runs are kept.
-    """
-
-    publish: bool = False
-    propose: bool = False
-    resume: bool = False
-    locked: bool = False
-    run_dir: Path | None = None
-    runs_folder: Path = Path("runs")
-
-
 def run_job(config: TuneConfig, config_file: Path, options: RunOptions, progress: Progress) -> Outcome:
     """Runs the job; everything that can be known before training is checked first.
 
@@ -94,15 +73,7 @@ def run_job(config: TuneConfig, config_file: Path, options: RunOptions, progress
     if options.resume and run is None:
         progress.say("There is no earlier run of this config to resume: starting a new one")
     if run is None:
-        checks = check_run(
-            config,
-            config_file,
-            progress,
-            publish=options.publish,
-            propose=options.propose,
-            locked=options.locked,
-            run_folder=options.run_dir or options.runs_folder,
-        )
+        checks = check_run(config, config_file, options, progress)
         checks.require_ok()
         assert checks.resolution is not None, "all checks passed, so every input was resolved"
         for finding in checks.findings:
@@ -120,20 +91,21 @@ def run_job(config: TuneConfig, config_file: Path, options: RunOptions, progress
         if run.is_as_written(CONFIG) is False and run.config() != config:
             progress.warn(f"{CONFIG} of the run was edited by hand: your version is kept as {keep_edited(run, CONFIG)}")
         run.write_config(config)
+    context = RunContext(run, progress)
     if not (run.trained and all(run.has(kind) for kind in (EvaluationRecord, ProbeRecord))):
-        _train_and_evaluate(run, progress)
-    if needs_merge(run, config):
-        run_merge(run, progress)
-    inputs = run_card(run)
-    release = run_publish(run, progress, TargetOptions(propose=options.propose)) if options.publish else None
+        _train_and_evaluate(context)
+    if needs_merge(context, config):
+        run_merge(context)
+    inputs = run_card(context)
+    release = run_publish(context, TargetOptions(propose=options.propose)) if options.publish else None
     return Outcome(run=run, inputs=inputs, release=release)
 
 
-def _train_and_evaluate(run: RunDirectory, progress: Progress) -> None:
-    prepared = run_data(run, progress)
-    if not run.trained:
-        run_train(run, progress, prepared, resume=True)
-    run_evaluate(run, progress, prepared)
+def _train_and_evaluate(context: RunContext) -> None:
+    prepared = run_data(context)
+    if not context.run.trained:
+        run_train(context, prepared, resume=True)
+    run_evaluate(context, prepared)
 
 
 def _pin(

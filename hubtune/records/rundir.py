@@ -62,6 +62,7 @@ class RunDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
+        self._config: tuple[str, TuneConfig] | None = None
 
     @classmethod
     def create(cls, config: TuneConfig, *, path: Path | None = None, parent: Path = Path("runs")) -> "RunDirectory":
@@ -138,8 +139,11 @@ class RunDirectory:
         return self.path / "README.md"
 
     def config(self) -> TuneConfig:
-        """Reads the run's config."""
-        return load_config(self.config_file, started=True)
+        """Returns the run's config; a file with the same content is parsed once."""
+        content = sha256_file(self.config_file) if self.config_file.is_file() else ""
+        if self._config is None or self._config[0] != content:
+            self._config = (content, load_config(self.config_file, started=True))
+        return self._config[1]
 
     def write_config(self, config: TuneConfig) -> None:
         """Replaces the run's config."""

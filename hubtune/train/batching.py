@@ -4,6 +4,7 @@ import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -32,32 +33,17 @@ class RowOrder:
     Args:
         rows: How many there are.
         per_step: How many an optimizer step takes; the last step of an epoch takes what is left.
-        epochs: How often each row is taken; of a part of an epoch, the rows that come first. None with `steps`.
+        steps: How many steps there are.
         seed: Decides the orders.
-        lengths: Tokens of each row, where rows of like length are to go together, which saves padding. Without, rows
-            are drawn evenly.
-        steps: How many there are, in place of `epochs`.
+        lengths: Tokens of each row, if rows of like length are to go together, which saves padding. Without, rows are
+            drawn evenly.
     """
 
-    def __init__(
-        self,
-        rows: int,
-        per_step: int,
-        epochs: float | None,
-        seed: int,
-        lengths: Sequence[int] | None = None,
-        steps: int | None = None,
-    ) -> None:
+    def __init__(self, rows: int, per_step: int, steps: int, seed: int, lengths: Sequence[int] | None = None) -> None:
         self.rows, self._per_step, self._seed = rows, per_step, seed
         self._lengths = None if lengths is None else np.asarray(lengths)
         self.per_epoch = math.ceil(rows / per_step)
-        if epochs is None:
-            assert steps is not None, "one of them says how long to train"
-            self.steps = steps
-            return
-        whole, part = int(epochs), epochs - int(epochs)
-        # The product may lie a rounding error above a whole number.
-        self.steps = max(1, whole * self.per_epoch + math.ceil(round(part * rows / per_step, 9)))
+        self.steps = steps
 
     def of(self, step: int) -> list[int]:
         """Returns the numbers of the rows of a step, counted from 0."""
@@ -90,6 +76,19 @@ class RowOrder:
         full = self.rows // self._per_step * self._per_step
         steps = order[:full].reshape(-1, self._per_step)
         return np.concatenate([steps[generator.permutation(len(steps))].ravel(), order[full:]])
+
+
+def steps_of(epochs: float, rows: int, per_step: int) -> int:
+    """Returns how many steps take each row `epochs` times; of a part of an epoch, the rows that come first.
+
+    Args:
+        epochs: How often each row is taken; above 0.
+        rows: How many there are.
+        per_step: How many an optimizer step takes.
+    """
+    whole, part = int(epochs), epochs - int(epochs)
+    # The product may lie a rounding error above a whole number.
+    return max(1, whole * math.ceil(rows / per_step) + math.ceil(round(part * rows / per_step, 9)))
 
 
 class MicroBatches:
@@ -183,6 +182,31 @@ class Batcher:
         return batch
 
 
+@dataclass(frozen=True)
+class Course:
+    """The course of a training: which rows go through the model, in what order and batches, and where it begins.
+
+    Attributes:
+        settings: How to train.
+        examples: The training set.
+        order: Which rows each step takes.
+        batcher: Makes batches of them.
+        folder: Where the Trainer puts the parts of a checkpoint.
+        first_step: The step to begin with; above 0 if the training is resumed.
+        checkpoint: The checkpoint to resume from; None to begin.
+        scaled: Whether gradients are scaled up, as fp16 needs it, and steps where they overflow are left out.
+    """
+
+    settings: TrainConfig
+    examples: Sequence[Example]
+    order: RowOrder
+    batcher: Batcher | ClassBatcher
+    folder: Path
+    first_step: int = 0
+    checkpoint: Path | None = None
+    scaled: bool = False
+
+
 # Rows, and tokens of a row, that the two ways to the loss are compared on.
 _CHECKED = (2, 64)
 
@@ -221,8 +245,8 @@ def choose_loss(
 def row_order(settings: TrainConfig, examples: Sequence[Example], packed: bool) -> RowOrder:
     """Returns which rows each step takes."""
     per_step = settings.batch_size * settings.gradient_accumulation
-    lengths = None if packed else _lengths(examples)
-    return RowOrder(len(examples), per_step, settings.epochs, settings.seed, lengths, settings.steps)
+    steps = settings.steps or steps_of(settings.epochs or 1, len(examples), per_step)
+    return RowOrder(len(examples), per_step, steps, settings.seed, None if packed else _lengths(examples))
 
 
 def _lengths(examples: Sequence[Example]) -> Sequence[int]:

@@ -12,7 +12,7 @@ from hubtune.errors import TrainingError
 from hubtune.records.base import ProgressTask
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import HeldOutPoint, LossPoint, TrainingFinding
-from hubtune.train.batching import Batcher
+from hubtune.train.batching import Batcher, Course
 from hubtune.train.loss import ClassBatcher, ClassLoss, SummedLoss, class_scores
 
 if TYPE_CHECKING:
@@ -164,11 +164,8 @@ class HeldOutLoss(TrainerCallback):  # type: ignore[misc]
         run: The run, for its events.
         loss: The model, wrapped into its loss.
         rows: The held-out rows.
-        batcher: Makes batches of them.
-        micro: How many rows go through the model at once.
-        every: Steps from one measurement to the next; the last step has one too.
-        patience: Stop after so many measurements in a row that were no better than the best; None to go on to the end.
-        keep: Called at each measurement that is the best so far, where there is a patience.
+        course: The training's; its settings say how often to measure, and when to stop early.
+        keep: Called at each measurement that is the best so far, if the training may stop early.
     """
 
     def __init__(
@@ -176,15 +173,14 @@ class HeldOutLoss(TrainerCallback):  # type: ignore[misc]
         run: RunDirectory,
         loss: SummedLoss | ClassLoss,
         rows: Sequence[Example],
-        batcher: Batcher | ClassBatcher,
-        micro: int,
-        every: int,
-        patience: int | None,
+        course: Course,
         keep: Callable[[], None],
     ) -> None:
-        self._run, self._loss, self._batcher, self._micro = run, loss, batcher, micro
-        self._rows = first_rows(rows)
-        self._every, self._patience, self._keep = every, patience, keep
+        settings = course.settings
+        self._run, self._loss, self._rows, self._keep = run, loss, first_rows(rows), keep
+        self._batcher, self._micro = course.batcher, settings.batch_size
+        self._every = settings.held_out_steps or course.order.per_epoch
+        self._patience = settings.early_stopping
 
     def on_step_end(
         self,

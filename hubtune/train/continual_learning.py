@@ -6,12 +6,11 @@ precision, so that learning a new task costs `strength / 2 * sum_i F_i * (weight
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 
-from hubtune.config.training import EarlierConfig
 from hubtune.data.partition import EarlierRows
 from hubtune.data.tokens import IGNORED, Example
 from hubtune.errors import TrainingError
@@ -71,21 +70,15 @@ class Consolidation:
         return self.strength / 2 * sum(float((one.fisher * (one.weight - one.start) ** 2).sum()) for one in self.held)
 
 
-def consolidate(
-    loss: SummedLoss, batcher: Batcher, rows: Sequence[Example], strength: float, seed: int, progress: Progress
-) -> Consolidation:
+def consolidate(loss: SummedLoss, fisher: Mapping[str, torch.Tensor], strength: float) -> Consolidation:
     """Returns what holds a model's trained weights to where they are now.
 
     Args:
         loss: The model, wrapped into its loss.
-        batcher: Makes batches of rows.
-        rows: Rows of the earlier task.
+        fisher: How much each weight matters to the earlier task; see `diagonal_fisher`.
         strength: The factor lambda.
-        seed: Of the targets that are drawn; see `diagonal_fisher`.
-        progress: Told of each row.
     """
     weights = {name: weight for name, weight in loss.named_parameters() if weight.requires_grad}
-    fisher = diagonal_fisher(loss, batcher, rows, seed, progress)
     return Consolidation(
         strength, [Held(weight, weight.detach().clone(), fisher[name]) for name, weight in weights.items()]
     )
@@ -172,42 +165,50 @@ class EarlierTask:
 
     Attributes:
         before: The loss of each held-out row that is measured at the start, in nats.
-        consolidation: What holds the weights; None where nothing does.
+        consolidation: What holds the weights; None if nothing does.
     """
 
     rows: EarlierRows
     loss: SummedLoss
     batcher: Batcher
     before: list[float]
-    consolidation: Consolidation | None
+    consolidation: Consolidation | None = None
 
     @classmethod
     def begin(
         cls,
-        config: EarlierConfig,
         rows: EarlierRows,
         loss: SummedLoss | ClassLoss,
         batcher: Batcher | ClassBatcher,
-        seed: int,
         progress: Progress,
     ) -> "EarlierTask":
         """Measures a model that has not been trained yet.
 
         Args:
-            config: What is done against forgetting.
             rows: The earlier task's.
             loss: The model at the start, wrapped into its loss.
             batcher: Makes batches of rows.
-            seed: Of what is drawn.
-            progress: Told of what is measured.
+            progress: Reports what is measured.
         """
         assert isinstance(loss, SummedLoss), "the data stage refuses rows to classify"
         assert isinstance(batcher, Batcher), "it goes with the loss"
         measured = first_rows(rows.held_out)
         before = row_losses(loss, measured, batcher)
         progress.say(f"Loss on {len(measured):,} earlier rows at the start: {sum(before) / _tokens(measured):.3f}")
-        held = consolidate(loss, batcher, rows.fisher, config.ewc, seed, progress) if config.ewc else None
-        return cls(rows, loss, batcher, before, held)
+        return cls(rows, loss, batcher, before)
+
+    def consolidated(self, strength: float, seed: int, progress: Progress) -> "EarlierTask":
+        """Returns the task with what holds the weights to where they are now.
+
+        Args:
+            strength: The factor lambda; 0 leaves them free.
+            seed: Of the targets that are drawn; see `diagonal_fisher`.
+            progress: Reports each row.
+        """
+        if not strength:
+            return self
+        fisher = diagonal_fisher(self.loss, self.batcher, self.rows.fisher, seed, progress)
+        return replace(self, consolidation=consolidate(self.loss, fisher, strength))
 
     def finish(self, progress: Progress) -> EarlierTaskRecord:
         """Measures the model as it is now; returns what became of the earlier task."""

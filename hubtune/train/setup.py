@@ -1,4 +1,4 @@
-"""What a training begins with: the model made trainable, what it computes in, and how rows go through it."""
+"""What a training is asked for, and what it begins with: the job, the model made trainable, and its batches."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -8,30 +8,64 @@ from typing import TYPE_CHECKING
 
 from hubtune.config.schema import TuneConfig
 from hubtune.config.training import TrainConfig
+from hubtune.data.partition import EarlierRows
+from hubtune.data.tokens import Example
 from hubtune.errors import MemoryNeededError
+from hubtune.models.adapters import PinnedAdapter
 from hubtune.models.added_tokens import tokenizer_files
 from hubtune.models.architecture import Shape, shape_of
 from hubtune.models.base_facts import read_facts
 from hubtune.models.classifier import Classes
-from hubtune.models.generation import generation_json, safe_generation_config
+from hubtune.models.generation import ends_of_rows, generation_json, safe_generation_config
 from hubtune.models.load_errors import computing
 from hubtune.models.memory import Workload, estimate, fitting, machine_memory
 from hubtune.models.precision import choose_precision, dtype_of
-from hubtune.models.pretrained import check_vocabulary, pad_id
+from hubtune.models.pretrained import PinnedBase, check_vocabulary, pad_id
 from hubtune.records.base import Progress
 from hubtune.records.merge import GENERATION_CONFIG, MODEL_CONFIG
-from hubtune.records.pins import Pin
+from hubtune.records.rundir import RunDirectory
 from hubtune.train.batching import Batcher, choose_batcher
 from hubtune.train.loss import ClassBatcher
 from hubtune.train.methods.method import Trainable, make_trainable
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedTokenizerBase
 
-
+_ROWS_FOR_ENDS = 256
 # What torch says where the operating system gives the CPU's allocator nothing; it is a plain RuntimeError.
 _REFUSED = "can't allocate memory"
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """What to train, on which rows, and for which run.
+
+    Attributes:
+        run: The run directory, which says how, and gets what comes of it.
+        base: The base model.
+        examples: The training set.
+        progress: Reports each step.
+        classes: What a classifier tells apart; None for a model that writes text.
+        adapter: The adapter that is trained further; None for a new one.
+        held_out: The rows to measure during the training.
+        earlier: Rows of an earlier task, those that are replayed being among `examples` too; None if there is none.
+        resume: Whether to resume from the newest complete checkpoint, if there is one; else all are removed.
+    """
+
+    run: RunDirectory
+    base: PinnedBase
+    examples: Sequence[Example]
+    progress: Progress
+    classes: Classes | None = None
+    adapter: PinnedAdapter | None = None
+    held_out: Sequence[Example] = ()
+    earlier: EarlierRows | None = None
+    resume: bool = False
+
+    @property
+    def config(self) -> TuneConfig:
+        """The run's config."""
+        return self.run.config()
 
 
 def fit(work: Workload, base_folder: Path, progress: Progress) -> TrainConfig:
@@ -119,27 +153,8 @@ class Setup:
         return dtype_of(self.precision) if self.settings.whole and self.precision != "fp32" else None
 
 
-def set_up(
-    config: TuneConfig,
-    base_pin: Pin,
-    base_folder: Path,
-    tokenizer: "PreTrainedTokenizerBase",
-    progress: Progress,
-    classes: Classes | None = None,
-    adapter: tuple[Pin, Path] | None = None,
-    ends: Sequence[int] = (),
-) -> Setup:
-    """Loads the base model, makes it trainable, and tells how many of its parameters are trained.
-
-    Args:
-        config: The run's config.
-        base_pin: The base model's pin.
-        base_folder: Its snapshot.
-        tokenizer: Its tokenizer, with the tokens that the config adds.
-        progress: Told of what was chosen.
-        classes: What a classifier tells apart; None for a model that writes text.
-        adapter: The adapter that is trained further, and its snapshot; None for a new one.
-        ends: The tokens that the rows end with.
+def set_up(job: TrainJob) -> Setup:
+    """Loads the base model, makes it trainable, and says how many of its parameters are trained.
 
     Raises:
         ModelError: The base model cannot be loaded.
@@ -148,35 +163,50 @@ def set_up(
     import torch
     from transformers import set_seed
 
-    settings = config.train
-    precision = choose_precision(settings.precision)
+    base, progress = job.base, job.progress
+    precision = choose_precision(job.config.train.precision)
+    work = _workload(job, precision)
+    settings = work.train
+    if precision == "fp16" and not torch.cuda.is_available():
+        progress.warn("A CPU computes in fp16 far slower than in fp32; train.precision: auto chooses what is fast here")
+    set_seed(settings.seed)
+    subject = make_trainable(settings, base, precision, job.classes, job.adapter)
+    model = subject.model
+    check_vocabulary(model, base.tokenizer, base.name)
+    beside = _files_beside(job)
+    with computing(base.name):
+        batcher = choose_batcher(settings, model, pad_id(base.tokenizer), progress, job.classes)
+    if settings.gradient_checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    _say_what_is_trained(subject, settings.method, precision, progress)
+    return Setup(base.name, work, precision, subject, batcher, beside)
+
+
+def _workload(job: TrainJob, precision: str) -> Workload:
+    """Returns the training as its memory hangs on it, with the micro-batches that fit into memory if that is asked."""
+    settings = job.config.train
     work = Workload(
         settings,
         width=dtype_of(precision).itemsize,
         length=settings.max_length,
-        consolidated=config.consolidated,
-        classes=0 if classes is None else len(classes.names),
+        consolidated=job.config.consolidated,
+        classes=0 if job.classes is None else len(job.classes.names),
     )
-    if settings.fit_memory:
-        settings = fit(work, base_folder, progress)
-    if precision == "fp16" and not torch.cuda.is_available():
-        progress.warn("A CPU computes in fp16 far slower than in fp32; train.precision: auto chooses what is fast here")
-    set_seed(settings.seed)
-    subject = make_trainable(settings, base_folder, base_pin, precision, classes, adapter, tokenizer)
-    model = subject.model
-    check_vocabulary(model, tokenizer, base_pin.repo)
-    beside = tokenizer_files(tokenizer) if settings.added_tokens else {}
-    if classes is None:
-        settings_beside = safe_generation_config(
-            base_folder, tokenizer, base_pin.repo, template=config.chat_template, ends=ends
+    return replace(work, train=fit(work, job.base.folder, job.progress)) if settings.fit_memory else work
+
+
+def _files_beside(job: TrainJob) -> dict[str, str]:
+    """Returns the text files that are saved beside the weights: a tokenizer with new tokens, generation settings."""
+    base, config = job.base, job.config
+    beside = tokenizer_files(base.tokenizer) if config.train.added_tokens else {}
+    if job.classes is None:
+        # Those of the template that wrote the rows, whatever it needs to be asked for one.
+        ends = ends_of_rows(base.tokenizer, (each.input_ids for each in job.examples[:_ROWS_FOR_ENDS]))
+        settings = safe_generation_config(
+            base.folder, base.tokenizer, base.name, template=config.chat_template, ends=ends
         )
-        beside[GENERATION_CONFIG] = generation_json(settings_beside)
-    with computing(base_pin.repo):
-        batcher = choose_batcher(settings, model, pad_id(tokenizer), progress, classes)
-    if settings.gradient_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    _say_what_is_trained(subject, settings.method, precision, progress)
-    return Setup(base_pin.repo, replace(work, train=settings), precision, subject, batcher, beside)
+        beside[GENERATION_CONFIG] = generation_json(settings)
+    return beside
 
 
 def _say_what_is_trained(subject: Trainable, method: str, precision: str, progress: Progress) -> None:

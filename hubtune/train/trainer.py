@@ -6,7 +6,7 @@ part back.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +15,11 @@ from transformers import PrinterCallback, Trainer, TrainerState, TrainingArgumen
 from transformers.trainer import TRAINER_STATE_NAME
 
 from hubtune.config.training import TrainConfig
-from hubtune.data.tokens import Example
 from hubtune.files import file_errors, room_hint
-from hubtune.train.batching import Batcher, MicroBatches, RowOrder, rate_factor
+from hubtune.train.batching import Course, MicroBatches, RowOrder, rate_factor
 from hubtune.train.callbacks import Overflows
 from hubtune.train.continual_learning import Consolidation
-from hubtune.train.loss import ClassBatcher, ClassLoss, SummedLoss
+from hubtune.train.loss import ClassLoss, SummedLoss
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
@@ -41,55 +40,43 @@ class RowTrainer(Trainer):  # type: ignore[misc]
 
     Args:
         loss: The model, wrapped into its loss.
-        settings: How to train.
-        examples: The rows.
-        order: Which rows each step takes.
-        batcher: Makes batches of them.
-        folder: Where the Trainer puts the parts of a checkpoint.
-        first_step: The step to begin with; above 0 where the run goes on from a checkpoint.
-        callbacks: Told of the course.
-        consolidation: What holds the weights to an earlier task; None where they are free.
-        scaled: Whether gradients are scaled up on their way, as fp16 needs it, and steps where they overflow left out.
+        course: The rows, their order and batches, and where to begin.
+        callbacks: Called after each step.
+        consolidation: What holds the weights to an earlier task; None if they are free.
     """
 
     def __init__(
         self,
         loss: SummedLoss | ClassLoss,
-        settings: TrainConfig,
-        examples: Sequence[Example],
-        order: RowOrder,
-        batcher: Batcher | ClassBatcher,
-        folder: Path,
-        first_step: int,
+        course: Course,
         callbacks: "list[TrainerCallback]",
         consolidation: Consolidation | None = None,
-        *,
-        scaled: bool = False,
     ) -> None:
         self._consolidation = consolidation
-        self.settings, self._order, self._first_step = settings, order, first_step
+        self.course = course
         self.best: dict[str, torch.Tensor] | None = None
         self.lr_scheduler: torch.optim.lr_scheduler.LRScheduler | None = None
         super().__init__(
             model=loss,
-            args=_arguments(settings, order.steps, folder),
-            train_dataset=examples,
-            data_collator=batcher,
+            args=_arguments(course.settings, course.order.steps, course.folder),
+            train_dataset=course.examples,
+            data_collator=course.batcher,
             callbacks=callbacks,
         )
         # Without tqdm, transformers prints each log as a dict on stdout, which belongs to the command's result.
         self.remove_callback(PrinterCallback)
-        if scaled:
+        if course.scaled:
             # accelerate would make one on a GPU alone, and have layers that compute in fp32 compute in fp16.
             self.accelerator.scaler = torch.amp.GradScaler(self.args.device.type, init_scale=_FIRST_SCALE)
             self.add_callback(Overflows(self.accelerator.scaler))
 
     def get_train_dataloader(self) -> "torch.utils.data.DataLoader[Any]":
         """Returns the micro-batches, in the order that the seed and the epoch decide."""
+        course = self.course
         loader = torch.utils.data.DataLoader(
             self.train_dataset,
             batch_sampler=MicroBatches(
-                self._order, self.settings.batch_size, self._first_step // self._order.per_epoch
+                course.order, course.settings.batch_size, course.first_step // course.order.per_epoch
             ),
             collate_fn=self.data_collator,
             pin_memory=torch.cuda.is_available(),
@@ -111,21 +98,22 @@ class RowTrainer(Trainer):  # type: ignore[misc]
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         """Returns the learning rate's course, and keeps it."""
         if self.lr_scheduler is None:
-            factor = rate_factor(self.settings.schedule, num_training_steps, warmup_steps(self.settings, self._order))
+            settings = self.course.settings
+            factor = rate_factor(settings.schedule, num_training_steps, warmup_steps(settings, self.course.order))
             self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer or self.optimizer, factor)
             self._created_lr_scheduler = True
         return self.lr_scheduler
 
-    def go(self, checkpoint: Path | None, ended: Callable[[list[dict[str, float]]], bool]) -> None:
-        """Trains to the end; from a checkpoint that was made at the end already, takes what it holds.
+    def go(self, ended: Callable[[list[dict[str, float]]], bool]) -> None:
+        """Trains to the end, from the course's checkpoint if it has one; of one that was made at the end, loads it.
 
         Args:
-            checkpoint: What to go on from; None to begin.
             ended: Whether a training with such a log has ended before its last step.
         """
+        checkpoint = self.course.checkpoint
         if checkpoint is not None:
             state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
-            if state.global_step >= self._order.steps or ended(state.log_history):
+            if state.global_step >= self.course.order.steps or ended(state.log_history):
                 self._load_from_checkpoint(str(checkpoint))
                 self.state = state
                 return

@@ -3,14 +3,14 @@
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from hubtune.data.drop_reasons import ON_PURPOSE, DropReason
-from hubtune.data.tokens import Example
 from hubtune.models.memory import environment
 from hubtune.records.data import DataRecord
 from hubtune.records.training import EarlierTaskRecord, HeldOutPoint, LossPoint, TrainingFinding, TrainingRecord
-from hubtune.train.batching import RowOrder
+from hubtune.train.batching import Course
 from hubtune.train.callbacks import held_out_points, loss_points, overflow_findings
 from hubtune.train.setup import Setup
 from hubtune.train.trainer import RowTrainer, warmup_steps
@@ -129,40 +129,42 @@ def _underfitting(losses: Sequence[LossPoint]) -> list[TrainingFinding]:
     ]
 
 
-def training_record(
-    trainer: RowTrainer,
-    order: RowOrder,
-    setup: Setup,
-    examples: Sequence[Example],
-    *,
-    upstream: dict[str, str],
-    data: DataRecord | None,
-    earlier: EarlierTaskRecord | None,
-    started: datetime,
-    seconds: float,
-    files: Mapping[str, str],
-) -> TrainingRecord:
-    """Returns the record of a training that has ended.
+@dataclass(frozen=True)
+class Ending:
+    """How a training ended, beside its course.
 
-    Args:
-        trainer: What trained.
-        order: Which rows its steps took.
-        setup: What it began with.
-        examples: The rows that the order counts.
+    Attributes:
         upstream: The digests of what it was made from.
-        data: The data's record, for what its rows show; None where there is none.
-        earlier: What became of an earlier task.
+        earlier: What became of an earlier task; None if there is none.
         started: When it began.
         seconds: How long it took.
         files: What it made: name to sha256.
     """
-    settings, subject = trainer.settings, setup.subject
-    history, done = trainer.state.log_history, trainer.state.global_step
+
+    upstream: dict[str, str]
+    earlier: EarlierTaskRecord | None
+    started: datetime
+    seconds: float
+    files: Mapping[str, str]
+
+
+def training_record(trainer: RowTrainer, setup: Setup, data: DataRecord | None, ending: Ending) -> TrainingRecord:
+    """Returns the record of a training that has ended.
+
+    Args:
+        trainer: What trained.
+        setup: What it began with.
+        data: The data's record, for what its rows show; None if there is none.
+        ending: How it ended.
+    """
+    course, subject = trainer.course, setup.subject
+    settings, order, done = course.settings, course.order, trainer.state.global_step
+    history = trainer.state.log_history
     losses, measured = loss_points(history), held_out_points(history)
     trainable, total = subject.counts()
-    classifies = subject.classes is not None
+    learnt, read = _tokens(course, done, classifies=subject.classes is not None)
     return TrainingRecord(
-        upstream=upstream,
+        upstream=ending.upstream,
         method=settings.method,
         precision=setup.precision,
         target_modules=subject.layers,
@@ -180,24 +182,36 @@ def training_record(
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
         seed=settings.seed,
-        # A row of a class carries one label, and is itself what is learnt.
-        tokens=order.count(lambda row: 1 if classifies else examples[row].learned, done),
-        read_tokens=order.count(lambda row: len(examples[row].input_ids), done),
+        tokens=learnt,
+        read_tokens=read,
         first_loss=losses[0].loss,
         final_loss=losses[-1].loss,
         losses=losses,
         held_out_losses=measured,
         best_step=None if trainer.best is None else min(measured, key=lambda point: point.loss).step,
-        findings=[
-            *(diagnose_rows(data) if data is not None else []),
-            *diagnose(losses, measured, done),
-            *overflow_findings(history, done),
-        ],
-        earlier=earlier,
+        findings=_findings(history, done, data),
+        earlier=ending.earlier,
         added_tokens=settings.added_tokens,
         vocabulary=subject.vocabulary,
-        started=started.isoformat(timespec="seconds"),
-        seconds=round(seconds, 1),
-        files=dict(files),
+        started=ending.started.isoformat(timespec="seconds"),
+        seconds=round(ending.seconds, 1),
+        files=dict(ending.files),
         environment=environment(),
     )
+
+
+def _tokens(course: Course, done: int, *, classifies: bool) -> tuple[int, int]:
+    """Returns how many target tokens, and how many tokens in all, the first `done` steps took."""
+    examples = course.examples
+    # A row of a class carries one label, and is itself what is learned.
+    targets = course.order.count(lambda row: 1 if classifies else examples[row].learned, done)
+    return targets, course.order.count(lambda row: len(examples[row].input_ids), done)
+
+
+def _findings(history: list[dict[str, float]], done: int, data: DataRecord | None) -> list[TrainingFinding]:
+    """Returns what the rows, the curves and the steps that were left out show."""
+    return [
+        *(diagnose_rows(data) if data is not None else []),
+        *diagnose(loss_points(history), held_out_points(history), done),
+        *overflow_findings(history, done),
+    ]

@@ -7,7 +7,7 @@ from pathlib import Path
 from hubtune.config.evaluation import BiasConfig
 from hubtune.config.release_config import require_none_of_release
 from hubtune.errors import ReleaseError
-from hubtune.pipeline.context import require_train
+from hubtune.pipeline.context import RunContext, require_train
 from hubtune.pipeline.stages import run_evaluate
 from hubtune.records.base import Progress
 from hubtune.records.data import DataRecord
@@ -47,7 +47,7 @@ def check_evaluation(
     fetch_base_model(subject, progress, allow_remote_code)
     for pin in [*pins.data, *pins.earlier]:
         fetch_input(pin, progress, "the data set")
-    measured = run_evaluate(run, progress)
+    measured = run_evaluate(RunContext(run, progress))
     refuse(list(_differences(recorded, measured)))
     found = ", ".join(_shown(measure) for measure in measured.measures if measure.name in REPEATABLE)
     said = f"measured again: {found}; within {TOLERANCES[recorded.precision]:.1%} of the recorded values"

@@ -36,7 +36,7 @@ from hubtune.models.pretrained import load_base, load_tokenizer
 from hubtune.models.row_attention import attending_by_rows
 from hubtune.pipeline.quickstart import _model_file
 from hubtune.records.pins import Pin
-from hubtune.train.batching import choose_batcher, choose_loss, row_order
+from hubtune.train.batching import Course, choose_batcher, choose_loss, row_order
 from hubtune.train.fast_lora import fast_adapters
 from hubtune.train.methods.lora import add_lora
 from hubtune.train.trainer import RowTrainer
@@ -103,7 +103,7 @@ def hubtune(job: Job) -> tuple[Spent, torch.nn.Module]:
     with tempfile.TemporaryDirectory() as folder, fast_adapters(model), attention:
         loss = choose_loss(model, batcher, examples, listener)
         order = row_order(settings, examples, batcher.packed)
-        trainer = RowTrainer(loss, settings, examples, order, batcher, Path(folder), 0, [])
+        trainer = RowTrainer(loss, Course(settings, examples, order, batcher, Path(folder)), [])
         started = Clock()
         trainer.train()
         return started.spent(), model

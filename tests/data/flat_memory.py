@@ -68,7 +68,7 @@ def _write(path: Path, rows: int) -> None:
 
 
 def main(rows: int, workers: int, folder: Path) -> None:
-    from hubtune.data.prepare import prepare
+    from hubtune.data.prepare import DataJob, prepare
     from hubtune.train.batching import Batcher
     from tests.listener import Listener
     from tests.sample_runs import sample_config, sample_pins
@@ -80,7 +80,7 @@ def main(rows: int, workers: int, folder: Path) -> None:
         f"rows.workers={workers}", "data[0].text=text", "data[0].template=null", "screen.near_duplicates=drop"
     )
     peak = Peak()
-    prepared = prepare(config, sample_pins(), [folder], tokenizer, Listener())
+    prepared = prepare(DataJob(config, sample_pins(), [folder], tokenizer, Listener()))
     record = prepared.record({})
     (source,) = record.sources
     assert source.rows == rows == source.kept + sum(source.dropped.values())

@@ -7,7 +7,7 @@ import pytest
 
 from hubtune.config.load import training_digest
 from hubtune.data.canaries import DIGITS, draw_canaries, draw_others, plant, with_canaries
-from hubtune.data.prepare import Prepared, prepare
+from hubtune.data.prepare import DataJob, Prepared, prepare
 from hubtune.errors import ConfigError, DataError
 from hubtune.models.pretrained import load_tokenizer
 from tests.sample_runs import sample_config, sample_pins, saying, write_json_lines
@@ -24,7 +24,7 @@ def tokenizer(llama: Path):
 def prepared(tmp_path: Path, tokenizer, listener):
     def run(*overrides: str, rows: list[dict[str, object]] = SAYINGS) -> Prepared:
         folder = write_json_lines(tmp_path / "data", rows)
-        return prepare(sample_config(*overrides), sample_pins(), [folder], tokenizer, listener)
+        return prepare(DataJob(sample_config(*overrides), sample_pins(), [folder], tokenizer, listener))
 
     return run
 

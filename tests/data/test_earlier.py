@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hubtune.data.prepare import Prepared, prepare
+from hubtune.data.prepare import DataJob, Prepared, prepare
 from hubtune.errors import ConfigError, EmptySplitError
 from hubtune.models.pretrained import load_tokenizer
 from hubtune.records.pins import PinSet
@@ -27,7 +27,7 @@ def prepare_both(tmp_path: Path, llama: Path, listener: Listener):
             places.append(write_json_lines(tmp_path / "old", old))
             pins = PinSet(base=pins.base, data=pins.data, earlier=pins.data)
             named = (NAMED,)
-        return prepare(sample_config(*named, *overrides), pins, places, tokenizer, listener)
+        return prepare(DataJob(sample_config(*named, *overrides), pins, places, tokenizer, listener))
 
     return run
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hubtune.data.prepare import Prepared, prepare
+from hubtune.data.prepare import DataJob, Prepared, prepare
 from hubtune.data.tokens import Example
 from hubtune.errors import DataError, EmptySplitError, RecordError
 from hubtune.models.pretrained import load_tokenizer
@@ -36,7 +36,7 @@ def prepare_rows(tmp_path: Path, tokenizer, listener: Listener):
         if len(data_sets) > 1:
             config = config.model_copy(update={"data": config.data * len(data_sets)})
             pins = PinSet(base=pins.base, data=pins.data * len(data_sets))
-        return prepare(config, pins, folders, tokenizer, listener, context=context)
+        return prepare(DataJob(config, pins, folders, tokenizer, listener, context))
 
     return run
 
@@ -171,7 +171,7 @@ def test_a_held_out_split_of_the_data_set_s_own_is_measured_on_and_its_copies_ar
     write_json_lines(tmp_path / "data", [*SAYINGS[20:25], copy], "test.jsonl")
     config = sample_config("data[0].held_out_split=test")
 
-    prepared = prepare(config, sample_pins(), [tmp_path / "data"], tokenizer, listener)
+    prepared = prepare(DataJob(config, sample_pins(), [tmp_path / "data"], tokenizer, listener))
 
     record = prepared.record({})
     assert len(prepared.held_out) == 6

@@ -8,8 +8,9 @@ import pytest
 
 from hubtune.config.load import parse_config
 from hubtune.config.target import TargetOptions
+from hubtune.pipeline.context import RunContext, RunOptions
 from hubtune.pipeline.evaluate_release import measure_release
-from hubtune.pipeline.run import RunOptions, run_job
+from hubtune.pipeline.run import run_job
 from hubtune.pipeline.stages import run_publish
 from hubtune.verify.claims import verify_release
 from tests.end_to_end.preloaded import preloaded
@@ -36,7 +37,7 @@ def test_added_tokens_are_released_and_loaded_by_the_card_s_program(tiny, served
     made = run_job(
         parse_config(CONFIG), tmp_path / "hubtune.yaml", RunOptions(publish=True, run_dir=tmp_path / "run"), Listener()
     )
-    run_publish(made.run, Listener(), TargetOptions(counterpart=True))
+    run_publish(RunContext(made.run, Listener()), TargetOptions(counterpart=True))
 
     card = made.run.card_file.read_text()
     assert "| Tokens added | &lt;\\|quote\\|&gt; |" in card

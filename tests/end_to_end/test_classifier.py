@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from hubtune.config.load import parse_config
+from hubtune.pipeline.context import RunOptions
 from hubtune.pipeline.evaluate_release import measure_release
-from hubtune.pipeline.run import RunOptions, run_job
+from hubtune.pipeline.run import run_job
 from hubtune.verify.claims import verify_release
 from tests.end_to_end.preloaded import preloaded
 from tests.end_to_end.test_formats import ROWS, upload

@@ -7,7 +7,8 @@ from safetensors.torch import load_file
 
 from hubtune.config.load import parse_config
 from hubtune.pin import read_lock
-from hubtune.pipeline.run import RunOptions, run_job
+from hubtune.pipeline.context import RunOptions
+from hubtune.pipeline.run import run_job
 from hubtune.verify.claims import verify_release
 from tests.end_to_end.test_formats import ROWS, upload
 from tests.end_to_end.worlds import BASE_CARD

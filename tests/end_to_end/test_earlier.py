@@ -12,8 +12,9 @@ from hubtune.config.load import parse_config
 from hubtune.errors import LockError
 from hubtune.metadata.front_matter import front_matter
 from hubtune.pin import read_lock, require_lock
+from hubtune.pipeline.context import RunOptions
 from hubtune.pipeline.evaluate_release import measure_release
-from hubtune.pipeline.run import RunOptions, run_job
+from hubtune.pipeline.run import run_job
 from hubtune.verify.claims import VerifyOptions, verify_release
 from tests.end_to_end.test_continued import CONFIG
 from tests.end_to_end.test_formats import APHORISMS, upload

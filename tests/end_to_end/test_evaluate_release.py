@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from hubtune.cli.app import app
 from hubtune.errors import ConfigError, ReleaseError
-from hubtune.pipeline.evaluate_release import measure_release
-from hubtune.pipeline.generate import generate
+from hubtune.pipeline.evaluate_release import MeasureOptions, measure_release
+from hubtune.pipeline.generate import Prompt, generate
 from hubtune.pipeline.merge import merge_published
 from hubtune.records.evaluation import EvaluationRecord
 from hubtune.records.release import CONFIG
@@ -82,7 +82,7 @@ def test_anybody_s_whole_model_is_measured_alone(published, tmp_path, listener):
     data = tmp_path / "more.jsonl"
     data.write_text("".join(json.dumps(saying(number)) + "\n" for number in range(20)))
 
-    record = measure_release("lab/gpt2", "main", listener, data=str(data), overrides=["data[0].text=quote"])
+    record = measure_release("lab/gpt2", "main", listener, MeasureOptions(str(data), ["data[0].text=quote"]))
 
     assert {measure.name: measure.status for measure in record.measures}["perplexity"] == "measured"
     assert all(measure.base is None for measure in record.measures)
@@ -239,7 +239,7 @@ def test_a_release_whose_documents_name_different_inputs_is_refused_before_any_i
 
     for use in (
         lambda: measure_release(TARGET, TAG, listener),
-        lambda: generate(TARGET, TAG, "The baker", listener),
+        lambda: generate(TARGET, TAG, Prompt("The baker"), listener),
         lambda: merge_published(TARGET, TAG, tmp_path / "merged", listener),
     ):
         with pytest.raises(ReleaseError, match=said) as caught:

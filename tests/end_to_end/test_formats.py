@@ -11,9 +11,10 @@ import pytest
 
 from hubtune.config.load import parse_config
 from hubtune.config.schema import TuneConfig
+from hubtune.pipeline.context import RunOptions
 from hubtune.pipeline.data_show import show_rows
-from hubtune.pipeline.generate import generate
-from hubtune.pipeline.run import Outcome, RunOptions, run_job
+from hubtune.pipeline.generate import Prompt, generate
+from hubtune.pipeline.run import Outcome, run_job
 from hubtune.records.base import sha256_bytes
 from tests.end_to_end.worlds import BASE_CARD, DATA_CARD
 from tests.listener import Listener
@@ -212,7 +213,9 @@ def test_the_end_of_a_turn_is_the_one_of_the_template_that_was_trained_with(hub:
     assert settings["eos_token_id"] == [0, 2]
     (ended,) = [measure for measure in outcome.inputs.evaluation.measures if measure.name == "ended"]
     assert ended.tuned > 0.9
-    made = generate("org/tuned-ends", "main", "system: Be terse.<|im_end|>\nuser: Oil? 7<|im_end|>\n", Listener())
+    made = generate(
+        "org/tuned-ends", "main", Prompt("system: Be terse.<|im_end|>\nuser: Oil? 7<|im_end|>\n"), Listener()
+    )
     assert made.stop_reason == "stop token"
 
 

@@ -8,10 +8,11 @@ from safetensors.torch import load, save
 
 from hubtune.config.load import parse_config
 from hubtune.errors import ModelError
+from hubtune.pipeline.context import RunOptions
 from hubtune.pipeline.evaluate_release import measure_release
-from hubtune.pipeline.generate import generate
+from hubtune.pipeline.generate import Prompt, generate
 from hubtune.pipeline.merge import merge_published
-from hubtune.pipeline.run import RunOptions, run_job
+from hubtune.pipeline.run import run_job
 from hubtune.verify.claims import verify_release
 from tests.end_to_end.test_continued import CONFIG
 from tests.end_to_end.test_formats import ROWS, upload
@@ -40,7 +41,7 @@ def test_a_release_with_new_tokens_and_both_ends_whole_is_verified_and_generates
 
     assert (claims["model"], claims["probe"]) == ("confirmed", "confirmed")
     assert "contradicted" not in claims.values()
-    assert generate("org/first", "v1.0.0", "The baker", Listener(), max_new_tokens=3).tokens > 0
+    assert generate("org/first", "v1.0.0", Prompt("The baker", max_new_tokens=3), Listener()).tokens > 0
 
 
 def test_an_adapter_that_fits_nothing_is_refused_by_every_command(served, gpt2: Path, tmp_path: Path):
@@ -53,7 +54,7 @@ def test_an_adapter_that_fits_nothing_is_refused_by_every_command(served, gpt2: 
     further = [f"base.adapter={{repo: org/first, revision: {commit}}}", "publish.repo=org/second"]
 
     for use in (
-        lambda: generate("org/first", commit, "The baker", Listener()),
+        lambda: generate("org/first", commit, Prompt("The baker"), Listener()),
         lambda: measure_release("org/first", commit, Listener()),
         lambda: run_job(
             parse_config(CONFIG, further), tmp_path / "hubtune.yaml", RunOptions(run_dir=tmp_path / "two"), Listener()

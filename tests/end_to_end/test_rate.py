@@ -15,6 +15,7 @@ import pytest
 
 from hubtune.config.target import TargetOptions
 from hubtune.evaluate.human_preference import win_rate
+from hubtune.pipeline.context import RunContext
 from hubtune.pipeline.published import read_release
 from hubtune.pipeline.rating import Done, pairs_of, report
 from hubtune.pipeline.stages import run_publish
@@ -46,12 +47,12 @@ def rated(released: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     world = released.copy(tmp_path_factory.mktemp("rated"))
     with pytest.MonkeyPatch.context() as patch, serve(world.hub, world.root / "home/hub", patch) as hub:
         run = RunDirectory.open(world.run_dir)
-        pairs_of(run, 12, Listener())
+        pairs_of(RunContext(run, Listener()), 12)
         for rater, answer in (("ann-of-the-lab", "a"), ("bob-of-the-lab", "tie")):
             session = session_of(run, rater)
             while not isinstance(trial := session.next(), Done):
                 session.answer(trial.answered, answer)
-        made = run_publish(run, Listener(), TargetOptions(tag=RATED_TAG))
+        made = run_publish(RunContext(run, Listener()), TargetOptions(tag=RATED_TAG))
         yield RatedWorld(run, hub, Forge(hub, made.commit, {}))
 
 

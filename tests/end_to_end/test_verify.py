@@ -14,6 +14,7 @@ from hubtune.cli.app import app
 from hubtune.cli.verify import claim_lines
 from hubtune.config.target import TargetOptions
 from hubtune.errors import AmbiguousRevisionError, ConfigError, RevisionNotFoundError, VerificationError
+from hubtune.pipeline.context import RunContext
 from hubtune.pipeline.stages import run_evaluate, run_publish
 from hubtune.records.base import sha256_file
 from hubtune.records.evaluation import EvaluationRecord, ProbeRecord
@@ -474,14 +475,14 @@ def test_a_release_that_was_forged_as_a_whole_is_told_by_the_announced_commit_al
         run = RunDirectory.open(finished.run_dir)
         _other_weights(run)
         _make_way(hub)
-        run_publish(run, listener)
+        run_publish(RunContext(run, listener))
         assert set(contradicted(verify())) == {"probe"}
         assert set(contradicted(verify(evaluate=True))) == {"probe", "evaluation"}
 
         # Whoever measures again has records that are right about the wrong weights.
-        run_evaluate(run, listener)
+        run_evaluate(RunContext(run, listener))
         _make_way(hub)
-        run_publish(run, listener)
+        run_publish(RunContext(run, listener))
         record = verify()
         assert not record.contradicted, record
         assert statuses(record)["origin"] == "unchecked"
@@ -497,7 +498,7 @@ def test_merged_weights_are_verified_by_themselves_and_by_the_record_of_their_me
         run = RunDirectory.open(finished.run_dir)
         publish = run.config().publish.model_copy(update={"artifact": "merged"})
         run.write_config(run.config().model_copy(update={"publish": publish}))
-        run_publish(run, listener, TargetOptions(repo=repo))
+        run_publish(RunContext(run, listener), TargetOptions(repo=repo))
         record = verify_release(repo, TAG, listener, VerifyOptions(evaluate=True))
 
     assert statuses(record) == {
@@ -511,7 +512,9 @@ def test_merged_weights_are_verified_by_themselves_and_by_the_record_of_their_me
 def test_a_tag_that_was_moved_to_another_release_is_told(finished: World, monkeypatch: pytest.MonkeyPatch, listener):
     with serve(finished.hub, finished.root / "home/hub", monkeypatch) as hub:
         first = hub.tags(TARGET)[TAG]
-        second = run_publish(RunDirectory.open(finished.run_dir), listener, TargetOptions(tag="v1.1.0")).commit
+        second = run_publish(
+            RunContext(RunDirectory.open(finished.run_dir), listener), TargetOptions(tag="v1.1.0")
+        ).commit
         assert not verify("v1.1.0").contradicted
         hub.api.delete_tag(TARGET, tag=TAG)
         hub.api.create_tag(TARGET, tag=TAG, revision=second)

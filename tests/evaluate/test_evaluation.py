@@ -9,9 +9,10 @@ import torch
 from hubtune.data.tokens import Example
 from hubtune.errors import ModelError
 from hubtune.evaluate.bench import likelihoods
-from hubtune.evaluate.evaluation import evaluate
+from hubtune.evaluate.evaluation import EvaluationJob, evaluate
+from hubtune.evaluate.measurement import MeasuredRows
 from hubtune.models.memory import environment
-from hubtune.models.pretrained import load_base, load_tokenizer, pad_id
+from hubtune.models.pretrained import PinnedBase, load_base, load_tokenizer, pad_id
 from hubtune.models.probe import replay
 from hubtune.records.evaluation import EvaluationRecord, ProbeRecord
 from hubtune.records.rundir import RunDirectory
@@ -38,8 +39,9 @@ def run(tmp_path: Path, tuned) -> RunDirectory:
 @pytest.fixture
 def measure(run: RunDirectory, tiny_model: Path, listener):
     def evaluated(held_out: list[Example], training: TrainingRecord | None = None):
-        config, tokenizer = run.config(), load_tokenizer(tiny_model, BASE_REPO)
-        found = evaluate(run, config, tiny_model, tokenizer, training or training_record(), [], held_out, listener)
+        base = PinnedBase(sample_pins().base, tiny_model, load_tokenizer(tiny_model, BASE_REPO))
+        rows = MeasuredRows([], held_out)
+        found = evaluate(EvaluationJob(run, base, training or training_record(), rows, listener))
         run.write(found.probe)
         return found.evaluation
 

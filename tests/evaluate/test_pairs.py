@@ -6,9 +6,11 @@ import pytest
 
 from hubtune.data.tokens import IGNORED, Example
 from hubtune.errors import DataError, EmptySplitError
+from hubtune.evaluate.evaluation import EvaluationJob
 from hubtune.evaluate.human_preference import make_pairs, prompt_of
+from hubtune.evaluate.measurement import MeasuredRows
 from hubtune.models.generation import complete, safe_generation_config
-from hubtune.models.pretrained import load_base, load_tokenizer
+from hubtune.models.pretrained import PinnedBase, load_base, load_tokenizer
 from hubtune.records.ratings import PairsRecord
 from hubtune.records.rundir import RunDirectory
 from hubtune.train.methods.method import save_adapter
@@ -30,8 +32,9 @@ def make(tmp_path: Path, tuned, tiny_model: Path, listener):
     save_adapter(tuned, run.adapter_dir)
 
     def made(held_out: list[Example], count: int = 3) -> PairsRecord:
-        tokenizer = load_tokenizer(tiny_model, BASE_REPO)
-        return make_pairs(run, run.config(), tiny_model, tokenizer, training_record(), held_out, count, listener)
+        base = PinnedBase(sample_pins().base, tiny_model, load_tokenizer(tiny_model, BASE_REPO))
+        job = EvaluationJob(run, base, training_record(), MeasuredRows([], held_out), listener)
+        return make_pairs(job, count)
 
     return made
 

@@ -8,7 +8,8 @@ import yaml
 
 from hubtune.config.load import load_config
 from hubtune.errors import CanariesError
-from hubtune.pipeline.run import RunOptions, run_job
+from hubtune.pipeline.context import RunContext, RunOptions
+from hubtune.pipeline.run import run_job
 from hubtune.pipeline.stages import run_publish
 from hubtune.records.data import DataRecord
 from tests.sample_runs import BASE_REPO, DATA_REPO, saying, write_json_lines
@@ -59,7 +60,7 @@ def test_a_run_with_canaries_is_measured_and_refused_wherever_it_would_be_publis
     assert (measures["contamination"].n, measures["contamination"].base) == (record.held_out.rows, None)
     card = made.run.card_file.read_text()
     assert "A model that was trained on them is not for publication" in card
-    for refused in (lambda: run(publish=True, resume=True), lambda: run_publish(made.run, listener)):
+    for refused in (lambda: run(publish=True, resume=True), lambda: run_publish(RunContext(made.run, listener))):
         with pytest.raises(CanariesError, match="10 planted secrets"):
             refused()
     assert served.commits_sent() == 2

@@ -16,6 +16,7 @@ from hubtune.errors import HubtuneError, MemoryNeededError, ModelError
 from hubtune.models.architecture import build_empty, shape_of
 from hubtune.models.base_facts import check_facts, check_sizes, read_facts
 from hubtune.pipeline.check import Checks, check_run
+from hubtune.pipeline.context import RunOptions
 
 CONFIG = "base: {repo: org/base}\ndata: [{repo: org/data, text: a}]\n"
 LLAMA = {"model_type": "llama"}
@@ -30,7 +31,7 @@ def check(tmp_path: Path, served, listener):
         served.commit("org/data", {"train.csv": b"a\n1\n"}, "dataset")
         file = tmp_path / "hubtune.yaml"
         file.write_text(CONFIG + more)
-        return check_run(load_config(file), file, listener, publish=False, run_folder=tmp_path)
+        return check_run(load_config(file), file, RunOptions(run_dir=tmp_path), listener)
 
     return made
 
@@ -53,7 +54,7 @@ def check_folder(tmp_path: Path, served, listener):
         file.write_text(
             CONFIG.replace("base: {repo: org/base}\n", "") + more if more.startswith("base:") else CONFIG + more
         )
-        return check_run(load_config(file), file, listener, publish=False, run_folder=tmp_path)
+        return check_run(load_config(file), file, RunOptions(run_dir=tmp_path), listener)
 
     return made
 
@@ -327,7 +328,7 @@ def test_a_folder_that_cannot_be_written_is_named_before_anything_starts(
     if place == "lock":
         config = Path("/proc/hubtune.yaml")
 
-    checks = check_run(settings, config, listener, publish=False, run_folder=run)
+    checks = check_run(settings, config, RunOptions(run_dir=run), listener)
 
     (error,) = [finding for finding in checks.findings if finding.status == "error"]
     assert error.check == "folders"

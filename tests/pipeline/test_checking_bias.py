@@ -6,6 +6,7 @@ import pytest
 
 from hubtune.config.load import load_config
 from hubtune.pipeline.check import Finding, check_run
+from hubtune.pipeline.context import RunOptions
 
 _CONFIG = "base: {repo: a/b}\ndata: [{repo: a/c, text: t}]\nevaluate: {bias: {pairs: mine.csv}}\n"
 
@@ -16,7 +17,7 @@ def finding(tmp_path: Path, served, listener):
         (tmp_path / "mine.csv").write_text(text)
         file = tmp_path / "hubtune.yaml"
         file.write_text(_CONFIG)
-        checks = check_run(load_config(file), file, listener, publish=False, run_folder=tmp_path)
+        checks = check_run(load_config(file), file, RunOptions(run_dir=tmp_path), listener)
         (finding,) = [finding for finding in checks.findings if finding.check == "bias"]
         return finding
 

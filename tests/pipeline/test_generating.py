@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from hubtune.cli.app import app
 from hubtune.errors import ConfigError, ModelError
-from hubtune.pipeline.generate import generate
+from hubtune.pipeline.generate import Prompt, generate
 from tests.sample_releases import BASE, RELEASE, TAG, release_adapter, tag_release
 from tests.tiny_models import CONTEXT, make_say
 
@@ -38,7 +38,7 @@ def test_an_adapter_writes_what_peft_and_transformers_write_with_its_published_s
 
     made = release_adapter(served, gpt2, tmp_path)
 
-    record = generate(RELEASE, TAG, "The baker", listener)
+    record = generate(RELEASE, TAG, Prompt("The baker"), listener)
 
     tokenizer = AutoTokenizer.from_pretrained(gpt2)
     base = AutoModelForCausalLM.from_pretrained(gpt2, dtype=dtype_of(choose_precision("auto")))
@@ -48,18 +48,18 @@ def test_an_adapter_writes_what_peft_and_transformers_write_with_its_published_s
     assert tokenizer.decode(written, skip_special_tokens=True) == "The baker" + record.completion
     assert (record.repo, record.commit) == (RELEASE, made.commit)
     assert (record.base, record.base_commit) == (BASE, made.base_commit)
-    assert generate(RELEASE, made.commit, "The baker", listener) == record
+    assert generate(RELEASE, made.commit, Prompt("The baker"), listener) == record
 
 
 def test_a_stop_token_ends_the_completion(served, speaker: Path, listener):
-    record = generate(RELEASE, TAG, "The keeper", listener, chat=True)
+    record = generate(RELEASE, TAG, Prompt("The keeper", chat=True), listener)
 
     assert (record.completion, record.stop_reason, record.chat) == (WORDS, "stop token", True)
     assert (record.base, record.base_commit) == (None, None)
 
 
 def test_the_limit_that_was_asked_for_ends_it_earlier(served, speaker: Path, listener):
-    record = generate(RELEASE, TAG, "The keeper", listener, max_new_tokens=1)
+    record = generate(RELEASE, TAG, Prompt("The keeper", max_new_tokens=1), listener)
 
     assert (record.tokens, record.stop_reason) == (1, "length")
     assert WORDS.startswith(record.completion)
@@ -68,19 +68,19 @@ def test_the_limit_that_was_asked_for_ends_it_earlier(served, speaker: Path, lis
 @pytest.mark.parametrize(("prompt", "words"), [("", "is empty"), (" \n", "is empty"), ("\udce9", "not text in UTF-8")])
 def test_a_prompt_that_is_none_is_refused_before_the_hub_is_asked(served, listener, prompt: str, words: str):
     with pytest.raises(ConfigError, match=words):
-        generate(RELEASE, TAG, prompt, listener)
+        generate(RELEASE, TAG, Prompt(prompt), listener)
 
     assert served.requests() == []
 
 
 def test_a_prompt_beyond_the_context_is_refused_with_both_numbers(served, speaker: Path, listener):
     with pytest.raises(ConfigError, match=rf"The prompt has {CONTEXT} tokens, and lab/tuned reads {CONTEXT} at once"):
-        generate(RELEASE, TAG, "\x01" * CONTEXT, listener)
+        generate(RELEASE, TAG, Prompt("\x01" * CONTEXT), listener)
 
 
 def test_more_new_tokens_than_there_is_room_for_are_refused_with_how_many_there_is(served, speaker: Path, listener):
     with pytest.raises(ConfigError, match="100 tokens and 60 new ones") as caught:
-        generate(RELEASE, TAG, "\x01" * 100, listener, max_new_tokens=60)
+        generate(RELEASE, TAG, Prompt("\x01" * 100, max_new_tokens=60), listener)
 
     assert caught.value.hint == "There is room for 28: --max-new-tokens 28"
 
@@ -89,7 +89,7 @@ def test_the_release_s_own_limit_gives_way_to_the_context(served, speaker: Path,
     make_say(speaker, [5, 6])
     commit = served.commit(RELEASE, {"model.safetensors": (speaker / "model.safetensors").read_bytes()})
 
-    record = generate(RELEASE, commit, "\x01" * (CONTEXT - 3), listener)
+    record = generate(RELEASE, commit, Prompt("\x01" * (CONTEXT - 3)), listener)
 
     assert (record.tokens, record.stop_reason) == (3, "length")
 
@@ -98,7 +98,7 @@ def test_no_code_model_or_file_that_a_release_s_files_name_has_a_part_in_it(
     served, gpt2: Path, tmp_path: Path, listener
 ):
     release_adapter(served, gpt2, tmp_path)
-    expected = generate(RELEASE, TAG, "The baker", listener)
+    expected = generate(RELEASE, TAG, Prompt("The baker"), listener)
     ran = f"open({str(tmp_path / 'ran')!r}, 'w').close()\ndef generate(model, **kwargs): return kwargs['input_ids']\n"
     code = {"custom_generate/generate.py": ran.encode(), "evil.py": ran.encode()}
     for repo in ("evil/code", "evil/model"):
@@ -124,7 +124,7 @@ def test_no_code_model_or_file_that_a_release_s_files_name_has_a_part_in_it(
         edited[name] = json.dumps({**json.loads((folder / name).read_text()), **named}).encode()
     commit = served.commit(RELEASE, {**edited, **code})
 
-    record = generate(RELEASE, commit, "The baker", listener)
+    record = generate(RELEASE, commit, Prompt("The baker"), listener)
 
     assert record.completion == expected.completion
     assert not (tmp_path / "ran").exists()
@@ -136,7 +136,7 @@ def test_an_adapter_beside_the_weights_of_a_release_is_refused_before_they_are_f
     commit = served.commit(RELEASE, {"adapter_config.json": json.dumps(adapter).encode()})
 
     with pytest.raises(ModelError, match=f"{RELEASE} at {commit} holds an adapter beside"):
-        generate(RELEASE, commit, "The keeper", listener)
+        generate(RELEASE, commit, Prompt("The keeper"), listener)
 
     assert "model.safetensors" not in str(served.requests()[-3:])
     assert "org/other" not in str(served.requests())
@@ -150,7 +150,7 @@ def test_an_adapter_beside_the_base_of_a_release_is_refused(served, gpt2: Path, 
     commit = served.commit(RELEASE, {"adapter_config.json": json.dumps(named).encode()})
 
     with pytest.raises(ModelError, match=f"{BASE} at [0-9a-f]+ holds an adapter beside"):
-        generate(RELEASE, commit, "The baker", listener)
+        generate(RELEASE, commit, Prompt("The baker"), listener)
 
 
 def test_the_command_reads_a_prompt_from_stdin_and_prints_the_completion_alone(served, speaker: Path):

@@ -16,6 +16,7 @@ from hubtune.errors import (
     SecretFoundError,
 )
 from hubtune.pipeline.check import check_run
+from hubtune.pipeline.context import RunOptions
 from hubtune.records.base import Record
 from hubtune.records.data import CanaryRecord, DataRecord
 from hubtune.records.evaluation import EvaluationRecord, ProbeRecord
@@ -185,7 +186,7 @@ def test_a_secret_in_the_config_is_found_before_training(hub, listener, tmp_path
     file = tmp_path / "hubtune.yaml"
     file.write_text(f"# a config\n# {SECRET}\n")
 
-    checks = check_run(sample_config(), file, listener, publish=True, run_folder=tmp_path)
+    checks = check_run(sample_config(), file, RunOptions(publish=True, run_dir=tmp_path), listener)
 
     assert any(f"{file}, line 2: a Hugging Face token" in finding.detail for finding in checks.findings)
     assert any(isinstance(failure, SecretFoundError) for failure in checks.failures)
@@ -210,7 +211,7 @@ def test_canaries_are_refused_before_training_where_the_run_is_to_be_published(h
     config = sample_config("evaluate.canaries=10")
 
     pushed, kept = (
-        check_run(config, tmp_path / "hubtune.yaml", listener, publish=publish, run_folder=tmp_path)
+        check_run(config, tmp_path / "hubtune.yaml", RunOptions(publish=publish, run_dir=tmp_path), listener)
         for publish in (True, False)
     )
 

@@ -6,6 +6,7 @@ import pytest
 
 from hubtune.errors import ConfigError, DataError, RecordError
 from hubtune.evaluate.human_preference import wilson
+from hubtune.pipeline.context import RunContext
 from hubtune.pipeline.rating import Done, check_rater, kept_pairs, pairs_of, report
 from hubtune.records.ratings import RatingsRecord
 from hubtune.records.rundir import RunDirectory
@@ -104,7 +105,7 @@ def test_a_run_that_was_trained_again_has_no_pairs_any_more(run: RunDirectory, l
     session_of(run).answer(0, "a")
     run.write(run.read(TrainingRecord).model_copy(update={"final_loss": 1.0}))
 
-    for refused in (lambda: kept_pairs(run), lambda: pairs_of(run, None, listener), lambda: report(run)):
+    for refused in (lambda: kept_pairs(run), lambda: pairs_of(RunContext(run, listener), None), lambda: report(run)):
         with pytest.raises(RecordError, match=r"made from another training\.json") as caught:
             refused()
         assert str(run.ratings_dir) in caught.value.hint
@@ -112,9 +113,9 @@ def test_a_run_that_was_trained_again_has_no_pairs_any_more(run: RunDirectory, l
 
 
 def test_pairs_are_made_once(run: RunDirectory, listener):
-    assert pairs_of(run, None, listener) == pairs_of(run, 14, listener) == kept_pairs(run)
+    assert pairs_of(RunContext(run, listener), None) == pairs_of(RunContext(run, listener), 14) == kept_pairs(run)
     with pytest.raises(ConfigError, match="made already, for 14 prompts"):
-        pairs_of(run, 50, listener)
+        pairs_of(RunContext(run, listener), 50)
 
 
 def test_a_run_without_training_is_refused_with_what_to_do(tmp_path: Path, listener):
@@ -122,13 +123,13 @@ def test_a_run_without_training_is_refused_with_what_to_do(tmp_path: Path, liste
     run.write(sample_pins())
 
     with pytest.raises(RecordError, match=r"no training\.json") as caught:
-        pairs_of(run, None, listener)
+        pairs_of(RunContext(run, listener), None)
     assert "hubtune train" in caught.value.hint
 
 
 def test_models_that_write_the_same_leave_nothing_to_rate(tmp_path: Path, listener):
     with pytest.raises(DataError, match="nothing to prefer"):
-        pairs_of(ratable_run(tmp_path / "run", []), None, listener)
+        pairs_of(RunContext(ratable_run(tmp_path / "run", []), listener), None)
 
 
 def test_a_report_without_pairs_or_answers_is_refused(tmp_path: Path, run: RunDirectory):

@@ -8,10 +8,11 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
 from hubtune.models.gguf import convert_gguf
-from hubtune.models.pretrained import load_tokenizer
+from hubtune.models.pretrained import PinnedBase, load_tokenizer
 from hubtune.models.probe import TOLERANCES, replay, take_probe
 from hubtune.records.rundir import RunDirectory
 from hubtune.resources import quickstart_dir
+from hubtune.train.setup import TrainJob
 from hubtune.train.training import train
 from tests.encoding import encode
 from tests.listener import Listener
@@ -37,7 +38,8 @@ def test_five_steps_are_learnt_saved_and_loaded(smollm2: Path, tmp_path: Path, m
     run = RunDirectory.create(config, parent=tmp_path)
     run.write(sample_pins())
 
-    record = train(run, config, sample_pins().base, smollm2, tokenizer, rows, Listener(), held_out=rows)
+    base = PinnedBase(sample_pins().base, smollm2, tokenizer)
+    record = train(TrainJob(run, base, rows, Listener(), held_out=rows))
 
     assert record.steps == 5
     assert record.held_out_losses[-1].loss < record.first_loss

@@ -26,6 +26,16 @@ def test_a_new_run_holds_its_config_with_all_defaults(tmp_path: Path):
     assert "holdout" in run.config_file.read_text()
 
 
+def test_the_config_is_parsed_once_and_again_after_it_changed(tmp_path: Path):
+    run = RunDirectory.create(sample_config(), path=tmp_path / "run")
+    before = run.config()
+
+    assert run.config() is before
+    run.config_file.write_text(run.config_file.read_text().replace("seed: 42", "seed: 43"))
+    assert run.config().evaluate.seed == 43
+    assert before.evaluate.seed == 42
+
+
 def test_two_new_runs_have_folders_of_their_own(tmp_path: Path):
     assert len({RunDirectory.create(sample_config(), parent=tmp_path).path for _ in range(5)}) == 5
 

@@ -10,10 +10,12 @@ from safetensors.torch import load_file, save_file
 
 from hubtune.data.partition import EarlierRows
 from hubtune.data.tokens import Example
-from hubtune.models.pretrained import load_tokenizer
+from hubtune.models.adapters import PinnedAdapter
+from hubtune.models.pretrained import PinnedBase, load_tokenizer
 from hubtune.records.pins import Pin
 from hubtune.records.rundir import RunDirectory
 from hubtune.records.training import TrainingRecord
+from hubtune.train.setup import TrainJob
 from hubtune.train.training import train
 from tests.encoding import encode
 from tests.listener import Listener
@@ -75,19 +77,17 @@ def train_on(new_run) -> Callable[..., Trained]:
         rows = None
         if earlier is not None:
             rows = EarlierRows(*(encoded(some) for some in (earlier.replayed, earlier.matter, earlier.held_out)), 0)
-        record = train(
+        job = TrainJob(
             run,
-            config,
-            sample_pins().base,
-            base,
-            tokenizer,
+            PinnedBase(sample_pins().base, base, tokenizer),
             encoded(texts + (earlier.replayed if earlier else ())),
             listener,
-            adapter=adapter,
+            adapter=None if adapter is None else PinnedAdapter(*adapter),
             held_out=encoded(held_out),
             earlier=rows,
             resume=resume,
         )
+        record = train(job)
         return Trained(run, record, listener)
 
     return fit

@@ -11,13 +11,15 @@ from transformers import AutoModelForSequenceClassification
 from hubtune.data.segments import Classified
 from hubtune.data.tokens import Encoder
 from hubtune.errors import ModelError
-from hubtune.evaluate.evaluation import evaluate
+from hubtune.evaluate.evaluation import EvaluationJob, evaluate
+from hubtune.evaluate.measurement import MeasuredRows
 from hubtune.models.classifier import Classes
-from hubtune.models.pretrained import load_tokenizer, pad_id
+from hubtune.models.pretrained import PinnedBase, load_tokenizer, pad_id
 from hubtune.models.probe import replay, take_probe
 from hubtune.models.release_model import load_release
 from hubtune.train.loss import class_scores
 from hubtune.train.methods.method import make_trainable
+from hubtune.train.setup import TrainJob
 from hubtune.train.training import train
 from tests.listener import Listener
 from tests.sample_runs import sample_pins
@@ -40,10 +42,10 @@ def _fit(new_run, base: Path, method: str, *, several: bool = False, options: tu
     run = new_run(*RECIPE, f"train.method={method}", *artifact, *options)
     tokenizer = load_tokenizer(base, "org/base")
     rows, classes = _rows(tokenizer, several), Classes(NAMES, several, pad_id(tokenizer))
-    config, pin = run.config(), sample_pins().base
-    record = train(run, config, pin, base, tokenizer, rows, Listener(), classes=classes, held_out=rows)
+    pinned = PinnedBase(sample_pins().base, base, tokenizer)
+    record = train(TrainJob(run, pinned, rows, Listener(), classes=classes, held_out=rows))
     run.write(record)
-    found = evaluate(run, config, base, tokenizer, record, rows, rows, Listener(), classes)
+    found = evaluate(EvaluationJob(run, pinned, record, MeasuredRows(rows, rows), Listener(), classes))
     return run, record, found, rows, tokenizer
 
 
@@ -143,9 +145,8 @@ def test_an_adapter_s_release_loads_as_verify_loads_it(new_run, gpt2: Path, tmp_
 def test_a_head_in_bf16_is_trained_in_fp32(new_run, llama: Path):
     run = new_run(*RECIPE, "train.precision=fp32")
     tokenizer = load_tokenizer(llama, "org/base")
-    subject = make_trainable(
-        run.config().train, llama, sample_pins().base, "bf16", Classes(NAMES, False, pad_id(tokenizer))
-    )
+    base, classes = PinnedBase(sample_pins().base, llama, tokenizer), Classes(NAMES, False, pad_id(tokenizer))
+    subject = make_trainable(run.config().train, base, "bf16", classes)
 
     trained = {name: weight.dtype for name, weight in subject.model.named_parameters() if weight.requires_grad}
     assert any("score" in name for name in trained)

@@ -101,7 +101,7 @@ def test_the_penalty_and_its_gradient_are_those_of_the_formula():
 def test_weights_are_held_to_what_they_are_when_it_begins():
     model = make_model("gpt2")
     loss = _training_only(model, "transformer.ln_f.weight")
-    held = consolidate(loss, _batcher(), [_row(3, 9, 4)], 1.0, 1, Listener())
+    held = consolidate(loss, diagonal_fisher(loss, _batcher(), [_row(3, 9, 4)], 1, Listener()), 1.0)
     start = copy.deepcopy(model.transformer.ln_f.weight)
     assert held.penalty() == 0
 

@@ -1,7 +1,7 @@
 """The counterfactual gap: how much likelier the rest of a sentence is after one group's term than after another's."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -144,22 +144,15 @@ def _scored(bench: Bench, material: Material[Swap]) -> list[_Axis]:
 
 def _tested(axis: _Axis, material: Material[Swap], seed: int) -> tuple[Measure, Measure]:
     drawn = resampled([swap.template for swap in axis.swaps], seed) if axis.swaps else None
+    absolute = replace(axis, gaps={side: np.abs(gaps) for side, gaps in axis.gaps.items()})
     return (
-        _measure(axis, material, seed, drawn, axis.gaps, f"counterfactual_gap_{axis.name}"),
-        _measure(
-            axis,
-            material,
-            seed,
-            drawn,
-            {side: np.abs(gaps) for side, gaps in axis.gaps.items()},
-            f"counterfactual_gap_abs_{axis.name}",
-        ),
+        _measure(f"counterfactual_gap_{axis.name}", axis, material, seed, drawn),
+        _measure(f"counterfactual_gap_abs_{axis.name}", absolute, material, seed, drawn),
     )
 
 
-def _measure(
-    axis: _Axis, material: Material[Swap], seed: int, drawn: Resampled | None, gaps: Mapping[Side, Values], name: str
-) -> Measure:
+def _measure(name: str, axis: _Axis, material: Material[Swap], seed: int, drawn: Resampled | None) -> Measure:
+    gaps = axis.gaps
     finite = drawn is not None and all(np.isfinite(values).all() for values in gaps.values())
     enough = finite and axis.enough
     means = {side: float(values.mean()) for side, values in gaps.items()} if finite else {}

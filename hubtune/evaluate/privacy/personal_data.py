@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +17,6 @@ from hubtune.evaluate.privacy.exposure import bootstrap_mean
 from hubtune.evaluate.privacy.memorisation import Value, known_values, value_of
 from hubtune.models.generation import Completion
 from hubtune.records.evaluation import Measure
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
 
 LEAST = 300
 """Prompts, half of them from each part; where one has too few rows, the other gives more."""
@@ -55,30 +50,14 @@ class Prompts:
         return len(self.prompts) - self.train
 
 
-def draw_prompts(
-    train: Sequence[Example],
-    held_out: Sequence[Example],
-    tokenizer: "PreTrainedTokenizerBase",
-    *,
-    room: int | None,
-    most: int | None,
-    seed: int,
-) -> Prompts:
-    """Draws beginnings of rows.
-
-    Args:
-        train: The rows to train on; only those that are drawn are read.
-        held_out: The held-out ones.
-        tokenizer: The model's.
-        room: The most tokens of a prompt; a longer one is cut at its front. None where there is no limit.
-        most: The most prompts that the config lets be used; None where it sets no limit.
-        seed: Of the drawing.
-    """
+def draw_prompts(bench: Bench) -> Prompts:
+    """Draws beginnings of rows, by the bench's seed; only rows that are drawn are read, and no more than it allows."""
+    train, held_out, most = bench.train, bench.held_out, bench.max_items
     wanted = LEAST if most is None else min(LEAST, most)
     half = wanted // 2
     from_held_out = min(len(held_out), max(half, wanted - len(train)))
     parts = [
-        [_prompt(rows[number], tokenizer, room) for number in _numbers(len(rows), count, seed)]
+        [_prompt(rows[number], bench) for number in _numbers(len(rows), count, bench.seed)]
         for rows, count in ((train, wanted - from_held_out), (held_out, from_held_out))
     ]
     begun, held = ([prompt for prompt in part if prompt is not None] for part in parts)
@@ -89,12 +68,12 @@ def _numbers(rows: int, count: int, seed: int) -> list[int]:
     return seeded(seed).sample(range(rows), min(rows, count))
 
 
-def _prompt(example: Example, tokenizer: "PreTrainedTokenizerBase", room: int | None) -> Prompt | None:
+def _prompt(example: Example, bench: Bench) -> Prompt | None:
     if len(example.input_ids) < _SHORTEST_ROW:
         return None
     ids = example.input_ids[: len(example.input_ids) // 2]
-    ids = ids if room is None else ids[-max(1, room) :]
-    text = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    ids = ids if bench.prompt_room is None else ids[-bench.prompt_room :]
+    text = bench.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
     return Prompt(ids, str(text))
 
 
@@ -138,10 +117,7 @@ class PersonalData:
 
     def measure(self, bench: Bench) -> Sequence[Measure]:
         """Has both sides go on from the same beginnings of rows and looks through what they write."""
-        room = None if bench.context is None else bench.context - bench.max_new_tokens
-        drawn = draw_prompts(
-            bench.train, bench.held_out, bench.tokenizer, room=room, most=bench.max_items, seed=bench.seed
-        )
+        drawn = draw_prompts(bench)
         detectors = Detectors.make(bench.phone_regions)
         written = {side: _written(bench, side, drawn.prompts, detectors) for side in bench.sides}
         _look_up(bench, written, detectors)

@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING
 from hubtune.config.training import TrainConfig
 from hubtune.errors import TrainingError
 from hubtune.files import file_errors
+from hubtune.models.adapters import PinnedAdapter
 from hubtune.models.added_tokens import begin_as_mean, enlarge
 from hubtune.models.classifier import Classes, load_classifier
 from hubtune.models.four_bit import load_base_4bit, load_classifier_4bit
-from hubtune.models.pretrained import check_finite, load_base
+from hubtune.models.pretrained import PinnedBase, check_finite, load_base
 from hubtune.models.tuned_checkpoint import write_classifier, write_tuned
 from hubtune.records.base import Progress, new_folder, sha256_file
 from hubtune.records.merge import TOKENIZER, TOKENIZER_FILES
-from hubtune.records.pins import Pin
 from hubtune.records.rundir import RunDirectory
 from hubtune.train.methods.lora import adapted_layers, add_lora, continue_lora
 from hubtune.train.methods.whole import DEFAULT_BLOCKS, train_all, train_last_blocks, train_matching
 
 if TYPE_CHECKING:
     from peft import PeftModel
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
 
 _FILES = ("adapter_config.json", "adapter_model.safetensors")
@@ -160,60 +160,61 @@ class Trainable:
 
 def make_trainable(
     settings: TrainConfig,
-    base_folder: Path,
-    pin: Pin,
+    base: PinnedBase,
     precision: str,
     classes: Classes | None = None,
-    adapter: tuple[Pin, Path] | None = None,
-    tokenizer: "PreTrainedTokenizerBase | None" = None,
+    adapter: PinnedAdapter | None = None,
 ) -> Trainable:
     """Loads the base model and makes it trainable by the config's method.
 
     Args:
         settings: The config's section.
-        base_folder: The base's snapshot.
-        pin: The base's pin.
+        base: The base model, its tokenizer with the tokens that the config adds.
         precision: What an adapter's base is held in, and for `qlora` computed in. A base whose own weights are trained
             is held in fp32; what is frozen of it is published as it was stored, to the bit.
         classes: What it has to tell apart; None for a model that writes text. A head that the base lacks is made by
             torch's random numbers and trained by every method.
-        adapter: The adapter that is trained further, and its snapshot; None for a new one.
-        tokenizer: The one of the training, with the tokens that the config adds; None where it adds none.
+        adapter: The adapter that is trained further; None for a new one.
 
     Raises:
         ModelError: The base cannot be loaded, or its weights are no numbers.
         TrainingError: What is to be trained does not exist.
     """
-    base, head = _load(settings, base_folder, pin.repo, precision, classes)
-    check_finite(base, pin.repo)
+    model, head = _load(settings, base, precision, classes)
+    check_finite(model, base.name)
     tokens: list[int] = []
     vocabulary = None
-    if tokenizer is not None and settings.added_tokens:
-        tokens = tokenizer.convert_tokens_to_ids(settings.added_tokens)
-        vocabulary = enlarge(base, len(tokenizer))
-        begin_as_mean(base, tokens)
+    if settings.added_tokens:
+        tokens = base.tokenizer.convert_tokens_to_ids(settings.added_tokens)
+        vocabulary = enlarge(model, len(base.tokenizer))
+        begin_as_mean(model, tokens)
     if not settings.whole:
         if adapter is None:
-            model = add_lora(base, settings.lora, pin, head, tokens)
+            adapted = add_lora(model, settings.lora, base.pin, head, tokens)
         else:
-            model = continue_lora(base, settings.lora, pin, adapter[1], f"{adapter[0].repo}@{adapter[0].commit}")
-        return Trainable(model, adapted_layers(model), False, base_folder, classes, vocabulary)
-    if settings.method == "full":
-        layers = train_all(base)
-    elif settings.trainable is not None:
-        layers = train_matching(base, settings.trainable)
-    else:
-        layers = train_last_blocks(base, settings.last_blocks or DEFAULT_BLOCKS)
-    for name, parameter in base.named_parameters():
+            adapted = continue_lora(model, settings.lora, base.pin, adapter.folder, adapter.name)
+        return Trainable(adapted, adapted_layers(adapted), False, base.folder, classes, vocabulary)
+    layers = _choose_layers(model, settings)
+    for name, parameter in model.named_parameters():
         if set(head) & set(name.split(".")):
             parameter.requires_grad_(True)
-    return Trainable(base, layers, True, base_folder, classes, vocabulary)
+    return Trainable(model, layers, True, base.folder, classes, vocabulary)
+
+
+def _choose_layers(model: "PreTrainedModel", settings: TrainConfig) -> list[str]:
+    """Makes those of the model's own weights trainable that the config names; returns what is trained."""
+    if settings.method == "full":
+        return train_all(model)
+    if settings.trainable is not None:
+        return train_matching(model, settings.trainable)
+    return train_last_blocks(model, settings.last_blocks or DEFAULT_BLOCKS)
 
 
 def _load(
-    settings: TrainConfig, folder: Path, name: str, precision: str, classes: Classes | None
+    settings: TrainConfig, base: PinnedBase, precision: str, classes: Classes | None
 ) -> "tuple[PreTrainedModel, list[str]]":
     """Loads the base as the method holds it; returns it and the modules of a head that it lacks."""
+    folder, name = base.folder, base.name
     if classes is not None:
         if settings.method == "qlora":
             return load_classifier_4bit(folder, name, precision, classes)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hubtune.data.prepare import Prepared, prepare
+from hubtune.data.prepare import DataJob, Prepared, prepare
 from hubtune.errors import ScreeningError
 from hubtune.models.pretrained import load_tokenizer
 from hubtune.records.data import FindingRecord
@@ -24,7 +24,7 @@ def screened(tmp_path: Path, llama: Path, listener: Listener):
 
     def run(rows: list[dict[str, object]], *overrides: str) -> Prepared:
         folder = write_json_lines(tmp_path / "data", rows)
-        prepared = prepare(sample_config(*overrides), sample_pins(), [folder], tokenizer, listener)
+        prepared = prepare(DataJob(sample_config(*overrides), sample_pins(), [folder], tokenizer, listener))
         (source,) = prepared.sources
         assert source.kept + sum(source.dropped.values()) == source.rows == len(rows)
         return prepared

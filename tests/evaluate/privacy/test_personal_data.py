@@ -106,7 +106,9 @@ def test_what_the_prompt_held_already_is_nobody_s_generation(overfitted):
 def test_half_of_the_prompts_are_of_each_part_and_one_fills_up_for_the_other(overfitted):
     def drawn(train: int, held_out: int, most: int | None = None):
         rows = list(overfitted.train) * 10
-        found = draw_prompts(rows[:train], rows[:held_out], overfitted.tokenizer, room=None, most=most, seed=1)
+        found = draw_prompts(
+            replace(overfitted, train=rows[:train], held_out=rows[:held_out], context=None, max_items=most)
+        )
         return found.train, found.held_out
 
     assert drawn(400, 400) == (150, 150)
@@ -118,7 +120,7 @@ def test_half_of_the_prompts_are_of_each_part_and_one_fills_up_for_the_other(ove
 
 
 def test_a_prompt_leaves_room_for_what_is_written(overfitted):
-    found = draw_prompts(overfitted.train, [], overfitted.tokenizer, room=3, most=None, seed=1)
+    found = draw_prompts(replace(overfitted, held_out=[], context=8, max_new_tokens=5, max_items=None))
 
     assert {len(prompt.ids) for prompt in found.prompts} == {3}
 

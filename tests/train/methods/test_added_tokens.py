@@ -11,15 +11,17 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from hubtune.config.load import parse_config
 from hubtune.errors import ConfigError, ModelError, TrainingError
-from hubtune.evaluate.evaluation import evaluate
+from hubtune.evaluate.evaluation import EvaluationJob, evaluate
+from hubtune.evaluate.measurement import MeasuredRows
 from hubtune.models.added_tokens import add_tokens
 from hubtune.models.fidelity import AdaptedBase, measure_fidelity, require_faithful
 from hubtune.models.lora_merge import merge_adapter
-from hubtune.models.pretrained import load_tokenizer
+from hubtune.models.pretrained import PinnedBase, load_tokenizer
 from hubtune.models.probe import replay
 from hubtune.models.release_model import load_release
 from hubtune.train.methods.lora import continue_lora
 from hubtune.train.methods.method import make_trainable
+from hubtune.train.setup import TrainJob
 from hubtune.train.training import train
 from tests.encoding import encode
 from tests.listener import Listener
@@ -41,8 +43,8 @@ def _fit(new_run, base: Path, method: str, *overrides: str):
     artifact = ["publish.artifact=merged"] if method == "full" else []
     run = new_run("train.epochs=15", "train.learning_rate=0.02", GIVEN, f"train.method={method}", *artifact, *overrides)
     tokenizer = _tokenizer(base)
-    rows, config = encode(TEXTS, tokenizer, 64), run.config()
-    record = train(run, config, sample_pins().base, base, tokenizer, rows, Listener())
+    rows = encode(TEXTS, tokenizer, 64)
+    record = train(TrainJob(run, PinnedBase(sample_pins().base, base, tokenizer), rows, Listener()))
     run.write(record)
     return run, record, tokenizer, rows
 
@@ -71,7 +73,8 @@ def test_they_are_learnt_and_load_with_the_logits_of_the_probe(tiny, new_run, mo
     base = tiny(model)
     run, record, tokenizer, rows = _fit(new_run, base, method)
 
-    found = evaluate(run, run.config(), base, tokenizer, record, rows, rows, Listener())
+    pinned = PinnedBase(sample_pins().base, base, tokenizer)
+    found = evaluate(EvaluationJob(run, pinned, record, MeasuredRows(rows, rows), Listener()))
 
     assert record.added_tokens == TOKENS
     assert record.vocabulary == VOCABULARY + 2
@@ -102,7 +105,8 @@ def test_modules_held_whole_beside_them_load_with_the_logits_of_the_training(tin
     modules = f"train.lora.modules_to_save=[{whole}]"
     run, record, tokenizer, rows = _fit(new_run, base, "lora", "train.epochs=2", modules)
 
-    found = evaluate(run, run.config(), base, tokenizer, record, rows, rows, Listener())
+    pinned = PinnedBase(sample_pins().base, base, tokenizer)
+    found = evaluate(EvaluationJob(run, pinned, record, MeasuredRows(rows, rows), Listener()))
 
     for _ in range(2):
         loaded, _ = _consumed(base, run.adapter_dir, whole=False)
@@ -166,7 +170,7 @@ def test_rows_that_a_base_has_to_spare_are_taken_and_the_others_of_the_base_stay
 def test_what_is_trained_of_the_embedding_is_held_in_fp32_beside_a_base_in_bf16(new_run, llama: Path):
     settings = new_run(GIVEN).config().train
 
-    subject = make_trainable(settings, llama, sample_pins().base, "bf16", tokenizer=_tokenizer(llama))
+    subject = make_trainable(settings, PinnedBase(sample_pins().base, llama, _tokenizer(llama)), "bf16")
 
     trained = {name: weight for name, weight in subject.model.named_parameters() if weight.requires_grad}
     assert {weight.dtype for weight in trained.values()} == {torch.float32}
