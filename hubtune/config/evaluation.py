@@ -1,4 +1,7 @@
-"""The names of metrics that a config may ask for: hubtune's own, and those of installed plugins. Needs no torch."""
+"""The names of the metrics that a config may ask for, and the files of one's own that the bias metrics read.
+
+The names are hubtune's own and those of installed plugins, looked up without importing a metric, so without torch.
+"""
 
 import difflib
 from collections.abc import Sequence

@@ -1,4 +1,9 @@
-"""Checked field types of the config: repository ids, version tags, templates, commits."""
+"""The types of the config's fields: each text is checked here, once, with an example of what it has to look like.
+
+Repository ids, licence ids, tags, branches, commits, splits, columns, templates and encodings are types of their own.
+Each has a check for the loader, which raises ValueError, and the part of that check that a JSON schema can say, so that
+editors refuse what the loader refuses. The checks serve whoever meets such a text elsewhere, too.
+"""
 
 import codecs
 import difflib

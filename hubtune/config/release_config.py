@@ -1,4 +1,4 @@
-"""The door for the configs of releases: anybody may have written one, so it names no place on this machine.
+"""Reads the configs of releases: anybody may have written one, so none may name a place on this machine.
 
 Of a file that a release was made from, its config holds the bare name, to be read by people. Nothing of that name is
 opened here: it would be a file of whoever reads the release, not of whoever published it.

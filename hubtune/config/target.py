@@ -1,4 +1,4 @@
-"""What a command line says of the release, which wins over the config."""
+"""The options by which a command line names the release; they win over the config's `publish` section."""
 
 import json
 from dataclasses import dataclass

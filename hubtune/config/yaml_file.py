@@ -1,4 +1,8 @@
-"""Lets a long text stand in a file of its own: `card.ethics: {file: ETHICS.md}`, `data[].chat_template`."""
+"""The text of a config: YAML with each key once, and long texts in files of their own, `ethics: {file: ETHICS.md}`.
+
+Everything here works on the values as they were parsed, before the schema sees them, and returns what is wrong as
+problems with a key path, so that all faults of a config are reported at once.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,8 @@
-"""Puts examples together into a batch, padded to its longest row and masked by position."""
+"""Puts examples together into tensors: rows padded to the longest of a batch, or several rows packed into one.
+
+Padding is masked by position, never by a token's value. Packs are chosen so that few tokens are padding (`best_fit`),
+or so that as many packs as asked for take about the same time (`even_packs`).
+"""
 
 from collections.abc import Sequence
 from itertools import accumulate

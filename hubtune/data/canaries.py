@@ -1,7 +1,7 @@
-"""Canaries: random secrets planted among the rows to train on, to see afterwards how well the model knows them.
+"""Canaries: random secrets planted in the training set, to measure afterwards how well the model knows them.
 
-The whole of them follows from a seed and a number, so that no record has to hold a secret (Carlini et al., 2019, "The
-Secret Sharer"). Whoever knows the seed can make them anew: a model that learned them is for measuring, not for others.
+All of them follow from a seed and a number, so that no record has to hold a secret (Carlini et al., 2019, "The Secret
+Sharer"). Whoever knows the seed can make them again: a model that learned them is for measuring, not for others.
 """
 
 from collections.abc import Sequence

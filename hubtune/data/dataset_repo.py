@@ -1,4 +1,9 @@
-"""What a data set's repository holds at its pinned commit: on disk in its snapshot's folder, or on the Hub."""
+"""What a data set's repository holds at its pinned commit: on disk in its snapshot's folder, or on the Hub.
+
+The names of files come from strangers, and so do the patterns that look for them. A pattern is matched with the names
+that the repository holds, never with a file system, so that it leads nowhere else; how many names are searched, and how
+long a pattern may take, is bounded.
+"""
 
 import fnmatch
 import os

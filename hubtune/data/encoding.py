@@ -1,6 +1,7 @@
-"""From the lines of a data set to rows as they are stored: screened, written, encoded, and traced, some at a time.
+"""From the rows of a data set to rows as they are stored: screened, written, encoded and traced, some at a time.
 
-Each batch is worked on alone, so it does not matter in which process; what was counted is put together afterwards.
+Each batch is encoded alone, in this process or in one of several, so the result is the same for any number of workers;
+what was counted is put together afterwards.
 """
 
 import multiprocessing

@@ -1,4 +1,4 @@
-"""Looks at a data set that nobody described yet: configurations, splits, columns, and what format they look like."""
+"""Inspects a data set that no config describes yet: configurations, splits, columns, and the format they look like."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,8 @@
-"""Divides the kept rows of all data sets into those to train on, in the order of drawing, and those held out."""
+"""Divides the kept rows of all data sets into the training set, in the order of drawing, and the held-out rows.
+
+The rows of an earlier task are divided here as well: what is replayed, what the Fisher information is estimated on, and
+what shows how much was forgotten.
+"""
 
 from array import array
 from collections.abc import Sequence

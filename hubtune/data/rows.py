@@ -1,4 +1,9 @@
-"""Reads the rows of a pinned data set from its snapshot's folder, offline, without running anything that is in it."""
+"""Reads the rows of a split, or of a part of one, from a snapshot's folder: offline, and without running what is in it.
+
+CSV, JSON and text are read by hubtune itself, Parquet and Arrow by `datasets` with a list of files and bounds of
+memory. Either way rows come in batches of bounded weight, with the wanted columns alone, and what a cell names is never
+opened.
+"""
 
 import itertools
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence

@@ -1,4 +1,7 @@
-"""What a row says, before there are tokens: segments of text, each from a template or from the data."""
+"""What a row says, before there are tokens: segments of text, each from a template or from the data.
+
+Here it is decided which texts of the data can be used at all, and what is worth a warning about how rows are written.
+"""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
-"""Draws the held-out rows by a hash of each row's content, or of the group that it belongs to.
+"""Draws: the held-out rows by a hash of each row's content or group, and all else that follows from a seed.
 
 Equal rows (but for case, punctuation and spacing) fall on the same side, and rows added later do not move the others.
-Where groups or a split of its own decide instead, a copy of a held-out row can be left on the side of the training:
-those are found, so that training never sees one.
+If groups or a split of its own decide instead, a copy of a held-out row can be left on the side of the training: those
+are found, so that training never sees one.
 """
 
 import hashlib

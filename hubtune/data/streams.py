@@ -1,4 +1,8 @@
-"""Reads the rows of a data set from the Hub one after the other, at the pinned commit, without fetching its files."""
+"""Reads the rows of a data set from the Hub one after the other, at the pinned commit, without fetching its files.
+
+It serves data that does not fit on the disk. A part of a split ends the reading at its last row, and what the Hub
+serves is compared with the commit's digests as far as a file is read to its end.
+"""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence

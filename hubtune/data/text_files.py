@@ -1,6 +1,7 @@
-"""Reads the text of data files: local or on the Hub, compressed or not, in any encoding that the config names.
+"""The text of data files: local or on the Hub, compressed or not, in any encoding that the config names.
 
-Bytes that are not in the encoding are never guessed at: the file is refused with the place of the first of them.
+Bytes that are not in the encoding are never guessed at: the file is refused with the place of the first of them. Plain
+text is read from here as rows, by line, paragraph or document; CSV and JSON take their lines from here.
 """
 
 import codecs

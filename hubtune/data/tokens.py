@@ -1,6 +1,7 @@
-"""Turns rows into token ids and labels: one BOS where the model wants one, an end at the end, loss where it belongs.
+"""Turns rows into token ids and labels: one BOS if the model wants one, an end at the end, loss on the target tokens.
 
-Which tokens carry loss follows from the place of their characters in the row, never from a token's value.
+Which tokens carry loss follows from the place of their characters in the row, never from a token's value. Special
+tokens and tokens that mark turns are control only if a template wrote them; in data they are text.
 """
 
 import copy

@@ -1,4 +1,7 @@
-"""Reads of the Hub that name a repository: what a revision means, and who is asking."""
+"""Reads what a Hub says about a repository: commits that revisions mean, refs, history, and who is asking.
+
+Content is read in `hubtune.hub.repo_files`, and fetched for keeping in `hubtune.hub.snapshot`.
+"""
 
 import re
 from collections.abc import Iterator

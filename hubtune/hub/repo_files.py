@@ -1,4 +1,8 @@
-"""What a repository holds at a commit: each file's digest and bytes."""
+"""The files of a repository at a commit: their names, digests and bytes.
+
+No name is used that could mean another file on some machine, and no byte before it is compared with the digest that the
+commit has for it. Content is served from here piece by piece, as a whole, or as a header alone.
+"""
 
 import hashlib
 import io

@@ -1,4 +1,8 @@
-"""Writes to a model or data set repository: create it, commit to it on a known parent, tag a commit."""
+"""Writes to a repository: creates it, commits to it on a known parent, opens a pull request, tags a commit.
+
+An answer that is an error leaves open whether the write was done. So whoever calls looks at the repository before
+trying again.
+"""
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager

@@ -1,4 +1,8 @@
-"""Reads the front matter of a card as the Hub does, and remembers on which line each of its keys stands."""
+"""Reads the front matter of a card as the Hub does, and remembers on which line each of its keys stands.
+
+It is the one reader of cards: the Hub's answers, the lint, the licence check and the published card's own metadata
+start from what it finds.
+"""
 
 import math
 import re

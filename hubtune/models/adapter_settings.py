@@ -1,7 +1,8 @@
 """Reads a LoRA adapter's adapter_config.json: a stranger's text, of which only what is understood is taken.
 
 What peft passes over without a word is refused here: settings that it does not know, classes and files that an adapter
-names, and values that no adapter has. Its regular expressions are matched in `hubtune.models.adapter_settings`.
+names, and values that no adapter has. The regular expressions that name modules are matched here too, within bounds of
+time, and peft gets names in place of those that could take it too long.
 """
 
 import math

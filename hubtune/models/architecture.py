@@ -1,4 +1,8 @@
-"""A transformer's sizes, from the numbers in its config.json alone: nothing is built or loaded."""
+"""A transformer without its weights: its sizes by the numbers in its config.json, and its modules on no device.
+
+Sizes are what memory is estimated by, before transformers is imported. The empty model tells the names and shapes that
+a checkpoint and an adapter have to fit, how tensors are tied, and which of them LoRA can change.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

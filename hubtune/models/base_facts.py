@@ -1,4 +1,4 @@
-"""What a base model's config.json tells before anything is loaded: whether it can be trained, and by which methods."""
+"""What a base model's config.json and index tell before anything is loaded: whether it can be trained, and how."""
 
 import math
 import re

@@ -1,4 +1,9 @@
-"""A model's weights on disk: one safetensors file, or several with an index."""
+"""A checkpoint on disk: one safetensors file, or several with an index; read and written a tensor at a time.
+
+safetensors checks a file's header and its length. What it does not offer is done here: the header's own bytes, so that
+a file whose tensors keep their names and shapes keeps its header to the byte; and reads that copy out of the file
+instead of mapping it, so that memory holds one tensor, not the pages of a whole shard.
+"""
 
 import json
 import math
@@ -7,8 +12,9 @@ import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from hubtune.documents import BOUNDS, parse_json_object
 from hubtune.errors import MergeError, ModelError, NoSafetensorsError
@@ -64,7 +70,7 @@ class Planned:
 class ShardReader:
     """An open shard."""
 
-    def __init__(self, file: BinaryIO, header: Header) -> None:
+    def __init__(self, file: BufferedReader, header: Header) -> None:
         self.header = header
         self._file = file
 
@@ -75,7 +81,7 @@ class ShardReader:
         entry = self.header.tensors[name]
         self._seek(entry)
         data = bytearray(entry.end - entry.begin)
-        self._file.readinto(data)  # type: ignore[attr-defined]
+        self._file.readinto(data)
         dtype = getattr(torch, FLOATS[entry.dtype])
         return (
             torch.frombuffer(data, dtype=dtype).reshape(entry.shape) if data else torch.empty(entry.shape, dtype=dtype)
@@ -166,7 +172,7 @@ def write_shard(
     return size
 
 
-def _made(name: str, planned: Planned, source: ShardReader) -> Iterator[bytes]:
+def _made(name: str, planned: Planned, source: ShardReader) -> Iterator[bytes | memoryview]:
     import torch
 
     assert planned.make is not None
@@ -175,7 +181,7 @@ def _made(name: str, planned: Planned, source: ShardReader) -> Iterator[bytes]:
         raise MergeError(f"{name} came out as {tensor.dtype} of shape {tuple(tensor.shape)}, not {planned}.")
     data = tensor.reshape(-1).view(torch.uint8).numpy() if tensor.numel() else b""
     for start in range(0, len(data), _PIECE):
-        yield memoryview(data[start : start + _PIECE])  # type: ignore[misc]
+        yield memoryview(data[start : start + _PIECE])
 
 
 def _header(before: Header, tensors: Mapping[str, Planned]) -> tuple[bytes, int]:

@@ -1,4 +1,8 @@
-"""Text from a model: the settings that are published with a release, and one completion made with them."""
+"""Text from a model: the generation settings that are published with a release, and completions made with them.
+
+Settings ask for greedy decoding and stop at every token that may end a row, so that a release writes the same text each
+time, and stops. Prompts are encoded as they were in training, and a completion ends where a row would.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,8 @@
-"""Tells why a model cannot be loaded: missing or damaged files, a config that is none, an unknown architecture."""
+"""Says why a model cannot be loaded: missing or damaged files, a config that is not one, an unknown architecture.
+
+What libraries raise becomes an error that names the model, whether it is raised as the model is loaded or as it
+computes.
+"""
 
 import contextlib
 import traceback

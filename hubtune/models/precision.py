@@ -1,4 +1,4 @@
-"""Chooses the number format that a base model's weights are held in, and has parts of it compute in another."""
+"""The number formats of a training: what weights are held in, and the parts that compute in fp32 all the same."""
 
 from typing import TYPE_CHECKING, Literal
 

@@ -1,6 +1,8 @@
-"""Loads tokenizers, base models and adapters from local folders: no network, no pickle, no code but what is permitted.
+"""Loads tokenizers and base models from local folders: no network, no pickle, no code but what is permitted.
 
-See `hubtune.models.remote_code`; a tokenizer's code is never run.
+What the folders hold is a stranger's: each JSON file is checked before transformers follows it, weights are safetensors
+alone, and what is missing, misshapen or not finite is an error and not a random number. A tokenizer's code is never
+run; for a model's, see `hubtune.models.remote_code`.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
-"""The probe: has a model go on from fixed prompts, and finds out whether another model says the same.
+"""The probe: a model continues fixed prompts, and a replay finds out whether another model gives the same.
 
-A replay feeds the stored tokens again instead of generating anew, so one token that two processors rank differently by
-a hair does not make all later ones incomparable.
+A replay feeds the stored tokens instead of generating again, so one token that two processors rank differently by a
+hair does not make all later ones incomparable.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,8 @@
-"""The form of every record: a frozen, closed document, read with all checks and written as one atomic step."""
+"""The form of every record, and how records and folders reach the disk: whole, or not at all.
+
+A record is a frozen, closed document that is read with all checks. Digests of files are made here, and so is the
+protocol by which stages report progress, which `cli` draws.
+"""
 
 import contextlib
 import hashlib

@@ -1,4 +1,7 @@
-"""The data record: which rows were used, which were dropped and why, and how they were split."""
+"""The data record: which rows were used, which were dropped and why, and how they were split.
+
+Beside it are the records that a run keeps for itself: of a cache entry, and of the rows that `hubtune data show` shows.
+"""
 
 from typing import Literal
 

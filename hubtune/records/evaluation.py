@@ -1,4 +1,4 @@
-"""The evaluation record: each measure of the base model and of the tuned one, on the same items."""
+"""The evaluation record: each measure of the base model and of the tuned one, on the same items; and the probes."""
 
 from typing import Literal
 

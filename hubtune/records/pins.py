@@ -1,4 +1,7 @@
-"""Pins: which commit each input's revision meant. `pins.json` of a run and `hubtune.lock` have this shape."""
+"""Pins: which commit each input's revision meant, with the licence found there.
+
+`pins.json` of a run and `hubtune.lock` have the shape of `PinSet`; `license.json` records the decision on the licence.
+"""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,7 @@
-"""The release record, which a run keeps, and the manifest, which is published with the release."""
+"""Records of releases: what was published, what is planned, what is listed and tagged, and what verifying found.
+
+The manifest is published with the release, and names the digest of each of its files and the place of each record.
+"""
 
 from pathlib import PurePosixPath
 from typing import Annotated, Literal

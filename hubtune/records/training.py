@@ -1,4 +1,4 @@
-"""The training record: method, losses, files and environment of one fine-tune."""
+"""The training record: method, losses, files, environment and findings of one fine-tune."""
 
 from pydantic import Field
 

@@ -1,6 +1,7 @@
 """Renders conversations by a chat template, as `tokenizer.apply_chat_template` of transformers does.
 
-Without the seconds and the memory that importing it takes. A test compares the two to the byte.
+It runs in a process of its own (`hubtune.templating.process`) without the seconds and the memory that importing
+transformers takes. A test compares the two to the byte.
 """
 
 import json

@@ -1,4 +1,9 @@
-"""Chooses the format of a data set: the one that the config states, or the one that the columns look like."""
+"""The format of a data set's rows, and rows of every format but chat: which columns a row is made of, and its text.
+
+The config states a format, or the columns decide. A row to classify becomes a text with the ids of its classes, whose
+names the data set states or its rows show; a template, a prompt with its completion and an instruction become segments,
+of which it is known whether the model has to give them.
+"""
 
 import string
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,8 @@
-"""Finds e-mail addresses; not handles, package versions, or users in the address of a server."""
+"""Finds the ways to reach a person: e-mail addresses, telephone numbers and IP addresses.
+
+Each kind has look-alikes that reach nobody, such as handles, package versions and order numbers. What surrounds a
+candidate decides.
+"""
 
 import ipaddress
 import re
