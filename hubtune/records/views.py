@@ -237,7 +237,7 @@ class HistoryView:
 
 
 @dataclass(frozen=True)
-class FileChange:
+class ChangedFile:
     """A file that a commit changed."""
 
     path: str
@@ -255,7 +255,7 @@ class CommitView:
     place: PageLocation
     commit: CommitRow
     parents: tuple[str, ...]
-    changes: tuple[FileChange, ...]
+    changes: tuple[ChangedFile, ...]
     total: int
 
 

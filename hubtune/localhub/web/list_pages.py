@@ -19,12 +19,12 @@ from hubtune.localhub.trees import tree_of, walk
 from hubtune.localhub.web.repo_pages import commit_line, kind_of, place, read_commit, read_readme, ref_lines, repo_name
 from hubtune.records.views import (
     CardFacts,
+    ChangedFile,
     ChangeKind,
     CommitRow,
     CommitView,
     DiscussionEvent,
     DiscussionView,
-    FileChange,
     HistoryView,
     HomeView,
     RefsView,
@@ -72,13 +72,13 @@ def refs(call: Call) -> RefsView:
         )
 
 
-def _changes(git: Repo, commit: Commit) -> list[FileChange]:
+def _changes(git: Repo, commit: Commit) -> list[ChangedFile]:
     parent: ObjectID | None = tree_of(git, commit.parents[0]) if commit.parents else None
     changes = []
     for change in tree_changes(git.object_store, parent, commit.tree):
         entry = change.new or change.old
         if entry is not None and entry.path is not None:
-            changes.append(FileChange(entry.path.decode(errors="replace"), _KINDS.get(change.type, "changed")))
+            changes.append(ChangedFile(entry.path.decode(errors="replace"), _KINDS.get(change.type, "changed")))
     return changes
 
 
