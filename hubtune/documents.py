@@ -66,6 +66,74 @@ class UnreadableError(ValueError):
         self.line = line
 
 
+KeyPath = tuple[str | int, ...]
+"""Where a value stands: the keys, and the positions in lists, that lead to it."""
+
+
+def show_path(path: KeyPath) -> str:
+    """Returns a place as people write it: `model-index[0].results`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+
+
+@dataclass(frozen=True)
+class DuplicateKey:
+    """A key that stands twice in one mapping, of which YAML keeps the last.
+
+    Attributes:
+        first: The line of the first.
+        line: The line of this one.
+    """
+
+    path: KeyPath
+    first: int
+    line: int
+
+
+class KeyLines:
+    """Where the keys and list items of a YAML document stand, and which keys stand twice in one mapping.
+
+    Each node is walked once: what an alias repeats has its place already.
+
+    Args:
+        root: The document's node, as `load_yaml` returned it.
+        first_line: The number of the document's first line.
+
+    Attributes:
+        lines: The line of each key and list item.
+        duplicates: Keys that stand twice, in the order of their lines.
+    """
+
+    def __init__(self, root: yaml.Node, first_line: int = 1) -> None:
+        self._first_line = first_line
+        self._seen: set[int] = set()
+        self.lines: dict[KeyPath, int] = {}
+        self.duplicates: list[DuplicateKey] = []
+        self._visit(root, ())
+
+    def _visit(self, node: yaml.Node, path: KeyPath) -> None:
+        self.lines.setdefault(path, self._line(node))
+        if id(node) in self._seen:
+            return
+        self._seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            for number, item in enumerate(node.value):
+                self._visit(item, (*path, number))
+        elif isinstance(node, yaml.MappingNode):
+            first: dict[str, int] = {}
+            for key, value in node.value:
+                if not isinstance(key, yaml.ScalarNode):
+                    continue
+                below, line = (*path, str(key.value)), self._line(key)
+                if key.value in first:
+                    self.duplicates.append(DuplicateKey(below, first[key.value], line))
+                first.setdefault(key.value, line)
+                self.lines[below] = line
+                self._visit(value, below)
+
+    def _line(self, node: yaml.Node) -> int:
+        return self._first_line + int(node.start_mark.line)
+
+
 @dataclass(frozen=True)
 class YamlDocument:
     """A YAML document: its node, which knows its place in the text, and its value."""

@@ -9,8 +9,8 @@ from pydantic import JsonValue
 
 from hubtune.card.lint.card import MOST_BYTES, Card, CardSource, read_card
 from hubtune.card.lint.rules.results import indexed_metrics
+from hubtune.documents import KeyPath, show_path
 from hubtune.errors import CardError
-from hubtune.metadata.front_matter import KeyPath, show_path
 from hubtune.records.base import Record
 
 Change = Literal["added", "removed", "changed"]

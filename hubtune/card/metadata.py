@@ -14,8 +14,9 @@ from hubtune.card.inputs import CardInputs
 from hubtune.card.licensing.rules import UNKNOWN
 from hubtune.card.wording import measure_name, standard_type
 from hubtune.config.fields import RepoId, unknown_license
-from hubtune.documents import UnreadableError, load_yaml
+from hubtune.documents import UnreadableError
 from hubtune.errors import CardError
+from hubtune.metadata.front_matter import find_block, read_block
 from hubtune.records.data import SourceRecord
 from hubtune.records.evaluation import Measure
 from hubtune.records.pins import Commit
@@ -197,7 +198,6 @@ def _dataset(sources: list[SourceRecord], measure: Measure) -> ResultDataset | N
     return ResultDataset(type=repos[0], name=f"{rows} of {' + '.join(parts)}")
 
 
-_BLOCK = re.compile(r"\A---\n(?P<yaml>.*?)\n---\n(?P<body>.*)\Z", re.DOTALL)
 # The Hub reads YAML 1.2, where 12e34 and 0o17 are numbers; PyYAML writes 1.1, where they are strings and go unquoted.
 # A commit of digits and one "e" is such a text.
 _NUMBER_LIKE = re.compile(r"^[-+.]?\d")
@@ -238,23 +238,17 @@ def dump_front_matter(metadata: CardMetadata) -> str:
     return front
 
 
-def split_card(card: str) -> tuple[str | None, str]:
-    """Returns the card's YAML, None where it has none, and its Markdown."""
-    match = _BLOCK.match(card.replace("\r\n", "\n"))
-    return (match["yaml"], match["body"]) if match else (None, card)
-
-
 def read_front_matter(card: str) -> tuple[CardMetadata | None, list[str]]:
     """Returns the card's metadata and what is wrong with it; the metadata is None if anything is."""
-    block, _ = split_card(card)
+    block = find_block(card)
     if block is None:
         return None, ["front matter: there is none; begin the card with metadata between two lines of ---"]
     try:
-        loaded = load_yaml(block)
+        found = read_block(block)
     except UnreadableError as error:
         return None, [f"front matter: it {error}"]
     try:
-        return CardMetadata.model_validate(loaded.value if loaded else None), []
+        return CardMetadata.model_validate(found.data if found else None), []
     except ValidationError as error:
         return None, explain_metadata(error)
 

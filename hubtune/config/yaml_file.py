@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-import yaml
-
 from hubtune.config.schema import STATEMENTS
-from hubtune.documents import UnreadableError, load_yaml
+from hubtune.documents import KeyLines, UnreadableError, load_yaml, show_path
 
 Value = str | int | float | bool | None | list["Value"] | dict[str, "Value"]
 Mapping = dict[str, Value]
@@ -46,7 +44,10 @@ def parse(text: str) -> tuple[Mapping, list[Problem]]:
         return {}, [
             Problem("", "the file has to be a mapping of keys to values, such as `base:` with `repo:` below it")
         ]
-    return loaded.value, list(_duplicates(loaded.node, ""))
+    return loaded.value, [
+        Problem(show_path(key.path), f"this key is there twice, on lines {key.first} and {key.line}; keep one")
+        for key in KeyLines(loaded.node).duplicates
+    ]
 
 
 def parse_scalar(text: str) -> Value:
@@ -60,22 +61,6 @@ def parse_scalar(text: str) -> Value:
         return text
     value = cast("Value", loaded.value if loaded else None)
     return text if isinstance(value, dict) and not text.lstrip().startswith("{") else value
-
-
-def _duplicates(node: yaml.Node, path: str) -> Iterator[Problem]:
-    if isinstance(node, yaml.SequenceNode):
-        for index, item in enumerate(node.value):
-            yield from _duplicates(item, f"{path}[{index}]")
-    if not isinstance(node, yaml.MappingNode):
-        return
-    first_line: dict[str, int] = {}
-    for key, value in node.value:
-        name, line = str(key.value), key.start_mark.line + 1
-        below = f"{path}.{name}" if path else name
-        if name in first_line:
-            yield Problem(below, f"this key is there twice, on lines {first_line[name]} and {line}; keep one")
-        first_line.setdefault(name, line)
-        yield from _duplicates(value, below)
 
 
 _LONGEST = 64 * 1024

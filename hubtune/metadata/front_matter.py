@@ -11,10 +11,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from hubtune.documents import Bounds, UnreadableError, load_yaml
-
-KeyPath = tuple[str | int, ...]
-"""Where a value stands: the keys, and the positions in lists, that lead to it."""
+from hubtune.documents import Bounds, KeyLines, KeyPath, UnreadableError, load_yaml, show_path
 
 # Two searches for what would be one pattern, in which long runs of line ends had cubic cost.
 _START = re.compile(r"\ufeff?\s*---[\r\n]")
@@ -93,9 +90,8 @@ def read_block(block: Block) -> FrontMatter | None:
         raise NotAMappingError("is not a mapping")
     plain = _plain(loaded.value)
     assert isinstance(plain, dict), "a mapping is copied as one"
-    places = _Places(block.first_line)
-    places.visit(loaded.node, ())
-    return FrontMatter(plain, places.lines, tuple(places.duplicates))
+    places = KeyLines(loaded.node, block.first_line)
+    return FrontMatter(plain, places.lines, tuple((str(key.path[-1]), key.line) for key in places.duplicates))
 
 
 def front_matter(text: str) -> Mapping[str, object] | None:
@@ -145,37 +141,6 @@ def _plain(value: object) -> object:
     return value if is_plain else str(value)
 
 
-class _Places:
-    """Walks YAML's nodes once each: what an alias repeats has its place already."""
-
-    def __init__(self, first_line: int) -> None:
-        self._first_line = first_line
-        self._seen: set[int] = set()
-        self.lines: dict[KeyPath, int] = {}
-        self.duplicates: list[tuple[str, int]] = []
-
-    def visit(self, node: yaml.Node, path: KeyPath) -> None:
-        self.lines.setdefault(path, self._line(node))
-        if id(node) in self._seen or len(path) > _DEEPEST:
-            return
-        self._seen.add(id(node))
-        if isinstance(node, yaml.SequenceNode):
-            for n, item in enumerate(node.value):
-                self.visit(item, (*path, n))
-        elif isinstance(node, yaml.MappingNode):
-            keys: set[str] = set()
-            for key, value in node.value:
-                name = str(key.value) if isinstance(key, yaml.ScalarNode) else ""
-                if isinstance(key, yaml.ScalarNode) and name in keys:
-                    self.duplicates.append((name, self._line(key)))
-                keys.add(name)
-                self.lines[(*path, name)] = self._line(key)
-                self.visit(value, (*path, name))
-
-    def _line(self, node: yaml.Node) -> int:
-        return self._first_line + int(node.start_mark.line)
-
-
 @dataclass(frozen=True)
 class MetadataFault:
     """One fault: where it is, and what is wrong in the words of the Hub."""
@@ -187,8 +152,3 @@ class MetadataFault:
     def at(cls, path: KeyPath, said: str) -> "MetadataFault":
         """Returns a fault whose message begins with the place, as in `"tags[1]" must be a string`."""
         return cls(path, f'"{show_path(path)}" {said}')
-
-
-def show_path(path: KeyPath) -> str:
-    """Returns a place as people write it: `model-index[0].results`."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")

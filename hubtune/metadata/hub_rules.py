@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from hubtune.config.fields import LICENSE_IDS
-from hubtune.documents import UnreadableError
-from hubtune.metadata.front_matter import KeyPath, MetadataFault, front_matter, items
+from hubtune.documents import KeyPath, UnreadableError
+from hubtune.metadata.front_matter import MetadataFault, front_matter, items
 
 _TEXTS = ("config", "split", "revision")
 

@@ -1,12 +1,11 @@
 """Merges an adapter, published or a run's own, into the full-precision base at the commit that it was trained on."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hubtune.config.fields import check_repo_id
+from hubtune.config.fields import check_repo_id, is_commit
 from hubtune.errors import ConfigError, MergeError, ModelError, RecordError
 from hubtune.files import require_writable
 from hubtune.hub.read import resolve
@@ -23,7 +22,6 @@ from hubtune.records.training import TrainingRecord
 if TYPE_CHECKING:
     from hubtune.models.lora_merge import Merged
 
-_COMMIT = re.compile("[0-9a-f]{40}")
 _QLORA = "qlora"
 
 
@@ -125,7 +123,7 @@ def _pin_base(adapter: Pin, base: str | None, stated: str | None, given: str | N
             hint="Ask its author to name the base model by its id on the Hub.",
         ) from None
     assert base is not None, "an empty id was refused"
-    pinned = stated if stated is not None and _COMMIT.fullmatch(stated) else None
+    pinned = stated if stated is not None and is_commit(stated) else None
     if pinned is None and given is None:
         raise ConfigError(
             f"{ADAPTER_CONFIG} of {adapter.repo} does not name the commit of {base} that the adapter was trained on "

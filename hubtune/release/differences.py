@@ -9,8 +9,8 @@ from hubtune.card.diff import CardDiff, Change, diff_cards, leaves
 from hubtune.card.inputs import SHORT_COMMIT
 from hubtune.card.lint import CardSource
 from hubtune.config.schema import TuneConfig
+from hubtune.documents import show_path
 from hubtune.errors import CardError
-from hubtune.metadata.front_matter import show_path
 from hubtune.metadata.versions import BUMPS, Bump, version_of
 from hubtune.pipeline.licensing import decide_release
 from hubtune.pipeline.published import PublishedRelease, read_release

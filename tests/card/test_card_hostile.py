@@ -7,9 +7,10 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from hubtune.card.inputs import CardInputs
-from hubtune.card.metadata import read_front_matter, split_card
+from hubtune.card.metadata import read_front_matter
 from hubtune.card.render import render_card
 from hubtune.errors import CardError
+from hubtune.metadata.front_matter import split_card
 
 HOSTILE = [
     "{{ 7*7 }}",

@@ -13,11 +13,11 @@ from pydantic import BaseModel
 
 from hubtune.card.inputs import CardInputs
 from hubtune.card.licensing.decision import decide
-from hubtune.card.metadata import split_card
 from hubtune.card.plots import render_pictures
 from hubtune.card.render import render_card
 from hubtune.config.schema import STATEMENTS, AcceptedLicense
 from hubtune.errors import CardError
+from hubtune.metadata.front_matter import split_card
 from hubtune.pipeline.page_server import write_preview
 from tests.browser import visit
 from tests.pages.hostile import HOSTILE

@@ -8,9 +8,10 @@ from huggingface_hub import EvalResult, ModelCard
 from pydantic import ValidationError
 
 from hubtune.card.inputs import CardInputs
-from hubtune.card.metadata import CardMetadata, build_metadata, dump_front_matter, read_front_matter, split_card
+from hubtune.card.metadata import CardMetadata, build_metadata, dump_front_matter, read_front_matter
 from hubtune.card.render import render_card
 from hubtune.errors import CardError
+from hubtune.metadata.front_matter import split_card
 
 MINIMAL = {
     "license": "mit",

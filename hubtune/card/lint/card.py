@@ -8,12 +8,11 @@ from pathlib import Path
 
 from hubtune.card.lint.document import Document, parse_document
 from hubtune.config.fields import LICENSE_IDS
-from hubtune.documents import UnreadableError
+from hubtune.documents import KeyPath, UnreadableError
 from hubtune.errors import CardError
 from hubtune.metadata.front_matter import (
     Block,
     FrontMatter,
-    KeyPath,
     find_block,
     read_block,
     texts,

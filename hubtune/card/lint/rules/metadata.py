@@ -8,7 +8,8 @@ from hubtune.card.lint.card import Card
 from hubtune.card.lint.registry import Check, Hit, Rule, add_rule, rule
 from hubtune.card.lint.rules.inputs import is_local_path
 from hubtune.config.fields import unknown_license
-from hubtune.metadata.front_matter import KeyPath, MetadataFault, NotAMappingError, texts
+from hubtune.documents import KeyPath
+from hubtune.metadata.front_matter import MetadataFault, NotAMappingError, texts
 from hubtune.metadata.hub_rules import HUB_RULES, PIPELINE_TAGS, HubRule
 
 

@@ -11,7 +11,7 @@ from hubtune.card.lint.card import Card
 from hubtune.card.lint.document import Section
 from hubtune.card.lint.registry import Hit, rule
 from hubtune.config.fields import is_commit
-from hubtune.metadata.front_matter import KeyPath, show_path
+from hubtune.documents import KeyPath, show_path
 
 _NOT_NUMBERS = frozenset({"nan", ".nan", "inf", "-inf", "+inf", ".inf", "-.inf", "none", "null", "n/a", "na", "-", ""})
 
