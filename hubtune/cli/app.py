@@ -18,9 +18,9 @@ class _InOrder(click.Group):
 
 @click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="hubtune")
-@click.option("--json", "as_json", is_flag=True, help="Print the command's record as one JSON document on stdout.")
-@click.option("--quiet", "-q", is_flag=True, help="No progress and no talk; warnings and errors stay.")
-@click.option("--traceback", is_flag=True, help="Show with an error where in the program it came from.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document on stdout.")
+@click.option("--quiet", "-q", is_flag=True, help="Hide progress and messages, but not warnings and errors.")
+@click.option("--traceback", is_flag=True, help="Show the Python traceback of an error.")
 @click.pass_context
 def app(ctx: click.Context, as_json: bool, quiet: bool, traceback: bool) -> None:  # noqa: ARG001 - `main` looks for it
     """Turn a config file into a trustworthy fine-tuning release on the Hugging Face Hub."""

@@ -1,4 +1,4 @@
-"""`hubtune card`: the model card, and anybody's cards."""
+"""`hubtune card`: rendering and previewing model cards, checking any card, and comparing two."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,16 +28,17 @@ class CardRecord(Record):
 
 @click.group()
 def card() -> None:
-    """Render the model card, preview it, check any card, and compare two."""
+    """Render, preview, check and compare model cards."""
 
 
 @card.command()
 @run_argument
 @click.pass_obj
 def render(output: Output, run: Path) -> None:
-    """Render README.md in the run directory RUN, from its records and its config's card section.
+    """Render README.md in the run directory RUN.
 
-    A README.md that was edited by hand is kept as README.edited.md.
+    The card is rendered from the records and the config's card section. A README.md that was edited by hand is kept as
+    README.edited.md.
     """
     from hubtune.pipeline.context import RunContext
     from hubtune.pipeline.stages import renew_card
@@ -50,17 +51,17 @@ def render(output: Output, run: Path) -> None:
 
 @card.command()
 @click.argument("folder", metavar="RUN|FOLDER", type=click.Path(path_type=Path))
-@click.option("--port", type=WholeNumber(0, 65535), default=0, show_default=True, help="0 takes a free one.")
+@click.option("--port", type=WholeNumber(0, 65535), default=0, show_default=True, help="Port; 0 selects a free one.")
 @click.option(
     "--output",
     "file",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write one HTML file with everything in it, and serve nothing.",
+    help="Write one self-contained HTML file instead of serving.",
 )
 @click.pass_obj
 def preview(output: Output, folder: Path, port: int, file: Path | None) -> None:
-    """Show README.md of a run directory, or of any folder, as the Hub would, until Ctrl-C."""
+    """Preview README.md of a run directory or any folder, as the Hub shows it. Press Ctrl-C to stop."""
     from hubtune.pipeline.page_server import serve_preview, write_preview
 
     if file is not None:
@@ -69,7 +70,7 @@ def preview(output: Output, folder: Path, port: int, file: Path | None) -> None:
         return
 
     def announce(address: str) -> None:
-        output.progress.say(f"The card is at {address} (Ctrl-C ends it; reload the page after a change).")
+        output.progress.say(f"The card is at {address} (press Ctrl-C to stop; reload the page after a change).")
 
     serve_preview(folder, port=port, on_ready=announce)
 
@@ -78,23 +79,24 @@ type_option = click.option(
     "--type",
     "kind",
     type=click.Choice(["model", "dataset"]),
-    help="What a card on disk describes, if its metadata does not say.",
+    help="Type of a card on disk, if its metadata does not state it.",
 )
 
 
 @card.command()
 @click.argument("source", metavar="REPO|FOLDER", required=False)
 @type_option
-@click.option("--strict", is_flag=True, help="Warnings fail as errors do.")
-@click.option("--offline", is_flag=True, help="Ask no Hub for the licences of the base model and the data sets.")
-@click.option("--list-rules", is_flag=True, help="Print every rule with what holds for a card that passes.")
+@click.option("--strict", is_flag=True, help="Treat warnings as errors.")
+@click.option("--offline", is_flag=True, help="Do not ask the Hub for the licenses of the base model and the datasets.")
+@click.option("--list-rules", is_flag=True, help="List all rules.")
 @click.pass_obj
 def lint(
     output: Output, source: str | None, kind: RepoType | None, strict: bool, offline: bool, list_rules: bool
 ) -> int:
-    """Check any card: a Hub repository's, or one on disk. Exit code 0 means no errors.
+    """Check any model or dataset card, on the Hub or on disk.
 
-    REPO is org/name or datasets/org/name, with @TAG or @COMMIT if not main; FOLDER holds a README.md, or is one.
+    REPO is org/name or datasets/org/name, with @TAG or @COMMIT if not main. FOLDER contains a README.md, or is the
+    card file itself. The exit code is 0 if there are no errors.
     """
     from hubtune.pipeline.card_sources import lint_named, list_of_rules
 
@@ -104,7 +106,7 @@ def lint(
         return 0
     if source is None:
         raise ConfigError(
-            "Nothing says which card to check.", hint="Name a repository or a folder: hubtune card lint org/name"
+            "No card to check was given.", hint="Name a repository or a folder: hubtune card lint org/name"
         )
     report = lint_named(source, kind=kind, offline=offline)
     output.result(report, finding_lines(report))
@@ -117,9 +119,9 @@ def lint(
 @click.argument("after", metavar="B")
 @click.pass_obj
 def diff(output: Output, before: str, after: str) -> None:
-    """Show what changed from card A to card B: metadata, results and sections.
+    """Show the changes from card A to card B: metadata, results and sections.
 
-    Each is org/name@TAG, a commit, a run directory, a folder with a README.md, or the file itself.
+    Each is org/name@TAG (or @COMMIT), a run directory, a folder with a README.md, or the card file itself.
     """
     from hubtune.pipeline.card_sources import diff_named
 

@@ -1,4 +1,4 @@
-"""`hubtune check`: all that can be known before training."""
+"""`hubtune check` and `hubtune pin`: what can be checked and fixed before training."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 _MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
 
 
-@click.command(short_help="What can be known before training, at once.")
+@click.command(short_help="Check a config, its inputs and its target before training.")
 @config_argument
 @locked_option
 @hub_option
 @set_option
 @click.pass_obj
 def check(output: Output, config: Path, locked: bool, hub: Path | None, overrides: tuple[str, ...]) -> None:
-    """Check CONFIG, access, licence fields, the release's target and disk space; train nothing."""
+    """Check CONFIG, access to its inputs, licenses, the release target and disk space, without training."""
     settings = load_config(config, overrides)
     with on_hub(hub):
         from hubtune.pipeline.context import RunOptions
@@ -43,7 +43,10 @@ def show_checks(
     if dry_run and not checks.failures:
         verb = "propose" if options.propose else "publish"
         release = f", {verb} to {settings.publish.repo} as {settings.publish.tag}" if options.publish else ""
-        lines += ["", f"A run would fetch the inputs, train, evaluate, write the card{release}. Nothing was written."]
+        lines += [
+            "",
+            f"A run would download the inputs, train, evaluate, render the card{release}. Nothing was written.",
+        ]
     output.result(checks.report, lines)
     if output.as_json and checks.failures:
         # The report is the one document; it holds the faults.
@@ -51,14 +54,14 @@ def show_checks(
     checks.require_ok()
 
 
-@click.command(short_help="Write hubtune.lock.")
+@click.command(short_help="Pin the inputs to commits in hubtune.lock.")
 @config_argument
-@click.option("--upgrade", is_flag=True, help="Ask the Hub again for every entry, including those in the lock.")
+@click.option("--upgrade", is_flag=True, help="Resolve every revision again, including those in the lock.")
 @hub_option
 @set_option
 @click.pass_obj
 def pin(output: Output, config: Path, upgrade: bool, hub: Path | None, overrides: tuple[str, ...]) -> None:
-    """Write hubtune.lock: the commit that each input's revision means, and fetch those commits."""
+    """Write hubtune.lock with the commit of each input's revision, and download these commits."""
     settings = load_config(config, overrides)
     with on_hub(hub):
         from hubtune.pipeline.run import pin_inputs

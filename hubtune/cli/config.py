@@ -25,17 +25,17 @@ class ReferenceRecord(Record):
     keys: list[KeyRecord]
 
 
-@click.group(short_help="What a config can say: a reference, and a schema for editors.")
+@click.group(short_help="Show the keys of a config.")
 def config() -> None:
-    """Print what a config can say."""
+    """Show the keys of a config, as a reference or a JSON schema."""
 
 
 @config.command(short_help="Print the JSON schema of hubtune.yaml.")
 @click.pass_obj
 def schema(output: Output) -> None:
-    """Print the JSON schema of hubtune.yaml, with which an editor completes, explains and checks its keys.
+    """Print the JSON schema of hubtune.yaml, which lets editors complete, explain and check its keys.
 
-    Keep it beside the config as hubtune.schema.json, and begin the config with this line, as hubtune init does:
+    Save it next to the config as hubtune.schema.json, and begin the config with this line, as hubtune init does:
 
     # yaml-language-server: $schema=./hubtune.schema.json
     """
@@ -47,7 +47,7 @@ def schema(output: Output) -> None:
 @config.command(short_help="Print every key with its default and meaning.")
 @click.pass_obj
 def reference(output: Output) -> None:
-    """Print every key of a config, with what it may be, its default and its meaning, as Markdown."""
+    """Print every key of a config with its values, default and meaning, as Markdown."""
     from hubtune.config.reference import config_keys, reference
 
     keys = [
@@ -57,15 +57,15 @@ def reference(output: Output) -> None:
     output.result(ReferenceRecord(keys=keys), reference().splitlines())
 
 
-@click.command(short_help="Write a first hubtune.yaml.")
+@click.command(short_help="Write a hubtune.yaml for a dataset and a base model.")
 @click.argument("dataset")
 @click.argument("base")
 @hub_option
 @click.pass_obj
 def init(output: Output, dataset: str, base: str, hub: Path | None) -> None:
-    """Look at the columns of DATASET and write a commented hubtune.yaml that tunes BASE on it.
+    """Inspect the columns of DATASET and write a commented hubtune.yaml that fine-tunes BASE on it.
 
-    Its JSON schema, hubtune.schema.json, is written beside it: with it editors complete and check the config.
+    The JSON schema hubtune.schema.json is written next to it, so that editors can complete and check the config.
     """
     with on_hub(hub):
         from hubtune.pipeline.init import start_config
@@ -76,7 +76,7 @@ def init(output: Output, dataset: str, base: str, hub: Path | None) -> None:
             [
                 f"Wrote {record.config}: the columns {', '.join(record.columns)} of {dataset} ({record.split}) as "
                 f"{record.format}.",
-                f"Wrote {record.schema_file}: with it editors complete and check the config.",
+                f"Wrote {record.schema_file}, with which editors can complete and check the config.",
                 "Next: hubtune data show",
             ],
         )

@@ -1,4 +1,4 @@
-"""`hubtune data`: what the data of a config becomes."""
+"""`hubtune data`: rows of a config's data as the model sees them."""
 
 import os
 import sys
@@ -19,51 +19,51 @@ _IGNORED = -100
 _MOST_CLASSES = 12
 
 
-@click.group(short_help="What the data becomes.")
+@click.group(short_help="Inspect the data of a config.")
 def data() -> None:
-    """Look at the data of a config."""
+    """Inspect the data of a config."""
 
 
-@data.command(short_help="Rows as the model will see them.")
+@data.command(short_help="Show rows as the model sees them.")
 @config_argument
-@click.option("-n", "count", type=WholeNumber(min=1), default=5, show_default=True, help="How many rows.")
+@click.option("-n", "count", type=WholeNumber(min=1), default=5, show_default=True, help="Number of rows.")
 @hub_option
 @set_option
 @click.pass_obj
 def show(output: Output, config: Path, count: int, hub: Path | None, overrides: tuple[str, ...]) -> None:
-    """Print rows of CONFIG's data token by token; those that carry loss are green, or [in brackets] without colour."""
+    """Print rows of CONFIG's data token by token. Target tokens are green, or [in brackets] without color."""
     settings = load_config(config, overrides)
     with on_hub(hub):
         from hubtune.pipeline.data_show import show_rows
 
         shown = show_rows(settings, config, count, output.progress)
-        colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-        output.result(shown, list(shown_lines(shown, colour=colour)), verbatim=True)
+        color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        output.result(shown, list(shown_lines(shown, color=color)), verbatim=True)
 
 
-def shown_lines(shown: "ShownRows", *, colour: bool) -> Iterator[str]:
+def shown_lines(shown: "ShownRows", *, color: bool) -> Iterator[str]:
     """Returns the rows for a person, then a summary of all."""
     classes = shown.data.labels
     for number, row in enumerate(shown.rows, 1):
-        cut = ", cut" if row.truncated else ""
+        cut = ", truncated" if row.truncated else ""
         if classes is None:
-            learnt = sum(label != _IGNORED for label in row.labels[1:])
-            yield f"Row {number} ({row.part}): {len(row.input_ids)} tokens{cut}, {learnt} carry loss"
+            targets = sum(label != _IGNORED for label in row.labels[1:])
+            yield f"Row {number} ({row.part}): {len(row.input_ids)} tokens{cut}, {targets} target tokens"
         else:
             named = ", ".join(f"{classes[label]} ({label})" for label in row.labels) or "none"
             yield f"Row {number} ({row.part}): {len(row.input_ids)} tokens{cut}, label {one_line(named)}"
-        yield _tokens(row, classified=classes is not None, colour=colour)
+        yield _tokens(row, classified=classes is not None, color=color)
         yield ""
     for source in shown.data.sources:
-        left_out = "".join(
-            f"; {count:,} left out: {reason} (first: row {source.first_dropped[reason]:,})"
+        dropped = "".join(
+            f"; {count:,} dropped: {reason} (first: row {source.first_dropped[reason]:,})"
             for reason, count in source.dropped.items()
         )
         inferred = ", inferred from its columns" if source.inferred else ""
         loss = f", loss on {source.loss_on}" if classes is None else ""
         yield one_line(
             f"{source.label}: format {source.format}{inferred}{loss}; "
-            f"{source.kept:,} of {source.rows:,} rows kept{left_out}"
+            f"{source.kept:,} of {source.rows:,} rows kept{dropped}"
         )
     for name, part in (("train", shown.data.train), ("held-out", shown.data.held_out)):
         yield one_line(f"{name}: {part.rows:,} rows, {part.tokens:,} tokens{_balance(part.classes)}")
@@ -75,15 +75,15 @@ def _balance(classes: Mapping[str, int]) -> str:
     return "".join(f", {rows:,} {label}" for label, rows in most[:_MOST_CLASSES]) + more
 
 
-def _tokens(row: "ShownRow", *, classified: bool, colour: bool) -> str:
+def _tokens(row: "ShownRow", *, classified: bool, color: bool) -> str:
     parts = []
     for place, token in enumerate(row.tokens):
         text = "".join(
             character if character.isprintable() else character.encode("unicode_escape").decode() for character in token
         )
-        learnt = not classified and row.labels[place] != _IGNORED
-        if colour:
-            parts.append(click.style(text, fg="green", bold=True) if learnt else click.style(text, dim=True))
+        target = not classified and row.labels[place] != _IGNORED
+        if color:
+            parts.append(click.style(text, fg="green", bold=True) if target else click.style(text, dim=True))
         else:
-            parts.append(f"[{text}]" if learnt else text)
-    return (click.style("|", dim=True) if colour else "|").join(parts)
+            parts.append(f"[{text}]" if target else text)
+    return (click.style("|", dim=True) if color else "|").join(parts)

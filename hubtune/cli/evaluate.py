@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from hubtune.pipeline.evaluate_release import MeasureOptions
 
 
-@click.command(short_help="Measure base and tuned model of a run or a release.")
+@click.command(short_help="Evaluate the base and tuned models of a run or a release.")
 @click.argument("subject", metavar="RUN|REPO@TAG")
-@click.option("--data", metavar="REPO|FILE", help="Measure a release on all rows of this data, instead of its own.")
+@click.option("--data", metavar="REPO|FILE", help="Evaluate a release on all rows of this dataset or file.")
 @set_option
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write the record, too.")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Also write the record to FILE."
+)
 @code_option
 @hub_option
 @click.pass_obj
@@ -36,10 +38,11 @@ def evaluate(
     allow_remote_code: str | None,
     hub: Path | None,
 ) -> None:
-    """Measure base and tuned model of the run directory RUN on its held-out rows, or those of a published release.
+    """Evaluate the base and tuned models of a run directory RUN or a published release REPO@TAG.
 
-    A release REPO@TAG, whose TAG may be a commit, is measured on the data that its records pin, or with --data on other
-    data, which is read in the same form unless -s says otherwise, such as -s data[0].text=quote.
+    A run is evaluated on its held-out rows. A release, whose TAG can be a commit, is evaluated on the data that its
+    records pin or, with --data, on other data. Other data is read in the same format, unless -s sets another one, such
+    as -s data[0].text=quote.
     """
     if out is not None:
         _require_place(out)
@@ -61,7 +64,7 @@ def evaluate(
         try:
             write_atomic(out, record.to_json())
         except FileError as error:
-            # What was measured is shown all the same, as the one document of the command.
+            # The results are still shown, as the one document of the command.
             output.result(record, lines)
             Output(as_json=False, quiet=output.quiet).error(error)
             raise click.exceptions.Exit(error.exit_code) from error
@@ -82,7 +85,7 @@ def _of_run(output: Output, path: Path, *, given: bool) -> tuple[EvaluationRecor
 
     if given:
         raise ConfigError(
-            "--data, -s and --allow-remote-code are for a release; a run is measured as its config.yaml says.",
+            "--data, -s and --allow-remote-code are for a release; a run is evaluated as its config.yaml says.",
             hint="Leave them out and edit the `evaluate` section of its config.yaml, or give a release, REPO@TAG.",
         )
     record = run_evaluate(RunContext.open(path, output.progress))
@@ -98,15 +101,15 @@ def _of_release(output: Output, release: NamedRelease, options: "MeasureOptions"
     return record, [measured, *measure_lines(record)]
 
 
-@click.command(short_help="Set two runs or releases side by side.")
+@click.command(short_help="Compare two runs or releases.")
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
 @hub_option
 @click.pass_obj
 def compare(output: Output, a: str, b: str, hub: Path | None) -> None:
-    """Compare the tuned models of A and B, each a run directory or a release REPO@TAG, measure by measure.
+    """Compare the tuned models of A and B, measure by measure. Each is a run directory or a release REPO@TAG.
 
-    Values that were not measured alike, on the same rows, are shown without a difference, and with the reason.
+    If two values were not measured in the same way on the same rows, the reason is shown instead of a difference.
     """
     with on_hub(hub):
         from hubtune.release.compare import compare as compare_named

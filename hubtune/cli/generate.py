@@ -12,12 +12,12 @@ from hubtune.cli.output import Output, escaped
 @click.command(short_help="Complete a prompt with a published release.")
 @release_argument
 @click.argument("prompt")
-@click.option("--chat", is_flag=True, help="Put the prompt into the release's chat template, as the user's words.")
+@click.option("--chat", is_flag=True, help="Send the prompt as a user message in the release's chat template.")
 @click.option(
     "--max-new-tokens",
     type=WholeNumber(min=1),
     metavar="N",
-    help="The most tokens to write; without it, what the release's own settings say.",
+    help="Maximum number of tokens to generate.  [default: as the release's settings say]",
 )
 @code_option
 @hub_option
@@ -31,10 +31,11 @@ def generate(
     allow_remote_code: str | None,
     hub: Path | None,
 ) -> None:
-    """Complete PROMPT with what the release REPO@TAG publishes, and print the completion; TAG may be a commit.
+    """Complete PROMPT with the release REPO@TAG and print the completion. TAG can be a commit.
 
-    Weights, tokenizer and generation settings are those of the release, the base is at the commit that its adapter
-    names, and the same prompt gives the same text. PROMPT - is read from stdin, without its last line end.
+    Weights, tokenizer and generation settings are those of the release, and the base model is loaded at the commit that
+    its adapter names. The same prompt gives the same text. If PROMPT is -, it is read from stdin, without the final
+    newline.
     """
     if prompt == "-":
         prompt = sys.stdin.buffer.read().decode(errors="surrogateescape").removesuffix("\n")

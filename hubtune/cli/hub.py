@@ -1,4 +1,4 @@
-"""`hubtune hub`: the embedded Hub, checking its folder, and bringing local files onto a Hub."""
+"""`hubtune hub`: serving an embedded Hub, checking its folder, and importing local files into a Hub."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,26 +16,33 @@ if TYPE_CHECKING:
 
 @click.group()
 def hub() -> None:
-    """The embedded Hub: serve it, check its files, and import models and data."""
+    """Serve, check and fill an embedded Hub."""
 
 
 @hub.command()
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--port", type=WholeNumber(0, 65535), default=SERVE_PORT, show_default=True, help="0 takes a free one.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Anything but loopback lets other machines in.")
-@click.option("--auth", type=click.Path(dir_okay=False, path_type=Path), help="YAML file of users, tokens and roles.")
 @click.option(
-    "--open", "open_to_all", is_flag=True, help="Let other machines in without --auth: any token may do anything."
+    "--port", type=WholeNumber(0, 65535), default=SERVE_PORT, show_default=True, help="Port; 0 selects a free one."
+)
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on; other machines can connect unless it is loopback.",
+)
+@click.option("--auth", type=click.Path(dir_okay=False, path_type=Path), help="YAML file with users, tokens and roles.")
+@click.option(
+    "--open", "open_to_all", is_flag=True, help="Let other machines connect without --auth; any token can do anything."
 )
 @click.option(
     "--allow-host",
     "allow_hosts",
     metavar="NAME",
     multiple=True,
-    help="A further name under which clients may address the Hub; repeatable.",
+    help="Another host name that clients may use; repeatable.",
 )
 @click.option(
-    "--faults", type=click.Path(dir_okay=False, path_type=Path), help="YAML file of requests that are to go wrong."
+    "--faults", type=click.Path(dir_okay=False, path_type=Path), help="YAML file with faults to inject into requests."
 )
 @click.pass_obj
 def serve(
@@ -48,21 +55,21 @@ def serve(
     allow_hosts: tuple[str, ...],
     faults: Path | None,
 ) -> None:
-    """Serve the embedded Hub in DIR until Ctrl-C."""
+    """Serve the embedded Hub in DIR. Press Ctrl-C to stop."""
     from hubtune.localhub.server import HubOptions
     from hubtune.localhub.server import serve as serve_hub
     from hubtune.pages.renderer import Renderer
 
     def announce(url: str) -> None:
         output.progress.say(
-            f"Serving {folder} at {url}, for browsers too (Ctrl-C ends it). In the terminal of a client:"
+            f"Serving {folder} at {url}, also for browsers (press Ctrl-C to stop). In the terminal of a client, run:"
         )
         token = "any" if auth is None else "YOUR_TOKEN"
         output.progress.say(f"  export HF_ENDPOINT={url} HF_HUB_DISABLE_XET=1 HF_TOKEN={token}")
         if open_to_all and auth is None:
-            output.progress.warn("Whoever reaches this address may read, change and delete everything there.")
+            output.progress.warn("Anyone who can reach this address can read, change and delete everything.")
         if faults is not None:
-            output.progress.warn(f"Requests go wrong as {faults} plans.")
+            output.progress.warn(f"Faults from {faults} are injected into requests.")
 
     serve_hub(
         folder,
@@ -77,14 +84,14 @@ def serve(
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
 @click.pass_obj
 def fsck(output: Output, folder: Path) -> int:
-    """Check every git object and large file of the embedded Hub in DIR, which must not be served meanwhile."""
+    """Check every git object and large file of the embedded Hub in DIR. Stop serving DIR first."""
     from hubtune.pipeline.embedded_hub import check_folder
 
     record = check_folder(folder, output.progress)
     output.result(record, damage_lines(record))
     if record.damage and not output.as_json:
         raise HubDamagedError(
-            f"{len(record.damage)} things in {folder} are damaged or missing.",
+            f"{len(record.damage)} objects in {folder} are damaged or missing.",
             hint="Restore them from a backup, or upload the files again; then check again.",
         )
     # The record is the one document on stdout, and says what is wrong.
@@ -100,13 +107,16 @@ def fsck(output: Output, folder: Path) -> int:
     type=click.Choice(["model", "dataset"]),
     default="model",
     show_default=True,
-    help="What REPO is.",
+    help="Type of REPO.",
 )
-@click.option("--license", "license_id", help="The licence to state on the card that a GGUF file gets.")
+@click.option("--license", "license_id", help="License to state on the card of a GGUF file.")
 @hub_option
 @click.pass_obj
 def import_(output: Output, source: Path, repo: str, repo_type: str, license_id: str | None, hub: Path | None) -> None:
-    """Upload SOURCE, a model folder, data folder, data file or GGUF file, to REPO as one commit."""
+    """Upload SOURCE to REPO as one commit.
+
+    SOURCE is a model folder, a data folder, a data file or a GGUF file.
+    """
     with on_hub(hub):
         from hubtune.pipeline.hub_import import ImportTarget, import_source
 
@@ -128,18 +138,18 @@ def damage_lines(record: "FsckRecord") -> list[str]:
         lines.append(f"No commit needs {record.unreferenced} of the large files.")
     if record.leftovers:
         lines.append(
-            f"The next start removes or mends {len(record.leftovers)} unfinished files: {', '.join(record.leftovers)}"
+            f"The next start removes or repairs {len(record.leftovers)} unfinished files: {', '.join(record.leftovers)}"
         )
     for damage in record.damage:
         lines += ["", f"{damage.problem.upper()} {damage.kind} {damage.name}: {damage.detail}", *_places(damage)]
     if not record.damage:
-        lines.append("Nothing is damaged and nothing is missing.")
+        lines.append("Nothing is damaged or missing.")
     return lines
 
 
 def _places(damage: "DamageRecord") -> list[str]:
     if not damage.places:
-        return ["  in no commit that a branch or a tag leads to"]
+        return ["  in no commit of a branch or a tag"]
     lines = [f"  in {_place(place)}" for place in damage.places[:_MOST_PLACES]]
     more = len(damage.places) - _MOST_PLACES
     return [*lines, f"  and in {more} more places (--json lists all)"] if more > 0 else lines

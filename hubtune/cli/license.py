@@ -1,4 +1,4 @@
-"""`hubtune license`: what a release made from given inputs may be licensed as."""
+"""`hubtune license`: the license that a release from given inputs may have."""
 
 from pathlib import Path
 
@@ -11,17 +11,19 @@ from hubtune.errors import ConfigError, LicenseRefusedError
 
 _WORDS = {
     "allowed": "Allowed: the release may state {license}.",
-    "duties": "Allowed with duties: the release states {license}.",
-    "refused": "Refused: there is no licence that such a release may have.",
+    "duties": "Allowed with duties: the release may state {license}.",
+    "refused": "Refused: no license allows such a release.",
 }
 
 
-@click.command(name="license", short_help="Which licence a release from given inputs may have.")
+@click.command(name="license", short_help="Find the license that a release may have.")
 @click.argument("repos", nargs=-1, metavar="[REPO]...")
-@click.option("--base", multiple=True, metavar="ID", help="A licence of the base model, such as apache-2.0.")
-@click.option("--data", multiple=True, metavar="ID", help="The licence of a data set; repeatable.")
-@click.option("--want", "wanted", default="auto", metavar="ID", help="The licence to state; auto finds one.")
-@click.option("--name", metavar="NAME", help="The release's name: some licences say how it has to begin.")
+@click.option("--base", multiple=True, metavar="ID", help="License of the base model, such as apache-2.0; repeatable.")
+@click.option("--data", multiple=True, metavar="ID", help="License of a dataset; repeatable.")
+@click.option(
+    "--want", "wanted", default="auto", metavar="ID", help="License to state; auto selects one.  [default: auto]"
+)
+@click.option("--name", metavar="NAME", help="Name of the release; some licenses require a prefix.")
 @hub_option
 @click.pass_obj
 def license_(
@@ -33,18 +35,17 @@ def license_(
     name: str | None,
     hub: Path | None,
 ) -> None:
-    """Decide on the licence of a release made from the repositories REPO, or from the licences given by their ids.
+    """Find the license that a release may have, from its inputs: repositories (REPO) or license ids (--base, --data).
 
-    REPO is namespace/name of a model or a data set, or datasets/namespace/name, with @REVISION if not main. The
-    answer is allowed, allowed with duties, or refused. It is not legal advice.
+    REPO is namespace/name of a model or a dataset, or datasets/namespace/name, with @REVISION if not main. The
+    verdict is allowed, allowed with duties, or refused. This is not legal advice.
     """
     if bool(repos) == bool(base or data):
         raise ConfigError(
-            "Give repositories, or licences with --base and --data; not both.",
+            "Give repositories, or licenses with --base and --data, but not both.",
             hint="For example: hubtune license --base apache-2.0 --data cc-by-nc-4.0",
         )
-    # An input may have a licence of its own, whose name the Hub does not list; what is one of the Hub's but for its
-    # spelling is none of these.
+    # An input may have a license that the Hub does not list; a misspelled id of the Hub's is an error.
     misspelt = [
         fault for given in (*base, *data) if misspelt_license(given.lower()) and (fault := unknown_license(given))
     ]
@@ -59,7 +60,7 @@ def license_(
 
         report = license_of_repos(repos, wanted, name) if repos else license_of_ids(base, data, wanted, name)
     lines = [_WORDS[report.verdict].format(license=report.license)]
-    for title, entries in (("Why:", report.reasons), ("It owes:", report.duties)):
+    for title, entries in (("Why:", report.reasons), ("Duties:", report.duties)):
         lines += ["", title, *(f"  - {entry}" for entry in entries)] if entries else []
     output.result(report, [*lines, "", "This is not legal advice."])
     if report.verdict == "refused":

@@ -1,4 +1,4 @@
-"""`hubtune merge`: a published adapter and its base model become one model on disk."""
+"""`hubtune merge`: a published adapter is merged into its base model on disk."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,16 +15,14 @@ if TYPE_CHECKING:
 @click.command(short_help="Merge a published adapter into its base model.")
 @release_argument
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
-@click.option(
-    "--base-revision", metavar="COMMIT", help="The base model's revision, if the adapter does not name a commit."
-)
+@click.option("--base-revision", metavar="COMMIT", help="Commit of the base model, if the adapter does not name one.")
 @hub_option
 @click.pass_obj
 def merge(output: Output, release: NamedRelease, folder: Path, base_revision: str | None, hub: Path | None) -> None:
-    """Merge the adapter REPO@TAG into its full-precision base model, and put the whole model into the new folder DIR.
+    """Merge the adapter REPO@TAG into its full-precision base model and write the merged model to the new folder DIR.
 
-    The base is taken at the commit that the adapter names. Then the merged model is loaded again and compared with the
-    base and the adapter; one that strays from them is refused, and DIR stays as it was.
+    The base model is loaded at the commit that the adapter names. The merged model is loaded from disk and compared
+    with the base model and adapter. If they differ too much, the command fails and leaves DIR unchanged.
     """
     with on_hub(hub):
         from hubtune.pipeline.merge import merge_published
@@ -35,7 +33,7 @@ def merge(output: Output, release: NamedRelease, folder: Path, base_revision: st
 
 def _lines(record: "MergeRecord", folder: Path) -> list[str]:
     found = record.fidelity
-    done = "" if found.effect is None else f", and {found.effect:.1%} of what it does is done"
+    done = "" if found.effect is None else f"; the merged model reproduces {found.effect:.1%} of its effect"
     return [
         f"Base:     {record.base.repo} at {record.base.commit}",
         f"Adapter:  {record.adapter.repo} at {record.adapter.commit}" if record.adapter else "Adapter:  the run's",

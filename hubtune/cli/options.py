@@ -59,30 +59,32 @@ set_option = click.option(
     "overrides",
     metavar="KEY=VALUE",
     multiple=True,
-    help="Override a field, such as -s train.epochs=3; repeatable.",
+    help="Override a config key, such as -s train.epochs=3; repeatable.",
 )
 hub_option = click.option(
     "--hub",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Run an embedded Hub in DIR for this command, instead of using the Hub at HF_ENDPOINT.",
+    help="Use an embedded Hub in DIR instead of the Hub at HF_ENDPOINT.",
 )
 code_option = click.option(
     "--allow-remote-code",
     metavar="COMMIT",
     callback=_check_commit,
-    help="Run the Python code that the base model's repository has at this commit, if it needs any.",
+    help="Allow Python code from the base model's repository at this commit.",
 )
 locked_option = click.option(
-    "--locked", is_flag=True, help="Refuse unless hubtune.lock matches the config, and use just its commits."
+    "--locked", is_flag=True, help="Fail unless hubtune.lock matches the config, and use only its commits."
 )
 
 _TARGET_OPTIONS = (
-    click.option("--tag", metavar="TAG", help="The release's tag, such as v1.0.0; wins over publish.tag."),
-    click.option("--branch", metavar="NAME", help="Commit on this branch, made from main (publish.branch)."),
-    click.option("--message", metavar="TEXT", help="The commit's message (publish.message)."),
-    click.option("--private", is_flag=True, help="Create the repository as a private one (publish.private)."),
-    click.option("--create-pr", "propose", is_flag=True, help="Open a pull request instead: no push, no tag."),
+    click.option("--tag", metavar="TAG", help="Tag of the release, such as v1.0.0; overrides publish.tag."),
+    click.option(
+        "--branch", metavar="NAME", help="Commit to this branch, created from main; overrides publish.branch."
+    ),
+    click.option("--message", metavar="TEXT", help="Commit message; overrides publish.message."),
+    click.option("--private", is_flag=True, help="Create the repository as private; overrides publish.private."),
+    click.option("--create-pr", "propose", is_flag=True, help="Open a pull request; do not push to the branch or tag."),
 )
 
 

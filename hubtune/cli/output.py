@@ -240,7 +240,7 @@ class _Lines:
         if tenth > self._printed and self._done < self._total and now - self._last > _SECONDS_BETWEEN:
             self._printed, self._last = tenth, now
             tail = f", {note}" if note else ""
-            self._print(f"{100 * self._done // self._total} % ({self._amount()}){tail}")
+            self._print(f"{100 * self._done // self._total}% ({self._amount()}){tail}")
 
     def finish(self) -> None:
         self._print(f"done in {time.monotonic() - self._started:.0f} s")

@@ -15,22 +15,28 @@ if TYPE_CHECKING:
     from hubtune.pipeline.rating import Session, Trial
 
 
-@click.command(short_help="Have people compare base and tuned model, blind.")
+@click.command(short_help="Collect blind human ratings of base and tuned texts.")
 @run_argument
-@click.option("-n", "count", type=WholeNumber(min=1), metavar="N", help="Held-out prompts to make pairs for (50).")
-@click.option("--rater", metavar="NAME", help="Who rates: any pseudonym. It is not published.  [default: rater1]")
-@click.option("--terminal", is_flag=True, help="Rate here, not in a browser.")
-@click.option("--report", "only_report", is_flag=True, help="Print the result of the answers so far, and ask for none.")
-@click.option("--port", type=WholeNumber(0, 65535), default=0, show_default=True, help="0 takes a free one.")
+@click.option("-n", "count", type=WholeNumber(min=1), metavar="N", help="Number of held-out prompts.  [default: 50]")
+@click.option("--rater", metavar="NAME", help="Pseudonym of the rater; not published.  [default: rater1]")
+@click.option("--terminal", is_flag=True, help="Rate in the terminal instead of a browser.")
+@click.option("--report", "only_report", is_flag=True, help="Print the results so far; ask for no ratings.")
+@click.option(
+    "--port",
+    type=WholeNumber(0, 65535),
+    default=0,
+    show_default=True,
+    help="Port of the rating page; 0 selects a free one.",
+)
 @click.pass_obj
 def rate(
     output: Output, run: Path, count: int | None, rater: str | None, terminal: bool, only_report: bool, port: int
 ) -> None:
-    """Compare what base and tuned model of the run directory RUN write, blind: nothing says whose text is whose.
+    """Compare texts of the base and tuned models of the run directory RUN, without seeing which model wrote which.
 
-    The texts are made once, after held-out prompts. The page is for this machine alone; Ctrl-C ends it. Each answer is
-    kept at once, and the same command goes on where one stopped. The win rate stands in ratings.json and, once it is
-    rendered again, on the card.
+    The texts are generated once, from held-out prompts. The rating page is only available on this machine; press
+    Ctrl-C to stop it. Each answer is saved at once, so you can stop and resume with the same command. The win rate is
+    written to ratings.json, and to the card when you render it again.
     """
     from hubtune.pipeline.context import RunContext
     from hubtune.pipeline.rating import DEFAULT_RATER, Session, check_rater, report
@@ -52,7 +58,7 @@ def rate(
 
 _ANSWERS: dict[str, Answer] = {"1": "a", "2": "b", "0": "tie", "t": "tie"}
 _DIRECTIONS = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
-_CUT_OFF = "The last answer was cut off as it was written; its pair is asked for again."
+_CUT_OFF = "The last answer was not saved completely, so its pair is shown again."
 
 
 def rate_in_browser(session: "Session", port: int, progress: Progress) -> None:
@@ -63,7 +69,7 @@ def rate_in_browser(session: "Session", port: int, progress: Progress) -> None:
     serve_rating(
         session,
         port=port,
-        on_ready=lambda address: progress.say(f"{session.rater} rates at {address} (Ctrl-C ends it)."),
+        on_ready=lambda address: progress.say(f"{session.rater} rates at {address} (press Ctrl-C to stop)."),
     )
 
 
@@ -97,7 +103,7 @@ def _begin(session: "Session", progress: Progress) -> None:
 def _ask() -> str:
     while True:
         try:
-            given: str = click.prompt("1: A is better, 2: B, 0: neither, u: undo, q: quit", err=True)
+            given: str = click.prompt("1: A is better, 2: B is better, 0: tie, u: undo, q: quit", err=True)
         except click.Abort:
             # Ctrl-C, or the end of the input: what was answered is kept.
             return "q"
@@ -111,7 +117,7 @@ def _shown(trial: "Trial") -> str:
         [
             "",
             f"--- Pair {trial.answered + 1} of {trial.total} ---",
-            *_block("The beginning", trial.prompt),
+            *_block("Prompt", trial.prompt),
             *_block("A", trial.a),
             *_block("B", trial.b),
             "",
@@ -140,14 +146,14 @@ def ratings_lines(record: RatingsRecord) -> list[str]:
     lines = [
         f"win rate: tuned {_percent(measure.tuned)} of {measure.n} decided pairs{_interval(measure.tuned_interval)}"
         if measure.tuned is not None
-        else "win rate: no pair is decided",
-        f"pairs: tuned better in {counts.tuned}, base in {counts.base}, neither in {counts.ties}, of "
-        f"{record.offered} ({record.identical} more where both wrote the same)",
+        else "win rate: no decided pairs",
+        f"pairs: tuned better in {counts.tuned}, base in {counts.base}, tie in {counts.ties}, of "
+        f"{record.offered} ({record.identical} more with identical texts)",
         f"answers: {counts.answers} of {counts.raters} {'rater' if counts.raters == 1 else 'raters'}",
     ]
     if counts.compared:
         lines.append(
-            f"agreement: raters answered the same in {counts.agreed} of {counts.compared} comparisons for one pair "
+            f"agreement: raters answered the same in {counts.agreed} of {counts.compared} comparisons of the same pair "
             f"({_percent(counts.agreed / counts.compared)})"
         )
     if measure.status != "measured":
@@ -156,8 +162,8 @@ def ratings_lines(record: RatingsRecord) -> list[str]:
 
 
 def _interval(interval: tuple[float, float] | None) -> str:
-    return "" if interval is None else f" (95 % interval {_percent(interval[0])} to {_percent(interval[1])})"
+    return "" if interval is None else f" (95% interval {_percent(interval[0])} to {_percent(interval[1])})"
 
 
 def _percent(share: float | None) -> str:
-    return "unknown" if share is None else f"{share:.1%}".replace("%", " %")
+    return "unknown" if share is None else f"{share:.1%}"

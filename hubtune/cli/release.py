@@ -22,10 +22,10 @@ repo_argument = click.argument("repo", metavar="REPO")
 
 @click.group()
 def release() -> None:
-    """List releases, tag one, and tell what changed between two."""
+    """List, tag and compare releases."""
 
 
-@release.command(name="list", short_help="Every tag with its date, artifact and measures.")
+@release.command(name="list", short_help="List tags with their date, artifact and measures.")
 @repo_argument
 @click.option(
     "--limit", type=WholeNumber(min=1), default=30, show_default=True, help="Read at most this many releases."
@@ -33,7 +33,7 @@ def release() -> None:
 @hub_option
 @click.pass_obj
 def list_(output: Output, repo: str, limit: int, hub: Path | None) -> None:
-    """List the tags of REPO, the newest version first, and whether main has commits without a tag."""
+    """List the tags of REPO, newest version first, and show whether main has untagged commits."""
     with on_hub(hub):
         from hubtune.release.release_list import list_releases
 
@@ -41,21 +41,20 @@ def list_(output: Output, repo: str, limit: int, hub: Path | None) -> None:
         output.result(found, list_lines(found))
 
 
-@release.command(short_help="Give a commit its tag.")
+@release.command(short_help="Tag a commit as a release.")
 @repo_argument
 @click.argument("commit")
 @click.argument("tag", required=False)
 @click.option(
-    "--bump", type=click.Choice(["patch", "minor", "major"]), help="Raise this part of the newest version for the tag."
+    "--bump", type=click.Choice(["patch", "minor", "major"]), help="Increase this part of the newest version."
 )
 @hub_option
 @click.pass_obj
 def tag(output: Output, repo: str, commit: str, tag: str | None, bump: "Bump | None", hub: Path | None) -> None:
-    """Tag COMMIT of REPO: all 40 digits, or a branch, which is looked up once. A tag is never moved.
+    """Tag COMMIT of REPO, a full commit hash or a branch. An existing tag is never moved.
 
-    Where the commit's manifest names another tag, one commit beside it gets the tag: the same files, but for card,
-    config and manifest, which name the new tag. Without TAG and --bump, nothing is written, and the tag that fits what
-    changed is named.
+    If the commit's manifest names another tag, a new commit is created and tagged. Its files are the same, except that
+    card, config and manifest name the new tag. Without TAG and --bump, the command only suggests a tag.
     """
     with on_hub(hub):
         from hubtune.release.tag import tag_release
@@ -70,14 +69,14 @@ def tag(output: Output, repo: str, commit: str, tag: str | None, bump: "Bump | N
         output.result(record, lines)
 
 
-@release.command(short_help="What changed between two releases, as release notes.")
+@release.command(short_help="Write release notes for the changes between two releases.")
 @repo_argument
 @click.argument("before", metavar="A")
 @click.argument("after", metavar="B")
 @hub_option
 @click.pass_obj
 def notes(output: Output, repo: str, before: str, after: str, hub: Path | None) -> None:
-    """Write Markdown release notes for release B of REPO, about what changed since release A.
+    """Write Markdown release notes for the changes from release A to release B of REPO.
 
     A and B are tags, branches or commits.
     """
@@ -88,14 +87,14 @@ def notes(output: Output, repo: str, before: str, after: str, hub: Path | None) 
         output.result(written, written.markdown.rstrip("\n").split("\n"))
 
 
-@release.command(short_help="What changed between two releases, in full.")
+@release.command(short_help="Show all changes between two releases.")
 @repo_argument
 @click.argument("before", metavar="A")
 @click.argument("after", metavar="B")
 @hub_option
 @click.pass_obj
 def diff(output: Output, repo: str, before: str, after: str, hub: Path | None) -> None:
-    """Show what changed from release A to release B of REPO: inputs, settings, measures, licence, files and card.
+    """Show the changes from release A to release B of REPO: inputs, settings, measures, license, files and card.
 
     A and B are tags, branches or commits.
     """
@@ -110,7 +109,7 @@ _SHORT = 7
 _MARKS = {"added": "+", "removed": "-", "changed": "~"}
 _ORDERS = {
     "same": "A and B are the same commit, so nothing changed.",
-    "backward": "B is an older version than A: the changes lead back.",
+    "backward": "B is an older version than A.",
 }
 
 
@@ -157,7 +156,7 @@ def _differences(changes: "ReleaseDiff") -> Iterator[str]:
     yield from _part("Inputs", [_pin(pin) for pin in changes.pins])
     yield from _part("Settings", [f"~ {one.key}: {_change(one.before, one.after)}" for one in changes.settings])
     yield from _part("Measures", [_measure(one) for one in changes.measures])
-    yield from _part("Licence", list(_licence(changes)))
+    yield from _part("License", list(_license(changes)))
     yield from _part("Files", [f"{_MARKS[one.change]} {one.path}" for one in changes.files])
     yield from _part(
         "Environment",
@@ -190,7 +189,7 @@ def _measure(one: "MeasureChange") -> str:
     line = f"{one.name} on {one.split} rows: {_number(one.before)} -> {_number(one.after)}"
     if one.difference is not None:
         line += f" ({one.difference:+.4g}"
-        line += f", 95 % interval {one.interval[0]:+.4g} to {one.interval[1]:+.4g})" if one.interval else ")"
+        line += f", 95% interval {one.interval[0]:+.4g} to {one.interval[1]:+.4g})" if one.interval else ")"
     return f"{line}: {one.verdict}, {one.reason}"
 
 
@@ -198,7 +197,7 @@ def _number(value: float | None) -> str:
     return "none" if value is None else f"{value:.4g}"
 
 
-def _licence(changes: "ReleaseDiff") -> Iterator[str]:
+def _license(changes: "ReleaseDiff") -> Iterator[str]:
     licenses = changes.licenses
     if licenses.before != licenses.after:
         yield f"~ {_side(licenses.before)} -> {_side(licenses.after)}"

@@ -46,7 +46,7 @@ def comparison_lines(record: "ComparisonRecord") -> list[str]:
         for name, *values in [titles, *shown]
     ]
     lines = [f"A: {record.a.named}", f"B: {record.b.named}", "", *table, ""]
-    return [*lines, *(f"{one.name}: {one.verdict}, since {one.reason}" for one in record.measures)]
+    return [*lines, *(f"{one.name}: {one.verdict}, because {one.reason}" for one in record.measures)]
 
 
 def outcome_lines(outcome: "Outcome", hub: Path | None) -> list[str]:
@@ -88,8 +88,8 @@ def release_lines(record: ReleaseRecord) -> list[str]:
         f"Repo:    {record.repo}",
         f"Commit:  {record.commit}",
         f"Pull request: {record.pull_request}",
-        f"The tag {record.tag} was not made. After the merge, one who may write there puts it on the commit",
-        f"that {record.branch} is on then: hubtune release tag {record.repo} COMMIT {record.tag}",
+        f"The tag {record.tag} was not created. After the merge, somebody with write access adds it to the commit",
+        f"at the head of {record.branch}: hubtune release tag {record.repo} COMMIT {record.tag}",
     ]
 
 
@@ -107,12 +107,12 @@ def plan_lines(plan: PlanRecord) -> list[str]:
         *(f"  {file.change:9}  {file.size:>13,}  {file.sha256}  {file.path}" for file in plan.files),
         *(f"  deleted    {path}" for path in plan.delete),
         "",
-        "The card's metadata:" if plan.metadata else "The card's metadata stay as they are.",
+        "The card's metadata:" if plan.metadata else "The card's metadata would not change.",
         *(f"  {_MARKS[change.change]} {change.key}: {_values(change)}" for change in plan.metadata),
         "",
     ]
     if plan.published is not None:
-        return [*lines, f"Just this release is there already, on {plan.published}: publishing would change nothing."]
+        return [*lines, f"This release is already published at {plan.published}: publishing would change nothing."]
     return [*lines, "Nothing was changed."]
 
 
@@ -132,7 +132,7 @@ def _measure_line(measure: Measure) -> str:
         return f"{measure.name}: tuned {_value(measure.tuned)} {on}"
     # A share of a gap that may have either sign, or of next to nothing, would say nothing.
     relative = measure.group == "quality" and measure.base > 0
-    change = f" ({100 * (measure.tuned - measure.base) / measure.base:+.1f} %)" if relative else ""
+    change = f" ({100 * (measure.tuned - measure.base) / measure.base:+.1f}%)" if relative else ""
     return f"{measure.name}: base {_value(measure.base)}, tuned {_value(measure.tuned)}{change} {on}"
 
 
@@ -155,21 +155,27 @@ def _short(path: Path) -> str:
 _FROM_CONFIG = ""
 
 
-@click.command(short_help="The whole job of a config.")
+@click.command(short_help="Run all stages of a config: pin, train, evaluate, publish.")
 @config_argument
 @click.option(
-    "--push", metavar="[REPO]", is_flag=False, flag_value=_FROM_CONFIG, help="Publish to REPO (publish.repo)."
+    "--push",
+    metavar="[REPO]",
+    is_flag=False,
+    flag_value=_FROM_CONFIG,
+    help="Publish to REPO; without REPO, to publish.repo.",
 )
 @target_options
 @click.option(
     "--resume",
     is_flag=True,
-    help="Resume the newest run of this config, from its newest stage or checkpoint.",
+    help="Resume the newest run of this config from its last stage or checkpoint.",
 )
 @locked_option
-@click.option("--dry-run", is_flag=True, help="Check everything, say what would be done, and stop.")
+@click.option("--dry-run", is_flag=True, help="Check everything and print what a run would do; run nothing.")
 @hub_option
-@click.option("--run-dir", type=click.Path(file_okay=False, path_type=Path), help="The run's folder (runs/<time>).")
+@click.option(
+    "--run-dir", type=click.Path(file_okay=False, path_type=Path), help="Run directory.  [default: runs/<time>]"
+)
 @set_option
 @click.pass_obj
 def run(
@@ -184,7 +190,7 @@ def run(
     run_dir: Path | None,
     overrides: tuple[str, ...],
 ) -> None:
-    """Run the whole job of CONFIG: pin, train, evaluate, write the card; with --push, publish."""
+    """Run all stages of CONFIG: pin, train, evaluate and render the card. With --push, also publish."""
     settings = _settings(config, push, target, overrides)
     with on_hub(hub):
         from hubtune.pipeline.context import RunOptions
@@ -222,18 +228,18 @@ def _settings(config: Path, push: str | None, target: TargetOptions, overrides: 
     return settings
 
 
-@click.command(short_help="The whole job on an embedded Hub, to see it work.")
+@click.command(short_help="Try the whole job on an embedded Hub.")
 @click.option(
     "--dir",
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("hubtune-quickstart"),
     show_default=True,
-    help="Where the embedded Hub, the config and the run are kept.",
+    help="Folder for the embedded Hub, the config and the run.",
 )
 @click.pass_obj
 def quickstart(output: Output, folder: Path) -> None:
-    """See the whole job: a real model, a small data set, an embedded Hub, a tagged release."""
+    """Try the whole job with a real model and a small dataset, up to a tagged release on an embedded Hub."""
     with file_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with on_hub(folder):

@@ -1,4 +1,4 @@
-"""`hubtune train`: the data and train stages of a run."""
+"""`hubtune train` and `hubtune publish`: single stages of a run."""
 
 from pathlib import Path
 
@@ -12,12 +12,12 @@ from hubtune.config.target import TargetOptions
 
 @click.command(short_help="Train again in a run directory.")
 @run_argument
-@click.option("--resume", is_flag=True, help="Resume from the run's newest complete checkpoint.")
+@click.option("--resume", is_flag=True, help="Resume from the newest complete checkpoint of the run.")
 @click.pass_obj
 def train(output: Output, run: Path, resume: bool) -> None:
-    """Train again in the run directory RUN, from its own config and pins.
+    """Train again in the run directory RUN, with its config and pins.
 
-    Without --resume it starts again, and removes the checkpoints of the training before.
+    Without --resume, training starts from the beginning and earlier checkpoints are deleted.
     """
     from hubtune.pipeline.context import RunContext
     from hubtune.pipeline.stages import resume_train, run_train
@@ -32,20 +32,23 @@ def train(output: Output, run: Path, resume: bool) -> None:
     )
 
 
-@click.command(short_help="Publish a run: one commit and its tag.")
+@click.command(short_help="Publish a run as one tagged commit.")
 @run_argument
-@click.option("--push", "repo", metavar="REPO", help="The repository; wins over the config's publish.repo.")
+@click.option("--push", "repo", metavar="REPO", help="Target repository; overrides publish.repo.")
 @target_options
 @click.option(
     "--counterpart",
     is_flag=True,
-    help="Publish the other kind of artifact, to publish.counterpart: merged weights for an adapter, or the reverse.",
+    help="Publish the other artifact to publish.counterpart: merged weights of an adapter, or the reverse.",
 )
-@click.option("--dry-run", is_flag=True, help="Print what would be sent, changed and deleted; change nothing.")
+@click.option("--dry-run", is_flag=True, help="Print what would be uploaded, changed and deleted; change nothing.")
 @hub_option
 @click.pass_obj
 def publish(output: Output, run: Path, target: TargetOptions, dry_run: bool, hub: Path | None) -> None:
-    """Publish the run directory RUN: one commit, read back, then its tag. Doing it twice changes nothing."""
+    """Publish the run directory RUN: push one commit, read it back, then tag it.
+
+    Publishing the same run again changes nothing.
+    """
     with on_hub(hub):
         from hubtune.pipeline.context import RunContext
 

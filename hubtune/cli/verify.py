@@ -1,4 +1,4 @@
-"""`hubtune verify`: whether a published release is what it says."""
+"""`hubtune verify`: whether a published release matches its own claims."""
 
 import sys
 from pathlib import Path
@@ -31,12 +31,14 @@ def _meaning(record: "VerificationRecord") -> str:
     status = {claim.name: claim.status for claim in record.claims}
     if record.contradicted:
         names = ", ".join(claim.name for claim in record.contradicted)
-        return f"{what} is not what it says: do not rely on it ({names})."
+        return f"{what} does not match its own claims; do not rely on it ({names})."
     open_ = [name for name, found in status.items() if found == "unchecked" and name != "origin"]
-    checked = f"What was checked of {what} agrees" + (f" (not checked: {', '.join(open_)})" if open_ else "")
+    checked = f"Everything that was checked of {what} matches" + (
+        f" (not checked: {', '.join(open_)})" if open_ else ""
+    )
     if status["origin"] == "confirmed":
-        return f"{checked}, and it is the commit that you gave."
-    return f"{checked}. That shows that it is consistent, and not who published it: it is not signed."
+        return f"{checked}, and its commit is the announced one."
+    return f"{checked}. The release is consistent, but it is not signed, so this does not show who published it."
 
 
 def _signs() -> dict[str, str]:
@@ -47,10 +49,10 @@ def _signs() -> dict[str, str]:
     return _SIGNS
 
 
-@click.command(short_help="Check a published release against its own records.")
+@click.command(short_help="Verify a published release.")
 @release_argument
-@click.option("--commit", "announced", metavar="HEX", help="The whole commit that the publisher announced.")
-@click.option("--evaluate", is_flag=True, help="Measure base and tuned model again, and compare with the record.")
+@click.option("--commit", "announced", metavar="HEX", help="Full commit hash that the publisher announced.")
+@click.option("--evaluate", is_flag=True, help="Evaluate again and compare the results with the record.")
 @code_option
 @hub_option
 @click.pass_obj
@@ -62,10 +64,10 @@ def verify(
     allow_remote_code: str | None,
     hub: Path | None,
 ) -> int:
-    """Check every claim of the release REPO@TAG with nothing but what is public; TAG may be a commit.
+    """Verify every claim of the release REPO@TAG from public sources only. TAG can be a commit.
 
-    Each claim is confirmed, contradicted, or unchecked with the reason. Exit code 0 means that none is contradicted.
-    Without --commit this shows that the release is consistent, and not who published it.
+    Each claim is confirmed, contradicted or unchecked, with a reason. The exit code is 0 if no claim is contradicted.
+    Without --commit, this shows that the release is consistent, but not who published it.
     """
     with on_hub(hub):
         from hubtune.verify.claims import VerifyOptions, verify_release

@@ -26,14 +26,14 @@ def _shown(labels: list[int], classes: list[str] | None = None, tokens: list[str
 
 
 def test_without_colour_what_carries_loss_stands_in_brackets():
-    head, tokens, *_ = shown_lines(_shown([-100, -100, 7, 8, 2]), colour=False)
+    head, tokens, *_ = shown_lines(_shown([-100, -100, 7, 8, 2]), color=False)
 
-    assert head == "Row 1 (train): 5 tokens, 3 carry loss"
+    assert head == "Row 1 (train): 5 tokens, 3 target tokens"
     assert tokens == "Ask|\\n|[ans]|[wer]|[<eos>]"
 
 
 def test_with_colour_what_carries_loss_is_green_and_the_rest_dim():
-    _, tokens, *_ = shown_lines(_shown([-100, -100, 7, 8, 2]), colour=True)
+    _, tokens, *_ = shown_lines(_shown([-100, -100, 7, 8, 2]), color=True)
 
     assert "\x1b[32m\x1b[1mans\x1b[0m" in tokens
     assert "\x1b[2mAsk\x1b[0m" in tokens
@@ -41,7 +41,7 @@ def test_with_colour_what_carries_loss_is_green_and_the_rest_dim():
 
 
 def test_what_a_terminal_would_obey_is_shown_as_text():
-    _, tokens, *_ = shown_lines(_shown([5, 6, 7, 8, 2], tokens=["\x1b]0;x", "\a", "\u202e", "é", "z"]), colour=False)
+    _, tokens, *_ = shown_lines(_shown([5, 6, 7, 8, 2], tokens=["\x1b]0;x", "\a", "\u202e", "é", "z"]), color=False)
 
     assert tokens == r"[\x1b]0;x]|[\x07]|[\u202e]|[é]|[z]"
 
@@ -57,18 +57,18 @@ def test_left_out_rows_are_told_with_the_first_of_each_reason():
                 first_dropped={"a field is null": 1_017},
                 inferred=True,
             ),
-            colour=False,
+            color=False,
         )
     )
 
     assert (
         "org/sayings: format template, inferred from its columns, loss on all; 40 of 43 rows kept; "
-        "3 left out: a field is null (first: row 1,017)"
+        "3 dropped: a field is null (first: row 1,017)"
     ) in lines
 
 
 def test_a_row_to_classify_is_shown_with_its_label_and_the_balance_of_all():
-    lines = list(shown_lines(_shown([1], ["bad", "good"]), colour=False))
+    lines = list(shown_lines(_shown([1], ["bad", "good"]), color=False))
 
     assert lines[0] == "Row 1 (train): 5 tokens, label good (1)"
     assert lines[1] == "Ask|\\n|ans|wer|<eos>"

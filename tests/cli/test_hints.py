@@ -153,7 +153,7 @@ def test_a_missing_record_is_made_by_a_command_that_takes_a_run(tmp_path):
     [
         (["evaluate", "missing"], "missing is neither a run directory here nor a release.", "REPO@TAG"),
         (["run", "missing.yaml"], "There is no config file missing.yaml.", "hubtune init DATASET BASE"),
-        (["card", "lint"], "Nothing says which card to check.", "hubtune card lint org/name"),
+        (["card", "lint"], "No card to check was given.", "hubtune card lint org/name"),
         (["license", "--base", "gpl3"], "did you mean gpl-3.0?", "https://"),
         (["run", "c.yaml", "--tag", "v1"], "c.yaml cannot be used: 1 thing to correct.", "options of the command"),
         (["run", "c.yaml", "--create-pr"], "--create-pr is for a run that is published.", "Add --push"),

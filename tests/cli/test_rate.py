@@ -53,8 +53,8 @@ def test_a_second_rater_begins_at_the_first_pair_and_the_agreement_is_told(run: 
 
     assert "--- Pair 1 of 3 ---" in shown.stderr
     assert "answers: 4 of 2 raters" in shown.stdout
-    assert "answered the same in 1 of 1 comparisons for one pair (100.0 %)" in shown.stdout
-    assert "win rate: no pair is decided" in shown.stdout
+    assert "answered the same in 1 of 1 comparisons of the same pair (100.0%)" in shown.stdout
+    assert "win rate: no decided pairs" in shown.stdout
 
 
 def test_the_report_is_one_record_and_asks_nothing(run: RunDirectory):
@@ -80,7 +80,7 @@ def test_a_cut_off_last_line_is_told_and_its_pair_asked_for_again(run: RunDirect
     file.write_bytes(file.read_bytes()[:-30])
 
     shown = rate(run, "--terminal", keys="q\n")
-    assert "Warning: The last answer was cut off" in " ".join(shown.stderr.split())
+    assert "Warning: The last answer was not saved" in " ".join(shown.stderr.split())
     assert "--- Pair 2 of 3 ---" in shown.stderr
 
 

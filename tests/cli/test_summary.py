@@ -60,11 +60,11 @@ def _outcome(folder: Path, *, released: bool) -> Outcome:
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({}, "perplexity: base 40.00, tuned 30.00 (-25.0 %) on 251 held-out rows"),
-        ({"tuned": 44.0}, "perplexity: base 40.00, tuned 44.00 (+10.0 %) on 251 held-out rows"),
+        ({}, "perplexity: base 40.00, tuned 30.00 (-25.0%) on 251 held-out rows"),
+        ({"tuned": 44.0}, "perplexity: base 40.00, tuned 44.00 (+10.0%) on 251 held-out rows"),
         (
             {"n": 3, "interval": None, "status": "insufficient data", "detail": "3 rows are held out"},
-            "perplexity: base 40.00, tuned 30.00 (-25.0 %) on 3 held-out rows; 3 rows are held out",
+            "perplexity: base 40.00, tuned 30.00 (-25.0%) on 3 held-out rows; 3 rows are held out",
         ),
         ({"base": None, "tuned": None, "interval": None, "status": "not assessed"}, "perplexity: not assessed"),
         (

@@ -136,7 +136,7 @@ def test_the_command_shows_both_values_and_what_the_difference_is_worth(publishe
     assert shown.exit_code == 0, shown.output
     value = f"{world.record('evaluation.json')['measures'][0]['tuned']:,.2f}"
     assert f"perplexity  {value}  {value}     +0" in shown.output
-    assert "perplexity: equal, since the values are the same" in shown.output
+    assert "perplexity: equal, because the values are the same" in shown.output
 
 
 @pytest.mark.parametrize("claimed", ["diary.jsonl", "{place}"])

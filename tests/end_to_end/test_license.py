@@ -61,9 +61,9 @@ def test_repositories_are_decided_on_at_their_commits(world):
 def test_a_person_reads_the_verdict_the_reasons_and_the_duties(bare):
     shown = bare.installed("license", "--base", "mit", "--data", "cc-by-sa-4.0").out
 
-    assert shown.startswith("Allowed with duties: the release states cc-by-sa-4.0.\n")
+    assert shown.startswith("Allowed with duties: the release may state cc-by-sa-4.0.\n")
     assert "\nWhy:\n  - " in shown
-    assert "\nIt owes:\n  - " in shown
+    assert "\nDuties:\n  - " in shown
     assert shown.endswith("This is not legal advice.\n")
 
 

@@ -410,10 +410,10 @@ def test_the_command_prints_a_line_for_each_claim_and_what_they_come_to(forge: F
     lines = honest.stdout.splitlines()
     assert lines[0] == f"✓ repository       confirmed: {TAG} of {TARGET}, at {forge.honest}"
     assert [line[0] for line in lines[:11]] == ["✓"] * 9 + ["?"] * 2
-    assert lines[-1].endswith("shows that it is consistent, and not who published it: it is not signed.")
+    assert lines[-1].endswith("is consistent, but it is not signed, so this does not show who published it.")
     assert "✗ files            contradicted: NOTICE was changed" in changed.stdout
     assert changed.stdout.splitlines()[-1] == (
-        f"{TARGET}@{TAG} is not what it says: do not rely on it (files, licences)."
+        f"{TARGET}@{TAG} does not match its own claims; do not rely on it (files, licences)."
     )
 
 
