@@ -88,8 +88,8 @@ def test_make_targets_exist(page: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_paths_and_modules_exist(page: str) -> None:
-    words = [word.partition("::")[0].rstrip(",;.") for line in NAMED[page] for word in line.split()]
-    paths = [word for word in words if word.startswith(FOLDERS)]
+    words = [word.rstrip(",;.") for line in NAMED[page] for word in line.split()]
+    paths = re.findall(rf"(?<![\w/.:-])(?:{'|'.join(FOLDERS)})[\w/.-]*[\w/]", PAGES[page])
     dotted = [word for word in words if re.fullmatch(r"hubtune(\.[A-Za-z_]+)+", word)]
     files = ["hubtune.lock", "hubtune.json", "hubtune.yaml", "hubtune.schema.json", "hubtune.metrics"]
 
