@@ -1,6 +1,6 @@
 """Changes of history: squashing a branch to one commit, and taking large files out of every commit."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from stat import S_ISDIR
 
@@ -177,7 +177,7 @@ def copy_history(source: Repo, target: Repo) -> set[str]:
     """
     refs = {ref: sha for ref, sha in source.refs.as_dict().items() if ref.startswith(_KEPT)}
 
-    def wanted(_refs: Mapping[Ref, ObjectID], depth: int | None = None) -> list[ObjectID]:  # noqa: ARG001 - dulwich's
+    def wanted(*_: object, **__: object) -> list[ObjectID]:
         return list(dict.fromkeys(refs.values()))
 
     source.fetch(target, determine_wants=wanted)

@@ -87,7 +87,9 @@ class IncomingFile:
         self._root = root
         self._digest = hashlib.sha256()
         self._size = 0
-        self._file = tempfile.NamedTemporaryFile(dir=incoming, delete=False)  # noqa: SIM115 - closed in __exit__
+        descriptor, draft = tempfile.mkstemp(dir=incoming)
+        self._draft = Path(draft)
+        self._file = os.fdopen(descriptor, "wb")
 
     def __enter__(self) -> Self:
         return self
@@ -121,7 +123,7 @@ class IncomingFile:
         """Moves the content, which was checked, into the store; what is there already stays as it is."""
         make_folder(self._target.parent, below=self._root)
         if not self._target.is_file() or self._target.stat().st_size != self._pointer.size:
-            Path(self._file.name).replace(self._target)
+            self._draft.replace(self._target)
         sync_folder(self._target.parent)
 
     def __exit__(
@@ -131,7 +133,7 @@ class IncomingFile:
             # Writes what is still buffered, which a full disk refuses.
             self._file.close()
         finally:
-            Path(self._file.name).unlink(missing_ok=True)
+            self._draft.unlink(missing_ok=True)
 
 
 GRANTS_FOLDER = "large-files"

@@ -149,6 +149,10 @@ SHARED_ASSETS = (page_asset("style.css", "text/css"), page_asset("icon.svg", "im
 """What every page refers to."""
 
 
+def _as_it_is(html: str) -> Markup:
+    return Markup(html)  # noqa: S704 - what the sanitizer wrote, and this program's own stylesheet
+
+
 class Renderer:
     """Renders pages.
 
@@ -163,8 +167,7 @@ class Renderer:
         style = (_HERE / "style.css").read_text(encoding="utf-8")
         self._environment = page_environment(shape)
         if shape == "file":
-            # The stylesheet is part of this program.
-            self._environment.globals["style"] = Markup(style)  # noqa: S704
+            self._environment.globals["style"] = _as_it_is(style)
 
     @property
     def assets(self) -> tuple[Asset, ...]:
@@ -180,12 +183,9 @@ class Renderer:
         """Returns the page."""
         prose = self._prose(view)
         lines = view.text.splitlines() if isinstance(view, FileView) and prose is None else []
-        return self._environment.get_template(
-            _TEMPLATES[type(view)]
-        ).render(
+        return self._environment.get_template(_TEMPLATES[type(view)]).render(
             view=view,
-            # What the sanitiser wrote.
-            prose=Markup(prose.html) if prose else None,  # noqa: S704
+            prose=_as_it_is(prose.html) if prose else None,
             note=prose.note if prose else None,
             lines=lines[:_MOST_LINES],
             left_out=max(0, len(lines) - _MOST_LINES),

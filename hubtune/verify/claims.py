@@ -99,7 +99,7 @@ def _data(subject: Subject) -> list[Claim]:
     except HubtuneError as error:
         return [Claim(name="data", status="unchecked", detail=error.message)]
     distinct = list({(pin.repo, pin.commit): pin for pin in [*found.data, *found.earlier]}.values())
-    claims = [judged(f"data:{pin.repo}", lambda pin=pin: check_data(subject, pin)) for pin in distinct[:_MOST_DATA]]  # type: ignore[misc]
+    claims = [judged(f"data:{pin.repo}", partial(check_data, subject, pin)) for pin in distinct[:_MOST_DATA]]
     if len(distinct) > _MOST_DATA:
         text = f"{len(distinct) - _MOST_DATA} more data sets are listed than are asked for"
         claims.append(Claim(name="data", status="unchecked", detail=text))

@@ -1,6 +1,7 @@
 """The claim about records: they are those of one run, and config, manifest and files are of the same run."""
 
 from collections.abc import Iterator, Mapping
+from typing import Protocol, cast
 
 from hubtune import __version__
 from hubtune.config.fields import is_commit
@@ -77,12 +78,20 @@ def _digests(subject: Subject, config: TuneConfig) -> dict[str, str]:
     return {**records, "config": training_digest(config), "evaluate": evaluation_digest(config)}
 
 
+class _MadeFromOthers(Protocol):
+    """A record that says what it was made from, by digest."""
+
+    @property
+    def upstream(self) -> Mapping[str, str]: ...
+
+
 def _upstream(documents: Documents, known: Mapping[str, str], leave_out: tuple[str, ...]) -> Iterator[str]:
     for kind, place in documents.places.items():
         record, needed = documents.records.get(kind), _UPSTREAM.get(kind, frozenset())
         if record is None or not needed:
             continue
-        stated: dict[str, str] = getattr(record, "upstream")  # noqa: B009 - every kind of the table has it
+        # Every kind of the table has it.
+        stated = cast("_MadeFromOthers", record).upstream
         for name in sorted(needed - stated.keys()):
             yield f"{place} does not say from which {name} it was made"
         for name, digest in sorted(stated.items()):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -216,7 +217,7 @@ def read_documents(files: Mapping[str, Path], lost: Mapping[str, str], manifest:
     config, card = attempt(CONFIG, _config, _MOST_CONFIG), attempt(CARD, _text)
     expected = _expected(manifest, whole=config is not None and config.train.whole)
     for kind, path in expected.items():
-        found = attempt(path, lambda content, kind=kind, path=path: parse_document(kind, content, path))  # type: ignore[misc]
+        found = attempt(path, partial(parse_document, kind, name=path))
         if found is not None:
             records[kind] = found
     return Documents(records, config, card, expected, faults)

@@ -139,12 +139,12 @@ def validate_yaml(call: Call) -> Response:
     if call.headers.get("accept", "").startswith("text/plain"):
         lines = [f"- Error: {message}" for message in errors] + [f"- Warning: {message}" for message in warnings]
         return PlainTextResponse("\n".join(lines), status)
-    body = {
+    body: dict[str, object] = {
         "errors": [{"message": message} for message in errors],
         "warnings": [{"message": message} for message in warnings],
     }
     if errors:
-        body["error"] = errors[0]  # type: ignore[assignment]
+        body["error"] = errors[0]
     return JSONResponse(body, status_code=status)
 
 

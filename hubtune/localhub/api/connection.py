@@ -51,11 +51,11 @@ class _Wire(h11.Connection):
 
     reason: str | None = None
 
-    def send(self, event: h11.Event) -> bytes | None:  # type: ignore[override]
+    def send_with_data_passthrough(self, event: h11.Event) -> list[bytes] | None:
         if isinstance(event, h11.Response) and self.reason is not None:
             event = h11.Response(status_code=event.status_code, headers=event.headers, reason=self.reason.encode())
             self.reason = None
-        return super().send(event)
+        return super().send_with_data_passthrough(event)
 
 
 class HubProtocol(H11Protocol):
@@ -64,12 +64,12 @@ class HubProtocol(H11Protocol):
     patience: ClassVar[Patience] = Patience()
     _deadline: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Starts waiting for the first request."""
         # What is put here stands in the scope of each request of this connection.
         self.app_state = {**self.app_state, "connection": self}
         self.conn = self._wire = _Wire(h11.SERVER, HEAD_LIMIT)
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", transport))
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -182,10 +182,11 @@ def paths_info(call: Call) -> Response:
         found = [finder.find(path.strip("/")) for path in paths if path.strip("/")]
         rows = list(_rows(git, commit, [entry for entry in found if entry], expand=expand))
     for row in rows:
-        if isinstance(row.get("lfs"), dict) and not expand:
+        large = row.get("lfs")
+        if isinstance(large, dict) and not expand:
             # Clients copy a large file from one repository to another only where this stands. There is no Xet
             # storage here: any name of the content will do. Those that read files ask for more, and would try Xet.
-            row["xetHash"] = row["lfs"]["oid"]  # type: ignore[index]
+            row["xetHash"] = large["oid"]
     return JSONResponse(rows)
 
 

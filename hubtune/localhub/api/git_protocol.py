@@ -112,7 +112,7 @@ def advertise(call: Call) -> Response:
     if service != "git-upload-pack":
         raise ApiError(403, "Only git's smart HTTP protocol is served here.")
     repo = fetchable(call)
-    answer = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed when it was sent
+    answer = _answer_file()
     with repo.git() as git:
         handler = _handler(git, BytesIO(), answer, advertise=True)
         handler.proto.write_pkt_line(b"# service=git-upload-pack\n")
@@ -125,7 +125,7 @@ def upload_pack(call: Call) -> Response:
     """POST /{prefix}{id}/git-upload-pack: the objects that the client lacks."""
     repo = fetchable(call)
     body = _body(call)
-    answer = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed when it was sent
+    answer = _answer_file()
     with repo.git() as git:
         question = BytesIO(bounded(git, body))
         try:
@@ -155,6 +155,11 @@ def fetchable(call: Call) -> HubRepo:
         if error.status == 401:
             error.headers["WWW-Authenticate"] = BASIC
         raise
+
+
+def _answer_file() -> tempfile.SpooledTemporaryFile[bytes]:
+    """Returns a file for an answer; `_sent` closes it."""
+    return tempfile.SpooledTemporaryFile(_IN_MEMORY)
 
 
 def _handler(git: Repo, question: IO[bytes], answer: IO[bytes], *, advertise: bool) -> UploadPackHandler:
