@@ -1,4 +1,4 @@
-"""Gated repositories: who asked for access, who has it, and what the others are told."""
+"""Gated repositories: who asked for access, who has it, and what the others get as an answer."""
 
 import secrets
 from datetime import UTC, datetime

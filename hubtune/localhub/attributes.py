@@ -1,4 +1,7 @@
-"""What git's own files say about a path: large by `.gitattributes`, ignored by `.gitignore`."""
+"""What is known of a file by its path: large by `.gitattributes`, ignored by `.gitignore`, a picture by its name.
+
+Both of git's files are read and written here; how their patterns match is `git_patterns`.
+"""
 
 import re
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,7 @@
-"""How long the texts may be that clients send, and how their JSON is read."""
+"""Bounds on what clients send: how long texts may be, how JSON is read, and which paths a repository may hold.
+
+A path has to be one that git, and a checkout on any system, can hold.
+"""
 
 import re
 import unicodedata

@@ -1,6 +1,7 @@
 """Writes commits: objects first, durably, and the branch last, by compare-and-swap.
 
 So a reader sees the branch before or after a commit, never between, and of two writers on one parent one is refused.
+Whatever else moves a ref (merging, squashing, tags) does it with `swap_ref` and `remove_ref`, too.
 """
 
 import json

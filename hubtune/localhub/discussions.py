@@ -1,4 +1,8 @@
-"""Discussions and pull requests: one JSON file each beside the git repository, replaced as a whole with each change."""
+"""Discussions and pull requests.
+
+A discussion is one JSON file beside the git repository, replaced as a whole with each change. A pull request is one
+that has a branch; its commits, conflicts and merging are here too.
+"""
 
 import secrets
 from collections.abc import Iterator, Mapping

@@ -1,6 +1,7 @@
 """Checks a Hub's folder: every git object and large file against its digest, and that nothing in use is missing.
 
-The Hub's own records, which no digest guards, must hold what they are for.
+Each finding names every commit and path that needs what is damaged. The Hub's own records, which no digest guards, must
+hold what they are for.
 """
 
 import hashlib

@@ -1,4 +1,7 @@
-"""Changes of history: squashing a branch to one commit, and taking large files out of every commit."""
+"""History as a whole: squashing a branch to one commit, taking large files out of every commit, copying a repository.
+
+A rewrite stores the new commits first and moves each ref by compare-and-swap, as a commit does.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How repositories are named: their type, namespace and name, and the URLs that follow from them."""
+"""How repositories are named: type, namespace and name, the URLs that follow, and redirects from earlier names."""
 
 import json
 import re

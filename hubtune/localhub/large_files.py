@@ -1,7 +1,7 @@
-"""The store of large files: each kept once, under the sha256 of its content.
+"""The store of large files: each kept once, under the sha256 of its content; and which repository was granted which.
 
 A file enters the store only when complete and checked. Until then it is a temporary file, so whatever has a name here
-can be served without looking again.
+can be served without looking again. A repository has only the large files that were uploaded to it.
 """
 
 import hashlib

@@ -1,4 +1,7 @@
-"""How many parameters a model has, by the headers of its safetensors files; the weights are not read."""
+"""What the Hub says of a repository by its files: how many parameters a model has, and the tags that its card gives.
+
+Parameters are counted by the headers of safetensors files; the weights are not read.
+"""
 
 import math
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Branches and tags: listing, making and removing them. They are git's own refs."""
+"""Branches and tags: listing, making and removing them. They are git's own refs, under the Hub's rules for names."""
 
 import re
 import time

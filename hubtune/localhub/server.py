@@ -1,4 +1,4 @@
-"""Runs the embedded Hub: in a thread of this process, or in the foreground until it is told to end."""
+"""Runs the embedded Hub: in a thread of this process, or in the foreground until a signal ends it."""
 
 import logging
 import resource
@@ -16,8 +16,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from hubtune.errors import ConfigError, HubError
-from hubtune.localhub.accounts import Accounts, in_url, is_loopback, reachable
-from hubtune.localhub.api.admission import Guard
+from hubtune.localhub.accounts import Accounts
+from hubtune.localhub.api.admission import Guard, in_url, is_loopback, reachable
 from hubtune.localhub.api.call import HubState
 from hubtune.localhub.api.connection import HEAD_LIMIT, Patience, protocol_with
 from hubtune.localhub.api.hub_app import HubApp

@@ -1,4 +1,4 @@
-"""Applies a commit's changes to the files of its parent and builds the new git trees."""
+"""A commit's changes: read from the client's lines, applied to the parent's files, and built into new git trees."""
 
 import base64
 import re

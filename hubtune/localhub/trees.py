@@ -1,4 +1,4 @@
-"""What a commit holds: its files and folders, with the sizes and digests that clients ask for."""
+"""What a commit holds: files and folders, the sizes and digests that clients ask for, and when each last changed."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Makes the pages: one template for each kind of view, and one stylesheet for all."""
+"""Makes the pages: one template for each kind of view, one stylesheet for all; and the rating page of blind pairs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

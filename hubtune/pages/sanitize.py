@@ -1,6 +1,6 @@
-"""The HTML that a Markdown file of a stranger may bring: text and its structure, links, pictures of its own repository.
+"""The HTML that a stranger's Markdown may bring: text, its structure, links, its repository's pictures, colored code.
 
-nh3 parses as browsers do and writes what is allowed anew, so what is not named here cannot reach a page.
+nh3 parses as browsers do and writes what is allowed again, so what is not named here cannot reach a page.
 """
 
 import re

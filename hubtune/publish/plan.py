@@ -48,7 +48,7 @@ def plan_release(
         config: The run's config, with the tag, the message and the visibility to use.
         repo: Where the release goes.
         base_folder: The base model's snapshot, which holds the tokenizer.
-        made: What was made for the release: README.md, the licence files, the card's pictures, and a chat template if
+        made: What was made for the release: README.md, the license files, the card's pictures, and a chat template if
             the config gives one. Path to content.
 
     Raises:

@@ -1,4 +1,8 @@
-"""What can be known of a release before training: who publishes, whether they may, the tag, the kind of artifact."""
+"""What is checked before anything is sent.
+
+Before training: who publishes, whether they may, and whether tag and kind of artifact fit the repository. Before the
+push: that no file holds a secret.
+"""
 
 import re
 import time

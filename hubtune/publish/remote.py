@@ -1,4 +1,4 @@
-"""What the repository of a plan holds, compared with the plan. Reads only, each with its attempts."""
+"""What the target repository holds, compared with the plan, and what a push would change. Reads only, with retries."""
 
 import time
 from collections.abc import Callable, Collection

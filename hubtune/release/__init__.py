@@ -1,0 +1,1 @@
+"""Releases of a repository: tags as versions, their list, notes, and what changed between two of them."""

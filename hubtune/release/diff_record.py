@@ -1,4 +1,4 @@
-"""What changed between two releases of a repository, as one document."""
+"""What changed between two releases, as one document; and the inputs of a card that a published release gives back."""
 
 import math
 from dataclasses import dataclass

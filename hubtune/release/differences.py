@@ -1,4 +1,7 @@
-"""Compares two releases by what they published: config, pins, measures, licences, files, environment and card."""
+"""Compares two releases by what they published, and suggests the version that the changes ask for.
+
+Config, pins, measures, licenses, files, environment and card are compared, each by its record and not by its text.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -251,7 +254,7 @@ def suggest_bump(before: PublishedRelease, after: PublishedRelease) -> Suggestio
 
     Another base model, other data or another kind of artifact is a major change: the release stands on something else,
     or is loaded in another way. Another way of training or measuring is a minor one, and so are other weights from the
-    same settings. What is left, the card, the licence and how it is published, is a patch.
+    same settings. What is left, the card, the license and how it is published, is a patch.
     """
     found = list(_changes(before, after))
     if not any(bump != "patch" for bump, _ in found) and before.training.files != after.training.files:

@@ -127,7 +127,7 @@ def _sections(changes: ReleaseDiff) -> Iterator[_NotesSection]:
     yield _NotesSection("Training and evaluation", how or ["The same settings."])
     if changes.measures:
         yield _NotesSection("Measures", _table(changes))
-    yield _NotesSection("Licence", list(_licence(changes)))
+    yield _NotesSection("Licence", list(_license(changes)))
     card = [*_settings(changes.settings, "card"), *_card(changes)]
     yield _NotesSection("Model card", card or ["The cards say the same."])
     files = [*_settings(changes.settings, "publish"), *_by_change("files", _files(changes))]
@@ -200,7 +200,7 @@ def _bases(one: MeasureChange) -> str:
     return f"{value}." if before is None or before == one.after_base else f"{value}, {measure(before)} before."
 
 
-def _licence(changes: ReleaseDiff) -> Iterator[str]:
+def _license(changes: ReleaseDiff) -> Iterator[str]:
     before, after = changes.licenses.before, changes.licenses.after
     if before == after:
         yield f"The same: {_stated(after)}."

@@ -1,4 +1,8 @@
-"""Gives a commit its tag: as it is where its manifest names that tag, else with the three files that name one anew."""
+"""The job of `hubtune release tag`: gives a commit its tag.
+
+A commit whose manifest names that tag gets it as it is. Another gets a commit beside it, with the three files that name
+the tag: card, config and manifest.
+"""
 
 from dataclasses import dataclass
 

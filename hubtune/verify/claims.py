@@ -12,7 +12,7 @@ from hubtune.records.base import Progress
 from hubtune.records.release import Claim, VerificationRecord
 from hubtune.verify.card_claim import check_card
 from hubtune.verify.evaluation_claim import check_evaluation
-from hubtune.verify.input_claims import check_base, check_data, check_earlier, check_licences, pins_of
+from hubtune.verify.input_claims import check_base, check_data, check_earlier, check_licenses, pins_of
 from hubtune.verify.model_claims import check_model
 from hubtune.verify.record_claims import check_files, check_origin, check_records, check_repository
 from hubtune.verify.release_documents import Subject, fetch_subject, judged
@@ -72,7 +72,7 @@ def verify_release(
             judged("repository", lambda: check_repository(subject)),
             judged("files", lambda: check_files(subject)),
             judged("records", lambda: check_records(subject)),
-            judged("licences", lambda: check_licences(subject)),
+            judged("licences", lambda: check_licenses(subject)),
             judged("card", lambda: check_card(subject)),
             judged("base", lambda: check_base(subject)),
             *_earlier(subject),

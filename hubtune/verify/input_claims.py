@@ -1,4 +1,7 @@
-"""Claims about what a release was made from: the pinned base model and each data set can still be had."""
+"""Claims about what a release was made from: base, earlier adapter and data sets can still be had at their commits.
+
+And about what follows from them: their licenses allow the release, under the license that it states.
+"""
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -160,7 +163,7 @@ def _gated(found: Resolved) -> str:
     return " (gated, and open to you)" if found.gated else ""
 
 
-def check_licences(subject: Subject) -> str:
+def check_licenses(subject: Subject) -> str:
     """Decides again, makes the legal files again from the inputs' own ones, and asks the inputs what they state."""
     documents = subject.documents
     config, pins = documents.need_config(), documents.need(PinSet)

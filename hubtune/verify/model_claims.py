@@ -1,4 +1,4 @@
-"""Claims about the model: it loads as it does for a consumer, and says what the probe recorded."""
+"""Claims about the model: its files load as they do for a consumer, and it says what the probe recorded."""
 
 import math
 from dataclasses import dataclass

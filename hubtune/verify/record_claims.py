@@ -1,4 +1,7 @@
-"""The claim about records: they are those of one run, and config, manifest and files are of the same run."""
+"""Claims about the release as a whole: its files, its records, the repository that it names, and its origin.
+
+The records have to be those of one run, made one from the other, and of the same run as config, manifest and files.
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import Protocol, cast

@@ -1,4 +1,7 @@
-"""Reads the documents of a release that may be anything: each alone, within bounds, with what is wrong with it."""
+"""The documents of a release, which may be anything: each read by itself, within bounds, with what is wrong with it.
+
+And how a check becomes a claim: what contradicts it, and what leaves it unchecked.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -10,8 +10,8 @@ import pytest
 from huggingface_hub import CommitOperationAdd, HfApi
 
 from hubtune.errors import ConfigError, HubError
-from hubtune.localhub import EmbeddedHub, HubOptions, accounts
-from hubtune.localhub.accounts import reachable
+from hubtune.localhub import EmbeddedHub, HubOptions
+from hubtune.localhub.api.admission import reachable
 
 SERVE = """
 import sys
@@ -134,7 +134,7 @@ def test_loopback_in_every_spelling_needs_no_users(root, host):
 
 
 def test_without_a_network_the_machine_s_name_is_told(monkeypatch):
-    monkeypatch.setattr(accounts.socket, "if_nameindex", lambda: [(1, "lo"), (2, "none0")])
+    monkeypatch.setattr(socket, "if_nameindex", lambda: [(1, "lo"), (2, "none0")])
     assert reachable("0.0.0.0") == reachable("::") == socket.gethostname()
 
 

@@ -1,1 +1,1 @@
-"""The Hub's HTTP API over the storage modules: one module per subject, one function per request."""
+"""The Hub's HTTP API over the storage modules: `routes` has every request with its function, by subject."""

@@ -1,4 +1,8 @@
-"""Users and organisations over HTTP: who they are and what is theirs. Nobody follows anybody or likes anything here."""
+"""HTTP routes about people: users and organizations, the signed-in user, and access to gated repositories.
+
+Nobody follows anybody or likes anything here. The check of a card's metadata, which belongs to no repository, is here
+too.
+"""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Commits over HTTP: what to upload how, and the commit itself."""
+"""HTTP routes of commits: which files are uploaded how, and the commit itself, or the pull request made of it."""
 
 import base64
 import re

@@ -1,4 +1,7 @@
-"""Connections: how long the Hub waits for a slow client, and how it lets go of one."""
+"""Connections: how long the Hub waits for a slow client, how it lets go of one, and how much it takes in at once.
+
+Bodies wait in memory or in files within bounds for all requests together, and what makes work for long has turns.
+"""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Discussions and pull requests over HTTP: listing, opening and showing them."""
+"""HTTP routes of discussions and pull requests: listing, opening, showing, commenting, changing and merging them."""
 
 import html
 from collections.abc import Mapping

@@ -1,4 +1,7 @@
-"""Downloads: whole files and ranges of them, small ones from git and large ones from their store."""
+"""HTTP routes that read a commit: files and ranges of them, folders, facts about paths, and the history.
+
+Small files come from git and large ones from their store.
+"""
 
 import re
 from collections.abc import AsyncIterator, Iterable, Iterator

@@ -1,4 +1,7 @@
-"""Cloning and fetching with git itself, by its smart HTTP protocol. Nothing can be pushed this way."""
+"""Cloning and fetching with git itself, by its smart HTTP protocol. Nothing can be pushed this way.
+
+What git asks for is read and bounded before dulwich gets it: its own handlers would do any amount of work.
+"""
 
 import gzip
 import re

@@ -1,4 +1,4 @@
-"""The ASGI application: takes a request in, has it answered, and turns failures into the Hub's error answers."""
+"""The ASGI application: takes a request in, has it answered, injects faults, and turns failures into error answers."""
 
 import re
 import uuid

@@ -1,4 +1,4 @@
-"""Branches and tags over HTTP."""
+"""HTTP routes of branches and tags, and of what changes a whole history: squashing, and managing large files."""
 
 from starlette.responses import JSONResponse, Response
 

@@ -1,4 +1,4 @@
-"""Making, removing and describing repositories."""
+"""HTTP routes of repositories: making, copying, moving, configuring, describing and removing them."""
 
 import json
 from collections.abc import Mapping

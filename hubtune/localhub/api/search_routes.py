@@ -1,4 +1,4 @@
-"""Lists of repositories: all that the user may see, filtered, sorted and paged."""
+"""HTTP routes that list repositories: all that the user may see, filtered, sorted and paged."""
 
 import base64
 import json

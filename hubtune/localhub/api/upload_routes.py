@@ -1,4 +1,7 @@
-"""Large files on their way in and out, by the batch protocol of Git LFS with its basic transfer."""
+"""HTTP routes of large files on their way in and out, by the batch protocol of Git LFS with its basic transfer.
+
+Clients send no token with an upload, so the address that they got holds a signed grant for one content.
+"""
 
 import hashlib
 import hmac

@@ -1,4 +1,4 @@
-"""The lists of repositories: all that the reader may see, searched by name."""
+"""Pages that list something: repositories, commits, branches and tags, and the comments of a discussion."""
 
 from collections.abc import Iterator
 from itertools import islice

@@ -1,4 +1,4 @@
-"""The addresses of the pages, their headers, and errors as pages."""
+"""The addresses of the pages for browsers, their headers, and errors as pages."""
 
 import re
 from collections.abc import Callable, Mapping

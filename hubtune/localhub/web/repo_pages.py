@@ -1,4 +1,4 @@
-"""A repository's first page: its card, and what else a visitor wants to know at once."""
+"""Pages of one repository: its first page with the card, and its folders and files."""
 
 import hashlib
 import re
