@@ -1,4 +1,4 @@
-"""Human preference: in which order a rater sees the pairs, and the win rate that the answers of all raters give."""
+"""Human preference: the pairs of texts, the blind order in which a rater sees them, and the win rate of all answers."""
 
 import hashlib
 import math

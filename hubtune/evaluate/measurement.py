@@ -1,4 +1,7 @@
-"""What is measured, wherever it comes from: the sides, and how they are read and written with; and the record of it."""
+"""Measures models by the config's metrics: finds the metrics, runs each so that one that fails stops none, and records.
+
+A run, a release and a verification measure by `measure_models` alone, so that their values can be compared.
+"""
 
 import math
 import re

@@ -1,4 +1,7 @@
-"""Makes the batches of a run: rows packed into sequences where the model keeps them apart, else padded."""
+"""The rows of each step and their batches: the order by seed and epoch, and packing if the model keeps rows apart.
+
+`Course` holds all of it for a training, so that the loop, the held-out loss and the record count by the same values.
+"""
 
 import functools
 import math

@@ -1,4 +1,7 @@
-"""Carries the training loop's news to the user and to events.jsonl."""
+"""What is done at each step of training: losses to events.jsonl and the progress bar, the held-out loss, early stops.
+
+Also how the Trainer's log, which a checkpoint keeps, is read back as the points of the record.
+"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from transformers import TrainerControl, TrainerState, TrainingArguments
 
 
-class Reporter(TrainerCallback):  # type: ignore[misc]
+class Reporter(TrainerCallback):
     """Writes the loss curve to events.jsonl, moves the progress bar, and stops a run that has diverged.
 
     Args:
@@ -36,20 +39,20 @@ class Reporter(TrainerCallback):  # type: ignore[misc]
 
     def on_train_begin(
         self,
-        args: "TrainingArguments",  # noqa: ARG002
+        _args: "TrainingArguments",
         state: "TrainerState",
-        control: "TrainerControl",  # noqa: ARG002
-        **kwargs: Any,  # noqa: ARG002
+        _control: "TrainerControl",
+        **_kwargs: Any,
     ) -> None:
         if state.global_step:
             self._task.advance(state.global_step)
 
     def on_step_end(
         self,
-        args: "TrainingArguments",  # noqa: ARG002
+        _args: "TrainingArguments",
         state: "TrainerState",
         control: "TrainerControl",
-        **kwargs: Any,  # noqa: ARG002
+        **_kwargs: Any,
     ) -> None:
         self._task.advance(note=self._loss)
         if state.global_step >= state.max_steps:
@@ -58,11 +61,11 @@ class Reporter(TrainerCallback):  # type: ignore[misc]
 
     def on_log(
         self,
-        args: "TrainingArguments",  # noqa: ARG002
+        _args: "TrainingArguments",
         state: "TrainerState",
-        control: "TrainerControl",  # noqa: ARG002
+        _control: "TrainerControl",
         logs: dict[str, float] | None = None,
-        **kwargs: Any,  # noqa: ARG002
+        **_kwargs: Any,
     ) -> None:
         if not logs or "loss" not in logs:
             return
@@ -106,7 +109,7 @@ def loss_points(history: list[dict[str, float]]) -> list[LossPoint]:
 _KEY = "left_out"
 
 
-class Overflows(TrainerCallback):  # type: ignore[misc]
+class Overflows(TrainerCallback):
     """Notes in the Trainer's log each step that was left out.
 
     Args:
@@ -116,16 +119,16 @@ class Overflows(TrainerCallback):  # type: ignore[misc]
     def __init__(self, scaler: "torch.amp.GradScaler") -> None:
         self._scaler, self._scale = scaler, 0.0
 
-    def on_train_begin(self, *_: Any, **kwargs: Any) -> None:  # noqa: ARG002
+    def on_train_begin(self, *_: Any, **_kwargs: Any) -> None:
         """Notes the scale that a training begins, or goes on, with."""
         self._scale = self._scaler.get_scale()
 
     def on_step_end(
         self,
-        args: "TrainingArguments",  # noqa: ARG002
+        _args: "TrainingArguments",
         state: "TrainerState",
-        control: "TrainerControl",  # noqa: ARG002
-        **kwargs: Any,  # noqa: ARG002
+        _control: "TrainerControl",
+        **_kwargs: Any,
     ) -> None:
         before, self._scale = self._scale, self._scaler.get_scale()
         if self._scale < before:
@@ -157,7 +160,7 @@ _PREFIX = "held_out_"
 _LOSS_KEY = f"{_PREFIX}loss"
 
 
-class HeldOutLoss(TrainerCallback):  # type: ignore[misc]
+class HeldOutLoss(TrainerCallback):
     """Measures the first held-out rows every so many steps.
 
     Args:
@@ -184,10 +187,10 @@ class HeldOutLoss(TrainerCallback):  # type: ignore[misc]
 
     def on_step_end(
         self,
-        args: "TrainingArguments",  # noqa: ARG002
+        _args: "TrainingArguments",
         state: "TrainerState",
         control: "TrainerControl",
-        **kwargs: Any,  # noqa: ARG002
+        **_kwargs: Any,
     ) -> None:
         if not self._rows or (state.global_step % self._every and state.global_step < state.max_steps):
             return
@@ -213,7 +216,7 @@ def first_rows(rows: Sequence[Example]) -> list[Example]:
     return [rows[number] for number in range(min(MOST_ROWS, len(rows)))]
 
 
-@torch.no_grad()  # type: ignore[untyped-decorator]
+@torch.no_grad()
 def row_losses(loss: SummedLoss, rows: Sequence[Example], batcher: Batcher) -> list[float]:
     """Returns the sum of the losses of each row's labels, in nats; the model is left ready to be trained.
 
@@ -230,7 +233,7 @@ def row_losses(loss: SummedLoss, rows: Sequence[Example], batcher: Batcher) -> l
     return sums
 
 
-@torch.no_grad()  # type: ignore[untyped-decorator]
+@torch.no_grad()
 def _measured(
     loss: SummedLoss | ClassLoss, rows: Sequence[Example], batcher: Batcher | ClassBatcher, micro: int
 ) -> dict[str, float]:

@@ -130,7 +130,7 @@ def _to_disk(path: Path) -> None:
 _SECONDS = 300.0
 
 
-class Saver(TrainerCallback):  # type: ignore[misc]
+class Saver(TrainerCallback):
     """Asks for checkpoints and completes them.
 
     Args:
@@ -156,10 +156,10 @@ class Saver(TrainerCallback):  # type: ignore[misc]
 
     def on_step_end(
         self,
-        args: "TrainingArguments",  # noqa: ARG002
+        _args: "TrainingArguments",
         state: "TrainerState",
         control: "TrainerControl",
-        **kwargs: Any,  # noqa: ARG002
+        **_kwargs: Any,
     ) -> None:
         due = (
             state.global_step % self._every == 0 if self._every else time.monotonic() - self._saved > _SECONDS
@@ -170,10 +170,10 @@ class Saver(TrainerCallback):  # type: ignore[misc]
 
     def on_save(
         self,
-        args: "TrainingArguments",  # noqa: ARG002
+        _args: "TrainingArguments",
         state: "TrainerState",
-        control: "TrainerControl",  # noqa: ARG002
-        **kwargs: Any,  # noqa: ARG002
+        _control: "TrainerControl",
+        **_kwargs: Any,
     ) -> None:
         self._checkpoints.seal(state.global_step)
         self._saved = time.monotonic()

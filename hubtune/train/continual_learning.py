@@ -55,7 +55,7 @@ class Consolidation:
     strength: float
     held: Sequence[Held]
 
-    @torch.no_grad()  # type: ignore[untyped-decorator]
+    @torch.no_grad()
     def add_gradient(self) -> None:
         """Adds the penalty's gradient to that of the weights; once for an optimizer step, before clipping."""
         for one in self.held:
@@ -64,7 +64,7 @@ class Consolidation:
                 one.weight.grad = torch.zeros_like(one.weight)
             one.weight.grad.add_(pull, alpha=self.strength)
 
-    @torch.no_grad()  # type: ignore[untyped-decorator]
+    @torch.no_grad()
     def penalty(self) -> float:
         """Returns the penalty of the weights as they are now."""
         return self.strength / 2 * sum(float((one.fisher * (one.weight - one.start) ** 2).sum()) for one in self.held)
@@ -133,7 +133,7 @@ def diagonal_fisher(
     return {name: values / len(rows) for name, values in total.items()}
 
 
-@torch.no_grad()  # type: ignore[untyped-decorator]
+@torch.no_grad()
 def _with_drawn_targets(
     model: "PreTrainedModel", batch: Mapping[str, torch.Tensor], generator: torch.Generator
 ) -> dict[str, torch.Tensor]:

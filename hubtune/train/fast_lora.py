@@ -119,7 +119,7 @@ def zero_dropped(values: torch.Tensor, dropped: torch.Tensor) -> torch.Tensor:
     return values
 
 
-class _LoraLinear(torch.autograd.Function):  # type: ignore[misc]
+class _LoraLinear(torch.autograd.Function):
     """`x @ weight + bias + scale * drop(x) @ a.T @ b.T`, with gradients for x, a and b.
 
     A product with one of the narrow matrices is made so that the rows of the result are its few columns: the other way
@@ -148,7 +148,7 @@ class _LoraLinear(torch.autograd.Function):  # type: ignore[misc]
         return output.view(*x.shape[:-1], -1)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         low_rows, dropped, inner, weight, low_a, low_b = ctx.saved_tensors
         grad = grad.reshape(-1, grad.shape[-1])

@@ -24,7 +24,7 @@ _LIFTS = {torch.float16: 2.0**7}
 _AGREE = {torch.float32: 1e-4, torch.bfloat16: 1e-2, torch.float16: 1e-2}
 
 
-class SummedLoss(torch.nn.Module):  # type: ignore[misc]
+class SummedLoss(torch.nn.Module):
     """The sum of the losses of a batch's labelled positions, in nats, over the number of labels of the whole step.
 
     Only the optimizer step knows over how many labels the mean is to be taken; transformers' Trainer counts them. It is
@@ -155,7 +155,7 @@ def _logits(hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | Non
     return logits if bias is None else logits.add_(bias)
 
 
-class _LinearCrossEntropy(torch.autograd.Function):  # type: ignore[misc]
+class _LinearCrossEntropy(torch.autograd.Function):
     """Summed cross entropy of a linear layer's outputs, piece by piece; each piece's gradient is made at once.
 
     torch's own `linear_cross_entropy` does the same, but rounds the loss to the layer's format, which in bf16 leaves
@@ -199,7 +199,7 @@ class _LinearCrossEntropy(torch.autograd.Function):  # type: ignore[misc]
         return total
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, scale: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         # A scale by a GradScaler is no number of fp16.
         grads = tuple(
@@ -237,7 +237,7 @@ class ClassBatcher:
         return batch
 
 
-class ClassLoss(torch.nn.Module):  # type: ignore[misc]
+class ClassLoss(torch.nn.Module):
     """The summed loss of a batch's labels, in nats, over the number of labels of the whole step.
 
     A row of one class has one label, and its loss is cross entropy; a row that may be of several has a label for each

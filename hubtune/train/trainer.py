@@ -35,7 +35,7 @@ _FIRST_SCALE = 2.0**13
 _LOGS = 50
 
 
-class RowTrainer(Trainer):  # type: ignore[misc]
+class RowTrainer(Trainer):
     """A Trainer over rows.
 
     Args:

@@ -1,4 +1,4 @@
-"""The record of a finished training: what was trained, how, for how long, and what its course shows."""
+"""The record of a finished training: what was trained, how, for how long, and the diagnosis of its loss curves."""
 
 import math
 from collections import Counter
