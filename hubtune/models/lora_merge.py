@@ -17,7 +17,7 @@ from hubtune.models.adapter_changes import read_adapter
 from hubtune.models.architecture import read_structure
 from hubtune.models.checkpoint import Checkpoint, Planned, ShardReader, open_checkpoint, open_shard, write_shard
 from hubtune.models.merge_plan import MergePlan, TensorEdit, plan_merge
-from hubtune.records.base import Progress, ProgressTask, new_folder, require_empty, sha256_file
+from hubtune.records.base import Progress, ProgressTask, sha256_file
 from hubtune.records.merge import GENERATION_CONFIG, MODEL_CONFIG, TOKENIZER_FILES, WEIGHTS_INDEX
 
 if TYPE_CHECKING:
@@ -98,28 +98,20 @@ class Merged:
     files: dict[str, str]
 
 
-def merge_adapter(base: Path, adapter: Path, out: Path, progress: Progress) -> Merged:
-    """Merges `adapter` into `base` and puts the whole model at `out`, or nothing.
+def write_merged(base: Path, adapter: Path, folder: Path, progress: Progress) -> Merged:
+    """Writes the merged model into an empty folder.
 
     Args:
         base: A full-precision model in safetensors.
         adapter: A LoRA adapter for it, in safetensors.
-        out: A folder that does not exist yet, or is empty.
+        folder: Where it goes.
         progress: Told of the bytes that are written.
 
     Raises:
         MergeError: Adapter and base do not fit, are not understood, or the merge would change nothing.
         ModelError: The base cannot be read.
-        RecordError: `out` holds something.
         DiskFullError: There is no room.
     """
-    require_empty(out)
-    with new_folder(out) as folder:
-        return write_merged(base, adapter, folder, progress)
-
-
-def write_merged(base: Path, adapter: Path, folder: Path, progress: Progress) -> Merged:
-    """Writes the merged model into an empty folder; see `merge_adapter`."""
     from safetensors import safe_open
 
     checkpoint, structure = open_checkpoint(base), read_structure(base)

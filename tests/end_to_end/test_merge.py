@@ -6,10 +6,8 @@ import re
 import pytest
 
 from hubtune.errors import ConfigError, DiskFullError, MergeError, RecordError
-from hubtune.models.lora_merge import merge_adapter
 from tests.end_to_end.worlds import TARGET, digests
-from tests.listener import Listener
-from tests.models.merge_cases import make_adapter, make_base
+from tests.models.merge_cases import make_adapter, make_base, merge
 
 LOADED = """
 import sys, torch
@@ -67,5 +65,5 @@ def test_too_little_room_is_found_before_anything_is_written(tiny_disk, tmp_path
     disk = tiny_disk("100k")
 
     with pytest.raises(DiskFullError, match="has room for"):
-        merge_adapter(base, adapter, disk / "out", Listener())
+        merge(base, adapter, disk / "out")
     assert list(disk.iterdir()) == []

@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hubtune.models.lora_merge import Merged, write_merged
+from hubtune.records.base import new_folder
+from tests.listener import Listener
 from tests.tiny_models import VOCABULARY
 
 if TYPE_CHECKING:
@@ -13,6 +16,12 @@ if TYPE_CHECKING:
 
 # So small that every base has at least two shards.
 _SHARD = "40KB"
+
+
+def merge(base: Path, adapter: Path, out: Path) -> Merged:
+    """Merges as `hubtune merge` does: `out` gets the whole model, or nothing."""
+    with new_folder(out) as folder:
+        return write_merged(base, adapter, folder, Listener())
 
 
 def make_base(kind: str, folder: Path, *, dtype: str = "float32", shard: str = _SHARD, **settings: object) -> Path:

@@ -6,8 +6,7 @@ import sys
 from pathlib import Path
 
 from hubtune.models.architecture import read_structure
-from hubtune.models.lora_merge import merge_adapter
-from tests.listener import Listener
+from tests.models.merge_cases import merge
 
 
 def memory(kind: str) -> int:
@@ -22,7 +21,7 @@ def main() -> None:
     # From here on the most is counted anew.
     Path("/proc/self/clear_refs").write_text("5")
     floor = memory("VmRSS")
-    done = merge_adapter(base, adapter, out, Listener())
+    done = merge(base, adapter, out)
     print(json.dumps({"above": memory("VmHWM") - floor, "shards": done.shards}))
 
 

@@ -10,12 +10,11 @@ from transformers import AutoModelForCausalLM
 
 from hubtune.errors import MergeError
 from hubtune.models.fidelity import AdaptedBase, measure_fidelity, require_faithful
-from hubtune.models.lora_merge import merge_adapter
 from hubtune.models.pretrained import load_tokenizer
 from hubtune.models.probe import PROMPTS, encode_prompts
 from hubtune.records.merge import Fidelity
 from tests.listener import Listener
-from tests.models.merge_cases import AdapterCase, logits_of, make_adapter, make_base, unmerged
+from tests.models.merge_cases import AdapterCase, logits_of, make_adapter, make_base, merge, unmerged
 
 TOKENS = list(range(0, 360, 6))
 
@@ -23,7 +22,7 @@ TOKENS = list(range(0, 360, 6))
 def merged_case(folder: Path, dtype: str, case: AdapterCase = AdapterCase()) -> tuple[Path, Path, Path]:  # noqa: B008
     base = make_base("llama", folder / "base", dtype=dtype, tie_word_embeddings=False)
     adapter = make_adapter(base, folder / "adapter", case)
-    merge_adapter(base, adapter, folder / "merged", Listener())
+    merge(base, adapter, folder / "merged")
     return base, adapter, folder / "merged"
 
 
@@ -110,7 +109,7 @@ def scaled(adapter: Path, folder: Path, factor: float) -> Path:
 def test_a_wrong_scaling_is_refused(dtype, precision, strength, factor, tmp_path):
     base, made, _ = merged_case(tmp_path, dtype)
     adapter = scaled(made, tmp_path / "right", strength)
-    merge_adapter(base, scaled(adapter, tmp_path / "wrong", factor), tmp_path / "other", Listener())
+    merge(base, scaled(adapter, tmp_path / "wrong", factor), tmp_path / "other")
 
     with pytest.raises(MergeError, match="is not what base and adapter are together"):
         require_faithful(measure(base, adapter, tmp_path / "other", precision))
@@ -120,7 +119,7 @@ def test_a_wrong_scaling_is_refused(dtype, precision, strength, factor, tmp_path
 def test_a_weak_adapter_s_merge_is_faithful_where_its_changes_can_be_held(dtype, precision, tmp_path):
     base, made, _ = merged_case(tmp_path, dtype)
     adapter = scaled(made, tmp_path / "weak", 0.1)
-    merge_adapter(base, adapter, tmp_path / "other", Listener())
+    merge(base, adapter, tmp_path / "other")
 
     require_faithful(measure(base, adapter, tmp_path / "other", precision))
 
@@ -128,7 +127,7 @@ def test_a_weak_adapter_s_merge_is_faithful_where_its_changes_can_be_held(dtype,
 def test_a_merge_whose_changes_are_rounded_away_is_refused(tmp_path):
     base, made, _ = merged_case(tmp_path, "bfloat16")
     adapter = scaled(made, tmp_path / "weak", 0.01)
-    merge_adapter(base, adapter, tmp_path / "other", Listener())
+    merge(base, adapter, tmp_path / "other")
 
     with pytest.raises(MergeError, match="of what the adapter does to the logits it does") as refused:
         require_faithful(measure(base, adapter, tmp_path / "other", "bf16"))

@@ -11,10 +11,8 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from hubtune.errors import MergeError, ModelError, NoSafetensorsError, RecordError
-from hubtune.models.lora_merge import Merged, merge_adapter
 from tests.end_to_end.worlds import digests
-from tests.listener import Listener
-from tests.models.merge_cases import AdapterCase, logits_of, make_adapter, make_base, unmerged
+from tests.models.merge_cases import AdapterCase, logits_of, make_adapter, make_base, merge, unmerged
 
 BASES = {
     "gpt2": ("gpt2", {}),
@@ -51,10 +49,6 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture
 def llama(bases: dict[str, Path]) -> Path:
     return bases["llama"]
-
-
-def merge(base: Path, adapter: Path, out: Path) -> Merged:
-    return merge_adapter(base, adapter, out, Listener())
 
 
 def tensors(folder: Path) -> dict[str, torch.Tensor]:

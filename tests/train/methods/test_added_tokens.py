@@ -15,7 +15,6 @@ from hubtune.evaluate.evaluation import EvaluationJob, evaluate
 from hubtune.evaluate.measurement import MeasuredRows
 from hubtune.models.added_tokens import add_tokens
 from hubtune.models.fidelity import AdaptedBase, measure_fidelity, require_faithful
-from hubtune.models.lora_merge import merge_adapter
 from hubtune.models.pretrained import PinnedBase, load_tokenizer
 from hubtune.models.probe import replay
 from hubtune.models.release_model import load_release
@@ -25,6 +24,7 @@ from hubtune.train.setup import TrainJob
 from hubtune.train.training import train
 from tests.encoding import encode
 from tests.listener import Listener
+from tests.models.merge_cases import merge
 from tests.sample_runs import sample_config, sample_pins
 from tests.tiny_models import VOCABULARY
 
@@ -131,7 +131,7 @@ def test_an_adapter_is_merged_into_a_larger_model(tiny, new_run, tmp_path, model
     base = tiny(model)
     run, _, tokenizer, rows = _fit(new_run, base, "lora", "train.epochs=3")
 
-    merged = merge_adapter(base, run.adapter_dir, tmp_path / "merged", Listener())
+    merged = merge(base, run.adapter_dir, tmp_path / "merged")
 
     assert merged.vocabulary == VOCABULARY + 2
     assert json.loads((tmp_path / "merged/config.json").read_text())["vocab_size"] == VOCABULARY + 2
