@@ -29,6 +29,7 @@ CLASSIFICATION = "classification"
 
 DEFAULT = ("perplexity", "bits_per_byte", "endings", "samples", "counterfactual_gap")
 """What is measured where the config says nothing."""
+FilePath = Annotated[str, Field(min_length=1, title="file")]
 
 
 def known_metrics() -> list[str]:
@@ -44,9 +45,6 @@ def unknown_metric(name: str, known: Sequence[str]) -> str | None:
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     meant = f"; did you mean `{close[0]}`?" if close else "."
     return f"there is no metric {name!r}{meant} There are: {', '.join(known)}, and `all` for what fits the data"
-
-
-FilePath = Annotated[str, Field(min_length=1, title="file")]
 
 
 class BiasConfig(ConfigSection):

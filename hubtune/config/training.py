@@ -12,6 +12,14 @@ from pydantic import AfterValidator, Field, model_validator
 from hubtune.config.data import MOST_DATA, DataConfig
 from hubtune.config.fields import Also, ConfigSection, matching
 
+_TOKEN = matching(r"^\S(?:[\s\S]*\S)?$", "A token is not empty, and has no white space at its ends.")
+Method = Literal["lora", "qlora", "full", "freeze"]
+# A tuple: what a config has in the place of a method may be a list, which no set can look for.
+WHOLE_METHODS: tuple[Method, ...] = ("full", "freeze")
+"""Methods that change the base's own weights, so that what they make is a whole model."""
+# A tenth of LoRA's rate for the weights themselves: "LoRA Without Regret" found the best rates ten times apart.
+_WHOLE_LEARNING_RATE = 2.0e-5
+
 
 def _check_pattern(value: str) -> str:
     try:
@@ -56,19 +64,11 @@ def _check_tokens(tokens: list[str]) -> list[str]:
     return tokens
 
 
-_TOKEN = matching(r"^\S(?:[\s\S]*\S)?$", "A token is not empty, and has no white space at its ends.")
 NewTokens = Annotated[
     list[Annotated[str, Field(max_length=100, json_schema_extra=_TOKEN)]],
     Field(max_length=1000, json_schema_extra={"uniqueItems": True}),
     AfterValidator(_check_tokens),
 ]
-
-Method = Literal["lora", "qlora", "full", "freeze"]
-# A tuple: what a config has in the place of a method may be a list, which no set can look for.
-WHOLE_METHODS: tuple[Method, ...] = ("full", "freeze")
-"""Methods that change the base's own weights, so that what they make is a whole model."""
-# A tenth of LoRA's rate for the weights themselves: "LoRA Without Regret" found the best rates ten times apart.
-_WHOLE_LEARNING_RATE = 2.0e-5
 
 
 class TrainConfig(ConfigSection):

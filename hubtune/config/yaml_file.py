@@ -14,6 +14,7 @@ from hubtune.documents import KeyLines, UnreadableError, load_yaml, show_path
 
 Value = str | int | float | bool | None | list["Value"] | dict[str, "Value"]
 Mapping = dict[str, Value]
+_LONGEST = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,6 @@ def parse_scalar(text: str) -> Value:
         return text
     value = cast("Value", loaded.value if loaded else None)
     return text if isinstance(value, dict) and not text.lstrip().startswith("{") else value
-
-
-_LONGEST = 64 * 1024
 
 
 def read_statement_files(mapping: Mapping, folder: Path) -> list[Problem]:

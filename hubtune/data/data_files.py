@@ -32,6 +32,12 @@ if TYPE_CHECKING:
 
 ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst", ".7z", ".rar")
 _FORMS = "JSON Lines, CSV, Parquet and Arrow"
+_COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
+# What reads a local file, by how its name ends.
+_LOCAL: dict[str, Reader] = {
+    **dict.fromkeys((".jsonl", ".json", ".ndjson"), "json"),
+    **{".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".arrow": "arrow"},
+}
 
 
 @dataclass(frozen=True)
@@ -160,14 +166,6 @@ def local_files(path: Path, contents: Contents) -> DataFiles:
             hint=f"Use a file whose name ends with {', '.join(_LOCAL)}; archives and scripts are not opened.",
         )
     return DataFiles(contents.source, reader, {"train": [path.name]}, contents)
-
-
-_COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
-# What reads a local file, by how its name ends.
-_LOCAL: dict[str, Reader] = {
-    **dict.fromkeys((".jsonl", ".json", ".ndjson"), "json"),
-    **{".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".arrow": "arrow"},
-}
 
 
 def _inside(pattern: object, base: str, name: str, source: str) -> str:

@@ -24,6 +24,13 @@ from hubtune.records.base import sha256_file
 from hubtune.records.pins import Pin
 
 _MOST_BYTES = max(HAND_WRITTEN.size, 8 << 20)
+_MAGIC = re.compile(r"[*?\[]")
+_DRIVE = re.compile(r"[A-Za-z]:")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
+LONGEST = 2_000
+"""Characters of a pattern."""
+MOST_SEARCHED = 1_000
+"""Patterns with wildcards in one configuration; each is compared with every file."""
 
 
 @dataclass(frozen=True)
@@ -143,15 +150,6 @@ def _require_inside(path: Path, root: Path, source: str) -> None:
         )
     if not stat.S_ISREG(real.stat().st_mode):
         raise DataError(f"{name} of {source} is not a file.", hint="Fetch the data set again.")
-
-
-_MAGIC = re.compile(r"[*?\[]")
-_DRIVE = re.compile(r"[A-Za-z]:")
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
-LONGEST = 2_000
-"""Characters of a pattern."""
-MOST_SEARCHED = 1_000
-"""Patterns with wildcards in one configuration; each is compared with every file."""
 
 
 class OutsideError(ValueError):

@@ -9,6 +9,15 @@ import pyarrow as pa
 
 from hubtune import library_errors
 
+# How Arrow says that a value does not have the type of its column: with the value.
+_QUOTES = re.compile(
+    r"failed to parse|could not (?:convert|parse)|scalar of type|value .* (?:not in range|truncated)", re.I
+)
+UNREADABLE = (pa.ArrowException, ValueError, TypeError, LookupError, AttributeError, OSError, RuntimeError)
+"""What `datasets` and Arrow raise over a file, or over what it says of its columns."""
+READABLE = "JSON Lines, CSV, Parquet and Arrow can, whole and of one form; several configurations need `data[].name`."
+"""What to do about files that cannot be read as a data set."""
+
 
 class DropReason(Enum):
     """One reason to leave a row out: what records and cards call it, and what to do about it."""
@@ -154,19 +163,6 @@ class DropTally:
             rows = "1 row" if count == 1 else f"{count:,} rows"
             lines.append(f"{rows}, first row {self.first[reason]:,}: {reason.text}{detail}; {reason.fix}")
         return lines
-
-
-# How Arrow says that a value does not have the type of its column: with the value.
-_QUOTES = re.compile(
-    r"failed to parse|could not (?:convert|parse)|scalar of type|value .* (?:not in range|truncated)", re.I
-)
-
-
-UNREADABLE = (pa.ArrowException, ValueError, TypeError, LookupError, AttributeError, OSError, RuntimeError)
-"""What `datasets` and Arrow raise over a file, or over what it says of its columns."""
-
-READABLE = "JSON Lines, CSV, Parquet and Arrow can, whole and of one form; several configurations need `data[].name`."
-"""What to do about files that cannot be read as a data set."""
 
 
 def reason_of(error: Exception) -> str:

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 
 Parsed = WrittenRow | Classified | DroppedRowError
+WORTHWHILE = 20_000
+"""Rows from which it pays to start processes, which takes each of them some seconds."""
+_MOST = 8
 
 
 @dataclass(frozen=True)
@@ -241,10 +244,6 @@ def _group(line: RawRow, column: str | None) -> str | None:
     value = None if isinstance(line, UnreadableRow) or column is None else line[column]
     return str(value) if value is not None and str(value).strip() else None
 
-
-WORTHWHILE = 20_000
-"""Rows from which it pays to start processes, which takes each of them some seconds."""
-_MOST = 8
 
 _own: RowEncoder | None = None
 

@@ -11,6 +11,7 @@ from hubtune.data.drop_reasons import DroppedRowError, DropReason
 
 LONGEST_TEXT = 1_000_000
 """Characters; see `DropReason.HUGE`."""
+_MOST_FIELDS, _LONGEST_FIELD = 10, 40
 
 
 @dataclass(frozen=True)
@@ -104,9 +105,6 @@ def sound_text(value: str) -> str:
 def joined(segments: Sequence[Segment]) -> tuple[Segment, ...]:
     """Returns the segments without empty ones."""
     return tuple(segment for segment in segments if segment.text)
-
-
-_MOST_FIELDS, _LONGEST_FIELD = 10, 40
 
 
 @dataclass

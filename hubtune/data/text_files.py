@@ -18,6 +18,21 @@ from hubtune.errors import DataError
 
 MOST_COLUMNS = 10_000
 """Columns of a data set; with more, keys hold what belongs into values, or a separator is wrong."""
+LONGEST_LINE = 1 << 24
+"""Characters of a line that is read at once; a longer one is refused, or left out."""
+MOST_BLANK = 1 << 24
+"""Blank lines one after the other."""
+_PEEK = 16
+_CHUNK = 1 << 20
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_COLUMN = "text"
+_PIECE = 1 << 20
+_TOO_LONG = UnreadableRow(DropReason.HUGE, f"more than {LONGEST_LINE:,} characters")
 
 
 @dataclass(frozen=True)
@@ -53,22 +68,6 @@ class FileRows:
 
     def __len__(self) -> int:
         return self.total or 0
-
-
-LONGEST_LINE = 1 << 24
-"""Characters of a line that is read at once; a longer one is refused, or left out."""
-
-MOST_BLANK = 1 << 24
-"""Blank lines one after the other."""
-
-_PEEK = 16
-_CHUNK = 1 << 20
-_MARKS = {
-    codecs.BOM_UTF32_LE: "utf-32",
-    codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-}
 
 
 @dataclass(frozen=True)
@@ -225,11 +224,6 @@ def _line_ends(text: str, before: str) -> int:
     """Counts CR, LF and CR LF; `before` is the character before the text."""
     split = before == "\r" and text.startswith("\n")
     return text.count("\n") + text.count("\r") - text.count("\r\n") - split
-
-
-_COLUMN = "text"
-_PIECE = 1 << 20
-_TOO_LONG = UnreadableRow(DropReason.HUGE, f"more than {LONGEST_LINE:,} characters")
 
 
 def read_text(files: Sequence[TextFile], by: str = "line", *, keep_ends: bool = False, count: bool = True) -> FileRows:

@@ -29,6 +29,9 @@ MARKS = re.compile(f"[{LITERAL_START}{LITERAL_END}{ANSWER_START}{ANSWER_END}]")
 # A conversation that holds none of the tokens: what is found in it, the template wrote.
 _USER, _ANSWER = {"role": "user", "content": "."}, {"role": "assistant", "content": "."}
 PROBES = ([{"role": "system", "content": "."}, _USER, _ANSWER, _USER, _ANSWER], [_USER, _ANSWER, _USER, _ANSWER])
+# The label that torch's cross entropy and transformers leave out.
+IGNORED = -100
+_Span = tuple[int, int]
 
 
 def turn_tokens(tokenizer: "PreTrainedTokenizerBase", template: ChatTemplate | None) -> frozenset[str]:
@@ -91,11 +94,6 @@ def for_data(tokenizer: "PreTrainedTokenizerBase", turns: frozenset[str]) -> "Pr
 
 def _plain_tokens(tokenizer: "PreTrainedTokenizerBase") -> set[str]:
     return {str(token) for token in tokenizer.added_tokens_decoder.values() if not token.special and str(token).strip()}
-
-
-# The label that torch's cross entropy and transformers leave out.
-IGNORED = -100
-_Span = tuple[int, int]
 
 
 @dataclass(frozen=True)

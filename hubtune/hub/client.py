@@ -33,6 +33,8 @@ _SLICE = 0.5
 _LISTED = re.compile(r"/api/(?:(?:models|datasets|spaces)|.+/(?:tree|commits)/.+)/?$")
 _MOST_TOKEN_FILE = 64 << 10
 _OF_A_HUB = ("x-request-id", "x-error-code", "x-error-message")
+# `HfApi.create_repo` repeats a request that was answered like this at once and for ever.
+_BUSY_CREATING = "another conflicting operation is in progress"
 
 
 @dataclass(frozen=True)
@@ -251,8 +253,6 @@ def current_token() -> str | None:
     return token
 
 
-# `HfApi.create_repo` repeats a request that was answered like this at once and for ever.
-_BUSY_CREATING = "another conflicting operation is in progress"
 _lock = threading.Lock()
 _inside = 0
 

@@ -15,6 +15,12 @@ from hubtune.metadata.front_matter import front_matter, items
 from hubtune.records.base import sha256_file
 from hubtune.records.pins import LicensedInput, Pin, stated_licenses
 
+_LONGEST = 300
+# Each is a request to the Hub; the data sets with most have a licence for each of a few sources.
+_MOST_FILES = 50
+LEGAL_PATTERNS = ("LICEN[CS]E*", "COPYING*", "NOTICE*", "*USE[_-]POLICY*")
+"""Names of the files that hold a licence, in capitals; they are looked for at the top of the repository alone."""
+
 
 def front_matter_of(folder: Path) -> dict[str, object]:
     """Returns the front matter of the card in a snapshot; nothing where there is none or it cannot be read."""
@@ -31,13 +37,6 @@ def languages_of(folder: Path) -> list[str]:
     """Returns the languages that the card of a snapshot states; none where it states none or cannot be read."""
     stated = front_matter_of(folder).get("language")
     return [entry for entry in items(stated) if isinstance(entry, str)]
-
-
-_LONGEST = 300
-# Each is a request to the Hub; the data sets with most have a licence for each of a few sources.
-_MOST_FILES = 50
-LEGAL_PATTERNS = ("LICEN[CS]E*", "COPYING*", "NOTICE*", "*USE[_-]POLICY*")
-"""Names of the files that hold a licence, in capitals; they are looked for at the top of the repository alone."""
 
 
 def is_legal_file(path: str) -> bool:

@@ -22,6 +22,13 @@ from hubtune.records.pins import RepoType
 
 # The most that the Hub gives at once.
 _PAGE = 1000
+_DIGEST = re.compile(r"[0-9a-fA-F]{40}")
+_MAIN = "main"
+_PREFIX = re.compile(r"[0-9a-fA-F]{7,39}")
+# Commits of a branch, and branches, that are looked through for one whose digits are a name.
+_SEARCHED = 1000
+_SEARCHED_BRANCHES = 10
+_DATASETS = "datasets/"
 
 
 @dataclass(frozen=True)
@@ -95,14 +102,6 @@ class Identity:
     def may_propose(self) -> bool:
         """Whether opening a pull request is not ruled out."""
         return self.role != "read"
-
-
-_DIGEST = re.compile(r"[0-9a-fA-F]{40}")
-_MAIN = "main"
-_PREFIX = re.compile(r"[0-9a-fA-F]{7,39}")
-# Commits of a branch, and branches, that are looked through for one whose digits are a name.
-_SEARCHED = 1000
-_SEARCHED_BRANCHES = 10
 
 
 def resolve(repo: str, repo_type: RepoType, revision: str) -> Resolved:
@@ -306,9 +305,6 @@ def repo_url(repo: str, revision: str, repo_type: RepoType = "model") -> str:
     """Returns the address of a repository's page at a revision, on the Hub that is in use."""
     prefix = "datasets/" if repo_type == "dataset" else ""
     return f"{constants.ENDPOINT}/{prefix}{repo}/tree/{revision}"
-
-
-_DATASETS = "datasets/"
 
 
 @dataclass(frozen=True)

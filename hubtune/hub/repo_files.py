@@ -32,6 +32,8 @@ _DRIVE = re.compile(r"[A-Za-z]:")
 _RESERVED = re.compile(
     r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9\u00b9\u00b2\u00b3])\s*(?:\..*)?", re.IGNORECASE
 )
+# Most headers are shorter.
+_HEADER = 1 << 17
 
 
 def require_safe_names(repo: str, paths: Iterable[str]) -> None:
@@ -70,10 +72,6 @@ def _fault(path: str) -> str | None:
     if any(_RESERVED.fullmatch(part) for part in parts):
         return "the name is reserved for a device on some machines"
     return None
-
-
-# Most headers are shorter.
-_HEADER = 1 << 17
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,32 @@ from hubtune.documents import KeyPath, UnreadableError
 from hubtune.metadata.front_matter import MetadataFault, front_matter, items
 
 _TEXTS = ("config", "split", "revision")
+PIPELINE_TAGS = frozenset(
+    {
+        "any-to-any", "audio-classification", "audio-text-to-text", "audio-to-audio", "automatic-speech-recognition",
+        "depth-estimation", "document-question-answering", "feature-extraction", "fill-mask", "graph-ml",
+        "image-classification", "image-feature-extraction", "image-segmentation", "image-text-to-image",
+        "image-text-to-text", "image-text-to-video", "image-to-3d", "image-to-image", "image-to-text", "image-to-video",
+        "keypoint-detection", "mask-generation", "multiple-choice", "object-detection", "other", "question-answering",
+        "reinforcement-learning", "robotics", "sentence-similarity", "summarization", "table-question-answering",
+        "table-to-text", "tabular-classification", "tabular-regression", "tabular-to-text", "text-classification",
+        "text-generation", "text-ranking", "text-retrieval", "text-to-3d", "text-to-audio", "text-to-image",
+        "text-to-speech", "text-to-video", "time-series-forecasting", "token-classification", "translation",
+        "unconditional-image-generation", "video-classification", "video-text-to-text", "video-to-video",
+        "visual-document-retrieval", "visual-question-answering", "voice-activity-detection",
+        "zero-shot-classification", "zero-shot-image-classification", "zero-shot-object-detection",
+    }
+)  # fmt: skip
+"""The tasks under which models and data sets are filed."""
+_LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})*")
+_SPECIAL = frozenset({"code", "multilingual", "no", "zxx"})
+_REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[\w.-]+)?")
+_EMPTY = "empty or missing yaml metadata in repo card"
+_RELATIONS = ("adapter", "finetune", "merge", "quantized")
+_EVERY = frozenset({"model", "dataset", "space"})
+_Card = Mapping[str, object]
+_MODEL = frozenset({"model"})
+_DATASET = frozenset({"dataset"})
 
 
 def check_model_index(card: Mapping[str, object]) -> Iterator[MetadataFault]:
@@ -80,42 +106,12 @@ def _check_metric(where: KeyPath, metric: object) -> Iterator[MetadataFault]:
         yield MetadataFault.at((*where, "value"), "is required")
 
 
-PIPELINE_TAGS = frozenset(
-    {
-        "any-to-any", "audio-classification", "audio-text-to-text", "audio-to-audio", "automatic-speech-recognition",
-        "depth-estimation", "document-question-answering", "feature-extraction", "fill-mask", "graph-ml",
-        "image-classification", "image-feature-extraction", "image-segmentation", "image-text-to-image",
-        "image-text-to-text", "image-text-to-video", "image-to-3d", "image-to-image", "image-to-text", "image-to-video",
-        "keypoint-detection", "mask-generation", "multiple-choice", "object-detection", "other", "question-answering",
-        "reinforcement-learning", "robotics", "sentence-similarity", "summarization", "table-question-answering",
-        "table-to-text", "tabular-classification", "tabular-regression", "tabular-to-text", "text-classification",
-        "text-generation", "text-ranking", "text-retrieval", "text-to-3d", "text-to-audio", "text-to-image",
-        "text-to-speech", "text-to-video", "time-series-forecasting", "token-classification", "translation",
-        "unconditional-image-generation", "video-classification", "video-text-to-text", "video-to-video",
-        "visual-document-retrieval", "visual-question-answering", "voice-activity-detection",
-        "zero-shot-classification", "zero-shot-image-classification", "zero-shot-object-detection",
-    }
-)  # fmt: skip
-"""The tasks under which models and data sets are filed."""
-
-_LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})*")
-_SPECIAL = frozenset({"code", "multilingual", "no", "zxx"})
-
-
 def is_language(code: str) -> bool:
     """Says whether a text has the form of a language code, or is one of the Hub's special values.
 
     The three-letter codes are some eight thousand, so only their form is checked.
     """
     return code in _SPECIAL or _LANGUAGE.fullmatch(code) is not None
-
-
-_REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[\w.-]+)?")
-_EMPTY = "empty or missing yaml metadata in repo card"
-_RELATIONS = ("adapter", "finetune", "merge", "quantized")
-_EVERY = frozenset({"model", "dataset", "space"})
-
-_Card = Mapping[str, object]
 
 
 @dataclass(frozen=True)
@@ -271,9 +267,6 @@ def _unknown_tasks(card: _Card, key: str) -> Iterator[MetadataFault]:
 def _is_id(item: object) -> bool:
     return isinstance(item, str) and _REPO_ID.fullmatch(item) is not None
 
-
-_MODEL = frozenset({"model"})
-_DATASET = frozenset({"dataset"})
 
 HUB_RULES = (
     HubRule("license-id", _EVERY, _check_license),

@@ -41,6 +41,21 @@ _FewNames = Annotated[list[_Name], Field(max_length=400)]
 _Rank = Annotated[int, Field(ge=1, le=1 << 20)]
 _Scale = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 _Indices = Annotated[list[Annotated[int, Field(ge=0, le=1 << 30)]], Field(max_length=1_000_000)]
+# What says how an adapter was trained, and leaves what it does as it is.
+_NO_MATTER = {"peft_type", "peft_version", "runtime_config", "eva_config", "qalora_group_size"}
+# How long all the expressions of an adapter may take for all of a model's modules.
+_SECONDS = 5.0
+# What takes memory to compile or never ends: groups repeated by a count, and groups that call themselves.
+_COUNT = re.compile(r"\{(\d{0,5})(?:,(\d{0,5}))?\}")
+_GROUP = re.compile(r"\(\?(?!:|=|!|<=|<!|P<)")
+_MOST_REPEATS = 10_000
+# peft tries each pattern for each module by `re`, which holds 512 compiled ones.
+_MOST_FOR_PEFT = 200
+_LONGEST = 3_000
+_EXPRESSION_SHOWN = 80
+_HINT = "Ask its author to list the modules by name in place of an expression."
+Patterns = Mapping[str, int | float]
+"""Expressions for the ends of modules' names, and what holds for those."""
 
 
 class AdapterSettings(BaseModel):
@@ -78,10 +93,6 @@ class AdapterSettings(BaseModel):
     init_lora_weights: bool | str | None = True
     ensure_weight_tying: bool = False
     megatron_core: Literal["megatron.core"] | None = None
-
-
-# What says how an adapter was trained, and leaves what it does as it is.
-_NO_MATTER = {"peft_type", "peft_version", "runtime_config", "eva_config", "qalora_group_size"}
 
 
 def read_settings(folder: Path, name: str, error: type[HubtuneError] = ModelError) -> AdapterSettings:
@@ -171,22 +182,6 @@ def _check_known(settings: AdapterSettings, told: str, error: type[HubtuneError]
 def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-
-
-# How long all the expressions of an adapter may take for all of a model's modules.
-_SECONDS = 5.0
-# What takes memory to compile or never ends: groups repeated by a count, and groups that call themselves.
-_COUNT = re.compile(r"\{(\d{0,5})(?:,(\d{0,5}))?\}")
-_GROUP = re.compile(r"\(\?(?!:|=|!|<=|<!|P<)")
-_MOST_REPEATS = 10_000
-# peft tries each pattern for each module by `re`, which holds 512 compiled ones.
-_MOST_FOR_PEFT = 200
-_LONGEST = 3_000
-_EXPRESSION_SHOWN = 80
-_HINT = "Ask its author to list the modules by name in place of an expression."
-
-Patterns = Mapping[str, int | float]
-"""Expressions for the ends of modules' names, and what holds for those."""
 
 
 class ModulePatterns:

@@ -35,6 +35,7 @@ _HEAD = ("lm_head", "embed_out")
 _POSITIONS = ("wpe", "position_embeddings", "embed_positions")
 _FIRST_NORM, _SECOND_NORM = ("input_layernorm", "ln_1"), ("post_attention_layernorm", "ln_2")
 _LAST_NORM = ("norm", "ln_f", "final_layer_norm", "final_layernorm")
+LayerKind = Literal["linear", "transposed", "embedding"]
 
 
 @dataclass(frozen=True)
@@ -229,9 +230,6 @@ def _number(facts: Facts, *names: str) -> int:
         if isinstance(value, int) and value > 0:
             return value
     return 0
-
-
-LayerKind = Literal["linear", "transposed", "embedding"]
 
 
 @dataclass(frozen=True)

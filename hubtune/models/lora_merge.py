@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 
 AdapterTensors = Callable[[str], "Tensor"]
+_DTYPES = {"F64": "fp64", "F32": "fp32", "F16": "fp16", "BF16": "bf16"}
 
 
 def apply_change(weight: "Tensor", edit: TensorEdit, adapter: AdapterTensors) -> "Tensor":
@@ -70,9 +71,6 @@ def apply_change(weight: "Tensor", edit: TensorEdit, adapter: AdapterTensors) ->
             hint="The adapter is broken, or too large for the base model's number format; publish the adapter instead.",
         )
     return merged
-
-
-_DTYPES = {"F64": "fp64", "F32": "fp32", "F16": "fp16", "BF16": "bf16"}
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,18 @@ from hubtune.models.architecture import Shape, Whole
 from hubtune.records.training import EnvironmentRecord
 
 _CGROUP = Path("/sys/fs/cgroup/memory.max")
+# Bytes of a number in 4 bits with its block's scale, which is quantised too (Dettmers et al., 2023): 4.127 bits.
+_NF4 = 0.516
+# Logits that the loss holds at once, by the kind of device, and how many copies of them.
+_LOGITS, _COPIES = {"cpu": 2**24, "cuda": 2**27}, 2
+# Copies of all logits where the model makes the loss: their likelihoods, and the gradients of these and of the logits.
+_OWN_COPIES = 3
+# Shares of a memory: the libraries and the rows take some of it, and the estimate was seen to be off by a fifth.
+_NEAR, _OVER = 0.8, 1.2
+# Blocks that `freeze` trains where nothing is said.
+_BLOCKS = 2
+# Those whose versions decide the numbers.
+_PACKAGES = ("torch", "transformers", "peft", "accelerate", "datasets", "tokenizers", "safetensors", "huggingface-hub")
 
 
 @dataclass(frozen=True)
@@ -50,18 +62,6 @@ def machine_memory() -> Memory | None:
         return None
     limit = _CGROUP.read_text().strip() if _CGROUP.is_file() else "max"
     return Memory("cpu", min(total, int(limit)) if limit.isdigit() else total, "this machine's memory")
-
-
-# Bytes of a number in 4 bits with its block's scale, which is quantised too (Dettmers et al., 2023): 4.127 bits.
-_NF4 = 0.516
-# Logits that the loss holds at once, by the kind of device, and how many copies of them.
-_LOGITS, _COPIES = {"cpu": 2**24, "cuda": 2**27}, 2
-# Copies of all logits where the model makes the loss: their likelihoods, and the gradients of these and of the logits.
-_OWN_COPIES = 3
-# Shares of a memory: the libraries and the rows take some of it, and the estimate was seen to be off by a fifth.
-_NEAR, _OVER = 0.8, 1.2
-# Blocks that `freeze` trains where nothing is said.
-_BLOCKS = 2
 
 
 @dataclass(frozen=True)
@@ -238,10 +238,6 @@ def _trained(shape: Shape, train: TrainConfig, whole: Whole) -> int:
 
 def _giga(count: int) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 5e7 else f"{count / 1e6:.1f} MB"
-
-
-# Those whose versions decide the numbers.
-_PACKAGES = ("torch", "transformers", "peft", "accelerate", "datasets", "tokenizers", "safetensors", "huggingface-hub")
 
 
 def environment() -> EnvironmentRecord:

@@ -47,6 +47,14 @@ if TYPE_CHECKING:
 
 
 _APART = "The repository's files do not belong together; choose another revision or base model."
+# What configs call the number of tokens that are read at once.
+_CONTEXT = ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "seq_length")
+# transformers logs which weights do not fit; its error refers to that.
+_IN_A_REPORT = "the above report"
+_TOKENIZER = (
+    "The repository has to hold it, best as tokenizer.json with tokenizer_config.json; the code of a tokenizer is "
+    "never run."
+)
 
 
 def empty_base(folder: Path, name: str, classes: int | None) -> "PreTrainedModel":
@@ -91,18 +99,6 @@ def check_shapes(model: "PreTrainedModel", stored: Mapping[str, tuple[int, ...]]
                 f"{list(wanted)} is needed.",
                 hint=_APART,
             )
-
-
-# What configs call the number of tokens that are read at once.
-_CONTEXT = ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "seq_length")
-
-# transformers logs which weights do not fit; its error refers to that.
-_IN_A_REPORT = "the above report"
-
-_TOKENIZER = (
-    "The repository has to hold it, best as tokenizer.json with tokenizer_config.json; the code of a tokenizer is "
-    "never run."
-)
 
 
 def load_tokenizer(folder: Path, name: str) -> "PreTrainedTokenizerBase":

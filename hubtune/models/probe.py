@@ -27,13 +27,6 @@ PROMPTS = (
     "The meeting was moved to Thursday, so we",
     "In the year after the bridge was built, the two towns",
 )
-
-
-def encode_prompts(tokenizer: "PreTrainedTokenizerBase") -> list[list[int]]:
-    """Returns the token ids of each prompt, with the special tokens that the tokenizer puts before a text."""
-    return [list(ids) for ids in tokenizer(list(PROMPTS))["input_ids"]]
-
-
 STEPS = 8
 """Tokens that a model goes on for after each prompt."""
 LIKELIEST = 16
@@ -41,6 +34,11 @@ LIKELIEST = 16
 TOLERANCES = {"fp64": 1e-2, "fp32": 1e-2, "fp16": 0.1, "bf16": 0.5}
 """How far logits may be apart, by precision. Between processors, kernels and batch shapes they were seen to differ by
 about 1e-4 in fp32 and, with eight bits of mantissa and logits around 20, by 0.1 to 0.3 in bf16."""
+
+
+def encode_prompts(tokenizer: "PreTrainedTokenizerBase") -> list[list[int]]:
+    """Returns the token ids of each prompt, with the special tokens that the tokenizer puts before a text."""
+    return [list(ids) for ids in tokenizer(list(PROMPTS))["input_ids"]]
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # each other differ by a tenth of it and more.
 _NOISE = {"torch.float32": 1e-4, "torch.bfloat16": 5e-2, "torch.float16": 5e-3}
 _LENGTHS = (5, 3, 7)
+_NAME = "hubtune_rows"
 
 
 def rows_are_isolated(model: "PreTrainedModel") -> bool:
@@ -80,9 +81,6 @@ def _asking(model: "PreTrainedModel") -> Iterator[None]:
             yield
     finally:
         model.train(was_training)
-
-
-_NAME = "hubtune_rows"
 
 
 def can_attend_by_rows(model: "PreTrainedModel", longest: int) -> bool:

@@ -1,6 +1,6 @@
 """Pins: which commit each input's revision meant, with the licence found there.
 
-`pins.json` of a run and `hubtune.lock` have the shape of `PinSet`; `license.json` records the decision on the licence.
+`pins.json` of a run and `hubtune.lock` have the shape of `PinSet`; `licenses.json` records the decision on the licence.
 """
 
 from typing import Annotated, Literal
@@ -13,6 +13,7 @@ Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 # As many as a config may name, of the training and of an earlier task.
 _MOST_DATA = 500
 RepoType = Literal["model", "dataset"]
+InputKind = Literal["base", "data"]
 
 
 class Pin(Record):
@@ -62,9 +63,6 @@ class PinSet(Record):
     def all(self) -> list[Pin]:
         """Returns the pins, the base model's first."""
         return [self.base, *([] if self.adapter is None else [self.adapter]), *self.data, *self.earlier]
-
-
-InputKind = Literal["base", "data"]
 
 
 class LicensedInput(Record):

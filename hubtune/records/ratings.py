@@ -21,6 +21,7 @@ RATINGS = "ratings"
 
 Side = Literal["base", "tuned"]
 Answer = Literal["a", "b", "tie"]
+SUFFIX = ".jsonl"
 
 
 class RatingPair(Record):
@@ -125,9 +126,6 @@ class RatingsRecord(Record):
     precision: str
     counts: Counts
     measure: Measure
-
-
-SUFFIX = ".jsonl"
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,25 @@ from hubtune.records.training import EnvironmentRecord, TrainingRecord
 
 Artifact = Literal["adapter", "merged"]
 """What a repository holds: an adapter, or complete weights."""
+CARD = "README.md"
+MANIFEST = "hubtune.json"
+LOCK = "hubtune.lock"
+RECORDS = "records"
+CONFIG = f"{RECORDS}/config.yaml"
+PROBE = f"{RECORDS}/probe.json"
+MERGE = f"{RECORDS}/merge.json"
+RATED = f"{RECORDS}/ratings.json"
+PLACES: dict[type[Record], str] = {
+    PinSet: LOCK,
+    LicenseRecord: f"{RECORDS}/licenses.json",
+    DataRecord: f"{RECORDS}/data.json",
+    TrainingRecord: f"{RECORDS}/training.json",
+    EvaluationRecord: f"{RECORDS}/evaluation.json",
+    ProbeRecord: PROBE,
+}
+"""Path in the repository of each record that the release of an adapter brings along."""
+Status = Literal["confirmed", "contradicted", "unchecked"]
+_LONGEST = 1_000
 
 
 class ReleaseRecord(Record):
@@ -58,7 +77,7 @@ class Manifest(Record):
         hubtune: Version of hubtune that published.
         files: Path in the repository to sha256.
         config: sha256 of the run's whole config, defaults written out, as `records/config.yaml` holds it.
-        records: Name of each record to its sha256; the release holds each of them, see `hubtune.records.release`.
+        records: Name of each record to its sha256; the release holds each of them, see `PLACES`.
         environment: Where the training ran.
     """
 
@@ -190,25 +209,6 @@ class TagRecord(Record):
     url: str
 
 
-CARD = "README.md"
-MANIFEST = "hubtune.json"
-LOCK = "hubtune.lock"
-RECORDS = "records"
-CONFIG = f"{RECORDS}/config.yaml"
-PROBE = f"{RECORDS}/probe.json"
-MERGE = f"{RECORDS}/merge.json"
-RATED = f"{RECORDS}/ratings.json"
-PLACES: dict[type[Record], str] = {
-    PinSet: LOCK,
-    LicenseRecord: f"{RECORDS}/licenses.json",
-    DataRecord: f"{RECORDS}/data.json",
-    TrainingRecord: f"{RECORDS}/training.json",
-    EvaluationRecord: f"{RECORDS}/evaluation.json",
-    ProbeRecord: PROBE,
-}
-"""Path in the repository of each record that the release of an adapter brings along."""
-
-
 def places(artifact: Artifact, *, rated: bool, whole: bool = False) -> dict[type[Record], str]:
     """Returns the path in the repository of each record that a release brings along.
 
@@ -234,11 +234,6 @@ def record_name(place: str) -> str:
 def published_config(config: TuneConfig) -> str:
     """Returns the config as it is published: whole, but for where on the publisher's disk its files lie."""
     return dump_config(without_folders(config))
-
-
-Status = Literal["confirmed", "contradicted", "unchecked"]
-
-_LONGEST = 1_000
 
 
 def one_line(text: str) -> str:

@@ -209,7 +209,7 @@ def test_a_process_that_inherits_a_blocked_or_ignored_signal_has_its_limit_of_ti
     program = (
         "import signal, sys\nfrom dataclasses import replace\nfrom hubtune.templating import chat, process\n"
         "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGPROF])\nsignal.signal(signal.SIGPROF, signal.SIG_IGN)\n"
-        "process.Limits.patience = property(lambda self: 600)\n"
+        "process.ProcessLimits.patience = property(lambda self: 600)\n"
         "chat.LIMITS = replace(chat.LIMITS, seconds=0.3)\n"
         "try:\n    chat.ChatTemplate('{{ 9**(9**9) }}', {}).render([{'role': 'user'}])\n"
         "except process.LimitError as error:\n    print(error.words)"

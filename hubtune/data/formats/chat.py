@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 _GENERATION = re.compile(r"\{%-?\s*generation\s*-?%\}")
 
 Span = tuple[int, int]
+# Templates that write the date of today would give other rows tomorrow; this is the date that Llama 3 falls back to.
+# It stands on the template's first line, so that faults name lines as they are in its file.
+_FIXED_DATE = "{%- macro strftime_now(format) -%}26 Jul 2024{%- endmacro -%}"
 
 
 @dataclass(frozen=True)
@@ -178,11 +181,6 @@ def _with_answer_marks(message: dict[str, Json]) -> dict[str, Json]:
     start = content.index(core)
     marked = f"{content[:start]}{ANSWER_START}{core}{ANSWER_END}{content[start + len(core) :]}"
     return {**message, "content": marked}
-
-
-# Templates that write the date of today would give other rows tomorrow; this is the date that Llama 3 falls back to.
-# It stands on the template's first line, so that faults name lines as they are in its file.
-_FIXED_DATE = "{%- macro strftime_now(format) -%}26 Jul 2024{%- endmacro -%}"
 
 
 @dataclass(frozen=True)

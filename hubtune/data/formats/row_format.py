@@ -17,6 +17,18 @@ from hubtune.errors import ColumnNotFoundError, DataError
 
 # From the most telling columns to the least.
 _INFERABLE: tuple[FormatName, ...] = ("chat", "prompt_completion", "instruction", "classification", "text")
+_MOST_IDS = 1000
+"""Larger numbers in a file of text are codes: names, and not places in a list of classes."""
+# The prompts that Stanford Alpaca (Taori et al., 2023) was trained with.
+_ALPACA = (
+    "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n"
+    "### Instruction:\n{instruction}\n\n### Response:\n"
+)
+_ALPACA_WITH_INPUT = (
+    "Below is an instruction that describes a task, paired with an input that provides further context. "
+    "Write a response that appropriately completes the request.\n\n"
+    "### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:\n"
+)
 
 
 @dataclass(frozen=True)
@@ -116,10 +128,6 @@ def _refuse(
     raise ColumnNotFoundError(f"{source} has {', and '.join(lacks)}; its columns are: {', '.join(columns)}.", hint=hint)
 
 
-_MOST_IDS = 1000
-"""Larger numbers in a file of text are codes: names, and not places in a list of classes."""
-
-
 @dataclass(frozen=True)
 class LabelSet:
     """The classes of a data set.
@@ -195,18 +203,6 @@ def find_labels(values: Iterable[object], *, of_text: bool = False) -> LabelSet:
 
 def _is_id(text: str) -> bool:
     return text.isascii() and text.isdigit() and (text == "0" or text[0] != "0") and len(text) < 10
-
-
-# The prompts that Stanford Alpaca (Taori et al., 2023) was trained with.
-_ALPACA = (
-    "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n"
-    "### Instruction:\n{instruction}\n\n### Response:\n"
-)
-_ALPACA_WITH_INPUT = (
-    "Below is an instruction that describes a task, paired with an input that provides further context. "
-    "Write a response that appropriately completes the request.\n\n"
-    "### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:\n"
-)
 
 
 def write_text(row: Mapping[str, object], chosen: RowFormat) -> WrittenRow:

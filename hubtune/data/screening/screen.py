@@ -12,6 +12,31 @@ from hubtune.errors import ScreeningError
 from hubtune.records.base import Progress
 from hubtune.records.data import FindingRecord, ScreenRecord
 
+REASONS: dict[PersonalKind, DropReason] = {
+    "email": DropReason.EMAIL,
+    "phone": DropReason.PHONE,
+    "card_number": DropReason.CARD_NUMBER,
+    "iban": DropReason.IBAN,
+    "ip_address": DropReason.IP_ADDRESS,
+    "secret": DropReason.SECRET,
+}
+NAMES: dict[PersonalKind, str] = {
+    "email": "an e-mail address",
+    "phone": "a telephone number",
+    "card_number": "a card number",
+    "iban": "an IBAN",
+    "ip_address": "an IP address",
+    "secret": "a secret, such as a token, a key or a password",
+}
+# The parts of a message that no person wrote.
+_ROLES = frozenset({"role", "from"})
+_DONE = {
+    "report": "such rows are used as they are",
+    "redact": "a placeholder takes its place",
+    "drop": "such rows are left out",
+    "refuse": "the run stops",
+}
+
 
 @dataclass(frozen=True)
 class Accuracy:
@@ -46,26 +71,6 @@ ACCURACY: dict[PersonalKind, Accuracy] = {
     "ip_address": Accuracy(labelled=24, right=24, wrong=0),
     "secret": Accuracy(labelled=22, right=19, wrong=0),
 }
-
-
-REASONS: dict[PersonalKind, DropReason] = {
-    "email": DropReason.EMAIL,
-    "phone": DropReason.PHONE,
-    "card_number": DropReason.CARD_NUMBER,
-    "iban": DropReason.IBAN,
-    "ip_address": DropReason.IP_ADDRESS,
-    "secret": DropReason.SECRET,
-}
-NAMES: dict[PersonalKind, str] = {
-    "email": "an e-mail address",
-    "phone": "a telephone number",
-    "card_number": "a card number",
-    "iban": "an IBAN",
-    "ip_address": "an IP address",
-    "secret": "a secret, such as a token, a key or a password",
-}
-# The parts of a message that no person wrote.
-_ROLES = frozenset({"role", "from"})
 
 
 @dataclass(frozen=True)
@@ -196,14 +201,6 @@ class RowScreen:
         count = self.counts[kind]
         rows = "1 row holds" if count.rows == 1 else f"{count.rows:,} rows hold"
         return f"{rows} {NAMES[kind]}, first row {count.first:,}"
-
-
-_DONE = {
-    "report": "such rows are used as they are",
-    "redact": "a placeholder takes its place",
-    "drop": "such rows are left out",
-    "refuse": "the run stops",
-}
 
 
 def own_text(line: RawRow, columns: Collection[str]) -> str:

@@ -32,6 +32,8 @@ _MOST = 5000
 _AT_ONCE = 10_000
 # An odd number with bits all over, as multiplicative hashing takes (Knuth, 1973; the golden ratio of 64 bits).
 _FACTOR = 0x9E3779B97F4A7C15
+LONG_RUN = 13
+"""Words that two rows have to have in common, one after the other, to count as contamination (Brown et al., 2020)."""
 
 
 class Sketches(Protocol):
@@ -117,10 +119,6 @@ def _keys(sketches: Sketches, places: "Array | None", start: int) -> "Array":
             key *= np.uint64(_FACTOR)
             key ^= key >> np.uint64(29)
     return keys
-
-
-LONG_RUN = 13
-"""Words that two rows have to have in common, one after the other, to count as contamination (Brown et al., 2020)."""
 
 
 class Traces(Protocol):
