@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from hubtune.localhub.access import AccessList
+from hubtune.localhub.accounts import AccessList
 from hubtune.localhub.discussions import DiscussionStore
 from hubtune.localhub.git_objects import (
     GitContents,

@@ -12,20 +12,7 @@ from markupsafe import Markup
 
 from hubtune.pages.html import Prose, render_markdown
 from hubtune.pages.sanitize import Links, RepoLinks
-from hubtune.records.views import (
-    Asset,
-    CommitView,
-    DiscussionView,
-    ErrorView,
-    FileView,
-    HistoryView,
-    HomeView,
-    PageLocation,
-    RefsView,
-    RepoView,
-    TreeView,
-    View,
-)
+from hubtune.records import views
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
@@ -101,27 +88,27 @@ FILTERS: dict[str, Callable[..., object]] = {
 
 
 _HERE = Path(__file__).parent
-_TEMPLATES: dict[type[View], str] = {
-    HomeView: "home.html.j2",
-    RepoView: "repo.html.j2",
-    TreeView: "tree.html.j2",
-    FileView: "file.html.j2",
-    HistoryView: "history.html.j2",
-    CommitView: "commit.html.j2",
-    RefsView: "refs.html.j2",
-    DiscussionView: "discussion.html.j2",
-    ErrorView: "error.html.j2",
+_TEMPLATES: dict[type[views.View], str] = {
+    views.HomeView: "home.html.j2",
+    views.RepoView: "repo.html.j2",
+    views.TreeView: "tree.html.j2",
+    views.FileView: "file.html.j2",
+    views.HistoryView: "history.html.j2",
+    views.CommitView: "commit.html.j2",
+    views.RefsView: "refs.html.j2",
+    views.DiscussionView: "discussion.html.j2",
+    views.ErrorView: "error.html.j2",
 }
 _MOST_LINES = 10_000
 _POLICY = "default-src 'none'; {}; base-uri 'none'; form-action 'self'"
 _FILE_POLICY = _POLICY.format("style-src 'unsafe-inline'; img-src data:")
 
 Shape = Literal["hub", "preview", "file"]
-LinksOf = Callable[[PageLocation, str], Links]
+LinksOf = Callable[[views.PageLocation, str], Links]
 """Returns the links of the Markdown file at a path."""
 
 
-def hub_links(place: PageLocation, path: str) -> Links:
+def hub_links(place: views.PageLocation, path: str) -> Links:
     """Returns links to the pages and downloads of the Hub itself."""
     return RepoLinks.of_file(place.repo.path, place.revision, path)
 
@@ -140,9 +127,9 @@ def page_environment(shape: Shape) -> Environment:
     return environment
 
 
-def page_asset(name: str, media_type: str) -> Asset:
+def page_asset(name: str, media_type: str) -> views.Asset:
     """Returns a file that stands beside this module and that pages refer to."""
-    return Asset(name, media_type, (_HERE / name).read_bytes())
+    return views.Asset(name, media_type, (_HERE / name).read_bytes())
 
 
 SHARED_ASSETS = (page_asset("style.css", "text/css"), page_asset("icon.svg", "image/svg+xml"))
@@ -170,7 +157,7 @@ class Renderer:
             self._environment.globals["style"] = _as_it_is(style)
 
     @property
-    def assets(self) -> tuple[Asset, ...]:
+    def assets(self) -> tuple[views.Asset, ...]:
         """The stylesheet and the icon."""
         return SHARED_ASSETS
 
@@ -179,10 +166,10 @@ class Renderer:
         """Nothing but what the Hub itself serves, no script, and no other page around this one."""
         return _POLICY.format("style-src 'self'; img-src 'self'") + "; frame-ancestors 'none'"
 
-    def render(self, view: View) -> str:
+    def render(self, view: views.View) -> str:
         """Returns the page."""
         prose = self._prose(view)
-        lines = view.text.splitlines() if isinstance(view, FileView) and prose is None else []
+        lines = view.text.splitlines() if isinstance(view, views.FileView) and prose is None else []
         return self._environment.get_template(_TEMPLATES[type(view)]).render(
             view=view,
             prose=_as_it_is(prose.html) if prose else None,
@@ -191,10 +178,10 @@ class Renderer:
             left_out=max(0, len(lines) - _MOST_LINES),
         )
 
-    def _prose(self, view: View) -> Prose | None:
-        if isinstance(view, RepoView) and view.card is not None:
+    def _prose(self, view: views.View) -> Prose | None:
+        if isinstance(view, views.RepoView) and view.card is not None:
             return render_markdown(view.card.text, self._links(view.place, "README.md"))
-        if isinstance(view, FileView) and view.kind == "markdown" and not view.plain:
+        if isinstance(view, views.FileView) and view.kind == "markdown" and not view.plain:
             return render_markdown(view.text, self._links(view.place, view.path))
         return None
 

@@ -11,8 +11,7 @@ from urllib.parse import parse_qsl
 
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 
-from hubtune.localhub.access import AccessList, AccessRequest, Status
-from hubtune.localhub.accounts import Org, User, may_read
+from hubtune.localhub.accounts import AccessList, AccessRequest, Org, Status, User, may_read
 from hubtune.localhub.api.call import Call
 from hubtune.localhub.api.search_routes import offset_page
 from hubtune.localhub.api_errors import ApiError

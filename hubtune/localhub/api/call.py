@@ -15,8 +15,7 @@ from dulwich.objects import ObjectID
 from dulwich.repo import Repo
 from starlette.datastructures import Headers, QueryParams
 
-from hubtune.localhub.access import check_gate
-from hubtune.localhub.accounts import Accounts, User, may_read
+from hubtune.localhub.accounts import Accounts, User, check_gate, may_read
 from hubtune.localhub.api_errors import ApiError, forbidden, repo_not_found
 from hubtune.localhub.bounds import read_object
 from hubtune.localhub.disk import sync_folder

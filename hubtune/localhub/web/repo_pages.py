@@ -13,6 +13,7 @@ from dulwich.repo import Repo
 from starlette.responses import RedirectResponse, Response
 
 from hubtune.documents import UnreadableError
+from hubtune.localhub import trees
 from hubtune.localhub.accounts import may_read
 from hubtune.localhub.api.call import Call
 from hubtune.localhub.api.download_routes import ALWAYS_READABLE
@@ -22,84 +23,57 @@ from hubtune.localhub.git_objects import Pointer
 from hubtune.localhub.ids import RepoId, RepoType
 from hubtune.localhub.refs import list_refs
 from hubtune.localhub.repos import HubRepo
-from hubtune.localhub.trees import (
-    TreeEntry,
-    author_name,
-    description,
-    file_facts,
-    find_entry,
-    last_changes,
-    list_entries,
-    list_files,
-    read_blob,
-    read_file,
-    title,
-    walk,
-)
 from hubtune.metadata.front_matter import front_matter, split_card
-from hubtune.records.views import (
-    CardFacts,
-    CardView,
-    CommitRow,
-    FileKind,
-    FileRow,
-    FileView,
-    PageLocation,
-    Reference,
-    RefLine,
-    RepoKind,
-    RepoName,
-    RepoView,
-    ResultRow,
-    TreeView,
-)
+from hubtune.records import views
 
 
-def kind_of(type_: RepoType) -> RepoKind:
+def kind_of(type_: RepoType) -> views.RepoKind:
     """Returns a type of repositories as pages name it."""
     return type_.value
 
 
-def repo_name(repo_id: RepoId) -> RepoName:
+def repo_name(repo_id: RepoId) -> views.RepoName:
     """Returns a repository as pages name it."""
-    return RepoName(kind_of(repo_id.type), str(repo_id), f"/{repo_id.url_path}")
+    return views.RepoName(kind_of(repo_id.type), str(repo_id), f"/{repo_id.url_path}")
 
 
-def place(call: Call, repo: HubRepo, commit: ObjectID) -> PageLocation:
+def place(call: Call, repo: HubRepo, commit: ObjectID) -> views.PageLocation:
     """Returns the repository and revision that a request asks for."""
     settings = repo.settings
-    return PageLocation(repo_name(repo.id), call.revision, commit.decode(), settings.private, bool(settings.gated))
-
-
-def commit_line(commit: Commit) -> CommitRow:
-    """Returns a commit as pages list it."""
-    return CommitRow(
-        sha=commit.id.decode(),
-        title=title(commit) or "(no message)",
-        author=author_name(commit),
-        date=datetime.fromtimestamp(commit.commit_time, UTC),
-        message=description(commit),
+    return views.PageLocation(
+        repo_name(repo.id), call.revision, commit.decode(), settings.private, bool(settings.gated)
     )
 
 
-def read_commit(git: Repo, sha: ObjectID) -> CommitRow:
+def commit_line(commit: Commit) -> views.CommitRow:
+    """Returns a commit as pages list it."""
+    return views.CommitRow(
+        sha=commit.id.decode(),
+        title=trees.title(commit) or "(no message)",
+        author=trees.author_name(commit),
+        date=datetime.fromtimestamp(commit.commit_time, UTC),
+        message=trees.description(commit),
+    )
+
+
+def read_commit(git: Repo, sha: ObjectID) -> views.CommitRow:
     """Returns the commit with this digest."""
     return commit_line(cast("Commit", git[sha]))
 
 
-def ref_lines(git: Repo, base: str) -> tuple[RefLine, ...]:
+def ref_lines(git: Repo, base: str) -> tuple[views.RefLine, ...]:
     """Returns the refs below `refs/heads`, `refs/tags` or another base."""
-    return tuple(RefLine(ref.name, ref.commit) for ref in list_refs(git, base))
+    return tuple(views.RefLine(ref.name, ref.commit) for ref in list_refs(git, base))
 
 
 _MOST = 200
 _LONGEST = 300
 
-Finder = Callable[[str, RepoKind], str | None]
+Finder = Callable[[str, views.RepoKind], str | None]
 """Returns the path of a repository's page, or None where there is none to show."""
 
 
-def read_card(text: str, find: Finder) -> CardView:
+def read_card(text: str, find: Finder) -> views.CardView:
     """Reads a README.
 
     Args:
@@ -109,8 +83,8 @@ def read_card(text: str, find: Finder) -> CardView:
     try:
         matter = front_matter(text) or {}
     except UnreadableError as error:
-        return CardView(body_of(text), problem=f"it {error}")
-    return CardView(body_of(text), _facts(matter, find))
+        return views.CardView(body_of(text), problem=f"it {error}")
+    return views.CardView(body_of(text), _facts(matter, find))
 
 
 def body_of(text: str) -> str:
@@ -118,15 +92,15 @@ def body_of(text: str) -> str:
     return split_card(text)[1]
 
 
-def _facts(matter: Mapping[str, object], find: Finder) -> CardFacts:
+def _facts(matter: Mapping[str, object], find: Finder) -> views.CardFacts:
     licenses = list(_words(matter.get("license")))
     named = next(_words(matter.get("license_name")), None)
-    return CardFacts(
+    return views.CardFacts(
         license=named if licenses == ["other"] and named else ", ".join(licenses) or None,
         license_link=next(_words(matter.get("license_link")), None),
-        base_models=tuple(Reference(id_, find(id_, "model")) for id_ in _words(matter.get("base_model"))),
+        base_models=tuple(views.Reference(id_, find(id_, "model")) for id_ in _words(matter.get("base_model"))),
         relation=next(_words(matter.get("base_model_relation")), None),
-        datasets=tuple(Reference(id_, find(id_, "dataset")) for id_ in _words(matter.get("datasets"))),
+        datasets=tuple(views.Reference(id_, find(id_, "dataset")) for id_ in _words(matter.get("datasets"))),
         languages=tuple(_words(matter.get("language"))),
         task=", ".join(_words(matter.get("pipeline_tag") or matter.get("task_categories"))) or None,
         library=next(_words(matter.get("library_name")), None),
@@ -135,12 +109,12 @@ def _facts(matter: Mapping[str, object], find: Finder) -> CardFacts:
     )
 
 
-def _results(index: object) -> Iterator[ResultRow]:
+def _results(index: object) -> Iterator[views.ResultRow]:
     for model in _mappings(index):
         for result in _mappings(model.get("results")):
             task, dataset = _mapping(result.get("task")), _mapping(result.get("dataset"))
             for metric in _mappings(result.get("metrics")):
-                yield ResultRow(
+                yield views.ResultRow(
                     task=_word(task.get("name") or task.get("type")),
                     dataset=_word(dataset.get("name") or dataset.get("type")),
                     metric=_word(metric.get("name") or metric.get("type")),
@@ -172,12 +146,12 @@ def _mapping(value: object) -> Mapping[str, object]:
     return value if isinstance(value, dict) else {}
 
 
-def first_page(call: Call) -> RepoView:
+def first_page(call: Call) -> views.RepoView:
     """GET /[datasets/|spaces/]{id}."""
     with call.open() as (repo, git, head):
-        history = list(walk(git, head))
-        sizes = [file_facts(git, entry.oid).size for entry in list_files(git, head)]
-        return RepoView(
+        history = list(trees.walk(git, head))
+        sizes = [trees.file_facts(git, entry.oid).size for entry in trees.list_files(git, head)]
+        return views.RepoView(
             place=place(call, repo, head),
             card=read_readme(call, git, head),
             files=len(sizes),
@@ -190,13 +164,13 @@ def first_page(call: Call) -> RepoView:
         )
 
 
-def read_readme(call: Call, git: Repo, commit: ObjectID) -> CardView | None:
+def read_readme(call: Call, git: Repo, commit: ObjectID) -> views.CardView | None:
     """Returns the card of a commit, or None where it has none."""
-    content = read_file(git, commit, "README.md")
+    content = trees.read_file(git, commit, "README.md")
     if content is None:
         return None
 
-    def find(text: str, kind: RepoKind) -> str | None:
+    def find(text: str, kind: views.RepoKind) -> str | None:
         try:
             repo = call.hub.repos.find(RepoId.parse(RepoType(kind), text))
         except ApiError:
@@ -212,37 +186,37 @@ _MOST_COMMITS = 300
 """To find the last change of a file in: each costs a look at the whole tree."""
 
 
-def folder(call: Call) -> TreeView:
+def folder(call: Call) -> views.TreeView:
     """GET /[datasets/|spaces/]{id}/tree/{rev}/{path}."""
     path = call.params.get("path", "").strip("/")
     with call.open() as (repo, git, commit):
-        found = find_entry(git, commit, path)
+        found = trees.find_entry(git, commit, path)
         if found is None or not found.is_folder:
             raise entry_not_found(f"There is no folder {path} in {call.revision}.", commit=commit.decode())
-        entries = sorted(list_entries(git, found, recursive=False), key=lambda entry: not entry.is_folder)
+        entries = sorted(trees.list_entries(git, found, recursive=False), key=lambda entry: not entry.is_folder)
         changes = _changes(git, commit, entries[:_MOST_ROWS])
         rows = tuple(_row(git, entry, changes.get(entry.path)) for entry in islice(entries, _MOST_ROWS))
-        return TreeView(place(call, repo, commit), path, rows, len(entries))
+        return views.TreeView(place(call, repo, commit), path, rows, len(entries))
 
 
-def file(call: Call) -> FileView | Response:
+def file(call: Call) -> views.FileView | Response:
     """GET /[datasets/|spaces/]{id}/blob/{rev}/{path}; of a gated repository only to those who may read it."""
     path = call.params["path"].strip("/")
     repo = call.readable()
     if path not in ALWAYS_READABLE:
         call.gated(repo)
     with call.open(repo) as (_, git, commit):
-        entry = find_entry(git, commit, path)
+        entry = trees.find_entry(git, commit, path)
         if entry is None:
             raise entry_not_found(f"There is no file {path} in {call.revision}.", commit=commit.decode())
         if entry.is_folder:
             return RedirectResponse(f"/{repo.id.url_path}/tree/{quote(call.revision, safe='')}/{quote(path)}", 302)
-        content = read_blob(git, entry.oid)
+        content = trees.read_blob(git, entry.oid)
         pointer = Pointer.decode(content)
         kind = _kind(path, content, pointer)
         text = content.decode() if kind in {"text", "markdown"} else ""
         plain = call.flag("plain")
-        return FileView(
+        return views.FileView(
             place=place(call, repo, commit),
             path=path,
             kind=kind,
@@ -255,7 +229,7 @@ def file(call: Call) -> FileView | Response:
         )
 
 
-def _kind(path: str, content: bytes, pointer: Pointer | None) -> FileKind:
+def _kind(path: str, content: bytes, pointer: Pointer | None) -> views.FileKind:
     if picture_type(path) is not None:
         return "picture"
     if pointer is not None or len(content) > _LONGEST_TEXT:
@@ -269,13 +243,13 @@ def _kind(path: str, content: bytes, pointer: Pointer | None) -> FileKind:
     return "markdown" if path.lower().endswith((".md", ".markdown")) else "text"
 
 
-def _row(git: Repo, entry: TreeEntry, change: CommitRow | None) -> FileRow:
+def _row(git: Repo, entry: trees.TreeEntry, change: views.CommitRow | None) -> views.FileRow:
     if entry.is_folder:
-        return FileRow(entry.path, None, last_commit=change)
-    facts = file_facts(git, entry.oid)
-    return FileRow(entry.path, facts.size, facts.pointer is not None, change)
+        return views.FileRow(entry.path, None, last_commit=change)
+    facts = trees.file_facts(git, entry.oid)
+    return views.FileRow(entry.path, facts.size, facts.pointer is not None, change)
 
 
-def _changes(git: Repo, commit: ObjectID, entries: list[TreeEntry]) -> dict[str, CommitRow]:
-    found = last_changes(git, commit, [entry.path for entry in entries], most=_MOST_COMMITS)
+def _changes(git: Repo, commit: ObjectID, entries: list[trees.TreeEntry]) -> dict[str, views.CommitRow]:
+    found = trees.last_changes(git, commit, [entry.path for entry in entries], most=_MOST_COMMITS)
     return {path: commit_line(change) for path, change in found.items()}
