@@ -6,7 +6,7 @@ The commands are imported when all is ready to say why they end, so a stop while
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from hubtune import stopping
+from hubtune import signals
 
 if TYPE_CHECKING:
     from hubtune.errors import HubtuneError
@@ -16,12 +16,12 @@ _BUG = 1
 
 def main() -> NoReturn:
     """Runs the command that the arguments call; `hf hubtune` runs the same."""
-    stopping.install()
+    signals.install()
     try:
         code = _run(sys.argv[1:])
     except KeyboardInterrupt as stop:
         code = _stopped(stop)
-    stopping.end_at_once(code)
+    signals.end_at_once(code)
     sys.exit(code)
 
 
@@ -102,9 +102,9 @@ def _raise_stop() -> None:
 
     The error of a training says more, and has the exit code of a stop itself.
     """
-    number = stopping.received()
+    number = signals.received()
     if number is not None:
-        raise stopping.Stopped(number)
+        raise signals.Stopped(number)
 
 
 def _fail(error: "HubtuneError", arguments: list[str]) -> int:
@@ -189,13 +189,13 @@ def _stopped(stop: KeyboardInterrupt) -> int:
 
     from hubtune.cli.output import tell
 
-    number = stop.number if isinstance(stop, stopping.Stopped) else signal.SIGINT
+    number = stop.number if isinstance(stop, signals.Stopped) else signal.SIGINT
     tell("Stopped." if number == signal.SIGINT else f"Stopped by {signal.Signals(number).name}.")
     # Not imported again: the stop may have come while this was going on.
     app = sys.modules.get("hubtune.cli.app")
     if app is not None and hasattr(app, "has_option") and app.has_option(app.command_of(sys.argv[1:]), "--resume"):
         tell("Finished stages are kept: the same command with --resume continues.")
-    return stopping.exit_code(number)
+    return signals.exit_code(number)
 
 
 def _quieten_libraries() -> None:

@@ -19,7 +19,7 @@ import httpx2
 from huggingface_hub import constants, get_token, set_client_factory
 from huggingface_hub.utils._http import hf_raise_for_status, hf_request_event_hook
 
-from hubtune import stopping
+from hubtune import signals
 from hubtune.config.fields import require_endpoint
 from hubtune.errors import ConfigError, FileError, InvalidTokenError
 from hubtune.files import read_bytes
@@ -85,7 +85,7 @@ class Client(httpx2.Client):
                 pool._network_backend = backend
 
     def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
-        if stopping.received() is not None:
+        if signals.received() is not None:
             raise httpx2.TransportError("The process was told to stop.", request=request)
         # Many of the Hub client's own calls ask for no limits.
         asked = {kind: seconds for kind, seconds in request.extensions.get("timeout", {}).items() if seconds}
@@ -176,7 +176,7 @@ class _Stream(httpcore2.NetworkStream):
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         waited = 0.0
         while True:
-            if stopping.received() is not None:
+            if signals.received() is not None:
                 raise httpcore2.ReadError("the process was told to stop")
             piece = min(_SLICE, _limits.said, _SLICE if timeout is None else max(0.001, timeout - waited))
             try:

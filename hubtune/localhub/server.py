@@ -25,7 +25,7 @@ from hubtune.localhub.fault_injection import FaultPlan, Faults
 from hubtune.localhub.hub_folder import take_folder
 from hubtune.localhub.web.pages import Pages
 from hubtune.records.views import PageRenderer
-from hubtune.stopping import noticed
+from hubtune.signals import noticed
 
 _PATIENCE = 10.0
 _FEWEST_CONNECTIONS, _MOST_CONNECTIONS = 256, 4096

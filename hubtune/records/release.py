@@ -236,14 +236,14 @@ def published_config(config: TuneConfig) -> str:
     return dump_config(without_folders(config))
 
 
-def one_line(text: str) -> str:
+def bounded_line(text: str) -> str:
     """Returns a text as one line of bounded length without control characters, since a stranger's words are in it."""
     line = " ".join(text.split())
     shown = line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
     return "".join(character if character.isprintable() else f"\\u{ord(character):04x}" for character in shown)
 
 
-Line = Annotated[str, AfterValidator(one_line)]
+Line = Annotated[str, AfterValidator(bounded_line)]
 
 
 class Claim(Record):

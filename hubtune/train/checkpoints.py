@@ -19,7 +19,7 @@ from hubtune.errors import InterruptedTrainingError, RecordError, advise
 from hubtune.files import file_errors
 from hubtune.records.base import Record, sha256_file, write_atomic
 from hubtune.records.rundir import RunDirectory
-from hubtune.stopping import exit_code, noticed
+from hubtune.signals import exit_code, noticed
 
 if TYPE_CHECKING:
     from transformers import TrainerControl, TrainerState, TrainingArguments

@@ -153,8 +153,8 @@ Freed()
 signal.pause()
 """
 CLEANS_UP = """
-from hubtune import stopping
-stopping._SAME = -1
+from hubtune import signals
+signals._SAME = -1
 try:
     wait()
 finally:
