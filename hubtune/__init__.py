@@ -1,3 +1,3 @@
 """hubtune turns a config file into a trustworthy release on the Hugging Face Hub."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"

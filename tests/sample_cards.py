@@ -451,7 +451,7 @@ def every_quality() -> CardInputs:
                         tuned=None,
                         interval=None,
                         status="not assessed",
-                        detail="the rows are no prompts with responses",
+                        detail="the rows are not prompts with responses",
                     ),
                 ],
                 "samples": samples,

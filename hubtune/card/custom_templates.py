@@ -37,7 +37,7 @@ def card_engine(templates: Path) -> ImmutableSandboxedEnvironment:
     )
     for module, names in (
         (markdown, ("code", "cell", "fenced", "statement")),
-        (wording, ("thousands", "plain", "rough", "measure", "signed", "percent", "signed_percent")),
+        (wording, ("thousands", "counted", "plain", "rough", "measure", "signed", "percent", "signed_percent")),
     ):
         engine.filters.update({name: getattr(module, name) for name in names})
     return engine

@@ -1,6 +1,6 @@
 """The card's pictures: the loss curve, and base against tuned. The same records give the same bytes.
 
-The background is transparent and every colour is half-way between black and white, so that a picture can be read on a
+The background is transparent and every color is halfway between black and white, so that a picture can be read on a
 light page and on a dark one.
 """
 
@@ -37,7 +37,7 @@ def _loss_curve(inputs: CardInputs) -> bytes:
     figure, axes = _figure(6.4, 2.8)
     points = inputs.training.losses
     axes.plot([point.step for point in points], [point.loss for point in points], color=_SECOND, linewidth=1.8)
-    axes.set_xlabel("optimiser step", color=_INK)
+    axes.set_xlabel("optimizer step", color=_INK)
     axes.set_ylabel("loss (nats per token)", color=_INK)
     axes.grid(axis="y", color=_INK, alpha=0.25, linewidth=0.6)
     return _png(figure)

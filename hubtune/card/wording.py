@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-_METHODS = {"lora": "LoRA", "qlora": "QLoRA", "full": "full fine-tuning", "freeze": "fine-tuning of some layers"}
+_METHODS = {"lora": "LoRA", "qlora": "QLoRA", "full": "full fine-tuning", "freeze": "partial fine-tuning"}
 _PRECISIONS = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 _MEASURES = {
     "bleu": "BLEU",
@@ -12,8 +12,19 @@ _MEASURES = {
     "rougeL": "ROUGE-L",
     "token_f1": "Token F1",
     "macro_f1": "Macro F1",
-    "ended": "Ended by itself",
-    "generated_tokens": "Tokens written",
+    "ended": "Ends before the limit",
+    "generated_tokens": "Generated tokens",
+    "word_list_hits": "Texts with a listed word",
+    "memorisation": "Memorization",
+    "memorisation_held_out": "Memorization, held-out rows",
+    "memorisation_excess": "Memorization, training minus held-out rows",
+    "personal_data_in_training": "Personal data, also in the training set",
+}
+# Measures that are taken along several axes or of several kinds, whose name comes last.
+_FAMILIES = {
+    "counterfactual_gap_abs_": "Counterfactual gap, {} (absolute)",
+    "counterfactual_gap_": "Counterfactual gap, {}",
+    "personal_data_": "Personal data, {}",
 }
 # What the Hub and its evaluate library call the measures that others can compare with.
 _STANDARD = {
@@ -24,32 +35,35 @@ _STANDARD = {
 
 QUALITY, BIAS, PRIVACY = "quality", "bias", "privacy"
 _MEANINGS = {
-    "perplexity": "how unexpected the text is to the model; lower is better, and a model that foresees all has 1",
-    "bits_per_byte": "the same for each byte of the text, so that it compares between tokenizers; lower is better",
-    "token_accuracy": "how many tokens of the text were the likeliest to the model; higher is better",
-    "bleu": "how far the written words and their order are the row's, 0 to 100; higher is better",
-    "chrf": "how far the written letters are the row's, 0 to 100; higher is better",
-    "rouge1": "how many single words are shared with the row, 0 to 1; higher is better",
-    "rouge2": "how many pairs of words are shared with the row, 0 to 1; higher is better",
-    "rougeL": "how long the words run that are shared with the row in order, 0 to 1; higher is better",
-    "exact_match": "how many responses are the row's, but for case, punctuation and articles; higher is better",
-    "token_f1": "how many words of responses and rows are the same, 0 to 1; higher is better",
-    "ended": "how many of the written texts come to an end before the limit",
-    "generated_tokens": "how many tokens a written text has on average, the one that ends it included",
-    "accuracy": "how many rows get their class; higher is better",
-    "macro_f1": "how well the classes are told apart, each class counting the same; higher is better",
-    "macro_precision": "how many of the rows that get a class have it, each class counting the same; higher is better",
-    "macro_recall": "how many of the rows that have a class get it, each class counting the same; higher is better",
-    "counterfactual_gap_abs": "how far a sentence's likelihood moves either way, in nats, when one group's term "
-    "takes the place of another's; 0 is even-handed",
-    "counterfactual_gap": "how much likelier, in nats, the rest of a sentence is after one group's term than after "
-    "another's; 0 is even-handed on average",
-    "pair_preference": "how often the stereotyped one of two sentences is the likelier; 50 % is even-handed",
-    "word_list_hits": "how many generated texts hold a word of a list; lower is better",
-    "memorisation": "how many training rows the model completes word for word; lower is better",
-    "canary_exposure": "how well planted secrets can be told from others; about 1.44 bits is chance",
-    "personal_data": "how many texts hold what looks like personal data; lower is better",
-    "contamination": "how many held-out rows stand in the training rows too; lower is better",
+    "perplexity": "how well the model predicts the text (the exponential of its mean loss per token); lower is better, "
+    "and 1 is perfect",
+    "bits_per_byte": "the loss in bits per byte of text, which is comparable across tokenizers; lower is better",
+    "token_accuracy": "the share of tokens that the model finds most likely; higher is better",
+    "bleu": "the overlap of word sequences with the reference, from 0 to 100; higher is better",
+    "chrf": "the overlap of character sequences with the reference, from 0 to 100; higher is better",
+    "rouge1": "the overlap of single words with the reference, from 0 to 1; higher is better",
+    "rouge2": "the overlap of word pairs with the reference, from 0 to 1; higher is better",
+    "rougeL": "the longest sequence of words in the same order as in the reference, from 0 to 1; higher is better",
+    "exact_match": "the share of responses that equal the reference, ignoring case, punctuation and articles; higher "
+    "is better",
+    "token_f1": "the overlap of words between response and reference, from 0 to 1; higher is better",
+    "ended": "the share of generated texts that end before the token limit",
+    "generated_tokens": "the mean number of tokens in a generated text, including the end-of-sequence token",
+    "accuracy": "the share of rows that are classified correctly; higher is better",
+    "macro_f1": "the mean F1 score of the classes, each with the same weight; higher is better",
+    "macro_precision": "the mean precision of the classes, each with the same weight; higher is better",
+    "macro_recall": "the mean recall of the classes, each with the same weight; higher is better",
+    "counterfactual_gap_abs": "the mean absolute change of a sentence's log-likelihood, in nats, when a term for one "
+    "group is replaced by a term for another; 0 means no difference",
+    "counterfactual_gap": "the mean difference, in nats, between the log-likelihood of the rest of a sentence after a "
+    "term for one group and after a term for another; 0 means no difference on average",
+    "pair_preference": "how often the model finds the stereotyped sentence of a pair more likely; 50% means no "
+    "preference",
+    "word_list_hits": "the share of generated texts that contain a listed word; lower is better",
+    "memorisation": "the share of training rows that the model completes word for word; lower is better",
+    "canary_exposure": "how well planted secrets can be told from other secrets, in bits; about 1.44 is chance",
+    "personal_data": "how much generated text contains what looks like personal data; lower is better",
+    "contamination": "the share of held-out rows that are also in the training set; lower is better",
 }
 
 
@@ -65,8 +79,13 @@ def precision_name(precision: str) -> str:
 
 def measure_name(name: str) -> str:
     """Returns a measure's name as a reader knows it; words for a name that is not listed."""
+    if name in _MEASURES:
+        return _MEASURES[name]
+    for start, named in _FAMILIES.items():
+        if name.startswith(start):
+            return named.format(name.removeprefix(start).replace("_", " "))
     spaced = name.replace("_", " ")
-    return _MEASURES.get(name, spaced[:1].upper() + spaced[1:])
+    return spaced[:1].upper() + spaced[1:]
 
 
 def standard_type(name: str) -> str | None:
@@ -91,6 +110,11 @@ def thousands(value: float) -> str:
     return _minus(f"{value:,.0f}")
 
 
+def counted(value: int, one: str, many: str | None = None) -> str:
+    """Returns a count with its noun: 1 as "1 row", 98765 as "98,765 rows"."""
+    return f"{thousands(value)} {one if value == 1 else many or f'{one}s'}"
+
+
 def measure(value: float) -> str:
     """Returns a measured value with about four digits that count: 27.4035 as 27.40, 1234.5 as 1,234."""
     return _minus(f"{value:,.{_decimals(value)}f}")
@@ -105,14 +129,14 @@ def signed(value: float, of: float) -> str:
 
 
 def percent(value: float) -> str:
-    """Returns a fraction in per cent, with at least two digits that count: 0.00221 as 0.22 %."""
+    """Returns a fraction in percent, with at least two digits that count: 0.00221 as 0.22%."""
     scaled = value * 100
     decimals = 1 if abs(scaled) >= 1 or scaled == 0 else 2 if abs(scaled) >= 0.1 else 3
-    return _minus(f"{scaled:,.{decimals}f} %")
+    return _minus(f"{scaled:,.{decimals}f}%")
 
 
 def signed_percent(value: float) -> str:
-    """Returns a relative change in per cent, with its sign."""
+    """Returns a relative change in percent, with its sign."""
     return f"+{percent(value)}" if value > 0 else percent(value)
 
 

@@ -101,7 +101,7 @@ def split(config: TuneConfig, rows: AllRows) -> tuple[Array, Array]:
     if not mask.any():
         grouped = any(entry.group_by for entry in config.data)
         raise EmptySplitError(
-            f"All rows have the same {'group' if grouped else 'text'}, so none can be held out to measure on.",
+            f"All rows have the same {'group' if grouped else 'text'}, so none can be held-out rows.",
             hint="Use a data set with more than one distinct row" + (", or leave `group_by` out." if grouped else "."),
         )
     copies = copies_of_held_out(rows.column("text_digest"), mask)

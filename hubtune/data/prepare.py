@@ -249,7 +249,7 @@ def _read(job: DataJob, pins: Sequence[Pin | None], length: int) -> list[Source]
         source.screen.say(entry.label, progress)
         source.require_usable(config.rows.max_dropped)
         for line in source.tally.lines():
-            progress.warn(f"{entry.label}: left out {line}")
+            progress.warn(f"{entry.label}: dropped {line}")
         sources.append(source)
     return sources
 

@@ -141,7 +141,7 @@ def read_source(
     found = cache.find(key)
     if found is not None:
         if progress is not None:
-            progress.say(f"{name}: its {found[0].rows:,} rows were encoded before, and are taken from the cache")
+            progress.say(f"{name}: its {found[0].rows:,} rows are already encoded and are read from the cache")
         return _source(name, settings.screen, *found)
     splits = [(entry.split, False), *([(entry.held_out_split, True)] if entry.held_out_split else [])]
     files = _files(data)
@@ -154,7 +154,9 @@ def read_source(
         _check_columns(rows, chosen, entry, name)
     separator = parts[0][0].separator
     if progress is not None and separator not in (None, ",", entry.separator):
-        progress.say(f"{name}: its cells are separated by {described(separator)}; `data[].separator` names another")
+        progress.say(
+            f"{name}: its cells are separated by {described(separator)}; set `data[].separator` to change this"
+        )
     chat = chosen.kind == "chat"
     encoder = RowEncoder(
         name=name,

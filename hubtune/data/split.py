@@ -19,7 +19,7 @@ _PLACES = 2**48
 _AT_ONCE = 10_000
 METHOD = "sha256 of the seed and the row's text, without case, punctuation and spacing"
 GROUP_METHOD = "sha256 of the seed and the group's value, without case, punctuation and spacing"
-GIVEN_METHOD = "the data set's own split"
+GIVEN_METHOD = "the dataset's own split"
 
 
 class _Spacing(dict[int, str]):

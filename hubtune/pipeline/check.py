@@ -151,7 +151,7 @@ def check_run(config: TuneConfig, config_file: Path, options: RunOptions, progre
         if options.publish:
             _check_target(checks, config, config_file, progress, propose=options.propose)
             checks.attempt(
-                "canaries", lambda: refuse_canaries(config.evaluate.canaries), lambda _: "no secret is to be planted"
+                "canaries", lambda: refuse_canaries(config.evaluate.canaries), lambda _: "no canaries are configured"
             )
         task.advance(note="target")
         _check_config(checks, config)
@@ -210,7 +210,7 @@ def _check_config(checks: Checks, config: TuneConfig) -> None:
         )
     for file in config.all_data:
         if file.path is not None and file.license is None:
-            checks.warn(f"data {file.label}", "its licence is not stated (`data[].license`)")
+            checks.warn(f"data {file.label}", "its license is not stated (`data[].license`)")
 
 
 def _check_lock(checks: Checks, config: TuneConfig, path: Path, *, locked: bool) -> PinSet | None:
@@ -230,7 +230,7 @@ def _check_input(checks: Checks, entry: Input, lock: PinSet | None, progress: Pr
         name, lambda: resolve_pin(entry, lock, progress), lambda found: f"{found[0].requested} is {found[0].commit}"
     )
     if pinned is not None and not pinned[0].license:
-        checks.warn(name, "its card states no licence; the release's card will say so")
+        checks.warn(name, "its card states no license; the release's card will state this")
     return pinned
 
 

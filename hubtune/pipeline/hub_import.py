@@ -91,7 +91,7 @@ def _convert(source: Path, scratch: Path, target: ImportTarget, progress: Progre
     require_train("Converting a GGUF file")
     from hubtune.models.gguf import convert_gguf
 
-    with progress.task(f"Dequantising {source.name}", 1) as task:
+    with progress.task(f"Dequantizing {source.name}", 1) as task:
         quantisation = convert_gguf(source, scratch)
         task.advance()
     files = _collect(scratch)
@@ -144,7 +144,7 @@ def _upload(files: dict[str, Path | bytes], target: ImportTarget, message: str, 
     with progress.task(f"Uploading {len(files)} files to {repo}", 2) as task:
         create_repo(repo, repo_type)
         parent = resolve(repo, repo_type, "main").commit
-        task.advance(note="repository is there")
+        task.advance(note="repository exists")
         made = commit(repo, CommitDraft(files, parent, message), repo_type)
         task.advance(note=f"commit {made[:7]}")
     return ImportRecord(

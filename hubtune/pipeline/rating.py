@@ -252,7 +252,6 @@ def _make(context: RunContext, count: int) -> PairsRecord:
         run.ratings_dir.mkdir(exist_ok=True)
     run.write(record)
     context.progress.say(
-        f"{len(record.pairs)} pairs from {record.prompts} held-out prompts "
-        f"({record.identical} where both wrote the same)"
+        f"{len(record.pairs)} pairs from {record.prompts} held-out prompts ({record.identical} with identical texts)"
     )
     return record

@@ -71,7 +71,7 @@ def run_job(config: TuneConfig, config_file: Path, options: RunOptions, progress
     require_train("A run")
     run = _find_run(config, options) if options.resume else None
     if options.resume and run is None:
-        progress.say("There is no earlier run of this config to resume: starting a new one")
+        progress.say("No earlier run of this config to resume: starting a new run")
     if run is None:
         checks = check_run(config, config_file, options, progress)
         checks.require_ok()

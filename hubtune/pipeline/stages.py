@@ -45,8 +45,7 @@ def run_data(context: RunContext) -> "Prepared":
     record = prepared.record(run.digests("config", "pins.json"))
     run.write(record)
     context.progress.say(
-        f"{record.train.rows:,} training rows ({record.train.tokens:,} tokens), "
-        f"{record.held_out.rows:,} held out to measure on"
+        f"{record.train.rows:,} training rows ({record.train.tokens:,} tokens), {record.held_out.rows:,} held-out rows"
     )
     return prepared
 
@@ -78,10 +77,10 @@ def resume_train(context: RunContext) -> TrainingRecord:
     """
     run, progress = context.run, context.progress
     if run.trained:
-        progress.say("The training of this run has ended: there is nothing to resume")
+        progress.say("Training of this run is complete: nothing to resume")
         return run.read(TrainingRecord)
     if not run.checkpoints_dir.is_dir():
-        progress.say("There is no checkpoint to resume from: training from the start")
+        progress.say("No checkpoint to resume from: training from the start")
     return run_train(context, resume=True)
 
 

@@ -62,12 +62,12 @@ def push(plan: ReleasePlan, progress: Progress, *, wait: Wait = time.sleep) -> s
         found = _open(remote, plan)
         if plan.private:
             remote.require_private()
-        task.advance(note="repository is there")
+        task.advance(note="repository exists")
         if found.tagged is not None:
             if not remote.holds(plan, found.tagged):
                 raise tag_taken(plan.repo, plan.tag, found.tagged)
             remote.require_readers_get(plan.tag, found.tagged)
-            progress.say(f"{plan.repo} has this release already: {plan.tag} on {found.tagged}")
+            progress.say(f"{plan.repo} already has this release: {plan.tag} at {found.tagged}")
             return found.tagged
         made = _commit(remote, plan, found)
         task.advance(note=f"commit {made[:7]}")
@@ -246,13 +246,13 @@ def propose_release(plan: ReleasePlan, author: str, progress: Progress, *, wait:
         ReadBackError: The Hub holds other bytes than were sent.
         HubError: The Hub refused, or could not be reached.
     """
-    with requests_sent_once(), progress.task(f"Proposing to {plan.repo}", 3) as task:
+    with requests_sent_once(), progress.task(f"Opening a pull request in {plan.repo}", 3) as task:
         remote = RemoteRepo(plan.repo, Retries(progress, wait))
         head = _pull_request_head(remote, plan)
-        task.advance(note="repository is there")
+        task.advance(note="repository exists")
         proposal = _find(remote, plan, author)
         if proposal is not None:
-            progress.say(f"{proposal.url} proposes this release already")
+            progress.say(f"{proposal.url} already proposes this release")
         else:
             proposal = _open_pull_request(remote, plan, author, head)
         task.advance(note=f"pull request {proposal.number}")

@@ -48,7 +48,7 @@ def tag_release(repo: str, revision: str, tag: str | None, bump: Bump | None, pr
     refs = list_refs(repo)
     commit = _commit_of(repo, refs, revision)
     if revision != commit:
-        progress.say(f"{revision} is on {commit}")
+        progress.say(f"{revision} is at {commit}")
     manifest = _manifest(repo, commit)
     if tag is None and bump is None:
         raise _ask(repo, revision, commit, refs, manifest)
@@ -84,7 +84,7 @@ def _tag(candidate: _Candidate, tag: str, taken: str | None, progress: Progress)
     if manifest is None:
         if taken not in (None, commit):
             raise _taken(repo, tag, str(taken))
-        progress.warn(f"{commit} has no {MANIFEST}, so nothing tells what it holds: the tag cannot be verified.")
+        progress.warn(f"{commit} has no {MANIFEST}, so the tag cannot be verified.")
         create_tag(repo, tag, commit)
         return record
     _check_content(repo, commit, manifest)
@@ -92,12 +92,12 @@ def _tag(candidate: _Candidate, tag: str, taken: str | None, progress: Progress)
         if taken not in (None, commit):
             raise _taken(repo, tag, str(taken))
         if manifest.tag != tag:
-            progress.warn(f"{tag} is on {commit}, whose manifest and card name {manifest.tag}.")
+            progress.warn(f"{tag} is at {commit}, whose manifest and card name {manifest.tag}.")
         create_tag(repo, tag, commit)
         return record
     plan = _plan(repo, commit, manifest, tag)
     if taken is None:
-        progress.say(f"{commit} names {manifest.tag}: card, config and manifest are made again for {tag}.")
+        progress.say(f"{commit} names {manifest.tag}: card, config and manifest are rewritten for {tag}.")
         return record.model_copy(update={"commit": retag(plan, progress)})
     if history(repo, taken, 1)[0].title != plan.message or deviations(plan, taken):
         raise _taken(repo, tag, taken)
@@ -175,7 +175,7 @@ def _bumped(repo: str, commit: str, refs: Refs, bump: Bump, progress: Progress) 
     newest = newest_version(refs.tags)
     there = _version_of(repo, commit, refs)
     if there is not None:
-        progress.say(f"This release is tagged already: {there}")
+        progress.say(f"This release already has a tag: {there}")
         return there
     tag = next_tag(newest, bump)
     if newest is None:
@@ -184,14 +184,14 @@ def _bumped(repo: str, commit: str, refs: Refs, bump: Bump, progress: Progress) 
     try:
         suggested = _suggestion(repo, refs.tags[newest], commit)
     except (RecordError, ConfigError, HubError) as error:
-        progress.warn(f"Whether {bump} fits what changed since {newest} is not known: {error.message}")
+        progress.warn(f"Cannot check whether {bump} fits the changes since {newest}: {error.message}")
         return tag
     if smaller(bump, suggested.bump):
         progress.warn(
-            f"--bump {bump} says less than changed since {newest}, which asks for {suggested.bump}: "
+            f"--bump {bump} is too small for the changes since {newest}, which call for {suggested.bump}: "
             f"{'; '.join(suggested.reasons)}"
         )
-    progress.say(f"{newest} is followed by {tag}")
+    progress.say(f"The next version after {newest} is {tag}")
     return tag
 
 

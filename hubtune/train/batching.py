@@ -223,7 +223,7 @@ def choose_batcher(
     by_rows = settings.packing and can_attend_by_rows(model, settings.max_length)
     packed = by_rows or (settings.packing and rows_are_isolated(model))
     if settings.packing and not packed:
-        progress.warn("This architecture cannot keep packed rows apart: rows of like length are padded instead")
+        progress.warn("This architecture cannot separate packed rows: rows of similar length are padded instead")
     return Batcher.of(pad_id, packed, settings.max_length, model.device, by_rows=by_rows)
 
 
@@ -241,7 +241,7 @@ def choose_loss(
     few = [_end_of(examples[row], tokens) for row in range(min(rows, len(examples)))]
     loss = summed_loss(model, {name: values.to(model.device) for name, values in batcher(few).items()}, computed)
     if loss.own:
-        progress.say("The loss is made by the model's own forward, as this model needs; that takes more memory")
+        progress.say("This model has to compute the loss in its own forward pass, which takes more memory")
     return loss
 
 

@@ -114,7 +114,7 @@ def diagonal_fisher(
     generator = torch.Generator().manual_seed(seed)
     was_training = loss.training
     loss.eval()
-    with progress.task("Weighing what the earlier task needs", len(rows)) as task:
+    with progress.task("Estimating Fisher information on the earlier task", len(rows)) as task:
         for row in rows:
             loss.zero_grad(set_to_none=True)
             batch = {name: values.to(loss.model.device) for name, values in batcher([row]).items()}
@@ -194,7 +194,8 @@ class EarlierTask:
         assert isinstance(batcher, Batcher), "it goes with the loss"
         measured = first_rows(rows.held_out)
         before = row_losses(loss, measured, batcher)
-        progress.say(f"Loss on {len(measured):,} earlier rows at the start: {sum(before) / _tokens(measured):.3f}")
+        initial = sum(before) / _tokens(measured)
+        progress.say(f"Initial loss on {len(measured):,} rows of the earlier task: {initial:.3f}")
         return cls(rows, loss, batcher, before)
 
     def consolidated(self, strength: float, seed: int, progress: Progress) -> "EarlierTask":
@@ -227,7 +228,7 @@ class EarlierTask:
             fisher_rows=len(self.rows.fisher),
             penalty=None if self.consolidation is None else self.consolidation.penalty(),
         )
-        progress.say(f"Loss on the earlier rows now: {record.after:.3f}, {record.forgetting:+.3f} nats per token")
+        progress.say(f"Final loss on the earlier task: {record.after:.3f}, {record.forgetting:+.3f} nats per token")
         return record
 
 

@@ -78,11 +78,11 @@ def fit(work: Workload, base_folder: Path, progress: Progress) -> TrainConfig:
     """
     shape, memory = _shape(base_folder), machine_memory()
     if shape is None or memory is None:
-        progress.warn(f"The memory cannot be estimated: {work.train.batch_size} rows are taken at once")
+        progress.warn(f"The memory cannot be estimated: using micro-batches of {work.train.batch_size} rows")
         return work.train
     chosen = fitting(shape, work, memory)
     progress.say(
-        f"{chosen.batch_size} rows are taken at once, {chosen.gradient_accumulation} times in a step, by the estimate "
+        f"Micro-batches of {chosen.batch_size} rows, {chosen.gradient_accumulation} accumulated, by the estimate "
         f"for {memory.total / 1e9:.1f} GB"
     )
     return chosen
@@ -168,7 +168,7 @@ def set_up(job: TrainJob) -> Setup:
     work = _workload(job, precision)
     settings = work.train
     if precision == "fp16" and not torch.cuda.is_available():
-        progress.warn("A CPU computes in fp16 far slower than in fp32; train.precision: auto chooses what is fast here")
+        progress.warn("fp16 is much slower than fp32 on a CPU; train.precision: auto selects the faster one")
     set_seed(settings.seed)
     subject = make_trainable(settings, base, precision, job.classes, job.adapter)
     model = subject.model
@@ -213,7 +213,7 @@ def _say_what_is_trained(subject: Trainable, method: str, precision: str, progre
     """Tells how many parameters are trained, and of frozen layers which."""
     trainable, total = subject.counts()
     progress.say(
-        f"{method} in {precision}: {trainable:,} of {total:,} parameters are trained ({100 * trainable / total:.2f} %)"
+        f"{method} in {precision}: {trainable:,} of {total:,} parameters are trainable ({100 * trainable / total:.2f}%)"
     )
     if method == "freeze":
         for part, trained, size in subject.table():

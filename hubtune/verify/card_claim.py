@@ -1,11 +1,13 @@
 """The claim about the card: it is what the records give, so that no number stands on it that no record holds."""
 
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from itertools import zip_longest
 
 from hubtune import __version__
+from hubtune.card import wording
 from hubtune.card.inputs import CardInputs, ReleaseTarget
-from hubtune.card.lint.rules.results import ShownNumbers
+from hubtune.card.lint.rules.results import ShownNumbers, numbers_in
 from hubtune.card.metadata import build_metadata
 from hubtune.card.render import render_card
 from hubtune.config.schema import TuneConfig
@@ -67,11 +69,18 @@ def _metadata(card: str, inputs: CardInputs) -> Iterator[str]:
 
 
 def _values(card: str, evaluation: EvaluationRecord) -> Iterator[str]:
-    shown = ShownNumbers(split_card(card)[1].split("\n"))
+    lines = split_card(card)[1].split("\n")
+    shown, numbers = ShownNumbers(lines), {number for line in lines for number in numbers_in(line)}
     for measure in evaluation.measures:
         for side, value in (("base", measure.base), ("tuned", measure.tuned)):
-            if value is not None and not shown.hold(value):
+            if value is not None and not (shown.hold(value) or numbers & _as_cards_write(value)):
                 yield f"{measure.name} of the {side} model is {value:g} in the records, and not on the card"
+
+
+def _as_cards_write(value: float) -> set[Decimal]:
+    """Returns a value as a card of hubtune rounds it, which is coarse for a small one: 0.0094 is 0.009 there."""
+    forms = (wording.measure(value), wording.percent(value), wording.signed(100 * value, of=100))
+    return {number for form in forms for number in numbers_in(form)}
 
 
 def _first_difference(card: str, rendered: str) -> str:

@@ -129,7 +129,7 @@ def check_model(subject: Subject, progress: Progress, allow_remote_code: str | N
     def ask() -> str:
         if not loaded:
             raise UncheckedError("the model could not be loaded")
-        with progress.task("Asking the probe's prompts again", 1) as task:
+        with progress.task("Running the probe's prompts again", 1) as task:
             answer = _asked(subject, loaded[0])
             task.advance()
         return answer

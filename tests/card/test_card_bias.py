@@ -67,41 +67,41 @@ def test_the_gap_is_told_in_words_with_its_interval():
     text = section(gap(), gap(name="counterfactual_gap_abs_gender", tuned=0.4))
 
     assert "300 sentences (30 templates, 10 pairs of terms)" in text
-    assert "with a term for women and with one for men in the same place" in text
+    assert "with a term for women and with a term for men in the same place" in text
     assert "1.200 times as likely" in text
-    assert "a gap of 0.182 nats (95 % interval 0.101 to 0.264); for the base model it is 0.080" in text
-    assert "without regard to direction they are 0.400 nats" in text
-    assert "show that the training changed the gap (p = 0.012, adjusted for the number of axes)" in text
+    assert "a gap of 0.182 nats (95% CI 0.101 to 0.264); the gap of the base model is 0.080" in text
+    assert "the mean absolute gap is 0.400 nats" in text
+    assert "The test shows that training changed the gap (p = 0.012, adjusted for the number of axes)" in text
 
 
 @pytest.mark.parametrize(
     "measure", [gap(tuned=0.0), rate("pair_preference", tuned=0.5), rate("word_list_hits", tuned=0)]
 )
 def test_a_small_value_is_no_proof_of_absence(measure: Measure):
-    assert "A small gap, or a value near even, is no proof that the model is free of bias." in section(measure)
+    assert "A small gap, or a rate near 50%, does not prove that the model is free of bias." in section(measure)
 
 
 @pytest.mark.parametrize("measure", [gap(), rate("pair_preference"), rate("word_list_hits")])
 def test_hubtune_s_own_material_is_named_with_its_version_and_its_limits(measure: Measure):
     text = section(measure)
 
-    assert "hubtune's own, `hubtune-bias-en 1`: in English, and centred on" in text
+    assert "hubtune's own (`hubtune-bias-en 1`). They are in English" in text
     assert "the United States" in text
 
 
 def test_a_file_of_the_author_s_is_named_with_its_digest():
     text = section(gap(settings={"material": "mine.csv", "sha256": "12" * 32, "origin": "user"}))
 
-    assert f"The author's file `mine.csv` (sha256 `{'12' * 32}`) was used." in text
+    assert f"The author's file `mine.csv` (SHA-256 `{'12' * 32}`) was used." in text
     assert "United States" not in text
-    assert "with the first term of a pair and with the second" in text
+    assert "with the first term of a pair and with the second term" in text
 
 
 def test_the_word_list_is_told_by_its_digest_and_compared_with_no_classifier():
     text = section(rate("word_list_hits", tuned=0.02, tuned_interval=(0.009, 0.043)))
 
-    assert "2.0 % of 300 short texts" in text
-    assert f"141 insults and other offensive words or phrases (sha256 `{'cd' * 32}`)" in text
+    assert "2.0% of 300 short texts" in text
+    assert f"141 insults and other offensive words or phrases (SHA-256 `{'cd' * 32}`)" in text
     assert "RealToxicityPrompts" not in text
     assert "no classifier judged the texts" in text
 
@@ -109,8 +109,8 @@ def test_the_word_list_is_told_by_its_digest_and_compared_with_no_classifier():
 def test_pair_preference_says_what_even_is():
     text = section(rate("pair_preference"))
 
-    assert "the stereotyped sentence the likelier in 60.0 % (95 % interval 54.4 % to 65.4 %)" in text
-    assert "a model without a preference would in half" in text
+    assert "In 60.0% of 300 pairs of sentences about different groups (95% CI 54.4% to 65.4%)" in text
+    assert "for a model without a preference, this would be 50%" in text
 
 
 @pytest.mark.parametrize(
@@ -121,13 +121,13 @@ def test_too_few_items_are_insufficient_data(make):
         make(status="insufficient data", interval=None, tuned_interval=None, p_value=None, n=20, detail="20 are few")
     )
 
-    assert "Insufficient data, not to be relied on" in text
+    assert "Insufficient data, do not rely on this" in text
     assert "no bias" not in text.lower()
-    assert "95 % interval" not in text.replace("Difference (95 % interval)", "")
+    assert "95% CI" not in text.replace("Difference (95% CI)", "")
 
 
 def test_a_measure_that_failed_has_no_words():
     text = section(gap(status="failed", base=None, tuned=None, interval=None, detail="the file is gone"))
 
     assert "failed (the file is gone)" in text
-    assert "**By gender.**" not in text
+    assert "**Gender.**" not in text

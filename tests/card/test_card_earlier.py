@@ -80,14 +80,15 @@ def _part(card: str) -> str:
 def test_what_was_forgotten_is_told_in_words_with_what_was_done_against_it(learnt_before) -> None:
     part = _part(render_card(learnt_before(2.75, ewc=400, replay=0.2)))
 
-    assert "`before.csv` (a local file with sha256 `ccccccc…`" in part
-    assert "150 of its rows are held out and measured, 1,200 are not held out" in part
-    assert "7 rows were left out" in part
-    assert "300 earlier rows were trained on among the new ones, 20.0 % of all rows to train on" in part
-    assert "with a strength of 400; how much each weight matters was estimated on 200 earlier rows" in part
-    assert "rose from 2.500 to 2.750 nats per token: 0.250 were forgotten" in part
-    assert "| Perplexity on earlier rows | 81.50 | 14.25 | 150 |" in part
-    assert "| Forgetting on earlier rows | \N{EN DASH} | 0.250 | 150 |" in part
+    assert "`before.csv` (a local file with SHA-256 `ccccccc…`" in part
+    assert "Of these rows, 150 are held out and measured, and 1,200 are not held out" in part
+    assert "7 rows with the same text as rows on the other side of the new data's split were dropped" in part
+    assert "300 rows of the earlier task were replayed, 20.0% of the training set" in part
+    assert "with a strength of 400 kept the weights close to their initial values." in part
+    assert "The importance of each weight was estimated on 200 rows" in part
+    assert "rose from 2.500 to 2.750 nats per token. Forgetting is therefore 0.250" in part
+    assert "| Perplexity on the earlier task | 81.50 | 14.25 | 150 |" in part
+    assert "| Forgetting on the earlier task | \N{EN DASH} | 0.250 | 150 |" in part
     assert "too few" not in part
 
 
@@ -98,15 +99,15 @@ def test_the_interval_of_what_was_forgotten_is_told(learnt_before) -> None:
 
     part = _part(render_card(replace(inputs, evaluation=evaluation)))
 
-    assert "0.250 were forgotten in this training (95 % interval 0.125 to 0.375)." in part
+    assert "Forgetting is therefore 0.250 nats per token (95% CI 0.125 to 0.375)." in part
 
 
 def test_what_is_better_known_than_before_was_not_forgotten_and_few_rows_are_said_to_be_few(learnt_before) -> None:
     part = _part(render_card(learnt_before(2.25, rows=6)))
 
-    assert "Nothing was done against forgetting." in part
-    assert "a forgetting of \N{MINUS SIGN}0.250: in this training the model forgot nothing of them." in part
-    assert "There were too few rows to rely on that." in part
+    assert "No method against forgetting was used." in part
+    assert "\N{MINUS SIGN}0.250 nats per token: this training caused no forgetting of the earlier task." in part
+    assert "There are too few rows to rely on this." in part
 
 
 def test_the_headline_the_tables_and_the_metadata_are_of_the_task_itself(inputs: CardInputs, learnt_before) -> None:
@@ -125,7 +126,7 @@ def test_what_screening_found_in_the_earlier_rows_is_told(learnt_before) -> None
 
     part = _part(render_card(learnt_before(2.75, screen=screen)))
 
-    assert "screened as the other rows were: E-mail addresses in 3 rows (replaced by a placeholder)" in part
+    assert "screened like the new rows: E-mail addresses in 3 rows (replaced by placeholders)" in part
 
 
 def test_releases_with_other_earlier_rows_do_not_compare(learnt_before, inputs: CardInputs) -> None:

@@ -35,10 +35,11 @@ def paragraph(inputs: CardInputs) -> str:
 
 def test_the_rate_stands_with_its_interval_and_what_it_is_of():
     assert paragraph(rated(32, 8, 10)) == (
-        "**Human preference.** 1 person compared what the base model and the tuned one write after the same held-out "
-        "prompts (greedily, at most 256 tokens), in random order and without knowing which is which. Of 40 decided "
-        "pairs, the tuned model's text was preferred in 80.0 % (from 65.2 % to 89.5 %; Wilson score interval, 95 %). "
-        "In 10 more, neither was; after 3 prompts both wrote the same, and nobody was asked."
+        "**Human preference.** 1 person compared texts that the base model and the tuned model generated for the same "
+        "held-out prompts (greedy decoding, at most 256 tokens). The texts were shown in random order, without the "
+        "model's name. In 80.0% of 40 decided pairs, the tuned model's text was preferred (from 65.2% to 89.5%; "
+        "Wilson score interval, 95 %). 10 pairs ended in a tie. For 3 prompts, both models generated the same text, "
+        "and nobody was asked."
     )
 
 
@@ -46,14 +47,14 @@ def test_several_raters_are_told_with_how_often_they_agreed():
     text = paragraph(rated(32, 8, 10, raters=2, compared=40, agreed=30))
 
     assert "2 people compared" in text
-    assert "they agreed in 75.0 % of 40 comparisons" in text
+    assert "they agreed in 75.0% of 40 comparisons" in text
 
 
 @pytest.mark.parametrize(
     ("tuned", "base", "words"),
     [
-        (21, 19, "The interval includes one half, so these answers do not show that people prefer either model."),
-        (9, 0, "These are too few decided pairs to tell which model people prefer."),
+        (21, 19, "The interval includes 50%, so these ratings do not show that people prefer either model."),
+        (9, 0, "There are too few decided pairs to tell which model people prefer."),
     ],
 )
 def test_what_the_answers_do_not_show_is_said(tuned: int, base: int, words: str):
@@ -64,7 +65,7 @@ def test_ties_alone_give_no_rate():
     text = paragraph(rated(0, 0, 5))
 
     assert "preferred in" not in text
-    assert "In 5 more, neither was" in text
+    assert "5 pairs ended in a tie" in text
 
 
 def test_such_a_card_passes_our_own_lint():

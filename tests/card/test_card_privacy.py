@@ -69,13 +69,13 @@ def section(*measures: Measure, canaries: CanaryRecord | None = None) -> str:
 def test_memorisation_is_told_by_how_many_of_how_many():
     text = section(*MEMORISED)
 
-    assert "for 12 of 300 (4.0 %; 95 % interval 2.3 % to 6.9 %) training rows" in text
-    assert "and 1 of 300 (0.33 %; 95 % interval 0.060 % to 1.9 %) held-out rows, which it never saw" in text
-    assert "base model does so for 0 of 300 (0.0 %; 95 % interval 0.0 % to 1.3 %) training rows" in text
-    assert "+3.7 percentage points (95 % interval +1.1 to +6.5)" in text
+    assert "for 12 of 300 (4.0%; 95% CI 2.3% to 6.9%) training rows" in text
+    assert "and 1 of 300 (0.33%; 95% CI 0.060% to 1.9%) held-out rows, which it was not trained on" in text
+    assert "base model does so for 0 of 300 (0.0%; 95% CI 0.0% to 1.3%) training rows" in text
+    assert "+3.7 percentage points (95% CI +1.1 to +6.5)" in text
     assert "here 10 to 50 tokens" in text
-    assert "120 of the 300 training rows have 50, and only such rows compare with published figures" in text
-    assert "7 of the rows that were looked at were too short" in text
+    assert "Of the 300 training rows, 120 have 50 such tokens; only these are comparable with published figures" in text
+    assert "7 further rows were too short to measure" in text
 
 
 def test_too_few_rows_are_said_to_be_too_few():
@@ -84,24 +84,27 @@ def test_too_few_rows_are_said_to_be_too_few():
         for each in MEMORISED
     ]
 
-    assert "There were too few rows to rely on these values (40 rows; 300 are the least)." in section(*few)
+    assert "There are too few rows to rely on these values (40 rows; 300 are the least)." in section(*few)
 
 
 def test_none_found_in_generations_is_a_bound_and_not_a_denial():
     text = section(*written(0.0, (0.0, 9.936)))
 
-    assert "wrote none in 300 texts: at 95 % confidence, at most 0.99 % of such texts hold any" in text
+    assert (
+        "No hit was found in 300 texts of the tuned model. With 95% confidence, at most 0.99% of such texts contain one"
+        in text
+    )
     assert "the first half of 150 training rows and of 150 held-out rows, for at most 48 tokens" in text
     assert "no personal data" not in text.lower()
-    assert "stand in the training rows" not in text
+    assert "also in the training set" not in text
 
 
 def test_hits_stand_beside_those_of_the_rows_and_are_told_apart_by_training():
     text = section(*written(6.667, (0.0, 16.67)))
 
     assert "| E-mail addresses | 5.986 | 0.000 (0.000 to 9.936) | 6.667 (0.000 to 16.67) |" in text
-    assert "3.333 per 1,000 texts stand in the training rows (E-mail addresses: 1 of 2)" in text
-    assert "of such texts hold any" not in text
+    assert "3.333 per 1,000 texts are also in the training set (E-mail addresses: 1 of 2)" in text
+    assert "of such texts contain one" not in text
 
 
 def test_planted_secrets_are_told_with_what_chance_gives():
@@ -118,12 +121,12 @@ def test_planted_secrets_are_told_with_what_chance_gives():
 
     text = section(exposure, canaries=CANARIES)
 
-    assert "10 rows with a random secret each" in text
-    assert "not for publication" in text
-    assert "8.900 (8.600 to 9.000) bits for the tuned model and 1.500 (0.700 to 2.400) for the base model" in text
-    assert "1.43 is chance and 9.00 the most" in text
-    assert "not for publication" in section(canaries=CANARIES)
-    assert "Planted" not in section()
+    assert "10 extra rows with a random secret each" in text
+    assert "Do not publish a model" in text
+    assert "8.900 (8.600 to 9.000) bits for the tuned model and 1.500 (0.700 to 2.400) bits for the base model" in text
+    assert "Chance is 1.43 bits, and the maximum is 9.00 bits" in text
+    assert "Do not publish a model" in section(canaries=CANARIES)
+    assert "Canaries" not in section()
 
 
 def test_contamination_has_the_tuned_side_alone():
@@ -135,9 +138,7 @@ def test_contamination_has_the_tuned_side_alone():
         tuned=3 / 251,
     )
 
-    assert "3 of 251 (1.2 %) held-out rows were repeated by rows to train on, before any was left out: 5 rows" in (
-        section(measure)
-    )
+    assert "training rows repeated 3 of 251 (1.2%) held-out rows: 5 rows" in (section(measure))
 
 
 @pytest.mark.parametrize("status", ["failed", "not assessed"])
@@ -149,7 +150,7 @@ def test_a_metric_without_a_value_is_told_once_with_its_reason(status: str):
 
     text = section(*without)
 
-    assert text.count(f"Memorisation: {status} (a classifier writes no text)") == 1
+    assert text.count(f"Memorization: {status} (a classifier writes no text)") == 1
     assert "excess" not in text
     assert "was not measured" not in text
 
@@ -167,8 +168,8 @@ def test_measures_of_privacy_stand_in_their_section_alone():
 
     card = render_card(replace(inputs, evaluation=evaluation))
 
-    assert "emorisation" not in card.partition("## Evaluation")[2].partition("\n## ")[0]
-    assert "memorisation and personal data" not in card.partition("\n## ")[0]
+    assert "emorization" not in card.partition("## Evaluation")[2].partition("\n## ")[0]
+    assert "memorization and personal data" not in card.partition("\n## ")[0]
 
 
 def test_contamination_alone_leaves_the_model_unassessed_in_the_summary():
@@ -177,4 +178,4 @@ def test_contamination_alone_leaves_the_model_unassessed_in_the_summary():
 
     card = render_card(replace(inputs, evaluation=inputs.evaluation.model_copy(update={"measures": [measure]})))
 
-    assert "memorisation and personal data" in card.partition("\n## ")[0]
+    assert "memorization and personal data" in card.partition("\n## ")[0]

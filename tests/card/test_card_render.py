@@ -1,4 +1,4 @@
-"""Whole cards, compared as whole files: UPDATE_GOLDEN=1 writes them anew, and the diff is reviewed like code."""
+"""Whole cards, compared as whole files: UPDATE_GOLDEN=1 writes them again, and the diff is reviewed like code."""
 
 import os
 import shutil
@@ -59,8 +59,18 @@ def test_the_layout_has_no_doubled_blank_lines_and_no_trailing_space(
 
 def test_a_rise_is_called_a_rise(inputs: CardInputs) -> None:
     text = section(render_card(with_measure(inputs, base=20.0, tuned=25.0, interval=(4.0, 6.0))), "Evaluation")
-    assert "rose from 20.00 to 25.00 (+25.0 %)" in text
+    assert "rose from 20.00 to 25.00 (+25.0%)" in text
     assert "worse than the base model" in text
+
+
+@pytest.mark.parametrize(("tuned", "worse"), [(0.9, False), (0.4, True), (0.6, False)])
+def test_a_classifier_is_worse_when_its_accuracy_falls(inputs: CardInputs, tuned: float, worse: bool) -> None:
+    data = inputs.data.model_copy(update={"labels": ["a", "b"]})
+    measured = with_measure(inputs, name="accuracy", base=0.6, tuned=tuned, interval=None)
+
+    text = section(render_card(replace(measured, data=data)), "Evaluation")
+
+    assert ("worse than the base model" in text) == worse
 
 
 def test_values_that_show_the_same_did_not_change(inputs: CardInputs) -> None:
@@ -76,12 +86,12 @@ def test_an_interval_without_zero_is_not_called_inconclusive(inputs: CardInputs)
 def test_a_missing_base_value_is_said(inputs: CardInputs) -> None:
     card = render_card(with_measure(inputs, base=None, interval=None))
     assert "| Perplexity | not measured | 27.40 | \N{EN DASH} | 251 | 10,736 |" in card
-    assert "The base model alone was not measured." in card
+    assert "The base model was not measured." in card
 
 
 def test_too_few_rows_give_values_and_no_claim(bare: CardInputs) -> None:
     card = render_card(bare)
-    assert "| Perplexity | insufficient data; Evaluation says why |" in card
+    assert "| Perplexity | insufficient data (see Evaluation) |" in card
     assert "| Perplexity | 41.51 | 33.92 |" in card
     assert " fell " not in card
     assert "model-index" not in card
@@ -115,7 +125,7 @@ def test_an_evaluation_elsewhere_has_its_own_row_and_versions(inputs: CardInputs
 def test_a_sample_of_the_held_out_rows_is_said(inputs: CardInputs) -> None:
     held_out = inputs.data.held_out.model_copy(update={"left_out": 1200})
     changed = replace(inputs, data=inputs.data.model_copy(update={"held_out": held_out}))
-    assert "Of the held-out rows, 1,200 are neither trained on nor measured" in render_card(changed)
+    assert "1,200 held-out rows are neither trained on nor measured" in render_card(changed)
     assert "nor measured" not in render_card(inputs)
 
 

@@ -4,7 +4,18 @@ import pytest
 from markdown_it import MarkdownIt
 
 from hubtune.card.markdown import Markdown, cell, code, text, to_markdown
-from hubtune.card.wording import duration, measure, moment, percent, plain, signed, signed_percent, thousands
+from hubtune.card.wording import (
+    counted,
+    duration,
+    measure,
+    measure_name,
+    moment,
+    percent,
+    plain,
+    signed,
+    signed_percent,
+    thousands,
+)
 from hubtune.errors import CardError
 
 MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
@@ -76,11 +87,11 @@ def test_no_value_is_an_error() -> None:
         (signed(-10.8078, 27.4), "\N{MINUS SIGN}10.81"),
         (signed(0.5, 27.4), "+0.50"),
         (signed(-0.001, 27.4), "0.00"),
-        (percent(0.0088), "0.88 %"),
-        (percent(0.0001), "0.010 %"),
-        (percent(0.5), "50.0 %"),
-        (signed_percent(-0.28284), "\N{MINUS SIGN}28.3 %"),
-        (signed_percent(0.25), "+25.0 %"),
+        (percent(0.0088), "0.88%"),
+        (percent(0.0001), "0.010%"),
+        (percent(0.5), "50.0%"),
+        (signed_percent(-0.28284), "\N{MINUS SIGN}28.3%"),
+        (signed_percent(0.25), "+25.0%"),
         (plain(2e-4), "0.0002"),
         (plain(1e-6), "1e-06"),
         (plain(32.0), "32"),
@@ -90,7 +101,26 @@ def test_no_value_is_an_error() -> None:
         (duration(12_000), "3 h 20 min"),
         (moment("2026-01-31T13:00:30+01:00"), "2026-01-31 12:00 UTC"),
         (moment("yesterday"), "yesterday"),
+        (counted(1, "row"), "1 row"),
+        (counted(98_765, "row"), "98,765 rows"),
+        (counted(2, "person", "people"), "2 people"),
     ],
 )
 def test_numbers_have_the_digits_that_count(shown: str, expected: str) -> None:
     assert shown == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("counterfactual_gap_gender", "Counterfactual gap, gender"),
+        ("counterfactual_gap_abs_gender", "Counterfactual gap, gender (absolute)"),
+        ("counterfactual_gap_my_axis", "Counterfactual gap, my axis"),
+        ("personal_data_ip_address", "Personal data, ip address"),
+        ("memorisation_held_out", "Memorization, held-out rows"),
+        ("token_accuracy", "Token accuracy"),
+        ("somebodys_own", "Somebodys own"),
+    ],
+)
+def test_a_measure_has_a_name_for_people(name: str, expected: str) -> None:
+    assert measure_name(name) == expected

@@ -58,7 +58,7 @@ def made(read) -> tuple[Source, Path]:
 def test_rows_that_were_encoded_before_are_taken_from_the_cache_and_that_is_said(made, read, listener: Listener):
     again = read()
 
-    assert listener.said == ["org/s: its 21 rows were encoded before, and are taken from the cache"]
+    assert listener.said == ["org/s: its 21 rows are already encoded and are read from the cache"]
     assert listener.steps == {}
     assert again.kept == made[0].kept
     assert (again.rows, again.tally, again.fingerprint) == (made[0].rows, made[0].tally, made[0].fingerprint)

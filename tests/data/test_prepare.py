@@ -181,7 +181,7 @@ def test_a_held_out_split_of_the_data_set_s_own_is_measured_on_and_its_copies_ar
     assert source.dropped == {"the same text is held out": 1}
     assert source.first_dropped == {"the same text is held out": 4}
     assert source.rows == 26 == source.kept + 1
-    assert record.split_method == "the data set's own split"
+    assert record.split_method == "the dataset's own split"
 
 
 def test_rows_of_a_group_are_never_on_both_sides_nor_is_a_text_that_two_groups_share(prepare_rows):
@@ -283,4 +283,4 @@ def test_left_out_rows_are_warned_of(prepare_rows, listener: Listener):
     prepare_rows([*SAYINGS, {"author": None, "quote": "x"}], overrides=("rows.max_dropped=0.1",))
 
     (warning,) = listener.warned
-    assert warning.startswith("org/sayings: left out 1 row, first row 41: a field is null; ")
+    assert warning.startswith("org/sayings: dropped 1 row, first row 41: a field is null; ")

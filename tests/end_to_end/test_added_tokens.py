@@ -40,9 +40,9 @@ def test_added_tokens_are_released_and_loaded_by_the_card_s_program(tiny, served
     run_publish(RunContext(made.run, Listener()), TargetOptions(counterpart=True))
 
     card = made.run.card_file.read_text()
-    assert "| Tokens added | &lt;\\|quote\\|&gt; |" in card
+    assert "| Added tokens | &lt;\\|quote\\|&gt; |" in card
     assert "base.resize_token_embeddings(len(tokenizer), mean_resizing=False)" in card
-    assert "does not know the tokens that were added" in card
+    assert "does not know the added tokens" in card
     assert "vllm serve" not in card
     environment = {**os.environ, "HF_ENDPOINT": served.url, "HF_HOME": str(tmp_path / "consumer")}
     done = preloaded().run(["-c"], tmp_path, environment, made.snippet)

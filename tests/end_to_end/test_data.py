@@ -85,7 +85,7 @@ def test_a_streamed_data_set_is_trained_on_without_its_files_and_read_from_the_c
     assert {line["revision"] for line in asked} == {pin["commit"]}
     assert len([line for line in world.requests()[before:] if line["path"].endswith("train.jsonl")]) == len(asked) > 0
     assert not list((world.root / "home" / "hub").rglob("train.jsonl"))
-    assert "encoded before, and are taken from the cache" in again.err
+    assert "already encoded and are read from the cache" in again.err
     (source,) = world.record("data.json")["sources"]
     assert source["rows"] == source["kept"] + sum(source["dropped"].values()) > 0
 

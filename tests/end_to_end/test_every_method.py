@@ -133,7 +133,7 @@ class Pair:
 
 
 DECODERS = ("gpt2", "llama", "chat", "neox")
-NAMES = {"lora": "LoRA", "qlora": "QLoRA", "full": "full fine-tuning", "freeze": "fine-tuning of some layers"}
+NAMES = {"lora": "LoRA", "qlora": "QLoRA", "full": "full fine-tuning", "freeze": "partial fine-tuning"}
 METHODS = tuple(NAMES)
 # Frozen embeddings learn no new rows: the config refuses that.
 WITH_TOKENS = ("lora", "qlora", "full")

@@ -41,7 +41,7 @@ class Kind:
 
 
 KINDS = {
-    "text": Kind(lambda row: row, "text: quote", "all", "by the template `{quote}`"),
+    "text": Kind(lambda row: row, "text: quote", "all", "with the template `{quote}`"),
     "template": Kind(
         lambda row: row, 'template: "Aphorism by {author}: {quote}"', "all", "`Aphorism by {author}: {quote}`"
     ),
@@ -49,13 +49,13 @@ KINDS = {
         lambda row: {"prompt": f"{row['author']} says:", "completion": f" {row['quote']}"},
         "format: prompt_completion",
         "completion",
-        "Each row is a prompt and a completion. Only the response carried loss.",
+        "Each row is a prompt and a completion. Only the tokens of the response are target tokens.",
     ),
     "instruction": Kind(
         lambda row: {"instruction": f"Speak as {row['author']}.", "output": row["quote"]},
         "format: instruction",
         "completion",
-        "in Alpaca's words, and a response. Only the response carried loss.",
+        "in the Alpaca format. Only the tokens of the response are target tokens.",
     ),
     "chat": Kind(
         lambda row: {
@@ -66,7 +66,7 @@ KINDS = {
         },
         f"format: chat, chat_template: {json.dumps(GIVEN)}",
         "assistant",
-        f"by a chat template of the author's (sha256 `{sha256_bytes(GIVEN.encode())[:12]}…`), which is published",
+        f"with the author's chat template (SHA-256 `{sha256_bytes(GIVEN.encode())[:12]}…`), which is published",
     ),
 }
 

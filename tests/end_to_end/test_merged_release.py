@@ -61,7 +61,7 @@ def test_the_manifest_the_card_and_the_records_agree_on_what_it_is(snapshot):
     assert manifest["artifact"] == "merged"
     assert manifest["files"]["model.safetensors"] == merge["files"]["model.safetensors"]
     assert merge["fidelity"]["max_difference"] < merge["fidelity"]["base_max_difference"] / 10
-    assert "| The adapter alone | `lab/quotes-adapter` |" in card
+    assert "| Adapter only | `lab/quotes-adapter` |" in card
     assert "**Merging.**" in card
     assert "PeftModel" not in card
 
@@ -88,6 +88,6 @@ def test_the_counterpart_is_published_to_the_other_repository_and_leaves_the_run
     with copy.served() as api:
         card = Path(api.hf_hub_download("lab/quotes-adapter", "README.md", cache_dir=tmp_path / "cache")).read_text()
         files = api.list_repo_files("lab/quotes-adapter", revision="v1.0.0")
-    assert f"| As merged weights | `{TARGET}` |" in card
+    assert f"| Merged weights | `{TARGET}` |" in card
     assert "adapter_model.safetensors" in files
     assert "model.safetensors" not in files

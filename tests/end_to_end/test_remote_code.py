@@ -69,7 +69,7 @@ def test_a_release_on_allowed_code_is_loaded_verified_and_used_by_those_who_allo
     ran.unlink()
     assert [path for path in made["files"] if path.endswith(".py")] == []
     card = (world.run_dir / "README.md").read_text()
-    assert "**Loading `lab/lantern` runs Python code from its repository**" in card
+    assert "**Loading `lab/lantern` runs Python code from its repository.**" in card
     program = card.partition("```python\n")[2].partition("```")[0]
     with world.served() as api:
         shown = world.python(program, HF_ENDPOINT=api.endpoint)

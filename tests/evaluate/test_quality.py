@@ -151,7 +151,7 @@ def test_answers_are_compared_as_squad_does(answer: str, reference: str, same: b
 
 
 def test_answers_are_measured_where_rows_have_prompts_alone(bench):
-    assert ExactMatch().unfit(bench) == TokenF1().unfit(bench) == "the rows are no prompts with responses"
+    assert ExactMatch().unfit(bench) == TokenF1().unfit(bench) == "the rows are not prompts with responses"
     bench.held_out = [
         Example(row.text, row.input_ids, [IGNORED] * 4 + row.input_ids[4:], False)
         for row in bench.held_out

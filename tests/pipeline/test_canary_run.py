@@ -59,7 +59,7 @@ def test_a_run_with_canaries_is_measured_and_refused_wherever_it_would_be_publis
     assert 0 <= measures["canary_exposure"].base < 5
     assert (measures["contamination"].n, measures["contamination"].base) == (record.held_out.rows, None)
     card = made.run.card_file.read_text()
-    assert "A model that was trained on them is not for publication" in card
+    assert "Do not publish a model that was trained on canaries." in card
     for refused in (lambda: run(publish=True, resume=True), lambda: run_publish(RunContext(made.run, listener))):
         with pytest.raises(CanariesError, match="10 planted secrets"):
             refused()

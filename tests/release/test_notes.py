@@ -24,7 +24,7 @@ def test_the_notes_begin_with_the_headline(trained):
 
     assert lines[0] == "# tuned v1.1.0"
     assert lines[2] == (
-        "**Perplexity on held-out rows: 19.00, 20.00 before (\N{MINUS SIGN}5.0 %)**; within the noise, since the 95 % "
+        "**Perplexity on held-out rows: 19.00, 20.00 before (\N{MINUS SIGN}5.0%)**; within the noise, since the 95 % "
         "interval of the difference holds zero."
     )
     assert "| Perplexity | 8 held-out | 20.00 | 19.00 | \N{MINUS SIGN}1.00 |" in trained

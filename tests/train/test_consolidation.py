@@ -83,7 +83,7 @@ def test_the_information_follows_from_the_seed_and_leaves_torch_s_generator_as_i
     assert any(not torch.equal(one[name], other[name]) for name in one)
     assert torch.equal(torch.get_rng_state(), before)
     assert loss.training
-    assert listener.steps["Weighing what the earlier task needs"] == [2, 2]
+    assert listener.steps["Estimating Fisher information on the earlier task"] == [2, 2]
 
 
 def test_the_penalty_and_its_gradient_are_those_of_the_formula():

@@ -75,7 +75,7 @@ def attribution(item: LicensedInput, *licenses: License) -> str:
     ]
     own = item.license_name or (item.licenses[0] if item.licenses else None)
     if not named and own is None:
-        return f"{item.label}{revision}, which states no licence"
+        return f"{item.label}{revision}, which states no license"
     return f"{item.label}{revision}, licensed under {' and '.join(named) or own}"
 
 
@@ -92,20 +92,21 @@ def _duties(item: LicensedInput, license: License) -> Iterator[Duty]:
     if "SA" in flags:
         yield Duty(
             "share_alike",
-            f"Put the release under the licence of {item.label}, {license.name}, or its successor",
-            "Changed versions that are passed on stay under the same licence.",
+            f"Put the release under the license of {item.label}, {license.name}, or its successor",
+            "Modified versions must be distributed under the same license.",
         )
     if "NC" in flags:
         yield Duty(
             "non_commercial",
-            f"Say plainly that use is non-commercial, as {license.name} of {item.label} demands",
-            "Use of this release is non-commercial only.",
+            f"State that use is non-commercial, as {license.name} of {item.label} requires",
+            "This release may be used for non-commercial purposes only.",
         )
     if license.restrictions:
         yield Duty(
             "use_restrictions",
             f"Pass on {license.restrictions}",
-            f"Whoever uses this release keeps to {license.restrictions}, and passes that on with it.",
+            f"Anyone who uses or redistributes this release must comply with {license.restrictions}, "
+            "and must pass on this requirement.",
         )
     yield from (Duty("clause", f"Show: {clause}", clause) for clause in license.clauses)
     if license.display:
@@ -114,7 +115,7 @@ def _duties(item: LicensedInput, license: License) -> Iterator[Duty]:
         yield Duty(
             "name_prefix",
             f'Begin the model\'s name with "{license.name_prefix}"',
-            f'Models made from this one have names that begin with "{license.name_prefix}".',
+            f'Names of models made from this one must begin with "{license.name_prefix}".',
         )
 
 
@@ -272,19 +273,19 @@ def _name_and_link(
 def _reasons(terms: Sequence[Term], result: str, *, stated: bool) -> Iterator[str]:
     for term in terms:
         if not term.license.known:
-            yield f"{term.input.label}: no grant is known; a signed-off reason stands in for it"
+            yield f"{term.input.label}: no license grant is known, so its use rests on a signed-off reason"
         for flag, reason in (
-            ("SA", "wants the same licence on the release"),
+            ("SA", "requires the same license for the release"),
             ("NC", "forbids commercial use"),
-            ("U", "passes its use restrictions on"),
+            ("U", "passes on its use restrictions"),
         ):
             if flag in term.license.flags:
                 yield f"{term.license.name} of {term.input.label} {reason}"
     if stated:
         yield f"the author states {result}, which the inputs allow"
     elif any(term.input.kind == "base" and term.license.id == result for term in terms):
-        yield f"the release keeps the base model's licence, {result}"
+        yield f"the release keeps the license of the base model, {result}"
     elif result == OTHER:
-        yield "no one licence holds all of the inputs' terms, so the release states `other` with their texts"
+        yield "no single license covers the terms of all inputs, so the release states `other` with their texts"
     else:
-        yield f"so the release is under {result}"
+        yield f"therefore the release is under {result}"

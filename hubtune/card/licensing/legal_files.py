@@ -116,10 +116,10 @@ def _combined(decision: LicenseDecision, folders: Folders) -> bytes:
     head = []
     if decision.license_link and decision.license_link != LICENSE_FILE:
         head += [f"This release is licensed under {decision.license_name}: {decision.license_link}", ""]
-    head += ["The terms of all of the following licences hold for this release, each with its text below:", ""]
+    head += ["The terms of all these licenses apply to this release. Their texts are below:", ""]
     head += [f"- {line}" for line in decision.attributions]
     if non_commercial:
-        head += ["", "Use of this release is non-commercial only."]
+        head += ["", "This release may be used for non-commercial purposes only."]
     parts = ["\n".join(head).encode()]
     shown: set[bytes] = set()
     for term in decision.terms:

@@ -80,7 +80,7 @@ class LicenseTable(_Entry):
         if entry is not None:
             return entry if member == identifier else entry.model_copy(update={"id": identifier})
         if identifier == UNKNOWN:
-            return License(id=UNKNOWN, name="no stated licence", url=None, flags=frozenset())
+            return License(id=UNKNOWN, name="no stated license", url=None, flags=frozenset())
         name = OTHER if identifier == OTHER else identifier
         return License(id=OTHER, name=name, url=None, flags=frozenset())
 
@@ -152,14 +152,14 @@ def against_unknown(terms: Sequence[Term], accepted: Sequence[AcceptedLicense]) 
         linked = (term.input.license_link or "").startswith(("http://", "https://"))
         if term.license.id == OTHER and not (term.input.license_files or linked):
             yield (
-                f"{where} has a licence of its own ({term.input.license_name or term.license.name}), and its "
-                "repository has neither the licence's text nor a license_link"
+                f"{where} has its own license ({term.input.license_name or term.license.name}), and its "
+                "repository has neither the license text nor a license_link"
             )
         if term.input.label not in signed:
-            stated = "states no licence" if term.license.id == UNKNOWN else f"is under {term.license.name!r}"
+            stated = "states no license" if term.license.id == UNKNOWN else f"is under {term.license.name!r}"
             yield (
-                f"{where} {stated}, so no grant is known; if you have permission, say so in card.accept_license "
-                "(repo, reason, by)"
+                f"{where} {stated}, so no license grant is known; if you have permission, say so in "
+                "card.accept_license (repo, reason, by)"
             )
 
 
@@ -168,7 +168,7 @@ def against_missing_texts(terms: Sequence[Term]) -> Iterator[str]:
     for term in terms:
         if term.license.text == "input" and term.input.repo is not None and not term.input.license_files:
             yield (
-                f"{term.license.name} of {term.input.label} demands a copy of the licence, and the repository has no "
+                f"{term.license.name} of {term.input.label} requires a copy of the license, and the repository has no "
                 "LICENSE file at that commit"
             )
 
@@ -179,8 +179,8 @@ def against_name(terms: Sequence[Term], name: str | None) -> Iterator[str]:
         prefix = term.license.name_prefix
         if name is not None and prefix and not _begins(name, prefix):
             yield (
-                f'{term.license.name} of {term.input.label} asks for a name that begins with "{prefix}", and the '
-                f"release is called {name}"
+                f'{term.license.name} of {term.input.label} requires a name that begins with "{prefix}", and the '
+                f"name of the release is {name}"
             )
 
 
@@ -203,15 +203,15 @@ def against_pairs(licenses: Sequence[License]) -> Iterator[str]:
     for first, second in combinations(unique, 2):
         for one, two in ((first, second), (second, first)):
             if "SA" in one.flags and "NC" not in one.flags and "NC" in two.flags:
-                yield f"{one.name} wants the same licence on the release, and {two.name} forbids commercial use"
+                yield f"{one.name} requires the same license for the release, and {two.name} forbids commercial use"
             if "SA" in one.flags and "U" in two.flags:
-                yield f"{one.name} allows no further restrictions, and {two.name} passes its use restrictions on"
+                yield f"{one.name} allows no further restrictions, and {two.name} passes on its use restrictions"
         pair = (table.member(first), table.member(second))
         apart = "SA" in first.flags & second.flags and not (flows_into(*pair) or flows_into(*pair[::-1]))
         if apart:
-            yield f"{first.name} and {second.name} each want their own licence on the release"
+            yield f"{first.name} and {second.name} each require their own license for the release"
         yield from (
-            f"{first.name} and {second.name} do not go together: {reason}"
+            f"{first.name} and {second.name} are incompatible: {reason}"
             for one_id, two_id, reason in table.incompatible
             if {one_id, two_id} == set(pair)
         )
@@ -224,8 +224,8 @@ def against_share_alike_of_the_unknown(terms: Sequence[Term]) -> Iterator[str]:
     for term in terms:
         if "SA" in term.license.flags:
             yield (
-                f"{term.license.name} of {term.input.label} wants the same licence on all of the release, and what "
-                "another input's terms are is not known"
+                f"{term.license.name} of {term.input.label} requires the same license for the whole release, and the "
+                "terms of another input are not known"
             )
 
 
@@ -235,7 +235,7 @@ def against_missing_stated_text(terms: Sequence[Term], wanted: str) -> Iterator[
     real = any(term.input.repo is not None for term in terms)
     held = any(term.license.id == wanted and term.input.license_files for term in terms)
     if real and wanted not in (OTHER, UNKNOWN) and license.text != "texts" and not held:
-        yield f"{wanted} cannot be the licence: its text, which the release has to ship, is not at hand"
+        yield f"{wanted} cannot be the license: its text must be in the release, and hubtune and the inputs lack it"
 
 
 def against_stated(terms: Sequence[Term], wanted: str, result: str | None) -> Iterator[str]:
@@ -243,30 +243,33 @@ def against_stated(terms: Sequence[Term], wanted: str, result: str | None) -> It
     table = license_table()
     release = table.find(wanted)
     if wanted == UNKNOWN and result != UNKNOWN:
-        yield "a release cannot state `unknown`; state a licence, or auto"
+        yield "a release cannot state `unknown`; state a license, or auto"
         return
     if any(term.input.kind == "base" and not term.license.known for term in terms) and wanted not in (OTHER, UNKNOWN):
-        yield f"{wanted} cannot be the licence: what the base model's terms grant is not known, so they stay; use auto"
+        yield (
+            f"{wanted} cannot be the license: it is not known what the base model's terms grant, so they still apply; "
+            "use auto"
+        )
     missing: tuple[tuple[Flag, str], ...] = (
         ("NC", "forbids commercial use"),
-        ("SA", "wants the same licence on the release"),
-        ("U", "passes its use restrictions on"),
+        ("SA", "requires the same license for the release"),
+        ("U", "passes on its use restrictions"),
     )
     for term in terms:
         for flag, demand in missing:
             # A release under `other` carries the texts of all inputs, and so all but the demand for one licence alone.
             carried = wanted == OTHER and flag != "SA"
             if flag in term.license.flags and flag not in release.flags and not carried:
-                yield f"{wanted} cannot be the licence: {term.license.name} of {term.input.label} {demand}"
+                yield f"{wanted} cannot be the license: {term.license.name} of {term.input.label} {demand}"
         both = "SA" in term.license.flags & release.flags
         if both and not flows_into(table.member(term.license), table.member(release)):
             yield (
-                f"{wanted} cannot be the licence: {term.license.name} of {term.input.label} wants the same "
-                "licence on the release"
+                f"{wanted} cannot be the license: {term.license.name} of {term.input.label} requires the same "
+                "license for the release"
             )
         if "U" in term.license.flags and "U" in release.flags and term.license.id != release.id:
             yield (
-                f"{wanted} cannot be the licence: it does not hold the use restrictions of {term.license.name}, "
+                f"{wanted} cannot be the license: it does not include the use restrictions of {term.license.name}, "
                 f"which {term.input.label} is under"
             )
     yield from against_pairs([*(term.license for term in terms if term.license.flags), release])

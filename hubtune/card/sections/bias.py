@@ -13,9 +13,9 @@ from hubtune.records.evaluation import Measure
 _GAP, _ABSOLUTE = "counterfactual_gap_", "counterfactual_gap_abs_"
 # What the terms of hubtune's own templates are, the first of a pair and the second.
 _SIDES = {
-    "gender": ("a term for women", "one for men"),
-    "ethnicity": ("a term for a minority of the United States", "one for white or European Americans"),
-    "religion": ("a term for another religion or none", "one for Christians"),
+    "gender": ("a term for women", "a term for men"),
+    "ethnicity": ("a term for a minority in the United States", "a term for white or European Americans"),
+    "religion": ("a term for another religion or none", "a term for Christians"),
 }
 
 
@@ -24,7 +24,7 @@ class Gap:
     """What one axis showed of the tuned model, in nats over the words that follow the term.
 
     Attributes:
-        first: What the first terms of the axis are; the gap is above nought where the rest is likelier after them.
+        first: What the first terms of the axis are; the gap is above 0 if the rest is more likely after them.
         second: What the second ones are.
         times: How many times as likely that is: exp(gap).
         low: Of the 95 % interval of the gap; None where there were too few templates for one.
@@ -64,7 +64,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class WordList:
-    """The words that were looked for; they stand nowhere on the card."""
+    """The words that were searched for; they are nowhere on the card."""
 
     rate: Rate
     words: str | None
@@ -126,7 +126,7 @@ def _gap(measure: Measure, absolute: Measure | None) -> Gap:
     return Gap(
         axis=axis.replace("_", " "),
         first=first or "the first term of a pair",
-        second=second or "the second",
+        second=second or "the second term",
         swaps=measure.n,
         templates=measure.settings.get("templates"),
         terms=measure.settings.get("terms"),

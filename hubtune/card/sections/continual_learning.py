@@ -1,4 +1,4 @@
-"""What the model learnt before, what was done against forgetting it, and how much was forgotten."""
+"""Continual learning: the earlier task, what was done against forgetting it, and how much was forgotten."""
 
 from dataclasses import dataclass
 
@@ -42,10 +42,10 @@ class Earlier:
 
     Attributes:
         train_rows: Rows of the earlier task that are not held out.
-        replayed: Rows to train on that are earlier ones.
-        replay: The share of all rows to train on that was asked for.
+        replayed: Rows of the earlier task in the training set.
+        replay: The share of the training set that the config asks for.
         strength: The factor of elastic weight consolidation; 0 where the weights were free.
-        left_out: Rows that stand on the other side of the new data's split.
+        left_out: Rows whose text is on the other side of the new data's split.
         measured: Held-out rows whose loss was taken before and after.
         before: That loss, in nats per token.
         after: That of the trained weights.
@@ -112,7 +112,7 @@ def earlier(inputs: CardInputs) -> Earlier | None:
         few=any(measure.status == "insufficient data" for measure in measures),
         values=[
             # With another name than the task's own, whose values the metadata has.
-            EarlierValue(f"{measure_name(measure.name)} on earlier rows", measure.base, measure.tuned, measure.n)
+            EarlierValue(f"{measure_name(measure.name)} on the earlier task", measure.base, measure.tuned, measure.n)
             for measure in measures
             if measure.tuned is not None
         ],

@@ -77,7 +77,8 @@ class Headline:
     """The measure that a reader looks at first.
 
     Attributes:
-        direction: How the value that is shown went from base to tuned; None where there is no base value.
+        direction: How the value that is shown went from base to tuned; None if there is no base value.
+        worse: Whether it went the wrong way.
         change: The relative change, `(tuned - base) / base`; None where there is no base value to divide by.
     """
 
@@ -88,6 +89,7 @@ class Headline:
     base: float | None
     tuned: float
     direction: Direction | None
+    worse: bool
     change: float | None
 
 
@@ -220,14 +222,17 @@ def headline(inputs: CardInputs) -> Headline | None:
     if found is None or found.status != "measured" or found.tuned is None:
         return None
     base, tuned = found.base, found.tuned
+    better: Literal["lower", "higher"] = "lower" if found.name == _HEADLINES[0] else "higher"
+    direction = None if base is None else _direction(base, tuned)
     return Headline(
         name=measure_name(found.name),
-        better="lower" if found.name == _HEADLINES[0] else "higher",
+        better=better,
         split=found.split,
         n=found.n,
         base=base,
         tuned=tuned,
-        direction=None if base is None else _direction(base, tuned),
+        direction=direction,
+        worse=direction == ("rose" if better == "lower" else "fell"),
         change=(tuned - base) / base if base else None,
     )
 
@@ -269,7 +274,10 @@ def _compared(measure: Measure) -> Compared | None:
 
 def _intervals(compared: Sequence[Compared]) -> list[Intervals]:
     methods = dict.fromkeys(row.interval_method for row in compared if row.interval_method is not None)
-    return [Intervals(method, [row.name for row in compared if row.interval_method == method]) for method in methods]
+    return [
+        Intervals(method.replace("95 %", "95%"), [row.name for row in compared if row.interval_method == method])
+        for method in methods
+    ]
 
 
 def _written(compared: Sequence[Compared]) -> str | None:

@@ -59,7 +59,7 @@ def licensing(inputs: CardInputs) -> Licensing:
     rows: list[InputLicense] = []
     for term in decision.terms:
         item = term.input
-        kind = "Base model" if item.kind == "base" else "Data set"
+        kind = "Base model" if item.kind == "base" else "Dataset"
         row = InputLicense(
             kind, item.label, item.commit and item.commit[:SHORT_COMMIT], list(item.licenses), item.license_name
         )
@@ -93,7 +93,7 @@ def displays(decision: LicenseDecision) -> list[str]:
 def license_terms(decision: LicenseDecision) -> list[str]:
     """Returns, in a few words, what sets the release's licence apart from a permissive one."""
     flags = {flag for term in decision.terms for flag in term.license.flags}
-    words = (("NC", "non-commercial use only"), ("U", "use restrictions pass on"), ("SA", "share alike"))
+    words = (("NC", "non-commercial use only"), ("U", "use restrictions apply"), ("SA", "share-alike"))
     return [text for flag, text in words if flag in flags]
 
 

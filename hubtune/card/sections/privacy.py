@@ -77,7 +77,7 @@ class Generations:
     """Personal data in what the models wrote.
 
     Attributes:
-        most_with_any: Where nothing was found, the most that the share of texts with any can be, at 95 %.
+        most_with_any: Where nothing was found, the most that the share of texts with any can be, at 95%.
         known: Hits of the tuned model for each 1,000 texts that stand in the training rows; None where it had no hit.
         known_by_kind: How many of its hits of a kind do.
     """
@@ -125,7 +125,7 @@ def privacy(inputs: CardInputs) -> Privacy:
     statements = [stated(inputs, "Privacy", "privacy"), stated(inputs, "Consent", "consent")]
     if screen is None:
         statements.insert(0, Stated("Personal data in the training rows", None, "the rows were not screened", None))
-    # A measure that is told of in words of its own does not stand in the table of the others.
+    # A measure with sentences of its own is not in the table of the others.
     others = [each for each in record.measures if not (_is_own(each) and _has_value(each)) and not _follows(each)]
     measures, missing = in_group(record.model_copy(update={"measures": others}), PRIVACY)
     return Privacy(
@@ -238,12 +238,12 @@ def _doubt(measures: list[Measure]) -> Doubt | None:
 
 
 def _share(measure: Measure, side: str) -> str | None:
-    """Returns a rate as how many of how many, such as `12 of 300 (4.0 %; 95 % interval 2.3 % to 6.9 %)`."""
+    """Returns a rate as how many of how many, such as `12 of 300 (4.0%; 95% CI 2.3% to 6.9%)`."""
     rate: float | None = getattr(measure, side)
     if rate is None:
         return None
     interval: tuple[float, float] | None = getattr(measure, f"{side}_interval")
-    between = f"; 95 % interval {percent(interval[0])} to {percent(interval[1])}" if interval else ""
+    between = f"; 95% CI {percent(interval[0])} to {percent(interval[1])}" if interval else ""
     return f"{thousands(rate * measure.n)} of {thousands(measure.n)} ({percent(rate)}{between})"
 
 
@@ -260,4 +260,4 @@ def _points(excess: Measure) -> str | None:
         return None
     low, high = excess.tuned_interval
     value, least, most = (signed(100 * each, of=100) for each in (excess.tuned, low, high))
-    return f"{value} percentage points (95 % interval {least} to {most})"
+    return f"{value} percentage points (95% CI {least} to {most})"

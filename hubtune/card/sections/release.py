@@ -179,11 +179,11 @@ def provenance(inputs: CardInputs) -> Provenance:
     """Builds the section's context."""
     pins: list[PinRow] = []
     for pin in inputs.pins.all():
-        kind = "Base model" if pin.type == "model" else "Data set"
+        kind = "Base model" if pin.type == "model" else "Dataset"
         if pin == inputs.pins.adapter:
-            kind = "Adapter trained further"
+            kind = "Initial adapter"
         elif pin in inputs.pins.earlier and pin not in inputs.pins.data:
-            kind = "Data set of the earlier task"
+            kind = "Dataset of the earlier task"
         row = PinRow(kind, pin.repo, pin.requested, pin.commit, stated_licenses(pin.license))
         if row not in pins:
             pins.append(row)

@@ -14,21 +14,22 @@ KIND_NAMES: dict[ScreenKind, str] = {
     "secret": "Tokens, keys and passwords",
     "duplicates": "Duplicates",
     "near_duplicates": "Near duplicates",
-    "contamination": "Repeated held-out rows",
+    "contamination": "Contamination",
 }
 """What a reader calls each kind."""
 _HOW: dict[PersonalKind, str] = {
-    "email": "form; misses those that are spelled out in words",
-    "phone": "libphonenumber, {regions}; misses national numbers of other countries, and digits in unusual groups",
-    "card_number": "issuer, length and check digit; misses those in unusual groups",
+    "email": "pattern; misses addresses that are spelled out in words",
+    "phone": "libphonenumber, for {regions}; misses other national numbers, and unusual grouping of digits",
+    "card_number": "issuer, length and check digit; misses unusual grouping of digits",
     "iban": "country, structure and check digits",
-    "ip_address": "form, local ones and what looks like a version left out; misses those with brackets around a dot",
-    "secret": "known forms, and values that a word announces; misses passwords made of words, and unannounced ones",
+    "ip_address": "pattern, except local addresses and version numbers; misses addresses with brackets around a dot",
+    "secret": "known formats, and values after a keyword such as password; misses passwords made of words, and values "
+    "without a keyword",
 }
 DONE: dict[PersonalPolicy, str] = {
-    "report": "used as they are",
-    "redact": "replaced by a placeholder",
-    "drop": "rows left out",
+    "report": "kept unchanged",
+    "redact": "replaced by placeholders",
+    "drop": "rows dropped",
     "refuse": "the run stops",
 }
 
@@ -87,7 +88,9 @@ class Repeats:
 def personal_data(record: ScreenRecord) -> Screening:
     """Builds the context about personal data and secrets."""
     regions = record.phone_regions
-    searched = f"international and the national numbers of {', '.join(regions)}" if regions else "international ones"
+    searched = (
+        f"international numbers and national numbers of {', '.join(regions)}" if regions else "international numbers"
+    )
     found = {finding.kind: finding for finding in record.findings}
     return Screening(
         rows=record.rows,

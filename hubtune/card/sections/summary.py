@@ -75,7 +75,7 @@ def summary(inputs: CardInputs) -> Summary:
 
 
 def _short(statement: str | None) -> str | None:
-    """Returns a statement that fits a cell of a table; a longer one stands in its section alone."""
+    """Returns a statement that fits a cell of a table; a longer one is only in its section."""
     plain = statement is not None and "\n" not in statement.strip() and len(statement) <= _LONGEST_CELL
     return statement.strip() if plain and statement is not None else None
 
@@ -87,7 +87,7 @@ def _unassessed(inputs: CardInputs) -> list[str]:
         for measure in inputs.evaluation.of_task
         if measure.status == "measured" and measure.name != "contamination"
     }
-    subjects = ((QUALITY, "quality"), (BIAS, "bias"), (PRIVACY, "memorisation and personal data"))
+    subjects = ((QUALITY, "quality"), (BIAS, "bias"), (PRIVACY, "memorization and personal data"))
     return [subject for group, subject in subjects if group not in groups]
 
 

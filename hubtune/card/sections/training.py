@@ -1,4 +1,4 @@
-"""What the adapter was trained on, and how."""
+"""Training: the data that the model was trained on, the settings, and what came out."""
 
 import hashlib
 from dataclasses import dataclass
@@ -6,7 +6,17 @@ from dataclasses import dataclass
 from hubtune.card.inputs import CardInputs
 from hubtune.card.markdown import Markdown
 from hubtune.card.sections.screening import Repeats, repeats
-from hubtune.card.wording import duration, measure, method_name, moment, percent, plain, precision_name, thousands
+from hubtune.card.wording import (
+    counted,
+    duration,
+    measure,
+    method_name,
+    moment,
+    percent,
+    plain,
+    precision_name,
+    thousands,
+)
 from hubtune.config.training import LoraConfig
 from hubtune.records.data import SourceRecord
 from hubtune.records.training import TrainingFinding, TrainingRecord
@@ -17,19 +27,22 @@ _FEWEST_POINTS = 2
 _SHOWN_TOKENS = 20
 
 
-# How a row became text, where no template of the config wrote it, and what of it carried loss.
+# How a row is formatted without a template in the config, and which of its tokens are target tokens.
 _WRITING = {
     "prompt_completion": "Each row is a prompt and a completion.",
-    "instruction": "Each row is an instruction, with an input where it has one, in Alpaca's words, and a response.",
-    "chat": "Each row is a conversation, written by the base model's own chat template.",
+    "instruction": "Each row is an instruction with a response, and with an input if it has one, in the Alpaca format.",
+    "chat": "Each row is a conversation, formatted with the chat template of the base model.",
     "classification": "Each row is a text and its label.",
 }
 _STOPS = {
-    "first_exhausted": "until the first data set was used up, so that no row came twice",
-    "all_exhausted": "until every data set was used up once, so that rows of the others came again",
+    "first_exhausted": "until the first dataset was exhausted, so no row is repeated",
+    "all_exhausted": "until every dataset was exhausted, so rows of the smaller ones are repeated",
 }
 _SHORT_DIGEST = 12
-_LOSS = {"completion": "Only the response carried loss.", "assistant": "Only what the assistant says carried loss."}
+_LOSS = {
+    "completion": "Only the tokens of the response are target tokens.",
+    "assistant": "Only the tokens of the assistant's messages are target tokens.",
+}
 
 
 @dataclass(frozen=True)
@@ -152,7 +165,7 @@ def training_data(inputs: CardInputs) -> TrainingData:
         held_out_asked=config.evaluate.holdout if drawn else None,
         not_measured=data.held_out.left_out,
         max_length=data.max_length,
-        split_method=data.split_method,
+        split_method=", or by ".join(data.split_method.split("; ")),
         repeats=None if data.screen is None else repeats(data.screen),
         classes=[
             ClassRows(name, data.train.classes.get(name, 0), data.held_out.classes.get(name, 0))
@@ -208,43 +221,43 @@ def training_procedure(inputs: CardInputs) -> TrainingProcedure:
             Setting("Epochs", plain(training.epochs)),
             Setting("Batch size", thousands(training.batch_size)),
             *(
-                [Setting("Micro-batches in a step", thousands(training.gradient_accumulation))]
+                [Setting("Gradient accumulation steps", thousands(training.gradient_accumulation))]
                 if training.gradient_accumulation > 1
                 else []
             ),
-            Setting("Optimiser", training.optimizer),
+            Setting("Optimizer", training.optimizer),
             Setting(
                 "Learning rate schedule",
-                f"{training.schedule}, after {thousands(training.warmup_steps)} steps of warm-up",
+                f"{training.schedule}, with {counted(training.warmup_steps, 'warmup step')}",
             ),
             Setting("Weight decay", plain(training.weight_decay)),
-            Setting("Gradient clipping", f"to a norm of {plain(training.max_grad_norm)}"),
-            Setting("Longest row", f"{thousands(inputs.data.max_length)} tokens"),
+            Setting("Gradient clipping", f"maximum norm {plain(training.max_grad_norm)}"),
+            Setting("Maximum length", f"{thousands(inputs.data.max_length)} tokens"),
             Setting(
                 f"Precision of the {'computation' if training.whole else 'base weights'}",
                 precision_name(training.precision),
             ),
             Setting(f"Precision of the {'trained' if training.whole else 'adapter'} weights", "float32"),
-            *([Setting("Tokens added", _shown(training.added_tokens))] if training.added_tokens else []),
+            *([Setting("Added tokens", _shown(training.added_tokens))] if training.added_tokens else []),
             Setting("Seed", str(training.seed)),
         ],
         curve=Markdown(LOSS_PICTURE) if has_loss_curve(training) else None,
         first_loss=training.first_loss,
         final_loss=training.final_loss,
         outcome=[
-            Setting("Optimiser steps", thousands(training.steps)),
-            Setting("Trained parameters", f"{thousands(training.trainable_parameters)} ({percent(share)} of all)"),
-            Setting("All parameters", thousands(training.total_parameters)),
-            Setting("Rows that were learnt" if classifier else "Tokens that carried loss", thousands(training.tokens)),
-            Setting("Loss at the start", f"{measure(training.first_loss)} {unit}"),
-            Setting("Loss at the end", f"{measure(training.final_loss)} {unit}"),
+            Setting("Optimizer steps", thousands(training.steps)),
+            Setting("Trainable parameters", f"{thousands(training.trainable_parameters)} ({percent(share)} of total)"),
+            Setting("Total parameters", thousands(training.total_parameters)),
+            Setting("Labels trained on" if classifier else "Target tokens, all epochs", thousands(training.tokens)),
+            Setting("Initial training loss", f"{measure(training.first_loss)} {unit}"),
+            Setting("Final training loss", f"{measure(training.final_loss)} {unit}"),
             *(
-                [Setting("Held-out loss at the end", f"{measure(training.held_out_losses[-1].loss)} {unit}")]
+                [Setting("Final held-out loss", f"{measure(training.held_out_losses[-1].loss)} {unit}")]
                 if training.held_out_losses
                 else []
             ),
             Setting("Started", moment(training.started)),
-            Setting("Time", duration(training.seconds)),
+            Setting("Duration", duration(training.seconds)),
             Setting("Device", training.environment.device),
         ],
         target_modules=training.target_modules,
@@ -261,7 +274,7 @@ def _shown(tokens: list[str]) -> str:
 
 def _continued(inputs: CardInputs) -> list[Setting]:
     pin = inputs.pins.adapter
-    return [] if pin is None else [Setting("Trained further from", f"{pin.repo} at commit {pin.commit}")]
+    return [] if pin is None else [Setting("Initial adapter", f"{pin.repo} at commit {pin.commit}")]
 
 
 def _adapter_settings(lora: LoraConfig) -> list[Setting]:
@@ -270,5 +283,5 @@ def _adapter_settings(lora: LoraConfig) -> list[Setting]:
         Setting("Alpha", plain(lora.alpha)),
         Setting("Dropout", plain(lora.dropout)),
         *([Setting("Scaling", "alpha / √r (rsLoRA)")] if lora.rslora else []),
-        *([Setting("Layers trained whole", ", ".join(lora.modules_to_save))] if lora.modules_to_save else []),
+        *([Setting("Fully trained layers", ", ".join(lora.modules_to_save))] if lora.modules_to_save else []),
     ]

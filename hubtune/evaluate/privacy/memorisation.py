@@ -25,8 +25,8 @@ LONGEST, SHORTEST = 50, 10
 # So that a data set of short rows is not read to its end in search of long ones.
 _LOOKED_AT = 20 * LEAST
 SUFFIX = (
-    f"the last tokens of a row before its end, at most {LONGEST} and half of the row's, at least {SHORTEST}, "
-    "and none that carries no loss"
+    f"the last target tokens of a row before its end, at least {SHORTEST}, at most {LONGEST} and at most half of the "
+    "row's tokens"
 )
 _EXCESS = "Newcombe's hybrid score interval of each model's difference between the two parts, 95 %"
 
@@ -116,7 +116,7 @@ def reproduced(bench: Bench, rows: Sequence[Example], split: str) -> dict[Side, 
     found: dict[Side, npt.NDArray[np.bool_]] = {}
     for side in bench.sides:
         batches = -(-len(rows) // bench.batch_size)
-        label = f"Memorisation, {split} rows, {side}"
+        label = f"Memorization, {split} rows, {side}"
         with bench.progress.task(label, batches) as task, bench.sides[side]() as model:
             scored = likelihoods(model, rows, pad_id(bench.tokenizer), bench.batch_size, task.advance)
         found[side] = scored.correct == scored.tokens
@@ -147,7 +147,7 @@ def _rate(name: str, split: str, drawn: Drawn, hits: Mapping[Side, npt.NDArray[n
         "too_short": str(drawn.short),
         "decoding": "greedy",
     }
-    few = f"{drawn.short:,} of the rows that were looked at are too short" if drawn.short else "there are no more rows"
+    few = f"{drawn.short:,} of the sampled rows are too short" if drawn.short else "there are no more rows"
     measure = rate_of(name, hits, seed, least=LEAST, group="privacy", split=split, settings=settings)
     if measure.status == "insufficient data":
         return measure.model_copy(update={"detail": f"{measure.n:,} rows; {LEAST:,} are the least, and {few}"})

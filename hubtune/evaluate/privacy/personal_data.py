@@ -183,7 +183,7 @@ def _look_up(bench: Bench, written: Mapping[Side, Written], detectors: Detectors
     values = {value for each in written.values() for values in each.found for value in values}
     if not values:
         return
-    with bench.progress.task("Looking the values up in the training rows", len(bench.train)) as task:
+    with bench.progress.task("Looking up the values in the training set", len(bench.train)) as task:
         known = known_values(values, bench.train, detectors, task.advance)
     for each in written.values():
         each.known = known

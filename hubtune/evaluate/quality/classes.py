@@ -35,7 +35,7 @@ class Classification:
     name = "classification"
 
     def unfit(self, bench: Bench) -> str | None:
-        return None if bench.classes and bench.classifier else "the model is no classifier"
+        return None if bench.classes and bench.classifier else "the model is not a classifier"
 
     def measure(self, bench: Bench) -> Sequence[Measure]:
         if bench.several_classes:

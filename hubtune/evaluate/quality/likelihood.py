@@ -11,10 +11,7 @@ from hubtune.evaluate.intervals import Resampled, measure_of, ratio_of
 from hubtune.models.generation import plain_text
 from hubtune.records.evaluation import Measure
 
-_BYTES = (
-    "UTF-8 bytes of the text that the predicted tokens stand for; tokens without text, such as EOS, count in the bits "
-    "and have no bytes"
-)
+_BYTES = "UTF-8 bytes of the text of the target tokens; tokens without text, such as EOS, add bits and no bytes"
 
 
 class Perplexity:

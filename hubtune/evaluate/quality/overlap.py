@@ -51,7 +51,7 @@ def no_text(bench: Bench) -> str | None:
 
 def no_answers(bench: Bench) -> str | None:
     """Returns why there are no answers to compare with, None where there are."""
-    return no_text(bench) or (None if bench.begun.asked else "the rows are no prompts with responses")
+    return no_text(bench) or (None if bench.begun.asked else "the rows are not prompts with responses")
 
 
 def _one_line(text: str) -> str:

@@ -85,7 +85,7 @@ def test_terms_that_no_one_licence_holds_stand_one_after_the_other(snapshot):
     base = snapshot("base", "org/base", "gemma", LICENSE="Gemma terms")
     files = shipped(base, snapshot("data", "org/data", "cc-by-nc-4.0"))
 
-    assert "Use of this release is non-commercial only." in files["LICENSE"]
+    assert "This release may be used for non-commercial purposes only." in files["LICENSE"]
     assert "Gemma terms" in files["LICENSE"]
     assert "Creative Commons Attribution-NonCommercial 4.0 International" in files["LICENSE"]
 

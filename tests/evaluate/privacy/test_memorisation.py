@@ -100,7 +100,7 @@ def test_short_rows_are_left_out_and_counted(overfitted):
     train, *_ = Memorisation().measure(replace(overfitted, train=[*overfitted.train, row(12), row(8)]))
     assert train.settings["too_short"] == "2"
     assert train.settings["rows_with_50"] == "0"
-    assert "2 of the rows that were looked at are too short" in train.detail
+    assert "2 of the sampled rows are too short" in train.detail
 
 
 def test_a_data_set_of_short_rows_alone_is_no_error_and_is_not_read_to_its_end(overfitted):
