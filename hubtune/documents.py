@@ -307,7 +307,7 @@ def _yaml_faults() -> Iterator[None]:
         raise UnreadableError(f"is not YAML: {' '.join(str(error).split())}") from None
     except RecursionError:
         raise UnreadableError("is nested too deeply") from None
-    # A date such as 2024-02-30 looks like one and is none, and the loader takes any `!!int` for one.
+    # A date such as 2024-02-30 looks like one and is not, and the loader takes any `!!int` for a number.
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise UnreadableError(f"holds a value that is not what it looks like: {error}") from None
 

@@ -105,7 +105,7 @@ class HubError(HubtuneError):
         hint: As for every error.
         details: As for every error.
         passing: Whether the same request may succeed a little later: the Hub was busy, failed, or gave no answer.
-        retry_after: Seconds that the Hub asked to wait before that; None where it did not say.
+        retry_after: Seconds that the Hub asked to wait before that; None if it did not say.
     """
 
     exit_code = 10
@@ -245,7 +245,7 @@ class MemoryNeededError(TrainingError):
 
 
 class InterruptedTrainingError(TrainingError):
-    """A training was stopped, and can go on from a checkpoint.
+    """A training was stopped, and can continue from a checkpoint.
 
     Args:
         message: As for every error.
@@ -291,7 +291,7 @@ class CardFindingsError(CardError):
 
 
 class EditedCardError(CardError):
-    """The card of a run was edited by hand, and would be rendered anew."""
+    """The card of a run was edited by hand, and would be rendered again."""
 
     exit_code = 43
 

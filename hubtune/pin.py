@@ -33,10 +33,10 @@ def check_no_adapter(repo: str, commit: str, files: Iterable[str]) -> None:
 
 
 def check_adapter(repo: str, commit: str, files: Iterable[str]) -> None:
-    """Refuses what is no adapter in the safetensors format where one is to be trained further.
+    """Refuses what is not an adapter in the safetensors format where one is to be trained further.
 
     Raises:
-        ModelError: It is none.
+        ModelError: It is not.
     """
     missing = sorted({ADAPTER_CONFIG, ADAPTER_WEIGHTS} - set(files))
     if missing:
@@ -73,7 +73,7 @@ def lock_file(config_file: Path) -> Path:
 
 
 def read_lock(path: Path) -> PinSet | None:
-    """Reads the lock; None where there is none.
+    """Reads the lock; None if there is none.
 
     Raises:
         RecordError: The file is not a lock.

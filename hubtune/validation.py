@@ -40,7 +40,7 @@ _REWORDED = (
     (re.compile(r"greater than or equal to "), "at least "),
     (re.compile(r"less than or equal to "), "at most "),
 )
-# What pydantic puts into the place of a value that may be of several types, beside words that are no names of keys.
+# What pydantic puts into the place of a value that may be of several types, beside words that are not names of keys.
 _TYPES = frozenset({"int", "float", "str", "bool", "none", "null", "list", "dict"})
 _LONGEST_VALUE = 80
 

@@ -238,7 +238,7 @@ class DataConfig(ConfigSection):
 
     @property
     def stated_format(self) -> FormatName | None:
-        """The format that the config states, outright or by `template` or `text`; None where the columns decide."""
+        """The format that the config states, outright or by `template` or `text`; None if the columns decide."""
         if self.format is not None:
             return self.format
         if self.template is not None:

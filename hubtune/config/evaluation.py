@@ -39,7 +39,7 @@ def known_metrics() -> list[str]:
 
 
 def unknown_metric(name: str, known: Sequence[str]) -> str | None:
-    """Returns why a metric cannot be measured, or None where it is installed."""
+    """Returns why a metric cannot be measured, or None if it is installed."""
     if name in known:
         return None
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)

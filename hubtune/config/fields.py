@@ -59,7 +59,7 @@ def unknown_license(license: str) -> str | None:
 
 
 def misspelt_license(license: str) -> list[str]:
-    """Returns the ids of the Hub that a text is but for its spelling, such as gpl-3.0 for gpl3."""
+    """Returns the ids of the Hub that a text differs from in its spelling alone, such as gpl-3.0 for gpl3."""
     plain = _plain(license).removesuffix("0")
     return [known for known in LICENSE_IDS if plain and license != known and _plain(known).removesuffix("0") == plain]
 

@@ -77,5 +77,5 @@ def _local_files(config: TuneConfig) -> Iterator[tuple[str, str]]:
 
 
 def _is_bare(name: str) -> bool:
-    # Signs that hubtune itself can leave in the name of a file are no fault.
+    # Signs that hubtune itself can leave in the name of a file are not a fault.
     return name not in (".", "..") and not any(sign in name for sign in "/\\\0\n")

@@ -9,7 +9,7 @@ from hubtune.errors import ConfigError
 
 @dataclass(frozen=True)
 class TargetOptions:
-    """The options of the commands that publish; None where the config decides.
+    """The options of the commands that publish; None if the config decides.
 
     Attributes:
         private: Whether to create the repository as a private one; False leaves it to the config.

@@ -42,7 +42,7 @@ def collate_classes(examples: Sequence[Example], pad_id: int, several: int | Non
     Args:
         examples: Rows whose labels are the ids of their classes.
         pad_id: The token to fill up with.
-        several: The number of classes where a row may be of several; None where it is of one, or labels do not matter.
+        several: The number of classes where a row may be of several; None if it is of one, or labels do not matter.
 
     Returns:
         `input_ids` and `attention_mask` (and `token_type_ids`, where rows have them), of shape (rows, longest row); and
@@ -121,7 +121,7 @@ def even_packs(lengths: Sequence[int], target: int) -> list[list[int]]:
 def collate_packs(packs: Sequence[Sequence[Example]], pad_id: int) -> "dict[str, torch.Tensor]":
     """Returns `input_ids`, `position_ids` and `labels`, each of shape (sequences, longest), and no attention mask.
 
-    Positions begin anew at each row, which is what tells the model's attention where a row begins: transformers keeps
+    Positions start again at each row, which is what tells the model's attention where a row begins: transformers keeps
     attention within runs of counting positions where it gets no mask and no cache. Padding is a run of its own. A
     row's first token carries no label, so no row learns to be followed by another.
 

@@ -54,7 +54,7 @@ def cache_root() -> Path:
 
 
 def find(key: str) -> tuple[EncodedRecord, Store] | None:
-    """Returns the entry of that key; None where there is none that is whole."""
+    """Returns the entry of that key; None if there is none that is whole."""
     folder = cache_root() / key
     rows = folder / ROWS_FILE
     try:

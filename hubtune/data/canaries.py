@@ -48,7 +48,7 @@ class Canary:
 
 @dataclass(frozen=True)
 class Planted:
-    """Canaries as rows to train on, and what the data record says of them: nothing where there are none."""
+    """Canaries as rows to train on, and what the data record says of them: nothing if there are none."""
 
     rows: list[Example]
     record: CanaryRecord | None

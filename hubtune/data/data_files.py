@@ -71,7 +71,7 @@ class DataFiles:
         contents: The repository, which knows where each file is read from.
         options: What the card says of how they are read: of CSV its `sep`, of JSON its `field`, and such.
         features: The types of the columns, if the card states them.
-        rows: The rows of each split, as far as the card states them.
+        rows: The rows of each split, if the card states them.
         separator: What separates the cells of CSV, if the config names it.
         encoding: Of files of text, if the config names it.
     """

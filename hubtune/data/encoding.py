@@ -254,7 +254,7 @@ def worker_count(wanted: int | Literal["auto"], rows: int | None) -> int:
     Args:
         wanted: What the config says, of which no more than the cores that this process may use are taken; `auto` takes
             one for each of those, at most 8.
-        rows: How many rows there are; None where nobody knows.
+        rows: How many rows there are; None if nobody knows.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if wanted != "auto":
@@ -318,7 +318,7 @@ def _encode_in_pool(encoder: RowEncoder, batches: Iterator[Batch], workers: int)
 
 def _begin(encoder: RowEncoder) -> None:
     global _own
-    # The first process is told of an interrupt, and ends the others.
+    # The first process gets an interrupt, and ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     threading.Thread(target=_end_with_parent, daemon=True).start()

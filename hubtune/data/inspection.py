@@ -18,7 +18,7 @@ class DatasetInspection:
 
     Attributes:
         configurations: The names of its configurations.
-        name: The one that was looked at; None where there is one alone.
+        name: The one that was looked at; None if there is one alone.
         splits: The names of its splits.
         split: The one that was looked at.
         rows: Rows of that split.

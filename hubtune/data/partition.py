@@ -26,7 +26,7 @@ def interleave(
     """Returns the order of drawing: the number of the data set of each row, and the number of the row in it.
 
     A data set's rows come in their order. With `first_exhausted` it ends when the next draw is from a data set that is
-    used up, so that no row comes twice. With `all_exhausted` a data set that is used up begins anew, until each was
+    used up, so that no row comes twice. With `all_exhausted` a data set that is used up starts again, until each was
     used up once.
 
     Args:

@@ -40,7 +40,7 @@ class Rows:
         columns: The names of the columns.
         nested: Those that hold lists or mappings, and what: the name of the kind.
         class_names: The class names of those that hold ids of classes, by column.
-        total: How many rows there are; None where that shows at their end.
+        total: How many rows there are; None if that shows at their end.
         separator: What separates the cells of CSV files; None for others.
     """
 

@@ -129,7 +129,7 @@ def read_source(
         data: The data set, and where it lies.
         settings: What decides, beside it, what becomes of its rows.
         workers: In how many processes.
-        progress: Told of the rows.
+        progress: Reports the rows.
 
     Raises:
         DataError: It cannot be used; the subclass and the message say why.

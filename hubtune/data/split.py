@@ -1,6 +1,6 @@
 """Draws: the held-out rows by a hash of each row's content or group, and all else that follows from a seed.
 
-Equal rows (but for case, punctuation and spacing) fall on the same side, and rows added later do not move the others.
+Equal rows (apart from case, punctuation and spacing) fall on one side, and rows added later do not move the others.
 If groups or a split of its own decide instead, a copy of a held-out row can be left on the side of the training: those
 are found, so that training never sees one.
 """

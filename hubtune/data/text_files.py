@@ -37,7 +37,7 @@ _TOO_LONG = UnreadableRow(DropReason.HUGE, f"more than {LONGEST_LINE:,} characte
 
 @dataclass(frozen=True)
 class FileRows:
-    """The rows of a split, or a part of them; read anew whenever they are gone through.
+    """The rows of a split, or a part of them; read again whenever they are gone through.
 
     Attributes:
         columns: Their names in order.

@@ -300,7 +300,7 @@ class Encoder:
         return [*ids, eos], [*response, True]
 
     def _fitted(self, ids: list[int], response: list[bool]) -> tuple[list[int], list[bool]] | None:
-        """Cuts a row that is too long at its end, and ends it anew; None where no response would be left.
+        """Cuts a row that is too long at its end, and ends it again; None if no response would be left.
 
         A chat that is cut between answers ends with the last whole answer.
         """

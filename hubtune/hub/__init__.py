@@ -13,7 +13,7 @@ def require_environment() -> None:
     """Checks what the environment says of the Hub, before the Hub's client is imported.
 
     Raises:
-        ConfigError: HF_ENDPOINT is not the address of a Hub, or a number is none.
+        ConfigError: HF_ENDPOINT is not the address of a Hub, or a number is not one.
     """
     require_endpoint(os.environ.get("HF_ENDPOINT", PUBLIC_HUB))
     for name, number in _NUMBERS.items():

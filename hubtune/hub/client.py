@@ -44,7 +44,7 @@ class RequestLimits:
     Attributes:
         connect: For a connection.
         read: For the next byte, sent or received.
-        said: For the next byte before the user is told.
+        said: For the next byte before the user is warned.
     """
 
     connect: float = 10.0
@@ -67,7 +67,7 @@ def limited(limits: RequestLimits) -> Iterator[None]:
 
 
 class Client(httpx2.Client):
-    """As the Hub client's own, but for how long it waits."""
+    """The Hub client's own, which waits longer or shorter."""
 
     def __init__(self) -> None:
         try:
@@ -81,7 +81,7 @@ class Client(httpx2.Client):
         for transport in (self._transport, *self._mounts.values()):
             pool = getattr(transport, "_pool", None)
             if pool is not None:
-                # Only a transport written anew from the ground could be given one.
+                # Only a transport written from scratch could be given one.
                 pool._network_backend = backend
 
     def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
@@ -119,7 +119,7 @@ def _require_hub_s_error(request: httpx2.Request, response: httpx2.Response) -> 
     if not is_page or response.status_code in PASSING or any(name in response.headers for name in _OF_A_HUB):
         return
     address, hub = _address(request), f"{constants.ENDPOINT}/"
-    # A download may lead to another server, whose refusals are no network's.
+    # A download may lead to another server, whose refusals are not the network's.
     if address.startswith(f"{hub}api/") or (address.startswith(hub) and str(response.url).startswith(hub)):
         told = f"{address} was answered with a page for people (status {response.status_code})"
         raise NotAHubError(told, request=request)

@@ -23,7 +23,7 @@ LEGAL_PATTERNS = ("LICEN[CS]E*", "COPYING*", "NOTICE*", "*USE[_-]POLICY*")
 
 
 def front_matter_of(folder: Path) -> dict[str, object]:
-    """Returns the front matter of the card in a snapshot; nothing where there is none or it cannot be read."""
+    """Returns the front matter of the card in a snapshot; nothing if there is none or it cannot be read."""
     path = folder / "README.md"
     if not path.is_file():
         return {}
@@ -34,7 +34,7 @@ def front_matter_of(folder: Path) -> dict[str, object]:
 
 
 def languages_of(folder: Path) -> list[str]:
-    """Returns the languages that the card of a snapshot states; none where it states none or cannot be read."""
+    """Returns the languages that the card of a snapshot states; none if it states none or cannot be read."""
     stated = front_matter_of(folder).get("language")
     return [entry for entry in items(stated) if isinstance(entry, str)]
 

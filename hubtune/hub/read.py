@@ -69,8 +69,8 @@ class Resolved:
 
     Attributes:
         commit: 40 hexadecimal digits.
-        license: What the card's front matter states; None where it states nothing.
-        files: Path of each file to its size in bytes (0 where the Hub does not tell).
+        license: What the card's front matter states; None if it states nothing.
+        files: Path of each file to its size in bytes (0 if the Hub does not tell).
     """
 
     commit: str
@@ -224,7 +224,7 @@ def require_readers_get(repo: str, tag: str, commit: str) -> None:
 def _require_one_meaning(repo: str, repo_type: RepoType, name: str, commit: str) -> None:
     """Refuses a name that the Hub takes for one commit, and others may take for another."""
     if _DIGEST.fullmatch(name):
-        # What is pinned by its digits asks for nothing more, but for what came to be them.
+        # What is pinned by its digits asks for nothing more, except what came to be them.
         if name.lower() != commit:
             raise _ambiguous(repo, name, {"the commit of these digits": name, "what the Hub gives": commit})
         return
@@ -283,7 +283,7 @@ def refuse_tag_named(repo: str, branch: str, refs: Refs) -> None:
 
 
 def find_tag(repo: str, tag: str) -> str | None:
-    """Returns the commit that `tag` is on in a model repository, or None where there is no such tag.
+    """Returns the commit that `tag` is on in a model repository, or None if there is no such tag.
 
     Raises:
         RepoNotFoundError: There is no such repository.

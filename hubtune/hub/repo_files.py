@@ -261,7 +261,7 @@ def changed_files(repo: str, before: str, after: str) -> set[str]:
 
 
 def read_file(repo: str, commit: str, path: str) -> bytes | None:
-    """Returns the content of one file of a model repository at a commit; None where there is no such file."""
+    """Returns the content of one file of a model repository at a commit; None if there is no such file."""
     stored = list_files(repo, commit).get(path)
     return None if stored is None else file_content(repo, commit, path, stored)
 
@@ -285,7 +285,7 @@ def read_shapes(repo: str, commit: str, path: str) -> dict[str, tuple[int, ...]]
 
     Raises:
         HubError: It cannot be read.
-        DocumentError: It is no such file: it was cut short or is damaged.
+        DocumentError: It is not such a file: it was cut short or is damaged.
     """
     name = f"The header of {path} of {repo} at {commit}"
     hint = "Choose another revision, or upload the file again if the repository is yours."

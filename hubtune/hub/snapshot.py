@@ -82,7 +82,7 @@ def fetch(
     require_cache()
     with file_errors(cache), hub_errors(pin.repo, pin.commit):
         found.learn(wanted)
-        # What the cache held before goes first, so that the client fetches it anew.
+        # What the cache held before goes first, so that the client fetches it again.
         _remove_damaged(found, wanted)
         for _ in range(_ATTEMPTS):
             snapshot_download(

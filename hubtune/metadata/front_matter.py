@@ -68,7 +68,7 @@ class FrontMatter:
 
 
 def find_block(text: str) -> Block | None:
-    """Returns the front matter of a card as text, or None where there is none."""
+    """Returns the front matter of a card as text, or None if there is none."""
     start = _START.match(text)
     end = _END.search(text, start.end()) if start else None
     if start is None or end is None:
@@ -78,7 +78,7 @@ def find_block(text: str) -> Block | None:
 
 
 def read_block(block: Block) -> FrontMatter | None:
-    """Returns what a front matter says, or None where it says nothing.
+    """Returns what a front matter says, or None if it says nothing.
 
     Raises:
         UnreadableError: It is not YAML, not a mapping, or beyond the bounds.
@@ -95,7 +95,7 @@ def read_block(block: Block) -> FrontMatter | None:
 
 
 def front_matter(text: str) -> Mapping[str, object] | None:
-    """Returns the metadata of a card, or None where it has none.
+    """Returns the metadata of a card, or None if it has none.
 
     Raises:
         UnreadableError: If the front matter is not a YAML mapping.
@@ -106,7 +106,7 @@ def front_matter(text: str) -> Mapping[str, object] | None:
 
 
 def split_card(text: str) -> tuple[str | None, str]:
-    """Returns the text of a card's front matter, or None where it has none, and the Markdown below it."""
+    """Returns the text of a card's front matter, or None if it has none, and the Markdown below it."""
     block = find_block(text)
     return (block.text, text[block.end :]) if block else (None, text)
 

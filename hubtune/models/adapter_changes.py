@@ -116,7 +116,7 @@ def stated_base(folder: Path, name: str) -> tuple[str | None, str | None]:
         name: What follows "the adapter" in messages: REPO@COMMIT.
 
     Raises:
-        MergeError: It is no config of a LoRA adapter that is understood.
+        MergeError: It is not a config of a LoRA adapter that is understood.
     """
     settings = _read_config(folder, name)
     return _text(settings, "base_model_name_or_path"), _text(settings, "revision")

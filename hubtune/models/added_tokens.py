@@ -112,7 +112,7 @@ def enlarge(model: "PreTrainedModel", size: int) -> int | None:
         size: Tokens of the tokenizer.
 
     Returns:
-        The new number of rows; None where there were enough, as some bases have spare ones.
+        The new number of rows; None if there were enough, as some bases have spare ones.
     """
     rows = model.get_input_embeddings().weight.shape[0]
     if size <= rows:

@@ -161,7 +161,7 @@ class Shape:
 
 
 def shape_of(facts: Facts) -> Shape | None:
-    """Returns the sizes that a config.json states; None where it does not state those of a transformer."""
+    """Returns the sizes that a config.json states; None if it does not state those of a transformer."""
     text = facts.get("text_config")
     if isinstance(text, dict):
         facts = {**text, "tie_word_embeddings": facts.get("tie_word_embeddings", text.get("tie_word_embeddings"))}
@@ -296,7 +296,7 @@ def build_empty(folder: Path, name: str, *, classifies: bool = False) -> "PreTra
         classifies: Whether it is built to classify texts, and not to write them.
 
     Raises:
-        ModelError: A size is none, or transformers cannot build it; code of the repository is never run for it.
+        ModelError: A size is not a number above 0, or transformers cannot build it. The repository's code is never run.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification

@@ -65,7 +65,7 @@ def read_facts(content: bytes, name: str, file: str = MODEL_CONFIG) -> Facts:
     """Reads a config.json, or another file of its kind.
 
     Raises:
-        ModelError: It is no mapping in JSON.
+        ModelError: It is not a mapping in JSON.
     """
     return parse_json_object(content, f"{file} of {name}", error=ModelError)
 
@@ -102,7 +102,7 @@ def check_sizes(facts: Facts, name: str) -> None:
     """Refuses a config whose sizes no model has, so that building it ends, and takes no more time than a model does.
 
     Raises:
-        ModelError: A size is no whole number above 0, is absurd, or a number is NaN; the message names the key.
+        ModelError: A size is not a whole number above 0, is absurd, or a number is NaN; the message names the key.
     """
     parts = [facts, *(part for part in facts.values() if isinstance(part, dict))]
     for key, value in (item for part in parts for item in part.items()):

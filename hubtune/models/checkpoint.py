@@ -49,7 +49,7 @@ class Header:
 
     Attributes:
         raw: The header's own bytes, with its length before it.
-        metadata: The file's free text, such as `format`; None where it has none.
+        metadata: The file's free text, such as `format`; None if it has none.
         tensors: Name to place, in the order of the file.
     """
 
@@ -152,7 +152,7 @@ def write_shard(
         source: Where copied tensors come from.
         target: The file to write.
         tensors: The tensors, in the order of the file.
-        on_bytes: Told of every piece that was written.
+        on_bytes: Reports every piece that was written.
 
     Returns:
         How many bytes the tensors take.
@@ -228,7 +228,7 @@ class Checkpoint:
         return sum((self.folder / name).stat().st_size for name in self.shards)
 
     def find(self, tensor: str) -> tuple[str, Entry] | None:
-        """Returns the shard that a tensor lies in and its place there; None where there is no such tensor."""
+        """Returns the shard that a tensor lies in and its place there; None if there is no such tensor."""
         for shard, header in self.shards.items():
             if tensor in header.tensors:
                 return shard, header.tensors[tensor]

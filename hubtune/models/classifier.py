@@ -137,5 +137,5 @@ def give_classes(
 
 
 def _head(tensor: str) -> str | None:
-    """Returns the name of the head's part that a tensor belongs to; None where it is the body's."""
+    """Returns the name of the head's part that a tensor belongs to; None if it is the body's."""
     return next((step for step in tensor.split(".") if step in HEADS), None)

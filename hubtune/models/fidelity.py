@@ -84,7 +84,7 @@ def measure_fidelity(
         merged: The merged model's folder.
         prompts: Token ids of each prompt.
         precision: What all weights are held in: the number format of the merged model.
-        progress: Told of each prompt.
+        progress: Reports each prompt.
 
     Raises:
         MergeError: A logit is not a number.

@@ -61,7 +61,7 @@ def load_classifier_4bit(
 def _settled(model: "PreTrainedModel", precision: str) -> "PreTrainedModel":
     """Returns the model with its norms in fp32, and with the same 4 bits on every machine."""
     for module in model.modules():
-        # On a CPU with AVX512-BF16, bitsandbytes packs a layer anew when it is first used without gradients. That
+        # On a CPU with AVX512-BF16, bitsandbytes packs a layer again when it is first used without gradients. That
         # rounds its scales to bf16, so what is measured is not what was trained, and it fails on a width that is not a
         # multiple of 64.
         if hasattr(module, "support_avx512bf16_for_cpu"):
@@ -75,7 +75,7 @@ def _settled(model: "PreTrainedModel", precision: str) -> "PreTrainedModel":
 
 @cache
 def _read_by_blocks() -> "Library | None":
-    """Has bitsandbytes read 4 bits on a CPU as it writes them: by blocks that go on from one row to the next.
+    """Has bitsandbytes read 4 bits on a CPU as it writes them: by blocks that continue from one row to the next.
 
     Its AVX512 code begins a block with each row. In a matrix whose width is not a multiple of 64 most numbers get the
     scale of another block then: a third of the weight is error, without a word. Read as one long row it is right.
@@ -104,7 +104,7 @@ def _read_by_blocks() -> "Library | None":
 
 
 def _in_4bit(precision: str, *kept: str) -> dict[str, object]:
-    """Returns the options that have transformers quantise a base, but for the modules of the names `kept`."""
+    """Returns the options that have transformers quantise a base, except the modules of the names `kept`."""
     require_4bit()
     _read_by_blocks()
     import torch

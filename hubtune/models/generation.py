@@ -112,7 +112,7 @@ def ends_of_rows(tokenizer: "PreTrainedTokenizerBase", rows: Iterable[Sequence[i
 
 
 def stop_tokens_beside(folder: Path) -> list[int]:
-    """Returns the stop tokens that are published with weights in a folder; none where it has no settings."""
+    """Returns the stop tokens that are published with weights in a folder; none if it has no settings."""
     try:
         return _ids(generation_config(folder, "the release").eos_token_id)
     except ModelError:
@@ -232,7 +232,7 @@ def _completion(tokenizer: "PreTrainedTokenizerBase", prompt: list[int], new: li
 
 
 def _end_of_turn(tokenizer: "PreTrainedTokenizerBase", template: ChatTemplate | None) -> list[int]:
-    """Returns the token that the chat template puts after an assistant's words; none where there is no such token."""
+    """Returns the token that the chat template puts after an assistant's words; none if there is no such token."""
     if template is None:
         return []
     words = "lighthouse"

@@ -103,7 +103,7 @@ def write_merged(base: Path, adapter: Path, folder: Path, progress: Progress) ->
         base: A full-precision model in safetensors.
         adapter: A LoRA adapter for it, in safetensors.
         folder: Where it goes.
-        progress: Told of the bytes that are written.
+        progress: Reports the bytes that are written.
 
     Raises:
         MergeError: Adapter and base do not fit, are not understood, or the merge would change nothing.

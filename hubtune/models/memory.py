@@ -47,7 +47,7 @@ class Memory:
 
 
 def machine_memory() -> Memory | None:
-    """Returns the memory to train in; None where the operating system does not tell.
+    """Returns the memory to train in; None if the operating system does not tell.
 
     torch is asked, which takes seconds to import, only where there is a GPU's driver.
     """
@@ -66,15 +66,15 @@ def machine_memory() -> Memory | None:
 
 @dataclass(frozen=True)
 class Workload:
-    """A training so far as its memory hangs on it, but for the model's shape and the device.
+    """A training so far as its memory depends on it, apart from the model's shape and the device.
 
     Attributes:
         train: How the model is trained.
         width: Bytes of a number in a base that carries an adapter: 2 or 4.
         length: The most tokens of a row.
         consolidated: Whether elastic weight consolidation holds the weights to where they start.
-        classes: Classes that the model tells apart, of which it has logits in place of those of tokens: 0 where it
-            writes text, None where the rows have yet to tell.
+        classes: Classes that the model tells apart, of which it has logits in place of those of tokens: 0 if it
+            writes text, None if the rows have yet to tell.
     """
 
     train: TrainConfig
@@ -143,7 +143,7 @@ def estimate(shape: Shape, work: Workload, device: str) -> Estimate:
       block and the whole of one; and 4 h outside of the blocks;
     - logits: twice those that the loss holds at once, in fp32; three times the n x vocabulary logits where the model
       makes the loss, as it does with a head that is trained whole, and with rows for new tokens under an adapter. For
-      such rows peft makes the head anew in each forward: its weights twice more among the activations, with their
+      such rows peft makes the head again in each forward: its weights twice more among the activations, with their
       gradient.
 
     Args:

@@ -170,7 +170,7 @@ def pad_id(tokenizer: "PreTrainedTokenizerBase") -> int:
 
 
 def context_length(folder: Path, name: str) -> int | None:
-    """Returns how many tokens a model can read at once, by its config; None where the config sets no limit.
+    """Returns how many tokens a model can read at once, by its config; None if the config sets no limit.
 
     Raises:
         ModelError: The config cannot be read.
@@ -230,7 +230,7 @@ def check_vocabulary(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBa
 
 
 def check_finite(model: "PreTrainedModel", name: str) -> None:
-    """Refuses weights that are no numbers: nothing can be learned from them, and every loss would be NaN.
+    """Refuses weights that are NaN or infinite: nothing can be learned from them, and every loss would be NaN.
 
     Raises:
         ModelError: A tensor holds NaN or infinity; the message names it.
@@ -360,7 +360,7 @@ def _refuse_misfit(
 
 @contextlib.contextmanager
 def _prints_on_stderr(*, run: bool) -> Iterator[None]:
-    """Sends what a repository's code prints, while it is `run`, to stderr: it is no part of a command's result."""
+    """Sends what a repository's code prints, while it is `run`, to stderr: it is not part of a command's result."""
     with contextlib.redirect_stdout(sys.stderr) if run else contextlib.nullcontext():
         yield
 

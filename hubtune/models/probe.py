@@ -123,6 +123,6 @@ def _logits(model: "PreTrainedModel", input_ids: list[int]) -> "torch.Tensor":
 
 
 def encode_prompt(tokenizer: "PreTrainedTokenizerBase", text: str, context: int | None) -> list[int]:
-    """Returns the ids of a prompt, cut at its front where the model could not go on from all of it."""
+    """Returns the ids of a prompt, cut at its front where the model could not continue all of it."""
     input_ids: list[int] = tokenizer(text)["input_ids"]
     return input_ids if context is None else input_ids[-max(1, context - STEPS) :]

@@ -30,7 +30,7 @@ def load_release(
 
     Args:
         release_folder: The release's snapshot: an adapter or a whole model, with its tokenizer.
-        base_folder: The snapshot of the base that an adapter needs; None where the release is a whole model.
+        base_folder: The snapshot of the base that an adapter needs; None if the release is a whole model.
         precision: What the weights of the base, or of the whole model, are held in.
         name: The release, as REPO@COMMIT, for messages.
         labels: Of a classifier, the names of its classes and whether a text may be of several.

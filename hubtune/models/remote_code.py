@@ -77,7 +77,7 @@ def needs_code(facts: Mapping[str, object]) -> bool | None:
     """Whether the model of this config.json is one that transformers has not, and its repository brings code for.
 
     Returns:
-        None where it brings code and transformers is not installed to tell by.
+        None if it brings code and transformers is not installed to tell by.
     """
     if not facts.get("auto_map"):
         return False
@@ -89,7 +89,7 @@ def needs_code(facts: Mapping[str, object]) -> bool | None:
 
 
 def brings_code(folder: Path) -> bool:
-    """Whether the model in `folder` is one that `needs_code`; False where its config.json is none."""
+    """Whether the model in `folder` is one that `needs_code`; False if its config.json is not one."""
     return bool(needs_code(_facts(folder)))
 
 
@@ -111,7 +111,7 @@ def check_code(
 
     Raises:
         RemoteCodeError: It needs code, and none is allowed, or that of another commit; its code is not in the
-            repository, or is no causal language model's; or code is allowed that it does not need.
+            repository, or is not a causal language model's; or code is allowed that it does not need.
     """
     allowed, way = consent.commit, consent.way
     needed = needs_code(facts)
@@ -140,7 +140,7 @@ def refusal(name: str, allowing: str | None = IN_CONFIG.format("<its commit>")) 
 
     Args:
         name: The model, for the message.
-        allowing: What allows it; None where nothing does.
+        allowing: What allows it; None if nothing does.
     """
     hint = "Choose a model, or a conversion of this one, whose architecture is part of transformers."
     if allowing is not None:

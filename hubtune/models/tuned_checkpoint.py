@@ -30,7 +30,7 @@ def write_tuned(base: Path, model: "PreTrainedModel", folder: Path, progress: Pr
         base: The base model's snapshot, a full-precision model in safetensors.
         model: The tuned model; the parameters that take gradients are those that were trained.
         folder: Where to write.
-        progress: Told of the bytes that are written.
+        progress: Reports the bytes that are written.
 
     Raises:
         TrainingError: The checkpoint has no tensor of a parameter's name and shape, or has it in whole numbers.
@@ -69,7 +69,7 @@ def write_tuned(base: Path, model: "PreTrainedModel", folder: Path, progress: Pr
 
 
 def _write_sizes(checkpoint: Checkpoint, folder: Path, rows: int, size: int) -> None:
-    """Writes the config and the index anew for a model that has more tokens than its base."""
+    """Writes the config and the index again for a model that has more tokens than its base."""
     if "vocab_size" not in checkpoint.config:
         raise TrainingError(
             f"{MODEL_CONFIG} of the base model has no `vocab_size`, the number of tokens, which added tokens change.",
@@ -131,7 +131,7 @@ def _names(
 def _spelled(
     structure: Structure, checkpoint: Checkpoint, name: str, value: "torch.Tensor", *, grows: bool
 ) -> list[str]:
-    """Returns the name with or without the prefix, as the checkpoint has it; nothing where it has neither.
+    """Returns the name with or without the prefix, as the checkpoint has it; nothing if it has neither.
 
     Args:
         structure: The base's.

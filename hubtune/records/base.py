@@ -115,7 +115,7 @@ def new_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
         replace: Whether a `target` that holds something is replaced.
 
     Raises:
-        RecordError: `target` holds something, or is no folder.
+        RecordError: `target` holds something, or is not a folder.
         DiskFullError: There is no room; what was at `target` is unchanged.
     """
     if not replace:
@@ -138,7 +138,7 @@ def require_empty(target: Path) -> None:
     """Refuses a place that holds something already.
 
     Raises:
-        RecordError: It does, or it is no folder.
+        RecordError: It does, or it is not a folder.
     """
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise RecordError(f"{target} is not an empty folder.", hint="Give a folder that does not exist yet.")
@@ -163,7 +163,7 @@ class Progress(Protocol):
     def task(
         self, label: str, total: int, *, unit: Literal["steps", "bytes"] = "steps"
     ) -> AbstractContextManager[ProgressTask]:
-        """Starts a long step of `total` parts, 0 where nobody knows how many; it ends when the context does."""
+        """Starts a long step of `total` parts, 0 if nobody knows how many; it ends when the context does."""
 
 
 _listeners: list[Progress] = []

@@ -21,7 +21,7 @@ class FindingRecord(Record):
         per_thousand: Hits for each 1,000 rows that were screened.
         dropped: Rows that were left out for it.
         redacted: Hits that a placeholder took the place of.
-        precision: Share of right findings on labelled texts written after the detector; null where there is none, but
+        precision: Share of right findings on labelled texts written after the detector; null if there is none, but
             a definition.
         recall: Share of the labelled values that it finds there.
         labelled: Values in that set.
@@ -138,7 +138,7 @@ class SplitRecord(Record):
 
 
 class CanaryRecord(Record):
-    """Secrets planted among the rows to train on; they are no rows of a data set, and the split does not count them.
+    """Secrets planted among the rows to train on; they are not rows of a data set, and the split does not count them.
 
     Attributes:
         rows: How many, one row each.
@@ -195,10 +195,10 @@ class DataRecord(Record):
         max_length: Tokens that a row was cut to, EOS included: the config's limit, or the model's where that is less.
         labels: The class names in the order of their ids; null where rows are not to be classified.
         several_labels: Whether a row may be of several classes.
-        mix: How rows were drawn; null where one data set follows the other.
-        screen: What was looked for in the rows, and found; null where it was not.
+        mix: How rows were drawn; null if one data set follows the other.
+        screen: What was looked for in the rows, and found; null if it was not.
         canaries: Secrets that were trained on besides; null where none were planted. Such a run is never published.
-        earlier: What the model learned before; null where nothing is said of it. `train` counts nothing of it.
+        earlier: What the model learned before; null if nothing is said of it. `train` counts nothing of it.
     """
 
     upstream: dict[str, str]

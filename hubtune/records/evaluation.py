@@ -24,9 +24,9 @@ class Measure(Record):
         split: The items it was taken on, such as `held-out`.
         n: Number of items measured.
         tokens: Number of predicted tokens, where the measure is over tokens.
-        base: The base model's value; null where that side does not exist.
+        base: The base model's value; null if that side does not exist.
         tuned: The tuned model's value; null likewise.
-        difference: `tuned - base`, or what else the interval is of; null where a side is missing.
+        difference: `tuned - base`, or what else the interval is of; null if a side is missing.
         interval: The 95 % interval of `difference`, by the method that `interval_method` names.
         base_interval: The 95 % interval of `base` itself, where the measure is a rate.
         tuned_interval: That of `tuned`.
@@ -66,7 +66,7 @@ class Sample(Record):
     Attributes:
         prompt: The text that they went on from.
         reference: What the held-out row says there.
-        base: What the base model wrote; null where that side does not exist.
+        base: What the base model wrote; null if that side does not exist.
         tuned: What the tuned model wrote.
     """
 
@@ -98,7 +98,7 @@ class EvaluationRecord(Record):
         samples: What both models wrote after some held-out rows' beginnings.
         confusions: Of a classifier, which classes it mixes up.
         max_items: The most held-out rows that were measured, drawn by `seed`; null for all.
-        generations: The most rows that the models were made to go on from, drawn from those by `seed`.
+        generations: The most rows that the models had to continue, drawn from those by `seed`.
         max_new_tokens: The most tokens that they wrote there.
     """
 
@@ -157,7 +157,7 @@ class ProbeRecord(Record):
         precision: What the base model's weights were held in, `bf16` or `fp32`.
         tolerance: How far a logit may be from the stored one before the model counts as another; arithmetic differs a
             little between processors.
-        difference: The largest difference that tuning made to a stored logit; null where there is no base model to
+        difference: The largest difference that tuning made to a stored logit; null if there is no base model to
             compare with.
     """
 

@@ -62,7 +62,7 @@ class Fidelity(Record):
         base_mean_difference: Mean of the same.
         effect: How much of what the adapter does to the base's logits the merged model does, by least squares: 1 for
             all of it, 0 for a merged model that is the base; null as in `Tolerance`.
-        tolerance: What was allowed; null where the comparison is for information.
+        tolerance: What was allowed; null if the comparison is for information.
     """
 
     reference: Literal["full-precision base", "4-bit base"]

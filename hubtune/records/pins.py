@@ -24,7 +24,7 @@ class Pin(Record):
         type: Whether it is a model or a data set.
         requested: The revision that the config asks for: a branch, a tag, refs/pr/N or a commit.
         commit: The commit that `requested` meant when it was pinned.
-        license: The licence that the repository's card states at that commit; null where it states none.
+        license: The licence that the repository's card states at that commit; null if it states none.
         gated: Whether readers have to accept conditions first, and how that is granted.
     """
 
@@ -37,7 +37,7 @@ class Pin(Record):
 
 
 def stated_licenses(license: str | list[str] | None) -> list[str]:
-    """Returns a pin's licence as a list: empty where the repository states none."""
+    """Returns a pin's licence as a list: empty if the repository states none."""
     entries = [license] if isinstance(license, str) else license or []
     return [entry for entry in entries if entry.strip()]
 

@@ -49,7 +49,7 @@ class ReleaseRecord(Record):
         tag: The release's tag; a pull request has made none yet.
         files: Path in the repository to the sha256 of its content.
         branch: Where the commit went, or where the pull request is to be merged.
-        pull_request: The address of the pull request; null where the release was pushed.
+        pull_request: The address of the pull request; null if the release was pushed.
     """
 
     repo: str
@@ -103,7 +103,7 @@ class PlannedFile(Record):
 
 
 class PlannedMetadata(Record):
-    """One key of the card's front matter that would change; null where a side lacks it."""
+    """One key of the card's front matter that would change; null if a side lacks it."""
 
     key: str
     change: Literal["added", "removed", "changed"]
@@ -117,7 +117,7 @@ class PlanRecord(Record):
     Attributes:
         exists: Whether the repository exists; a private one of others looks as if it did not.
         private: Whether it would be created as a private one.
-        parent: The commit that the release's commit would be made on; null where there is none yet.
+        parent: The commit that the release's commit would be made on; null if there is none yet.
         pull_request: Whether it would be a pull request, which makes no tag.
         published: The commit on which just this release was found with its tag; then nothing would be done.
         delete: Files of the release before that this one lacks.
@@ -140,7 +140,7 @@ class PlanRecord(Record):
 
 
 class ListedMeasure(Record):
-    """A value of a release's model; `base` is the base model's, null where the source has none."""
+    """A value of a release's model; `base` is the base model's, null if the source has none."""
 
     name: str
     split: str | None
@@ -154,10 +154,10 @@ class ListedRelease(Record):
 
     Attributes:
         version: Whether the tag is a version, such as v1.0.0.
-        date: When the commit was made, in ISO 8601; null where that was not asked for.
-        artifact: What the manifest says is published; null where there is no manifest that can be read.
+        date: When the commit was made, in ISO 8601; null if that was not asked for.
+        artifact: What the manifest says is published; null if there is no manifest that can be read.
         measures: The headline's measures.
-        source: Where the measures are from: the release's records, or what its card states; null where there are none.
+        source: Where the measures are from: the release's records, or what its card states; null if there are none.
         problem: Why something could not be read, or what does not fit together; null where all is well.
     """
 
@@ -172,10 +172,10 @@ class ListedRelease(Record):
 
 
 class ReleaseList(Record):
-    """The tags of a repository, the newest version first, then those that are no versions.
+    """The tags of a repository, the newest version first, then those that are not versions.
 
     Attributes:
-        main: The commit that main is on; null where there is no such branch.
+        main: The commit that main is on; null if there is no such branch.
         main_tags: The tags on that commit.
         untagged: How many commits of main are newer than the newest of its tags.
         untagged_is_least: Whether there may be more of them than were looked at.
@@ -232,7 +232,7 @@ def record_name(place: str) -> str:
 
 
 def published_config(config: TuneConfig) -> str:
-    """Returns the config as it is published: whole, but for where on the publisher's disk its files lie."""
+    """Returns the config as it is published: whole, except where on the publisher's disk its files lie."""
     return dump_config(without_folders(config))
 
 

@@ -116,7 +116,7 @@ class RunDirectory:
 
     @property
     def checkpoints_dir(self) -> Path:
-        """What a training that was stopped goes on from."""
+        """What a training that was stopped continues from."""
         return self.path / "checkpoints"
 
     def trained_dir(self, training: TrainingRecord) -> Path:

@@ -74,7 +74,7 @@ class EarlierTaskRecord(Record):
         row_before: The sum of each row's losses before the first step, in nats.
         row_after: That of the trained weights.
         replayed: Earlier rows among those to train on; one that was drawn twice counts twice.
-        ewc: The factor of elastic weight consolidation; 0 where the weights were free.
+        ewc: The factor of elastic weight consolidation; 0 if the weights were free.
         fisher_rows: Earlier rows that told how much each weight matters.
         penalty: What the trained weights cost by it; null where they were free.
     """
@@ -93,7 +93,7 @@ class EarlierTaskRecord(Record):
 
     @property
     def forgetting(self) -> float:
-        """How much the loss rose, in nats per token; below 0 where it fell."""
+        """How much the loss rose, in nats per token; below 0 if it fell."""
         return self.after - self.before
 
 
@@ -120,7 +120,7 @@ class TrainingRecord(Record):
         held_out_losses: The losses on held-out rows while training went on.
         best_step: The step whose weights were kept, where held-out rows chose it; else the last step's were.
         findings: What the curves and the rows show, where it is of note.
-        earlier: What became of an earlier task; null where the config names none.
+        earlier: What became of an earlier task; null if the config names none.
         added_tokens: Texts that became tokens of their own.
         vocabulary: Rows of the embedding, where the base has too few for them.
         seconds: Wall time of the training loop.

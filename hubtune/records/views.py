@@ -65,7 +65,7 @@ class Reference:
     """Another repository that a card names.
 
     Attributes:
-        path: Of its page on this Hub, or None where this Hub has none to show.
+        path: Of its page on this Hub, or None if this Hub has none to show.
     """
 
     id: str
@@ -84,7 +84,7 @@ class ResultRow:
 
 @dataclass(frozen=True)
 class CardFacts:
-    """What a card's front matter says, as far as a page shows it.
+    """What a card's front matter says, that a page shows.
 
     Attributes:
         license: The identifier, or the card's own name for a licence that has none.
@@ -156,9 +156,9 @@ class RepoView:
     """A repository's first page.
 
     Attributes:
-        card: None where the revision has no README.
+        card: None if the revision has no README.
         files: How many there are, and `size` their bytes; of no meaning in a preview.
-        last_commit: None where there is no history: in a preview.
+        last_commit: None if there is no history: in a preview.
         endpoint: The Hub's address, for the commands that fetch the repository; None in a preview.
     """
 
@@ -210,7 +210,7 @@ class FileView:
 
     Attributes:
         text: What to show of it, for `text` and `markdown`.
-        sha256: Of its content; None where that was not worked out.
+        sha256: Of its content; None if that was not worked out.
         plain: Whether Markdown is asked for as text.
     """
 

@@ -32,7 +32,7 @@ class Variant:
         upto: How many of its messages; None for all.
         ask: Whether the answer is asked for at its end.
         changes: Messages in place of others, by their places.
-        tools: Whether its tools are told.
+        tools: Whether its tools are given.
         whole: Whether the text is wanted, and not its places alone.
     """
 
@@ -88,7 +88,7 @@ class Rendered:
 
     Attributes:
         spans: What the template marks as the assistant's.
-        places: Of the variants; None where the template refuses one.
+        places: Of the variants; None if the template refuses one.
         texts: The same, where whole texts were wanted.
     """
 
@@ -149,7 +149,7 @@ class ChatTemplate:
         """Returns each conversation as it is written, or why the template refuses it.
 
         Raises:
-            TemplateFaultError: It is no template.
+            TemplateFaultError: It is not a template.
             LimitError: A conversation, which it names by its place, exceeds a limit.
         """
         return [
@@ -173,7 +173,7 @@ class ChatTemplate:
             return _answers(process, requests)
 
 
-# One for all templates and all threads of this process; it is told a template once.
+# One for all templates and all threads of this process; it gets a template once.
 _shared: BoundedProcess | None = None
 _told: tuple[int, str, dict[str, str]] | None = None
 

@@ -148,7 +148,7 @@ class _Template:
                 self._generation.written = length
             parts.append(part)
         text = "".join(parts)
-        # What cannot be stored as UTF-8 is no text that a tokenizer could take.
+        # What cannot be stored as UTF-8 is not a text that a tokenizer could take.
         text.encode()
         return text
 

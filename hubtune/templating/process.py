@@ -46,7 +46,7 @@ class _Input:
         self._received = bytearray()
 
     def next(self) -> bytes | None:
-        """Returns the next request; None where there are no more."""
+        """Returns the next request; None if there are no more."""
         while True:
             if len(self._received) >= HEADER.size:
                 (size,) = HEADER.unpack_from(self._received)
@@ -66,7 +66,7 @@ def main(told: str) -> None:
         told: The handler, seconds, bytes of memory and bytes of output, as `ProcessLimits` has them.
     """
     name, seconds, memory, output = told.split()
-    # The process that started it is told of an interrupt, and ends it.
+    # The process that started it gets an interrupt, and ends it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # A process inherits what its starter ignores or blocks, and the limit of time is a signal.
     signal.signal(signal.SIGPROF, signal.SIG_DFL)

@@ -299,7 +299,7 @@ def usable_template(tokenizer: "PreTrainedTokenizerBase", given: str | None, nam
 
 
 def check_template(template: ChatTemplate, *, given: bool) -> None:
-    """Refuses a chat template that is none, or that exceeds a limit with a few words; it may refuse those.
+    """Refuses a chat template that cannot be used, or that exceeds a limit with a few words; it may refuse those.
 
     Args:
         template: What is to write conversations.

@@ -47,7 +47,7 @@ def _message(given: object) -> dict[str, Json]:
         raise DroppedRowError(DropReason.MESSAGES)
     if role not in _ROLES:
         raise DroppedRowError(DropReason.ROLE, repr(role)[:60])
-    # Columns of mappings give every row every key, null where it had none.
+    # Columns of mappings give every row every key, null if it had none.
     rest = {
         str(key): _sound(value)
         for key, value in given.items()

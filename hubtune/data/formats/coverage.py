@@ -41,7 +41,7 @@ class UnwrittenPart:
     """What the text of one conversation lacks.
 
     Attributes:
-        answer: A part of an answer that carries loss, in words; None where nothing of them is missing.
+        answer: A part of an answer that carries loss, in words; None if nothing of them is missing.
         shown: Kinds of other things that the model is not shown, in words.
         fields: Further fields of the answers.
     """

@@ -36,8 +36,8 @@ class RowFormat:
     """A format as it is applied to one data set.
 
     Attributes:
-        columns: The column of each part of a row; empty where a template names the columns.
-        template: The row's text with `{column}` fields; None where no template of the config writes it.
+        columns: The column of each part of a row; empty if a template names the columns.
+        template: The row's text with `{column}` fields; None if no template of the config writes it.
         inferred: Whether the columns decided, not the config.
     """
 

@@ -27,7 +27,7 @@ class Copies:
     """Rows of one side of the split that repeat an earlier row of it, by their places.
 
     Attributes:
-        duplicates: Those with the text of an earlier row, but for case, punctuation and spacing.
+        duplicates: Those with the text of an earlier row, apart from case, punctuation and spacing.
         near_duplicates: Others that belong to the near duplicates of an earlier row, at once or by way of a third.
     """
 
@@ -186,7 +186,7 @@ def _hits(side: SplitSide, keys: "Array", part: _KeyPart) -> "Iterator[tuple[Arr
 
 
 def _join(sketches: "Sketches", bucket: "Array", groups: "_Groups") -> None:
-    """Joins all near duplicates in a bucket: starts at each text in turn and goes on from whatever is alike."""
+    """Joins all near duplicates in a bucket: starts at each text in turn and continues with whatever is alike."""
     import numpy as np
 
     every = sketches[bucket]

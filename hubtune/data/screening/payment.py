@@ -85,7 +85,7 @@ def find_ibans(text: str) -> Iterator[Span]:
 
 
 def is_iban(text: str) -> bool:
-    """Whether the text, but for spaces and hyphens, is an account number.
+    """Whether the text, without spaces and hyphens, is an account number.
 
     Banks and branches are not looked up: no list of them is ever complete. With the country and the check digits put
     behind the rest, and each letter read as two digits from 10, the remainder by 97 has to be 1 (ISO 7064, MOD 97-10).

@@ -78,7 +78,7 @@ class ScreenedRow:
     """A row that was looked through.
 
     Attributes:
-        line: The row to go on with, redacted as the config says, or that there is none.
+        line: The row to use, redacted as the config says, or that there is none.
         hits: Findings by kind, kinds without any left out.
     """
 

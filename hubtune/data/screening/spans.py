@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from hubtune.config.data import PersonalKind
 
 WORD = r"[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
-"""A letter, digit or underscore, but for scripts that are written without spaces: there, a value begins and ends within
-what is one word to a pattern."""
+"""A letter, digit or underscore, except in scripts that are written without spaces: there, a value begins and ends
+within what is one word to a pattern."""
 PLACEHOLDERS: dict[PersonalKind, str] = {
     "email": "[EMAIL]",
     "phone": "[PHONE]",
