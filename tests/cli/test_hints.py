@@ -37,7 +37,7 @@ OF_ONE_COMMAND = {
     "release/tag.py": "release tag",
     "records/rundir.py": "run",
     "config/target.py": "run",
-    "config/published.py": "evaluate",
+    "config/release_config.py": "evaluate",
     "localhub/accounts.py": "hub serve",
     "localhub/fault_injection.py": "hub serve",
     "localhub/server.py": "hub serve",
