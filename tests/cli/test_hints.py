@@ -33,6 +33,7 @@ OF_ONE_COMMAND = {
     "pipeline/merge.py": "merge",
     "pipeline/generate.py": "generate",
     "pipeline/run.py": "run",
+    "pipeline/planning.py": "publish",
     "pipeline/stages.py": "publish",
     "release/tag.py": "release tag",
     "records/rundir.py": "run",

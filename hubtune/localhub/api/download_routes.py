@@ -15,6 +15,7 @@ from dulwich.objects import Commit, ObjectID
 from dulwich.repo import Repo
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from hubtune.localhub import trees
 from hubtune.localhub.api.call import Call, read_number
 from hubtune.localhub.api.search_routes import next_link
 from hubtune.localhub.api_errors import ApiError, entry_not_found
@@ -22,20 +23,6 @@ from hubtune.localhub.attributes import UNTRUSTED, picture_type
 from hubtune.localhub.git_objects import Pointer
 from hubtune.localhub.repos import HubRepo
 from hubtune.localhub.revisions import resolve
-from hubtune.localhub.trees import (
-    PathFinder,
-    TreeEntry,
-    author_name,
-    commit_date,
-    description,
-    file_facts,
-    find_entry,
-    last_changes,
-    list_entries,
-    read_blob,
-    title,
-    walk,
-)
 
 _CHUNK = 1 << 20
 ALWAYS_READABLE = {"README.md", "LICENSE", "LICENSE.md"}
@@ -76,10 +63,10 @@ def _serve(call: Call, *, pointers: bool) -> Response:
     if pointers or path not in ALWAYS_READABLE:
         call.gated(repo)
     with call.open(repo) as (_, git, commit):
-        entry = find_entry(git, commit, path)
+        entry = trees.find_entry(git, commit, path)
         if entry is None or entry.is_folder:
             raise entry_not_found("Entry not found", commit=commit.decode())
-        blob = read_blob(git, entry.oid)
+        blob = trees.read_blob(git, entry.oid)
     pointer = None if pointers else Pointer.decode(blob)
     content = _Content(blob, len(blob))
     headers = {
@@ -165,10 +152,10 @@ def tree(call: Call) -> Response:
     path = call.params.get("path", "").rstrip("/")
     with call.open() as (_, git, head):
         commit = resolve(git, pinned) if pinned else head
-        folder = find_entry(git, commit, path)
+        folder = trees.find_entry(git, commit, path)
         if folder is None or not folder.is_folder:
             raise entry_not_found(f"{path} does not exist on {call.revision!r}")
-        entries = list_entries(git, folder, recursive=call.flag("recursive"))
+        entries = trees.list_entries(git, folder, recursive=call.flag("recursive"))
         page = list(islice(entries, offset, offset + limit + 1))
         rows = list(_rows(git, commit, page[:limit], expand=expand))
     more = {"cursor": f"{commit.decode()}:{offset + limit}"} if len(page) > limit else None
@@ -181,7 +168,7 @@ def paths_info(call: Call) -> Response:
     if len(paths) > _MOST_PATHS:
         raise ApiError(413, "too many parameters")
     with call.open() as (_, git, commit):
-        finder = PathFinder(git, commit)
+        finder = trees.PathFinder(git, commit)
         found = [finder.find(path.strip("/")) for path in paths if path.strip("/")]
         rows = list(_rows(git, commit, [entry for entry in found if entry], expand=expand))
     for row in rows:
@@ -199,15 +186,17 @@ def commits(call: Call) -> Response:
     page = call.number("p", 0, least=0, most=10**6)
     formatted = "formatted" in [*call.query.getlist("expand"), *call.query.getlist("expand[]")]
     with call.open() as (_, git, head):
-        history = list(walk(git, head))
+        history = list(trees.walk(git, head))
     rows = [_commit_row(item, formatted=formatted) for item in history[page * limit : (page + 1) * limit]]
     more = {"p": str(page + 1)} if len(history) > (page + 1) * limit else None
     return JSONResponse(rows, headers={"X-Total-Count": str(len(history)), **next_link(call, more)})
 
 
-def _rows(git: Repo, commit: ObjectID, entries: Iterable[TreeEntry], *, expand: bool) -> Iterator[dict[str, object]]:
+def _rows(
+    git: Repo, commit: ObjectID, entries: Iterable[trees.TreeEntry], *, expand: bool
+) -> Iterator[dict[str, object]]:
     entries = list(entries)
-    changes = last_changes(git, commit, [entry.path for entry in entries]) if expand else {}
+    changes = trees.last_changes(git, commit, [entry.path for entry in entries]) if expand else {}
     for entry in entries:
         row: dict[str, object] = {
             "type": "directory" if entry.is_folder else "file",
@@ -216,7 +205,7 @@ def _rows(git: Repo, commit: ObjectID, entries: Iterable[TreeEntry], *, expand: 
             "path": entry.path,
         }
         if not entry.is_folder:
-            facts = file_facts(git, entry.oid)
+            facts = trees.file_facts(git, entry.oid)
             row["size"] = facts.size
             if facts.pointer:
                 size = len(facts.pointer.encode())
@@ -225,8 +214,8 @@ def _rows(git: Repo, commit: ObjectID, entries: Iterable[TreeEntry], *, expand: 
             change = changes[entry.path]
             row["lastCommit"] = {
                 "id": change.id.decode(),
-                "title": title(change),
-                "date": commit_date(change),
+                "title": trees.title(change),
+                "date": trees.commit_date(change),
             }
         if expand and not entry.is_folder:
             row["securityFileStatus"] = {
@@ -240,13 +229,13 @@ def _rows(git: Repo, commit: ObjectID, entries: Iterable[TreeEntry], *, expand: 
 def _commit_row(commit: Commit, *, formatted: bool) -> dict[str, object]:
     row: dict[str, object] = {
         "id": commit.id.decode(),
-        "title": title(commit),
-        "message": description(commit),
-        "authors": [{"user": author_name(commit)}],
-        "date": commit_date(commit),
+        "title": trees.title(commit),
+        "message": trees.description(commit),
+        "authors": [{"user": trees.author_name(commit)}],
+        "date": trees.commit_date(commit),
     }
     if formatted:
-        row["formatted"] = {"title": title(commit), "message": description(commit)}
+        row["formatted"] = {"title": trees.title(commit), "message": trees.description(commit)}
     return row
 
 
