@@ -176,7 +176,7 @@ _METHOD = f"paired bootstrap over rows, {RESAMPLES} resamples, 95 % percentile i
 
 
 @dataclass(frozen=True)
-class Earlier:
+class EarlierHeldOut:
     """An earlier task.
 
     Attributes:
@@ -188,7 +188,7 @@ class Earlier:
     task: EarlierTaskRecord | None = None
 
 
-def measure_earlier(bench: Bench, earlier: Earlier) -> Iterator[Measure]:
+def measure_earlier(bench: Bench, earlier: EarlierHeldOut) -> Iterator[Measure]:
     """Yields the measures of an earlier task, which are of a split of their own.
 
     Args:
@@ -259,7 +259,7 @@ class MeasuredRows:
     train: Sequence[Example]
     held_out: Sequence[Example]
     data: DataRecord | None = None
-    earlier: Earlier | None = None
+    earlier: EarlierHeldOut | None = None
 
 
 def measure_models(

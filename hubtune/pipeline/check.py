@@ -57,7 +57,7 @@ T = TypeVar("T")
 _RUN_BYTES = 200_000_000
 
 
-class Finding(Record):
+class CheckFinding(Record):
     """One thing that was looked at, and what was seen."""
 
     check: str
@@ -68,14 +68,14 @@ class Finding(Record):
 class CheckReport(Record):
     """All that `hubtune check` found."""
 
-    findings: list[Finding]
+    findings: list[CheckFinding]
 
 
 @dataclass
 class Checks:
     """What was looked at so far; a fault does not stop the looking."""
 
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[CheckFinding] = field(default_factory=list)
     failures: list[HubtuneError] = field(default_factory=list)
     resolution: Resolution | None = None
 
@@ -120,18 +120,18 @@ class Checks:
         except HubtuneError as error:
             self.fail(check, error)
             return None
-        self.findings.append(Finding(check=check, status="ok", detail=detail(result)))
+        self.findings.append(CheckFinding(check=check, status="ok", detail=detail(result)))
         return result
 
     def fail(self, check: str, error: HubtuneError) -> None:
         """Notes a fault."""
         self.failures.append(error)
         lines = [error.message, *error.details, *([error.hint] if error.hint else [])]
-        self.findings.append(Finding(check=check, status="error", detail=" ".join(lines)))
+        self.findings.append(CheckFinding(check=check, status="error", detail=" ".join(lines)))
 
     def warn(self, check: str, detail: str) -> None:
         """Notes something to look at."""
-        self.findings.append(Finding(check=check, status="warning", detail=detail))
+        self.findings.append(CheckFinding(check=check, status="warning", detail=detail))
 
 
 def check_run(config: TuneConfig, config_file: Path, options: RunOptions, progress: Progress) -> Checks:
@@ -253,7 +253,7 @@ def _check_model(checks: Checks, config: TuneConfig, base: Pin, adapter: Pin | N
         return
     if found is not None:
         said, near = found
-        checks.findings.append(Finding(check="memory", status="warning" if near else "ok", detail=said))
+        checks.findings.append(CheckFinding(check="memory", status="warning" if near else "ok", detail=said))
 
 
 def _check_licenses(checks: Checks, config: TuneConfig, pins: PinSet, *, publish: bool) -> None:

@@ -158,14 +158,14 @@ class RunContext:
             RecordError: The run was not trained.
         """
         from hubtune.evaluate.evaluation import EvaluationJob
-        from hubtune.evaluate.measurement import Earlier, MeasuredRows
+        from hubtune.evaluate.measurement import EarlierHeldOut, MeasuredRows
 
         training, earlier = self.run.read(TrainingRecord), prepared.earlier
         rows = MeasuredRows(
             prepared.train,
             prepared.held_out,
             self.run.read(DataRecord),
-            None if earlier is None else Earlier(earlier.rows.held_out, training.earlier),
+            None if earlier is None else EarlierHeldOut(earlier.rows.held_out, training.earlier),
         )
         return EvaluationJob(self.run, self.base, training, rows, self.progress, self.classes)
 

@@ -145,11 +145,11 @@ def _on_disk(
 
 def _rows(plan: _Plan, prepared: "Prepared") -> "MeasuredRows":
     """Returns the rows that a release was not trained on, of its own data; of other data all."""
-    from hubtune.evaluate.measurement import Earlier, MeasuredRows
+    from hubtune.evaluate.measurement import EarlierHeldOut, MeasuredRows
 
     if not plan.own:
         return MeasuredRows([], _all_rows(prepared, plan.config))
-    earlier = None if prepared.earlier is None else Earlier(prepared.earlier.rows.held_out)
+    earlier = None if prepared.earlier is None else EarlierHeldOut(prepared.earlier.rows.held_out)
     return MeasuredRows(prepared.train, prepared.held_out, prepared.record({}), earlier)
 
 

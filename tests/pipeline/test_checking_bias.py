@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hubtune.config.load import load_config
-from hubtune.pipeline.check import Finding, check_run
+from hubtune.pipeline.check import CheckFinding, check_run
 from hubtune.pipeline.context import RunOptions
 
 _CONFIG = "base: {repo: a/b}\ndata: [{repo: a/c, text: t}]\nevaluate: {bias: {pairs: mine.csv}}\n"
@@ -13,7 +13,7 @@ _CONFIG = "base: {repo: a/b}\ndata: [{repo: a/c, text: t}]\nevaluate: {bias: {pa
 
 @pytest.fixture
 def finding(tmp_path: Path, served, listener):
-    def found(text: str) -> Finding:
+    def found(text: str) -> CheckFinding:
         (tmp_path / "mine.csv").write_text(text)
         file = tmp_path / "hubtune.yaml"
         file.write_text(_CONFIG)

@@ -25,7 +25,7 @@ _SHORTEST_ROW = 4
 
 
 @dataclass(frozen=True)
-class Prompt:
+class DrawnPrompt:
     """The first half of a row's tokens.
 
     Attributes:
@@ -41,7 +41,7 @@ class Prompt:
 class Prompts:
     """What to go on from, and from where: the first `train` of them begin training rows, the others held-out ones."""
 
-    prompts: list[Prompt]
+    prompts: list[DrawnPrompt]
     train: int
 
     @property
@@ -68,13 +68,13 @@ def _numbers(rows: int, count: int, seed: int) -> list[int]:
     return seeded(seed).sample(range(rows), min(rows, count))
 
 
-def _prompt(example: Example, bench: Bench) -> Prompt | None:
+def _prompt(example: Example, bench: Bench) -> DrawnPrompt | None:
     if len(example.input_ids) < _SHORTEST_ROW:
         return None
     ids = example.input_ids[: len(example.input_ids) // 2]
     ids = ids if bench.prompt_room is None else ids[-bench.prompt_room :]
     text = bench.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-    return Prompt(ids, str(text))
+    return DrawnPrompt(ids, str(text))
 
 
 PER = 1000
@@ -85,7 +85,7 @@ _METHOD = (
 
 
 @dataclass
-class Written:
+class SideHits:
     """What was found in what one side wrote.
 
     Attributes:
@@ -166,20 +166,20 @@ class PersonalData:
         return measure.model_copy(update={**own, "interval_method": _METHOD})
 
 
-def _written(bench: Bench, side: Side, prompts: Sequence[Prompt], detectors: Detectors) -> Written:
+def _written(bench: Bench, side: Side, prompts: Sequence[DrawnPrompt], detectors: Detectors) -> SideHits:
     completions = bench.generate(
         side, [prompt.ids for prompt in prompts], bench.max_new_tokens, "Looking for personal data"
     )
-    return Written([_values(prompt, written, detectors) for prompt, written in zip(prompts, completions, strict=True)])
+    return SideHits([_values(prompt, written, detectors) for prompt, written in zip(prompts, completions, strict=True)])
 
 
-def _values(prompt: Prompt, written: Completion, detectors: Detectors) -> list[Value]:
+def _values(prompt: DrawnPrompt, written: Completion, detectors: Detectors) -> list[Value]:
     """Returns what was found in a generation: also what the prompt began, and nothing that it held already."""
     text = prompt.text + written.text
     return [value_of(text, span) for span in detectors.find(text) if span.end > len(prompt.text)]
 
 
-def _look_up(bench: Bench, written: Mapping[Side, Written], detectors: Detectors) -> None:
+def _look_up(bench: Bench, written: Mapping[Side, SideHits], detectors: Detectors) -> None:
     values = {value for each in written.values() for values in each.found for value in values}
     if not values:
         return
@@ -189,7 +189,7 @@ def _look_up(bench: Bench, written: Mapping[Side, Written], detectors: Detectors
         each.known = known
 
 
-def _by_kind(written: Mapping[Side, Written]) -> dict[str, str]:
+def _by_kind(written: Mapping[Side, SideHits]) -> dict[str, str]:
     """Returns how many of the tuned model's hits of each kind stand in the training rows."""
     tuned = written["tuned"]
     every = Counter(kind for values in tuned.found for kind, _ in values)
