@@ -89,13 +89,13 @@ LIMITS = {
     "Releases are not signed.": (
         "end_to_end/test_verify.py::test_an_honest_release_is_confirmed_but_for_what_was_not_asked"
     ),
-    "`verify --evaluate` measures adapters again, and of their measures perplexity and bits per byte alone.": (
+    "`verify --evaluate` measures adapters again, and of their measures only perplexity and bits per byte.": (
         "end_to_end/test_verify.py::test_merged_weights_are_verified_by_themselves_and_by_the_record_of_their_merge"
     ),
     "Safetensors only, and models of one stack.": (
         "pipeline/test_checking_base.py::test_an_encoder_decoder_base_is_refused"
     ),
-    "A quantised base takes an adapter and no other method": (
+    "A quantized base supports adapters only": (
         "models/test_base_facts.py::test_what_cannot_be_trained_is_refused_with_the_reason"
     ),
     "A base's own Python code runs for adapters of models that write text alone": (
@@ -107,7 +107,7 @@ LIMITS = {
     "A run with canaries is never published.": (
         "pipeline/test_canary_run.py::test_a_run_with_canaries_is_measured_and_refused_wherever_it_would_be_published"
     ),
-    "A licence text that only an input's repository could have (Llama, Gemma, RAIL) has to be there": (
+    "A license text that only an input's repository could have (Llama, Gemma, RAIL) has to be there": (
         "card/licensing/test_decision.py::test_a_licence_of_its_own_needs_its_text_as_well"
     ),
     "Screening finds forms of personal data, not meanings": (

@@ -195,7 +195,7 @@ def decide(
     duties = duties_of([(term.input, term.license) for term in terms], used)
     if refusals:
         return LicenseDecision("refused", None, None, None, duties, tuple(dict.fromkeys(refusals)), used, terms)
-    assert result is not None, "a release without refusals has a licence"
+    assert result is not None, "a release without refusals has a license"
     shown, link = _name_and_link(terms, result, wanted_name, wanted_link)
     verdict: Verdict = "duties" if _beyond_naming(terms, result) else "allowed"
     reasons = tuple(_reasons(terms, result, stated=wanted != "auto"))
@@ -239,7 +239,7 @@ def _share_alike_target(licenses: Sequence[License]) -> str:
     for target in sorted(licenses, key=lambda license: license.id):
         if all(flows_into(table.member(source), table.member(target)) for source in licenses):
             return target.id
-    raise AssertionError("share-alike licences that go together pair by pair have one that takes all")
+    raise AssertionError("share-alike licenses that are compatible pair by pair have one that takes all")
 
 
 def _beyond_naming(terms: Sequence[Term], result: str) -> bool:

@@ -275,7 +275,7 @@ def _compared(measure: Measure) -> Compared | None:
 def _intervals(compared: Sequence[Compared]) -> list[Intervals]:
     methods = dict.fromkeys(row.interval_method for row in compared if row.interval_method is not None)
     return [
-        Intervals(method.replace("95 %", "95%"), [row.name for row in compared if row.interval_method == method])
+        Intervals(method.replace(" %", "%"), [row.name for row in compared if row.interval_method == method])
         for method in methods
     ]
 
