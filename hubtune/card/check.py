@@ -1,4 +1,4 @@
-"""Checks a finished card: what must hold before anything is uploaded."""
+"""Checks before anything is uploaded: the author's statements in the config, and the whole text of a finished card."""
 
 from collections.abc import Iterator
 

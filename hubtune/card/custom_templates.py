@@ -1,4 +1,4 @@
-"""The author's own section templates: they replace a section of the card or add one.
+"""The sections of the card, the template engine, and the author's own section templates, which replace or add sections.
 
 Such a template may come from anywhere, so it is rendered in a process of its own with little memory and little time,
 gets plain data alone, and its output is taken only when it is Markdown that keeps to its section.

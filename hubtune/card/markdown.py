@@ -1,4 +1,4 @@
-"""Puts text into Markdown so that it stays text.
+"""Markdown: putting text into it so that it stays text, reading it without code, and finding placeholders.
 
 The template engine passes whatever it prints through `to_markdown`: a plain string is escaped, and only a `Markdown`
 value, which the functions here make, goes through as it is. So a template that forgets a filter prints harmless text.

@@ -1,4 +1,4 @@
-"""The names that readers know, for the short ones that config and records use, and what each measure says."""
+"""How the card writes things: names of methods and measures, what each measure means, numbers, durations and times."""
 
 from datetime import UTC, datetime
 

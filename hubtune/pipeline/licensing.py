@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from hubtune.card.licensing.decision import LicenseDecision, decide
+from hubtune.card.licensing.decision import LicenseDecision, OtherTerms, decide
 from hubtune.card.licensing.legal_files import Folders
 from hubtune.config.schema import TuneConfig
 from hubtune.errors import LicenseRefusedError
@@ -86,8 +86,7 @@ def decide_release(config: TuneConfig, inputs: Sequence[LicensedInput]) -> Licen
         card.license,
         name=repo.rpartition("/")[2] if repo else None,
         accepted=card.accept_license,
-        wanted_name=card.license_name,
-        wanted_link=card.license_link,
+        other=OtherTerms(card.license_name, card.license_link),
     )
 
 

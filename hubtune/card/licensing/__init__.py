@@ -1,1 +1,1 @@
-"""From the licences of the inputs to the licence of the release: the table, the decision, and what it asks for."""
+"""From the licenses of the inputs to the license of the release: the table, the decision, and the legal files."""

@@ -1,4 +1,4 @@
-"""Decides which licence a release may have, from the licences of its inputs. Not legal advice.
+"""Decides which license a release may have, and its duties, from the licenses of its inputs. Not legal advice.
 
 An adapter counts as a derivative of its base model and of its data. The verdict is the worst over all licences and all
 pairs of them, so that neither order nor repetition matters and a further input can only tighten it.
@@ -158,14 +158,21 @@ class LicenseDecision:
         return [attribution(group[0].input, *(term.license for term in group)) for group in licenses.values()]
 
 
+@dataclass(frozen=True)
+class OtherTerms:
+    """What the author calls license terms that have no identifier (`other`), and where their text is."""
+
+    name: str | None = None
+    link: str | None = None
+
+
 def decide(
     inputs: Sequence[LicensedInput],
     wanted: str = "auto",
     *,
     name: str | None = None,
     accepted: Sequence[AcceptedLicense] = (),
-    wanted_name: str | None = None,
-    wanted_link: str | None = None,
+    other: OtherTerms = OtherTerms(),
 ) -> LicenseDecision:
     """Decides on a release made from `inputs`.
 
@@ -174,8 +181,7 @@ def decide(
         wanted: The licence that the author states, or `auto`.
         name: The release's name without its owner, where it is known: some licences say how it has to begin.
         accepted: Signed-off reasons for inputs whose licence grants nothing that is known.
-        wanted_name: What the author calls a wanted licence of `other`.
-        wanted_link: Where its text is.
+        other: Name and link of the terms, if the release states `other`.
     """
     terms = tuple(sorted(_terms(inputs), key=lambda term: (term.input.kind, term.input.label, term.license.id)))
     unclear = {term.input.label for term in terms if not term.license.known}
@@ -196,7 +202,7 @@ def decide(
     if refusals:
         return LicenseDecision("refused", None, None, None, duties, tuple(dict.fromkeys(refusals)), used, terms)
     assert result is not None, "a release without refusals has a license"
-    shown, link = _name_and_link(terms, result, wanted_name, wanted_link)
+    shown, link = _name_and_link(terms, result, other)
     verdict: Verdict = "duties" if _beyond_naming(terms, result) else "allowed"
     reasons = tuple(_reasons(terms, result, stated=wanted != "auto"))
     return LicenseDecision(verdict, result, shown, link, duties, reasons, used, terms)
@@ -255,19 +261,17 @@ def _flags(terms: Sequence[Term]) -> frozenset[Flag]:
     return frozenset(flag for term in terms for flag in term.license.flags)
 
 
-def _name_and_link(
-    terms: Sequence[Term], result: str, wanted_name: str | None, wanted_link: str | None
-) -> tuple[str | None, str | None]:
+def _name_and_link(terms: Sequence[Term], result: str, other: OtherTerms) -> tuple[str | None, str | None]:
     """Returns name and link of a licence that has no identifier of its own."""
     if result != OTHER:
         return None, None
-    link = wanted_link or "LICENSE"
+    link = other.link or "LICENSE"
     base = [term for term in terms if term.input.kind == "base"]
-    if wanted_name is None and len(base) == 1 and base[0].license.id == OTHER and not _flags(terms) & {"NC", "U", "SA"}:
+    if other.name is None and len(base) == 1 and base[0].license.id == OTHER and not _flags(terms) & {"NC", "U", "SA"}:
         # Nothing is added to the base model's own terms, so their name goes on.
         stated = base[0].license.name if base[0].license.name != OTHER else None
         return base[0].input.license_name or stated or COMBINED_NAME, link
-    return wanted_name or COMBINED_NAME, link
+    return other.name or COMBINED_NAME, link
 
 
 def _reasons(terms: Sequence[Term], result: str, *, stated: bool) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What stands against a release: rules about one licence, about pairs of them, and about the one that is stated."""
+"""The table of licenses, and the rules against a release: about one license, pairs of them, and the stated one."""
 
 import re
 import tomllib

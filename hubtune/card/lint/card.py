@@ -1,4 +1,4 @@
-"""A card taken apart once: its metadata and its Markdown, as all rules look at them."""
+"""A card as the rules read it: its source, metadata and Markdown, and the license that a LICENSE file holds."""
 
 import re
 from collections.abc import Callable, Mapping

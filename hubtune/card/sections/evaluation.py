@@ -1,4 +1,4 @@
-"""The base model against the tuned one, on rows that training did not see."""
+"""Evaluation: base and tuned model on held-out rows, generated samples, and human preference."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The release's licence, the licences it was made from, and what they ask of whoever passes it on."""
+"""Licensing, and the sections with the author's statements: intended use, risks and ethics."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What the model may give away: personal data in the rows and in generations, whole rows, planted secrets."""
+"""Privacy: personal data in the rows and in generated text, memorized rows, canaries and contamination."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The end of the card: what the training cost, how to check the release, how to cite it, whom to ask."""
+"""The end of the card: environmental impact, provenance, how to verify and cite the release, and contact."""
 
 import re
 from dataclasses import dataclass

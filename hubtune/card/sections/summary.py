@@ -1,4 +1,4 @@
-"""The essentials: what it is, what it was made from, how well it does, under which licence."""
+"""The beginning of the card: a summary of the release, and how to use it."""
 
 from dataclasses import dataclass
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from hubtune.card.licensing.decision import LicenseDecision, decide
+from hubtune.card.licensing.decision import LicenseDecision, OtherTerms, decide
 from hubtune.card.licensing.rules import OTHER, UNKNOWN
 from hubtune.card.lint.card import Card, family, licenses_in
 from hubtune.card.lint.registry import Hit, rule
@@ -177,6 +177,5 @@ def _decide(card: Card, *, name: str | None = None, granted: bool = False) -> Li
         stated[0],
         name=name,
         accepted=accepted,
-        wanted_name=own_name if isinstance(own_name, str) else None,
-        wanted_link=link if isinstance(link, str) else None,
+        other=OtherTerms(own_name if isinstance(own_name, str) else None, link if isinstance(link, str) else None),
     )

@@ -15,7 +15,7 @@ _DIRECTION = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _ACTIVE_TAGS = ("script", "iframe", "object", "embed")
 
 
-def _before_the_text(card: Card) -> Iterator[Hit]:  # noqa: ARG001
+def _before_the_text(_card: Card) -> Iterator[Hit]:
     # Whoever decodes the card has found these already.
     return iter(())
 
