@@ -132,10 +132,10 @@ class RowEncoder:
                 has tools, for which the tokenizer has a template that is not the one that writes rows.
         """
         screen, tally, notes = RowScreen.make(self.settings.screen), DropTally(), WritingNotes()
-        looked = [screen.look(line, self.format.content) for line in batch.lines]
-        examples = self._examples(self._parsed(looked, batch.first, notes))
+        screened = [screen.screen(line, self.format.content) for line in batch.lines]
+        examples = self._examples(self._parsed(screened, batch.first, notes))
         kept: list[_Kept] = []
-        for number, (line, row, example) in enumerate(zip(batch.lines, looked, examples, strict=True), batch.first):
+        for number, (line, row, example) in enumerate(zip(batch.lines, screened, examples, strict=True), batch.first):
             counted = example if isinstance(example, DroppedRowError) else screen.count(example, row, number)
             if isinstance(counted, DroppedRowError):
                 tally.add(counted, number)
@@ -144,23 +144,23 @@ class RowEncoder:
             kept.append(_Kept(counted, number, _group(line, self.group_by), own))
         return Encoded(len(batch.lines), self._stored(kept, held_out=batch.held_out), tally, screen, notes)
 
-    def _parsed(self, looked: Sequence[ScreenedRow], first: int, notes: WritingNotes) -> list[Parsed]:
-        rows = self._written([self._read(row) for row in looked], first)
-        for row, seen in zip(rows, looked, strict=True):
+    def _parsed(self, screened: Sequence[ScreenedRow], first: int, notes: WritingNotes) -> list[Parsed]:
+        rows = self._written([self._read(row) for row in screened], first)
+        for row, seen in zip(rows, screened, strict=True):
             if isinstance(row, WrittenRow):
                 # The record and the card show the prompt.
-                notes.look(row, showable=not seen.hits)
+                notes.add_row(row, showable=not seen.hits)
         return rows
 
-    def _read(self, looked: ScreenedRow) -> Parsed | Conversation:
-        if isinstance(looked.line, UnreadableRow):
-            return DroppedRowError(looked.line.reason, looked.line.detail)
+    def _read(self, screened: ScreenedRow) -> Parsed | Conversation:
+        if isinstance(screened.line, UnreadableRow):
+            return DroppedRowError(screened.line.reason, screened.line.detail)
         try:
             if self.writer is not None:
-                return read_conversation(looked.line, self.format.columns)
+                return read_conversation(screened.line, self.format.columns)
             if self.labels is not None:
-                return classify(looked.line, self.format, self.labels)
-            return write_text(looked.line, self.format)
+                return classify(screened.line, self.format, self.labels)
+            return write_text(screened.line, self.format)
         except DroppedRowError as fault:
             return fault
 

@@ -109,7 +109,7 @@ def joined(segments: Sequence[Segment]) -> tuple[Segment, ...]:
 
 @dataclass
 class WritingNotes:
-    """Looks at rows as they are written, and keeps the first prompt as an example."""
+    """Notes on rows as they are written, with the first prompt as an example."""
 
     prompt: str | None = None
     spaces: int = 0
@@ -117,8 +117,8 @@ class WritingNotes:
     hidden: Counter[str] = field(default_factory=Counter)
     fields: Counter[str] = field(default_factory=Counter)
 
-    def look(self, row: WrittenRow, *, showable: bool) -> None:
-        """Looks at one row."""
+    def add_row(self, row: WrittenRow, *, showable: bool) -> None:
+        """Notes what there is to say of one row."""
         if showable:
             self.prompt = self.prompt or row.prompt
         if row.turns:

@@ -1,7 +1,7 @@
 """The HTTP client of every request: it waits a bounded time, says that it waits, and ends when the process is stopped.
 
-The Hub's client has no limits of its own where it asks for a repository, and asks again by itself where a Hub stays
-silent, without a word. `datasets` and `transformers` ask through the same client.
+`huggingface_hub` sets no limit when it asks for a repository, and repeats a request silently if a Hub does not answer.
+`datasets` and `transformers` ask through the same client.
 """
 
 import os
@@ -57,7 +57,7 @@ _limits = RequestLimits()
 
 @contextmanager
 def limited(limits: RequestLimits) -> Iterator[None]:
-    """Has requests wait for other times while the context lasts."""
+    """Sets other limits while the context lasts."""
     global _limits
     before, _limits = _limits, limits
     try:
@@ -67,7 +67,7 @@ def limited(limits: RequestLimits) -> Iterator[None]:
 
 
 class Client(httpx2.Client):
-    """The Hub client's own, which waits longer or shorter."""
+    """The client that `huggingface_hub` would make, with limits on how long each request waits."""
 
     def __init__(self) -> None:
         try:

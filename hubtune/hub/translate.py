@@ -75,7 +75,7 @@ def hub_errors(repo: str = "", revision: str = "") -> Iterator[None]:
 
 @contextmanager
 def hub_answer(repo: str = "", revision: str = "") -> Iterator[None]:
-    """As `hub_errors`, around nothing but a question to the Hub: an answer that has not a Hub's form is told as such.
+    """As `hub_errors`, around a request alone: an answer that does not have a Hub's form is an error that says so.
 
     Raises:
         HubError: As `hub_errors`, or the answer lacks what a Hub says, or has it in another form.

@@ -64,7 +64,7 @@ def take_probe(
         tokenizer: Its tokenizer; the prompts are encoded as the training's texts are, with a BOS where it puts one.
         context: The most tokens that the model can read; longer prompts are cut at their front.
     """
-    answer = _classify if classifies(model) else _go_on
+    answer = _classify if classifies(model) else _continue
     return [answer(model, text, encode_prompt(tokenizer, text, context)) for text in PROMPTS]
 
 
@@ -102,7 +102,7 @@ def _classify(model: "PreTrainedModel", text: str, input_ids: list[int]) -> Prob
     return ProbePrompt(text=text, input_ids=input_ids, tokens=ids[:1], likeliest=[ids], logits=[logits])
 
 
-def _go_on(model: "PreTrainedModel", text: str, input_ids: list[int]) -> ProbePrompt:
+def _continue(model: "PreTrainedModel", text: str, input_ids: list[int]) -> ProbePrompt:
     tokens: list[int] = []
     likeliest, logits = [], []
     for _ in range(STEPS):

@@ -33,7 +33,7 @@ class Variant:
         ask: Whether the answer is asked for at its end.
         changes: Messages in place of others, by their places.
         tools: Whether its tools are given.
-        whole: Whether the text is wanted, and not its places alone.
+        whole: Whether the text itself is wanted, and not only its overlap.
     """
 
     upto: int | None = None
@@ -88,13 +88,13 @@ class Rendered:
 
     Attributes:
         spans: What the template marks as the assistant's.
-        places: Of the variants; None if the template refuses one.
+        overlaps: Of the variants; None if the template refuses one.
         texts: The same, where whole texts were wanted.
     """
 
     text: str
     spans: Sequence[Span]
-    places: Sequence[TextOverlap | None]
+    overlaps: Sequence[TextOverlap | None]
     texts: Sequence[str | None]
 
 
@@ -222,6 +222,6 @@ def _rendered(told: dict[str, Any], talk: ChatRequest) -> Rendered:
     return Rendered(
         text=told["text"],
         spans=[(start, end) for start, end in told["spans"]],
-        places=[None if each is None or wanted.whole else TextOverlap(*each) for wanted, each in found],
+        overlaps=[None if each is None or wanted.whole else TextOverlap(*each) for wanted, each in found],
         texts=[each if wanted.whole else None for wanted, each in found],
     )

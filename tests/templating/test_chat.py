@@ -127,9 +127,9 @@ def test_variants_are_told_by_what_they_share_with_the_text():
 
     assert isinstance(found, Rendered)
     assert found.text == "T[a][BaB]False"
-    assert found.places[:2] == [TextOverlap(5, 4, 0), TextOverlap(14, 6, 7)]
+    assert found.overlaps[:2] == [TextOverlap(5, 4, 0), TextOverlap(14, 6, 7)]
     assert found.texts[2:4] == ["T[x][BaB]False", "None[a][BaB]False"]
-    assert found.places[4] == TextOverlap(13, 2, 11)
+    assert found.overlaps[4] == TextOverlap(13, 2, 11)
 
 
 FAULTS = {

@@ -87,9 +87,9 @@ def find_answers(
             found.append(_refusal(shown))
             continue
         same = [
-            each is not None and each.begins and each.length == len(shown.text) for each in shown.places[: len(more)]
+            each is not None and each.begins and each.length == len(shown.text) for each in shown.overlaps[: len(more)]
         ]
-        spans = shown.spans if marks_them else _by_prefixes(shown.text, shown.places[len(more) :])
+        spans = shown.spans if marks_them else _by_prefixes(shown.text, shown.overlaps[len(more) :])
         found.append(AnswerSpans(shown.text, spans, same))
     if not marks_them:
         _find_by_marks(template, conversations, found)
@@ -122,11 +122,11 @@ def _prefixes(conversation: Conversation) -> list[Variant]:
     return found[:-1]
 
 
-def _by_prefixes(text: str, places: Sequence[TextOverlap | None]) -> list[Span]:
+def _by_prefixes(text: str, overlaps: Sequence[TextOverlap | None]) -> list[Span]:
     """Returns each answer's span; none where what stands before an answer is not how the whole text begins."""
     spans = []
     whole = TextOverlap(len(text), len(text), 0)
-    for before, through in zip(places[::2], [*places[1::2], whole], strict=True):
+    for before, through in zip(overlaps[::2], [*overlaps[1::2], whole], strict=True):
         fits = before is not None and through is not None and before.begins and through.begins
         if before is None or through is None or not fits or before.length > through.length:
             return []
@@ -160,7 +160,7 @@ def _by_marks(rendered: Rendered) -> list[Span] | DroppedRowError:
             start = None
         else:
             position += len(part)
-    for before, other in zip(rendered.places[1::2], rendered.places[2::2], strict=True):
+    for before, other in zip(rendered.overlaps[1::2], rendered.overlaps[2::2], strict=True):
         if other is not None:
             asked = before is not None and before.begins and before.length <= other.start
             spans.append((before.length if before is not None and asked else other.start, len(text) - other.end))

@@ -133,7 +133,7 @@ class RowScreen:
         for kind, count in later.counts.items():
             self.counts[kind].add(count)
 
-    def look(self, line: RawRow, columns: Collection[str]) -> ScreenedRow:
+    def screen(self, line: RawRow, columns: Collection[str]) -> ScreenedRow:
         """Looks through the texts in these columns, also those within lists and mappings.
 
         Nothing is counted yet: whether the row can be used shows later.
@@ -152,17 +152,17 @@ class RowScreen:
         changed = {column: _rewritten(value, change) for column, value in line.items() if column in columns}
         return ScreenedRow({**line, **changed} if redacted & hits.keys() else line, hits)
 
-    def count(self, example: Example, looked: ScreenedRow, number: int) -> Example | DroppedRowError:
+    def count(self, example: Example, row: ScreenedRow, number: int) -> Example | DroppedRowError:
         """Counts a row that can be used, and returns it or why it is dropped.
 
         Args:
             example: What became of the row.
-            looked: What was found in it.
+            row: What was found in it.
             number: Its number, from 1.
         """
         self.rows += 1
         dropped: PersonalKind | None = None
-        for kind, found in looked.hits.items():
+        for kind, found in row.hits.items():
             count = self.counts[kind]
             count.rows += 1
             count.hits += found
