@@ -51,7 +51,7 @@ def test_a_training_goes_on_from_its_newest_checkpoint_and_where_it_has_ended_is
     assert (shown.document["files"], shown.document["losses"]) == (whole["files"], whole["losses"])
 
     ended = finished.done("--json", "train", "run", "--resume")
-    assert "has ended" in ended.err
+    assert "nothing to resume" in ended.err
     assert ended.document == shown.document
 
 
