@@ -35,6 +35,9 @@ ANYWHERE = "demo"
 ANYONE = "Demo User"
 """That user's full name."""
 
+Status = Literal["pending", "accepted", "rejected"]
+_FILE = "access.json"
+
 
 class Org(BaseModel):
     """An organisation that a user belongs to."""
@@ -184,11 +187,6 @@ def _read(path: Path) -> tuple[User, ...]:
     if mistakes:
         raise ConfigError(f"The auth file {path} has mistakes.", details=mistakes, hint=_CORRECT)
     return users
-
-
-Status = Literal["pending", "accepted", "rejected"]
-
-_FILE = "access.json"
 
 
 class AccessRequest(BaseModel):

@@ -26,6 +26,22 @@ _MARK = "filter=lfs diff=lfs merge=lfs -text"
 NEW_REPO_ATTRIBUTES = "".join(f"{pattern} {_MARK}\n" for pattern in sorted(_LARGE_PATTERNS)).encode()
 """The `.gitattributes` of a new repository."""
 
+_TYPES = {
+    ".avif": "image/avif",
+    ".gif": "image/gif",
+    ".jpeg": "image/jpeg",
+    ".jpg": "image/jpeg",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".webp": "image/webp",
+}
+UNTRUSTED = {
+    "X-Content-Type-Options": "nosniff",
+    # An SVG that is opened by itself is a document, and might bring scripts.
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
+}
+"""Headers of every file that a stranger may have written: a browser neither guesses its type nor runs what is in it."""
+
 
 class LargePatterns:
     """The patterns of a `.gitattributes` file that send paths to the store of large files.
@@ -135,24 +151,6 @@ def _pattern_and_rest(line: bytes) -> tuple[bytes, bytes]:
 
 def _unescaped(code: bytes) -> bytes:
     return bytes([int(code, 8)]) if len(code) == 3 else _ESCAPED.get(code, code)
-
-
-_TYPES = {
-    ".avif": "image/avif",
-    ".gif": "image/gif",
-    ".jpeg": "image/jpeg",
-    ".jpg": "image/jpeg",
-    ".png": "image/png",
-    ".svg": "image/svg+xml",
-    ".webp": "image/webp",
-}
-
-UNTRUSTED = {
-    "X-Content-Type-Options": "nosniff",
-    # An SVG that is opened by itself is a document, and might bring scripts.
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
-}
-"""Headers of every file that a stranger may have written: a browser neither guesses its type nor runs what is in it."""
 
 
 def picture_type(path: str) -> str | None:

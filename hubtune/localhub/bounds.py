@@ -23,6 +23,16 @@ LONGEST_CARD = 2 << 20
 
 _DEEPEST = 50
 _MOST_VALUES = 200_000
+_LONGEST_NAME = 255
+_LONGEST_PATH = 4096
+_MOST_FOLDERS = 200
+# On Windows they are devices, whatever follows a dot; the raised digits count as digits there.
+_DEVICE = re.compile(
+    r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[1-9¹²³]) *(?:[.:].*)?", re.IGNORECASE | re.DOTALL
+)
+_DRIVE = re.compile(r"[A-Za-z]:")
+# They turn the direction of what follows, so that a name reads as another.
+_TURNING = frozenset("\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def read_object(content: bytes, name: str) -> Mapping[str, object]:
@@ -53,18 +63,6 @@ def check_length(text: str, field: str, most: int = LONGEST_TEXT) -> str:
     if len(text) > most:
         raise ApiError(400, f'"{field}" length must be at most {most} characters')
     return text
-
-
-_LONGEST_NAME = 255
-_LONGEST_PATH = 4096
-_MOST_FOLDERS = 200
-# On Windows they are devices, whatever follows a dot; the raised digits count as digits there.
-_DEVICE = re.compile(
-    r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[1-9¹²³]) *(?:[.:].*)?", re.IGNORECASE | re.DOTALL
-)
-_DRIVE = re.compile(r"[A-Za-z]:")
-# They turn the direction of what follows, so that a name reads as another.
-_TURNING = frozenset("\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def check_path(path: str) -> bytes:

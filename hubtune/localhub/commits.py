@@ -24,6 +24,18 @@ from hubtune.localhub.large_files import RepoLargeFiles
 from hubtune.localhub.revisions import names, read_ref
 from hubtune.localhub.tree_edits import AddFile, CommitRequest, TreeEdit
 
+FIRST_COMMIT = CommitRequest("initial commit", "", None, (AddFile(".gitattributes", NEW_REPO_ATTRIBUTES),))
+"""What every new repository and every empty branch starts with, but for the card of a space."""
+
+_PACK_FROM = 100
+_SPACE_CARD = """---
+title: {title}
+{sdk}pinned: false
+---
+
+# {title}
+"""
+
 
 def swap_ref(git: Repo, ref: Ref, old: ObjectID | None, new: ObjectID) -> bool:
     """Moves a ref from `old`, or makes it where that is None.
@@ -58,19 +70,6 @@ def _sync(git: Repo, ref: Ref) -> None:
         if folder.is_dir():
             sync_folder(folder)
         folder = folder.parent
-
-
-FIRST_COMMIT = CommitRequest("initial commit", "", None, (AddFile(".gitattributes", NEW_REPO_ATTRIBUTES),))
-"""What every new repository and every empty branch starts with, but for the card of a space."""
-
-_PACK_FROM = 100
-_SPACE_CARD = """---
-title: {title}
-{sdk}pinned: false
----
-
-# {title}
-"""
 
 
 def first_commit(repo_id: RepoId, sdk: str | None) -> CommitRequest:

@@ -30,6 +30,7 @@ _MOST_EVENTS = 2000
 _MOST_EDITS = 100
 
 Status = Literal["draft", "open", "closed", "merged"]
+_Files = Mapping[bytes, tuple[int, ObjectID]]
 
 
 class Event(BaseModel):
@@ -195,9 +196,6 @@ class DiscussionStore:
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{number}.json"
-
-
-_Files = Mapping[bytes, tuple[int, ObjectID]]
 
 
 class PullRequest:

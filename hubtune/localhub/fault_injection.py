@@ -36,6 +36,9 @@ _MESSAGES = {
     500: "Internal Server Error",
     503: "Service Unavailable",
 }
+_OTHER_BYTES = bytes(byte ^ 0x55 for byte in range(256))
+# How often a trickling body is sent from; each time as many bytes as are due.
+_TICK = 0.1
 
 
 def _as_list(value: object) -> object:
@@ -263,11 +266,6 @@ def _fits(pattern: str, path: str) -> bool:
 
 def _details(error: ValidationError) -> list[str]:
     return [str(fault) if fault.path else f"the file: {fault}" for fault in faults_of(error)]
-
-
-_OTHER_BYTES = bytes(byte ^ 0x55 for byte in range(256))
-# How often a trickling body is sent from; each time as many bytes as are due.
-_TICK = 0.1
 
 
 class DroppedError(Exception):

@@ -25,6 +25,31 @@ _POINTER = re.compile(
     rb"version https://git-lfs\.github\.com/spec/v1\noid sha256:([0-9a-f]{64})\nsize (0|[1-9][0-9]*)\n"
 )
 _LONGEST = 200
+_HEX = re.compile(r"[0-9a-f]{40}")
+_HEAD = re.compile(rb"ref: refs/\S+\n?|[0-9a-f]{40}\n?")
+_PACKED_REF = re.compile(rb"#.*|\^[0-9a-f]{40}|[0-9a-f]{40} refs/\S+")
+_TAIL = 20
+_BLOCK = 1 << 20
+_BROKEN = (
+    ApplyDeltaError,
+    AssertionError,
+    ChecksumMismatch,
+    EOFError,
+    FileFormatException,
+    KeyError,
+    IndexError,
+    OSError,
+    ObjectFormatException,
+    OverflowError,
+    TypeError,
+    UnresolvedDeltas,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+"""What damaged bytes make the readers of packs and objects raise."""
+
+_KINDS = {kind.type_name: kind.type_num for kind in (Blob, Commit, Tag, Tree)}
 
 
 @dataclass(frozen=True)
@@ -50,31 +75,6 @@ class Pointer:
             return None
         match = _POINTER.fullmatch(content)
         return cls(match[1].decode(), int(match[2])) if match else None
-
-
-_HEX = re.compile(r"[0-9a-f]{40}")
-_HEAD = re.compile(rb"ref: refs/\S+\n?|[0-9a-f]{40}\n?")
-_PACKED_REF = re.compile(rb"#.*|\^[0-9a-f]{40}|[0-9a-f]{40} refs/\S+")
-_TAIL = 20
-_BLOCK = 1 << 20
-_BROKEN = (
-    ApplyDeltaError,
-    AssertionError,
-    ChecksumMismatch,
-    EOFError,
-    FileFormatException,
-    KeyError,
-    IndexError,
-    OSError,
-    ObjectFormatException,
-    OverflowError,
-    TypeError,
-    UnresolvedDeltas,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
-"""What damaged bytes make the readers of packs and objects raise."""
 
 
 @dataclass(frozen=True)
@@ -227,9 +227,6 @@ def _read_loose(path: Path, oid: str, contents: GitContents) -> None:
         _add(ShaFile.from_raw_string(_KINDS[kind], body), oid, contents)
     except _BROKEN as error:
         contents.damaged[oid] = _reason(error)
-
-
-_KINDS = {kind.type_name: kind.type_num for kind in (Blob, Commit, Tag, Tree)}
 
 
 def _read_pack(path: Path, contents: GitContents) -> None:

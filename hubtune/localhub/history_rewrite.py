@@ -18,6 +18,7 @@ from hubtune.localhub.revisions import peel
 from hubtune.localhub.trees import list_entries, read_blob, root_of, tree_of, walk
 
 _EMPTY = Tree().id
+_KEPT = (b"refs/heads/", b"refs/tags/")
 
 
 def squash(git: Repo, ref: Ref, head: ObjectID, *, message: str, author: str) -> ObjectID:
@@ -163,9 +164,6 @@ def large_file_uses(git: Repo) -> Iterator[LargeFileUse]:
                 pointer = None if entry.is_folder else Pointer.decode(read_blob(git, entry.oid))
                 if pointer is not None:
                     yield LargeFileUse(pointer, entry.path, entry.oid, commit, name.decode())
-
-
-_KEPT = (b"refs/heads/", b"refs/tags/")
 
 
 def copy_history(source: Repo, target: Repo) -> set[str]:

@@ -15,6 +15,10 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")
 
 # What an address begins with that is none of a repository.
 _RESERVED = frozenset({"api", "models", "datasets", "spaces"})
+REDIRECTS_FILE = "moves.json"
+"""The file's name in the folder of all repositories."""
+
+_MOVES = TypeAdapter(dict[str, str])
 
 
 class RepoType(StrEnum):
@@ -111,12 +115,6 @@ def check_name(name: str) -> None:
     """
     if not _NAME.fullmatch(name) or "--" in name or ".." in name or name.endswith((".git", ".ipynb")):
         raise ApiError(400, f"Invalid repo name: {name}")
-
-
-REDIRECTS_FILE = "moves.json"
-"""The file's name in the folder of all repositories."""
-
-_MOVES = TypeAdapter(dict[str, str])
 
 
 class Redirects:

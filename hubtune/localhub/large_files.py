@@ -20,6 +20,8 @@ from hubtune.localhub.git_objects import Pointer, read_objects
 from hubtune.localhub.hub_folder import HubFolder, repo_folders
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+GRANTS_FOLDER = "large-files"
+"""The upload grants, beside git's own files: an empty file for each large file, named by its digest."""
 
 
 class LargeFileStore:
@@ -134,10 +136,6 @@ class IncomingFile:
             self._file.close()
         finally:
             self._draft.unlink(missing_ok=True)
-
-
-GRANTS_FOLDER = "large-files"
-"""The upload grants, beside git's own files: an empty file for each large file, named by its digest."""
 
 
 class RepoLargeFiles:

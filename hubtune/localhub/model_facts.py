@@ -27,6 +27,14 @@ _MOST_SHARDS = 500
 _HEADER = Bounds(size=25 << 20, depth=10)
 _LARGEST = 2**63
 _MOST_TYPES = 64
+_PLAIN = ("library_name", "pipeline_tag")
+_PREFIXED = {"license": "license", "datasets": "dataset"}
+_DATASET_PREFIXED = {
+    "license": "license",
+    "language": "language",
+    "task_categories": "task_categories",
+    "size_categories": "size_categories",
+}
 
 
 def parameter_counts(git: Repo, commit: ObjectID, large_files: RepoLargeFiles) -> dict[str, object] | None:
@@ -108,16 +116,6 @@ def _count(file: BinaryIO) -> Mapping[str, int]:
 
 def _is_text(value: object) -> bool:
     return isinstance(value, str)
-
-
-_PLAIN = ("library_name", "pipeline_tag")
-_PREFIXED = {"license": "license", "datasets": "dataset"}
-_DATASET_PREFIXED = {
-    "license": "license",
-    "language": "language",
-    "task_categories": "task_categories",
-    "size_categories": "size_categories",
-}
 
 
 def card_tags(type_: RepoType, card: Mapping[str, object]) -> list[str]:

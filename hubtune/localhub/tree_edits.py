@@ -23,6 +23,11 @@ _MOST_LINES = 25_000
 _LONGEST_LINE = 100 << 20
 """Longer than an ordinary file in base64, which is sent as a large one from 10 MiB on."""
 
+_FILE_MODE = S_IFREG | 0o644
+_ATTRIBUTES = b".gitattributes"
+_MOST_COMPARED = 50_000_000
+_ENDS = re.compile(rb"/|\Z")
+
 
 @dataclass(frozen=True)
 class AddFile:
@@ -172,12 +177,6 @@ def _text(value: Mapping[str, object], field: str) -> str:
     if not isinstance(found, str):
         raise ApiError(400, f"An operation in the commit lacks `{field}`.")
     return found
-
-
-_FILE_MODE = S_IFREG | 0o644
-_ATTRIBUTES = b".gitattributes"
-_MOST_COMPARED = 50_000_000
-_ENDS = re.compile(rb"/|\Z")
 
 
 @dataclass

@@ -12,6 +12,8 @@ from dulwich.repo import Repo
 
 from hubtune.localhub.git_objects import Pointer
 
+_FOLDERS_KEPT = 200
+
 
 @dataclass(frozen=True)
 class TreeEntry:
@@ -143,9 +145,6 @@ def file_facts(git: Repo, oid: str) -> FileFacts:
     content = read_blob(git, oid)
     pointer = Pointer.decode(content)
     return FileFacts(pointer.size if pointer else len(content), pointer)
-
-
-_FOLDERS_KEPT = 200
 
 
 def walk(git: Repo, head: ObjectID) -> Iterator[Commit]:

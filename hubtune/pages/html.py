@@ -24,6 +24,7 @@ _MOST_BRACKETS = 20_000
 
 _TAG = re.compile(r"<[a-zA-Z]")
 _CHECKBOX = re.compile(r"<input class=\"task-list-item-checkbox\"[^>]*>")
+_TEXTUAL = {"text", "code_inline", "text_special"}
 
 
 @dataclass(frozen=True)
@@ -100,9 +101,6 @@ def _name_headings(tokens: Sequence[Token]) -> None:
             count = taken.get(slug, 0)
             taken[slug] = count + 1
             token.attrSet("id", f"{slug}-{count}" if count else slug or "section")
-
-
-_TEXTUAL = {"text", "code_inline", "text_special"}
 
 
 def _slug(title: str) -> str:

@@ -15,6 +15,30 @@ from hubtune.pages.sanitize import Links, RepoLinks
 from hubtune.records import views
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
+_HERE = Path(__file__).parent
+_TEMPLATES: dict[type[views.View], str] = {
+    views.HomeView: "home.html.j2",
+    views.RepoView: "repo.html.j2",
+    views.TreeView: "tree.html.j2",
+    views.FileView: "file.html.j2",
+    views.HistoryView: "history.html.j2",
+    views.CommitView: "commit.html.j2",
+    views.RefsView: "refs.html.j2",
+    views.DiscussionView: "discussion.html.j2",
+    views.ErrorView: "error.html.j2",
+}
+_MOST_LINES = 10_000
+_POLICY = "default-src 'none'; {}; base-uri 'none'; form-action 'self'"
+_FILE_POLICY = _POLICY.format("style-src 'unsafe-inline'; img-src data:")
+Shape = Literal["hub", "preview", "file"]
+LinksOf = Callable[[views.PageLocation, str], Links]
+"""Returns the links of the Markdown file at a path."""
+
+POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'"
+)
+"""The Content-Security-Policy under which the page works: nothing but what this program itself serves."""
 
 
 def size(count: int) -> str:
@@ -85,27 +109,6 @@ FILTERS: dict[str, Callable[..., object]] = {
     "short": short,
     "size": size,
 }
-
-
-_HERE = Path(__file__).parent
-_TEMPLATES: dict[type[views.View], str] = {
-    views.HomeView: "home.html.j2",
-    views.RepoView: "repo.html.j2",
-    views.TreeView: "tree.html.j2",
-    views.FileView: "file.html.j2",
-    views.HistoryView: "history.html.j2",
-    views.CommitView: "commit.html.j2",
-    views.RefsView: "refs.html.j2",
-    views.DiscussionView: "discussion.html.j2",
-    views.ErrorView: "error.html.j2",
-}
-_MOST_LINES = 10_000
-_POLICY = "default-src 'none'; {}; base-uri 'none'; form-action 'self'"
-_FILE_POLICY = _POLICY.format("style-src 'unsafe-inline'; img-src data:")
-
-Shape = Literal["hub", "preview", "file"]
-LinksOf = Callable[[views.PageLocation, str], Links]
-"""Returns the links of the Markdown file at a path."""
 
 
 def hub_links(place: views.PageLocation, path: str) -> Links:
@@ -188,12 +191,6 @@ class Renderer:
 
 ASSETS = (*SHARED_ASSETS, page_asset("rating.css", "text/css"), page_asset("rating.js", "text/javascript"))
 """The files that the page refers to, at `/-/` and their names."""
-
-POLICY = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; "
-    "frame-ancestors 'none'"
-)
-"""The Content-Security-Policy under which the page works: nothing but what this program itself serves."""
 
 
 @dataclass(frozen=True)

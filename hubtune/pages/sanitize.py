@@ -21,6 +21,68 @@ _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:")
 _OUTSIDE = re.compile(r"(?:https?://[^/\\\s]|mailto:[^\s])", re.IGNORECASE)
 # What browsers leave out of an address before they read it.
 _IGNORED = re.compile(r"[\x00-\x1f\x7f]")
+TAGS = frozenset({
+    "a", "abbr", "b", "bdi", "bdo", "blockquote", "br", "caption", "cite", "code", "col", "colgroup", "dd", "del",
+    "details", "dfn", "div", "dl", "dt", "em", "figcaption", "figure", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i",
+    "img", "ins", "kbd", "li", "mark", "ol", "p", "picture", "pre", "q", "rp", "rt", "ruby", "s", "samp", "section",
+    "small", "span", "strike", "strong", "sub", "summary", "sup", "table", "tbody", "td", "tfoot", "th", "thead",
+    "time", "tr", "tt", "u", "ul", "var", "wbr",
+})  # fmt: skip
+"""Elements that stay; of others the text stays."""
+
+_WITH_CONTENT = frozenset({
+    "applet", "audio", "canvas", "embed", "frameset", "iframe", "math", "noembed", "noframes", "noscript", "object",
+    "plaintext", "script", "select", "style", "svg", "template", "textarea", "title", "video", "xmp",
+})  # fmt: skip
+"""Elements that go with all that is in them."""
+
+_ALIGNED = ("td", "th", "tr", "col", "p", "div", "h1", "h2", "h3", "h4", "h5", "h6", "img", "table")
+_IDENTIFIED = ("h1", "h2", "h3", "h4", "h5", "h6", "a", "div", "li", "p", "span", "section")
+_ATTRIBUTES: dict[str, set[str]] = {
+    "a": {"href", "title", "aria-label"},
+    "abbr": {"title"},
+    "code": {"class"},
+    "details": {"open"},
+    "div": {"class"},
+    "img": {"src", "alt", "title", "width", "height"},
+    "li": {"class", "value"},
+    "ol": {"class", "start", "reversed"},
+    "p": {"class"},
+    "section": {"class"},
+    "span": {"class"},
+    "sup": {"class"},
+    "td": {"colspan", "rowspan"},
+    "th": {"colspan", "rowspan", "scope"},
+    "ul": {"class"},
+}
+_CLASSES = re.compile(
+    r"language-[A-Za-z0-9_+#.-]{1,40}|hl-[a-z0-9]{1,4}|task|task done|contains-task-list|task-list-item|footnotes"
+    r"|footnotes-list|footnote-item|footnote-ref|footnote-backref|outside-picture"
+    r"|markdown-alert markdown-alert-(?:note|tip|important|warning|caution)|markdown-alert-title"
+)
+_PATTERNS = {
+    "align": re.compile(r"left|right|center|justify", re.IGNORECASE),
+    "class": _CLASSES,
+    "colspan": re.compile(r"[1-9][0-9]?"),
+    "height": re.compile(r"[0-9]{1,4}(?:px|%)?"),
+    "id": re.compile(r"[^\s\"'<>&]{1,200}"),
+    "rowspan": re.compile(r"[1-9][0-9]{0,2}"),
+    "scope": re.compile(r"row|col|rowgroup|colgroup"),
+    "start": re.compile(r"[0-9]{1,9}"),
+    "value": re.compile(r"[0-9]{1,9}"),
+    "width": re.compile(r"[0-9]{1,4}(?:px|%)?"),
+}
+LANGUAGES = frozenset(
+    {"bash", "css", "diff", "html", "ini", "javascript", "js", "json", "py", "python", "rust", "sh",
+     "shell", "sql", "toml", "typescript", "xml", "yaml", "yml"}
+)  # fmt: skip
+"""Others stay plain: there are hundreds of lexers, and not all of them are quick on every text."""
+
+PREFIX = "hl-"
+"""What the names of the classes begin with."""
+
+_LONGEST = 4_000
+_MOST = 40_000
 
 
 class Links(Protocol):
@@ -99,62 +161,10 @@ def _fragment(text: str) -> str:
     return quote(unquote(text), safe="-_.~:")
 
 
-TAGS = frozenset({
-    "a", "abbr", "b", "bdi", "bdo", "blockquote", "br", "caption", "cite", "code", "col", "colgroup", "dd", "del",
-    "details", "dfn", "div", "dl", "dt", "em", "figcaption", "figure", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i",
-    "img", "ins", "kbd", "li", "mark", "ol", "p", "picture", "pre", "q", "rp", "rt", "ruby", "s", "samp", "section",
-    "small", "span", "strike", "strong", "sub", "summary", "sup", "table", "tbody", "td", "tfoot", "th", "thead",
-    "time", "tr", "tt", "u", "ul", "var", "wbr",
-})  # fmt: skip
-"""Elements that stay; of others the text stays."""
-
-_WITH_CONTENT = frozenset({
-    "applet", "audio", "canvas", "embed", "frameset", "iframe", "math", "noembed", "noframes", "noscript", "object",
-    "plaintext", "script", "select", "style", "svg", "template", "textarea", "title", "video", "xmp",
-})  # fmt: skip
-"""Elements that go with all that is in them."""
-
-_ALIGNED = ("td", "th", "tr", "col", "p", "div", "h1", "h2", "h3", "h4", "h5", "h6", "img", "table")
-_IDENTIFIED = ("h1", "h2", "h3", "h4", "h5", "h6", "a", "div", "li", "p", "span", "section")
-_ATTRIBUTES: dict[str, set[str]] = {
-    "a": {"href", "title", "aria-label"},
-    "abbr": {"title"},
-    "code": {"class"},
-    "details": {"open"},
-    "div": {"class"},
-    "img": {"src", "alt", "title", "width", "height"},
-    "li": {"class", "value"},
-    "ol": {"class", "start", "reversed"},
-    "p": {"class"},
-    "section": {"class"},
-    "span": {"class"},
-    "sup": {"class"},
-    "td": {"colspan", "rowspan"},
-    "th": {"colspan", "rowspan", "scope"},
-    "ul": {"class"},
-}
 for _tag in _ALIGNED:
     _ATTRIBUTES.setdefault(_tag, set()).add("align")
 for _tag in _IDENTIFIED:
     _ATTRIBUTES.setdefault(_tag, set()).add("id")
-
-_CLASSES = re.compile(
-    r"language-[A-Za-z0-9_+#.-]{1,40}|hl-[a-z0-9]{1,4}|task|task done|contains-task-list|task-list-item|footnotes"
-    r"|footnotes-list|footnote-item|footnote-ref|footnote-backref|outside-picture"
-    r"|markdown-alert markdown-alert-(?:note|tip|important|warning|caution)|markdown-alert-title"
-)
-_PATTERNS = {
-    "align": re.compile(r"left|right|center|justify", re.IGNORECASE),
-    "class": _CLASSES,
-    "colspan": re.compile(r"[1-9][0-9]?"),
-    "height": re.compile(r"[0-9]{1,4}(?:px|%)?"),
-    "id": re.compile(r"[^\s\"'<>&]{1,200}"),
-    "rowspan": re.compile(r"[1-9][0-9]{0,2}"),
-    "scope": re.compile(r"row|col|rowgroup|colgroup"),
-    "start": re.compile(r"[0-9]{1,9}"),
-    "value": re.compile(r"[0-9]{1,9}"),
-    "width": re.compile(r"[0-9]{1,4}(?:px|%)?"),
-}
 
 
 def sanitize(html: str, links: Links) -> str:
@@ -186,19 +196,6 @@ def _filter(links: Links) -> Callable[[str, str, str], str | None]:
         return value if pattern is None or pattern.fullmatch(value) else None
 
     return keep
-
-
-LANGUAGES = frozenset(
-    {"bash", "css", "diff", "html", "ini", "javascript", "js", "json", "py", "python", "rust", "sh",
-     "shell", "sql", "toml", "typescript", "xml", "yaml", "yml"}
-)  # fmt: skip
-"""Others stay plain: there are hundreds of lexers, and not all of them are quick on every text."""
-
-PREFIX = "hl-"
-"""What the names of the classes begin with."""
-
-_LONGEST = 4_000
-_MOST = 40_000
 
 
 def highlighter() -> Callable[[str, str, str], str]:

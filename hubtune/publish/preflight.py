@@ -19,6 +19,10 @@ from hubtune.publish.remote import MAIN, RemoteRepo, Retries, Wait
 from hubtune.records.base import Progress
 from hubtune.token_forms import find_tokens
 
+_SHOWN = 4
+_SAMPLE = 8192
+_BLOCK = 16 << 20
+
 
 def check_target(
     repo: str, publish: PublishConfig, progress: Progress, *, propose: bool = False, wait: Wait = time.sleep
@@ -118,11 +122,6 @@ def _require_write(identity: Identity, repo: str, *, hint: str) -> None:
         f"{identity.name} may not publish to {repo}: {why}.",
         hint=hint,
     )
-
-
-_SHOWN = 4
-_SAMPLE = 8192
-_BLOCK = 16 << 20
 
 
 def refuse_secrets(

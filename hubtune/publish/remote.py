@@ -19,6 +19,9 @@ from hubtune.records.release import MANIFEST, PlannedFile
 
 T = TypeVar("T")
 Wait = Callable[[float], None]
+MAIN = "main"
+# A commit that was made just now may not be everywhere yet.
+NOT_THERE_YET: tuple[type[HubError], ...] = (RepoNotFoundError, RevisionNotFoundError)
 
 
 @dataclass(frozen=True)
@@ -74,11 +77,6 @@ class Retries:
             f"{doing}: {error.message} Waiting {seconds:g} s before attempt {attempt + 1} of {self.attempts}."
         )
         self.wait(seconds)
-
-
-MAIN = "main"
-# A commit that was made just now may not be everywhere yet.
-NOT_THERE_YET: tuple[type[HubError], ...] = (RepoNotFoundError, RevisionNotFoundError)
 
 
 class FoundManifest(BaseModel):

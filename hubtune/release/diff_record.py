@@ -17,6 +17,7 @@ from hubtune.records.evaluation import Measure
 from hubtune.records.pins import Commit, Pin
 
 Verdict = Literal["beyond the noise", "inside the noise", "equal", "not comparable", "unknown"]
+Order = Literal["forward", "backward", "same", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,6 @@ def _recovered(
     low = second - first - math.hypot(second - second_interval[0], first_interval[1] - first)
     high = second - first + math.hypot(second_interval[1] - second, first - first_interval[0])
     return low, high
-
-
-Order = Literal["forward", "backward", "same", "unknown"]
 
 
 class ComparedRelease(Record):

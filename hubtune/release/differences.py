@@ -37,6 +37,8 @@ from hubtune.release.diff_record import (
 
 # It names the release, so it always differs.
 _NAME = "publish.tag"
+# A branch or a tag that is asked for is no change of the input: its pin says which commit that meant.
+_ASKED = ".revision"
 
 
 def diff_releases(repo: str, a: str, b: str) -> ReleaseDiff:
@@ -235,10 +237,6 @@ def _card(before: PublishedRelease, after: PublishedRelease) -> tuple[CardDiff |
         return diff_cards(first, second), None
     except CardError as error:
         return None, error.message
-
-
-# A branch or a tag that is asked for is no change of the input: its pin says which commit that meant.
-_ASKED = ".revision"
 
 
 @dataclass(frozen=True)

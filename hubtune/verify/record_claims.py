@@ -34,6 +34,58 @@ _UPSTREAM: dict[type[Record], frozenset[str]] = {
     RatingsRecord: frozenset({"data.json", "training.json"}),
 }
 _SECTIONS = ("config", "evaluate")
+_OF_THE_HUB = ".gitattributes"
+UNSIGNED = (
+    "the release is not signed, and whoever can write to the repository can rewrite all of it: give the commit that "
+    "the publisher announced with --commit"
+)
+
+
+def check_repository(subject: Subject) -> str:
+    """Compares the repository and the tag that the manifest names with those that were asked for."""
+    manifest = subject.documents.manifest
+    if manifest.repo != subject.repo:
+        raise ContradictedError(f"the manifest is that of {manifest.repo}, not of {subject.repo}")
+    refs = list_refs(subject.repo)
+    tagged = refs.tags.get(manifest.tag)
+    if not is_commit(subject.requested) and manifest.tag != subject.requested:
+        moved = refs.tags.get(subject.requested)
+        if moved is not None:
+            raise ContradictedError(
+                f"the manifest is that of {manifest.tag}, and {subject.requested} points at its commit: the tag "
+                f"{subject.requested} was moved, or made by hand"
+            )
+    if tagged is None:
+        raise ContradictedError(f"the manifest is that of {manifest.tag}, and there is no such tag")
+    if tagged != subject.commit:
+        raise ContradictedError(f"the manifest is that of {manifest.tag}, and that tag points at {tagged}")
+    if manifest.tag in refs.branches:
+        raise ContradictedError(
+            f"a branch is called {manifest.tag} too, on {refs.branches[manifest.tag]}: readers who ask for "
+            f"{manifest.tag} get it, or may get it later, in place of {subject.commit}"
+        )
+    return f"{manifest.tag} of {manifest.repo}, at {subject.commit}"
+
+
+def check_files(subject: Subject) -> str:
+    """Compares every file with the manifest, by the bytes as they were downloaded."""
+    manifest = subject.documents.manifest
+    known = manifest.files
+    faults = [f"{path} was added" for path in sorted(subject.sizes.keys() - known.keys() - {MANIFEST, _OF_THE_HUB})]
+    faults += [f"{path} is missing" for path in sorted(known.keys() - subject.sizes.keys())]
+    faults += [
+        f"{path} was changed (sha256 {digest})"
+        for path, digest in sorted(subject.digests.items())
+        if path in known and known[path] != digest
+    ]
+    if faults:
+        raise ContradictedError(listed(faults))
+    lost = [reason for path, reason in sorted(subject.lost.items()) if path in known]
+    if lost:
+        raise UncheckedError(listed(lost))
+    size = sum(subject.sizes[path] for path in known)
+    own = f"; {_OF_THE_HUB} is the Hub's own" if _OF_THE_HUB in subject.sizes and _OF_THE_HUB not in known else ""
+    return f"all {len(known)} that the manifest lists are there, with the same bytes ({size:,}), and no other{own}"
 
 
 def check_records(subject: Subject) -> str:
@@ -158,62 +210,6 @@ def _weights(subject: Subject, manifest: Manifest) -> Iterator[str]:
     for name, digest in sorted(made.items()):
         if manifest.files.get(name) != digest or subject.digests.get(name) != digest:
             yield f"{name} is not the one that the run made"
-
-
-_OF_THE_HUB = ".gitattributes"
-
-
-def check_files(subject: Subject) -> str:
-    """Compares every file with the manifest, by the bytes as they were downloaded."""
-    manifest = subject.documents.manifest
-    known = manifest.files
-    faults = [f"{path} was added" for path in sorted(subject.sizes.keys() - known.keys() - {MANIFEST, _OF_THE_HUB})]
-    faults += [f"{path} is missing" for path in sorted(known.keys() - subject.sizes.keys())]
-    faults += [
-        f"{path} was changed (sha256 {digest})"
-        for path, digest in sorted(subject.digests.items())
-        if path in known and known[path] != digest
-    ]
-    if faults:
-        raise ContradictedError(listed(faults))
-    lost = [reason for path, reason in sorted(subject.lost.items()) if path in known]
-    if lost:
-        raise UncheckedError(listed(lost))
-    size = sum(subject.sizes[path] for path in known)
-    own = f"; {_OF_THE_HUB} is the Hub's own" if _OF_THE_HUB in subject.sizes and _OF_THE_HUB not in known else ""
-    return f"all {len(known)} that the manifest lists are there, with the same bytes ({size:,}), and no other{own}"
-
-
-UNSIGNED = (
-    "the release is not signed, and whoever can write to the repository can rewrite all of it: give the commit that "
-    "the publisher announced with --commit"
-)
-
-
-def check_repository(subject: Subject) -> str:
-    """Compares the repository and the tag that the manifest names with those that were asked for."""
-    manifest = subject.documents.manifest
-    if manifest.repo != subject.repo:
-        raise ContradictedError(f"the manifest is that of {manifest.repo}, not of {subject.repo}")
-    refs = list_refs(subject.repo)
-    tagged = refs.tags.get(manifest.tag)
-    if not is_commit(subject.requested) and manifest.tag != subject.requested:
-        moved = refs.tags.get(subject.requested)
-        if moved is not None:
-            raise ContradictedError(
-                f"the manifest is that of {manifest.tag}, and {subject.requested} points at its commit: the tag "
-                f"{subject.requested} was moved, or made by hand"
-            )
-    if tagged is None:
-        raise ContradictedError(f"the manifest is that of {manifest.tag}, and there is no such tag")
-    if tagged != subject.commit:
-        raise ContradictedError(f"the manifest is that of {manifest.tag}, and that tag points at {tagged}")
-    if manifest.tag in refs.branches:
-        raise ContradictedError(
-            f"a branch is called {manifest.tag} too, on {refs.branches[manifest.tag]}: readers who ask for "
-            f"{manifest.tag} get it, or may get it later, in place of {subject.commit}"
-        )
-    return f"{manifest.tag} of {manifest.repo}, at {subject.commit}"
 
 
 def check_origin(subject: Subject, announced: str | None) -> str:

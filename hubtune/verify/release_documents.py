@@ -45,6 +45,15 @@ _MOST_FAULTS = 5
 _GONE = (RepoNotFoundError, RevisionNotFoundError)
 # These are about this machine, this account, what may be run, or the network, and say nothing about the release.
 _OURS = (MissingExtraError, RemoteCodeError, DiskFullError, HubError, MemoryError, MemoryNeededError)
+R = TypeVar("R", bound=Record)
+T = TypeVar("T")
+_MOST_CONFIG = 1 << 20
+_DEEPEST = 40
+_OPENING = (
+    *(yaml.BlockMappingStartToken, yaml.BlockSequenceStartToken),
+    *(yaml.FlowMappingStartToken, yaml.FlowSequenceStartToken),
+)
+_CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
 
 
 class ContradictedError(HubtuneError):
@@ -103,17 +112,7 @@ def _words(error: Exception) -> str:
     return f"{text} {error.hint}" if told else text
 
 
-R = TypeVar("R", bound=Record)
-T = TypeVar("T")
 Fault = ContradictedError | UncheckedError
-
-_MOST_CONFIG = 1 << 20
-_DEEPEST = 40
-_OPENING = (
-    *(yaml.BlockMappingStartToken, yaml.BlockSequenceStartToken),
-    *(yaml.FlowMappingStartToken, yaml.FlowSequenceStartToken),
-)
-_CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
 
 
 @dataclass(frozen=True)

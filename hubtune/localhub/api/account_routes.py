@@ -21,6 +21,9 @@ from hubtune.localhub.trees import format_date
 from hubtune.metadata.hub_rules import check_card
 
 _MOST = 500
+_ROLE_IN_ORG = {"write": "write", "read": "read", "pr": "contributor"}
+_LONGEST_REASON = 200
+_LONGEST_ANSWERS = 64 * 1024
 
 
 def user(call: Call) -> Response:
@@ -102,9 +105,6 @@ def _owned(call: Call, namespace: str) -> dict[str, object]:
     return {f"num{type_.plural.capitalize()}": count for type_, count in counts.items()}
 
 
-_ROLE_IN_ORG = {"write": "write", "read": "read", "pr": "contributor"}
-
-
 def whoami(call: Call) -> Response:
     """GET /api/whoami-v2."""
     user = call.signed_in()
@@ -149,10 +149,6 @@ def validate_yaml(call: Call) -> Response:
     if errors:
         body["error"] = errors[0]
     return JSONResponse(body, status_code=status)
-
-
-_LONGEST_REASON = 200
-_LONGEST_ANSWERS = 64 * 1024
 
 
 def auth_check(call: Call) -> Response:

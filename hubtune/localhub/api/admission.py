@@ -65,6 +65,11 @@ _ADMIT: Mapping[Callable[[Call], Response], Callable[[Call], object]] = {
     # Anybody may have a text checked.
     account_routes.validate_yaml: lambda _call: None,
 }
+_HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[^\[\]:@/\s]+))(?::[0-9]{1,5})?")
+_OWN_SITES = frozenset({"same-origin", "none"})
+_ROUTES = Path("/proc/net/route")
+_GET_ADDRESS = 0x8915
+"""Linux's SIOCGIFADDR: the address of a network interface."""
 
 
 def admit(call: Call, answer: Callable[[Call], Response]) -> None:
@@ -85,10 +90,6 @@ def _signed_in_reader(call: Call) -> None:
     if "id" in call.params:
         call.readable()
     call.signed_in()
-
-
-_HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[^\[\]:@/\s]+))(?::[0-9]{1,5})?")
-_OWN_SITES = frozenset({"same-origin", "none"})
 
 
 class Guard:
@@ -151,13 +152,6 @@ def _is_link(method: str, headers: Headers) -> bool:
     """Says whether somebody followed a link to the Hub, which shows it to them and not to the page."""
     mode, target = headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")
     return method in {"GET", "HEAD"} and mode == "navigate" and target == "document"
-
-
-_ROUTES = Path("/proc/net/route")
-
-
-_GET_ADDRESS = 0x8915
-"""Linux's SIOCGIFADDR: the address of a network interface."""
 
 
 def is_loopback(host: str) -> bool:

@@ -26,6 +26,10 @@ from hubtune.localhub.repos import HubRepo, RepoStore
 from hubtune.localhub.request_log import RequestLog, RequestNote
 from hubtune.localhub.revisions import resolve
 
+_TRUE = {"1", "true"}
+# So that it fits in 64 bits.
+_MOST_DIGITS = 18
+
 
 @dataclass(frozen=True)
 class HubState:
@@ -71,11 +75,6 @@ class HubState:
     def large_files_of(self, repo: HubRepo) -> RepoLargeFiles:
         """Returns the large files as a repository sees them."""
         return RepoLargeFiles(self.large_files, repo.path)
-
-
-_TRUE = {"1", "true"}
-# So that it fits in 64 bits.
-_MOST_DIGITS = 18
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,10 @@ from hubtune.localhub.api_errors import ApiError
 HEAD_LIMIT = 64 * 1024
 """Bytes of a request's first line and headers together."""
 
+_MOST_HELD = 512 * 1024 * 1024
+_LONGEST = 600.0
+_MOST_SPOOLED = 2 << 30
+
 
 @dataclass(frozen=True)
 class Patience:
@@ -193,11 +197,6 @@ def patient_send(send: Send, patience: Patience, connection: HubProtocol) -> Sen
             connection.reset()
 
     return send_in_time
-
-
-_MOST_HELD = 512 * 1024 * 1024
-_LONGEST = 600.0
-_MOST_SPOOLED = 2 << 30
 
 
 class Bodies:

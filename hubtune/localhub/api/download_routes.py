@@ -29,6 +29,8 @@ ALWAYS_READABLE = {"README.md", "LICENSE", "LICENSE.md"}
 """What a gated repository shows to everybody, so that they know what to ask for."""
 
 _RANGE = re.compile(r"bytes=([0-9]{0,15})-([0-9]{0,15})")
+_MOST_PATHS = 1000
+_UNSCANNED = {"status": "unscanned"}
 
 
 @dataclass(frozen=True)
@@ -134,10 +136,6 @@ def _disposition(path: str) -> str:
     name = path.rpartition("/")[2]
     plain = re.sub(r'[^\x20-\x7e]|["\\]', "_", name)
     return f"inline; filename*=UTF-8''{quote(name, safe='')}; filename=\"{plain}\";"
-
-
-_MOST_PATHS = 1000
-_UNSCANNED = {"status": "unscanned"}
 
 
 def tree(call: Call) -> Response:

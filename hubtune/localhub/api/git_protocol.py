@@ -34,6 +34,14 @@ _DIGEST = re.compile(rb"[0-9a-f]{40}(?: |\Z)")
 _DEEPEN = re.compile(rb"deepen [0-9]{1,9}\n?")
 _FILTER = re.compile(rb"blob:none|blob:limit=[0-9]{1,12}[kmg]?|tree:[0-9]{1,6}|object:type=(?:blob|tree|commit|tag)")
 _FLUSH = b"0000"
+_PATH = "/"
+_IN_MEMORY = 4 << 20
+_CHUNK = 1 << 16
+_LONGEST_REQUEST = 8 << 20
+_NO_PUSH = (
+    "This Hub can be cloned and fetched with git, but not pushed to.\n"
+    "Upload with `hf upload` or huggingface_hub instead.\n"
+)
 
 
 def bounded(git: Repo, body: bytes) -> bytes:
@@ -95,16 +103,6 @@ def _check_filters(filters: list[bytes]) -> None:
     for found in filters:
         if not _FILTER.fullmatch(found):
             raise ApiError(400, f"This Hub has no such filter: {found[:100].decode(errors='replace')}")
-
-
-_PATH = "/"
-_IN_MEMORY = 4 << 20
-_CHUNK = 1 << 16
-_LONGEST_REQUEST = 8 << 20
-_NO_PUSH = (
-    "This Hub can be cloned and fetched with git, but not pushed to.\n"
-    "Upload with `hf upload` or huggingface_hub instead.\n"
-)
 
 
 def advertise(call: Call) -> Response:

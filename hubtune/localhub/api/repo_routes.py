@@ -19,6 +19,8 @@ from hubtune.localhub.repos import HubRepo
 from hubtune.localhub.trees import commit_date, file_facts, format_date, list_files, read_file
 from hubtune.metadata.front_matter import front_matter
 
+_SDKS = ("gradio", "streamlit", "docker", "static")
+
 
 def repo_facts(call: Call, repo: HubRepo, git: Repo, commit: ObjectID, *, siblings: bool = True) -> dict[str, object]:
     """Returns what the Hub tells of a repository at a commit.
@@ -103,9 +105,6 @@ def _siblings(call: Call, git: Repo, commit: ObjectID) -> list[dict[str, object]
 def used_storage(git: Repo, commit: ObjectID) -> int:
     """Returns the size of a commit's files in bytes."""
     return sum(file_facts(git, entry.oid).size for entry in list_files(git, commit))
-
-
-_SDKS = ("gradio", "streamlit", "docker", "static")
 
 
 def create(call: Call) -> Response:

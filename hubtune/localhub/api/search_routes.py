@@ -17,6 +17,14 @@ from hubtune.localhub.ids import RepoType
 from hubtune.localhub.repos import HubRepo
 from hubtune.localhub.revisions import MAIN, read_ref
 
+_SORTS = ("createdAt", "lastModified", "downloads", "likes", "trendingScore")
+_BRIEF = (
+    "_id", "id", "modelId", "author", "private", "gated", "downloads", "likes", "trendingScore", "tags",
+    "pipeline_tag", "library_name", "sdk", "description", "createdAt", "lastModified", "sha", "disabled",
+)  # fmt: skip
+_MOST = 1000
+_Row = dict[str, object]
+
 
 def next_link(call: Call, more: dict[str, str] | None) -> dict[str, str]:
     """Returns the header that leads to the next page: the same request with other parameters.
@@ -38,16 +46,6 @@ def offset_page(call: Call, rows: Sequence[object], *, default: int, most: int) 
     start = call.number("cursor", 0, least=0, most=len(rows))
     more = {"cursor": str(start + limit)} if len(rows) > start + limit else None
     return JSONResponse(rows[start : start + limit], headers=next_link(call, more))
-
-
-_SORTS = ("createdAt", "lastModified", "downloads", "likes", "trendingScore")
-_BRIEF = (
-    "_id", "id", "modelId", "author", "private", "gated", "downloads", "likes", "trendingScore", "tags",
-    "pipeline_tag", "library_name", "sdk", "description", "createdAt", "lastModified", "sha", "disabled",
-)  # fmt: skip
-_MOST = 1000
-
-_Row = dict[str, object]
 
 
 def listed(call: Call) -> Response:

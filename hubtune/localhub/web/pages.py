@@ -32,6 +32,19 @@ _PAGE = 50
 _LAST_PAGE = 10**6
 _MOST_CHANGES = 1000
 _KINDS: dict[str, views.ChangeKind] = {"add": "added", "delete": "removed"}
+_LAST_PAGE = 10**6
+_LIST_PAGE = 30
+_MOST_EVENTS = 500
+_OF_REPO = r"/(?:(?P<type>datasets|spaces)/)?(?P<id>(?!(?:api|-)/)[^/]+(?:/[^/]+)?)"
+_REV = r"(?P<rev>[^/]+)"
+_NO_BODY = 0
+_BY_REFUSAL = {
+    "RepoNotFound": (404, "There is no such repository here, or it is private."),
+    "GatedRepo": (
+        403,
+        "The files of this repository are for readers who were granted access, and pages know no token.",
+    ),
+}
 
 
 def commits(call: Call) -> views.HistoryView:
@@ -77,12 +90,6 @@ def _changes(git: Repo, commit: Commit) -> list[views.ChangedFile]:
         if entry is not None and entry.path is not None:
             changes.append(views.ChangedFile(entry.path.decode(errors="replace"), _KINDS.get(change.type, "changed")))
     return changes
-
-
-_LAST_PAGE = 10**6
-
-
-_LIST_PAGE = 30
 
 
 def listed(call: Call) -> views.HomeView:
@@ -131,9 +138,6 @@ def _row(call: Call, repo: HubRepo, head: views.CommitRow) -> views.RepoRow:
     )
 
 
-_MOST_EVENTS = 500
-
-
 def discussion(call: Call) -> views.DiscussionView:
     """GET /[datasets/|spaces/]{id}/discussions/{num}; of a gated repository only to those who may read it."""
     with call.open(call.gated(call.readable())) as (repo, _, head):
@@ -171,18 +175,6 @@ def _told(event: Event) -> tuple[str, str]:
             return f"pushed {str(event.data.get('oid'))[:7]}", str(event.data.get("subject"))
         case _:
             assert_never(event.type)
-
-
-_OF_REPO = r"/(?:(?P<type>datasets|spaces)/)?(?P<id>(?!(?:api|-)/)[^/]+(?:/[^/]+)?)"
-_REV = r"(?P<rev>[^/]+)"
-_NO_BODY = 0
-_BY_REFUSAL = {
-    "RepoNotFound": (404, "There is no such repository here, or it is private."),
-    "GatedRepo": (
-        403,
-        "The files of this repository are for readers who were granted access, and pages know no token.",
-    ),
-}
 
 
 class Pages:

@@ -26,6 +26,16 @@ from hubtune.localhub.repos import HubRepo
 from hubtune.metadata.front_matter import front_matter, split_card
 from hubtune.records import views
 
+_MOST = 200
+_LONGEST = 300
+Finder = Callable[[str, views.RepoKind], str | None]
+"""Returns the path of a repository's page, or None where there is none to show."""
+
+_MOST_ROWS = 1000
+_LONGEST_TEXT = 512 * 1024
+_MOST_COMMITS = 300
+"""To find the last change of a file in: each costs a look at the whole tree."""
+
 
 def kind_of(type_: RepoType) -> views.RepoKind:
     """Returns a type of repositories as pages name it."""
@@ -64,13 +74,6 @@ def read_commit(git: Repo, sha: ObjectID) -> views.CommitRow:
 def ref_lines(git: Repo, base: str) -> tuple[views.RefLine, ...]:
     """Returns the refs below `refs/heads`, `refs/tags` or another base."""
     return tuple(views.RefLine(ref.name, ref.commit) for ref in list_refs(git, base))
-
-
-_MOST = 200
-_LONGEST = 300
-
-Finder = Callable[[str, views.RepoKind], str | None]
-"""Returns the path of a repository's page, or None where there is none to show."""
 
 
 def read_card(text: str, find: Finder) -> views.CardView:
@@ -178,12 +181,6 @@ def read_readme(call: Call, git: Repo, commit: ObjectID) -> views.CardView | Non
         return f"/{repo.id.url_path}" if repo is not None and may_read(call.user, repo) else None
 
     return read_card(content.decode(errors="replace"), find)
-
-
-_MOST_ROWS = 1000
-_LONGEST_TEXT = 512 * 1024
-_MOST_COMMITS = 300
-"""To find the last change of a file in: each costs a look at the whole tree."""
 
 
 def folder(call: Call) -> views.TreeView:
