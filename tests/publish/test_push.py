@@ -152,7 +152,7 @@ def test_somebody_s_commit_in_between_is_a_conflict_and_stays_the_head(served, n
     theirs: list[str] = []
 
     def overtake(note: str) -> None:
-        if note == "repository is there":
+        if note == "repository exists":
             theirs.append(served.commit(REPO, {"notes.md": b"theirs"}))
 
     with pytest.raises(PublishConflictError, match=REPO):
