@@ -18,7 +18,7 @@ from datasets.utils.file_utils import xopen
 from pyarrow import parquet
 
 from hubtune.data import decompression
-from hubtune.data.drop_reasons import READABLE, UNREADABLE, reason_of
+from hubtune.data.drop_reasons import READABLE, reason_of, unreadable
 from hubtune.errors import DataError
 
 MOST_AT_ONCE = 1 << 26
@@ -94,7 +94,7 @@ def _named(name: str) -> Iterator[None]:
         yield
     except OSError:
         raise
-    except UNREADABLE as error:
+    except unreadable() as error:
         raise DataError(f"{name} cannot be read as a data set: {reason_of(error)}", hint=READABLE) from error
 
 

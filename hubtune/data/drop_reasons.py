@@ -5,16 +5,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
 
-import pyarrow as pa
-
 from hubtune import library_errors
 
 # How Arrow says that a value does not have the type of its column: with the value.
 _QUOTES = re.compile(
     r"failed to parse|could not (?:convert|parse)|scalar of type|value .* (?:not in range|truncated)", re.I
 )
-UNREADABLE = (pa.ArrowException, ValueError, TypeError, LookupError, AttributeError, OSError, RuntimeError)
-"""What `datasets` and Arrow raise over a file, or over what it says of its columns."""
 READABLE = "JSON Lines, CSV, Parquet and Arrow can, whole and of one form; several configurations need `data[].name`."
 """What to do about files that cannot be read as a data set."""
 
@@ -163,6 +159,14 @@ class DropTally:
             rows = "1 row" if count == 1 else f"{count:,} rows"
             lines.append(f"{rows}, first row {self.first[reason]:,}: {reason.text}{detail}; {reason.fix}")
         return lines
+
+
+def unreadable() -> tuple[type[Exception], ...]:
+    """Returns what `datasets` and Arrow raise over a file, or over what it says of its columns."""
+    # Here and not above: what is known of rows without reading any needs no Arrow, which the core does not have.
+    import pyarrow as pa
+
+    return (pa.ArrowException, ValueError, TypeError, LookupError, AttributeError, OSError, RuntimeError)
 
 
 def reason_of(error: Exception) -> str:

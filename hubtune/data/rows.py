@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from hubtune.data.data_files import DataFiles
-from hubtune.data.drop_reasons import READABLE, UNREADABLE, RawRow, UnreadableRow, reason_of
+from hubtune.data.drop_reasons import READABLE, RawRow, UnreadableRow, reason_of, unreadable
 from hubtune.data.readers import read_files
 from hubtune.data.segments import as_written
 from hubtune.data.text_files import FileRows
@@ -129,7 +129,7 @@ def _loaded(files: DataFiles) -> "Mapping[str, Dataset]":
         builder = builder_of(files)
         builder.download_and_prepare()
         return dict(builder.as_dataset())
-    except (*UNREADABLE, DatasetGenerationError) as error:
+    except (*unreadable(), DatasetGenerationError) as error:
         if "corresponds to no data" in str(error):
             raise _empty(files.source, next(iter(files.splits))) from error
         cause = error.__cause__ or error

@@ -13,7 +13,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from hubtune.data.data_files import DataFiles
-from hubtune.data.drop_reasons import UNREADABLE, RawRow, reason_of
+from hubtune.data.drop_reasons import RawRow, reason_of, unreadable
 from hubtune.data.readers import read_files
 from hubtune.data.rows import Rows, builder_of, by_weight, described, joined
 from hubtune.errors import DataError, SplitNotFoundError
@@ -160,7 +160,7 @@ def _errors(pin: Pin, source: str) -> Iterator[None]:
     try:
         with hub_errors(pin.repo, pin.commit):
             yield
-    except (*UNREADABLE, DatasetGenerationError) as error:
+    except (*unreadable(), DatasetGenerationError) as error:
         raise DataError(
             f"{source} cannot be streamed: {mask(reason_of(error))}",
             hint="JSON Lines, CSV, Parquet and Arrow can, whole and of one form.",
