@@ -44,7 +44,7 @@ def test_a_commit_that_names_the_tag_gets_it_and_nothing_is_committed(released, 
     assert record.checked
     assert released.tags(REPO) == {"v1.0.0": released.first}
     assert released.commits_sent() == 0
-    assert f"main is on {released.first}" in listener.said
+    assert f"main is at {released.first}" in listener.said
 
 
 def test_another_tag_changes_card_config_and_manifest_alone_and_makes_what_publishing_would(released, plan, listener):
