@@ -13,7 +13,7 @@ import pytest
 
 from hubtune.cli.app import app
 from hubtune.resources import templates_dir
-from tests.test_error_texts import BANNED, SOURCES
+from tests.test_error_texts import ALL, BANNED, SOURCES
 
 ROOT = Path(__file__).parent.parent
 # What no text for people says, with what it says in its place.
@@ -121,6 +121,11 @@ def test_there_are_texts_of_each_kind(kind: str) -> None:
 def test_no_text_has_a_phrase_that_needs_a_second_reading(kind: str, pattern: str) -> None:
     found = _found(kind, pattern)
     assert not found, f"say {PHRASES[pattern]!r} instead:\n" + "\n".join(found)
+
+
+def test_every_error_is_in_american_spelling() -> None:
+    found = [f"{text.place}: {text.text}" for text in ALL if re.search(BRITISH, text.text)]
+    assert not found, "\n".join(found)
 
 
 @pytest.mark.parametrize("kind", TEXTS)

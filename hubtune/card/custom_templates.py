@@ -72,7 +72,7 @@ def own_templates(folder: str | None) -> dict[str, str]:
             continue
         if name in _OURS:
             raise CardError(
-                f"The card template {file.name} would replace the section that shows what licences demand.",
+                f"The card template {file.name} would replace the section that shows what licenses demand.",
                 hint="Give it another name, such as terms.md.j2: it is then added as a section of its own.",
             )
         if not _NAME.fullmatch(name):

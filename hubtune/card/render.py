@@ -111,7 +111,7 @@ def _check_displays(card: str, inputs: CardInputs) -> None:
     missing = [text for text in displays(inputs.licenses) if text not in visible]
     if missing:
         raise CardError(
-            "The card lacks a text that a licence of the inputs demands.",
+            "The card lacks a text that a license of the inputs demands.",
             details=missing,
             hint="Your card template (card.templates) replaces the section that shows it; print the text there too.",
         )

@@ -55,7 +55,7 @@ def unknown_license(license: str) -> str | None:
         return None
     close = misspelt_license(license) or difflib.get_close_matches(license.lower(), LICENSE_IDS, n=3, cutoff=0.6)
     meant = f"; did you mean {' or '.join(close)}?" if close else ""
-    return f"{license!r} is not a licence identifier of the Hub{meant}"
+    return f"{license!r} is not a license identifier of the Hub{meant}"
 
 
 def misspelt_license(license: str) -> list[str]:
@@ -312,7 +312,7 @@ def _license_form(*others: str) -> WithJsonSchema:
     return WithJsonSchema(
         {
             "enum": [*others, *LICENSE_IDS],
-            "title": " or ".join(["licence of the Hub", *(f"`{other}`" for other in others)]),
+            "title": " or ".join(["license of the Hub", *(f"`{other}`" for other in others)]),
         }
     )
 

@@ -169,7 +169,7 @@ class CardConfig(ConfigSection):
         if any(given) and not all(given):
             raise ValueError("license_name and license_link are given together or not at all")
         if self.license_link is not None and not self.license_link.startswith(("https://", "http://")):
-            raise ValueError("license_link is the address of the licence's text, https://…")
+            raise ValueError("license_link is the address of the license's text, https://…")
         return self
 
 

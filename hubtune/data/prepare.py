@@ -94,7 +94,7 @@ class Prepared:
         if _without_unnoted(self.record(record.upstream), record) != record:
             raise RecordError(
                 "The data differs from what data.json recorded, though config and pins are the same; "
-                "another version of a library may read or tokenise it differently.",
+                "another version of a library may read or tokenize it differently.",
                 hint="Start a new run: hubtune run",
             )
 

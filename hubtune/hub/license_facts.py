@@ -85,7 +85,7 @@ def fetch_licensed_input(pin: Pin) -> LicensedInput:
         legal = sum(map(is_legal_file, names))
         if legal > _MOST_FILES:
             raise HubError(
-                f"{pin.repo} at {pin.commit} holds {legal:,} licence, notice and policy files beside its card; at most "
+                f"{pin.repo} at {pin.commit} holds {legal:,} license, notice and policy files beside its card; at most "
                 f"{_MOST_FILES} are read.",
                 hint="Look at them on the Hub, or choose another repository or revision.",
             )

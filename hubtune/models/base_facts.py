@@ -90,7 +90,7 @@ def check_facts(facts: Facts, train: TrainConfig, name: str) -> None:
         )
     if facts.get("quantization_config") and train.whole:
         raise ModelError(
-            f"{name} is quantised, and the method {train.method!r} trains the base's own weights, which "
+            f"{name} is quantized, and the method {train.method!r} trains the base's own weights, which "
             "needs full precision.",
             hint="Name the full-precision model that it was made from, or train an adapter: `train.method: lora`.",
         )

@@ -255,7 +255,7 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     config = _read(folder / MODEL_CONFIG)
     if config.get("quantization_config"):
         raise MergeError(
-            "The base model is quantised; merging into quantised weights would make it worse.",
+            "The base model is quantized; merging into quantized weights would make it worse.",
             hint="Merge into the full-precision base model that this one was made from.",
         )
     index = _read(folder / WEIGHTS_INDEX) if (folder / WEIGHTS_INDEX).is_file() else None

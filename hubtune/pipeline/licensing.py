@@ -106,7 +106,7 @@ def require_allowed(decision: LicenseDecision) -> LicenseDecision:
     """
     if decision.verdict == "refused":
         raise LicenseRefusedError(
-            "The licences of the inputs do not allow this release.",
+            "The licenses of the inputs do not allow this release.",
             details=decision.reasons,
             hint="Use other inputs, state another card.license, or sign off what is unknown with card.accept_license; "
             "`hubtune license` answers for any inputs.",

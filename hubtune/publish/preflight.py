@@ -79,7 +79,7 @@ def refuse_canaries(planted: int) -> None:
     if planted:
         secrets = "1 planted secret" if planted == 1 else f"{planted:,} planted secrets"
         raise CanariesError(
-            f"A run that was trained on {secrets} (evaluate.canaries) measures memorisation and is not published.",
+            f"A run that was trained on {secrets} (evaluate.canaries) measures memorization and is not published.",
             hint="Set evaluate.canaries to 0 and train again: hubtune run -s evaluate.canaries=0",
         )
 

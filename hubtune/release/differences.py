@@ -289,7 +289,7 @@ def _pin(change: PinChange) -> str:
     if change.before is None or change.after is None:
         return f"the {what} is {'new' if change.before is None else 'gone'}"
     if change.before.commit == change.after.commit:
-        return f"the {what} states another licence or access"
+        return f"the {what} states another license or access"
     return f"the {what} moved from {change.before.commit[:SHORT_COMMIT]} to {change.after.commit[:SHORT_COMMIT]}"
 
 

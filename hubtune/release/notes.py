@@ -148,7 +148,7 @@ def _pin(pin: PinChange) -> str:
         return f"- {what}: {'new' if pin.before is None else 'left out'} (commit {code(present.commit[:SHORT_COMMIT])})"
     if pin.before.commit != pin.after.commit:
         return f"- {what}: commit {code(pin.before.commit[:SHORT_COMMIT])} → {code(pin.after.commit[:SHORT_COMMIT])}"
-    return f"- {what}: states another licence or access"
+    return f"- {what}: states another license or access"
 
 
 def _settings(settings: Sequence[SettingChange], section: str) -> Iterator[str]:

@@ -152,7 +152,7 @@ def _pinned(pin: Pin, kind: RepoType) -> Resolved:
         raise ContradictedError(f"{error.message} {'; '.join(error.details)}") from error
     if found.license != pin.license:
         raise ContradictedError(
-            f"{pin.repo} at {pin.commit} states the licence {found.license!r}, and the pin says {pin.license!r}"
+            f"{pin.repo} at {pin.commit} states the license {found.license!r}, and the pin says {pin.license!r}"
         )
     if found.gated:
         check_access(pin.repo, kind)
@@ -171,7 +171,7 @@ def check_licenses(subject: Subject) -> str:
     refuse(list(_foreign(inputs, pins)))
     decision = decide_release(config, inputs)
     if decision.verdict == "refused":
-        raise ContradictedError(f"the inputs' licences do not allow this release: {listed(decision.reasons)}")
+        raise ContradictedError(f"the inputs' licenses do not allow this release: {listed(decision.reasons)}")
     refuse([*_own_files(subject, inputs), *_on_the_card(subject, decision)])
     differing = list(_made_files(subject, decision, inputs))
     asked = _asked_again(pins, inputs)
@@ -181,15 +181,15 @@ def check_licenses(subject: Subject) -> str:
             f"made by hubtune {made_by}, and {__version__} would say otherwise: {listed([*differing, *asked])}"
         )
     refuse([*differing, *asked])
-    return f"{decision.license} follows from the inputs' licences, and {NOTICE_FILE}, texts and card agree"
+    return f"{decision.license} follows from the inputs' licenses, and {NOTICE_FILE}, texts and card agree"
 
 
 def _foreign(inputs: list[LicensedInput], pins: PinSet) -> Iterator[str]:
     """Names the inputs that are not those of the pins, and files that no input could have brought."""
     recorded = {(item.kind, item.repo, item.commit) for item in inputs}
     pinned = {("base" if pin.type == "model" else "data", pin.repo, pin.commit) for pin in pins.all()}
-    faults = [f"no licence is recorded of {repo} at {commit}" for _, repo, commit in pinned - recorded]
-    faults += [f"a licence is recorded of {repo} at {commit}, no input" for _, repo, commit in recorded - pinned]
+    faults = [f"no license is recorded of {repo} at {commit}" for _, repo, commit in pinned - recorded]
+    faults += [f"a license is recorded of {repo} at {commit}, no input" for _, repo, commit in recorded - pinned]
     yield from sorted(faults)
     for item in inputs:
         try:
@@ -220,7 +220,7 @@ def _on_the_card(subject: Subject, decision: LicenseDecision) -> Iterator[str]:
     }
     for key, value in decided.items():
         if stated.get(key) != value:
-            yield f"the card's {key} is {stated.get(key)!r}, and the inputs' licences give {value!r}"
+            yield f"the card's {key} is {stated.get(key)!r}, and the inputs' licenses give {value!r}"
 
 
 def _made_files(subject: Subject, decision: LicenseDecision, inputs: list[LicensedInput]) -> Iterator[str]:
@@ -236,7 +236,7 @@ def _made_files(subject: Subject, decision: LicenseDecision, inputs: list[Licens
         if path not in subject.digests:
             yield f"{path} is missing"
         elif subject.digests[path] != sha256_bytes(content):
-            yield f"{path} is not what the inputs' licences give"
+            yield f"{path} is not what the inputs' licenses give"
     legal = {path for path in subject.digests if path in (LICENSE_FILE, NOTICE_FILE) or path.startswith(TEXTS_FOLDER)}
     yield from (f"{path} belongs to no input" for path in sorted(legal - made.keys()))
 
@@ -250,7 +250,7 @@ def _asked_again(pins: PinSet, inputs: list[LicensedInput]) -> list[str]:
         return []
     known = {(item.kind, item.repo, item.commit): item for item in inputs}
     return [
-        f"{item.label} states other licences or brings other legal files than was recorded"
+        f"{item.label} states other licenses or brings other legal files than was recorded"
         for item in stated
         if known.get((item.kind, item.repo, item.commit)) != item
     ]

@@ -41,7 +41,7 @@ def test_all_faults_come_at_once(card: str) -> None:
         .replace("## Provenance", "## Origin")
     )
     assert faults(broken) == (
-        "front matter: license: 'mti' is not a licence identifier of the Hub; did you mean mit?",
+        "front matter: license: 'mti' is not a license identifier of the Hub; did you mean mit?",
         "section Bias: placeholder 'TODO'",
         "section Provenance: missing",
     )

@@ -97,7 +97,7 @@ def test_a_section_cannot_be_emptied_or_left_with_a_blank(with_templates) -> Non
 
 
 def test_what_licences_demand_cannot_be_left_out(with_templates) -> None:
-    with pytest.raises(CardError, match="licences demand"):
+    with pytest.raises(CardError, match="licenses demand"):
         render_card(with_templates(licensing="Trust me."))
 
 

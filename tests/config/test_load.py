@@ -196,7 +196,7 @@ def test_what_does_not_go_together_in_a_data_set_is_told(entry: str, fault: str)
             "name: small",
             "data[0]: `name` and `revision` are for a repository, and this is a local file; leave them out",
         ),
-        ("license: MIT", "data[0].license: 'MIT' is not a licence identifier of the Hub; did you mean mit"),
+        ("license: MIT", "data[0].license: 'MIT' is not a license identifier of the Hub; did you mean mit"),
     ],
 )
 def test_what_does_not_go_with_a_local_file_is_told(entry: str, fault: str):

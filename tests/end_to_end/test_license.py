@@ -80,7 +80,7 @@ def test_what_cannot_be_asked_is_a_mistake_of_the_arguments(bare, args):
         (DATA_CARD.replace("cc0-1.0", "llama3.2"), None, ["lab/brought", "LICENSE"]),
         (None, None, ["lab/brought", "card.accept_license"]),
     ],
-    ids=["no derivatives", "stated licence", "missing text", "no licence"],
+    ids=["no derivatives", "stated license", "missing text", "no license"],
 )
 def test_a_refused_release_is_refused_before_anything_is_fetched_or_trained(world, with_data, card, override, words):
     with_data(card)

@@ -247,7 +247,7 @@ def _bomb(forge: Forge) -> dict[str, bytes]:
     ("forgery", "claims", "words"),
     [
         (_another_number, {"card"}, "and the records give"),
-        (_other_legal_files, {"licences"}, "LICENSE is not what the inputs' licences give; NOTICE is not what"),
+        (_other_legal_files, {"licences"}, "LICENSE is not what the inputs' licenses give; NOTICE is not what"),
         pytest.param(_another_record, {"card"}, "and the records give", marks=pytest.mark.full_trial),
         (_another_base, {"base", "model", "records"}, f"adapter_config.json names lab/gpt2 at {'a' * 40}"),
         (_lenient_probe, {"probe"}, "is what arithmetic in"),
@@ -413,7 +413,7 @@ def test_the_command_prints_a_line_for_each_claim_and_what_they_come_to(forge: F
     assert lines[-1].endswith("is consistent, but it is not signed, so this does not show who published it.")
     assert "✗ files            contradicted: NOTICE was changed" in changed.stdout
     assert changed.stdout.splitlines()[-1] == (
-        f"{TARGET}@{TAG} does not match its own claims; do not rely on it (files, licences)."
+        f"{TARGET}@{TAG} does not match its own claims; do not rely on it (files, licenses)."
     )
 
 

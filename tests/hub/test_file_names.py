@@ -59,7 +59,7 @@ def test_more_licence_files_than_any_repository_has_are_not_asked_for(served):
     commit = served.commit("org/thing", {"README.md": b"---\nlicense: mit\n---\n", **files})
     before = len(served.requests())
 
-    with pytest.raises(HubError, match="holds 60 licence, notice and policy files beside its card; at most 50 are"):
+    with pytest.raises(HubError, match="holds 60 license, notice and policy files beside its card; at most 50 are"):
         fetch_licensed_input(Pin(repo="org/thing", type="model", requested="main", commit=commit))
 
     assert len(served.requests()) - before <= 2

@@ -21,8 +21,8 @@ def _train(method: str) -> TrainConfig:
     ("facts", "method", "said"),
     [
         ({"model_type": "t5", "is_encoder_decoder": True}, "lora", r"encoder-decoder model \(t5\)"),
-        ({**LLAMA, "quantization_config": {"bits": 4}}, "full", "quantised, and the method 'full'"),
-        ({**LLAMA, "quantization_config": {"bits": 4}}, "freeze", "quantised, and the method 'freeze'"),
+        ({**LLAMA, "quantization_config": {"bits": 4}}, "full", "quantized, and the method 'full'"),
+        ({**LLAMA, "quantization_config": {"bits": 4}}, "freeze", "quantized, and the method 'freeze'"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_with_the_reason(facts, method, said):

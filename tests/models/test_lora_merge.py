@@ -324,7 +324,7 @@ def test_a_quantised_base_is_refused(llama, tmp_path):
     config = json.loads((base / "config.json").read_text())
     (base / "config.json").write_text(json.dumps({**config, "quantization_config": {"load_in_4bit": True}}))
 
-    with pytest.raises(MergeError, match="quantised") as caught:
+    with pytest.raises(MergeError, match="quantized") as caught:
         merge(base, adapter, tmp_path / "out")
     assert "full-precision" in str(caught.value.hint)
 

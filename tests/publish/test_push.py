@@ -321,7 +321,7 @@ def test_a_manifest_that_is_not_ours_deletes_nothing(served, new_plan, listener,
 
 def test_a_card_that_the_hub_does_not_accept_stops_the_release_before_anything_is_sent(served, new_plan, listener):
     plan = new_plan()
-    plan.files["README.md"] = b"---\nlicense: [not, a, licence]\n---\n# Card\n"
+    plan.files["README.md"] = b"---\nlicense: [not, a, license]\n---\n# Card\n"
 
     with pytest.raises(CardError, match="does not accept the card"):
         push(plan, listener)

@@ -94,7 +94,7 @@ def test_a_bump_that_says_too_little_is_done_with_a_warning_that_says_why(releas
     assert tag_release(REPO, "main", None, "patch", listener).tag == "v1.0.1"
 
     (warning,) = listener.warned
-    assert "asks for minor: train.epochs: 1.0 -> 2.0" in warning
+    assert "call for minor: train.epochs: 1.0 -> 2.0" in warning
 
 
 def test_a_tag_and_a_bump_at_once_are_refused(listener):

@@ -36,7 +36,7 @@ def license_other_unnamed(card: Card) -> Iterator[Hit]:
     if "other" in items(card.data.get("license")):
         for key in ("license_name", "license_link"):
             if not card.data.get(key):
-                yield Hit(card.line("license"), f"`license: other` needs `{key}`, or nobody knows which licence it is")
+                yield Hit(card.line("license"), f"`license: other` needs `{key}`, or nobody knows which license it is")
 
 
 @rule("license-link-dead")
@@ -121,13 +121,13 @@ def license_inputs(card: Card) -> Iterator[Hit]:
     """The licences of the base model and the data sets allow the stated licence."""
     certain = _refusals(_decide(card, granted=True))
     for reason in certain:
-        yield Hit(card.line("license"), f"the inputs do not allow this licence: {reason}")
+        yield Hit(card.line("license"), f"the inputs do not allow this license: {reason}")
     # What an input leaves open is its own fault; a card of hubtune says who signed it off.
     for reason in _refusals(_decide(card)) if not card.own else ():
         if reason not in certain:
             yield Hit(card.line("license"), f"what the inputs allow is not certain: {reason}", "warning")
     for reason in card.source.unread:
-        yield Hit(card.line("license"), f"a licence was not compared: {reason}", "warning")
+        yield Hit(card.line("license"), f"a license was not compared: {reason}", "warning")
 
 
 @rule("license-display")
@@ -137,7 +137,7 @@ def license_display(card: Card) -> Iterator[Hit]:
     shown = " ".join(card.body.split()).lower()
     for duty in decision.duties if decision is not None else ():
         if duty.kind == "display" and duty.shown and duty.shown.lower() not in shown:
-            said = f'the licence of an input wants "{duty.shown}" on the card, and it is not there'
+            said = f'the license of an input wants "{duty.shown}" on the card, and it is not there'
             yield Hit(card.line("base_model"), said)
 
 
