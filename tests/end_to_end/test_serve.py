@@ -97,7 +97,7 @@ def test_other_machines_are_refused_unless_it_is_said(bare):
         told = [process.stderr.readline() for _ in range(3)]
         process.kill()
     assert "0.0.0.0" not in "".join(told)
-    assert "may read, change and delete everything" in told[2]
+    assert "can read, change and delete everything" in told[2]
 
 
 def test_with_an_auth_file_only_its_tokens_may_write(bare, auth):

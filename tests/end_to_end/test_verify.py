@@ -414,7 +414,7 @@ def test_the_command_prints_a_line_for_each_claim_and_what_they_come_to(forge: F
     assert lines[-1].endswith("is consistent, but it is not signed, so this does not show who published it.")
     assert "✗ files            contradicted: NOTICE was changed" in changed.stdout
     assert changed.stdout.splitlines()[-1] == (
-        f"{TARGET}@{TAG} does not match its own claims; do not rely on it (files, licenses)."
+        f"{TARGET}@{TAG} does not match its own claims; do not rely on it (files, licences)."
     )
 
 
