@@ -71,7 +71,7 @@ def test_a_rated_release_brings_the_win_rate_along_and_is_confirmed(rated: Rated
     release = read_release(TARGET, RATED_TAG)
 
     assert release.ratings == record
-    assert "2 people compared what the base model and the tuned one write" in release.card
+    assert "2 people compared texts that the base model and the tuned model generated" in release.card
     assert card_inputs(release, release.config, RATED_TAG).ratings == record
     claims = statuses(verify(RATED_TAG))
     assert {name: status for name, status in claims.items() if status != "confirmed"} == {

@@ -487,7 +487,7 @@ def test_a_release_that_was_forged_as_a_whole_is_told_by_the_announced_commit_al
         record = verify()
         assert not record.contradicted, record
         assert statuses(record)["origin"] == "unchecked"
-        assert claim_lines(record)[-1].endswith("and not who published it: it is not signed.")
+        assert claim_lines(record)[-1].endswith("it is not signed, so this does not show who published it.")
         assert set(contradicted(verify(announced=honest))) == {"origin"}
 
 
