@@ -12,7 +12,7 @@ from hubtune.errors import advise_by
 class _InOrder(click.Group):
     """Lists commands in the order in which one uses them, not by the alphabet."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click passes it
         return list(self.commands)
 
 

@@ -215,7 +215,7 @@ def _quieten_libraries() -> None:
         os.environ.setdefault(name, value)
     # With this package, transformers and bitsandbytes fetch and run code of other repositories, of themselves or as
     # a base's config.json names it; without it they compute by what they bring.
-    sys.modules["kernels"] = None  # type: ignore[assignment]
+    sys.modules["kernels"] = None  # type: ignore[assignment]  # how Python is told that a module is not there
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
