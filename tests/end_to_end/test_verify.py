@@ -255,7 +255,7 @@ def _bomb(forge: Forge) -> dict[str, bytes]:
         pytest.param(_probe_of_the_base, {"probe"}, "without the adapter the logits are", marks=pytest.mark.full_trial),
         (_another_tokenizer, {"probe"}, "the tokenizer reads"),
         (_pattern, {"model", "records"}, "target_modules that are not a list"),
-        pytest.param(_another_licence, {"licences", "card"}, "licence", marks=pytest.mark.full_trial),
+        pytest.param(_another_licence, {"licences", "card"}, "license", marks=pytest.mark.full_trial),
         (_licence_outside, {"licences"}, "etc/passwd is not the name of a legal file"),
         pytest.param(
             _licence_left_out,
