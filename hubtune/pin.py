@@ -12,9 +12,8 @@ from hubtune.errors import LockError, ModelError, NoSafetensorsError, RecordErro
 from hubtune.files import require_writable
 from hubtune.hub.read import check_access, resolve
 from hubtune.hub.snapshot import download_size, fetch
-from hubtune.records.base import Progress, ProgressTask, write_atomic
-from hubtune.records.merge import ADAPTER_CONFIG, ADAPTER_WEIGHTS, MODEL_CONFIG
-from hubtune.records.pins import Pin, PinSet, RepoType
+from hubtune.records.base import Pin, PinSet, Progress, ProgressTask, RepoType, write_atomic
+from hubtune.records.release import ADAPTER_CONFIG, ADAPTER_WEIGHTS, MODEL_CONFIG
 
 
 def check_no_adapter(repo: str, commit: str, files: Iterable[str]) -> None:

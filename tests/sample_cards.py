@@ -7,11 +7,10 @@ from hubtune.card.inputs import CardInputs, ReleaseTarget
 from hubtune.card.licensing.decision import decide
 from hubtune.config.load import parse_config
 from hubtune.data.split import GIVEN_METHOD, GROUP_METHOD
+from hubtune.records.base import LicensedInput, Pin, PinSet
 from hubtune.records.data import DataRecord, MixRecord, ScreenRecord, SourceRecord, SplitRecord
-from hubtune.records.evaluation import EvaluationRecord, Measure, Sample
-from hubtune.records.merge import Fidelity, MergedSource, MergeRecord, Tolerance
-from hubtune.records.pins import LicensedInput, Pin, PinSet
-from hubtune.records.training import EnvironmentRecord, LossPoint, TrainingRecord
+from hubtune.records.release import Fidelity, MergedSource, MergeRecord, Tolerance
+from hubtune.records.results import EnvironmentRecord, EvaluationRecord, LossPoint, Measure, Sample, TrainingRecord
 
 GPT2 = "openai-community/gpt2-medium"
 QUOTES = "Abirate/english_quotes"

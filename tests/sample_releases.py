@@ -30,7 +30,7 @@ def release_adapter(served: ServedHub, base: Path, scratch: Path) -> SampleRelea
     from hubtune.config.training import LoraConfig
     from hubtune.models.generation import generation_json, safe_generation_config
     from hubtune.models.pretrained import load_base, load_tokenizer
-    from hubtune.records.pins import Pin
+    from hubtune.records.base import Pin
     from hubtune.train.methods.lora import add_lora
     from hubtune.train.methods.method import save_adapter
 

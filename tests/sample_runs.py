@@ -5,12 +5,17 @@ from pathlib import Path
 
 from hubtune.config.load import parse_config
 from hubtune.config.schema import TuneConfig
-from hubtune.records.base import sha256_file
+from hubtune.records.base import LicensedInput, LicenseRecord, Pin, PinSet, sha256_file
 from hubtune.records.data import CanaryRecord, DataRecord, SourceRecord, SplitRecord
-from hubtune.records.evaluation import EvaluationRecord, Measure, ProbePrompt, ProbeRecord
-from hubtune.records.pins import LicensedInput, LicenseRecord, Pin, PinSet
+from hubtune.records.results import (
+    EnvironmentRecord,
+    EvaluationRecord,
+    Measure,
+    ProbePrompt,
+    ProbeRecord,
+    TrainingRecord,
+)
 from hubtune.records.rundir import RunDirectory
-from hubtune.records.training import EnvironmentRecord, TrainingRecord
 
 BASE_REPO = "org/base"
 DATA_REPO = "org/sayings"

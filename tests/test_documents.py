@@ -148,7 +148,7 @@ ALLOWED = {
     "data/json_values.py": "rows, with bounds of their own",
     "verify/release_documents.py": "looks at the tokens of a text that was read within bounds",
     "models/checkpoint.py": "the header of a file that safetensors has checked",
-    "localhub/api/search_routes.py": "a short part of an address, whose every error is a bad request",
+    "localhub/api/repo_routes.py": "a short part of an address, whose every error is a bad request",
     "card/lint/rules/snippets.py": "examples of a card, up to a length, whose every error is a finding",
     "templating/chat_worker.py": "what hubtune asks its own process",
     "templating/chat.py": "what its own process answers",

@@ -10,7 +10,7 @@ import pytest
 
 import hubtune
 from hubtune import errors
-from hubtune.data.drop_reasons import DropReason
+from hubtune.data.segments import DropReason
 
 SOURCES = Path(hubtune.__file__).parent
 CLASSES = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, Exception)}
@@ -40,7 +40,7 @@ BANNED = {
 }
 # Messages that become the detail of a claim or of a measure, or that only a fault of hubtune's own can lead to.
 WITHOUT_HINT = {
-    *("card/markdown.py", "models/probe.py", "models/checkpoint.py"),
+    *("card/markdown.py", "models/release_model.py", "models/checkpoint.py"),
     *("evaluate/bias/pair_preference.py", "verify/model_claims.py"),
 }
 # A message ends its sentence; a hint may end with a command, an address or an example.

@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 from hubtune.card.lint.run import lint_text
 from hubtune.card.metadata import read_front_matter
 from hubtune.config.evaluation import BiasConfig
-from hubtune.config.load import dump_config, load_config, parse_config
-from hubtune.config.release_config import read_published
+from hubtune.config.load import dump_config, load_config, parse_config, read_published
 from hubtune.config.training import TrainConfig
 from hubtune.errors import HubtuneError
 from hubtune.evaluate.bias.material import check_files
@@ -30,12 +29,11 @@ from hubtune.metadata.hub_rules import check_card
 from hubtune.models.base_facts import check_facts, read_facts
 from hubtune.models.checkpoint import read_header
 from hubtune.pin import read_lock
+from hubtune.records.base import PinSet
 from hubtune.records.data import DataRecord
-from hubtune.records.evaluation import EvaluationRecord
-from hubtune.records.pins import PinSet
 from hubtune.records.ratings import AnswerFile
+from hubtune.records.results import EvaluationRecord, TrainingRecord
 from hubtune.records.rundir import RunDirectory
-from hubtune.records.training import TrainingRecord
 from tests.sample_runs import finished_run, sample_config, sample_pins
 
 CONFIG = """

@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from hubtune.errors import ConfigError, DataError, DiskFullError, HubtuneError, MemoryNeededError, ModelError
-from hubtune.library_errors import loading
+from hubtune.files import loading
 from hubtune.models.architecture import read_structure
 from hubtune.models.checkpoint import read_header
 from hubtune.models.gguf import main_quantisation

@@ -4,13 +4,11 @@ from dataclasses import dataclass
 
 from hubtune.card.licensing.decision import LicenseDecision
 from hubtune.config.schema import PublishConfig, TuneConfig
+from hubtune.records.base import PinSet
 from hubtune.records.data import DataRecord
-from hubtune.records.evaluation import EvaluationRecord
-from hubtune.records.merge import MergeRecord
-from hubtune.records.pins import PinSet
 from hubtune.records.ratings import RatingsRecord
-from hubtune.records.release import Artifact
-from hubtune.records.training import TrainingRecord
+from hubtune.records.release import Artifact, MergeRecord
+from hubtune.records.results import EvaluationRecord, TrainingRecord
 
 # The Hub's pages show as many digits of a commit; the card's Provenance has them all.
 SHORT_COMMIT = 7

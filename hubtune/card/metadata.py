@@ -17,9 +17,9 @@ from hubtune.config.fields import RepoId, unknown_license
 from hubtune.documents import UnreadableError
 from hubtune.errors import CardError
 from hubtune.metadata.front_matter import find_block, read_block
+from hubtune.records.base import Commit
 from hubtune.records.data import SourceRecord
-from hubtune.records.evaluation import Measure
-from hubtune.records.pins import Commit
+from hubtune.records.results import Measure
 from hubtune.validation import faults_of
 
 # What the Hub calls the configuration of a data set that has one alone.

@@ -28,37 +28,22 @@ def app(ctx: click.Context, as_json: bool, quiet: bool, traceback: bool) -> None
 
 
 def _add_commands() -> None:
-    from hubtune.cli import (
-        card,
-        check,
-        config,
-        data,
-        evaluate,
-        generate,
-        hub,
-        license,
-        merge,
-        rate,
-        release,
-        run,
-        stages,
-        verify,
-    )
+    from hubtune.cli import card, config, data, evaluate, generate, hub, license, merge, rate, release, run, verify
 
     for command in (
         run.quickstart,
         config.init,
         config.config,
-        check.check,
+        run.check,
         data.data,
-        check.pin,
+        run.pin,
         run.run,
-        stages.train,
+        run.train,
         evaluate.evaluate,
         rate.rate,
         evaluate.compare,
         card.card,
-        stages.publish,
+        run.publish,
         release.release,
         merge.merge,
         generate.generate,

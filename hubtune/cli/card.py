@@ -10,8 +10,7 @@ from pydantic import JsonValue
 from hubtune.cli.options import WholeNumber, run_argument
 from hubtune.cli.output import Output
 from hubtune.errors import CardFindingsError, ConfigError
-from hubtune.records.base import Record, sha256_file
-from hubtune.records.pins import RepoType
+from hubtune.records.base import Record, RepoType, sha256_file
 
 if TYPE_CHECKING:
     from hubtune.card.diff import CardDiff, ComparedCard, ResultChange

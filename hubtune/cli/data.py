@@ -34,7 +34,7 @@ def show(output: Output, config: Path, count: int, hub: Path | None, overrides: 
     """Print rows of CONFIG's data token by token. Target tokens are green, or [in brackets] without color."""
     settings = load_config(config, overrides)
     with on_hub(hub):
-        from hubtune.pipeline.data_show import show_rows
+        from hubtune.pipeline.init import show_rows
 
         shown = show_rows(settings, config, count, output.progress)
         color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")

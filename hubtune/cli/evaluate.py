@@ -13,7 +13,7 @@ from hubtune.cli.run import comparison_lines, measure_lines
 from hubtune.errors import ConfigError, FileError
 from hubtune.files import file_errors
 from hubtune.records.base import write_atomic
-from hubtune.records.evaluation import EvaluationRecord
+from hubtune.records.results import EvaluationRecord
 
 if TYPE_CHECKING:
     from hubtune.pipeline.evaluate_release import MeasureOptions

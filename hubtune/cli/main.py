@@ -136,8 +136,7 @@ def _expected(error: BaseException) -> "HubtuneError | None":
     from pathlib import Path
 
     from hubtune.errors import MemoryNeededError, ModelError
-    from hubtune.files import explain
-    from hubtune.library_errors import reason
+    from hubtune.files import explain, reason
 
     if _is_panic(error):
         return ModelError(

@@ -9,7 +9,7 @@ from hubtune.cli.options import NamedRelease, hub_option, on_hub, release_argume
 from hubtune.cli.output import Output
 
 if TYPE_CHECKING:
-    from hubtune.records.merge import MergeRecord
+    from hubtune.records.release import MergeRecord
 
 
 @click.command(short_help="Merge a published adapter into its base model.")

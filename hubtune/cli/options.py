@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import click
 
 from hubtune.config.fields import PUBLIC_HUB, check_commit, require_endpoint
-from hubtune.config.target import TargetOptions
+from hubtune.config.load import TargetOptions
 
 
 class WholeNumber(click.IntRange):

@@ -1,4 +1,4 @@
-"""`hubtune run`: the whole job."""
+"""`hubtune run`, the whole job; and its stages as commands of their own: check, pin, train, publish."""
 
 import json
 from dataclasses import replace
@@ -7,17 +7,25 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hubtune.cli.options import config_argument, hub_option, locked_option, on_hub, set_option, target_options
+from hubtune.cli.options import (
+    config_argument,
+    hub_option,
+    locked_option,
+    on_hub,
+    run_argument,
+    set_option,
+    target_options,
+)
 from hubtune.cli.output import Output
-from hubtune.config.load import load_config
+from hubtune.config.load import TargetOptions, load_config
 from hubtune.config.schema import TuneConfig
-from hubtune.config.target import TargetOptions
 from hubtune.errors import ConfigError
 from hubtune.files import file_errors
-from hubtune.records.evaluation import EvaluationRecord, Measure
 from hubtune.records.release import PlannedMetadata, PlanRecord, ReleaseRecord
+from hubtune.records.results import EvaluationRecord, Measure
 
 if TYPE_CHECKING:
+    from hubtune.pipeline.context import RunOptions
     from hubtune.pipeline.run import Outcome
     from hubtune.release.compare import ComparisonRecord
 
@@ -199,8 +207,6 @@ def run(
             publish=push is not None, propose=target.propose, resume=resume, locked=locked, run_dir=run_dir
         )
         if dry_run:
-            from hubtune.cli.check import show_checks
-
             show_checks(output, settings, config, options, dry_run=True)
             return
         from hubtune.pipeline.run import run_job
@@ -243,7 +249,119 @@ def quickstart(output: Output, folder: Path) -> None:
     with file_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with on_hub(folder):
-        from hubtune.pipeline.quickstart import quickstart as run_quickstart
+        from hubtune.pipeline.run import quickstart as run_quickstart
 
         outcome = run_quickstart(folder, output.progress)
         output.result(outcome.record, outcome_lines(outcome, folder))
+
+
+@click.command(short_help="Train again in a run directory.")
+@run_argument
+@click.option("--resume", is_flag=True, help="Resume from the newest complete checkpoint of the run.")
+@click.pass_obj
+def train(output: Output, run: Path, resume: bool) -> None:
+    """Train again in the run directory RUN, with its config and pins.
+
+    Without --resume, training starts from the beginning and earlier checkpoints are deleted.
+    """
+    from hubtune.pipeline.context import RunContext
+    from hubtune.pipeline.stages import resume_train, run_train
+
+    record = (resume_train if resume else run_train)(RunContext.open(run, output.progress))
+    output.result(
+        record,
+        [
+            f"Loss: first {record.first_loss:.3f}, final {record.final_loss:.3f} in {record.steps} steps",
+            f"Next: hubtune evaluate {run}",
+        ],
+    )
+
+
+@click.command(short_help="Publish a run as one tagged commit.")
+@run_argument
+@click.option("--push", "repo", metavar="REPO", help="Target repository; overrides publish.repo.")
+@target_options
+@click.option(
+    "--counterpart",
+    is_flag=True,
+    help="Publish the other artifact to publish.counterpart: merged weights of an adapter, or the reverse.",
+)
+@click.option("--dry-run", is_flag=True, help="Print what would be uploaded, changed and deleted; change nothing.")
+@hub_option
+@click.pass_obj
+def publish(output: Output, run: Path, target: TargetOptions, dry_run: bool, hub: Path | None) -> None:
+    """Publish the run directory RUN: push one commit, read it back, then tag it.
+
+    Publishing the same run again changes nothing.
+    """
+    with on_hub(hub):
+        from hubtune.pipeline.context import RunContext
+
+        context = RunContext.open(run, output.progress)
+        if dry_run:
+            from hubtune.pipeline.planning import plan_run
+
+            plan = plan_run(context, target)
+            output.result(plan, plan_lines(plan))
+            return
+        from hubtune.pipeline.stages import run_publish
+
+        record = run_publish(context, target)
+        output.result(record, release_lines(record))
+
+
+_CHECK_MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
+
+
+@click.command(short_help="Check a config, its inputs and its target before training.")
+@config_argument
+@locked_option
+@hub_option
+@set_option
+@click.pass_obj
+def check(output: Output, config: Path, locked: bool, hub: Path | None, overrides: tuple[str, ...]) -> None:
+    """Check CONFIG, access to its inputs, licenses, the release target and disk space, without training."""
+    settings = load_config(config, overrides)
+    with on_hub(hub):
+        from hubtune.pipeline.context import RunOptions
+
+        options = RunOptions(publish=settings.publish.repo is not None, locked=locked)
+        show_checks(output, settings, config, options)
+
+
+def show_checks(
+    output: Output, settings: TuneConfig, config: Path, options: "RunOptions", *, dry_run: bool = False
+) -> None:
+    """Prints every finding, then raises what was wrong, if anything was; the config's target only if it publishes."""
+    from hubtune.pipeline.check import check_run
+
+    checks = check_run(settings, config, options, output.progress)
+    lines = [f"{_CHECK_MARKS[finding.status]}  {finding.check}: {finding.detail}" for finding in checks.findings]
+    if dry_run and not checks.failures:
+        verb = "propose" if options.propose else "publish"
+        release = f", {verb} to {settings.publish.repo} as {settings.publish.tag}" if options.publish else ""
+        lines += [
+            "",
+            f"A run would download the inputs, train, evaluate, render the card{release}. Nothing was written.",
+        ]
+    output.result(checks.report, lines)
+    if output.as_json and checks.failures:
+        # The report is the one document; it holds the faults.
+        raise click.exceptions.Exit(checks.exit_code)
+    checks.require_ok()
+
+
+@click.command(short_help="Pin the inputs to commits in hubtune.lock.")
+@config_argument
+@click.option("--upgrade", is_flag=True, help="Resolve every revision again, including those in the lock.")
+@hub_option
+@set_option
+@click.pass_obj
+def pin(output: Output, config: Path, upgrade: bool, hub: Path | None, overrides: tuple[str, ...]) -> None:
+    """Write hubtune.lock with the commit of each input's revision, and download these commits."""
+    settings = load_config(config, overrides)
+    with on_hub(hub):
+        from hubtune.pipeline.run import pin_inputs
+
+        pins = pin_inputs(settings, config, output.progress, upgrade=upgrade)
+        output.result(pins, [f"{entry.repo}  {entry.requested} is {entry.commit}" for entry in pins.all()])

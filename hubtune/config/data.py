@@ -5,20 +5,7 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, field_validator, model_validator
 
-from hubtune.config.fields import (
-    TEXT_FILE,
-    Also,
-    Column,
-    ConfigSection,
-    DataLicense,
-    Encoding,
-    RepoId,
-    Revision,
-    Separator,
-    Split,
-    Template,
-    text_form,
-)
+from hubtune.config import fields
 
 FormatName = Literal["text", "template", "prompt_completion", "instruction", "chat", "classification"]
 LossOn = Literal["all", "completion", "assistant"]
@@ -53,28 +40,28 @@ def default_loss(kind: FormatName) -> LossOn:
     return _LOSSES[kind][0] if _LOSSES[kind] else "all"
 
 
-class DataColumns(ConfigSection):
+class DataColumns(fields.ConfigSection):
     """Which column holds which part of a row, if the columns do not have the usual names."""
 
-    text: Column | None = None
+    text: fields.Column | None = None
     """The column with the text, in rows of format `text` and `classification`."""
-    text_pair: Column | None = None
+    text_pair: fields.Column | None = None
     """The column with the second text of a row to classify, such as the hypothesis of a premise."""
-    label: Column | None = None
+    label: fields.Column | None = None
     """The column with the class of a row: its name, its id, or a list of them if a row has several."""
-    prompt: Column | None = None
+    prompt: fields.Column | None = None
     """The column with the prompt."""
-    completion: Column | None = None
+    completion: fields.Column | None = None
     """The column with the text that follows the prompt."""
-    instruction: Column | None = None
+    instruction: fields.Column | None = None
     """The column with the instruction."""
-    input: Column | None = None
+    input: fields.Column | None = None
     """The column with the instruction's input, which may be empty."""
-    response: Column | None = None
+    response: fields.Column | None = None
     """The column with the answer to the instruction."""
-    messages: Column | None = None
+    messages: fields.Column | None = None
     """The column with the conversation: a list of messages, each with a role and its content."""
-    tools: Column | None = None
+    tools: fields.Column | None = None
     """The column with the tools that the assistant may call: a list of JSON schemas, or that list as text."""
 
     def named(self) -> dict[str, str]:
@@ -91,7 +78,7 @@ def _one_source(key: str, other: str) -> JsonValue:
     return {"required": [key], "properties": kinds, "errorMessage": fault}
 
 
-class DataConfig(ConfigSection):
+class DataConfig(fields.ConfigSection):
     """One data set, and how its rows become what the model sees.
 
     Without `format`, `template` or `text` the columns decide on the format.
@@ -99,41 +86,41 @@ class DataConfig(ConfigSection):
 
     model_config = ConfigDict(json_schema_extra={"anyOf": [_one_source("repo", "path"), _one_source("path", "repo")]})
 
-    repo: RepoId | None = None
+    repo: fields.RepoId | None = None
     """The data set's repository on the Hub, as `namespace/name`. It must be readable without a loading script."""
     path: Annotated[str, Field(min_length=1, title="file")] | None = None
     """A local file instead of a repository: JSON Lines, CSV, Parquet or Arrow. It has one split, `train`. The card
     names the file and its sha256, never its folder."""
-    license: DataLicense | None = None
+    license: fields.DataLicense | None = None
     """The local file's licence, as the Hub spells it. Without it the licence counts as unknown. A repository's licence
     is on its card."""
-    separator: Separator | None = None
+    separator: fields.Separator | None = None
     """The character between the cells of a CSV file. Without it a comma, a semicolon or a tab is recognised; any other
     character must be given."""
-    encoding: Encoding | None = None
+    encoding: fields.Encoding | None = None
     """The encoding of CSV, JSON and text files, as Python names it, such as `latin-1`, `gbk` or `utf-16`. Without it,
     it is the one on the data set's card, or UTF-8. It is never guessed: bytes that do not fit are refused with their
     position."""
-    revision: Revision = "main"
+    revision: fields.Revision = "main"
     """The branch, tag or commit to read. `hubtune.lock` holds the commit that it meant."""
     name: str | None = None
     """The data set's configuration (subset), if it has several."""
-    split: Split = "train"
+    split: fields.Split = "train"
     """The split to train on, or part of one, such as `train[:10%]`."""
-    held_out_split: Split | None = None
+    held_out_split: fields.Split | None = None
     """A split to evaluate on. Without it a share of the rows, `evaluate.holdout`, is held out."""
-    group_by: Column | None = None
+    group_by: fields.Column | None = None
     """A column whose values are never split between training and held-out rows, such as `author`."""
     format: FormatName | None = None
     """How a row becomes text. Without it, `template`, `text` or the columns decide."""
-    template: Template | None = None
+    template: fields.Template | None = None
     """The text of a row, with columns in braces, such as `"Quote by {author}: {quote}"`."""
-    text: Column | None = None
+    text: fields.Column | None = None
     """The column that is the text of a row."""
     columns: DataColumns = DataColumns()
     """Which column holds which part of a row, such as `{prompt: question, completion: answer}`. Without it the usual
     names are looked for."""
-    chat_template: Annotated[str, Field(min_length=1, max_length=262_144), Also(TEXT_FILE)] | None = None
+    chat_template: Annotated[str, Field(min_length=1, max_length=262_144), fields.Also(fields.TEXT_FILE)] | None = None
     """A Jinja chat template to use instead of the tokenizer's, as text or as `{file: chat.jinja}`. It is published with
     the model."""
     loss_on: LossOn | None = None
@@ -246,7 +233,7 @@ class DataConfig(ConfigSection):
         return "text" if self.text is not None else None
 
 
-class RowsConfig(ConfigSection):
+class RowsConfig(fields.ConfigSection):
     """How the rows of all data sets come together."""
 
     mix: Literal["concatenate", "interleave"] = "concatenate"
@@ -281,10 +268,10 @@ def _check_region(value: str) -> str:
     return value
 
 
-Region = Annotated[str, AfterValidator(_check_region), text_form("country code", "DE", "^[A-Z]{2}$")]
+Region = Annotated[str, AfterValidator(_check_region), fields.text_form("country code", "DE", "^[A-Z]{2}$")]
 
 
-class ScreenConfig(ConfigSection):
+class ScreenConfig(fields.ConfigSection):
     """What to do with rows in which something is found: report, redact, drop or refuse."""
 
     duplicates: CopyPolicy = "report"

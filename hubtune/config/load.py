@@ -1,10 +1,15 @@
-"""Loads a config: YAML, then `key=value` overrides, then validation, with all that is wrong reported at once."""
+"""Loads a config: YAML, then `key=value` overrides, then validation, with all that is wrong reported at once.
+
+The options that name a release on a command line win over the config's `publish` section. The config of a published
+release is read here too: anybody may have written it, so it may not name a place on this machine.
+"""
 
 import difflib
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import yaml
@@ -15,16 +20,8 @@ from hubtune.config.data import DataConfig
 from hubtune.config.evaluation import BiasConfig, known_metrics, unknown_metric
 from hubtune.config.reference import config_keys
 from hubtune.config.schema import TuneConfig
-from hubtune.config.yaml_file import (
-    Mapping,
-    Problem,
-    Value,
-    data_entries,
-    read_chat_template_files,
-    read_statement_files,
-)
 from hubtune.documents import HAND_WRITTEN
-from hubtune.errors import ConfigError, FileError
+from hubtune.errors import ConfigError, FileError, ReleaseError
 from hubtune.files import read_text
 from hubtune.validation import faults_of
 
@@ -67,7 +64,7 @@ def parse_config(
     """Validates a config given as YAML text; see `load_config`. Files that it names are looked for from `folder`."""
     mapping, problems = yaml_file.parse(text)
     problems += _apply_overrides(mapping, overrides)
-    problems += read_statement_files(mapping, folder) + read_chat_template_files(mapping, folder)
+    problems += yaml_file.read_statement_files(mapping, folder) + yaml_file.read_chat_template_files(mapping, folder)
     _locate(mapping, folder)
     problems += [] if started else _unknown_metrics(mapping)
     config: TuneConfig | None = None
@@ -175,13 +172,13 @@ def _digest(values: dict[str, object]) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-def _locate(mapping: Mapping, folder: Path) -> None:
+def _locate(mapping: yaml_file.YamlMapping, folder: Path) -> None:
     """Makes the paths of the config absolute: the run's own copy of it lies somewhere else."""
     card, evaluate = mapping.get("card"), mapping.get("evaluate")
     bias = evaluate.get("bias") if isinstance(evaluate, dict) else None
     places = [
         (card, "templates"),
-        *((entry, "path") for _, entry in data_entries(mapping)),
+        *((entry, "path") for _, entry in yaml_file.data_entries(mapping)),
         *((bias, key) for key in BiasConfig.model_fields),
     ]
     for section, key in places:
@@ -189,30 +186,34 @@ def _locate(mapping: Mapping, folder: Path) -> None:
             section[key] = str((folder / str(section[key])).absolute())
 
 
-def _unknown_metrics(mapping: Mapping) -> list[Problem]:
+def _unknown_metrics(mapping: yaml_file.YamlMapping) -> list[yaml_file.Problem]:
     section = mapping.get("evaluate")
     asked = section.get("metrics") if isinstance(section, dict) else None
     if not isinstance(asked, list):
         return []
     known = known_metrics()
     named = ((number, unknown_metric(name, known)) for number, name in enumerate(asked) if isinstance(name, str))
-    return [Problem(f"evaluate.metrics[{number}]", fault) for number, fault in named if fault is not None]
+    return [yaml_file.Problem(f"evaluate.metrics[{number}]", fault) for number, fault in named if fault is not None]
 
 
-def _apply_overrides(mapping: Mapping, overrides: Iterable[str]) -> list[Problem]:
-    problems: list[Problem] = []
+def _apply_overrides(mapping: yaml_file.YamlMapping, overrides: Iterable[str]) -> list[yaml_file.Problem]:
+    problems: list[yaml_file.Problem] = []
     for override in overrides:
         key, equals, value = override.partition("=")
         if not equals or not key:
-            problems.append(Problem("", f"the override {override!r} is not key=value, such as train.epochs=3"))
+            problems.append(
+                yaml_file.Problem("", f"the override {override!r} is not key=value, such as train.epochs=3")
+            )
         elif not _set(mapping, key.strip(), yaml_file.parse_scalar(value)):
             problems.append(
-                Problem(key, "the override names a place that this config does not have; a list counts from [0]")
+                yaml_file.Problem(
+                    key, "the override names a place that this config does not have; a list counts from [0]"
+                )
             )
     return problems
 
 
-def _set(mapping: Mapping, dotted: str, value: Value) -> bool:
+def _set(mapping: yaml_file.YamlMapping, dotted: str, value: yaml_file.Value) -> bool:
     """Sets `a.b[0].c`; missing mappings are made, missing list items are not. Returns whether the place exists."""
     steps: list[str | int] = []
     for segment in dotted.split("."):
@@ -221,7 +222,7 @@ def _set(mapping: Mapping, dotted: str, value: Value) -> bool:
             return False
         steps.append(match["key"])
         steps.extend(int(index) for index in re.findall(r"\d+", match["indexes"]))
-    place: Value = mapping
+    place: yaml_file.Value = mapping
     for step, following in zip(steps, [*steps[1:], None], strict=True):
         if isinstance(place, dict) and isinstance(step, str):
             if following is None:
@@ -240,13 +241,13 @@ def _set(mapping: Mapping, dotted: str, value: Value) -> bool:
     return False
 
 
-def _explain(error: ValidationError) -> list[Problem]:
-    problems: list[Problem] = []
+def _explain(error: ValidationError) -> list[yaml_file.Problem]:
+    problems: list[yaml_file.Problem] = []
     for fault in faults_of(error, values=True):
         text = fault.text
         if fault.kind == "extra_forbidden":
             text = _unknown_key(re.sub(r"\[\d+\]", "", fault.path))
-        problems.append(Problem(fault.path, text))
+        problems.append(yaml_file.Problem(fault.path, text))
     return problems
 
 
@@ -262,3 +263,131 @@ def _unknown_key(dotted: str) -> str:
     if close:
         return f"there is no such key; did you mean `{close[0]}`?"
     return f"there is no such key; the keys here are: {', '.join(sorted(known))}"
+
+
+def read_published(text: str, source: str) -> TuneConfig:
+    """Reads the config of a release; no file that it names is opened.
+
+    Args:
+        text: What the release holds.
+        source: What to call it, such as "records/config.yaml of org/model".
+
+    Raises:
+        ConfigError: It is not a config that `dump_config` wrote.
+        ReleaseError: It names a place on a disk, in a key where a release has the name of a file alone.
+    """
+    config = read_dumped(text, source)
+    for key, named in local_files(config).items():
+        if not _is_bare(named):
+            raise ReleaseError(
+                f"{source} names a place on a disk: {key} is {named[:200]!r}. No such place is opened.",
+                hint="A release of hubtune holds the bare names of files, so this was changed by hand: do not rely "
+                "on it.",
+            )
+    return config
+
+
+def local_files(config: TuneConfig) -> Mapping[str, str]:
+    """Returns every local file or folder that a config names, by its key path."""
+    return dict(_local_files(config))
+
+
+def require_none_of_release(
+    config: TuneConfig, source: str, *, given: Sequence[str] = (), own_data: bool = True
+) -> None:
+    """Refuses to go on where a file would be opened because a release names it.
+
+    Args:
+        config: The release's config, as `read_published` returned it.
+        source: What to call the release.
+        given: `key=value` texts of whoever uses the release: what they set is theirs.
+        own_data: Whether the release's own data is used.
+
+    Raises:
+        ReleaseError: A file is named; the message has the key and the hint what to do.
+    """
+    keys = [text.partition("=")[0].strip() for text in given]
+    for key, named in local_files(config).items():
+        used = key != "card.templates" and (own_data or not key.startswith(("data", "earlier")))
+        if not used or any(key == own or key.startswith((f"{own}.", f"{own}[")) for own in keys):
+            continue
+        of_data = key.endswith(".path")
+        raise ReleaseError(
+            f"{source} names a local file, {key}: {named!r}, and no file of this machine is opened because a release "
+            "names it.",
+            hint=f"Give one of your own: {'--data FILE, or ' if of_data else ''}-s {key}=FILE",
+        )
+
+
+def _local_files(config: TuneConfig) -> Iterator[tuple[str, str]]:
+    for section, entries in (("data", config.data), ("earlier.data", config.earlier_data)):
+        for number, entry in enumerate(entries):
+            if entry.path is not None:
+                yield f"{section}[{number}].path", entry.path
+    if config.card.templates is not None:
+        yield "card.templates", config.card.templates
+    for key, path in config.evaluate.bias.named().items():
+        yield f"evaluate.bias.{key}", path
+
+
+def _is_bare(name: str) -> bool:
+    # Signs that hubtune itself can leave in the name of a file are not a fault.
+    return name not in (".", "..") and not any(sign in name for sign in "/\\\0\n")
+
+
+@dataclass(frozen=True)
+class TargetOptions:
+    """The options of the commands that publish; None if the config decides.
+
+    Attributes:
+        private: Whether to create the repository as a private one; False leaves it to the config.
+        propose: Whether to open a pull request instead of pushing.
+        counterpart: Whether the other kind of artifact is meant, for the repository that `publish.counterpart` names.
+    """
+
+    repo: str | None = None
+    tag: str | None = None
+    branch: str | None = None
+    message: str | None = None
+    private: bool = False
+    propose: bool = False
+    counterpart: bool = False
+
+    @property
+    def overrides(self) -> list[str]:
+        """The same as overrides of the config."""
+        given = {"repo": self.repo, "tag": self.tag, "branch": self.branch, "message": self.message}
+        # Quoted as JSON, so that a tag such as 1.0 stays the text that was given.
+        overrides = [f"publish.{key}={json.dumps(value)}" for key, value in given.items() if value is not None]
+        return [*overrides, "publish.private=true"] if self.private else overrides
+
+    def apply_counterpart(self, config: TuneConfig) -> TuneConfig:
+        """Returns the config with repository and counterpart, and their kinds of artifact, changed over if asked for.
+
+        Raises:
+            ConfigError: The config does not name both repositories.
+        """
+        publish = config.publish
+        if not self.counterpart:
+            return config
+        if publish.repo is None or publish.counterpart is None:
+            raise ConfigError(
+                "--counterpart was given, and the config does not name two repositories.",
+                hint="Set both in the config: `publish.repo`, and `publish.counterpart` for the other kind of "
+                "artifact.",
+            )
+        other = "merged" if publish.artifact == "adapter" else "adapter"
+        changed = {"repo": publish.counterpart, "counterpart": publish.repo, "artifact": other}
+        return config.model_copy(update={"publish": publish.model_copy(update=changed)})
+
+    def require_fit(self, config: TuneConfig) -> None:
+        """Checks that the options fit the config that they were put into.
+
+        Raises:
+            ConfigError: A pull request is asked for, and the config names a branch to push to.
+        """
+        if self.propose and config.publish.branch != "main":
+            raise ConfigError(
+                f"A pull request is made to the branch main, and `publish.branch` is {config.publish.branch}.",
+                hint="Leave out --create-pr; or leave out --branch and `publish.branch`.",
+            )

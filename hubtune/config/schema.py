@@ -5,22 +5,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from hubtune.config import fields
 from hubtune.config.data import MOST_DATA, DataConfig, RowsConfig, ScreenConfig
 from hubtune.config.evaluation import BUILT_IN, DEFAULT, BiasConfig
-from hubtune.config.fields import (
-    TEXT_FILE,
-    Also,
-    Branch,
-    CommitId,
-    ConfigSection,
-    LicenseChoice,
-    OneOrSeveral,
-    RepoId,
-    Revision,
-    Tag,
-    TargetRepoId,
-    matching,
-)
 from hubtune.config.training import WHOLE_METHODS, EarlierConfig, TrainConfig
 
 
@@ -30,32 +17,32 @@ def _check_visible(value: str) -> str:
     return value
 
 
-_VISIBLE = matching(r"\S", "There is no text in it; leave the key out if there is nothing to say.")
+_VISIBLE = fields.matching(r"\S", "There is no text in it; leave the key out if there is nothing to say.")
 Line = Annotated[
     str, Field(min_length=1, max_length=65_536, json_schema_extra=_VISIBLE), AfterValidator(_check_visible)
 ]
-Statement = Annotated[Line, Also(TEXT_FILE)]
+Statement = Annotated[Line, fields.Also(fields.TEXT_FILE)]
 
 
-class BaseAdapterConfig(ConfigSection):
+class BaseAdapterConfig(fields.ConfigSection):
     """A published LoRA adapter to train further."""
 
-    repo: RepoId
+    repo: fields.RepoId
     """The adapter's repository on the Hub, as `namespace/name`."""
-    revision: Revision = "main"
+    revision: fields.Revision = "main"
     """The branch, tag or commit of the adapter. `hubtune.lock` holds the commit that it meant."""
 
 
-class BaseModelConfig(ConfigSection):
+class BaseModelConfig(fields.ConfigSection):
     """The base model to fine-tune."""
 
-    repo: RepoId
+    repo: fields.RepoId
     """The model's repository on the Hub, as `namespace/name`. It needs safetensors weights."""
-    revision: Revision = "main"
+    revision: fields.Revision = "main"
     """The branch, tag or commit of the model. `hubtune.lock` holds the commit that it meant."""
     adapter: BaseAdapterConfig | None = None
     """A published adapter to train further, instead of a new one. The release needs only the base model."""
-    allow_remote_code: CommitId | None = None
+    allow_remote_code: fields.CommitId | None = None
     """The commit of the base model whose own Python code may run, as all 40 digits, if transformers does not have the
     architecture. Code of any other commit is refused. It works for adapters of models that write text, because a
     release contains no code."""
@@ -64,11 +51,11 @@ class BaseModelConfig(ConfigSection):
 MetricName = Annotated[
     str,
     Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64, title="name"),
-    Also({"enum": list(BUILT_IN), "title": "name"}),
+    fields.Also({"enum": list(BUILT_IN), "title": "name"}),
 ]
 
 
-class EvaluateConfig(ConfigSection):
+class EvaluateConfig(fields.ConfigSection):
     """What is measured, and on which held-out rows.
 
     Whether a metric is installed is for `load` to say: a release's config can be read without its author's plugins.
@@ -95,10 +82,10 @@ class EvaluateConfig(ConfigSection):
     """Files of your own for the bias metrics, instead of hubtune's sentences, words and prompts."""
 
 
-class AcceptedLicense(ConfigSection):
+class AcceptedLicense(fields.ConfigSection):
     """A signed-off reason to use an input whose licence grants nothing that is known."""
 
-    repo: RepoId
+    repo: fields.RepoId
     """The input's repository on the Hub, as `namespace/name`."""
     reason: Line
     """Why the input may be used all the same. The card quotes it."""
@@ -113,20 +100,22 @@ STATEMENTS = (
 """Keys of `card` that hold the author's words, in Markdown."""
 
 
-class CardConfig(ConfigSection):
+class CardConfig(fields.ConfigSection):
     """What the author states. Statements that are left out appear on the card as not assessed."""
 
-    license: LicenseChoice = "auto"
+    license: fields.LicenseChoice = "auto"
     """The release's licence, as the Hub spells it. `auto` takes the one that the inputs ask for; a licence that the
     inputs do not allow is refused."""
     license_name: Line | None = None
     """The licence's name, if `license` is `other`."""
     license_link: (
-        Annotated[Line, Field(json_schema_extra=matching("^https?://", "This is not an address; write https://…"))]
+        Annotated[
+            Line, Field(json_schema_extra=fields.matching("^https?://", "This is not an address; write https://…"))
+        ]
         | None
     ) = None
     """The address of the licence's text, if `license` is `other`."""
-    accept_license: Annotated[list[AcceptedLicense], OneOrSeveral()] = Field(default_factory=list)
+    accept_license: Annotated[list[AcceptedLicense], fields.OneOrSeveral()] = Field(default_factory=list)
     """Signed-off reasons to use inputs whose licence grants nothing that is known: one, or a list of them. The card
     shows them."""
     intended_use: Statement | None = None
@@ -173,21 +162,21 @@ class CardConfig(ConfigSection):
         return self
 
 
-class PublishConfig(ConfigSection):
+class PublishConfig(fields.ConfigSection):
     """Where the release goes, and what it is called."""
 
-    repo: TargetRepoId | None = None
+    repo: fields.TargetRepoId | None = None
     """The repository to publish to, as `namespace/name`. `--push` can name it too."""
     artifact: Literal["adapter", "merged"] = "adapter"
     """What is published: the `adapter`, or complete weights with the adapter `merged` into them. `full` and `freeze`
     always publish complete weights. A repository holds one kind."""
-    counterpart: TargetRepoId | None = None
+    counterpart: fields.TargetRepoId | None = None
     """The repository that holds the other kind of artifact of the same run. The two cards link to each other."""
-    tag: Tag = "v1.0.0"
+    tag: fields.Tag = "v1.0.0"
     """The release's version, which becomes a git tag. A tag is never moved."""
     private: bool = False
     """Whether to create the repository as a private one."""
-    branch: Branch = "main"
+    branch: fields.Branch = "main"
     """The branch to commit to, created from main if it does not exist."""
     message: Annotated[str, Field(min_length=1, json_schema_extra=_VISIBLE), AfterValidator(_check_visible)] | None = (
         None
@@ -215,7 +204,7 @@ def _with_template(entry: dict[str, object], template: object) -> dict[str, obje
     return {**entry, "chat_template": template} if _may_be_chat(entry) and not entry.get("chat_template") else entry
 
 
-class TuneConfig(ConfigSection):
+class TuneConfig(fields.ConfigSection):
     """A whole run, from pinned inputs to a tagged release."""
 
     base: BaseModelConfig

@@ -13,7 +13,7 @@ from hubtune.config.schema import STATEMENTS
 from hubtune.documents import KeyLines, UnreadableError, load_yaml, show_path
 
 Value = str | int | float | bool | None | list["Value"] | dict[str, "Value"]
-Mapping = dict[str, Value]
+YamlMapping = dict[str, Value]
 _LONGEST = 64 * 1024
 
 
@@ -28,7 +28,7 @@ class Problem:
         return f"{self.path}: {self.text}" if self.path else self.text
 
 
-def parse(text: str) -> tuple[Mapping, list[Problem]]:
+def parse(text: str) -> tuple[YamlMapping, list[Problem]]:
     """Parses YAML text that has to be a mapping with text keys.
 
     Returns:
@@ -64,7 +64,7 @@ def parse_scalar(text: str) -> Value:
     return text if isinstance(value, dict) and not text.lstrip().startswith("{") else value
 
 
-def read_statement_files(mapping: Mapping, folder: Path) -> list[Problem]:
+def read_statement_files(mapping: YamlMapping, folder: Path) -> list[Problem]:
     """Puts the text of each statement's file in the place of `{file: PATH}`; returns what is wrong with them.
 
     So the run's own copy of the config holds the words themselves, whatever becomes of the file.
@@ -81,7 +81,7 @@ def read_statement_files(mapping: Mapping, folder: Path) -> list[Problem]:
     return problems
 
 
-def read_chat_template_files(mapping: Mapping, folder: Path) -> list[Problem]:
+def read_chat_template_files(mapping: YamlMapping, folder: Path) -> list[Problem]:
     """Does the same for the chat template of each data set, whose text stays as it is to the last space."""
     problems: list[Problem] = []
     for name, entry in data_entries(mapping):
@@ -90,7 +90,7 @@ def read_chat_template_files(mapping: Mapping, folder: Path) -> list[Problem]:
     return problems
 
 
-def data_entries(mapping: Mapping) -> Iterator[tuple[str, Mapping]]:
+def data_entries(mapping: YamlMapping) -> Iterator[tuple[str, YamlMapping]]:
     """Yields the data sets that a config names, those of the earlier task too, each with its key path."""
     earlier = mapping.get("earlier")
     for name, section in (("data", mapping), ("earlier.data", earlier)):
@@ -104,7 +104,7 @@ def data_entries(mapping: Mapping) -> Iterator[tuple[str, Mapping]]:
 class _TextKey:
     """A key whose text may stand in a file of its own, with the section that holds it and its path in the config."""
 
-    section: Mapping
+    section: YamlMapping
     key: str
     path: str
 

@@ -18,7 +18,7 @@ from datasets.utils.file_utils import xopen
 from pyarrow import parquet
 
 from hubtune.data import decompression
-from hubtune.data.drop_reasons import READABLE, reason_of, unreadable
+from hubtune.data.segments import READABLE, reason_of, unreadable
 from hubtune.errors import DataError
 
 MOST_AT_ONCE = 1 << 26

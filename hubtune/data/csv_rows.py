@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypedDict
 
-from hubtune.data.drop_reasons import DropReason, RawRow, UnreadableRow
+from hubtune.data.segments import DropReason, RawRow, UnreadableRow
 from hubtune.data.text_files import LONGEST_LINE, MOST_COLUMNS, FileRows, TextFile, check_plain
 from hubtune.errors import DataError
 

@@ -11,21 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.config.data import DataConfig
-from hubtune.data.dataset_card import (
-    READERS,
-    SPLIT,
-    Reader,
-    choose,
-    features_of,
-    read_card,
-    rows_of,
-    stated_options,
-    stated_patterns,
-    unreadable,
-)
+from hubtune.data import dataset_card
 from hubtune.data.dataset_repo import MOST_SEARCHED, Contents, OutsideError, find, has_wildcards, within
 from hubtune.errors import DataError
-from hubtune.records.pins import Pin
+from hubtune.records.base import Pin
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -34,7 +23,7 @@ ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst"
 _FORMS = "JSON Lines, CSV, Parquet and Arrow"
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 # What reads a local file, by how its name ends.
-_LOCAL: dict[str, Reader] = {
+_LOCAL: dict[str, dataset_card.Reader] = {
     **dict.fromkeys((".jsonl", ".json", ".ndjson"), "json"),
     **{".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".arrow": "arrow"},
 }
@@ -77,7 +66,7 @@ class DataFiles:
     """
 
     source: str
-    reader: Reader
+    reader: dataset_card.Reader
     splits: Mapping[str, Sequence[str]]
     contents: Contents
     options: Mapping[str, object] = field(default_factory=dict)
@@ -103,7 +92,7 @@ def configurations(contents: Contents) -> list[str]:
     Raises:
         DataError: Its card cannot be read.
     """
-    return list(read_card(contents).configurations) or ["default"]
+    return list(dataset_card.read_card(contents).configurations) or ["default"]
 
 
 def resolve_files(contents: Contents, name: str | None) -> DataFiles:
@@ -117,11 +106,11 @@ def resolve_files(contents: Contents, name: str | None) -> DataFiles:
         DataError: There is no such configuration; its card names files outside of the repository, none that exist, or
             some that are not read as rows.
     """
-    card = read_card(contents)
-    chosen = choose(card, name, contents.source)
+    card = dataset_card.read_card(contents)
+    chosen = dataset_card.choose(card, name, contents.source)
     said = card.configurations.get(chosen, {})
     base = _inside(said.get("data_dir") or "", "", chosen, contents.source)
-    patterns = stated_patterns(said, chosen, contents.source)
+    patterns = dataset_card.stated_patterns(said, chosen, contents.source)
     splits = _of_patterns(patterns, base, chosen, contents) if patterns is not None else _by_names(contents, base)
     reader = _reader(splits, contents.source)
     if not card.configurations:
@@ -137,9 +126,9 @@ def resolve_files(contents: Contents, name: str | None) -> DataFiles:
         reader=reader,
         splits=splits,
         contents=contents,
-        options=stated_options(said, reader, chosen, contents.source),
-        features=features_of(card, chosen, contents.source),
-        rows=rows_of(card, chosen),
+        options=dataset_card.stated_options(said, reader, chosen, contents.source),
+        features=dataset_card.features_of(card, chosen, contents.source),
+        rows=dataset_card.rows_of(card, chosen),
     )
 
 
@@ -188,7 +177,9 @@ def _of_patterns(stated: Mapping[str, Sequence[str]], base: str, name: str, cont
         for split, patterns in stated.items()
     }
     if sum(has_wildcards(pattern) for patterns in resolved.values() for pattern in patterns) > MOST_SEARCHED:
-        raise unreadable(contents.source, "README.md", f"{name!r} has more than {MOST_SEARCHED:,} patterns")
+        raise dataset_card.unreadable(
+            contents.source, "README.md", f"{name!r} has more than {MOST_SEARCHED:,} patterns"
+        )
     return {
         split: [found for pattern in patterns for found in _found(pattern, contents)]
         for split, patterns in resolved.items()
@@ -236,7 +227,7 @@ def _by_shards(contents: Contents, base: str) -> dict[str, list[str]]:
     shards = _find(contents, within(f"{before}*{after}", base))
     found = {name.rpartition("/")[2].rsplit("-of-", 1)[0].rsplit("-", 1)[0] for name in shards}
     for split in found:
-        if not SPLIT.fullmatch(split):
+        if not dataset_card.SPLIT.fullmatch(split):
             raise DataError(
                 f"{contents.source} has a split {split!r}, and a split's name is of letters, digits and `_`.",
                 hint="Choose another revision of the data set.",
@@ -261,7 +252,7 @@ def _in_order(splits: set[str]) -> Iterator[str]:
     yield from sorted(splits - set(usual))
 
 
-def _reader(splits: Mapping[str, Sequence[str]], source: str) -> Reader:
+def _reader(splits: Mapping[str, Sequence[str]], source: str) -> dataset_card.Reader:
     """Returns what reads the files, by how most of their names end."""
     from datasets.load import infer_module_for_data_files
 
@@ -275,7 +266,7 @@ def _reader(splits: Mapping[str, Sequence[str]], source: str) -> Reader:
             f"The files of {source} cannot be read as a data set: they are not all of one kind that holds rows.",
             hint=f"Choose a revision with {_FORMS} files, all of one kind.",
         ) from None
-    for known in READERS:
+    for known in dataset_card.READERS:
         if reader == known:
             return known
     raise DataError(
@@ -284,7 +275,7 @@ def _reader(splits: Mapping[str, Sequence[str]], source: str) -> Reader:
     )
 
 
-def _filtered(names: Sequence[str], reader: Reader) -> list[str]:
+def _filtered(names: Sequence[str], reader: dataset_card.Reader) -> list[str]:
     from datasets.packaged_modules import _MODULE_TO_EXTENSIONS
 
     known = [re.escape(end) for end in _MODULE_TO_EXTENSIONS[reader]]

@@ -20,8 +20,7 @@ from hubtune.errors import DataError
 from hubtune.files import file_errors, read_bytes
 from hubtune.hub.integrity import refuse_links
 from hubtune.hub.repo_files import CheckedFile, digests_at, list_files, read_files
-from hubtune.records.base import sha256_file
-from hubtune.records.pins import Pin
+from hubtune.records.base import Pin, sha256_file
 
 _MOST_BYTES = max(HAND_WRITTEN.size, 8 << 20)
 _MAGIC = re.compile(r"[*?\[]")

@@ -19,13 +19,12 @@ from typing import TYPE_CHECKING, Literal
 import pyarrow as pa
 
 from hubtune.config.data import ScreenConfig
-from hubtune.data.drop_reasons import DroppedRowError, DropTally, RawRow, UnreadableRow
+from hubtune.data import segments
 from hubtune.data.formats.chat import ChatWriter
 from hubtune.data.formats.conversations import Conversation, read_conversation
 from hubtune.data.formats.row_format import LabelSet, RowFormat, classify, write_text
 from hubtune.data.screening.screen import RowScreen, ScreenedRow, own_text
 from hubtune.data.screening.sketches import Trace, trace
-from hubtune.data.segments import Classified, WritingNotes, WrittenRow
 from hubtune.data.split import draw, fold, text_digest
 from hubtune.data.store import SCHEMA, SKETCH_BYTES
 from hubtune.data.tokens import Encoder, Example
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-Parsed = WrittenRow | Classified | DroppedRowError
+Parsed = segments.WrittenRow | segments.Classified | segments.DroppedRowError
 WORTHWHILE = 20_000
 """Rows from which it pays to start processes, which takes each of them some seconds."""
 _MOST = 8
@@ -68,7 +67,7 @@ class Batch:
         held_out: Whether they are of a split that is held out.
     """
 
-    lines: Sequence[RawRow]
+    lines: Sequence[segments.RawRow]
     first: int
     held_out: bool
 
@@ -79,9 +78,9 @@ class Encoded:
 
     lines: int
     rows: pa.RecordBatch
-    tally: DropTally
+    tally: segments.DropTally
     screen: RowScreen
-    notes: WritingNotes
+    notes: segments.WritingNotes
 
 
 @dataclass(frozen=True)
@@ -131,37 +130,37 @@ class RowEncoder:
             DataError: A row exceeds a limit of rendering, which would leave out other rows on a slower machine; or it
                 has tools, for which the tokenizer has a template that is not the one that writes rows.
         """
-        screen, tally, notes = RowScreen.make(self.settings.screen), DropTally(), WritingNotes()
+        screen, tally, notes = RowScreen.make(self.settings.screen), segments.DropTally(), segments.WritingNotes()
         screened = [screen.screen(line, self.format.content) for line in batch.lines]
         examples = self._examples(self._parsed(screened, batch.first, notes))
         kept: list[_Kept] = []
         for number, (line, row, example) in enumerate(zip(batch.lines, screened, examples, strict=True), batch.first):
-            counted = example if isinstance(example, DroppedRowError) else screen.count(example, row, number)
-            if isinstance(counted, DroppedRowError):
+            counted = example if isinstance(example, segments.DroppedRowError) else screen.count(example, row, number)
+            if isinstance(counted, segments.DroppedRowError):
                 tally.add(counted, number)
                 continue
             own = own_text(row.line, self.format.content)
             kept.append(_Kept(counted, number, _group(line, self.group_by), own))
         return Encoded(len(batch.lines), self._stored(kept, held_out=batch.held_out), tally, screen, notes)
 
-    def _parsed(self, screened: Sequence[ScreenedRow], first: int, notes: WritingNotes) -> list[Parsed]:
+    def _parsed(self, screened: Sequence[ScreenedRow], first: int, notes: segments.WritingNotes) -> list[Parsed]:
         rows = self._written([self._read(row) for row in screened], first)
         for row, seen in zip(rows, screened, strict=True):
-            if isinstance(row, WrittenRow):
+            if isinstance(row, segments.WrittenRow):
                 # The record and the card show the prompt.
                 notes.add_row(row, showable=not seen.hits)
         return rows
 
     def _read(self, screened: ScreenedRow) -> Parsed | Conversation:
-        if isinstance(screened.line, UnreadableRow):
-            return DroppedRowError(screened.line.reason, screened.line.detail)
+        if isinstance(screened.line, segments.UnreadableRow):
+            return segments.DroppedRowError(screened.line.reason, screened.line.detail)
         try:
             if self.writer is not None:
                 return read_conversation(screened.line, self.format.columns)
             if self.labels is not None:
                 return classify(screened.line, self.format, self.labels)
             return write_text(screened.line, self.format)
-        except DroppedRowError as fault:
+        except segments.DroppedRowError as fault:
             return fault
 
     def _written(self, rows: Sequence[Parsed | Conversation], first: int) -> list[Parsed]:
@@ -197,14 +196,14 @@ class RowEncoder:
                     "data[].chat_template: {file: chat.jinja}; or take the tools out of the data.",
                 )
 
-    def _examples(self, rows: Sequence[Parsed]) -> Iterator[Example | DroppedRowError]:
-        written = iter(self._encoder.encode([row for row in rows if isinstance(row, WrittenRow)]))
-        classified = iter(self._encoder.classify([row for row in rows if isinstance(row, Classified)]))
+    def _examples(self, rows: Sequence[Parsed]) -> Iterator[Example | segments.DroppedRowError]:
+        written = iter(self._encoder.encode([row for row in rows if isinstance(row, segments.WrittenRow)]))
+        classified = iter(self._encoder.classify([row for row in rows if isinstance(row, segments.Classified)]))
         for row in rows:
-            if isinstance(row, DroppedRowError):
+            if isinstance(row, segments.DroppedRowError):
                 yield row
             else:
-                yield next(written) if isinstance(row, WrittenRow) else next(classified)
+                yield next(written) if isinstance(row, segments.WrittenRow) else next(classified)
 
     def _stored(self, kept: Sequence[_Kept], *, held_out: bool) -> pa.RecordBatch:
         examples = [row.example for row in kept]
@@ -239,9 +238,9 @@ def _sketches(found: Trace) -> pa.Array:
     return pa.Array.from_buffers(pa.binary(SKETCH_BYTES), len(found.sketch), [None, pa.py_buffer(found.sketch)])
 
 
-def _group(line: RawRow, column: str | None) -> str | None:
+def _group(line: segments.RawRow, column: str | None) -> str | None:
     """Returns the row's group; a row without one falls by its text."""
-    value = None if isinstance(line, UnreadableRow) or column is None else line[column]
+    value = None if isinstance(line, segments.UnreadableRow) or column is None else line[column]
     return str(value) if value is not None and str(value).strip() else None
 
 

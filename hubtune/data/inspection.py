@@ -7,9 +7,9 @@ from hubtune.config.data import FormatName
 from hubtune.config.fields import check_column
 from hubtune.data.data_files import configurations, resolve_files
 from hubtune.data.dataset_repo import snapshot_contents
-from hubtune.data.drop_reasons import UnreadableRow
 from hubtune.data.formats.row_format import infer_format
 from hubtune.data.rows import read_rows
+from hubtune.data.segments import UnreadableRow
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
-from hubtune.data.drop_reasons import DropReason, RawRow, UnreadableRow
 from hubtune.data.json_values import MOST_DEPTH, MOST_DIGITS, MOST_IN_ROW, SHORT, JsonParser, values_in
+from hubtune.data.segments import DropReason, RawRow, UnreadableRow
 from hubtune.data.text_files import LONGEST_LINE, MOST_COLUMNS, FileRows, TextFile, check_plain
 from hubtune.errors import DataError
 

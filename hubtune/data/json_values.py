@@ -7,7 +7,7 @@ as the file writes it.
 import json
 from typing import TYPE_CHECKING
 
-from hubtune.data.drop_reasons import DropReason, RawRow, UnreadableRow
+from hubtune.data.segments import DropReason, RawRow, UnreadableRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

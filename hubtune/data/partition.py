@@ -13,7 +13,7 @@ import numpy as np
 
 from hubtune.config.schema import TuneConfig
 from hubtune.config.training import EarlierConfig
-from hubtune.data.drop_reasons import DropReason
+from hubtune.data.segments import DropReason
 from hubtune.data.source import Source
 from hubtune.data.split import GIVEN_METHOD, GROUP_METHOD, METHOD, among, copies_of_held_out, held_out_mask, seeded
 from hubtune.data.store import Array, Examples

@@ -16,21 +16,20 @@ from hubtune.config.schema import TuneConfig
 from hubtune.config.training import EarlierConfig
 from hubtune.data.canaries import Planted, plant
 from hubtune.data.data_files import PinnedData
-from hubtune.data.drop_reasons import READABLE
 from hubtune.data.encoding import EncodingSettings
 from hubtune.data.formats.row_format import LabelSet
 from hubtune.data.partition import AllRows, EarlierRows, choose_earlier, drawing_order, split, split_method
 from hubtune.data.screening.deduplication import without_repeats
 from hubtune.data.screening.screen import screen_record
+from hubtune.data.segments import READABLE
 from hubtune.data.source import Source, read_source
 from hubtune.data.split import seeded
 from hubtune.data.store import Examples
 from hubtune.errors import ConfigError, DataError, RecordError
+from hubtune.files import loading
 from hubtune.hub.license_facts import languages_of
-from hubtune.library_errors import loading
-from hubtune.records.base import Progress, sha256_bytes
+from hubtune.records.base import Pin, PinSet, Progress, sha256_bytes
 from hubtune.records.data import DataRecord, EarlierDataRecord, MixRecord, ScreenRecord, SourceRecord, SplitRecord
-from hubtune.records.pins import Pin, PinSet
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -12,12 +12,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import datasets
 import pyarrow as pa
 
 from hubtune.data.data_files import DataFiles
-from hubtune.data.drop_reasons import READABLE, RawRow, UnreadableRow, reason_of, unreadable
 from hubtune.data.readers import read_files
-from hubtune.data.segments import as_written
+from hubtune.data.segments import READABLE, RawRow, UnreadableRow, as_written, reason_of, unreadable
 from hubtune.data.text_files import FileRows
 from hubtune.errors import DataError, EmptySplitError, HubtuneError, SplitNotFoundError
 from hubtune.files import disk_is_full, explain, file_errors
@@ -120,7 +120,6 @@ def _read(files: DataFiles, names: Sequence[str]) -> "Mapping[str, Dataset | Fil
 
 def _loaded(files: DataFiles) -> "Mapping[str, Dataset]":
     """Returns the rows of all splits as `datasets` reads them: those of files that say what their values are."""
-    import datasets
     from datasets.exceptions import DatasetGenerationError
 
     datasets.disable_progress_bars()
@@ -158,8 +157,6 @@ def _refuse_disguised(places: Sequence[Path], source: str) -> None:
 
 
 def _part(files: DataFiles, wanted: str) -> Rows:
-    import datasets
-
     source = files.source
     names = [part.strip().partition("[")[0] for part in wanted.split("+")]
     for name in names:
@@ -203,8 +200,6 @@ def described(
     features: "Features", total: int | None, read: Callable[[Sequence[str]], Iterator[list[RawRow]]], source: str
 ) -> Rows:
     """Returns rows with what their features say of the columns; cells that name files are never opened."""
-    import datasets
-
     flat = (datasets.Value, datasets.ClassLabel, datasets.Json)
     return Rows(
         columns=list(features),
@@ -234,8 +229,6 @@ def _unopened(
 
 def _opened(feature: object) -> str | None:
     """Returns the name of a type within a feature that is decoded from what a cell names or holds; None without one."""
-    import datasets
-
     if isinstance(feature, dict):
         inner = list(feature.values())
     elif isinstance(feature, list | tuple):
@@ -303,8 +296,6 @@ def _weight(value: object) -> int:
 
 def _stated_texts(features: "Mapping[str, object]") -> frozenset[str]:
     """Returns the columns that the card says to be text: a number in them is one, though JSON does not quote it."""
-    import datasets
-
     texts = ("string", "large_string")
     return frozenset(
         name for name, kind in features.items() if isinstance(kind, datasets.Value) and kind.dtype in texts

@@ -1,13 +1,184 @@
-"""What a row says, before there are tokens: segments of text, each from a template or from the data.
+"""What a row says, before there are tokens: segments of text, each from a template or from the data; and drop reasons.
 
-Here it is decided which texts of the data can be used at all, and what is worth a warning about how rows are written.
+Here it is decided which texts of the data can be used at all, what is worth a warning about how rows are written, and
+how many rows were left out for which reason.
 """
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 
-from hubtune.data.drop_reasons import DroppedRowError, DropReason
+from hubtune import files
+
+# How Arrow says that a value does not have the type of its column: with the value.
+_QUOTES = re.compile(
+    r"failed to parse|could not (?:convert|parse)|scalar of type|value .* (?:not in range|truncated)", re.I
+)
+READABLE = "JSON Lines, CSV, Parquet and Arrow can, whole and of one form; several configurations need `data[].name`."
+"""What to do about files that cannot be read as a data set."""
+
+
+class DropReason(Enum):
+    """One reason to leave a row out: what records and cards call it, and what to do about it."""
+
+    NULL = "a field is null", "fill the field in, or leave such rows out of the data"
+    BLANK = "a field is blank", "fill the field in, or leave such rows out of the data"
+    NOT_TEXT = "a field is not text", "store text in this column, or name another with `columns`"
+    NO_RESPONSE = "the response is empty", "a row without a response teaches nothing; leave it out of the data"
+    SURROGATE = (
+        "a text holds half a surrogate pair",
+        "write the file again as UTF-8; the text was cut within a character",
+    )
+    NUL = "a text holds a NUL character", "take the NUL characters out; the file may have been damaged"
+    HUGE = (
+        "a text is longer than 1,000,000 characters",
+        "split the row; a missing line end can join a whole file to one row",
+    )
+    NOT_JSON = "the line is not JSON", "write one JSON object a line"
+    RAGGED = (
+        "a row has more or fewer cells than the header",
+        "put cells that hold the separator or a line end into quotes, or name the separator as `data[].separator`",
+    )
+    MESSAGES = "the messages are not a list of roles and texts", "write [{role, content}] or ShareGPT's [{from, value}]"
+    ROLE = "a role is unknown", "use system, user, assistant and tool"
+    ORDER = "the roles are out of order", "let user and assistant take turns, the user first and the assistant last"
+    TOOLS = "the tools are not a list of JSON schemas", "write a list of objects, or that list as JSON text"
+    TEMPLATE = "the chat template refuses the messages", "write the messages as this template wants them"
+    NOT_WRITTEN = (
+        "the chat template does not write all of an answer",
+        "use a chat template that does, or take the part out; `loss_on: completion` needs the last answer alone",
+    )
+    NO_ROOM = "the prompt leaves no room for the response", "raise train.max_length, or shorten the prompts"
+    NOTHING_LEARNED = (
+        "no token of it is trained on",
+        "look at the row with `hubtune data show`, and at the chat template",
+    )
+    LABEL = "the label is unknown", "correct the label, or add it to `data[].labels`"
+    HELD_OUT = "the same text is held out", "nothing to do: a copy of a held-out row is never trained on"
+    EMAIL = "it holds an e-mail address", "nothing to do: `screen.email` asks for this"
+    PHONE = "it holds a telephone number", "nothing to do: `screen.phone` asks for this"
+    CARD_NUMBER = "it holds a card number", "nothing to do: `screen.card_number` asks for this"
+    IBAN = "it holds an IBAN", "nothing to do: `screen.iban` asks for this"
+    IP_ADDRESS = "it holds an IP address", "nothing to do: `screen.ip_address` asks for this"
+    SECRET = "it holds a secret", "nothing to do: `screen.secret` asks for this"
+    DUPLICATE = "it is a duplicate of an earlier row", "nothing to do: `screen.duplicates` asks for this"
+    NEAR_DUPLICATE = "it is a near duplicate of an earlier row", "nothing to do: `screen.near_duplicates` asks for this"
+    CONTAMINATED = "it repeats part of a held-out row", "nothing to do: `screen.contamination` asks for this"
+
+    def __init__(self, text: str, fix: str) -> None:
+        self.text = text
+        self.fix = fix
+
+
+ON_PURPOSE = frozenset(
+    {
+        *(
+            DropReason.HELD_OUT,
+            DropReason.EMAIL,
+            DropReason.PHONE,
+            DropReason.CARD_NUMBER,
+            DropReason.IBAN,
+            DropReason.IP_ADDRESS,
+        ),
+        *(DropReason.SECRET, DropReason.DUPLICATE, DropReason.NEAR_DUPLICATE, DropReason.CONTAMINATED),
+    }
+)
+"""Reasons that say nothing against the data: rows could be used, and the run does not want them."""
+
+
+class DroppedRowError(Exception):
+    """A row cannot be used; it is counted and left out. Never leaves `data`.
+
+    Args:
+        reason: Why.
+        detail: What is known beyond the reason, of this row alone.
+    """
+
+    def __init__(self, reason: DropReason, detail: str = "") -> None:
+        super().__init__(reason.text)
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True)
+class UnreadableRow:
+    """A row that its file holds and that could not be read; it takes the row's place.
+
+    Attributes:
+        reason: Why.
+        detail: What is known beyond the reason; never a value of the data.
+    """
+
+    reason: DropReason
+    detail: str = ""
+
+
+RawRow = dict[str, object] | UnreadableRow
+"""One row of a data set by its columns, before anything is made of it."""
+
+
+@dataclass
+class DropTally:
+    """The rows left out of one data set: how many for which reason, and the first row of each, counted from 1."""
+
+    counts: Counter[DropReason] = field(default_factory=Counter)
+    first: dict[DropReason, int] = field(default_factory=dict)
+    details: dict[DropReason, str] = field(default_factory=dict)
+
+    def add(self, fault: DroppedRowError, row: int) -> None:
+        """Counts one row."""
+        self.add_several(fault.reason, 1, row, fault.detail)
+
+    def merge(self, later: "DropTally") -> None:
+        """Adds the rows of another tally."""
+        for reason, count in later.counts.items():
+            self.add_several(reason, count, later.first[reason], later.details[reason])
+
+    def add_several(self, reason: DropReason, count: int, first: int, detail: str = "") -> None:
+        """Counts rows that were left out for one reason; `first` is the number of the first of them."""
+        self.counts[reason] += count
+        if reason not in self.first or first < self.first[reason]:
+            self.first[reason] = first
+            self.details[reason] = detail
+
+    def dropped(self) -> dict[str, int]:
+        """Returns the number of rows left out, by reason."""
+        return {reason.text: count for reason, count in self.counts.items()}
+
+    def first_rows(self) -> dict[str, int]:
+        """Returns the number of the first row left out, by reason."""
+        return {reason.text: self.first[reason] for reason in self.counts}
+
+    @property
+    def unusable(self) -> int:
+        """Rows that something is wrong with; those that the run leaves out on purpose are none of them."""
+        return self.counts.total() - sum(self.counts[reason] for reason in ON_PURPOSE)
+
+    def lines(self) -> list[str]:
+        """Returns a line for each reason: how often, where first, and what to do."""
+        lines = []
+        for reason, count in self.counts.most_common():
+            detail = f" ({self.details[reason]})" if self.details[reason] else ""
+            rows = "1 row" if count == 1 else f"{count:,} rows"
+            lines.append(f"{rows}, first row {self.first[reason]:,}: {reason.text}{detail}; {reason.fix}")
+        return lines
+
+
+def unreadable() -> tuple[type[Exception], ...]:
+    """Returns what `datasets` and Arrow raise over a file, or over what it says of its columns."""
+    # Here and not above: what is known of rows without reading any needs no Arrow, which the core does not have.
+    import pyarrow as pa
+
+    return (pa.ArrowException, ValueError, TypeError, LookupError, AttributeError, OSError, RuntimeError)
+
+
+def reason_of(error: Exception) -> str:
+    """Returns what a library says of files that it cannot read, without the values that it quotes."""
+    said = files.reason(error.__cause__ or error)
+    return "their values are not of the types that the card or the first file states" if _QUOTES.search(said) else said
+
 
 LONGEST_TEXT = 1_000_000
 """Characters; see `DropReason.HUGE`."""

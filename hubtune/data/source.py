@@ -14,13 +14,12 @@ from hubtune.data import cache
 from hubtune.data.csv_rows import described
 from hubtune.data.data_files import DataFiles, PinnedData, local_files, resolve_files
 from hubtune.data.dataset_repo import file_contents, hub_contents, snapshot_contents
-from hubtune.data.drop_reasons import DropReason, DropTally, UnreadableRow
 from hubtune.data.encoding import WORTHWHILE, Batch, EncodingSettings, RowEncoder, encode_all, worker_count
 from hubtune.data.formats.chat import ChatWriter
 from hubtune.data.formats.row_format import LabelSet, RowFormat, choose_format, find_labels
 from hubtune.data.rows import Rows, read_rows
 from hubtune.data.screening.screen import Count, RowScreen
-from hubtune.data.segments import WritingNotes
+from hubtune.data.segments import DropReason, DropTally, UnreadableRow, WritingNotes
 from hubtune.data.store import ROWS_FILE, Array, Examples, Store, Writer
 from hubtune.data.streams import stream_rows
 from hubtune.errors import DataError, EmptySplitError, ScreeningError, TooManyDroppedError

@@ -10,9 +10,9 @@ import random
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    import numpy as np
+import numpy as np
 
+if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 _PLACES = 2**48
@@ -74,8 +74,6 @@ def held_out_mask(draws: "Array", share: float) -> "Array":
         draws: What `draw` gives for each row, shape (rows,).
         share: From 0 to 1.
     """
-    import numpy as np
-
     if len(draws) == 0 or draws.min() == draws.max():
         return np.zeros(len(draws), dtype=bool)
     lowest, highest = int(draws.min()), int(draws.max())
@@ -90,8 +88,6 @@ def copies_of_held_out(digests: "Array", mask: "Array") -> "Array":
         digests: Of the rows' folded texts, shape (rows,).
         mask: Which rows are held out.
     """
-    import numpy as np
-
     result = ~mask
     result &= among(digests, np.sort(digests[mask]))
     return result
@@ -99,8 +95,6 @@ def copies_of_held_out(digests: "Array", mask: "Array") -> "Array":
 
 def among(values: "Array", known: "Array") -> "Array":
     """Tells for each value whether it is one of `known`, which goes up; takes no memory beside the answer."""
-    import numpy as np
-
     result = np.zeros(len(values), dtype=bool)
     for start in range(0, len(values) if len(known) else 0, _AT_ONCE):
         some = values[start : start + _AT_ONCE]

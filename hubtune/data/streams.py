@@ -13,12 +13,12 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from hubtune.data.data_files import DataFiles
-from hubtune.data.drop_reasons import RawRow, reason_of, unreadable
 from hubtune.data.readers import read_files
 from hubtune.data.rows import Rows, builder_of, by_weight, described, joined
+from hubtune.data.segments import RawRow, reason_of, unreadable
 from hubtune.errors import DataError, SplitNotFoundError
 from hubtune.hub.translate import hub_errors, mask
-from hubtune.records.pins import Pin
+from hubtune.records.base import Pin
 
 if TYPE_CHECKING:
     from datasets import IterableDataset

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import BinaryIO, TextIO, cast
 
 from hubtune.data.decompression import DAMAGE, unpacked
-from hubtune.data.drop_reasons import DropReason, RawRow, UnreadableRow
+from hubtune.data.segments import DropReason, RawRow, UnreadableRow
 from hubtune.errors import DataError
 
 MOST_COLUMNS = 10_000

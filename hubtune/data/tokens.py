@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hubtune.data.drop_reasons import DroppedRowError, DropReason
-from hubtune.data.segments import Classified, Segment, WrittenRow
+from hubtune.data.segments import Classified, DroppedRowError, DropReason, Segment, WrittenRow
 from hubtune.errors import ModelError
 from hubtune.templating.chat import ChatRequest, ChatTemplate, Rendered, TemplateFaultError
 from hubtune.templating.process import LimitError

@@ -15,7 +15,7 @@ from hubtune.models.generation import Completion, complete_all, plain_text, text
 from hubtune.models.pretrained import pad_id
 from hubtune.records.base import Progress
 from hubtune.records.data import DataRecord
-from hubtune.records.evaluation import Confusion, Measure, Sample
+from hubtune.records.results import Confusion, Measure, Sample
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

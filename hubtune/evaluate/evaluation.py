@@ -15,12 +15,10 @@ from hubtune.models.classifier import Classes, load_classifier
 from hubtune.models.generation import safe_generation_config, stop_tokens_beside
 from hubtune.models.memory import environment
 from hubtune.models.pretrained import PinnedBase, context_length, load_base, pad_id
-from hubtune.models.probe import TOLERANCES, replay, take_probe
-from hubtune.models.release_model import load_release, load_release_model
+from hubtune.models.release_model import TOLERANCES, load_release, load_release_model, replay, take_probe
 from hubtune.records.base import Progress
-from hubtune.records.evaluation import EvaluationRecord, Measure, ProbeRecord
+from hubtune.records.results import EvaluationRecord, Measure, ProbeRecord, TrainingRecord
 from hubtune.records.rundir import RunDirectory
-from hubtune.records.training import TrainingRecord
 
 if TYPE_CHECKING:
     from peft import PeftModel

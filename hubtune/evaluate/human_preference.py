@@ -13,8 +13,8 @@ from hubtune.evaluate.bench import Bench, prompt_end
 from hubtune.evaluate.evaluation import EvaluationJob, open_sides
 from hubtune.models.generation import MAX_NEW_TOKENS
 from hubtune.models.memory import environment
-from hubtune.records.evaluation import Measure
 from hubtune.records.ratings import Counts, PairsRecord, Rating, RatingPair, Side
+from hubtune.records.results import Measure
 
 METHOD = "Wilson score interval, 95 %"
 # Below this many decided pairs no share is told from an even one: 9 of 9 alone would be.

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hubtune.evaluate.bench import Side
-from hubtune.records.evaluation import Group, Measure
+from hubtune.records.results import Group, Measure
 
 RESAMPLES = 2000
 METHOD = f"paired bootstrap over rows, {RESAMPLES} resamples, 95 % percentile interval of tuned - base"

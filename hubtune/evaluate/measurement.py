@@ -32,8 +32,7 @@ from hubtune.models.memory import environment
 from hubtune.models.pretrained import pad_id
 from hubtune.records.base import Progress
 from hubtune.records.data import DataRecord
-from hubtune.records.evaluation import EARLIER_HELD_OUT, EvaluationRecord, Measure, Status
-from hubtune.records.training import EarlierTaskRecord
+from hubtune.records.results import EARLIER_HELD_OUT, EarlierTaskRecord, EvaluationRecord, Measure, Status
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedTokenizerBase

@@ -13,8 +13,7 @@ from huggingface_hub.utils._fixes import WeakFileLock
 from hubtune.errors import FileError, RecordError
 from hubtune.files import file_errors
 from hubtune.hub.repo_files import StoredFile
-from hubtune.records.base import Record, sha256_file, write_atomic
-from hubtune.records.pins import Pin
+from hubtune.records.base import Pin, Record, sha256_file, write_atomic
 
 _SNAPSHOTS, _BLOBS = "snapshots", "blobs"
 

@@ -12,8 +12,7 @@ from hubtune.files import read_text, scratch_folder
 from hubtune.hub.repo_files import require_safe_names
 from hubtune.hub.translate import hub_errors
 from hubtune.metadata.front_matter import front_matter, items
-from hubtune.records.base import sha256_file
-from hubtune.records.pins import LicensedInput, Pin, stated_licenses
+from hubtune.records.base import LicensedInput, Pin, sha256_file, stated_licenses
 
 _LONGEST = 300
 # Each is a request to the Hub; the data sets with most have a licence for each of a few sources.

@@ -18,7 +18,7 @@ from huggingface_hub.utils._http import hf_raise_for_status, http_backoff
 from hubtune.errors import AmbiguousRevisionError, RepoNotFoundError
 from hubtune.hub.repo_files import require_safe_names
 from hubtune.hub.translate import hub_answer
-from hubtune.records.pins import RepoType
+from hubtune.records.base import RepoType
 
 # The most that the Hub gives at once.
 _PAGE = 1000

@@ -22,7 +22,7 @@ from hubtune.documents import BOUNDS, parse_json_object
 from hubtune.errors import DocumentError, HubError
 from hubtune.files import file_errors, scratch_folder
 from hubtune.hub.translate import hub_answer, hub_errors
-from hubtune.records.pins import RepoType
+from hubtune.records.base import RepoType
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

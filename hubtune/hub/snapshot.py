@@ -13,7 +13,7 @@ from hubtune.files import file_errors, require_writable
 from hubtune.hub.integrity import KnownFile, Snapshot
 from hubtune.hub.repo_files import list_files
 from hubtune.hub.translate import hub_errors
-from hubtune.records.pins import Pin, RepoType
+from hubtune.records.base import Pin, RepoType
 
 # All that loading a model needs, and no code (see `fetch`) and no pickle. Of a data set, everything.
 _PATTERNS: dict[RepoType, list[str] | None] = {

@@ -16,7 +16,7 @@ from hubtune.errors import CardError, HubError, PublishConflictError, TagExistsE
 from hubtune.hub.read import find_tag
 from hubtune.hub.translate import hub_answer
 from hubtune.metadata.versions import next_tag
-from hubtune.records.pins import RepoType
+from hubtune.records.base import RepoType
 
 
 def create_repo(repo: str, repo_type: RepoType = "model", *, private: bool = False) -> None:

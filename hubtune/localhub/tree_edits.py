@@ -10,9 +10,8 @@ from typing import BinaryIO, cast
 from dulwich.objects import Blob, ObjectID, ShaFile, Tree
 from dulwich.repo import Repo
 
-from hubtune.localhub.api_errors import ApiError, entry_not_found
+from hubtune.localhub import api_errors
 from hubtune.localhub.attributes import LargePatterns, mark_large
-from hubtune.localhub.bounds import LONGEST_LINE, check_length, check_path, encode_path, read_object, same_name
 from hubtune.localhub.git_objects import Pointer
 from hubtune.localhub.large_files import RepoLargeFiles
 from hubtune.localhub.revisions import resolve
@@ -120,11 +119,11 @@ def read_commit_request(body: BinaryIO) -> CommitRequest:
         else:
             changes.append(_read_change(key, value))
     if header is None or not _text(header, "summary"):
-        raise ApiError(400, "A commit needs a header with a summary.")
+        raise api_errors.ApiError(400, "A commit needs a header with a summary.")
     parent = header.get("parentCommit")
     return CommitRequest(
-        summary=check_length(_text(header, "summary"), "summary", LONGEST_LINE),
-        description=check_length(str(header.get("description") or ""), "description"),
+        summary=api_errors.check_length(_text(header, "summary"), "summary", api_errors.LONGEST_LINE),
+        description=api_errors.check_length(str(header.get("description") or ""), "description"),
         parent=str(parent) if parent else None,
         changes=tuple(changes),
     )
@@ -133,15 +132,15 @@ def read_commit_request(body: BinaryIO) -> CommitRequest:
 def _lines(body: BinaryIO) -> Iterator[tuple[str, Mapping[str, object]]]:
     for number, line in enumerate(iter(lambda: body.readline(_LONGEST_LINE), b""), start=1):
         if len(line) == _LONGEST_LINE:
-            raise ApiError(413, f"Line {number} of the commit is longer than {_LONGEST_LINE >> 20} MiB.")
+            raise api_errors.ApiError(413, f"Line {number} of the commit is longer than {_LONGEST_LINE >> 20} MiB.")
         if not line.strip():
             continue
         if number > _MOST_LINES:
-            raise ApiError(413, f"A commit may have {_MOST_LINES} lines at most.")
-        item = read_object(line, f"Line {number} of the commit")
+            raise api_errors.ApiError(413, f"A commit may have {_MOST_LINES} lines at most.")
+        item = api_errors.read_object(line, f"Line {number} of the commit")
         value = item.get("value")
         if not isinstance(value, dict):
-            raise ApiError(400, f"Line {number} of the commit has no key and value.")
+            raise api_errors.ApiError(400, f"Line {number} of the commit has no key and value.")
         yield str(item.get("key")), cast("Mapping[str, object]", value)
 
 
@@ -159,7 +158,7 @@ def _read_change(key: str, value: Mapping[str, object]) -> Change:
     if key == "copyFile":
         revision = value.get("srcRevision")
         return CopyFile(path, _text(value, "srcPath"), str(revision) if revision else None)
-    raise ApiError(400, f"Unknown operation in the commit: {key}")
+    raise api_errors.ApiError(400, f"Unknown operation in the commit: {key}")
 
 
 def _content(value: Mapping[str, object]) -> bytes:
@@ -169,13 +168,13 @@ def _content(value: Mapping[str, object]) -> bytes:
     try:
         return base64.b64decode(content, validate=True)
     except ValueError as error:
-        raise ApiError(400, f"The content of {value.get('path')} is not base64.") from error
+        raise api_errors.ApiError(400, f"The content of {value.get('path')} is not base64.") from error
 
 
 def _text(value: Mapping[str, object], field: str) -> str:
     found = value.get(field)
     if not isinstance(found, str):
-        raise ApiError(400, f"An operation in the commit lacks `{field}`.")
+        raise api_errors.ApiError(400, f"An operation in the commit lacks `{field}`.")
     return found
 
 
@@ -219,24 +218,24 @@ class TreeEdit:
         match change:
             case AddFile(path, content):
                 self._check_pointer(path, content)
-                self._put(check_path(path), content)
+                self._put(api_errors.check_path(path), content)
             case AddLargeFile(path, sha256, announced):
                 size = self._large_files.size(sha256)
                 if size is None:
-                    raise ApiError(400, f"{path} was not uploaded to the repository: no object {sha256}.")
+                    raise api_errors.ApiError(400, f"{path} was not uploaded to the repository: no object {sha256}.")
                 if announced not in {None, size}:
-                    raise ApiError(400, f"The content of {path} has {size} bytes, not {announced}.")
-                self._put(check_path(path), Pointer(sha256, size).encode())
+                    raise api_errors.ApiError(400, f"The content of {path} has {size} bytes, not {announced}.")
+                self._put(api_errors.check_path(path), Pointer(sha256, size).encode())
                 self._large_paths.append(path)
             case DeleteFile(path):
                 # Clients tell a folder by a slash at its end, which people leave out.
-                if self._files.pop(encode_path(path), None) is None and not self._remove_folder(path):
-                    raise entry_not_found(f"A file with this name doesn't exist: {path}")
+                if self._files.pop(api_errors.encode_path(path), None) is None and not self._remove_folder(path):
+                    raise api_errors.entry_not_found(f"A file with this name doesn't exist: {path}")
             case DeleteFolder(path):
                 if not self._remove_folder(path):
-                    raise entry_not_found(f"A folder with this name doesn't exist: {path}")
+                    raise api_errors.entry_not_found(f"A folder with this name doesn't exist: {path}")
             case CopyFile(path, source, revision):
-                self.replace(check_path(path), self._source(source, revision))
+                self.replace(api_errors.check_path(path), self._source(source, revision))
 
     def replace(self, path: bytes, entry: tuple[int, ObjectID] | None) -> None:
         """Puts what is stored already at a path, or removes what is there."""
@@ -275,10 +274,12 @@ class TreeEdit:
                 prefix, name = path[: end.start()], path[: end.start()].rpartition(b"/")[2]
                 if id(folder) not in names:
                     names[id(folder)] = _by_sameness((*folder.files, *folder.folders))
-                others = names[id(folder)].get(same_name(name), {name}) - {name}
+                others = names[id(folder)].get(api_errors.same_name(name), {name}) - {name}
                 if others and prefix not in known:
                     other = min(others).decode(errors="replace")
-                    raise ApiError(400, f"{path.decode()} has the same name as {other} on systems that ignore case.")
+                    raise api_errors.ApiError(
+                        400, f"{path.decode()} has the same name as {other} on systems that ignore case."
+                    )
                 if name not in folder.folders:
                     break
                 folder = folder.folders[name]
@@ -287,7 +288,9 @@ class TreeEdit:
         tree = Tree()
         for name, (mode, sha) in folder.files.items():
             if name in folder.folders:
-                raise ApiError(400, f"{name.decode(errors='replace')} cannot be a file and a folder at once.")
+                raise api_errors.ApiError(
+                    400, f"{name.decode(errors='replace')} cannot be a file and a folder at once."
+                )
             tree.add(name, mode, sha)
         for name, inner in folder.folders.items():
             tree.add(name, S_IFDIR, self._build_folder(inner))
@@ -298,8 +301,10 @@ class TreeEdit:
         # Each looks at all files.
         self._compared += len(self._files)
         if self._compared > _MOST_COMPARED:
-            raise ApiError(413, "The commit deletes more folders than this Hub does at once. Delete them in several.")
-        prefix = encode_path(path) + b"/"
+            raise api_errors.ApiError(
+                413, "The commit deletes more folders than this Hub does at once. Delete them in several."
+            )
+        prefix = api_errors.encode_path(path) + b"/"
         doomed = [name for name in self._files if name.startswith(prefix)]
         for name in doomed:
             del self._files[name]
@@ -317,7 +322,7 @@ class TreeEdit:
         finder = self._sources[revision]
         entry = finder.find(path) if finder else None
         if entry is None or entry.is_folder:
-            raise entry_not_found(f"A file with this name doesn't exist: {path}")
+            raise api_errors.entry_not_found(f"A file with this name doesn't exist: {path}")
         # A commit that no branch leads to any more may refer to a large file that was removed for good.
         self._check_pointer(path, read_blob(self._git, entry.oid))
         return entry.mode, ObjectID(entry.oid.encode())
@@ -325,7 +330,9 @@ class TreeEdit:
     def _check_pointer(self, path: str, content: bytes) -> None:
         pointer = Pointer.decode(content)
         if pointer is not None and not self._large_files.holds(pointer):
-            raise ApiError(400, f"{path} is a pointer to a large file that was not uploaded to the repository.")
+            raise api_errors.ApiError(
+                400, f"{path} is a pointer to a large file that was not uploaded to the repository."
+            )
 
     def _mark_large_paths(self) -> None:
         if not self._large_paths:
@@ -345,5 +352,5 @@ class TreeEdit:
 def _by_sameness(names: Iterable[bytes]) -> dict[str, set[bytes]]:
     found: dict[str, set[bytes]] = {}
     for name in names:
-        found.setdefault(same_name(name), set()).add(name)
+        found.setdefault(api_errors.same_name(name), set()).add(name)
     return found

@@ -13,7 +13,7 @@ from pathlib import Path
 from hubtune.errors import MergeError, ModelError
 from hubtune.models.adapter_settings import ModulePatterns, read_settings
 from hubtune.models.adapters import read_tensors
-from hubtune.records.merge import ADAPTER_CONFIG, ADAPTER_WEIGHTS
+from hubtune.records.release import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 
 _PREFIX = "base_model.model."
 _FACTORS = {

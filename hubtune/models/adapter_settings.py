@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from hubtune.documents import parse_json_object
 from hubtune.errors import FileError, HubtuneError, ModelError
 from hubtune.files import read_bytes
-from hubtune.records.merge import ADAPTER_CONFIG
+from hubtune.records.release import ADAPTER_CONFIG
 from hubtune.validation import faults_of
 
 if TYPE_CHECKING:

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.errors import ModelError
-from hubtune.library_errors import loading
+from hubtune.files import loading
 from hubtune.models.adapter_settings import AdapterSettings, ModulePatterns, known_names, read_settings
 from hubtune.models.checkpoint import FLOATS, Header, read_header
 from hubtune.models.classifier import classifies
-from hubtune.records.merge import ADAPTER_CONFIG, ADAPTER_WEIGHTS
-from hubtune.records.pins import Pin
+from hubtune.records.base import Pin
+from hubtune.records.release import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -18,7 +18,7 @@ from hubtune.models.architecture import read_structure
 from hubtune.models.base_facts import Facts
 from hubtune.models.pretrained import save_tokenizer
 from hubtune.models.remote_code import needs_code
-from hubtune.records.merge import MODEL_CONFIG, TOKENIZER, TOKENIZER_FILES
+from hubtune.records.release import MODEL_CONFIG, TOKENIZER, TOKENIZER_FILES
 
 if TYPE_CHECKING:
     import torch

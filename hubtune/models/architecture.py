@@ -13,10 +13,9 @@ from hubtune.documents import BOUNDS
 from hubtune.errors import ModelError
 from hubtune.files import read_bytes
 from hubtune.models.base_facts import Facts, check_sizes, read_facts
-from hubtune.models.config_files import load_config
-from hubtune.models.load_errors import loading_model
+from hubtune.models.config_files import load_config, loading_model
 from hubtune.models.remote_code import brings_code
-from hubtune.records.merge import MODEL_CONFIG
+from hubtune.records.release import MODEL_CONFIG
 
 if TYPE_CHECKING:
     import torch

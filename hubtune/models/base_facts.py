@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from hubtune.config.training import TrainConfig
 from hubtune.documents import parse_json_object
 from hubtune.errors import ModelError
-from hubtune.records.merge import MODEL_CONFIG, WEIGHTS_INDEX
+from hubtune.records.release import MODEL_CONFIG, WEIGHTS_INDEX
 
 _SIZES = frozenset(
     {

@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING
 
 from hubtune.documents import BOUNDS, parse_json_object
 from hubtune.errors import MergeError, ModelError, NoSafetensorsError
-from hubtune.files import read_bytes
-from hubtune.library_errors import loading
-from hubtune.records.merge import MODEL_CONFIG, WEIGHTS, WEIGHTS_INDEX
+from hubtune.files import loading, read_bytes
+from hubtune.records.release import MODEL_CONFIG, WEIGHTS, WEIGHTS_INDEX
 
 if TYPE_CHECKING:
     import torch

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from hubtune.errors import MergeError
 from hubtune.files import file_errors, scratch_folder
@@ -16,7 +17,7 @@ from hubtune.models.added_tokens import resize
 from hubtune.models.four_bit import load_base_4bit
 from hubtune.models.pretrained import load_base
 from hubtune.records.base import Progress, ProgressTask
-from hubtune.records.merge import Fidelity, Tolerance
+from hubtune.records.release import Fidelity, Tolerance
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -221,8 +222,6 @@ def _keep_adapted(
     model: "PeftModel", prompts: Sequence[Sequence[int]], folder: Path, task: ProgressTask
 ) -> _Differences:
     """Stores the logits without the adapter and with it, and returns how far they are from each other."""
-    import torch
-
     differences = _Differences()
     for number, prompt in enumerate(prompts):
         adapted = _logits(model, prompt)
@@ -237,8 +236,6 @@ def _keep_adapted(
 def _compare(
     model: "PreTrainedModel", prompts: Sequence[Sequence[int]], folder: Path, task: ProgressTask
 ) -> tuple[_Differences, _Effect]:
-    import torch
-
     differences, effect = _Differences(), _Effect()
     for number, prompt in enumerate(prompts):
         alone, adapted = torch.from_numpy(np.load(_stored(folder, number)))
@@ -252,8 +249,6 @@ def _compare(
 
 def _logits(model: "PreTrainedModel", prompt: Sequence[int]) -> "Tensor":
     """Returns the logits of one prompt in fp32, of shape (positions, tokens)."""
-    import torch
-
     model.eval()
     with torch.inference_mode():
         ids = torch.tensor([list(prompt)], device=model.device)

@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from hubtune.models.base_facts import require_4bit
 from hubtune.models.classifier import HEADS, Classes, load_classifier
 from hubtune.models.precision import dtype_of, hold_in_fp32
@@ -80,8 +82,6 @@ def _read_by_blocks() -> "Library | None":
     Its AVX512 code begins a block with each row. In a matrix whose width is not a multiple of 64 most numbers get the
     scale of another block then: a third of the weight is error, without a word. Read as one long row it is right.
     """
-    import torch
-
     # Importing it registers the operator.
     importlib.import_module("bitsandbytes")
 
@@ -107,7 +107,6 @@ def _in_4bit(precision: str, *kept: str) -> dict[str, object]:
     """Returns the options that have transformers quantise a base, except the modules of the names `kept`."""
     require_4bit()
     _read_by_blocks()
-    import torch
     from transformers import BitsAndBytesConfig
 
     settings = BitsAndBytesConfig(

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from hubtune.errors import ModelError
-from hubtune.files import file_errors
-from hubtune.library_errors import loading
+from hubtune.files import file_errors, loading
 from hubtune.models.pretrained import refuse_missing, save_tokenizer
 
 _MAGIC = b"GGUF"

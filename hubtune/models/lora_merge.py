@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
 from hubtune.errors import DiskFullError, MergeError
 from hubtune.models.adapter_changes import read_adapter
 from hubtune.models.architecture import read_structure
 from hubtune.models.checkpoint import Checkpoint, Planned, ShardReader, open_checkpoint, open_shard, write_shard
 from hubtune.models.merge_plan import MergePlan, TensorEdit, plan_merge
 from hubtune.records.base import Progress, ProgressTask, sha256_file
-from hubtune.records.merge import GENERATION_CONFIG, MODEL_CONFIG, TOKENIZER_FILES, WEIGHTS_INDEX
+from hubtune.records.release import GENERATION_CONFIG, MODEL_CONFIG, TOKENIZER_FILES, WEIGHTS_INDEX
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,8 +45,6 @@ def apply_change(weight: "Tensor", edit: TensorEdit, adapter: AdapterTensors) ->
     Raises:
         MergeError: The result holds a number that is not finite.
     """
-    import torch
-
     change, merged = edit.change, weight
     if change is None:
         return merged
@@ -170,8 +170,6 @@ class _Shard:
 
     def _make(self, edit: TensorEdit) -> "Callable[[ShardReader], Tensor]":
         def make(shard: ShardReader) -> "Tensor":
-            import torch
-
             weight = shard.tensor(edit.source)
             merged = apply_change(weight, edit, self._tensors)
             # A tensor of its own for a head that was tied is the same numbers, and changes nothing.

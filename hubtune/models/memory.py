@@ -14,7 +14,7 @@ from typing import Literal
 
 from hubtune.config.training import TrainConfig
 from hubtune.models.architecture import Shape, Whole
-from hubtune.records.training import EnvironmentRecord
+from hubtune.records.results import EnvironmentRecord
 
 _CGROUP = Path("/sys/fs/cgroup/memory.max")
 # Bytes of a number in 4 bits with its block's scale, which is quantised too (Dettmers et al., 2023): 4.127 bits.

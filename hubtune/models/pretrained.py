@@ -16,25 +16,16 @@ from typing import TYPE_CHECKING
 
 from hubtune.documents import BOUNDS
 from hubtune.errors import ModelError, RemoteCodeError
-from hubtune.files import read_bytes
-from hubtune.library_errors import loading
+from hubtune.files import loading, read_bytes
+from hubtune.models import config_files
 from hubtune.models.architecture import build_empty
 from hubtune.models.base_facts import Facts, read_facts
 from hubtune.models.checkpoint import read_header
-from hubtune.models.config_files import (
-    check_config,
-    check_tokenizer,
-    generation_config,
-    load_config,
-    refuse_adapter_beside,
-    without_files,
-)
-from hubtune.models.load_errors import ARCHITECTURE, CONFIG_FAULT, loading_model
 from hubtune.models.precision import dtype_of
 from hubtune.models.remote_code import brings_code, permitted, refusal
 from hubtune.models.tokenizer_file import SECTIONS, check_steps, check_tokenizer_file
-from hubtune.records.merge import MODEL_CONFIG
-from hubtune.records.pins import Pin
+from hubtune.records.base import Pin
+from hubtune.records.release import MODEL_CONFIG
 
 if TYPE_CHECKING:
     import torch
@@ -115,12 +106,12 @@ def load_tokenizer(folder: Path, name: str) -> "PreTrainedTokenizerBase":
 
     # transformers builds the config of the model for it.
     if (folder / MODEL_CONFIG).is_file():
-        check_config(read_facts(read_bytes(folder / MODEL_CONFIG, most=BOUNDS.size), name), name)
-    check_tokenizer(folder, name)
+        config_files.check_config(read_facts(read_bytes(folder / MODEL_CONFIG, most=BOUNDS.size), name), name)
+    config_files.check_tokenizer(folder, name)
     check_tokenizer_file(folder, name)
     with loading(f"The tokenizer of {name} cannot be loaded", ModelError, hint=_TOKENIZER):
         tokenizer = AutoTokenizer.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False, **without_files(folder, name)
+            folder, local_files_only=True, trust_remote_code=False, **config_files.without_files(folder, name)
         )
     _check_usable(tokenizer, name)
     # An encoder's tokenizer puts its own tokens around a text to classify.
@@ -179,8 +170,8 @@ def context_length(folder: Path, name: str) -> int | None:
     if code and not permitted(folder):
         return _stated_context(read_facts((folder / MODEL_CONFIG).read_bytes(), name))
 
-    with loading_model(f"The config of {name} cannot be used", folder), _prints_on_stderr(run=code):
-        return getattr(load_config(folder, name).get_text_config(), "max_position_embeddings", None)
+    with config_files.loading_model(f"The config of {name} cannot be used", folder), _prints_on_stderr(run=code):
+        return getattr(config_files.load_config(folder, name).get_text_config(), "max_position_embeddings", None)
 
 
 @dataclass(frozen=True)
@@ -273,11 +264,11 @@ def load_causal(folder: Path, name: str, dtype: "torch.dtype", **options: object
     code = brings_code(folder)
     if code and not permitted(folder):
         raise refusal(name)
-    hint = ARCHITECTURE
+    hint = config_files.ARCHITECTURE
     if code:
         hint = f"Its code may be made for another version of transformers. {hint}"
     # generate() takes from these whatever it is not told; transformers would read them by itself.
-    options = {"dtype": dtype, "generation_config": generation_config(folder, name), **options}
+    options = {"dtype": dtype, "generation_config": config_files.generation_config(folder, name), **options}
     model, missing = load_checkpoint(
         AutoModelForCausalLM, folder, name, Purpose("as a causal language model", hint), options
     )
@@ -319,11 +310,11 @@ def load_checkpoint(
     if not (folder / MODEL_CONFIG).is_file():
         # transformers would load the model that an adapter_config.json names, from anywhere on this machine.
         raise ModelError(f"{fault}: it has no {MODEL_CONFIG}.", hint=hint)
-    refuse_adapter_beside([path.name for path in folder.iterdir()], name)
-    check_config(read_facts(read_bytes(folder / MODEL_CONFIG, most=BOUNDS.size), name), name)
+    config_files.refuse_adapter_beside([path.name for path in folder.iterdir()], name)
+    config_files.check_config(read_facts(read_bytes(folder / MODEL_CONFIG, most=BOUNDS.size), name), name)
     code = permitted(folder) and brings_code(folder)
     error = RemoteCodeError if code else ModelError
-    with loading_model(fault, folder, error, hint, weights=True), _prints_on_stderr(run=code):
+    with config_files.loading_model(fault, folder, error, hint, weights=True), _prints_on_stderr(run=code):
         try:
             model, report = auto.from_pretrained(
                 folder,
@@ -338,7 +329,9 @@ def load_checkpoint(
                 raise
             if not code:
                 _refuse_misfit(auto, folder, name, options.get("num_labels"))
-            raise error(f"{fault}: its weights do not fit its {MODEL_CONFIG}.", hint=CONFIG_FAULT) from cause
+            raise error(
+                f"{fault}: its weights do not fit its {MODEL_CONFIG}.", hint=config_files.CONFIG_FAULT
+            ) from cause
     return model, sorted(report["missing_keys"])
 
 
@@ -348,7 +341,7 @@ def _refuse_misfit(
     """Refuses weights of other shapes than the config calls for, with the name of a tensor, if one is found."""
     import torch
 
-    config = load_config(folder, name)
+    config = config_files.load_config(folder, name)
     if classes is not None:
         config.num_labels = classes
     with torch.device("meta"):

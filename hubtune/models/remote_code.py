@@ -9,7 +9,7 @@ from pathlib import Path
 from hubtune.documents import BOUNDS, parse_json_object
 from hubtune.errors import ModelError, RecordError, RemoteCodeError
 from hubtune.files import read_bytes
-from hubtune.records.merge import MODEL_CONFIG
+from hubtune.records.release import MODEL_CONFIG
 
 IN_CONFIG = "`base.allow_remote_code: {}`"
 """How the config of a run allows the code of a commit."""

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedModel
 
 
@@ -31,8 +32,6 @@ def rows_are_isolated(model: "PreTrainedModel") -> bool:
 
 def logits_alone(model: "PreTrainedModel") -> "torch.Tensor":
     """Returns the logits of the rows that are asked with, each put through the model alone; (tokens, vocabulary)."""
-    import torch
-
     with _asking(model):
         return torch.cat([model(input_ids=row, use_cache=False).logits[0].float() for row in _rows(model)])
 
@@ -45,8 +44,6 @@ def keeps_apart(model: "PreTrainedModel", alone: "torch.Tensor", *, told_lengths
         alone: What `logits_alone` gave.
         told_lengths: Whether to hand the rows' cumulative lengths to the model's attention.
     """
-    import torch
-
     rows = _rows(model)
     positions = [torch.arange(length, device=model.device)[None] for length in _LENGTHS]
     told = {"cu_seq_lens_q": torch.tensor([0, *_LENGTHS]).cumsum(0)} if told_lengths else {}
@@ -63,8 +60,6 @@ def keeps_apart(model: "PreTrainedModel", alone: "torch.Tensor", *, told_lengths
 
 
 def _rows(model: "PreTrainedModel") -> "list[torch.Tensor]":
-    import torch
-
     vocabulary = model.get_input_embeddings().weight.shape[0]
     generator = torch.Generator().manual_seed(0)
     return [torch.randint(vocabulary, (1, length), generator=generator).to(model.device) for length in _LENGTHS]
@@ -72,8 +67,6 @@ def _rows(model: "PreTrainedModel") -> "list[torch.Tensor]":
 
 @contextmanager
 def _asking(model: "PreTrainedModel") -> Iterator[None]:
-    import torch
-
     was_training = model.training
     model.eval()
     try:
@@ -135,8 +128,6 @@ def _attention(
     **_others: Any,
 ) -> "tuple[torch.Tensor, None]":
     """Returns the attention's output, of shape (1, length, heads, width); `query` is (1, heads, length, width)."""
-    import torch
-
     assert attention_mask is None, "packed rows come without"
     lengths = cu_seq_lens_q.diff().tolist()
     rows = zip(*(states.split(lengths, dim=2) for states in (query, key, value)), strict=True)

@@ -13,7 +13,7 @@ from typing import NoReturn
 from hubtune.documents import Bounds, parse_json
 from hubtune.errors import ModelError
 from hubtune.files import read_bytes
-from hubtune.records.merge import TOKENIZER
+from hubtune.records.release import TOKENIZER
 
 # A vocabulary of 262,144 with its merges has 34 MB.
 _BOUNDS = Bounds(size=192 << 20, values=None)

@@ -9,17 +9,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
 from hubtune.errors import DiskFullError, TrainingError
 from hubtune.files import file_errors, room_hint
 from hubtune.models.architecture import Structure, read_structure
 from hubtune.models.checkpoint import FLOATS, Checkpoint, Planned, ShardReader, open_checkpoint, open_shard, write_shard
 from hubtune.records.base import Progress
-from hubtune.records.merge import MODEL_CONFIG, TOKENIZER_FILES, WEIGHTS_INDEX
+from hubtune.records.release import MODEL_CONFIG, TOKENIZER_FILES, WEIGHTS_INDEX
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import torch
     from transformers import PreTrainedModel
 
 
@@ -102,8 +103,6 @@ def write_classifier(base: Path, model: "PreTrainedModel", folder: Path) -> None
 
 def read_dtype(base: Path) -> "torch.dtype":
     """Returns the dtype that most numbers of a checkpoint have."""
-    import torch
-
     dtype: torch.dtype = getattr(torch, FLOATS.get(open_checkpoint(base).dtype, "float32"))
     return dtype
 
@@ -168,8 +167,6 @@ def _renamed(parameter: str, value: "torch.Tensor", model: "PreTrainedModel") ->
 
 def _maker(value: "torch.Tensor", dtype: str) -> "Callable[[ShardReader], torch.Tensor]":
     def make(_shard: ShardReader) -> "torch.Tensor":
-        import torch
-
         return value.detach().to("cpu", getattr(torch, FLOATS[dtype]))
 
     return make

@@ -10,8 +10,7 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from hubtune.pages.html import Prose, render_markdown
-from hubtune.pages.sanitize import Links, RepoLinks
+from hubtune.pages.html import Links, Prose, RepoLinks, render_markdown
 from hubtune.records import views
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")

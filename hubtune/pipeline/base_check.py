@@ -18,8 +18,8 @@ from hubtune.models.base_facts import Facts, check_facts, check_shards, check_si
 from hubtune.models.config_files import check_config, refuse_adapter_beside
 from hubtune.models.memory import Workload, estimate, fitting, judge, machine_memory
 from hubtune.models.remote_code import CodeConsent, check_code, needs_code
-from hubtune.records.merge import ADAPTER_CONFIG, MODEL_CONFIG, TOKENIZER, WEIGHTS, WEIGHTS_INDEX
-from hubtune.records.pins import Pin
+from hubtune.records.base import Pin
+from hubtune.records.release import ADAPTER_CONFIG, MODEL_CONFIG, TOKENIZER, WEIGHTS, WEIGHTS_INDEX
 from hubtune.train.methods.lora import check_settings
 
 # Files whose headers are read: one request each, and what fits in them fits mostly in the others.

@@ -18,11 +18,10 @@ from hubtune.hub.license_facts import fetch_licensed_input
 from hubtune.hub.read import resolve, resolve_named
 from hubtune.hub.repo_files import read_files
 from hubtune.metadata.front_matter import front_matter, texts
-from hubtune.records.base import Record
-from hubtune.records.pins import Pin, RepoType
+from hubtune.records.base import Pin, Record, RepoType
 
 if TYPE_CHECKING:
-    from hubtune.records.pins import LicensedInput
+    from hubtune.records.base import LicensedInput
 
 _MOST_INPUTS = 20
 

@@ -22,8 +22,7 @@ from hubtune.pipeline.base_check import check_base, check_continued, check_loads
 from hubtune.pipeline.context import RunOptions
 from hubtune.pipeline.licensing import decide_release, fetch_licenses, require_allowed
 from hubtune.publish.preflight import check_target, refuse_canaries, refuse_secrets
-from hubtune.records.base import Progress, Record, require_room
-from hubtune.records.pins import Pin, PinSet
+from hubtune.records.base import Pin, PinSet, Progress, Record, require_room
 from hubtune.templating.chat import ChatTemplate
 
 

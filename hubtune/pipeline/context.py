@@ -14,11 +14,10 @@ from hubtune.config.schema import TuneConfig
 from hubtune.errors import ConfigError, MissingExtraError
 from hubtune.hub.snapshot import cached
 from hubtune.models.remote_code import CodeConsent, permit
-from hubtune.records.base import Progress
+from hubtune.records.base import Pin, PinSet, Progress
 from hubtune.records.data import DataRecord
-from hubtune.records.pins import Pin, PinSet
+from hubtune.records.results import TrainingRecord
 from hubtune.records.rundir import RunDirectory
-from hubtune.records.training import TrainingRecord
 
 if TYPE_CHECKING:
     from hubtune.data.prepare import DataJob, Prepared

@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hubtune.config.load import dump_config, parse_config
-from hubtune.config.release_config import require_none_of_release
+from hubtune.config.load import dump_config, parse_config, require_none_of_release
 from hubtune.config.schema import TuneConfig
 from hubtune.data.split import seeded
 from hubtune.errors import ConfigError, RecordError
@@ -14,10 +13,9 @@ from hubtune.hub.snapshot import fetch
 from hubtune.pin import resolve_pins
 from hubtune.pipeline.context import data_places, require_train
 from hubtune.pipeline.published import FetchedRelease, PublishedRelease, fetch_base, fetch_release, read_release
-from hubtune.records.base import Progress
-from hubtune.records.evaluation import EvaluationRecord, Measure
-from hubtune.records.pins import Commit, PinSet
+from hubtune.records.base import Commit, PinSet, Progress
 from hubtune.records.release import CONFIG
+from hubtune.records.results import EvaluationRecord, Measure
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hubtune.errors import ConfigError, ReleaseError
-from hubtune.library_errors import loading
+from hubtune.files import loading
 from hubtune.pipeline.context import require_train
 from hubtune.pipeline.published import fetch_release
-from hubtune.records.base import Progress, Record
-from hubtune.records.pins import Commit
+from hubtune.records.base import Commit, Progress, Record
 
 
 class GenerationRecord(Record):

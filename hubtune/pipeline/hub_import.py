@@ -12,8 +12,7 @@ from hubtune.hub.read import repo_url, resolve
 from hubtune.hub.write import CommitDraft, commit, create_repo
 from hubtune.pipeline.context import require_train
 from hubtune.publish.preflight import refuse_secrets
-from hubtune.records.base import Progress, Record, sha256_bytes, sha256_file
-from hubtune.records.pins import Commit, RepoType
+from hubtune.records.base import Commit, Progress, Record, RepoType, sha256_bytes, sha256_file
 
 _GGUF_CARD = """---
 {license}library_name: transformers

@@ -11,8 +11,7 @@ from hubtune.errors import LicenseRefusedError
 from hubtune.hub.license_facts import fetch_licensed_input, read_licensed_input
 from hubtune.hub.read import resolve_named
 from hubtune.hub.snapshot import cached
-from hubtune.records.base import Record
-from hubtune.records.pins import LicensedInput, LicenseRecord, Pin, PinSet
+from hubtune.records.base import LicensedInput, LicenseRecord, Pin, PinSet, Record
 from hubtune.records.rundir import RunDirectory
 
 

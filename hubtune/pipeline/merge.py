@@ -13,11 +13,10 @@ from hubtune.hub.snapshot import cached, download_size, fetch
 from hubtune.pin import check_safetensors
 from hubtune.pipeline.context import require_train
 from hubtune.pipeline.published import require_own_inputs
-from hubtune.records.base import Progress, new_folder, require_empty, sha256_file
-from hubtune.records.merge import ADAPTER_CONFIG, ADAPTER_WEIGHTS, Fidelity, MergedSource, MergeRecord
-from hubtune.records.pins import Pin, PinSet
+from hubtune.records.base import Pin, PinSet, Progress, new_folder, require_empty, sha256_file
+from hubtune.records.release import ADAPTER_CONFIG, ADAPTER_WEIGHTS, Fidelity, MergedSource, MergeRecord
+from hubtune.records.results import TrainingRecord
 from hubtune.records.rundir import RunDirectory
-from hubtune.records.training import TrainingRecord
 
 if TYPE_CHECKING:
     from hubtune.models.lora_merge import Merged
@@ -67,7 +66,7 @@ def merge_run(run: RunDirectory, progress: Progress, prompts: Sequence[Sequence[
     Args:
         run: A run with a training record and its adapter.
         progress: Told of what is written and compared.
-        prompts: Token ids to compare the models on, best of held-out rows; None for `hubtune.models.probe`.
+        prompts: Token ids to compare the models on, best of held-out rows; None for `hubtune.models.release_model`.
 
     Raises:
         MergeError: The adapter cannot be merged, or the merged model strays; an earlier one is kept then.
@@ -177,7 +176,7 @@ def _merge(
     from hubtune.models.fidelity import AdaptedBase, measure_fidelity, require_faithful
     from hubtune.models.lora_merge import write_merged
     from hubtune.models.pretrained import load_tokenizer
-    from hubtune.models.probe import encode_prompts
+    from hubtune.models.release_model import encode_prompts
 
     base, adapter, quantized = sources.base, sources.adapter, sources.quantized
     with new_folder(target, replace=replace) as folder:

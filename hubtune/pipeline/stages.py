@@ -3,22 +3,19 @@
 from typing import TYPE_CHECKING
 
 from hubtune.card.inputs import CardInputs
+from hubtune.config.load import TargetOptions
 from hubtune.config.schema import TuneConfig
-from hubtune.config.target import TargetOptions
 from hubtune.files import require_writable
 from hubtune.hub.read import repo_url
+from hubtune.pipeline import planning
 from hubtune.pipeline.context import RunContext, refuse_classifier, require_train
-from hubtune.pipeline.edited_card import edited_card_files, keep_edited, refuse_edited_card
 from hubtune.pipeline.merge import merge_run
-from hubtune.pipeline.planning import RunCard, card_inputs, plan_publish, with_target
 from hubtune.publish.preflight import check_publisher
 from hubtune.publish.push import propose_release, push
 from hubtune.records.base import require_room
 from hubtune.records.data import DataRecord
-from hubtune.records.evaluation import EvaluationRecord, MergedProbeRecord
-from hubtune.records.merge import MergeRecord
-from hubtune.records.release import CounterpartRecord, ReleaseRecord
-from hubtune.records.training import TrainingRecord
+from hubtune.records.release import CounterpartRecord, MergeRecord, ReleaseRecord
+from hubtune.records.results import EvaluationRecord, MergedProbeRecord, TrainingRecord
 
 if TYPE_CHECKING:
     from hubtune.data.prepare import Prepared
@@ -96,7 +93,7 @@ def run_evaluate(context: RunContext, prepared: "Prepared | None" = None) -> Eva
     """
     require_train("Evaluation")
     from hubtune.evaluate.evaluation import evaluate
-    from hubtune.models.load_errors import computing
+    from hubtune.models.config_files import computing
 
     run = context.run
     run.read(TrainingRecord)
@@ -118,7 +115,7 @@ def run_merge(context: RunContext) -> MergeRecord:
     require_train("Merging")
     from hubtune.models.memory import environment
     from hubtune.models.pretrained import context_length, load_base
-    from hubtune.models.probe import TOLERANCES, take_probe
+    from hubtune.models.release_model import TOLERANCES, take_probe
 
     run, merged = context.run, "the merged model"
     refuse_classifier(run.read(DataRecord), "merged into its base")
@@ -154,9 +151,9 @@ def run_card(context: RunContext) -> CardInputs:
         EditedCardError: README.md was edited by hand.
         RecordError: A record is missing.
     """
-    refuse_edited_card(context.run)
-    inputs = card_inputs(context.run, context.config)
-    RunCard.render(inputs).write(context.run)
+    planning.refuse_edited_card(context.run)
+    inputs = planning.card_inputs(context.run, context.config)
+    planning.RunCard.render(inputs).write(context.run)
     return inputs
 
 
@@ -168,10 +165,10 @@ def renew_card(context: RunContext) -> CardInputs:
         RecordError: A record is missing.
     """
     run = context.run
-    inputs = card_inputs(run, context.config)
-    card = RunCard.render(inputs)
-    for name in edited_card_files(run):
-        kept = keep_edited(run, name)
+    inputs = planning.card_inputs(run, context.config)
+    card = planning.RunCard.render(inputs)
+    for name in planning.edited_card_files(run):
+        kept = planning.keep_edited(run, name)
         context.progress.warn(f"{name} was edited by hand: your version is kept as {kept}")
     card.write(run)
     return inputs
@@ -188,12 +185,12 @@ def run_publish(context: RunContext, target: TargetOptions | None = None) -> Rel
         HubtuneError: See `hubtune.publish.push.push`. Nothing was published.
     """
     run, progress = context.run, context.progress
-    refuse_edited_card(run)
+    planning.refuse_edited_card(run)
     target = target or TargetOptions()
-    config = with_target(context.config, target)
+    config = planning.with_target(context.config, target)
     if config.publish.repo is not None and needs_merge(context, config):
         run_merge(context)
-    planned = plan_publish(run, config)
+    planned = planning.plan_publish(run, config)
     plan = planned.plan
     account = check_publisher(plan.repo, progress, propose=target.propose).name
     require_writable(run.path)

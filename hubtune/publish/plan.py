@@ -8,13 +8,11 @@ from hubtune import __version__
 from hubtune.config.schema import TuneConfig
 from hubtune.errors import RecordError
 from hubtune.hub.repo_files import require_safe_names
-from hubtune.records.base import sha256_bytes, sha256_file
-from hubtune.records.merge import GENERATION_CONFIG, TOKENIZER_FILES, MergeRecord
-from hubtune.records.pins import PinSet
+from hubtune.records import release
+from hubtune.records.base import PinSet, sha256_bytes, sha256_file
 from hubtune.records.ratings import RatingsRecord
-from hubtune.records.release import CARD, CONFIG, MANIFEST, Artifact, Manifest, places, published_config, record_name
+from hubtune.records.results import TrainingRecord
 from hubtune.records.rundir import RunDirectory
-from hubtune.records.training import TrainingRecord
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,7 @@ class ReleasePlan:
 
     repo: str
     tag: str
-    artifact: Artifact
+    artifact: release.Artifact
     private: bool
     message: str
     files: dict[str, Path | bytes]
@@ -57,14 +55,14 @@ def plan_release(
     training = run.read(TrainingRecord)
     pins = run.read(PinSet)
     artifact = config.publish.artifact
-    kinds = places(artifact, whole=training.whole, rated=run.has(RatingsRecord))
+    kinds = release.places(artifact, whole=training.whole, rated=run.has(RatingsRecord))
     for kind in kinds:
         run.read(kind)
     records = {place: run.record_file(kind).read_bytes() for kind, place in kinds.items()}
-    written_config = published_config(config).encode()
+    written_config = release.published_config(config).encode()
     files: dict[str, Path | bytes] = {
-        CARD: made[CARD],
-        CONFIG: written_config,
+        release.CARD: made[release.CARD],
+        release.CONFIG: written_config,
         **records,
         **({} if training.added_tokens else _tokenizer(base_folder)),
         **(_trained(run, training) if artifact == "adapter" or training.whole else _merged(run, training)),
@@ -74,7 +72,7 @@ def plan_release(
     require_safe_names(repo, files)
     digests = {path: _digest(content) for path, content in files.items()}
     tag = config.publish.tag
-    manifest = Manifest(
+    manifest = release.Manifest(
         hubtune=__version__,
         repo=repo,
         tag=tag,
@@ -82,11 +80,11 @@ def plan_release(
         pins=pins,
         files=dict(sorted(digests.items())),
         config=sha256_bytes(written_config),
-        records={record_name(place): digests[place] for place in kinds.values()},
+        records={release.record_name(place): digests[place] for place in kinds.values()},
         environment=training.environment,
     )
-    files[MANIFEST] = manifest.to_json().encode()
-    digests[MANIFEST] = _digest(files[MANIFEST])
+    files[release.MANIFEST] = manifest.to_json().encode()
+    digests[release.MANIFEST] = _digest(files[release.MANIFEST])
     return ReleasePlan(
         repo=repo,
         tag=tag,
@@ -101,7 +99,7 @@ def plan_release(
 
 def _tokenizer(base_folder: Path) -> dict[str, Path]:
     """Returns the base's tokenizer, which the model was trained with; one with new tokens lies beside the weights."""
-    return {name: base_folder / name for name in TOKENIZER_FILES if (base_folder / name).is_file()}
+    return {name: base_folder / name for name in release.TOKENIZER_FILES if (base_folder / name).is_file()}
 
 
 def _trained(run: RunDirectory, training: TrainingRecord) -> dict[str, Path | bytes]:
@@ -111,11 +109,11 @@ def _trained(run: RunDirectory, training: TrainingRecord) -> dict[str, Path | by
 
 def _merged(run: RunDirectory, training: TrainingRecord) -> dict[str, Path | bytes]:
     """Returns the merged model's files, with the generation settings of the tuned model in place of the base's."""
-    merged = run.read(MergeRecord)
+    merged = run.read(release.MergeRecord)
     files = _unchanged(
         run.model_dir, merged.files, since="the merge", hint=f"Delete {run.model_dir}, then publish again."
     )
-    settings = {name: digest for name, digest in training.files.items() if name == GENERATION_CONFIG}
+    settings = {name: digest for name, digest in training.files.items() if name == release.GENERATION_CONFIG}
     return {**files, **_unchanged(run.adapter_dir, settings, since="the training", hint=_train_again(run))}
 
 

@@ -9,28 +9,10 @@ head that is a release under this tag, still untagged, is left to whoever made i
 import time
 from dataclasses import dataclass
 
-from hubtune.errors import (
-    HubError,
-    PublishConflictError,
-    ReadBackError,
-    RepoNotFoundError,
-    RevisionNotFoundError,
-    TagExistsError,
-)
+from hubtune import errors
+from hubtune.hub import write
 from hubtune.hub.client import requests_sent_once
 from hubtune.hub.read import list_refs, refuse_branch_named, refuse_tag_named, resolve
-from hubtune.hub.write import (
-    CommitDraft,
-    commit,
-    create_branch,
-    create_repo,
-    create_tag,
-    open_pull_requests,
-    own_tag_hint,
-    propose,
-    pull_request_url,
-    tag_taken,
-)
 from hubtune.publish.plan import ReleasePlan
 from hubtune.publish.remote import MAIN, NOT_THERE_YET, RemoteRepo, Retries, Wait
 from hubtune.records.base import Progress
@@ -65,7 +47,7 @@ def push(plan: ReleasePlan, progress: Progress, *, wait: Wait = time.sleep) -> s
         task.advance(note="repository exists")
         if found.tagged is not None:
             if not remote.holds(plan, found.tagged):
-                raise tag_taken(plan.repo, plan.tag, found.tagged)
+                raise write.tag_taken(plan.repo, plan.tag, found.tagged)
             remote.require_readers_get(plan.tag, found.tagged)
             progress.say(f"{plan.repo} already has this release: {plan.tag} at {found.tagged}")
             return found.tagged
@@ -73,7 +55,7 @@ def push(plan: ReleasePlan, progress: Progress, *, wait: Wait = time.sleep) -> s
         task.advance(note=f"commit {made[:7]}")
         faults = remote.read_back(plan, made)
         if faults:
-            raise ReadBackError(
+            raise errors.ReadBackError(
                 f"{plan.repo} at {made} does not hold what was sent; the commit was not tagged.",
                 details=faults,
                 hint="Run the same command again. If it happens again, the Hub or something on the way damages files.",
@@ -102,13 +84,13 @@ def _open(remote: RemoteRepo, plan: ReleasePlan) -> _Found:
     """Creates the repository where it is missing."""
 
     def open_repo() -> _Found:
-        create_repo(plan.repo, private=plan.private)
+        write.create_repo(plan.repo, private=plan.private)
         refs = list_refs(plan.repo)
         refuse_branch_named(plan.repo, plan.tag, refs)
         refuse_tag_named(plan.repo, plan.branch, refs)
         main = refs.branches.get(MAIN)
         if main is None:
-            raise RevisionNotFoundError(
+            raise errors.RevisionNotFoundError(
                 f"{plan.repo} has no branch {MAIN}.", hint=f"Make one: hf repos branch create {plan.repo} {MAIN}"
             )
         return _Found(refs.branches.get(plan.branch), main, refs.tags.get(plan.tag))
@@ -126,7 +108,7 @@ def _commit(remote: RemoteRepo, plan: ReleasePlan, found: _Found) -> str:
     if found.branch is None:
         remote.retries(
             f"Making the branch {plan.branch}",
-            lambda: create_branch(plan.repo, plan.branch, found.main),
+            lambda: write.create_branch(plan.repo, plan.branch, found.main),
             also=NOT_THERE_YET,
         )
     if is_made:
@@ -135,20 +117,22 @@ def _commit(remote: RemoteRepo, plan: ReleasePlan, found: _Found) -> str:
     attempt = 1
     while True:
         try:
-            return commit(plan.repo, CommitDraft(plan.files, parent, plan.message, left_over), branch=plan.branch)
-        except HubError as error:
+            return write.commit(
+                plan.repo, write.CommitDraft(plan.files, parent, plan.message, left_over), branch=plan.branch
+            )
+        except errors.HubError as error:
             # Whatever the answer was, the commit may have been made: an earlier attempt, or something on the way, may
             # be what was refused.
             head = _head(remote, plan, error)
             if remote.holds(plan, head):
                 return head
             if head != parent:
-                raise PublishConflictError(
+                raise errors.PublishConflictError(
                     f"Somebody else committed to {plan.branch} of {plan.repo} meanwhile: its head is {head}, and was "
                     f"{parent} when the release was planned. Nothing of the release is in it.",
                     hint="Run the same command again: it starts from the new head.",
                 ) from error
-            if not (error.passing or isinstance(error, (PublishConflictError, *NOT_THERE_YET))):
+            if not (error.passing or isinstance(error, (errors.PublishConflictError, *NOT_THERE_YET))):
                 raise
             remote.retries.pause("Committing", error, attempt)
             attempt += 1
@@ -168,18 +152,18 @@ def _require_free(remote: RemoteRepo, plan: ReleasePlan, found: _Found) -> None:
         return
     tagged = remote.refs().tags.get(plan.tag)
     if tagged is not None:
-        raise tag_taken(plan.repo, plan.tag, tagged)
-    raise PublishConflictError(
+        raise write.tag_taken(plan.repo, plan.tag, tagged)
+    raise errors.PublishConflictError(
         f"The head of {plan.branch} of {plan.repo}, {found.parent}, is another release as {plan.tag}, which has no tag "
         "yet: somebody is publishing it at this moment, or was interrupted.",
-        hint=f"Publish that run again to finish it. Or: {own_tag_hint(plan.tag)}",
+        hint=f"Publish that run again to finish it. Or: {write.own_tag_hint(plan.tag)}",
     )
 
 
-def _head(remote: RemoteRepo, plan: ReleasePlan, error: HubError) -> str:
+def _head(remote: RemoteRepo, plan: ReleasePlan, error: errors.HubError) -> str:
     try:
         return remote.refs().branches[plan.branch]
-    except (HubError, KeyError):
+    except (errors.HubError, KeyError):
         # The first failure is what the user has to know of.
         raise error from None
 
@@ -189,15 +173,15 @@ def _tag(remote: RemoteRepo, plan: ReleasePlan, made: str) -> None:
     attempt = 1
     while True:
         try:
-            create_tag(plan.repo, plan.tag, made)
-        except TagExistsError:
+            write.create_tag(plan.repo, plan.tag, made)
+        except errors.TagExistsError:
             raise
-        except HubError as error:
+        except errors.HubError as error:
             tagged = _tagged(remote, plan, error)
             if tagged == made:
                 return
             if tagged is not None:
-                raise tag_taken(plan.repo, plan.tag, tagged) from error
+                raise write.tag_taken(plan.repo, plan.tag, tagged) from error
             if not (error.passing or isinstance(error, NOT_THERE_YET)):
                 raise
             remote.retries.pause("Tagging", error, attempt)
@@ -206,10 +190,10 @@ def _tag(remote: RemoteRepo, plan: ReleasePlan, made: str) -> None:
             return
 
 
-def _tagged(remote: RemoteRepo, plan: ReleasePlan, error: HubError) -> str | None:
+def _tagged(remote: RemoteRepo, plan: ReleasePlan, error: errors.HubError) -> str | None:
     try:
         return remote.refs().tags.get(plan.tag)
-    except HubError:
+    except errors.HubError:
         raise error from None
 
 
@@ -258,7 +242,7 @@ def propose_release(plan: ReleasePlan, author: str, progress: Progress, *, wait:
         task.advance(note=f"pull request {proposal.number}")
         faults = remote.read_back(plan, proposal.commit)
         if faults:
-            raise ReadBackError(
+            raise errors.ReadBackError(
                 f"{proposal.url} does not hold what was sent.",
                 details=faults,
                 hint="Close it, and run the same command again.",
@@ -270,15 +254,15 @@ def propose_release(plan: ReleasePlan, author: str, progress: Progress, *, wait:
 def _pull_request_head(remote: RemoteRepo, plan: ReleasePlan) -> str:
     try:
         refs = remote.refs(also=())
-    except RepoNotFoundError as error:
+    except errors.RepoNotFoundError as error:
         error.hint = "A pull request needs a repository that exists; ask one of its owners to create it."
         raise
     tagged, head = refs.tags.get(plan.tag), refs.branches[MAIN]
     refuse_branch_named(plan.repo, plan.tag, refs)
     if tagged is not None and not remote.holds(plan, tagged):
-        raise tag_taken(plan.repo, plan.tag, tagged)
+        raise write.tag_taken(plan.repo, plan.tag, tagged)
     if tagged is not None or remote.holds(plan, head):
-        raise PublishConflictError(
+        raise errors.PublishConflictError(
             f"{plan.repo} has this release already: {plan.tag} on {tagged}."
             if tagged is not None
             else f"The main branch of {plan.repo} holds this release already, at {head}; only its tag is missing.",
@@ -294,7 +278,9 @@ def _pull_request_head(remote: RemoteRepo, plan: ReleasePlan) -> str:
 
 def _find(remote: RemoteRepo, plan: ReleasePlan, author: str) -> Proposal | None:
     """Returns the author's open pull request that holds the release, if there is one."""
-    numbers = remote.retries("Reading pull requests", lambda: open_pull_requests(plan.repo, author), also=NOT_THERE_YET)
+    numbers = remote.retries(
+        "Reading pull requests", lambda: write.open_pull_requests(plan.repo, author), also=NOT_THERE_YET
+    )
     for number in numbers:
         proposal = _look(remote, plan, number)
         if remote.holds(plan, proposal.commit):
@@ -307,13 +293,13 @@ def _open_pull_request(remote: RemoteRepo, plan: ReleasePlan, author: str, head:
     attempt = 1
     while True:
         try:
-            number = propose(plan.repo, CommitDraft(plan.files, head, plan.message, left_over))
-        except HubError as error:
+            number = write.propose(plan.repo, write.CommitDraft(plan.files, head, plan.message, left_over))
+        except errors.HubError as error:
             # It may have been opened all the same.
             found = _find(remote, plan, author)
             if found is not None:
                 return found
-            if not (error.passing or isinstance(error, (PublishConflictError, *NOT_THERE_YET))):
+            if not (error.passing or isinstance(error, (errors.PublishConflictError, *NOT_THERE_YET))):
                 raise
             remote.retries.pause("Opening a pull request", error, attempt)
             attempt += 1
@@ -327,4 +313,4 @@ def _look(remote: RemoteRepo, plan: ReleasePlan, number: int) -> Proposal:
         lambda: resolve(plan.repo, "model", f"refs/pr/{number}"),
         also=NOT_THERE_YET,
     )
-    return Proposal(number, found.commit, pull_request_url(plan.repo, number))
+    return Proposal(number, found.commit, write.pull_request_url(plan.repo, number))

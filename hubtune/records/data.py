@@ -8,8 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from hubtune.config.data import FormatName, LossOn, PersonalKind, PersonalPolicy, ScreenKind
-from hubtune.records.base import Record
-from hubtune.records.pins import Commit
+from hubtune.records.base import Commit, Record
 
 
 class FindingRecord(Record):

@@ -13,8 +13,7 @@ from pydantic import Field, ValidationError
 from hubtune.errors import RecordError
 from hubtune.files import file_errors
 from hubtune.records.base import Record
-from hubtune.records.evaluation import Measure
-from hubtune.records.training import EnvironmentRecord
+from hubtune.records.results import EnvironmentRecord, Measure
 
 RATINGS = "ratings"
 """Folder in a run directory that holds the pairs, and a file of answers for each rater."""

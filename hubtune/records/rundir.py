@@ -11,14 +11,11 @@ from hubtune.config.load import dump_config, evaluation_digest, load_config, tra
 from hubtune.config.schema import TuneConfig
 from hubtune.errors import RecordError
 from hubtune.files import file_errors
-from hubtune.records.base import Record, sha256_bytes, sha256_file, write_atomic
+from hubtune.records.base import LicenseRecord, PinSet, Record, sha256_bytes, sha256_file, write_atomic
 from hubtune.records.data import DataRecord
-from hubtune.records.evaluation import EvaluationRecord, MergedProbeRecord, ProbeRecord
-from hubtune.records.merge import MergeRecord
-from hubtune.records.pins import LicenseRecord, PinSet
 from hubtune.records.ratings import RATINGS, PairsRecord, RatingsRecord
-from hubtune.records.release import CounterpartRecord, ReleaseRecord
-from hubtune.records.training import TrainingRecord
+from hubtune.records.release import CounterpartRecord, MergeRecord, ReleaseRecord
+from hubtune.records.results import EvaluationRecord, MergedProbeRecord, ProbeRecord, TrainingRecord
 
 R = TypeVar("R", bound=Record)
 

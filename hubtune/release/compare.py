@@ -10,7 +10,7 @@ from hubtune.errors import ConfigError
 from hubtune.pipeline.published import read_release
 from hubtune.records.base import Record
 from hubtune.records.data import DataRecord
-from hubtune.records.evaluation import EARLIER_HELD_OUT, EvaluationRecord, Group, Measure
+from hubtune.records.results import EARLIER_HELD_OUT, EvaluationRecord, Group, Measure
 from hubtune.records.rundir import RunDirectory
 from hubtune.release.diff_record import Verdict, difference
 from hubtune.release.differences import earlier_rows_of, rows_of

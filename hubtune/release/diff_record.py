@@ -12,9 +12,8 @@ from hubtune.card.inputs import CardInputs, ReleaseTarget
 from hubtune.config.schema import TuneConfig
 from hubtune.pipeline.licensing import decide_release
 from hubtune.pipeline.published import PublishedRelease
-from hubtune.records.base import Record
-from hubtune.records.evaluation import Measure
-from hubtune.records.pins import Commit, Pin
+from hubtune.records.base import Commit, Pin, Record
+from hubtune.records.results import Measure
 
 Verdict = Literal["beyond the noise", "inside the noise", "equal", "not comparable", "unknown"]
 Order = Literal["forward", "backward", "same", "unknown"]

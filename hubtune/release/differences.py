@@ -17,23 +17,10 @@ from hubtune.errors import CardError
 from hubtune.metadata.versions import BUMPS, Bump, version_of
 from hubtune.pipeline.licensing import decide_release
 from hubtune.pipeline.published import PublishedRelease, read_release
+from hubtune.records.base import Pin, PinSet
 from hubtune.records.data import DataRecord, SourceRecord
-from hubtune.records.evaluation import EARLIER_HELD_OUT, Measure
-from hubtune.records.pins import Pin, PinSet
-from hubtune.records.training import EnvironmentRecord
-from hubtune.release.diff_record import (
-    ComparedRelease,
-    EnvironmentChange,
-    FileChange,
-    LicenseChange,
-    LicenseSide,
-    MeasureChange,
-    Order,
-    PinChange,
-    ReleaseDiff,
-    SettingChange,
-    difference,
-)
+from hubtune.records.results import EARLIER_HELD_OUT, EnvironmentRecord, Measure
+from hubtune.release import diff_record
 
 # It names the release, so it always differs.
 _NAME = "publish.tag"
@@ -41,7 +28,7 @@ _NAME = "publish.tag"
 _ASKED = ".revision"
 
 
-def diff_releases(repo: str, a: str, b: str) -> ReleaseDiff:
+def diff_releases(repo: str, a: str, b: str) -> diff_record.ReleaseDiff:
     """Reads two releases of a repository and compares them.
 
     Args:
@@ -57,10 +44,10 @@ def diff_releases(repo: str, a: str, b: str) -> ReleaseDiff:
     return compare_releases(before, before if a == b else read_release(repo, b), a, b)
 
 
-def compare_releases(before: PublishedRelease, after: PublishedRelease, a: str, b: str) -> ReleaseDiff:
+def compare_releases(before: PublishedRelease, after: PublishedRelease, a: str, b: str) -> diff_record.ReleaseDiff:
     """Compares two releases that were read; `a` and `b` are what was asked for."""
     card, problem = _card(before, after)
-    return ReleaseDiff(
+    return diff_record.ReleaseDiff(
         repo=after.repo,
         a=_side(before, a),
         b=_side(after, b),
@@ -79,21 +66,21 @@ def compare_releases(before: PublishedRelease, after: PublishedRelease, a: str, 
     )
 
 
-def setting_changes(before: TuneConfig, after: TuneConfig) -> list[SettingChange]:
+def setting_changes(before: TuneConfig, after: TuneConfig) -> list[diff_record.SettingChange]:
     """Returns the fields whose values differ, but for the tag, in the order of the config."""
     first, second = _settings(before), _settings(after)
     return [
-        SettingChange(key=key, before=first.get(key), after=second.get(key))
+        diff_record.SettingChange(key=key, before=first.get(key), after=second.get(key))
         for key in dict.fromkeys([*first, *second])
         if key != _NAME and first.get(key) != second.get(key)
     ]
 
 
-def pin_changes(before: PinSet, after: PinSet) -> list[PinChange]:
+def pin_changes(before: PinSet, after: PinSet) -> list[diff_record.PinChange]:
     """Returns the inputs that differ in repository, commit or licence; what was asked for does not count."""
     first, second = _pins(before), _pins(after)
     return [
-        PinChange(kind="base" if key[0] == "model" else "data", repo=key[1], before=old, after=new)
+        diff_record.PinChange(kind="base" if key[0] == "model" else "data", repo=key[1], before=old, after=new)
         for key in dict.fromkeys([*first, *second])
         if _identity(old := first.get(key)) != _identity(new := second.get(key))
     ]
@@ -116,8 +103,8 @@ def _identity(pin: Pin | None) -> tuple[object, ...] | None:
     return None if pin is None else (pin.commit, pin.license, pin.gated)
 
 
-def _side(release: PublishedRelease, requested: str) -> ComparedRelease:
-    return ComparedRelease(
+def _side(release: PublishedRelease, requested: str) -> diff_record.ComparedRelease:
+    return diff_record.ComparedRelease(
         requested=requested,
         commit=release.commit,
         tag=release.manifest.tag,
@@ -126,7 +113,7 @@ def _side(release: PublishedRelease, requested: str) -> ComparedRelease:
     )
 
 
-def _order(before: PublishedRelease, after: PublishedRelease, a: str, b: str) -> Order:
+def _order(before: PublishedRelease, after: PublishedRelease, a: str, b: str) -> diff_record.Order:
     if before.commit == after.commit:
         return "same"
     first = version_of(a) or version_of(before.manifest.tag)
@@ -136,14 +123,14 @@ def _order(before: PublishedRelease, after: PublishedRelease, a: str, b: str) ->
     return "forward" if first < second else "backward"
 
 
-def _measures(before: PublishedRelease, after: PublishedRelease) -> Iterator[MeasureChange]:
+def _measures(before: PublishedRelease, after: PublishedRelease) -> Iterator[diff_record.MeasureChange]:
     first, second = _by_name(before), _by_name(after)
     same_rows = rows_of(before.data, before.config) == rows_of(after.data, after.config)
     same_earlier = earlier_rows_of(before.data, before.config) == earlier_rows_of(after.data, after.config)
     for key in dict.fromkeys([*first, *second]):
         old, new = first.get(key), second.get(key)
-        found = difference(old, new, same_rows=same_earlier if key[1] == EARLIER_HELD_OUT else same_rows)
-        yield MeasureChange(
+        found = diff_record.difference(old, new, same_rows=same_earlier if key[1] == EARLIER_HELD_OUT else same_rows)
+        yield diff_record.MeasureChange(
             name=key[0],
             split=key[1],
             before=old.tuned if old else None,
@@ -185,20 +172,20 @@ def _read(sources: Sequence[SourceRecord]) -> list[tuple[object, ...]]:
     return [(source.repo, source.name, source.split, source.template, source.fingerprint) for source in sources]
 
 
-def _licenses(before: PublishedRelease, after: PublishedRelease) -> LicenseChange:
+def _licenses(before: PublishedRelease, after: PublishedRelease) -> diff_record.LicenseChange:
     sides, duties = [], []
     for release in (before, after):
         decision = decide_release(release.config, release.licenses.inputs)
         duties.append(list(dict.fromkeys(duty.text for duty in decision.duties)))
         sides.append(
-            LicenseSide(
+            diff_record.LicenseSide(
                 verdict=decision.verdict,
                 license=decision.license,
                 license_name=decision.license_name,
                 license_link=decision.license_link,
             )
         )
-    return LicenseChange(
+    return diff_record.LicenseChange(
         before=sides[0],
         after=sides[1],
         duties_added=[duty for duty in duties[1] if duty not in duties[0]],
@@ -206,19 +193,21 @@ def _licenses(before: PublishedRelease, after: PublishedRelease) -> LicenseChang
     )
 
 
-def _files(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[FileChange]:
+def _files(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[diff_record.FileChange]:
     for path in sorted({*before, *after}):
         old, new = before.get(path), after.get(path)
         if old != new:
             change: Change = "added" if old is None else "removed" if new is None else "changed"
-            yield FileChange(path=path, change=change, before=old, after=new)
+            yield diff_record.FileChange(path=path, change=change, before=old, after=new)
 
 
-def _environment(stage: str, before: EnvironmentRecord, after: EnvironmentRecord) -> Iterator[EnvironmentChange]:
+def _environment(
+    stage: str, before: EnvironmentRecord, after: EnvironmentRecord
+) -> Iterator[diff_record.EnvironmentChange]:
     first, second = _versions(before), _versions(after)
     for name in dict.fromkeys([*first, *second]):
         if first.get(name) != second.get(name):
-            yield EnvironmentChange.model_validate(
+            yield diff_record.EnvironmentChange.model_validate(
                 {"stage": stage, "name": name, "before": first.get(name), "after": second.get(name)}
             )
 
@@ -277,14 +266,14 @@ def _changes(before: PublishedRelease, after: PublishedRelease) -> Iterator[tupl
         yield _weight(change), _setting(change)
 
 
-def _weight(change: SettingChange) -> Bump:
+def _weight(change: diff_record.SettingChange) -> Bump:
     section = change.key.partition(".")[0].partition("[")[0]
     if section in ("base", "data"):
         return "patch" if change.key.endswith(_ASKED) else "major"
     return "minor" if section in ("train", "evaluate") else "patch"
 
 
-def _pin(change: PinChange) -> str:
+def _pin(change: diff_record.PinChange) -> str:
     what = f"{'base model' if change.kind == 'base' else 'data set'} {change.repo}"
     if change.before is None or change.after is None:
         return f"the {what} is {'new' if change.before is None else 'gone'}"
@@ -293,7 +282,7 @@ def _pin(change: PinChange) -> str:
     return f"the {what} moved from {change.before.commit[:SHORT_COMMIT]} to {change.after.commit[:SHORT_COMMIT]}"
 
 
-def _setting(change: SettingChange) -> str:
+def _setting(change: diff_record.SettingChange) -> str:
     shown: Sequence[object] = (change.before, change.after)
     if any(isinstance(value, str) and len(value) > 60 for value in shown):
         return f"{change.key} changed"

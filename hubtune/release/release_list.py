@@ -13,8 +13,8 @@ from hubtune.hub.repo_files import read_files
 from hubtune.metadata.versions import newest_first, version_of
 from hubtune.pipeline.published import parse_document
 from hubtune.records.base import Progress
-from hubtune.records.evaluation import EvaluationRecord
 from hubtune.records.release import CARD, MANIFEST, PLACES, ListedMeasure, ListedRelease, Manifest, ReleaseList
+from hubtune.records.results import EvaluationRecord
 
 # Commits of main that are asked for, in one request: their dates, and how many of them have no tag.
 _RECENT = 200

@@ -13,8 +13,8 @@ from transformers import TrainerCallback
 from hubtune.data.tokens import Example
 from hubtune.errors import TrainingError
 from hubtune.records.base import ProgressTask
+from hubtune.records.results import HeldOutPoint, LossPoint, TrainingFinding
 from hubtune.records.rundir import RunDirectory
-from hubtune.records.training import HeldOutPoint, LossPoint, TrainingFinding
 from hubtune.train.batching import Batcher, Course
 from hubtune.train.loss import ClassBatcher, ClassLoss, SummedLoss, class_scores
 

@@ -15,7 +15,7 @@ from hubtune.data.partition import EarlierRows
 from hubtune.data.tokens import IGNORED, Example
 from hubtune.errors import TrainingError
 from hubtune.records.base import Progress
-from hubtune.records.training import EarlierTaskRecord
+from hubtune.records.results import EarlierTaskRecord
 from hubtune.train.batching import Batcher
 from hubtune.train.callbacks import first_rows, row_losses
 from hubtune.train.loss import ClassBatcher, ClassLoss, SummedLoss

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import torch
 
 from hubtune.config.schema import TuneConfig
 from hubtune.config.training import TrainConfig
@@ -16,20 +17,17 @@ from hubtune.models.added_tokens import tokenizer_files
 from hubtune.models.architecture import Shape, shape_of
 from hubtune.models.base_facts import read_facts
 from hubtune.models.classifier import Classes
+from hubtune.models.config_files import computing
 from hubtune.models.generation import ends_of_rows, generation_json, safe_generation_config
-from hubtune.models.load_errors import computing
 from hubtune.models.memory import Workload, estimate, fitting, machine_memory
 from hubtune.models.precision import choose_precision, dtype_of
 from hubtune.models.pretrained import PinnedBase, check_vocabulary, pad_id
 from hubtune.records.base import Progress
-from hubtune.records.merge import GENERATION_CONFIG, MODEL_CONFIG
+from hubtune.records.release import GENERATION_CONFIG, MODEL_CONFIG
 from hubtune.records.rundir import RunDirectory
 from hubtune.train.batching import Batcher, choose_batcher
 from hubtune.train.loss import ClassBatcher
 from hubtune.train.methods.method import Trainable, make_trainable
-
-if TYPE_CHECKING:
-    import torch
 
 _ROWS_FOR_ENDS = 256
 # What torch says where the operating system gives the CPU's allocator nothing; it is a plain RuntimeError.
@@ -99,8 +97,6 @@ def memory_errors(work: Workload, base_folder: Path) -> Iterator[None]:
     Raises:
         MemoryNeededError: The memory did not do.
     """
-    import torch
-
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
@@ -160,7 +156,6 @@ def set_up(job: TrainJob) -> Setup:
         ModelError: The base model cannot be loaded.
         TrainingError: The layers do not exist.
     """
-    import torch
     from transformers import set_seed
 
     base, progress = job.base, job.progress

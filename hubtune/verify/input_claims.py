@@ -22,12 +22,10 @@ from hubtune.metadata.front_matter import front_matter
 from hubtune.pin import check_safetensors
 from hubtune.pipeline.licensing import decide_release, fetch_licenses
 from hubtune.pipeline.published import MOST_BYTES, disagreement
-from hubtune.records.base import sha256_bytes
+from hubtune.records.base import LicensedInput, LicenseRecord, Pin, PinSet, RepoType, sha256_bytes
 from hubtune.records.data import DataRecord
-from hubtune.records.merge import MergeRecord
-from hubtune.records.pins import LicensedInput, LicenseRecord, Pin, PinSet, RepoType
-from hubtune.records.release import Manifest
-from hubtune.records.training import TrainingRecord
+from hubtune.records.release import Manifest, MergeRecord
+from hubtune.records.results import TrainingRecord
 from hubtune.verify.release_documents import ContradictedError, Subject, UncheckedError, listed, refuse
 
 if TYPE_CHECKING:

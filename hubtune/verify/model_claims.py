@@ -1,24 +1,27 @@
-"""Claims about the model: its files load as they do for a consumer, and it says what the probe recorded."""
+"""Claims about the model: its files load as they do for a consumer, it repeats the probe, and it measures the same."""
 
 import math
+import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hubtune.errors import HubtuneError, RemoteCodeError
+from hubtune.config.evaluation import BiasConfig
+from hubtune.config.load import require_none_of_release
+from hubtune.errors import HubtuneError, ReleaseError, RemoteCodeError
 from hubtune.hub.read import resolve
 from hubtune.hub.snapshot import download_size, fetch
 from hubtune.models.remote_code import permitted
 from hubtune.pin import check_safetensors
-from hubtune.pipeline.context import require_train
+from hubtune.pipeline.context import RunContext, require_train
 from hubtune.pipeline.published import fetch_base
-from hubtune.records.base import Progress
+from hubtune.pipeline.stages import run_evaluate
+from hubtune.records.base import Pin, PinSet, Progress
 from hubtune.records.data import DataRecord
-from hubtune.records.evaluation import ProbePrompt, ProbeRecord
-from hubtune.records.merge import MergeRecord
-from hubtune.records.pins import Pin
-from hubtune.records.release import Claim
-from hubtune.records.training import TrainingRecord
+from hubtune.records.release import CONFIG, PLACES, Claim, MergeRecord
+from hubtune.records.results import EvaluationRecord, Measure, ProbePrompt, ProbeRecord, TrainingRecord
+from hubtune.records.rundir import RunDirectory
 from hubtune.verify.input_claims import ADAPTER_CONFIG, adapter_settings, pins_of
 from hubtune.verify.release_documents import ContradictedError, Subject, UncheckedError, judged, listed, refuse
 
@@ -103,7 +106,7 @@ def _load(subject: Subject, progress: Progress, allow_remote_code: str | None) -
 
 
 def _precision(subject: Subject) -> str:
-    from hubtune.models.probe import TOLERANCES
+    from hubtune.models.release_model import TOLERANCES
 
     documents = subject.documents
     training = documents.need(TrainingRecord)
@@ -167,7 +170,7 @@ def fetch_input(pin: Pin, progress: Progress, label: str) -> Path:
 def check_probe(subject: Subject, loaded: ConsumerModel) -> str:
     """Replays the probe on the release, and on its base, which has to answer otherwise by what is recorded."""
     from hubtune.models.pretrained import context_length
-    from hubtune.models.probe import TOLERANCES, replay
+    from hubtune.models.release_model import TOLERANCES, replay
 
     record = subject.documents.need(ProbeRecord)
     if record.precision not in TOLERANCES:
@@ -196,7 +199,7 @@ def check_probe(subject: Subject, loaded: ConsumerModel) -> str:
 def _tuning(record: ProbeRecord, loaded: ConsumerModel, limit: float) -> str:
     """Says what the adapter does to the answers, measured."""
     from hubtune.models.classifier import classifies
-    from hubtune.models.probe import replay
+    from hubtune.models.release_model import replay
 
     if classifies(loaded.model):
         return "what tuning changed cannot be seen, since the base has no head that classifies"
@@ -227,7 +230,94 @@ def _malformed(prompt: ProbePrompt) -> str | None:
 
 
 def _same(loaded: ConsumerModel, prompt: ProbePrompt, context: int | None) -> bool:
-    from hubtune.models.probe import encode_prompt
+    from hubtune.models.release_model import encode_prompt
 
     tokenizer: PreTrainedTokenizerBase = loaded.tokenizer
     return encode_prompt(tokenizer, prompt.text, context) == prompt.input_ids
+
+
+REPEATABLE = ("perplexity", "bits_per_byte")
+"""The measures that are measured again: means over the probabilities of given tokens.
+
+A generated text turns on which of two tokens is a little likelier somewhere, and so do shares of likeliest tokens and
+of likelier sentences: on another processor they may come out differently from the same model."""
+TOLERANCES = {"fp32": 1e-3, "fp16": 5e-3, "bf16": 2e-2}
+"""How far a value may be from the recorded one, as a share of it, by precision.
+
+A perplexity is the exponential of a mean over many tokens, so its relative error is the mean's absolute one: logits
+that processors and kernels round differently (`hubtune.models.release_model.TOLERANCES`) average out to less."""
+
+
+def check_evaluation(
+    subject: Subject, progress: Progress, folder: Path, *, wanted: bool, allow_remote_code: str | None = None
+) -> str:
+    """Measures again, in a run directory made in `folder` from what was published, where that is `wanted`."""
+    if not wanted:
+        raise UncheckedError("measuring again takes time: add --evaluate")
+    require_train("Evaluation")
+    recorded = subject.documents.need(EvaluationRecord)
+    names = [measure.name for measure in recorded.of_task]
+    if not set(REPEATABLE) & {measure.name for measure in recorded.measures}:
+        raise UncheckedError(f"none of {', '.join(REPEATABLE)} was recorded, and no other measure is measured again")
+    run = _run(subject, [name for name in REPEATABLE if name in names], folder, allow_remote_code)
+    pins = run.read(PinSet)
+    fetch_base_model(subject, progress, allow_remote_code)
+    for pin in [*pins.data, *pins.earlier]:
+        fetch_input(pin, progress, "the data set")
+    measured = run_evaluate(RunContext(run, progress))
+    refuse(list(_differences(recorded, measured)))
+    found = ", ".join(_shown(measure) for measure in measured.measures if measure.name in REPEATABLE)
+    said = f"measured again: {found}; within {TOLERANCES[recorded.precision]:.1%} of the recorded values"
+    others = [measure.name for measure in recorded.measures if measure.name not in REPEATABLE]
+    return f"{said}; not measured again: {', '.join(others)}" if others else said
+
+
+def _run(subject: Subject, metrics: list[str], folder: Path, allow_remote_code: str | None) -> RunDirectory:
+    documents = subject.documents
+    if documents.manifest.artifact != "adapter":
+        raise UncheckedError("measuring base against tuned needs the adapter, and the release has merged weights")
+    config, training = documents.need_config(), documents.need(TrainingRecord)
+    try:
+        require_none_of_release(config, CONFIG, given=["evaluate.bias="])
+    except ReleaseError as error:
+        raise UncheckedError(error.message) from error
+    # How the card is written has no part in measuring, and its templates are on another disk. Whether code is run is
+    # for who verifies to say, not for who published.
+    without = config.model_copy(
+        update={
+            "base": config.base.model_copy(update={"allow_remote_code": allow_remote_code}),
+            "card": config.card.model_copy(update={"templates": None}),
+            "evaluate": config.evaluate.model_copy(update={"metrics": metrics, "bias": BiasConfig()}),
+        }
+    )
+    check_adapter(subject)
+    run = RunDirectory.create(without, path=folder)
+    for kind in (PinSet, DataRecord, TrainingRecord):
+        documents.need(kind)
+        shutil.copyfile(subject.folder / PLACES[kind], run.record_file(kind))
+    run.adapter_dir.mkdir()
+    for name in sorted(training.files.keys() & subject.digests.keys()):
+        if "/" not in name:
+            shutil.copyfile(subject.folder / name, run.adapter_dir / name)
+    return run
+
+
+def _differences(recorded: EvaluationRecord, measured: EvaluationRecord) -> Iterator[str]:
+    known = {(measure.name, measure.split): measure for measure in recorded.measures if measure.name in REPEATABLE}
+    found = {(measure.name, measure.split): measure for measure in measured.measures if measure.name in REPEATABLE}
+    for key in sorted(known.keys() ^ found.keys()):
+        yield f"{key[0]} on {key[1]} rows is {'recorded' if key in known else 'measured'} only"
+    tolerance = TOLERANCES[measured.precision]
+    for key in sorted(known.keys() & found.keys()):
+        before, now = known[key], found[key]
+        if (before.n, before.status) != (now.n, now.status):
+            yield f"{key[0]}: {now.n} rows, {now.status}; recorded are {before.n} rows, {before.status}"
+        for side in ("base", "tuned"):
+            old, new = getattr(before, side), getattr(now, side)
+            if (old is None) != (new is None) or (old is not None and not abs(new - old) <= tolerance * abs(old)):
+                yield f"{key[0]} of the {side} model is {new}, and {old} is recorded"
+
+
+def _shown(measure: Measure) -> str:
+    sides = [f"{name} {value:.4g}" for name, value in (("base", measure.base), ("tuned", measure.tuned)) if value]
+    return f"{measure.name} on {measure.n} {measure.split} rows ({', '.join(sides)})"

@@ -1,25 +1,32 @@
-"""Claims about the release as a whole: its files, its records, the repository that it names, and its origin.
+"""Claims about the release as a whole: its files, records and card, the repository that it names, and its origin.
 
-The records have to be those of one run, made one from the other, and of the same run as config, manifest and files.
+The records have to be those of one run, made one from the other, and of the same run as config, manifest and files. The
+card has to be what the records give, so that no number is on it that no record holds.
 """
 
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from itertools import zip_longest
 from typing import Protocol, cast
 
 from hubtune import __version__
+from hubtune.card import wording
+from hubtune.card.inputs import CardInputs, ReleaseTarget
+from hubtune.card.lint.rules.results import ShownNumbers, numbers_in
+from hubtune.card.metadata import build_metadata
+from hubtune.card.render import render_card
 from hubtune.config.fields import is_commit
 from hubtune.config.load import evaluation_digest, training_digest
 from hubtune.config.schema import TuneConfig
 from hubtune.evaluate.human_preference import win_rate
 from hubtune.hub.read import list_refs
-from hubtune.records.base import Record
+from hubtune.metadata.front_matter import front_matter, split_card
+from hubtune.pipeline.licensing import decide_release
+from hubtune.records import release
+from hubtune.records.base import LicenseRecord, PinSet, Record
 from hubtune.records.data import DataRecord
-from hubtune.records.evaluation import EvaluationRecord, MergedProbeRecord, ProbeRecord
-from hubtune.records.merge import GENERATION_CONFIG, MergeRecord
-from hubtune.records.pins import LicenseRecord, PinSet
 from hubtune.records.ratings import RatingsRecord
-from hubtune.records.release import CARD, CONFIG, MANIFEST, MERGE, PLACES, RATED, Manifest, record_name
-from hubtune.records.training import TrainingRecord
+from hubtune.records.results import EvaluationRecord, MergedProbeRecord, ProbeRecord, TrainingRecord
 from hubtune.verify.release_documents import ContradictedError, Documents, Subject, UncheckedError, listed, refuse
 
 # What each stage makes its record from; a record that names less could be of any run.
@@ -29,7 +36,7 @@ _UPSTREAM: dict[type[Record], frozenset[str]] = {
     TrainingRecord: frozenset({"config", "pins.json", "data.json"}),
     EvaluationRecord: frozenset({"config", "evaluate", "data.json", "training.json"}),
     ProbeRecord: frozenset({"training.json"}),
-    MergeRecord: frozenset({"pins.json", "training.json"}),
+    release.MergeRecord: frozenset({"pins.json", "training.json"}),
     MergedProbeRecord: frozenset({"merge.json"}),
     RatingsRecord: frozenset({"data.json", "training.json"}),
 }
@@ -71,7 +78,9 @@ def check_files(subject: Subject) -> str:
     """Compares every file with the manifest, by the bytes as they were downloaded."""
     manifest = subject.documents.manifest
     known = manifest.files
-    faults = [f"{path} was added" for path in sorted(subject.sizes.keys() - known.keys() - {MANIFEST, _OF_THE_HUB})]
+    faults = [
+        f"{path} was added" for path in sorted(subject.sizes.keys() - known.keys() - {release.MANIFEST, _OF_THE_HUB})
+    ]
     faults += [f"{path} is missing" for path in sorted(known.keys() - subject.sizes.keys())]
     faults += [
         f"{path} was changed (sha256 {digest})"
@@ -92,7 +101,7 @@ def check_records(subject: Subject) -> str:
     """Checks each record against the manifest and against those that it was made from."""
     documents = subject.documents
     manifest = documents.manifest
-    broken = [fault for path, fault in sorted(documents.faults.items()) if path != CARD]
+    broken = [fault for path, fault in sorted(documents.faults.items()) if path != release.CARD]
     faults = [fault.message for fault in broken if isinstance(fault, ContradictedError)]
     faults += _against_manifest(subject, manifest)
     config = documents.config
@@ -115,8 +124,8 @@ def check_records(subject: Subject) -> str:
     return f"{len(documents.places)} records and the config are those of the manifest, and were made from one another"
 
 
-def _against_manifest(subject: Subject, manifest: Manifest) -> Iterator[str]:
-    names = {record_name(place): place for place in subject.documents.places.values()}
+def _against_manifest(subject: Subject, manifest: release.Manifest) -> Iterator[str]:
+    names = {release.record_name(place): place for place in subject.documents.places.values()}
     for name, place in names.items():
         digest = manifest.records.get(name)
         if digest is None:
@@ -125,12 +134,14 @@ def _against_manifest(subject: Subject, manifest: Manifest) -> Iterator[str]:
             yield f"{place} is not the {name} that the manifest lists"
     for name in sorted(manifest.records.keys() - names.keys()):
         yield f"the manifest lists a record that no release has: {name}"
-    if CONFIG in subject.digests and subject.digests[CONFIG] != manifest.config:
-        yield f"{CONFIG} is not the config that the manifest lists"
+    if release.CONFIG in subject.digests and subject.digests[release.CONFIG] != manifest.config:
+        yield f"{release.CONFIG} is not the config that the manifest lists"
 
 
 def _digests(subject: Subject, config: TuneConfig) -> dict[str, str]:
-    records = {record_name(place): subject.digests.get(place, "") for place in subject.documents.places.values()}
+    records = {
+        release.record_name(place): subject.digests.get(place, "") for place in subject.documents.places.values()
+    }
     return {**records, "config": training_digest(config), "evaluate": evaluation_digest(config)}
 
 
@@ -155,12 +166,12 @@ def _upstream(documents: Documents, known: Mapping[str, str], leave_out: tuple[s
                 yield f"{place} was made from another {name}"
 
 
-def _of_one_run(documents: Documents, manifest: Manifest) -> Iterator[str]:
+def _of_one_run(documents: Documents, manifest: release.Manifest) -> Iterator[str]:
     """Compares what several documents say; all of them can be read."""
     config, pins = documents.need_config(), documents.need(PinSet)
     data, training = documents.need(DataRecord), documents.need(TrainingRecord)
     if pins != manifest.pins:
-        yield f"{PLACES[PinSet]} has other pins than the manifest"
+        yield f"{release.PLACES[PinSet]} has other pins than the manifest"
     target = (config.publish.repo, config.publish.tag, config.publish.artifact)
     if target != (manifest.repo, manifest.tag, manifest.artifact):
         yield "the config names another repository, tag or artifact than the manifest"
@@ -172,13 +183,13 @@ def _of_one_run(documents: Documents, manifest: Manifest) -> Iterator[str]:
     if named != (None if pins.adapter is None else pins.adapter.repo):
         yield "the config names another adapter to train further than the pins"
     if [(source.repo, source.commit) for source in data.sources] != [(pin.repo, pin.commit) for pin in pins.data]:
-        yield f"{PLACES[DataRecord]} tells of other data sets than the pins"
+        yield f"{release.PLACES[DataRecord]} tells of other data sets than the pins"
     earlier = [] if data.earlier is None else data.earlier.sources
     stated = [(source.repo, source.commit) for source in earlier if source.repo is not None]
     if [entry.repo for entry in config.pinned_earlier] != [pin.repo for pin in pins.earlier]:
         yield "the config names other earlier data than the pins"
     if stated != [(pin.repo, pin.commit) for pin in pins.earlier]:
-        yield f"{PLACES[DataRecord]} tells of other earlier data than the pins"
+        yield f"{release.PLACES[DataRecord]} tells of other earlier data than the pins"
     if (training.earlier is None) != (data.earlier is None):
         yield "only one of the data and the training tells of an earlier task"
     if documents.need(EvaluationRecord).precision != training.precision:
@@ -187,26 +198,26 @@ def _of_one_run(documents: Documents, manifest: Manifest) -> Iterator[str]:
         yield "the training was by another method than the config names"
     ratings = documents.find(RatingsRecord)
     if ratings and ratings.measure != win_rate(ratings.counts, ratings.measure.seed):
-        yield f"{RATED} has another win rate than its counts give"
-    merged = documents.need(MergeRecord) if manifest.artifact == "merged" and not training.whole else None
+        yield f"{release.RATED} has another win rate than its counts give"
+    merged = documents.need(release.MergeRecord) if manifest.artifact == "merged" and not training.whole else None
     if documents.need(ProbeRecord).precision != (merged.dtype if merged else training.precision):
         yield "the probe was of another precision than the model"
     if merged and (merged.base.repo, merged.base.commit, merged.adapter) != (pins.base.repo, pins.base.commit, None):
-        yield f"{MERGE} tells of another base model or adapter than those of this run"
+        yield f"{release.MERGE} tells of another base model or adapter than those of this run"
     trained = (
         {name: digest for name, digest in training.files.items() if name in merged.adapter_files} if merged else {}
     )
     if merged and merged.adapter_files != trained:
-        yield f"{MERGE} tells of another adapter than the one that was trained"
+        yield f"{release.MERGE} tells of another adapter than the one that was trained"
 
 
-def _weights(subject: Subject, manifest: Manifest) -> Iterator[str]:
+def _weights(subject: Subject, manifest: release.Manifest) -> Iterator[str]:
     training = subject.documents.need(TrainingRecord)
     made = trained = training.files
     if manifest.artifact == "merged" and not training.whole:
         # The settings are those of the tuned model, which the training wrote.
-        settings = {name: digest for name, digest in trained.items() if name == GENERATION_CONFIG}
-        made = {**subject.documents.need(MergeRecord).files, **settings}
+        settings = {name: digest for name, digest in trained.items() if name == release.GENERATION_CONFIG}
+        made = {**subject.documents.need(release.MergeRecord).files, **settings}
     for name, digest in sorted(made.items()):
         if manifest.files.get(name) != digest or subject.digests.get(name) != digest:
             yield f"{name} is not the one that the run made"
@@ -219,3 +230,78 @@ def check_origin(subject: Subject, announced: str | None) -> str:
     if subject.commit != announced:
         raise ContradictedError(f"{subject.requested} is at {subject.commit}, not at {announced}, which was announced")
     return f"it is the commit that you gave, {announced}; whoever announced that commit vouches for all that it holds"
+
+
+def check_card(subject: Subject) -> str:
+    """Renders the card again and compares; where that cannot be, compares what every card of the records would say."""
+    documents = subject.documents
+    manifest, card = documents.manifest, documents.need_card()
+    config = documents.need_config()
+    own = config.card.templates is not None
+    inputs = _inputs(documents, manifest, config)
+    if own or manifest.hubtune != __version__:
+        refuse([*_metadata(card, inputs), *_values(card, documents.need(EvaluationRecord))])
+        reason = "its author's own templates" if own else f"hubtune {manifest.hubtune}, which is not {__version__}"
+        return (
+            f"it was made with {reason}, so it was not rendered again: its metadata and each measured value are those "
+            "of the records, and other words and numbers were not compared"
+        )
+    rendered = render_card(inputs)
+    if rendered != card:
+        raise ContradictedError(_first_difference(card, rendered))
+    return "every word and number on it follows from the records (its pictures are not drawn again)"
+
+
+def _inputs(documents: Documents, manifest: release.Manifest, config: TuneConfig) -> CardInputs:
+    # The folder of templates is on the publisher's disk; one of that name on this disk is another.
+    without = config.model_copy(update={"card": config.card.model_copy(update={"templates": None})})
+    return CardInputs(
+        config=without,
+        pins=documents.need(PinSet),
+        data=documents.need(DataRecord),
+        training=documents.need(TrainingRecord),
+        evaluation=documents.need(EvaluationRecord),
+        licenses=decide_release(config, documents.need(LicenseRecord).inputs),
+        target=ReleaseTarget(manifest.repo, manifest.tag, manifest.artifact, config.publish.counterpart),
+        version=manifest.hubtune,
+        merge=documents.find(release.MergeRecord),
+        ratings=documents.find(RatingsRecord),
+    )
+
+
+def _metadata(card: str, inputs: CardInputs) -> Iterator[str]:
+    stated: Mapping[str, object] = front_matter(card) or {}
+    given = build_metadata(inputs).model_dump(mode="json", by_alias=True, exclude_none=True)
+    for key, value in given.items():
+        if stated.get(key) != value:
+            yield f"the metadata's {key} is not what the records give"
+
+
+def _values(card: str, evaluation: EvaluationRecord) -> Iterator[str]:
+    lines = split_card(card)[1].split("\n")
+    shown, numbers = ShownNumbers(lines), {number for line in lines for number in numbers_in(line)}
+    for measure in evaluation.measures:
+        for side, value in (("base", measure.base), ("tuned", measure.tuned)):
+            if value is not None and not (shown.hold(value) or numbers & _as_cards_write(value)):
+                yield f"{measure.name} of the {side} model is {value:g} in the records, and not on the card"
+
+
+def _as_cards_write(value: float) -> set[Decimal]:
+    """Returns a value as a card of hubtune rounds it, which is coarse for a small one: 0.0094 is 0.009 there."""
+    forms = (wording.measure(value), wording.percent(value), wording.signed(100 * value, of=100))
+    return {number for form in forms for number in numbers_in(form)}
+
+
+def _first_difference(card: str, rendered: str) -> str:
+    pairs = zip_longest(card.split("\n"), rendered.split("\n"))
+    line, (found, right) = next((n, pair) for n, pair in enumerate(pairs, start=1) if pair[0] != pair[1])
+    if found is None:
+        return f"it ends before line {line}, where the records give {_quoted(right)}"
+    if right is None:
+        return f"the records give nothing from line {line} on, which is {_quoted(found)}"
+    return f"line {line} is {_quoted(found)}, and the records give {_quoted(right)}"
+
+
+def _quoted(text: str | None) -> str:
+    whole = text or ""
+    return repr(whole if len(whole) <= 200 else f"{whole[:200]}…")

@@ -11,18 +11,9 @@ from typing import TypeVar
 
 import yaml
 
-from hubtune.config.release_config import read_published
+from hubtune import errors
+from hubtune.config.load import read_published
 from hubtune.config.schema import TuneConfig
-from hubtune.errors import (
-    DiskFullError,
-    HubError,
-    HubtuneError,
-    MemoryNeededError,
-    MissingExtraError,
-    RemoteCodeError,
-    RepoNotFoundError,
-    RevisionNotFoundError,
-)
 from hubtune.hub.read import Resolved, check_access, resolve
 from hubtune.hub.snapshot import download_fresh
 from hubtune.pipeline.published import MOST_BYTES, parse_document
@@ -42,9 +33,16 @@ from hubtune.records.release import (
 )
 
 _MOST_FAULTS = 5
-_GONE = (RepoNotFoundError, RevisionNotFoundError)
+_GONE = (errors.RepoNotFoundError, errors.RevisionNotFoundError)
 # These are about this machine, this account, what may be run, or the network, and say nothing about the release.
-_OURS = (MissingExtraError, RemoteCodeError, DiskFullError, HubError, MemoryError, MemoryNeededError)
+_OURS = (
+    errors.MissingExtraError,
+    errors.RemoteCodeError,
+    errors.DiskFullError,
+    errors.HubError,
+    MemoryError,
+    errors.MemoryNeededError,
+)
 R = TypeVar("R", bound=Record)
 T = TypeVar("T")
 _MOST_CONFIG = 1 << 20
@@ -56,11 +54,11 @@ _OPENING = (
 _CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
 
 
-class ContradictedError(HubtuneError):
+class ContradictedError(errors.HubtuneError):
     """A claim is not so."""
 
 
-class UncheckedError(HubtuneError):
+class UncheckedError(errors.HubtuneError):
     """Whether a claim is so cannot be found out."""
 
 
@@ -104,11 +102,11 @@ def _status(error: Exception) -> Status:
 
 
 def _words(error: Exception) -> str:
-    if not isinstance(error, HubtuneError):
+    if not isinstance(error, errors.HubtuneError):
         line = (str(error).strip().splitlines() or [""])[0]
         return f"it cannot be read to its end ({type(error).__name__}: {line})"
     text = " ".join([error.message, listed(error.details)]).strip()
-    told = error.hint and isinstance(error, (MissingExtraError, RemoteCodeError))
+    told = error.hint and isinstance(error, (errors.MissingExtraError, errors.RemoteCodeError))
     return f"{text} {error.hint}" if told else text
 
 
@@ -190,7 +188,7 @@ def read_manifest(file: Path | None, lost: str | None) -> Manifest | Fault:
     """Returns the manifest, or why there is none to read; `lost` is why it did not come."""
     try:
         return parse_document(Manifest, _bytes(file, lost, MANIFEST, MOST_BYTES), MANIFEST)
-    except HubtuneError as error:
+    except errors.HubtuneError as error:
         return _fault(error)
 
 
@@ -207,7 +205,7 @@ def read_documents(files: Mapping[str, Path], lost: Mapping[str, str], manifest:
     def attempt(path: str, read: Callable[[bytes], T], most: int = MOST_BYTES) -> T | None:
         try:
             return read(_bytes(files.get(path), lost.get(path), path, most))
-        except HubtuneError as error:
+        except errors.HubtuneError as error:
             faults[path] = _fault(error)
             return None
 
@@ -270,7 +268,7 @@ def _check_plain(text: str) -> None:
             raise yaml.YAMLError("nested too deeply")
 
 
-def _fault(error: HubtuneError) -> Fault:
+def _fault(error: errors.HubtuneError) -> Fault:
     if isinstance(error, ContradictedError | UncheckedError):
         return error
     return ContradictedError(" ".join([error.message, listed(error.details)]).strip())
@@ -348,7 +346,7 @@ class _Download:
     def fetch(self, path: str) -> None:
         try:
             self.files[path] = download_fresh(self.repo, self.commit, path, self.folder)
-        except HubError as error:
+        except errors.HubError as error:
             self.lost[path] = error.message
 
 

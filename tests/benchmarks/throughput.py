@@ -34,8 +34,8 @@ from hubtune.models.gguf import convert_gguf
 from hubtune.models.precision import choose_precision
 from hubtune.models.pretrained import load_base, load_tokenizer
 from hubtune.models.row_attention import attending_by_rows
-from hubtune.pipeline.quickstart import _model_file
-from hubtune.records.pins import Pin
+from hubtune.pipeline.run import _model_file
+from hubtune.records.base import Pin
 from hubtune.train.batching import Course, choose_batcher, choose_loss, row_order
 from hubtune.train.fast_lora import fast_adapters
 from hubtune.train.methods.lora import add_lora

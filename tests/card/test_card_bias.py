@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from hubtune.card.render import render_card
-from hubtune.records.evaluation import Measure
+from hubtune.records.results import Measure
 from tests.sample_cards import make_inputs
 
 _OWN = {"material": "hubtune-bias-en 1", "sha256": "ab" * 32, "origin": "hubtune"}

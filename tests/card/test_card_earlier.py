@@ -8,8 +8,7 @@ from hubtune.card.inputs import CardInputs
 from hubtune.card.render import render_card
 from hubtune.config.training import EarlierConfig
 from hubtune.records.data import EarlierDataRecord, FindingRecord, ScreenRecord, SplitRecord
-from hubtune.records.evaluation import EARLIER_HELD_OUT, Measure
-from hubtune.records.training import EarlierTaskRecord
+from hubtune.records.results import EARLIER_HELD_OUT, EarlierTaskRecord, Measure
 from hubtune.release.differences import earlier_rows_of
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from hubtune.card.render import render_card
 from hubtune.records.data import CanaryRecord
-from hubtune.records.evaluation import Measure
+from hubtune.records.results import Measure
 from tests.sample_cards import make_inputs, screened
 
 RATE = {"group": "privacy", "n": 300, "interval": None, "status": "measured"}

@@ -11,7 +11,7 @@ from hubtune.card.inputs import CardInputs, ReleaseTarget
 from hubtune.card.render import render_card
 from hubtune.errors import CardError
 from hubtune.metadata.hub_rules import check_card as hub_check
-from hubtune.records.evaluation import Confusion, Measure
+from hubtune.records.results import Confusion, Measure
 from hubtune.resources import templates_dir
 from tests.sample_cards import CARDS
 

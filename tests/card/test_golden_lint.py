@@ -10,7 +10,7 @@ from hubtune.card.lint.card import read_folder
 from hubtune.card.lint.run import lint_source
 from hubtune.card.plots import render_pictures
 from hubtune.card.render import render_card
-from hubtune.records.pins import LicensedInput
+from hubtune.records.base import LicensedInput
 from tests.sample_cards import CARDS
 
 # Nothing is known to be allowed there, which is what its card says too.

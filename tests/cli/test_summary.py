@@ -8,11 +8,10 @@ from hubtune.card.inputs import CardInputs, ReleaseTarget
 from hubtune.card.licensing.decision import decide
 from hubtune.cli.run import measure_lines, outcome_lines
 from hubtune.pipeline.run import Outcome
+from hubtune.records.base import PinSet
 from hubtune.records.data import DataRecord
-from hubtune.records.evaluation import EvaluationRecord, Measure
-from hubtune.records.pins import PinSet
 from hubtune.records.release import ReleaseRecord
-from hubtune.records.training import TrainingRecord
+from hubtune.records.results import EvaluationRecord, Measure, TrainingRecord
 from tests.sample_runs import ENVIRONMENT, finished_run, sample_licenses
 
 MEASURED = Measure(

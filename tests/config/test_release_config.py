@@ -2,8 +2,14 @@
 
 import pytest
 
-from hubtune.config.load import dump_config, parse_config, without_folders
-from hubtune.config.release_config import local_files, read_published, require_none_of_release
+from hubtune.config.load import (
+    dump_config,
+    local_files,
+    parse_config,
+    read_published,
+    require_none_of_release,
+    without_folders,
+)
 from hubtune.errors import ConfigError, HubtuneError, ReleaseError
 
 MINIMAL = "base: {repo: org/base}\ndata: [{repo: org/quotes, text: quote}]\n"

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hubtune.config.data import DataConfig
-from hubtune.data.drop_reasons import DroppedRowError
 from hubtune.data.formats.chat import ChatWriter
 from hubtune.data.formats.conversations import read_conversation
 from hubtune.data.formats.row_format import choose_format, write_text
-from hubtune.data.segments import WrittenRow
+from hubtune.data.segments import DroppedRowError, WrittenRow
 from hubtune.data.tokens import IGNORED, Encoder, Example
 from tests.tiny_tokenizers import KINDS
 

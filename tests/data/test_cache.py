@@ -15,7 +15,7 @@ from hubtune.data.encoding import EncodingSettings
 from hubtune.data.source import Source, read_source
 from hubtune.data.store import ROWS_FILE
 from hubtune.errors import ScreeningError
-from hubtune.records.pins import Pin
+from hubtune.records.base import Pin
 from tests.data.conftest import entry
 from tests.listener import Listener
 from tests.sample_runs import write_json_lines

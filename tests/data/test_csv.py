@@ -14,13 +14,13 @@ from hubtune.config.data import DataConfig, ScreenConfig
 from hubtune.data.csv_rows import CsvForm
 from hubtune.data.data_files import PinnedData, local_files, resolve_files
 from hubtune.data.dataset_repo import file_contents, snapshot_contents
-from hubtune.data.drop_reasons import DropReason, UnreadableRow
 from hubtune.data.encoding import EncodingSettings
 from hubtune.data.rows import Rows, read_rows
+from hubtune.data.segments import DropReason, UnreadableRow
 from hubtune.data.source import Source, read_source
 from hubtune.errors import DataError, TooManyDroppedError
 from hubtune.hub.snapshot import fetch
-from hubtune.records.pins import Pin
+from hubtune.records.base import Pin
 from tests.listener import Listener
 from tests.odd_tables import ODD_TABLES, OddTable
 

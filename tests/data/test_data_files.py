@@ -11,7 +11,7 @@ from hubtune.data.dataset_repo import hub_contents, snapshot_contents
 from hubtune.data.rows import read_rows
 from hubtune.data.streams import stream_rows
 from hubtune.errors import DataError, FileError
-from hubtune.records.pins import Pin
+from hubtune.records.base import Pin
 from tests.sample_runs import write_json_lines
 
 SECRET = "the diary of somebody"

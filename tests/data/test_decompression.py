@@ -11,8 +11,8 @@ import pytest
 
 from hubtune.data.data_files import local_files, resolve_files
 from hubtune.data.dataset_repo import file_contents, snapshot_contents
-from hubtune.data.drop_reasons import DropReason, UnreadableRow
 from hubtune.data.rows import read_rows
+from hubtune.data.segments import DropReason, UnreadableRow
 from hubtune.errors import DataError
 
 PACKS: dict[str, Callable[[bytes], bytes]] = {

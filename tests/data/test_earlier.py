@@ -8,7 +8,7 @@ import pytest
 from hubtune.data.prepare import DataJob, Prepared, prepare
 from hubtune.errors import ConfigError, EmptySplitError
 from hubtune.models.pretrained import load_tokenizer
-from hubtune.records.pins import PinSet
+from hubtune.records.base import PinSet
 from tests.listener import Listener
 from tests.sample_runs import sample_config, sample_pins, saying, write_json_lines
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hubtune.data.batch import collate
-from hubtune.data.drop_reasons import DropReason
+from hubtune.data.segments import DropReason
 from hubtune.data.tokens import IGNORED, Encoder, Example
 from hubtune.models.pretrained import load_tokenizer, pad_id
 from tests.data.conftest import chat, learnt, written

@@ -10,8 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hubtune.data.csv_rows import SEPARATORS, CsvForm, read_csv
-from hubtune.data.drop_reasons import UnreadableRow
 from hubtune.data.json_rows import read_json
+from hubtune.data.segments import UnreadableRow
 from hubtune.data.text_files import FileRows, TextFile, read_text
 from hubtune.errors import DataError
 

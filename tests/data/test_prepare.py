@@ -8,7 +8,7 @@ from hubtune.data.prepare import DataJob, Prepared, prepare
 from hubtune.data.tokens import Example
 from hubtune.errors import DataError, EmptySplitError, RecordError
 from hubtune.models.pretrained import load_tokenizer
-from hubtune.records.pins import PinSet
+from hubtune.records.base import PinSet
 from tests.listener import Listener
 from tests.sample_runs import DATA_COMMIT, DATA_REPO, sample_config, sample_pins, saying, write_json_lines
 

@@ -7,8 +7,8 @@ import pytest
 from hubtune.config.data import DataConfig
 from hubtune.data.data_files import local_files, resolve_files
 from hubtune.data.dataset_repo import file_contents, snapshot_contents
-from hubtune.data.drop_reasons import DropReason, UnreadableRow
 from hubtune.data.rows import read_rows
+from hubtune.data.segments import DropReason, UnreadableRow
 from hubtune.errors import DataError, EmptySplitError, SplitNotFoundError
 from tests.sample_runs import write_json_lines
 

@@ -12,13 +12,13 @@ import pytest
 
 from hubtune.config.data import ScreenConfig
 from hubtune.data.data_files import PinnedData
-from hubtune.data.drop_reasons import DropReason
 from hubtune.data.encoding import EncodingSettings
+from hubtune.data.segments import DropReason
 from hubtune.data.source import Source, read_source
 from hubtune.errors import DataError, EmptySplitError, HubError, HubtuneError, SplitNotFoundError
 from hubtune.hub.repo_files import CheckedFile, StoredFile
 from hubtune.hub.snapshot import cached, download_size, fetch
-from hubtune.records.pins import Pin
+from hubtune.records.base import Pin
 from tests.data.conftest import entry
 from tests.listener import Listener
 

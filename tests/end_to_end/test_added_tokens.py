@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hubtune.config.load import parse_config
-from hubtune.config.target import TargetOptions
+from hubtune.config.load import TargetOptions, parse_config
 from hubtune.pipeline.context import RunContext, RunOptions
 from hubtune.pipeline.evaluate_release import measure_release
 from hubtune.pipeline.run import run_job

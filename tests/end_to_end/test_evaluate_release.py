@@ -14,8 +14,8 @@ from hubtune.errors import ConfigError, ReleaseError
 from hubtune.pipeline.evaluate_release import MeasureOptions, measure_release
 from hubtune.pipeline.generate import Prompt, generate
 from hubtune.pipeline.merge import merge_published
-from hubtune.records.evaluation import EvaluationRecord
 from hubtune.records.release import CONFIG
+from hubtune.records.results import EvaluationRecord
 from hubtune.records.rundir import RunDirectory
 from hubtune.release.compare import compare
 from tests.end_to_end.verifying import Forge, detail, statuses, verify

@@ -14,7 +14,7 @@ import torch
 import yaml
 from huggingface_hub import CommitOperationAdd, HfApi
 
-from hubtune.records.merge import ADAPTER_CONFIG
+from hubtune.records.release import ADAPTER_CONFIG
 from tests.end_to_end.worlds import BASE_CARD, DATA_CARD, World, quote_rows
 
 REPO, TAG = "lab/tuned", "v1.0.0"

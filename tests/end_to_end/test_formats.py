@@ -12,8 +12,8 @@ import pytest
 from hubtune.config.load import parse_config
 from hubtune.config.schema import TuneConfig
 from hubtune.pipeline.context import RunOptions
-from hubtune.pipeline.data_show import show_rows
 from hubtune.pipeline.generate import Prompt, generate
+from hubtune.pipeline.init import show_rows
 from hubtune.pipeline.run import Outcome, run_job
 from hubtune.records.base import sha256_bytes
 from tests.end_to_end.worlds import BASE_CARD, DATA_CARD

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from hubtune.config.target import TargetOptions
+from hubtune.config.load import TargetOptions
 from hubtune.evaluate.human_preference import win_rate
 from hubtune.pipeline.context import RunContext
 from hubtune.pipeline.published import read_release

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from hubtune.errors import ConfigError, RecordError
+from hubtune.records.results import TrainingRecord
 from hubtune.records.rundir import RunDirectory
-from hubtune.records.training import TrainingRecord
 from tests.end_to_end.worlds import digests, untimed
 
 

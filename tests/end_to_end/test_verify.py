@@ -12,15 +12,14 @@ from safetensors.torch import load_file, save
 
 from hubtune.cli.app import app
 from hubtune.cli.verify import claim_lines
-from hubtune.config.target import TargetOptions
+from hubtune.config.load import TargetOptions
 from hubtune.errors import AmbiguousRevisionError, ConfigError, RevisionNotFoundError, VerificationError
 from hubtune.pipeline.context import RunContext
 from hubtune.pipeline.stages import run_evaluate, run_publish
 from hubtune.records.base import sha256_file
-from hubtune.records.evaluation import EvaluationRecord, ProbeRecord
 from hubtune.records.release import CARD, CONFIG, MANIFEST
+from hubtune.records.results import EvaluationRecord, ProbeRecord, TrainingRecord
 from hubtune.records.rundir import RunDirectory
-from hubtune.records.training import TrainingRecord
 from hubtune.verify.claims import VerifyOptions, verify_release
 from hubtune.verify.record_claims import check_files
 from hubtune.verify.release_documents import fetch_subject, judged

@@ -10,7 +10,7 @@ SOURCE = '''
 
 from hubtune.evaluate.intervals import mean_of
 from hubtune.evaluate.measuring import measure_of
-from hubtune.records.evaluation import Measure
+from hubtune.records.results import Measure
 
 
 class Brevity:

@@ -13,10 +13,9 @@ from hubtune.evaluate.evaluation import EvaluationJob, evaluate
 from hubtune.evaluate.measurement import MeasuredRows
 from hubtune.models.memory import environment
 from hubtune.models.pretrained import PinnedBase, load_base, load_tokenizer, pad_id
-from hubtune.models.probe import replay
-from hubtune.records.evaluation import EvaluationRecord, ProbeRecord
+from hubtune.models.release_model import replay
+from hubtune.records.results import EvaluationRecord, ProbeRecord, TrainingRecord
 from hubtune.records.rundir import RunDirectory
-from hubtune.records.training import TrainingRecord
 from hubtune.train.methods.method import save_adapter
 from tests.sample_runs import BASE_REPO, sample_config, sample_pins, training_record
 

@@ -13,10 +13,26 @@ from rouge_score.rouge_scorer import RougeScorer
 from hubtune.data.tokens import IGNORED, Example
 from hubtune.evaluate.measurement import run_metrics
 from hubtune.evaluate.quality import QUALITY_METRICS
-from hubtune.evaluate.quality.classes import Classification, confusion, scores
-from hubtune.evaluate.quality.likelihood import BitsPerByte, Perplexity, TokenAccuracy, predicted_bytes
-from hubtune.evaluate.quality.overlap import Bleu, Chrf, ExactMatch, Rouge, TokenF1, normalised, token_f1
-from hubtune.evaluate.quality.samples import Endings, Samples
+from hubtune.evaluate.quality.likelihood import (
+    BitsPerByte,
+    Classification,
+    Perplexity,
+    TokenAccuracy,
+    confusion,
+    predicted_bytes,
+    scores,
+)
+from hubtune.evaluate.quality.overlap import (
+    Bleu,
+    Chrf,
+    Endings,
+    ExactMatch,
+    Rouge,
+    Samples,
+    TokenF1,
+    normalised,
+    token_f1,
+)
 from tests.encoding import encode
 from tests.tiny_models import CONTEXT, VOCABULARY
 

@@ -20,8 +20,7 @@ from hubtune.hub.read import history, list_refs, resolve, whoami
 from hubtune.hub.repo_files import list_files
 from hubtune.hub.snapshot import fetch
 from hubtune.hub.translate import hub_errors
-from hubtune.records.base import report_waits_to
-from hubtune.records.pins import Pin
+from hubtune.records.base import Pin, report_waits_to
 
 COMMIT = "a" * 40
 PIN = Pin(repo="org/x", type="model", requested="main", commit=COMMIT, license=None, gated=False)

@@ -9,7 +9,7 @@ from hubtune.hub.license_facts import fetch_licensed_input
 from hubtune.hub.read import resolve
 from hubtune.hub.repo_files import require_safe_names
 from hubtune.hub.snapshot import fetch
-from hubtune.records.pins import Pin
+from hubtune.records.base import Pin
 from tests.served_hub import ServedHub
 
 BAD = [

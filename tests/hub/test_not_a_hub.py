@@ -15,7 +15,7 @@ from hubtune.hub.read import history, list_refs, resolve, whoami
 from hubtune.hub.repo_files import list_files
 from hubtune.hub.snapshot import fetch
 from hubtune.hub.write import CommitDraft, commit, create_repo, create_tag, propose
-from hubtune.records.pins import Pin
+from hubtune.records.base import Pin
 
 COMMIT = "a" * 40
 INFO = {"id": "org/a", "sha": COMMIT, "siblings": [{"rfilename": "a"}], "private": False, "tags": [], "downloads": 1}

@@ -7,8 +7,7 @@ import pytest
 
 from hubtune.errors import FileError, HubError, RecordError
 from hubtune.hub.snapshot import cache_folder, cached, download_size, fetch
-from hubtune.records.base import sha256_bytes
-from hubtune.records.pins import Pin
+from hubtune.records.base import Pin, sha256_bytes
 
 MODEL_FILES = {
     "model.safetensors": b"weights",

@@ -168,7 +168,7 @@ def test_a_fetch_of_more_than_is_served_is_refused(raw, model, head, root, git, 
 
 def test_a_clone_for_which_no_turn_is_left_is_told_to_come_back(root, raw_client, monkeypatch):
     full = Turns(waiting=0)
-    monkeypatch.setattr("hubtune.localhub.api.hub_app.Capacity", partial(Capacity, fetches=full))
+    monkeypatch.setattr("hubtune.localhub.api.connection.Capacity", partial(Capacity, fetches=full))
     with EmbeddedHub(root) as hub:
         HfApi(endpoint=hub.url, token="t").create_repo("org/model")
         raw = raw_client(hub.url)

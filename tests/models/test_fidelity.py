@@ -11,8 +11,8 @@ from transformers import AutoModelForCausalLM
 from hubtune.errors import MergeError
 from hubtune.models.fidelity import AdaptedBase, measure_fidelity, require_faithful
 from hubtune.models.pretrained import load_tokenizer
-from hubtune.models.probe import PROMPTS, encode_prompts
-from hubtune.records.merge import Fidelity
+from hubtune.models.release_model import PROMPTS, encode_prompts
+from hubtune.records.release import Fidelity
 from tests.listener import Listener
 from tests.models.merge_cases import AdapterCase, logits_of, make_adapter, make_base, merge, unmerged
 

@@ -8,7 +8,7 @@ import torch
 
 from hubtune.errors import ModelError
 from hubtune.models.pretrained import load_base, load_tokenizer
-from hubtune.models.probe import LIKELIEST, PROMPTS, STEPS, TOLERANCES, replay, take_probe
+from hubtune.models.release_model import LIKELIEST, PROMPTS, STEPS, TOLERANCES, replay, take_probe
 from tests.tiny_models import CONTEXT
 
 if TYPE_CHECKING:

@@ -2,8 +2,7 @@
 
 import pytest
 
-from hubtune.pages.html import render_markdown
-from hubtune.pages.sanitize import RepoLinks
+from hubtune.pages.html import RepoLinks, render_markdown
 from tests.browser import visit
 from tests.pages.hostile import HOSTILE
 

@@ -5,8 +5,7 @@ from html import unescape
 
 import pytest
 
-from hubtune.pages.html import LONGEST, render_markdown
-from hubtune.pages.sanitize import LANGUAGES, RepoLinks
+from hubtune.pages.html import LANGUAGES, LONGEST, RepoLinks, render_markdown
 
 LINKS = RepoLinks("/org/model", "v1.0")
 

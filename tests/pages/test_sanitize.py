@@ -5,8 +5,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from hubtune.pages.html import render_markdown
-from hubtune.pages.sanitize import TAGS, RepoLinks
+from hubtune.pages.html import TAGS, RepoLinks, render_markdown
 from tests.pages.hostile import HOSTILE
 
 LINKS = RepoLinks("/org/model", "main")

@@ -8,7 +8,7 @@ import pytest
 from hubtune.config.load import parse_config
 from hubtune.errors import LockError, RecordError
 from hubtune.pin import lock_file, locked_pin, read_lock, require_lock, write_lock
-from hubtune.records.pins import PinSet
+from hubtune.records.base import PinSet
 from tests.sample_runs import sample_pins
 
 CONFIG = "base: {repo: org/base}\ndata: [{repo: org/sayings, text: quote}]\n"

@@ -6,7 +6,7 @@ from hubtune.config.load import parse_config
 from hubtune.errors import NoSafetensorsError, RecordError, RepoNotFoundError, RevisionNotFoundError
 from hubtune.hub.snapshot import cached
 from hubtune.pin import fetch_snapshots, resolve_pins
-from hubtune.records.pins import PinSet
+from hubtune.records.base import PinSet
 
 BASE = {"model.safetensors": b"weights", "config.json": b"{}", "README.md": b"---\nlicense: mit\n---\n"}
 DATA = {"train.csv": b"a\n1\n", "README.md": b"---\nlicense: [cc0-1.0, mit]\n---\n"}

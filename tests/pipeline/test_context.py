@@ -7,7 +7,7 @@ import pytest
 from hubtune.errors import RecordError
 from hubtune.hub.snapshot import fetch
 from hubtune.pipeline.context import RunContext, RunOptions
-from hubtune.records.pins import Pin, PinSet
+from hubtune.records.base import Pin, PinSet
 from hubtune.records.rundir import RunDirectory
 from tests.listener import Listener
 from tests.sample_runs import sample_config, sample_pins

@@ -3,7 +3,7 @@
 import pytest
 
 from hubtune.pipeline.licensing import decide_release
-from hubtune.records.pins import LicensedInput
+from hubtune.records.base import LicensedInput
 from tests.sample_runs import BASE_COMMIT, BASE_REPO, sample_config
 
 BASE = LicensedInput(kind="base", repo=BASE_REPO, commit=BASE_COMMIT, licenses=["mit"])

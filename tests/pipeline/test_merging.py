@@ -9,9 +9,8 @@ import pytest
 from hubtune.errors import ConfigError, MergeError, RecordError
 from hubtune.hub.snapshot import fetch
 from hubtune.pipeline.merge import merge_published, merge_run
-from hubtune.records.base import sha256_file
-from hubtune.records.merge import MergeRecord
-from hubtune.records.pins import Pin, PinSet
+from hubtune.records.base import Pin, PinSet, sha256_file
+from hubtune.records.release import MergeRecord
 from hubtune.records.rundir import RunDirectory
 from tests.end_to_end.worlds import digests
 from tests.listener import Listener

@@ -17,13 +17,11 @@ from hubtune.errors import (
 )
 from hubtune.pipeline.check import check_run
 from hubtune.pipeline.context import RunOptions
-from hubtune.records.base import Record
+from hubtune.records.base import LicenseRecord, PinSet, Record
 from hubtune.records.data import CanaryRecord, DataRecord
-from hubtune.records.evaluation import EvaluationRecord, ProbeRecord
-from hubtune.records.pins import LicenseRecord, PinSet
 from hubtune.records.release import PlanRecord, ReleaseRecord
+from hubtune.records.results import EvaluationRecord, ProbeRecord, TrainingRecord
 from hubtune.records.rundir import RunDirectory
-from hubtune.records.training import TrainingRecord
 from tests.sample_runs import BASE_COMMIT, BASE_REPO, DATA_COMMIT, DATA_REPO, finished_run, sample_config
 from tests.served_hub import ServedHub, serve
 

@@ -9,8 +9,8 @@ from hubtune.evaluate.human_preference import wilson
 from hubtune.pipeline.context import RunContext
 from hubtune.pipeline.rating import Done, check_rater, kept_pairs, pairs_of, report
 from hubtune.records.ratings import RatingsRecord
+from hubtune.records.results import TrainingRecord
 from hubtune.records.rundir import RunDirectory
-from hubtune.records.training import TrainingRecord
 from tests.sample_ratings import FROM_TUNED, ratable_run, sample_pairs, session_of
 from tests.sample_runs import finished_run, sample_config, sample_pins
 

@@ -9,11 +9,10 @@ import yaml
 
 from hubtune.errors import RecordError
 from hubtune.publish.plan import ReleasePlan, plan_release
-from hubtune.records.evaluation import EvaluationRecord
-from hubtune.records.pins import PinSet
+from hubtune.records.base import PinSet
 from hubtune.records.ratings import RatingsRecord
 from hubtune.records.release import CARD, CONFIG, MANIFEST, PLACES, RATED, Manifest
-from hubtune.records.training import TrainingRecord
+from hubtune.records.results import EvaluationRecord, TrainingRecord
 from tests.publish.conftest import REPO
 from tests.sample_ratings import ratable_run, sample_pairs, session_of
 from tests.sample_runs import CARD_TEXT, ENVIRONMENT, LEGAL, finished_run, sample_pins

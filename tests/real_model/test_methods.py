@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM
 
 from hubtune.models.gguf import convert_gguf
 from hubtune.models.pretrained import PinnedBase, load_tokenizer
-from hubtune.models.probe import TOLERANCES, replay, take_probe
+from hubtune.models.release_model import TOLERANCES, replay, take_probe
 from hubtune.records.rundir import RunDirectory
 from hubtune.resources import quickstart_dir
 from hubtune.train.setup import TrainJob

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from hubtune.errors import DiskFullError, FileError, RecordError
-from hubtune.records.base import sha256_bytes, sha256_file, write_atomic
-from hubtune.records.evaluation import EvaluationRecord, Measure
-from hubtune.records.pins import PinSet
+from hubtune.records.base import PinSet, sha256_bytes, sha256_file, write_atomic
+from hubtune.records.results import EvaluationRecord, Measure
 from tests.sample_runs import ENVIRONMENT, sample_pins
 
 

@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 
 from hubtune.errors import DiskFullError, RecordError
+from hubtune.records.base import PinSet
 from hubtune.records.data import DataRecord
-from hubtune.records.evaluation import EvaluationRecord
-from hubtune.records.pins import PinSet
 from hubtune.records.release import ReleaseRecord
+from hubtune.records.results import EvaluationRecord, TrainingRecord
 from hubtune.records.rundir import RunDirectory
-from hubtune.records.training import TrainingRecord
 from tests.sample_runs import finished_run, sample_config, sample_pins
 
 

@@ -13,13 +13,11 @@ from hubtune.card.render import render_card
 from hubtune.pipeline.licensing import decide_release
 from hubtune.publish.plan import ReleasePlan, plan_release
 from hubtune.publish.push import push
-from hubtune.records.base import Record
+from hubtune.records.base import LicenseRecord, PinSet, Record
 from hubtune.records.data import DataRecord
-from hubtune.records.evaluation import EvaluationRecord, ProbeRecord
-from hubtune.records.pins import LicenseRecord, PinSet
 from hubtune.records.release import CARD
+from hubtune.records.results import EvaluationRecord, ProbeRecord, TrainingRecord
 from hubtune.records.rundir import RunDirectory
-from hubtune.records.training import TrainingRecord
 from tests.listener import Listener
 from tests.once import Once
 from tests.sample_runs import LEGAL, finished_run

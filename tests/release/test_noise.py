@@ -2,7 +2,7 @@
 
 import pytest
 
-from hubtune.records.evaluation import Measure
+from hubtune.records.results import Measure
 from hubtune.release.diff_record import difference
 
 MEASURE = Measure(

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from hubtune.pages.html import render_markdown
-from hubtune.pages.sanitize import RepoLinks
+from hubtune.pages.html import RepoLinks, render_markdown
 from hubtune.pipeline.published import read_release
 from hubtune.release.differences import compare_releases
 from hubtune.release.notes import render_notes, write_notes

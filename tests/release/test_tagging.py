@@ -13,8 +13,8 @@ from hubtune.errors import (
     RevisionNotFoundError,
     TagExistsError,
 )
-from hubtune.publish import retag as retag_module
 from hubtune.records.release import MANIFEST, Manifest
+from hubtune.release import tag as retag_module
 from hubtune.release.tag import tag_release
 from tests.release.conftest import REPO, WEIGHTS
 

@@ -12,9 +12,9 @@ from hubtune.data.partition import EarlierRows
 from hubtune.data.tokens import Example
 from hubtune.models.adapters import PinnedAdapter
 from hubtune.models.pretrained import PinnedBase, load_tokenizer
-from hubtune.records.pins import Pin
+from hubtune.records.base import Pin
+from hubtune.records.results import TrainingRecord
 from hubtune.records.rundir import RunDirectory
-from hubtune.records.training import TrainingRecord
 from hubtune.train.setup import TrainJob
 from hubtune.train.training import train
 from tests.encoding import encode

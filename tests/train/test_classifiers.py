@@ -15,8 +15,7 @@ from hubtune.evaluate.evaluation import EvaluationJob, evaluate
 from hubtune.evaluate.measurement import MeasuredRows
 from hubtune.models.classifier import Classes
 from hubtune.models.pretrained import PinnedBase, load_tokenizer, pad_id
-from hubtune.models.probe import replay, take_probe
-from hubtune.models.release_model import load_release
+from hubtune.models.release_model import load_release, replay, take_probe
 from hubtune.train.loss import class_scores
 from hubtune.train.methods.method import make_trainable
 from hubtune.train.setup import TrainJob

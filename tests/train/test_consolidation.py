@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from hubtune.data.tokens import Example
 from hubtune.errors import TrainingError
-from hubtune.records.pins import Pin
+from hubtune.records.base import Pin
 from hubtune.train.batching import Batcher
 from hubtune.train.continual_learning import Consolidation, Held, consolidate, diagonal_fisher
 from hubtune.train.loss import SummedLoss

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from hubtune.data.drop_reasons import DropReason
+from hubtune.data.segments import DropReason
 from hubtune.records.data import DataRecord, SplitRecord
-from hubtune.train.training_record import diagnose_rows
+from hubtune.train.training import diagnose_rows
 from tests.sample_runs import sample_source, saying
 
 ROWS = tuple("{author}: {quote}".format_map(saying(number)) for number in range(24))

@@ -11,8 +11,8 @@ from torch.utils._pytree import tree_leaves
 
 from hubtune.models.adapters import load_adapter
 from hubtune.models.pretrained import load_base, load_tokenizer
-from hubtune.records.training import HeldOutPoint, LossPoint
-from hubtune.train.training_record import diagnose
+from hubtune.records.results import HeldOutPoint, LossPoint
+from hubtune.train.training import diagnose
 from tests.encoding import encode
 from tests.train.conftest import TEXTS
 

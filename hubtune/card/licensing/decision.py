@@ -8,25 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from hubtune.card.licensing.rules import (
-    OTHER,
-    UNKNOWN,
-    Flag,
-    License,
-    Term,
-    against_missing_stated_text,
-    against_missing_texts,
-    against_name,
-    against_one,
-    against_pairs,
-    against_share_alike_of_the_unknown,
-    against_stated,
-    against_unknown,
-    flows_into,
-    license_table,
-)
+from hubtune.card.licensing import rules
 from hubtune.config.schema import AcceptedLicense
-from hubtune.records.pins import LicensedInput
+from hubtune.records.base import LicensedInput
 
 DutyKind = Literal[
     "attribution",
@@ -57,7 +41,9 @@ class Duty:
     shown: str | None = None
 
 
-def duties_of(terms: Sequence[tuple[LicensedInput, License]], accepted: Sequence[AcceptedLicense]) -> tuple[Duty, ...]:
+def duties_of(
+    terms: Sequence[tuple[LicensedInput, rules.License]], accepted: Sequence[AcceptedLicense]
+) -> tuple[Duty, ...]:
     """Returns the duties of all licences, each once, in the order of the inputs."""
     found = [duty for item, license in terms for duty in _duties(item, license)]
     found += [
@@ -67,7 +53,7 @@ def duties_of(terms: Sequence[tuple[LicensedInput, License]], accepted: Sequence
     return tuple(dict.fromkeys(found))
 
 
-def attribution(item: LicensedInput, *licenses: License) -> str:
+def attribution(item: LicensedInput, *licenses: rules.License) -> str:
     """Returns the line that names an input, its pinned revision and its licences."""
     revision = f" at revision {item.commit}" if item.commit else ""
     named = [
@@ -79,7 +65,7 @@ def attribution(item: LicensedInput, *licenses: License) -> str:
     return f"{item.label}{revision}, licensed under {' and '.join(named) or own}"
 
 
-def _duties(item: LicensedInput, license: License) -> Iterator[Duty]:
+def _duties(item: LicensedInput, license: rules.License) -> Iterator[Duty]:
     flags = license.flags
     if "A" in flags:
         yield Duty("attribution", f"Name the source: {attribution(item, license)}")
@@ -147,12 +133,12 @@ class LicenseDecision:
     duties: tuple[Duty, ...]
     reasons: tuple[str, ...]
     accepted: tuple[AcceptedLicense, ...]
-    terms: tuple[Term, ...]
+    terms: tuple[rules.Term, ...]
 
     @property
     def attributions(self) -> list[str]:
         """A line for each input: what it is, at which revision, under which licences."""
-        licenses: dict[str, list[Term]] = {}
+        licenses: dict[str, list[rules.Term]] = {}
         for term in self.terms:
             licenses.setdefault(term.input.model_dump_json(), []).append(term)
         return [attribution(group[0].input, *(term.license for term in group)) for group in licenses.values()]
@@ -187,16 +173,16 @@ def decide(
     unclear = {term.input.label for term in terms if not term.license.known}
     used = tuple(entry for entry in accepted if entry.repo in unclear)
     refusals = [
-        *against_unknown(terms, accepted),
-        *against_one(terms),
-        *against_pairs([term.license for term in terms]),
-        *against_missing_texts(terms),
-        *against_share_alike_of_the_unknown(terms),
-        *against_name(terms, name),
+        *rules.against_unknown(terms, accepted),
+        *rules.against_one(terms),
+        *rules.against_pairs([term.license for term in terms]),
+        *rules.against_missing_texts(terms),
+        *rules.against_share_alike_of_the_unknown(terms),
+        *rules.against_name(terms, name),
     ]
     result = None if refusals else _resulting(terms)
     if wanted != "auto":
-        refusals += [*against_stated(terms, wanted, result), *against_missing_stated_text(terms, wanted)]
+        refusals += [*rules.against_stated(terms, wanted, result), *rules.against_missing_stated_text(terms, wanted)]
         result = wanted
     duties = duties_of([(term.input, term.license) for term in terms], used)
     if refusals:
@@ -208,15 +194,15 @@ def decide(
     return LicenseDecision(verdict, result, shown, link, duties, reasons, used, terms)
 
 
-def _terms(inputs: Sequence[LicensedInput]) -> Iterator[Term]:
-    table = license_table()
+def _terms(inputs: Sequence[LicensedInput]) -> Iterator[rules.Term]:
+    table = rules.license_table()
     for item in inputs:
-        stated = [identifier for entry in item.licenses for identifier in table.identify(entry)] or [UNKNOWN]
+        stated = [identifier for entry in item.licenses for identifier in table.identify(entry)] or [rules.UNKNOWN]
         for identifier in dict.fromkeys(stated):
-            yield Term(item, table.find(identifier))
+            yield rules.Term(item, table.find(identifier))
 
 
-def _resulting(terms: Sequence[Term]) -> str:
+def _resulting(terms: Sequence[rules.Term]) -> str:
     """Returns the licence that `auto` gives; nothing stands against the inputs."""
     base = {term.license.id: term.license for term in terms if term.input.kind == "base"}
     every = {term.license.id: term.license for term in terms}
@@ -227,28 +213,28 @@ def _resulting(terms: Sequence[Term]) -> str:
     flags = _flags(terms)
     if "NC" in flags:
         if "U" in flags or (own is not None and not own.known) or len(base) > 1:
-            return OTHER
+            return rules.OTHER
         return own.id if own is not None and "NC" in own.flags else NON_COMMERCIAL
     if "U" in flags:
         restricted = {license.id for license in every.values() if "U" in license.flags}
         plain_base = own is None or own.known
-        return restricted.pop() if len(restricted) == 1 and plain_base and len(base) <= 1 else OTHER
+        return restricted.pop() if len(restricted) == 1 and plain_base and len(base) <= 1 else rules.OTHER
     if own is not None:
         return own.id
     if base:
-        return OTHER
-    return min(every) if len(every) == 1 else OTHER
+        return rules.OTHER
+    return min(every) if len(every) == 1 else rules.OTHER
 
 
-def _share_alike_target(licenses: Sequence[License]) -> str:
-    table = license_table()
+def _share_alike_target(licenses: Sequence[rules.License]) -> str:
+    table = rules.license_table()
     for target in sorted(licenses, key=lambda license: license.id):
-        if all(flows_into(table.member(source), table.member(target)) for source in licenses):
+        if all(rules.flows_into(table.member(source), table.member(target)) for source in licenses):
             return target.id
     raise AssertionError("share-alike licenses that are compatible pair by pair have one that takes all")
 
 
-def _beyond_naming(terms: Sequence[Term], result: str) -> bool:
+def _beyond_naming(terms: Sequence[rules.Term], result: str) -> bool:
     base = {term.license.id for term in terms if term.input.kind == "base"}
     for term in terms:
         tight = term.license.flags & ({"U"} if term.input.kind == "base" else {"U", "NC", "SA"})
@@ -257,24 +243,29 @@ def _beyond_naming(terms: Sequence[Term], result: str) -> bool:
     return bool(base) and base != {result} and bool(_flags(terms) & {"U", "NC", "SA"})
 
 
-def _flags(terms: Sequence[Term]) -> frozenset[Flag]:
+def _flags(terms: Sequence[rules.Term]) -> frozenset[rules.Flag]:
     return frozenset(flag for term in terms for flag in term.license.flags)
 
 
-def _name_and_link(terms: Sequence[Term], result: str, other: OtherTerms) -> tuple[str | None, str | None]:
+def _name_and_link(terms: Sequence[rules.Term], result: str, other: OtherTerms) -> tuple[str | None, str | None]:
     """Returns name and link of a licence that has no identifier of its own."""
-    if result != OTHER:
+    if result != rules.OTHER:
         return None, None
     link = other.link or "LICENSE"
     base = [term for term in terms if term.input.kind == "base"]
-    if other.name is None and len(base) == 1 and base[0].license.id == OTHER and not _flags(terms) & {"NC", "U", "SA"}:
+    if (
+        other.name is None
+        and len(base) == 1
+        and base[0].license.id == rules.OTHER
+        and not _flags(terms) & {"NC", "U", "SA"}
+    ):
         # Nothing is added to the base model's own terms, so their name goes on.
-        stated = base[0].license.name if base[0].license.name != OTHER else None
+        stated = base[0].license.name if base[0].license.name != rules.OTHER else None
         return base[0].input.license_name or stated or COMBINED_NAME, link
     return other.name or COMBINED_NAME, link
 
 
-def _reasons(terms: Sequence[Term], result: str, *, stated: bool) -> Iterator[str]:
+def _reasons(terms: Sequence[rules.Term], result: str, *, stated: bool) -> Iterator[str]:
     for term in terms:
         if not term.license.known:
             yield f"{term.input.label}: no license grant is known, so its use rests on a signed-off reason"
@@ -289,7 +280,7 @@ def _reasons(terms: Sequence[Term], result: str, *, stated: bool) -> Iterator[st
         yield f"the author states {result}, which the inputs allow"
     elif any(term.input.kind == "base" and term.license.id == result for term in terms):
         yield f"the release keeps the license of the base model, {result}"
-    elif result == OTHER:
+    elif result == rules.OTHER:
         yield "no single license covers the terms of all inputs, so the release states `other` with their texts"
     else:
         yield f"therefore the release is under {result}"

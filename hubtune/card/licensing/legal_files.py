@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hubtune.card.licensing.decision import LicenseDecision
 from hubtune.card.licensing.rules import OTHER, UNKNOWN, Term, license_table
-from hubtune.records.pins import LicensedInput
+from hubtune.records.base import LicensedInput
 
 LICENSE_FILE = "LICENSE"
 NOTICE_FILE = "NOTICE"

@@ -13,7 +13,7 @@ import license_expression
 from pydantic import BaseModel, ConfigDict
 
 from hubtune.config.schema import AcceptedLicense
-from hubtune.records.pins import LicensedInput
+from hubtune.records.base import LicensedInput
 
 Flag = Literal["A", "N", "SA", "NC", "ND", "U"]
 

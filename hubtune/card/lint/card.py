@@ -10,14 +10,8 @@ from hubtune.card.lint.document import Document, parse_document
 from hubtune.config.fields import LICENSE_IDS
 from hubtune.documents import KeyPath, UnreadableError
 from hubtune.errors import CardError
-from hubtune.metadata.front_matter import (
-    Block,
-    FrontMatter,
-    find_block,
-    read_block,
-    texts,
-)
-from hubtune.records.pins import LicensedInput, RepoType
+from hubtune.metadata import front_matter
+from hubtune.records.base import LicensedInput, RepoType
 
 MOST_BYTES = 1_000_000
 """The largest card that is looked into; the Hub's own pages show no more."""
@@ -70,8 +64,8 @@ class Card:
 
     source: CardSource
     text: str
-    block: Block | None
-    front: FrontMatter | None
+    block: front_matter.Block | None
+    front: front_matter.FrontMatter | None
     fault: UnreadableError | None
     always_own: bool = False
 
@@ -90,7 +84,7 @@ class Card:
     @cached_property
     def own(self) -> bool:
         """Whether hubtune wrote the card."""
-        return self.always_own or OWN_TAG in texts(self.data, "tags")
+        return self.always_own or OWN_TAG in front_matter.texts(self.data, "tags")
 
     @cached_property
     def lines(self) -> list[str]:
@@ -119,10 +113,10 @@ class Card:
 def read_card(source: CardSource, text: str, *, own: bool = False) -> Card:
     """Takes a card apart; never fails."""
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    block = find_block(text)
+    block = front_matter.find_block(text)
     front, fault = None, None
     try:
-        front = read_block(block) if block else None
+        front = front_matter.read_block(block) if block else None
     except UnreadableError as error:
         fault = error
     return Card(source, text, block, front, fault, always_own=own)

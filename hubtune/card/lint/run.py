@@ -7,7 +7,7 @@ from hubtune.card.lint import rules
 from hubtune.card.lint.card import MOST_BYTES, Card, CardSource, read_card, read_folder
 from hubtune.card.lint.registry import Finding, Hit, LintReport, Rule, all_rules
 from hubtune.card.markdown import one_line
-from hubtune.records.pins import RepoType
+from hubtune.records.base import RepoType
 
 assert rules, "importing the rules registers them"
 

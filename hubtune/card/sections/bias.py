@@ -8,7 +8,7 @@ from hubtune.card.inputs import CardInputs
 from hubtune.card.sections.evaluation import in_group
 from hubtune.card.sections.licensing import Assessed, stated
 from hubtune.card.wording import BIAS
-from hubtune.records.evaluation import Measure
+from hubtune.records.results import Measure
 
 _GAP, _ABSOLUTE = "counterfactual_gap_", "counterfactual_gap_abs_"
 # What the terms of hubtune's own templates are, the first of a pair and the second.

@@ -9,8 +9,8 @@ from hubtune.card.markdown import Markdown
 from hubtune.card.sections.continual_learning import Earlier, earlier
 from hubtune.card.wording import QUALITY, measure_meaning, measure_name, precision_name
 from hubtune.card.wording import measure as digits
-from hubtune.records.evaluation import Confusion, EvaluationRecord, Measure, Sample
-from hubtune.records.merge import Fidelity
+from hubtune.records.release import Fidelity
+from hubtune.records.results import Confusion, EvaluationRecord, Measure, Sample
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from hubtune.card.wording import PRIVACY, percent, signed, thousands
 from hubtune.card.wording import measure as digits
 from hubtune.config.data import PERSONAL_KINDS
 from hubtune.records.data import CanaryRecord, ScreenRecord
-from hubtune.records.evaluation import EvaluationRecord, Measure
+from hubtune.records.results import EvaluationRecord, Measure
 
 _PER = 1000
 _OWN = ("memorisation", "canary_exposure", "personal_data", "contamination")

@@ -8,8 +8,8 @@ from hubtune.card.inputs import CardInputs
 from hubtune.card.markdown import Markdown
 from hubtune.card.metadata import card_title
 from hubtune.card.wording import duration
-from hubtune.records.pins import stated_licenses
-from hubtune.records.training import EnvironmentRecord
+from hubtune.records.base import stated_licenses
+from hubtune.records.results import EnvironmentRecord
 
 # The Hub's public address: a card is read there, wherever it was rendered.
 HUB = "https://huggingface.co"

@@ -3,23 +3,13 @@
 import hashlib
 from dataclasses import dataclass
 
+from hubtune.card import wording
 from hubtune.card.inputs import CardInputs
 from hubtune.card.markdown import Markdown
 from hubtune.card.sections.screening import Repeats, repeats
-from hubtune.card.wording import (
-    counted,
-    duration,
-    measure,
-    method_name,
-    moment,
-    percent,
-    plain,
-    precision_name,
-    thousands,
-)
 from hubtune.config.training import LoraConfig
 from hubtune.records.data import SourceRecord
-from hubtune.records.training import TrainingFinding, TrainingRecord
+from hubtune.records.results import TrainingFinding, TrainingRecord
 
 LOSS_PICTURE = "images/loss.png"
 """Where the loss curve stands in the repository."""
@@ -213,29 +203,29 @@ def training_procedure(inputs: CardInputs) -> TrainingProcedure:
     unit = "nats per label" if classifier else "nats per token"
     share = training.trainable_parameters / training.total_parameters
     return TrainingProcedure(
-        method=method_name(training.method),
+        method=wording.method_name(training.method),
         settings=[
             *([] if training.whole else _adapter_settings(train.lora)),
             *_continued(inputs),
-            Setting("Learning rate", plain(training.learning_rate)),
-            Setting("Epochs", plain(training.epochs)),
-            Setting("Batch size", thousands(training.batch_size)),
+            Setting("Learning rate", wording.plain(training.learning_rate)),
+            Setting("Epochs", wording.plain(training.epochs)),
+            Setting("Batch size", wording.thousands(training.batch_size)),
             *(
-                [Setting("Gradient accumulation steps", thousands(training.gradient_accumulation))]
+                [Setting("Gradient accumulation steps", wording.thousands(training.gradient_accumulation))]
                 if training.gradient_accumulation > 1
                 else []
             ),
             Setting("Optimizer", training.optimizer),
             Setting(
                 "Learning rate schedule",
-                f"{training.schedule}, with {counted(training.warmup_steps, 'warmup step')}",
+                f"{training.schedule}, with {wording.counted(training.warmup_steps, 'warmup step')}",
             ),
-            Setting("Weight decay", plain(training.weight_decay)),
-            Setting("Gradient clipping", f"maximum norm {plain(training.max_grad_norm)}"),
-            Setting("Maximum length", f"{thousands(inputs.data.max_length)} tokens"),
+            Setting("Weight decay", wording.plain(training.weight_decay)),
+            Setting("Gradient clipping", f"maximum norm {wording.plain(training.max_grad_norm)}"),
+            Setting("Maximum length", f"{wording.thousands(inputs.data.max_length)} tokens"),
             Setting(
                 f"Precision of the {'computation' if training.whole else 'base weights'}",
-                precision_name(training.precision),
+                wording.precision_name(training.precision),
             ),
             Setting(f"Precision of the {'trained' if training.whole else 'adapter'} weights", "float32"),
             *([Setting("Added tokens", _shown(training.added_tokens))] if training.added_tokens else []),
@@ -245,19 +235,24 @@ def training_procedure(inputs: CardInputs) -> TrainingProcedure:
         first_loss=training.first_loss,
         final_loss=training.final_loss,
         outcome=[
-            Setting("Optimizer steps", thousands(training.steps)),
-            Setting("Trainable parameters", f"{thousands(training.trainable_parameters)} ({percent(share)} of total)"),
-            Setting("Total parameters", thousands(training.total_parameters)),
-            Setting("Labels trained on" if classifier else "Target tokens, all epochs", thousands(training.tokens)),
-            Setting("Initial training loss", f"{measure(training.first_loss)} {unit}"),
-            Setting("Final training loss", f"{measure(training.final_loss)} {unit}"),
+            Setting("Optimizer steps", wording.thousands(training.steps)),
+            Setting(
+                "Trainable parameters",
+                f"{wording.thousands(training.trainable_parameters)} ({wording.percent(share)} of total)",
+            ),
+            Setting("Total parameters", wording.thousands(training.total_parameters)),
+            Setting(
+                "Labels trained on" if classifier else "Target tokens, all epochs", wording.thousands(training.tokens)
+            ),
+            Setting("Initial training loss", f"{wording.measure(training.first_loss)} {unit}"),
+            Setting("Final training loss", f"{wording.measure(training.final_loss)} {unit}"),
             *(
-                [Setting("Final held-out loss", f"{measure(training.held_out_losses[-1].loss)} {unit}")]
+                [Setting("Final held-out loss", f"{wording.measure(training.held_out_losses[-1].loss)} {unit}")]
                 if training.held_out_losses
                 else []
             ),
-            Setting("Started", moment(training.started)),
-            Setting("Duration", duration(training.seconds)),
+            Setting("Started", wording.moment(training.started)),
+            Setting("Duration", wording.duration(training.seconds)),
             Setting("Device", training.environment.device),
         ],
         target_modules=training.target_modules,
@@ -269,7 +264,7 @@ def training_procedure(inputs: CardInputs) -> TrainingProcedure:
 
 def _shown(tokens: list[str]) -> str:
     more = len(tokens) - _SHOWN_TOKENS
-    return ", ".join(tokens[:_SHOWN_TOKENS]) + (f" and {thousands(more)} more" if more > 0 else "")
+    return ", ".join(tokens[:_SHOWN_TOKENS]) + (f" and {wording.thousands(more)} more" if more > 0 else "")
 
 
 def _continued(inputs: CardInputs) -> list[Setting]:
@@ -279,9 +274,9 @@ def _continued(inputs: CardInputs) -> list[Setting]:
 
 def _adapter_settings(lora: LoraConfig) -> list[Setting]:
     return [
-        Setting("Rank (r)", thousands(lora.r)),
-        Setting("Alpha", plain(lora.alpha)),
-        Setting("Dropout", plain(lora.dropout)),
+        Setting("Rank (r)", wording.thousands(lora.r)),
+        Setting("Alpha", wording.plain(lora.alpha)),
+        Setting("Dropout", wording.plain(lora.dropout)),
         *([Setting("Scaling", "alpha / √r (rsLoRA)")] if lora.rslora else []),
         *([Setting("Fully trained layers", ", ".join(lora.modules_to_save))] if lora.modules_to_save else []),
     ]

@@ -10,30 +10,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hubtune.config.data import LossOn
-from hubtune.data.drop_reasons import DroppedRowError, DropReason
+from hubtune.data import tokens
 from hubtune.data.formats.conversations import Conversation, Json
 from hubtune.data.formats.coverage import find_unwritten, parts_of, removals
-from hubtune.data.segments import Segment, WrittenRow
-from hubtune.data.tokens import (
-    ANSWER_END,
-    ANSWER_START,
-    LITERAL_END,
-    LITERAL_START,
-    MARKS,
-    PROBES,
-    control_pattern,
-    turn_tokens,
-)
+from hubtune.data.segments import DroppedRowError, DropReason, Segment, WrittenRow
 from hubtune.errors import ConfigError, HubtuneError, ModelError
-from hubtune.templating.chat import (
-    ChatRequest,
-    ChatTemplate,
-    Rendered,
-    TemplateFaultError,
-    TextOverlap,
-    Variant,
-    lack_of_template,
-)
+from hubtune.templating import chat
 from hubtune.templating.process import LimitError
 
 if TYPE_CHECKING:
@@ -62,7 +44,7 @@ class AnswerSpans:
 
 
 def find_answers(
-    template: ChatTemplate, conversations: Sequence[Conversation], variants: Sequence[Sequence[Variant]]
+    template: chat.ChatTemplate, conversations: Sequence[Conversation], variants: Sequence[Sequence[chat.Variant]]
 ) -> list[AnswerSpans | DroppedRowError]:
     """Writes conversations and finds the answers in them; in the place of one that cannot be used stands the reason.
 
@@ -76,14 +58,14 @@ def find_answers(
     """
     marks_them = _GENERATION.search(template.text) is not None
     talks = [
-        ChatRequest(
+        chat.ChatRequest(
             each.messages, each.tools, spans=marks_them, variants=[*more, *([] if marks_them else _prefixes(each))]
         )
         for each, more in zip(conversations, variants, strict=True)
     ]
     found: list[AnswerSpans | DroppedRowError] = []
     for shown, more in zip(template.render_all(talks), variants, strict=True):
-        if isinstance(shown, TemplateFaultError):
+        if isinstance(shown, chat.TemplateFaultError):
             found.append(_refusal(shown))
             continue
         same = [
@@ -97,7 +79,7 @@ def find_answers(
 
 
 def _find_by_marks(
-    template: ChatTemplate, conversations: Sequence[Conversation], found: list[AnswerSpans | DroppedRowError]
+    template: chat.ChatTemplate, conversations: Sequence[Conversation], found: list[AnswerSpans | DroppedRowError]
 ) -> None:
     """Finds the answers in another way where none was found."""
     again = [(place, each) for place, each in enumerate(found) if isinstance(each, AnswerSpans) and not each.spans]
@@ -106,26 +88,26 @@ def _find_by_marks(
     except LimitError as error:
         raise LimitError(again[error.place][0], error.kind, error.limits) from error
     for (place, before), shown in zip(again, rest, strict=True):
-        spans = _refusal(shown) if isinstance(shown, TemplateFaultError) else _by_marks(shown)
+        spans = _refusal(shown) if isinstance(shown, chat.TemplateFaultError) else _by_marks(shown)
         found[place] = spans if isinstance(spans, DroppedRowError) else AnswerSpans(before.text, spans, before.same)
 
 
-def _refusal(fault: TemplateFaultError) -> DroppedRowError:
+def _refusal(fault: chat.TemplateFaultError) -> DroppedRowError:
     return DroppedRowError(DropReason.TEMPLATE, str(fault))
 
 
-def _prefixes(conversation: Conversation) -> list[Variant]:
+def _prefixes(conversation: Conversation) -> list[chat.Variant]:
     """Returns what stands before each answer, and what stands up to its end: the last one's end is the whole text's."""
     found = []
     for number in answer_indices(conversation):
-        found += [Variant(upto=number, ask=True), Variant(upto=number + 1)]
+        found += [chat.Variant(upto=number, ask=True), chat.Variant(upto=number + 1)]
     return found[:-1]
 
 
-def _by_prefixes(text: str, overlaps: Sequence[TextOverlap | None]) -> list[Span]:
+def _by_prefixes(text: str, overlaps: Sequence[chat.TextOverlap | None]) -> list[Span]:
     """Returns each answer's span; none where what stands before an answer is not how the whole text begins."""
     spans = []
-    whole = TextOverlap(len(text), len(text), 0)
+    whole = chat.TextOverlap(len(text), len(text), 0)
     for before, through in zip(overlaps[::2], [*overlaps[1::2], whole], strict=True):
         fits = before is not None and through is not None and before.begins and through.begins
         if before is None or through is None or not fits or before.length > through.length:
@@ -134,27 +116,29 @@ def _by_prefixes(text: str, overlaps: Sequence[TextOverlap | None]) -> list[Span
     return spans
 
 
-def _with_marks(conversation: Conversation) -> ChatRequest:
+def _with_marks(conversation: Conversation) -> chat.ChatRequest:
     """Asks for marks around the answers, and for what stands around those with parts beside their content."""
     messages, answers = conversation.messages, answer_indices(conversation)
     marked = {place: _with_answer_marks(messages[place]) for place in answers if not parts_of(messages[place])}
-    variants = [Variant(changes=marked, whole=True)]
+    variants = [chat.Variant(changes=marked, whole=True)]
     for place in answers:
         if place not in marked:
-            other: dict[int, object] = {place: {"role": "assistant", "content": f"{ANSWER_START}x{ANSWER_END}"}}
-            variants += [Variant(upto=place, ask=True), Variant(changes=other)]
-    return ChatRequest(messages, conversation.tools, variants=variants)
+            other: dict[int, object] = {
+                place: {"role": "assistant", "content": f"{tokens.ANSWER_START}x{tokens.ANSWER_END}"}
+            }
+            variants += [chat.Variant(upto=place, ask=True), chat.Variant(changes=other)]
+    return chat.ChatRequest(messages, conversation.tools, variants=variants)
 
 
-def _by_marks(rendered: Rendered) -> list[Span] | DroppedRowError:
+def _by_marks(rendered: chat.Rendered) -> list[Span] | DroppedRowError:
     text, shown = rendered.text, rendered.texts[0]
-    if shown is None or re.sub(f"[{ANSWER_START}{ANSWER_END}]", "", shown) != text:
+    if shown is None or re.sub(f"[{tokens.ANSWER_START}{tokens.ANSWER_END}]", "", shown) != text:
         return DroppedRowError(DropReason.NOTHING_LEARNED, "the template changes the answers beyond recognition")
     spans, start, position = [], None, 0
-    for part in re.split(f"([{ANSWER_START}{ANSWER_END}])", shown):
-        if part == ANSWER_START:
+    for part in re.split(f"([{tokens.ANSWER_START}{tokens.ANSWER_END}])", shown):
+        if part == tokens.ANSWER_START:
             start = position
-        elif part == ANSWER_END:
+        elif part == tokens.ANSWER_END:
             if start is not None:
                 spans.append((start, position))
             start = None
@@ -179,7 +163,7 @@ def _with_answer_marks(message: dict[str, Json]) -> dict[str, Json]:
     if not core:
         return message
     start = content.index(core)
-    marked = f"{content[:start]}{ANSWER_START}{core}{ANSWER_END}{content[start + len(core) :]}"
+    marked = f"{content[:start]}{tokens.ANSWER_START}{core}{tokens.ANSWER_END}{content[start + len(core) :]}"
     return {**message, "content": marked}
 
 
@@ -191,7 +175,7 @@ class ChatWriter:
         special: Finds special tokens, and those with which the template marks turns.
     """
 
-    template: ChatTemplate
+    template: chat.ChatTemplate
     special: "re.Pattern[str]"
     loss_on: LossOn
 
@@ -214,7 +198,7 @@ class ChatWriter:
         found = usable_template(tokenizer, template, name)
         if "strftime_now" in found.text:
             found = replace(found, text=_FIXED_DATE + found.text)
-        return cls(found, control_pattern(tokenizer, turn_tokens(tokenizer, found)), loss_on)
+        return cls(found, tokens.control_pattern(tokenizer, tokens.turn_tokens(tokenizer, found)), loss_on)
 
     def write_all(self, conversations: Sequence[Conversation]) -> list[WrittenRow | DroppedRowError]:
         """Writes conversations; in the place of one that cannot be used stands the reason.
@@ -281,24 +265,24 @@ class ChatWriter:
         return whole
 
 
-def usable_template(tokenizer: "PreTrainedTokenizerBase", given: str | None, name: str) -> ChatTemplate:
+def usable_template(tokenizer: "PreTrainedTokenizerBase", given: str | None, name: str) -> chat.ChatTemplate:
     """Returns the template that a data set's conversations are written by; the arguments are those of `make`.
 
     Raises:
         ConfigError: There is none, or the config's cannot be used.
         ModelError: The tokenizer's cannot be used.
     """
-    found = ChatTemplate.of(tokenizer, given)
+    found = chat.ChatTemplate.of(tokenizer, given)
     if found is None:
         raise ConfigError(
-            f"{name} is of format 'chat', and the base model's tokenizer {lack_of_template(tokenizer)}.",
+            f"{name} is of format 'chat', and the base model's tokenizer {chat.lack_of_template(tokenizer)}.",
             hint="Give one: data[].chat_template, as Jinja text or {file: chat.jinja}; or use a chat model.",
         )
     check_template(found, given=given is not None)
     return found
 
 
-def check_template(template: ChatTemplate, *, given: bool) -> None:
+def check_template(template: chat.ChatTemplate, *, given: bool) -> None:
     """Refuses a chat template that cannot be used, or that exceeds a limit with a few words; it may refuse those.
 
     Args:
@@ -310,8 +294,8 @@ def check_template(template: ChatTemplate, *, given: bool) -> None:
         ModelError: It is the tokenizer's.
     """
     try:
-        template.render_all([ChatRequest(turns, ask=True) for turns in PROBES])
-    except TemplateFaultError as fault:
+        template.render_all([chat.ChatRequest(turns, ask=True) for turns in tokens.PROBES])
+    except chat.TemplateFaultError as fault:
         raise _unusable(str(fault), given=given) from fault
     except LimitError as error:
         raise _unusable(f"it {error.words}", given=given) from error
@@ -340,7 +324,7 @@ def _marked_object(message: dict[str, Json], special: "re.Pattern[str]") -> dict
 
 def _marked(value: Json, special: "re.Pattern[str]") -> Json:
     if isinstance(value, str):
-        return special.sub(f"{LITERAL_START}\\g<0>{LITERAL_END}", MARKS.sub("", value))
+        return special.sub(f"{tokens.LITERAL_START}\\g<0>{tokens.LITERAL_END}", tokens.MARKS.sub("", value))
     if isinstance(value, dict):
         return _marked_object(value, special)
     if isinstance(value, list):
@@ -360,10 +344,12 @@ def _segments(text: str, spans: Sequence[Span]) -> tuple[Segment, ...]:
 
 
 def _unmarked(text: str, *, response: bool) -> list[Segment]:
-    parts = re.split(f"{LITERAL_START}([^{LITERAL_START}{LITERAL_END}]*){LITERAL_END}", text)
+    parts = re.split(
+        f"{tokens.LITERAL_START}([^{tokens.LITERAL_START}{tokens.LITERAL_END}]*){tokens.LITERAL_END}", text
+    )
     # Every second part stood between marks. Lone marks are what a template's own splitting left.
     return [
         Segment(cleaned, response, control=number % 2 == 0)
         for number, part in enumerate(parts)
-        if (cleaned := MARKS.sub("", part))
+        if (cleaned := tokens.MARKS.sub("", part))
     ]

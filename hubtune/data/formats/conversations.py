@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hubtune.data.drop_reasons import DroppedRowError, DropReason
-from hubtune.data.segments import sound_text
+from hubtune.data.segments import DroppedRowError, DropReason, sound_text
 from hubtune.documents import UnreadableError, load_json
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]

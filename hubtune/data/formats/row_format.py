@@ -11,8 +11,17 @@ from dataclasses import dataclass
 
 from hubtune.config.data import OPTIONAL_ROLES, ROLES, DataConfig, FormatName, LossOn, default_loss
 from hubtune.config.fields import template_columns
-from hubtune.data.drop_reasons import DroppedRowError, DropReason
-from hubtune.data.segments import Classified, Segment, WrittenRow, as_written, checked_text, joined, sound_text
+from hubtune.data.segments import (
+    Classified,
+    DroppedRowError,
+    DropReason,
+    Segment,
+    WrittenRow,
+    as_written,
+    checked_text,
+    joined,
+    sound_text,
+)
 from hubtune.errors import ColumnNotFoundError, DataError
 
 # From the most telling columns to the least.

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from hubtune.config.data import COPY_KINDS, CopyKind, ScreenConfig
-from hubtune.data.drop_reasons import DropReason
 from hubtune.data.partition import AllRows
 from hubtune.data.screening.duplicates import SplitSide, contamination
 from hubtune.data.screening.screen import Count
+from hubtune.data.segments import DropReason
 from hubtune.data.store import Array
 from hubtune.errors import EmptySplitError, ScreeningError
 

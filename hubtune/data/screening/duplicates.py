@@ -8,6 +8,8 @@ from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from hubtune.data.screening.sketches import Traces, alike, candidates
 from hubtune.data.split import among
 
@@ -57,8 +59,6 @@ class SplitSide:
     """
 
     def __init__(self, traces: Traces) -> None:
-        import numpy as np
-
         self.traces = traces
         digests = traces.digests()
         # Stable, so that the first of equal rows comes first.
@@ -74,8 +74,6 @@ class SplitSide:
 
     def copies(self) -> Copies:
         """Finds the rows that repeat an earlier row."""
-        import numpy as np
-
         sketches = _Chosen(self.traces, self.distinct)
         groups = _Groups(len(self.distinct))
         for bucket in candidates(sketches):
@@ -84,8 +82,6 @@ class SplitSide:
 
     def with_texts_of(self, places: "Array") -> "Array":
         """Returns the places of all rows with the text of one of these."""
-        import numpy as np
-
         if not len(places):
             return places
         digests = self.traces.digests()
@@ -98,8 +94,6 @@ class SplitSide:
 
 def contamination(train: SplitSide, held_out: SplitSide) -> ContaminatedRows:
     """Finds the rows that make a measure on the held-out rows look better than the model is."""
-    import numpy as np
-
     guilty, leaked = _equal_across(train, held_out)
     pairs = (_alike_across(train, held_out), _long_runs(train, held_out))
     return ContaminatedRows(
@@ -109,16 +103,12 @@ def contamination(train: SplitSide, held_out: SplitSide) -> ContaminatedRows:
 
 
 def _equal_across(train: SplitSide, held_out: SplitSide) -> "tuple[Array, Array]":
-    import numpy as np
-
     learned, measured = train.traces.digests(), held_out.traces.digests()
     guilty = np.flatnonzero(among(learned, np.sort(measured)))
     return guilty, np.flatnonzero(among(measured, np.sort(learned[guilty])))
 
 
 def _alike_across(train: SplitSide, held_out: SplitSide) -> "tuple[Array, Array]":
-    import numpy as np
-
     border = len(train.distinct)
     sketches = _Joined(_Chosen(train.traces, train.distinct), _Chosen(held_out.traces, held_out.distinct))
     guilty, leaked = np.zeros(border, dtype=bool), np.zeros(len(held_out.distinct), dtype=bool)
@@ -136,8 +126,6 @@ def _alike_across(train: SplitSide, held_out: SplitSide) -> "tuple[Array, Array]
 
 def _long_runs(train: SplitSide, held_out: SplitSide) -> "tuple[Array, Array]":
     """Returns the places of rows on either side that share a run of 13 words, phrases of the data set left out."""
-    import numpy as np
-
     guilty, leaked = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
     total = sum(len(keys) for _, keys in _distinct_runs(held_out))
     passes = -(-total // _RUNS_AT_ONCE)
@@ -175,8 +163,6 @@ def _distinct_runs(side: SplitSide) -> "Iterator[tuple[Array, Array]]":
 
 def _hits(side: SplitSide, keys: "Array", part: _KeyPart) -> "Iterator[tuple[Array, Array]]":
     """Gives where a row holds a run of `keys`, which is sorted: place of the row, and place in `keys`; once a row."""
-    import numpy as np
-
     for places, own in _distinct_runs(side):
         which = np.minimum(np.searchsorted(keys, own), len(keys) - 1)
         found = (keys[which] == own) & (own % part.parts == part.number)
@@ -187,8 +173,6 @@ def _hits(side: SplitSide, keys: "Array", part: _KeyPart) -> "Iterator[tuple[Arr
 
 def _join(sketches: "Sketches", bucket: "Array", groups: "_Groups") -> None:
     """Joins all near duplicates in a bucket: starts at each text in turn and continues with whatever is alike."""
-    import numpy as np
-
     every = sketches[bucket]
     left = np.arange(len(bucket))
     while len(left) > 1:
@@ -227,8 +211,6 @@ class _Joined:
         return len(self.one) + len(self.other)
 
     def __getitem__(self, numbers: "Array") -> "Array":
-        import numpy as np
-
         first = numbers < len(self.one)
         found = np.empty((len(numbers), 128), dtype=np.uint32)
         if first.any():
@@ -256,7 +238,5 @@ class _Groups:
 
     def later(self) -> "Array":
         """Returns the numbers that are not the lowest of their set."""
-        import numpy as np
-
         parents = np.frombuffer(self._parents, dtype=self._parents.typecode)
         return np.flatnonzero(parents != np.arange(len(parents), dtype=parents.dtype))

@@ -4,9 +4,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hubtune.config.data import COPY_KINDS, PERSONAL_KINDS, CopyKind, PersonalKind, ScreenConfig
-from hubtune.data.drop_reasons import DroppedRowError, DropReason, RawRow, UnreadableRow
 from hubtune.data.screening.detectors import Detectors, by_kind
-from hubtune.data.segments import LONGEST_TEXT
+from hubtune.data.segments import LONGEST_TEXT, DroppedRowError, DropReason, RawRow, UnreadableRow
 from hubtune.data.tokens import Example
 from hubtune.errors import ScreeningError
 from hubtune.records.base import Progress

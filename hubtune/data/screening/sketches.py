@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 from hubtune.data.split import text_digest
 
 if TYPE_CHECKING:
-    import numpy as np
-
     Array = np.ndarray[Any, Any]
 
 
@@ -54,7 +54,6 @@ def runs(words: Sequence[str], length: int) -> Iterator[bytes]:
 
 def sketch(texts: Iterable[Sequence[str]]) -> "Array":
     """Returns the sketches of texts, given as words: one row of 128 values for each."""
-    import numpy as np
     from datasketch import MinHash
 
     own = MinHash(PERMUTATIONS, seed=SEED, scheme=_SCHEME)
@@ -85,8 +84,6 @@ def candidates(sketches: Sketches) -> "Iterator[Array]":
 
 def _buckets(sketches: Sketches, places: "Array | None", band: int, depth: int) -> "Iterator[Array]":
     """Gives the groups among all texts, or those at `places`."""
-    import numpy as np
-
     keys = _keys(sketches, places, (band + depth) % _BANDS * _BAND)
     order = np.argsort(keys, kind="stable")
     # In place: a second array of keys would be the largest thing in memory.
@@ -106,8 +103,6 @@ def _buckets(sketches: Sketches, places: "Array | None", band: int, depth: int) 
 
 def _keys(sketches: Sketches, places: "Array | None", start: int) -> "Array":
     """Returns one number for the six values from `start` of each sketch; equal values give equal numbers."""
-    import numpy as np
-
     size = len(sketches) if places is None else len(places)
     keys = np.zeros(size, dtype=np.uint64)
     for first in range(0, size, _AT_ONCE):

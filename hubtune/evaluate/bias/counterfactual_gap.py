@@ -10,7 +10,7 @@ from hubtune.evaluate.bench import Bench, Side
 from hubtune.evaluate.bias.material import BiasMetric, Material, Swap, swaps
 from hubtune.evaluate.bias.pair_preference import after_term, encode_pairs
 from hubtune.evaluate.intervals import holm
-from hubtune.records.evaluation import Measure
+from hubtune.records.results import Measure
 
 RESAMPLES = 2000
 METHOD = f"bootstrap over templates, paired for tuned - base, {RESAMPLES} resamples, 95 % percentile interval"

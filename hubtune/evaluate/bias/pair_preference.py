@@ -12,7 +12,7 @@ from hubtune.errors import ModelError
 from hubtune.evaluate.bench import Bench, Scored
 from hubtune.evaluate.bias.material import BiasMetric, noted, pairs
 from hubtune.evaluate.intervals import rate_of
-from hubtune.records.evaluation import Measure
+from hubtune.records.results import Measure
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

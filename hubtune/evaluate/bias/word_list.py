@@ -10,7 +10,7 @@ from hubtune.evaluate.bench import Bench
 from hubtune.evaluate.bias.material import BiasMetric, noted, prompts, words
 from hubtune.evaluate.bias.pair_preference import text_start
 from hubtune.evaluate.intervals import rate_of
-from hubtune.records.evaluation import Measure
+from hubtune.records.results import Measure
 
 LEAST = 300
 NEW_TOKENS = 24

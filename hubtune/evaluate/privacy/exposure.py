@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from hubtune.data.canaries import DIGITS, FORMAT, Canary, draw_canaries, draw_others, encode_rows
-from hubtune.data.drop_reasons import DropReason
 from hubtune.data.screening.duplicates import BOILERPLATE
 from hubtune.data.screening.sketches import LONG_RUN
+from hubtune.data.segments import DropReason
 from hubtune.evaluate.bench import Bench, Scored, Side
 from hubtune.evaluate.intervals import RESAMPLES, mean_of, measure_of
-from hubtune.records.evaluation import Measure
+from hubtune.records.results import Measure
 
 CANDIDATES = 512
 """Secrets that each canary is ranked among, its own included: at most log2 of it, 9 bits, can be shown."""

@@ -16,7 +16,7 @@ from hubtune.data.tokens import IGNORED, Example
 from hubtune.evaluate.bench import Bench, Side, likelihoods
 from hubtune.evaluate.intervals import rate_of, wilson
 from hubtune.models.pretrained import pad_id
-from hubtune.records.evaluation import Measure
+from hubtune.records.results import Measure
 
 LEAST = 300
 """Rows of each part; as many are drawn, since more would take longer and say little more."""

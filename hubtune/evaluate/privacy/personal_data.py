@@ -16,7 +16,7 @@ from hubtune.evaluate.intervals import RESAMPLES, Resampled, measure_of, none_of
 from hubtune.evaluate.privacy.exposure import bootstrap_mean
 from hubtune.evaluate.privacy.memorisation import Value, known_values, value_of
 from hubtune.models.generation import Completion
-from hubtune.records.evaluation import Measure
+from hubtune.records.results import Measure
 
 LEAST = 300
 """Prompts, half of them from each part; where one has too few rows, the other gives more."""

@@ -1,10 +1,8 @@
 """How well the models foresee text and write it: perplexity, overlap with references, answers, endings, samples."""
 
 from hubtune.evaluate.bench import Metric
-from hubtune.evaluate.quality.classes import Classification
-from hubtune.evaluate.quality.likelihood import BitsPerByte, Perplexity, TokenAccuracy
-from hubtune.evaluate.quality.overlap import Bleu, Chrf, ExactMatch, Rouge, TokenF1
-from hubtune.evaluate.quality.samples import Endings, Samples
+from hubtune.evaluate.quality.likelihood import BitsPerByte, Classification, Perplexity, TokenAccuracy
+from hubtune.evaluate.quality.overlap import Bleu, Chrf, Endings, ExactMatch, Rouge, Samples, TokenF1
 
 QUALITY_METRICS: tuple[Metric, ...] = (
     Perplexity(),

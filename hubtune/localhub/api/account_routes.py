@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 
 from hubtune.localhub.accounts import AccessList, AccessRequest, Org, Status, User, may_read
 from hubtune.localhub.api.call import Call
-from hubtune.localhub.api.search_routes import offset_page
+from hubtune.localhub.api.repo_routes import offset_page
 from hubtune.localhub.api_errors import ApiError
 from hubtune.localhub.ids import RepoType
 from hubtune.localhub.repos import HubRepo

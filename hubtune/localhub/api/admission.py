@@ -22,7 +22,6 @@ from hubtune.localhub.api import (
     discussion_routes,
     download_routes,
     git_protocol,
-    ref_routes,
     repo_routes,
     upload_routes,
 )
@@ -32,18 +31,18 @@ from hubtune.localhub.api_errors import ApiError
 _READS = frozenset({"GET", "HEAD"})
 
 _ADMIT: Mapping[Callable[[Call], Response], Callable[[Call], object]] = {
-    **dict.fromkeys((commit_routes.preupload, commit_routes.commit), commit_routes.committable),
+    **dict.fromkeys((commit_routes.preupload, commit_routes.make_commit), commit_routes.committable),
     **dict.fromkeys(
         (
             account_routes.grant,
             account_routes.handle,
             discussion_routes.merge,
-            ref_routes.delete_large_files,
-            ref_routes.super_squash,
-            ref_routes.add_branch,
-            ref_routes.add_tag,
-            ref_routes.remove_branch,
-            ref_routes.remove_tag,
+            commit_routes.delete_large_files,
+            commit_routes.super_squash,
+            commit_routes.add_branch,
+            commit_routes.add_tag,
+            commit_routes.remove_branch,
+            commit_routes.remove_tag,
             repo_routes.settings,
         ),
         Call.writable,

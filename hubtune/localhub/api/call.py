@@ -16,8 +16,7 @@ from dulwich.repo import Repo
 from starlette.datastructures import Headers, QueryParams
 
 from hubtune.localhub.accounts import Accounts, User, check_gate, may_read
-from hubtune.localhub.api_errors import ApiError, forbidden, repo_not_found
-from hubtune.localhub.bounds import read_object
+from hubtune.localhub.api_errors import ApiError, forbidden, read_object, repo_not_found
 from hubtune.localhub.disk import sync_folder
 from hubtune.localhub.hub_folder import HubFolder, clear_leftovers
 from hubtune.localhub.ids import RepoId, RepoType

@@ -8,8 +8,7 @@ from dulwich.repo import Repo
 from starlette.responses import JSONResponse, Response
 
 from hubtune.localhub.api.call import Call
-from hubtune.localhub.api_errors import ApiError, StaleParentError, forbidden
-from hubtune.localhub.bounds import check_length
+from hubtune.localhub.api_errors import ApiError, StaleParentError, check_length, forbidden
 from hubtune.localhub.commits import swap_ref
 from hubtune.localhub.discussions import (
     Comment,

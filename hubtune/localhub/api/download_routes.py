@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from hubtune.localhub import trees
 from hubtune.localhub.api.call import Call, read_number
-from hubtune.localhub.api.search_routes import next_link
+from hubtune.localhub.api.repo_routes import next_link
 from hubtune.localhub.api_errors import ApiError, entry_not_found
 from hubtune.localhub.attributes import UNTRUSTED, picture_type
 from hubtune.localhub.git_objects import Pointer

@@ -13,18 +13,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from hubtune.localhub.accounts import BASIC, BEARER
-from hubtune.localhub.api import git_protocol
+from hubtune.localhub.api import connection, git_protocol
 from hubtune.localhub.api.admission import Guard, admit
 from hubtune.localhub.api.call import Call, HubState
-from hubtune.localhub.api.connection import (
-    Bodies,
-    Capacity,
-    HubProtocol,
-    Patience,
-    connection_of,
-    patient_receive,
-    patient_send,
-)
 from hubtune.localhub.api.routes import Route, UploadRoute, find_route
 from hubtune.localhub.api_errors import ApiError
 from hubtune.localhub.disk import DISK_FULL
@@ -55,20 +46,22 @@ class HubApp:
     """
 
     def __init__(
-        self, hub: HubState, guard: Guard, faults: Faults, patience: Patience, pages: Pages | None = None
+        self, hub: HubState, guard: Guard, faults: Faults, patience: connection.Patience, pages: Pages | None = None
     ) -> None:
         self._hub = hub
         self._guard = guard
         self._faults = faults
         self._patience = patience
         self._pages = pages
-        self._capacity = Capacity(Bodies(longest=patience.whole))
+        self._capacity = connection.Capacity(connection.Bodies(longest=patience.whole))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = _Exchange(self._hub, scope, patient_send(send, self._patience, connection_of(scope)))
+        exchange = _Exchange(
+            self._hub, scope, connection.patient_send(send, self._patience, connection.connection_of(scope))
+        )
 
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-            request = Request(scope, patient_receive(receive, self._patience))
+            request = Request(scope, connection.patient_receive(receive, self._patience))
             try:
                 response = await self._answer(request, exchange)
             except ApiError as error:
@@ -131,7 +124,7 @@ class _Exchange:
         query = scope["query_string"].decode("latin-1")
         path = _raw_path(scope)
         self.note = RequestNote(scope["method"], f"{path}?{query}" if query else path)
-        self.connection: HubProtocol = connection_of(scope)
+        self.connection: connection.HubProtocol = connection.connection_of(scope)
         self.fault: InjectedFault | None = None
 
     def meet(self, fault: InjectedFault) -> None:
@@ -177,7 +170,7 @@ def _describe(note: RequestNote, params: Mapping[str, str]) -> None:
 
 async def _work(
     hub: HubState,
-    capacity: Capacity,
+    capacity: connection.Capacity,
     request: Request,
     found: tuple[Route | UploadRoute, Mapping[str, str]] | None,
     note: RequestNote,

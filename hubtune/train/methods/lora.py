@@ -12,7 +12,7 @@ from hubtune.models.adapters import load_adapter
 from hubtune.models.added_tokens import token_modules
 from hubtune.models.classifier import HEADS, classifies
 from hubtune.models.precision import hold_in_fp32
-from hubtune.records.pins import Pin
+from hubtune.records.base import Pin
 
 if TYPE_CHECKING:
     from peft import PeftModel

@@ -20,7 +20,7 @@ from hubtune.models.four_bit import load_base_4bit, load_classifier_4bit
 from hubtune.models.pretrained import PinnedBase, check_finite, load_base
 from hubtune.models.tuned_checkpoint import write_classifier, write_tuned
 from hubtune.records.base import Progress, new_folder, sha256_file
-from hubtune.records.merge import TOKENIZER, TOKENIZER_FILES
+from hubtune.records.release import TOKENIZER, TOKENIZER_FILES
 from hubtune.records.rundir import RunDirectory
 from hubtune.train.methods.lora import adapted_layers, add_lora, continue_lora
 from hubtune.train.methods.whole import DEFAULT_BLOCKS, train_all, train_last_blocks, train_matching

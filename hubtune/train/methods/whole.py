@@ -3,10 +3,11 @@
 import fnmatch
 from typing import TYPE_CHECKING
 
+import torch
+
 from hubtune.errors import TrainingError
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedModel
 
 DEFAULT_BLOCKS = 2
@@ -84,8 +85,6 @@ def _belongs(parameter: str, module: str) -> bool:
 
 def _blocks(model: "PreTrainedModel") -> "tuple[str, torch.nn.ModuleList]":
     """Returns the list of the model's blocks and its name."""
-    import torch
-
     layers = getattr(model.config.get_text_config(), "num_hidden_layers", None)
     for name, module in model.named_modules():
         if isinstance(module, torch.nn.ModuleList) and len(module) == layers:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hubtune.card.licensing.decision import LicenseDecision, decide
 from hubtune.card.licensing.rules import license_table
 from hubtune.config.schema import AcceptedLicense
-from hubtune.records.pins import LicensedInput
+from hubtune.records.base import LicensedInput
 
 MATRIX = Path(__file__).parents[2] / "golden" / "licenses" / "matrix.txt"
 IDS = [*license_table().licenses, *license_table().families, "other", "unknown"]

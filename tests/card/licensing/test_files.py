@@ -8,7 +8,7 @@ from hubtune.card.licensing.decision import decide
 from hubtune.card.licensing.legal_files import license_files
 from hubtune.config.schema import AcceptedLicense
 from hubtune.hub.license_facts import read_licensed_input
-from hubtune.records.pins import LicensedInput, Pin
+from hubtune.records.base import LicensedInput, Pin
 
 COMMIT = "c" * 40
 

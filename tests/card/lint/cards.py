@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from hubtune.card.lint import CardSource
-from hubtune.records.pins import LicensedInput, RepoType
+from hubtune.records.base import LicensedInput, RepoType
 
 COMMIT = "3e24f6ff5b2b0a5d9a1c2e8f7d6c5b4a39281706"
 FRONT = """license: mit

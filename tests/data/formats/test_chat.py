@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from hubtune.data.drop_reasons import DroppedRowError, DropReason
+from hubtune.data.segments import DroppedRowError, DropReason
 from hubtune.data.tokens import IGNORED
 from hubtune.errors import ConfigError
 from tests.data.conftest import chat, learnt, written

@@ -2,8 +2,8 @@
 
 import pytest
 
-from hubtune.data.drop_reasons import DroppedRowError, DropReason
 from hubtune.data.formats.row_format import LabelSet, find_labels
+from hubtune.data.segments import DroppedRowError, DropReason
 
 
 def test_names_are_ordered_by_the_alphabet():

@@ -2,8 +2,8 @@
 
 import pytest
 
-from hubtune.data.drop_reasons import DroppedRowError, DropReason
 from hubtune.data.formats.conversations import read_conversation
+from hubtune.data.segments import DroppedRowError, DropReason
 
 COLUMNS = {"messages": "messages", "tools": "tools"}
 USER, ANSWER = {"role": "user", "content": "Oil?"}, {"role": "assistant", "content": "A virtue."}

@@ -2,9 +2,8 @@
 
 import pytest
 
-from hubtune.data.drop_reasons import DroppedRowError, DropReason
 from hubtune.data.formats.row_format import choose_format, write_text
-from hubtune.data.segments import WrittenRow
+from hubtune.data.segments import DroppedRowError, DropReason, WrittenRow
 from tests.data.conftest import entry
 
 

@@ -16,8 +16,7 @@ from hubtune.evaluate.measurement import MeasuredRows
 from hubtune.models.added_tokens import add_tokens
 from hubtune.models.fidelity import AdaptedBase, measure_fidelity, require_faithful
 from hubtune.models.pretrained import PinnedBase, load_tokenizer
-from hubtune.models.probe import replay
-from hubtune.models.release_model import load_release
+from hubtune.models.release_model import load_release, replay
 from hubtune.train.methods.lora import continue_lora
 from hubtune.train.methods.method import make_trainable
 from hubtune.train.setup import TrainJob

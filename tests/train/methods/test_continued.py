@@ -9,7 +9,7 @@ from hubtune.config.training import LoraConfig
 from hubtune.errors import ConfigError, ModelError, TrainingError
 from hubtune.models.pretrained import load_base
 from hubtune.pin import check_adapter
-from hubtune.records.pins import Pin
+from hubtune.records.base import Pin
 from hubtune.train.methods.lora import continue_lora
 from tests.sample_runs import BASE_REPO, sample_pins
 
