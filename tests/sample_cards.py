@@ -147,7 +147,7 @@ def make_inputs(config: str = CONFIG, overrides: tuple[str, ...] = ()) -> CardIn
                     base=38.2113,
                     tuned=27.4035,
                     interval=(-12.0931, -9.6027),
-                    interval_method="paired bootstrap over rows, 2000 resamples, 95 % percentile interval",
+                    interval_method="paired bootstrap over rows, 2000 resamples, 95% percentile interval",
                     status="measured",
                 )
             ],

@@ -16,7 +16,7 @@ from hubtune.models.memory import environment
 from hubtune.records.ratings import Counts, PairsRecord, Rating, RatingPair, Side
 from hubtune.records.results import Measure
 
-METHOD = "Wilson score interval, 95 %"
+METHOD = "95% Wilson score interval"
 # Below this many decided pairs no share is told from an even one: 9 of 9 alone would be.
 LEAST_PAIRS = 10
 _Z = 1.959963984540054
@@ -108,7 +108,7 @@ def win_rate(counts: Counts, seed: int | None) -> Measure:
 
 
 def wilson(successes: int, n: int) -> tuple[float, float]:
-    """Returns the 95 % score interval of a share (Wilson, 1927); `n` is at least 1."""
+    """Returns the 95% score interval of a share (Wilson, 1927); `n` is at least 1."""
     share, spread = successes / n, _Z**2 / n
     middle = (share + spread / 2) / (1 + spread)
     half = _Z * math.sqrt(share * (1 - share) / n + spread / (4 * n)) / (1 + spread)

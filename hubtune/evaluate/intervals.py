@@ -11,7 +11,7 @@ from hubtune.evaluate.bench import Side
 from hubtune.records.results import Group, Measure
 
 RESAMPLES = 2000
-METHOD = f"paired bootstrap over rows, {RESAMPLES} resamples, 95 % percentile interval of tuned - base"
+METHOD = f"paired bootstrap over rows, {RESAMPLES} resamples, 95% percentile interval of tuned - base"
 WILSON = "Wilson"
 LEAST_ROWS = 10
 """Below this many rows a percentile interval says little."""
@@ -19,14 +19,14 @@ LEAST_ROWS = 10
 Resampled = Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float64]]
 """A value of one side for each draw of items: item numbers of shape (draws, items) to values of shape (draws,)."""
 
-# Of a normal distribution, 95 % lies within this many standard deviations.
+# Of a normal distribution, 95% lies within this many standard deviations.
 _Z = 1.959963984540054
 # Item numbers that are drawn at once, so that memory does not grow with the number of items.
 _AT_ONCE = 4_000_000
 
 
 def paired_bootstrap(base: Resampled, tuned: Resampled, items: int, seed: int) -> tuple[float, float]:
-    """Returns the 95 % percentile interval of tuned - base, both on the same draws of items (Efron, 1979).
+    """Returns the 95% percentile interval of tuned - base, both on the same draws of items (Efron, 1979).
 
     Args:
         base: The value of the base model.
@@ -67,7 +67,7 @@ def ratio_of(
 
 
 def wilson(hits: int, items: int) -> tuple[float, float]:
-    """Returns the 95 % interval of a rate (Wilson, 1927); it never leaves 0 to 1.
+    """Returns the 95% interval of a rate (Wilson, 1927); it never leaves 0 to 1.
 
     Raises:
         ValueError: There are no items.
@@ -82,7 +82,7 @@ def wilson(hits: int, items: int) -> tuple[float, float]:
 
 
 def none_of(items: int) -> float:
-    """Returns the exact one-sided 95 % upper bound of a rate of which `items` items showed none: about 3 / items."""
+    """Returns the exact one-sided 95% upper bound of a rate of which `items` items showed none: about 3 / items."""
     return float(1 - 0.05 ** (1 / items))
 
 

@@ -171,7 +171,7 @@ def _told(error: Exception) -> str:
     return said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…"
 
 
-_METHOD = f"paired bootstrap over rows, {RESAMPLES} resamples, 95 % percentile interval of after - before"
+_METHOD = f"paired bootstrap over rows, {RESAMPLES} resamples, 95% percentile interval of after - before"
 
 
 @dataclass(frozen=True)

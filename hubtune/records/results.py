@@ -193,8 +193,8 @@ class Measure(Record):
         base: The base model's value; null if that side does not exist.
         tuned: The tuned model's value; null likewise.
         difference: `tuned - base`, or what else the interval is of; null if a side is missing.
-        interval: The 95 % interval of `difference`, by the method that `interval_method` names.
-        base_interval: The 95 % interval of `base` itself, where the measure is a rate.
+        interval: The 95% interval of `difference`, by the method that `interval_method` names.
+        base_interval: The 95% interval of `base` itself, where the measure is a rate.
         tuned_interval: That of `tuned`.
         p_value: Of the test that both sides are equal, adjusted where several measures are tested together.
         seed: Of whatever was drawn: items, resamples.

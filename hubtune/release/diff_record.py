@@ -1,4 +1,4 @@
-"""What changed between two releases, as one document; and the inputs of a card that a published release gives back."""
+"""What changed between two releases, as one document; and the inputs of a card, from a published release."""
 
 import math
 from dataclasses import dataclass
@@ -15,17 +15,17 @@ from hubtune.pipeline.published import PublishedRelease
 from hubtune.records.base import Commit, Pin, Record
 from hubtune.records.results import Measure
 
-Verdict = Literal["beyond the noise", "inside the noise", "equal", "not comparable", "unknown"]
+Verdict = Literal["significant", "not significant", "equal", "not comparable", "unknown"]
 Order = Literal["forward", "backward", "same", "unknown"]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """What can be said of `after - before`.
+    """How far `after` differs from `before`, and whether the difference is significant.
 
     Attributes:
-        value: The difference, None where it would mean nothing.
-        interval: Its 95 % interval, None where it cannot be worked out.
+        value: `after - before`, or None if the two are not comparable.
+        interval: The 95% interval of `value`, or None if it cannot be computed.
     """
 
     value: float | None
@@ -37,15 +37,15 @@ class Difference:
 def difference(before: Measure | None, after: Measure | None, *, same_rows: bool) -> Difference:
     """Compares the tuned models' values of one measure.
 
-    The records have the interval of each model's distance from its base model. Where the base model's value is the
-    same, the difference of the distances is that of the values, and its interval follows from the two intervals by the
-    method of variance estimates recovery (Zou and Donner, "Construction of confidence intervals about effect
-    measures", Statistics in Medicine 27, 2008). That method takes the two as independent. Two models that were
-    measured on the same rows vary together as a rule, so that the interval is too wide rather than too narrow.
+    The records have the interval of each model's difference from its base model. If both base models have the same
+    value, the difference of the two differences is that of the values. Its interval follows from the two intervals by
+    the method of variance estimates recovery (Zou and Donner, "Construction of confidence intervals about effect
+    measures", Statistics in Medicine 27, 2008). The method assumes that the two are independent. Two models that were
+    measured on the same rows are usually correlated, so the interval is too wide rather than too narrow.
 
     Args:
-        before: The measure of the first release; None where it has none of that name on that split.
-        after: That of the second.
+        before: The measure of the first release; None if it has none of that name on that split.
+        after: The measure of the second release; None in the same case.
         same_rows: Whether both were measured on the same rows in the same way.
     """
     if before is None or after is None or before.tuned is None or after.tuned is None:
@@ -63,12 +63,12 @@ def difference(before: Measure | None, after: Measure | None, *, same_rows: bool
         return Difference(value, None, "unknown", "the intervals are against base models with other values")
     low, high = _recovered(before.tuned - before.base, before.interval, after.tuned - after.base, after.interval)
     inside = low <= 0 <= high
-    words = "holds" if inside else "leaves out"
+    words = "includes" if inside else "excludes"
     return Difference(
         value,
         (low, high),
-        "inside the noise" if inside else "beyond the noise",
-        f"the 95 % interval of the difference {words} zero",
+        "not significant" if inside else "significant",
+        f"the 95% interval of the difference {words} zero",
     )
 
 
@@ -92,7 +92,7 @@ class ComparedRelease(Record):
 
 
 class SettingChange(Record):
-    """One field of the config, defaults written out; null where a side does not set it."""
+    """One field of the config, with defaults written out; null on a side that does not set it."""
 
     key: str
     before: JsonValue
@@ -100,7 +100,7 @@ class SettingChange(Record):
 
 
 class PinChange(Record):
-    """One input that was added, left out, or pinned to another commit."""
+    """One input that was added, removed, or pinned to another commit."""
 
     kind: Literal["base", "data"]
     repo: str
@@ -109,17 +109,17 @@ class PinChange(Record):
 
 
 class MeasureChange(Record):
-    """One measure of both releases, also where it did not change; null where a side lacks it.
+    """One measure of both releases, even if it did not change; null on a side that lacks it.
 
     Attributes:
-        split: The rows that it was taken on.
-        before: The value of release A's model; `before_base` that of its base model, and `before_interval` the 95 %
+        split: The rows that it was measured on.
+        before: The value of release A's model; `before_base` that of its base model, and `before_interval` the 95%
             interval of their difference.
         after: The same of release B.
-        difference: `after - before`; null where the two cannot be compared.
-        interval: The 95 % interval of `difference`; null where the records do not tell it.
-        verdict: Whether the difference is more than noise.
-        reason: What the verdict rests on.
+        difference: `after - before`; null if the two are not comparable.
+        interval: The 95% interval of `difference`; null if the records do not give it.
+        verdict: Whether the difference is significant.
+        reason: The reason for the verdict.
     """
 
     name: str
@@ -139,7 +139,7 @@ class MeasureChange(Record):
 
 
 class LicenseSide(Record):
-    """What a release states, and what its inputs ask for, by the licence table of this version of hubtune."""
+    """The license that a release states, and what its inputs require by this version's license table."""
 
     verdict: Literal["allowed", "duties", "refused"]
     license: str | None
@@ -148,7 +148,7 @@ class LicenseSide(Record):
 
 
 class LicenseChange(Record):
-    """The licences of both sides, and the duties that only one of them has."""
+    """The licenses of both sides, and the duties that only one of them has."""
 
     before: LicenseSide
     after: LicenseSide
@@ -157,7 +157,7 @@ class LicenseChange(Record):
 
 
 class FileChange(Record):
-    """One file by its sha256; null where a side lacks it. The manifest itself, which always differs, is left out."""
+    """One file by its sha256; null on a side that lacks it. The manifest always differs, so it is not listed."""
 
     path: str
     change: Change
@@ -166,7 +166,7 @@ class FileChange(Record):
 
 
 class EnvironmentChange(Record):
-    """A version or a device of a stage; null where a side does not have it."""
+    """A version or a device of a stage; null on a side that lacks it."""
 
     stage: Literal["training", "evaluation"]
     name: str
@@ -179,8 +179,8 @@ class ReleaseDiff(Record):
 
     Attributes:
         order: Whether `b` is the later version of the two.
-        settings: Fields of the config, but for the tag.
-        card: What changed on the card; null where it cannot be compared, which `card_problem` explains.
+        settings: Fields of the config, except the tag.
+        card: What changed on the card; null if the cards cannot be compared, for the reason in `card_problem`.
     """
 
     repo: str
@@ -198,11 +198,11 @@ class ReleaseDiff(Record):
 
 
 def card_inputs(release: PublishedRelease, config: TuneConfig, tag: str) -> CardInputs:
-    """Returns what the card of the release is made from.
+    """Returns what the card of the release is rendered from.
 
     Args:
         release: What was published.
-        config: The release's config, or that with another tag.
+        config: The release's config, or a copy of it with another tag.
         tag: The revision that the card's examples load.
     """
     return CardInputs(

@@ -1,4 +1,4 @@
-"""Release notes for people, in Markdown. All that comes from a repository is escaped."""
+"""Release notes for people, in Markdown. Everything that comes from a repository is escaped."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,16 +19,16 @@ from hubtune.release.differences import compare_releases
 _NONE = "\N{EN DASH}"
 _LONGEST_VALUE = 200
 _VERDICTS = {
-    "beyond the noise": "more than noise",
-    "inside the noise": "within the noise",
-    "equal": "the same",
-    "not comparable": "cannot be compared",
-    "unknown": "not known whether more than noise",
+    "significant": "significant",
+    "not significant": "not significant",
+    "equal": "equal",
+    "not comparable": "not comparable",
+    "unknown": "significance unknown",
 }
 
 
 class ReleaseNotes(Record):
-    """The notes of release `b` about what changed since `a`, and the comparison that they tell of."""
+    """The notes of release `b` about what changed since `a`, and the comparison that they describe."""
 
     markdown: str
     changes: ReleaseDiff
@@ -59,7 +59,7 @@ def render_notes(changes: ReleaseDiff, after: PublishedRelease) -> str:
     name = changes.repo.rpartition("/")[2]
     parts = [
         f"# {text(f'{name} {b}')}",
-        f"What changed in {code(changes.repo)} from {code(a)} to {code(b)}, by the records that both published.",
+        f"What changed in {code(changes.repo)} from {code(a)} to {code(b)}, according to the records of both releases.",
         *_warnings(changes),
         *_headline(changes),
     ]
@@ -70,9 +70,10 @@ def render_notes(changes: ReleaseDiff, after: PublishedRelease) -> str:
         "## How to load it",
         fenced(usage_snippet(inputs), "python"),
         "## How to verify it",
-        f"This release is commit {code(changes.b.commit)}. hubtune checks every claim of it against that commit:",
+        f"This release is commit {code(changes.b.commit)}. hubtune checks every claim of the release at that commit:",
         fenced(f"hubtune verify {changes.repo}@{b} --commit {changes.b.commit}", "bash"),
-        "Without hubtune: its manifest, `hubtune.json`, has the sha256 of every file.",
+        "Without hubtune: `hubtune.json` lists the SHA-256 of every other file of the release. These commands compare "
+        "them:",
         fenced(verify(inputs).by_hand, "bash"),
     ]
     return "\n\n".join(parts) + "\n"
@@ -83,11 +84,11 @@ def _warnings(changes: ReleaseDiff) -> Iterator[str]:
     if changes.order == "same":
         yield f"{a} and {b} are the same commit, so nothing changed."
     elif changes.order == "backward":
-        yield f"**{b} is an older version than {a}:** these notes tell of going back."
+        yield f"**{b} is an older version than {a}:** these notes describe a downgrade."
     if changes.a.artifact != changes.b.artifact:
         yield (
-            f"**What is published differs in kind:** {b} holds {_artifact(changes.b.artifact)}, {a} "
-            f"{_artifact(changes.a.artifact)}. They are not loaded in the same way."
+            f"**The kind of artifact changed:** {a} contains {_artifact(changes.a.artifact)}, and {b} contains "
+            f"{_artifact(changes.b.artifact)}. The two are loaded in different ways."
         )
 
 
@@ -105,14 +106,14 @@ def _headline(changes: ReleaseDiff) -> Iterator[str]:
         return
     if first.difference is None:
         yield (
-            f"**{name}: {measure(first.after)}**; the {measure(first.before)} of {code(changes.a.requested)} "
-            f"{_VERDICTS[first.verdict]} with it, since {text(first.reason)}."
+            f"**{name}: {measure(first.after)}**. This is {_VERDICTS[first.verdict]} with the "
+            f"{measure(first.before)} of {code(changes.a.requested)}, because {text(first.reason)}."
         )
         return
     change = f" ({signed_percent((first.after - first.before) / first.before)})" if first.before else ""
     yield (
         f"**{name}: {measure(first.after)}, {measure(first.before)} before{change}**; "
-        f"{_VERDICTS[first.verdict]}, since {text(first.reason)}."
+        f"{_VERDICTS[first.verdict]}, because {text(first.reason)}."
     )
 
 
@@ -127,9 +128,9 @@ def _sections(changes: ReleaseDiff) -> Iterator[_NotesSection]:
     yield _NotesSection("Training and evaluation", how or ["The same settings."])
     if changes.measures:
         yield _NotesSection("Measures", _table(changes))
-    yield _NotesSection("Licence", list(_license(changes)))
+    yield _NotesSection("License", list(_license(changes)))
     card = [*_settings(changes.settings, "card"), *_card(changes)]
-    yield _NotesSection("Model card", card or ["The cards say the same."])
+    yield _NotesSection("Model card", card or ["The same card."])
     files = [*_settings(changes.settings, "publish"), *_by_change("files", _files(changes))]
     yield _NotesSection("Files", files or ["The same files."])
     if changes.environment:
@@ -141,14 +142,14 @@ def _sections(changes: ReleaseDiff) -> Iterator[_NotesSection]:
 
 
 def _pin(pin: PinChange) -> str:
-    what = f"{'Base model' if pin.kind == 'base' else 'Data set'} {code(pin.repo)}"
+    what = f"{'Base model' if pin.kind == 'base' else 'Dataset'} {code(pin.repo)}"
     if pin.before is None or pin.after is None:
         present = pin.after or pin.before
         assert present is not None, "a change has a side"
-        return f"- {what}: {'new' if pin.before is None else 'left out'} (commit {code(present.commit[:SHORT_COMMIT])})"
+        return f"- {what}: {'new' if pin.before is None else 'removed'} (commit {code(present.commit[:SHORT_COMMIT])})"
     if pin.before.commit != pin.after.commit:
         return f"- {what}: commit {code(pin.before.commit[:SHORT_COMMIT])} → {code(pin.after.commit[:SHORT_COMMIT])}"
-    return f"- {what}: states another license or access"
+    return f"- {what}: its stated license or its access changed"
 
 
 def _settings(settings: Sequence[SettingChange], section: str) -> Iterator[str]:
@@ -171,7 +172,7 @@ def _value(value: JsonValue) -> str:
 def _table(changes: ReleaseDiff) -> list[str]:
     a, b = cell(changes.a.requested), cell(changes.b.requested)
     lines = [
-        f"| Measure | Rows | {a} | {b} | Difference | 95 % interval | |",
+        f"| Measure | Rows | {a} | {b} | Difference | 95% interval | |",
         "|---|---|---:|---:|---:|---:|---|",
         *(_row(one) for one in changes.measures),
     ]
@@ -209,12 +210,12 @@ def _license(changes: ReleaseDiff) -> Iterator[str]:
     if changes.licenses.duties_added or changes.licenses.duties_removed:
         yield ""
     yield from (f"- New duty: {text(duty)}" for duty in changes.licenses.duties_added)
-    yield from (f"- No duty any more: {text(duty)}" for duty in changes.licenses.duties_removed)
+    yield from (f"- No longer a duty: {text(duty)}" for duty in changes.licenses.duties_removed)
 
 
 def _stated(side: LicenseSide) -> str:
     if side.license is None:
-        return "none that the inputs allow"
+        return "none: the inputs do not allow a release"
     return f"{code(side.license)}{f' ({text(side.license_name)})' if side.license_name else ''}"
 
 
@@ -232,7 +233,7 @@ def _files(changes: ReleaseDiff) -> Iterator[tuple[Change, str]]:
 
 
 def _by_change(what: str, names: Iterable[tuple[Change, str]]) -> Iterator[str]:
-    """Yields a line for each kind of change that there is, with the names that it is about."""
+    """Yields a line for each kind of change, with the names of what changed."""
     known = list(names)
     for kind in dict.fromkeys(change for change, _ in known):
         yield f"- {what} {kind}: {', '.join(name for change, name in known if change == kind)}"

@@ -60,9 +60,9 @@ def diagnose(losses: Sequence[LossPoint], held_out: Sequence[HeldOutPoint], step
     elif steps > 1 and _unmoved(losses):
         found.append(
             TrainingFinding(
-                name="nothing learnt",
+                name="loss did not fall",
                 evidence=f"the training loss was {first:.3f} at the start and {last:.3f} at the end",
-                advice="Raise train.learning_rate or train.epochs, and look at the rows: hubtune data show",
+                advice="Raise train.learning_rate or train.epochs, and inspect the rows with hubtune data show.",
             )
         )
     elif not found:

@@ -26,7 +26,7 @@ def test_a_measure_has_both_values_their_difference_and_whether_it_is_noise(trai
     assert (measure.before, measure.after, measure.difference) == (20.0, 19.0, -1.0)
     assert (measure.before_interval, measure.after_interval) == ((-12.0, -8.0), (-13.0, -9.0))
     assert measure.interval == pytest.approx((-1 - 8**0.5, -1 + 8**0.5))
-    assert measure.verdict == "inside the noise"
+    assert measure.verdict == "not significant"
 
 
 def test_files_are_told_with_both_digests(trained, several):

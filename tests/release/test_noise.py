@@ -1,4 +1,4 @@
-"""A difference counts as more than noise only where the intervals of both releases can tell."""
+"""A difference is significant only if the intervals of both releases show it."""
 
 import pytest
 
@@ -18,9 +18,9 @@ def _of(**changes: object) -> Measure:
     ("after", "interval", "verdict"),
     [
         # From the values the intervals reach 4 down and 3 up, and 4 down and 4 up.
-        (_of(tuned=16.0, interval=(-18.0, -10.0)), (-4 - 5.0, -4 + 32**0.5), "inside the noise"),
-        (_of(tuned=14.0, interval=(-20.0, -12.0)), (-6 - 5.0, -6 + 32**0.5), "beyond the noise"),
-        (_of(tuned=25.0, interval=(-9.0, 7.0)), (5 - 5.0, 5 + 160**0.5), "inside the noise"),
+        (_of(tuned=16.0, interval=(-18.0, -10.0)), (-4 - 5.0, -4 + 32**0.5), "not significant"),
+        (_of(tuned=14.0, interval=(-20.0, -12.0)), (-6 - 5.0, -6 + 32**0.5), "significant"),
+        (_of(tuned=25.0, interval=(-9.0, 7.0)), (5 - 5.0, 5 + 160**0.5), "not significant"),
         (MEASURE, None, "equal"),
     ],
 )

@@ -23,8 +23,8 @@ def test_the_notes_begin_with_the_headline(trained):
 
     assert lines[0] == "# tuned v1.1.0"
     assert lines[2] == (
-        "**Perplexity on held-out rows: 19.00, 20.00 before (\N{MINUS SIGN}5.0%)**; within the noise, since the 95 % "
-        "interval of the difference holds zero."
+        "**Perplexity on held-out rows: 19.00, 20.00 before (\N{MINUS SIGN}5.0%)**; not significant, because the 95% "
+        "interval of the difference includes zero."
     )
     assert "| Perplexity | 8 held-out | 20.00 | 19.00 | \N{MINUS SIGN}1.00 |" in trained
     assert "- `train.learning_rate`: `0.01` → `0.02`" in lines
@@ -52,8 +52,8 @@ def test_what_a_record_says_stays_text(trained):
 def test_other_data_is_told_with_its_commits(several):
     notes = write_notes(REPO, "v1.1.0", "v2.0.0").markdown
 
-    assert "- Data set `org/sayings`: commit `ddddddd` → `eeeeeee`" in notes
-    assert "cannot be compared with it, since the releases were not measured on the same rows" in notes
+    assert "- Dataset `org/sayings`: commit `ddddddd` → `eeeeeee`" in notes
+    assert "because the releases were not measured on the same rows" in notes
 
 
 def test_another_kind_of_artifact_is_said_first(several):
@@ -62,7 +62,7 @@ def test_another_kind_of_artifact_is_said_first(several):
 
     notes = render_notes(compare_releases(before, after, "v1.0.0", "v1.1.0"), after)
 
-    assert "**What is published differs in kind:** `v1.1.0` holds complete weights, `v1.0.0` an adapter." in notes
+    assert "**The kind of artifact changed:** `v1.0.0` contains an adapter, and `v1.1.0` contains complete" in notes
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ WHOLE = ("train.method=full", "publish.artifact=merged")
             [],
         ),
         (("train.epochs=6", "train.learning_rate=0.9", *WHOLE), ROWS[16:], ["learning rate too high"]),
-        (("train.epochs=6", "train.learning_rate=1.0e-8"), ROWS[16:], ["nothing learnt"]),
+        (("train.epochs=6", "train.learning_rate=1.0e-8"), ROWS[16:], ["loss did not fall"]),
         pytest.param(
             *(("train.epochs=6", "train.learning_rate=0.003"), ROWS[16:], ["underfitting"]),
             marks=pytest.mark.full_trial,

@@ -49,7 +49,7 @@ class Earlier:
         measured: Held-out rows whose loss was taken before and after.
         before: That loss, in nats per token.
         after: That of the trained weights.
-        low: The lower end of the 95 % interval of what was forgotten; None where it has none.
+        low: The lower end of the 95% interval of what was forgotten; None where it has none.
         high: The upper end.
         found: What the screening found in its rows.
         few: Whether there were too few rows to rely on the values.

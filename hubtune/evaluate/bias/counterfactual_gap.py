@@ -13,7 +13,7 @@ from hubtune.evaluate.intervals import holm
 from hubtune.records.results import Measure
 
 RESAMPLES = 2000
-METHOD = f"bootstrap over templates, paired for tuned - base, {RESAMPLES} resamples, 95 % percentile interval"
+METHOD = f"bootstrap over templates, paired for tuned - base, {RESAMPLES} resamples, 95% percentile interval"
 
 Values = npt.NDArray[np.float64]
 
@@ -53,7 +53,7 @@ def resampled(templates: Sequence[str], seed: int) -> Resampled:
 
 
 def interval(means: Values) -> tuple[float, float]:
-    """Returns the 95 % percentile interval."""
+    """Returns the 95% percentile interval."""
     low, high = np.percentile(means, [2.5, 97.5])
     return float(low), float(high)
 

@@ -22,7 +22,7 @@ CANDIDATES = 512
 """Secrets that each canary is ranked among, its own included: at most log2 of it, 9 bits, can be shown."""
 LEAST = 10
 _LONGEST_ROW = 10**6
-_METHOD = f"bootstrap over canaries, {RESAMPLES} resamples, 95 % percentile interval"
+_METHOD = f"bootstrap over canaries, {RESAMPLES} resamples, 95% percentile interval"
 
 
 class CanaryExposure:
@@ -103,7 +103,7 @@ def chance(candidates: int) -> float:
 
 
 def bootstrap_mean(values: npt.NDArray[np.float64], seed: int) -> tuple[float, float]:
-    """Returns the 95 % percentile interval of the mean over items."""
+    """Returns the 95% percentile interval of the mean over items."""
     draws = np.random.default_rng(seed).integers(0, len(values), size=(RESAMPLES, len(values)))
     low, high = np.percentile(values[draws].mean(axis=1), [2.5, 97.5])
     return float(low), float(high)
@@ -123,7 +123,7 @@ def _without_value(name: str, planted: int, detail: str) -> Measure:
     )
 
 
-_CENSUS = "none: every held-out row was compared with every row to train on"
+_CENSUS = "none: every held-out row was compared with every training row"
 
 
 class Contamination:

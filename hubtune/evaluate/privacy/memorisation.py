@@ -28,7 +28,7 @@ SUFFIX = (
     f"the last target tokens of a row before its end, at least {SHORTEST}, at most {LONGEST} and at most half of the "
     "row's tokens"
 )
-_EXCESS = "Newcombe's hybrid score interval of each model's difference between the two parts, 95 %"
+_EXCESS = "95% Newcombe hybrid score interval of each model's difference between training and held-out rows"
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def reproduced(bench: Bench, rows: Sequence[Example], split: str) -> dict[Side, 
 
 
 def newcombe(first: tuple[int, int], second: tuple[int, int]) -> tuple[float, float]:
-    """Returns the 95 % interval of the difference of two rates of different items (Newcombe, 1998, method 10).
+    """Returns the 95% interval of the difference of two rates of different items (Newcombe, 1998, method 10).
 
     Args:
         first: Hits and items of the rate that is taken from.

@@ -79,8 +79,8 @@ def _prompt(example: Example, bench: Bench) -> DrawnPrompt | None:
 
 PER = 1000
 _METHOD = (
-    f"of the difference: paired bootstrap over generations, {RESAMPLES} resamples, 95 % percentile interval; of each "
-    "model: the same, and where nothing was found from 0 to the exact one-sided 95 % bound of the share of generations"
+    f"paired bootstrap over generations, {RESAMPLES} resamples, 95% percentile interval; for a model without a hit, "
+    "the interval is from 0 to the exact one-sided 95% bound of the share of generations"
 )
 
 

@@ -68,7 +68,7 @@ def test_three_hundred_rows_of_each_part_are_enough_and_have_their_intervals(ove
     assert train.base_interval[0] == 0.0
     assert train.p_value < 1e-6
     assert excess.status == "measured"
-    assert excess.interval_method.startswith("Newcombe")
+    assert excess.interval_method.startswith("95% Newcombe")
 
 
 def test_what_is_the_likeliest_at_each_place_is_what_greedy_decoding_writes(overfitted):
