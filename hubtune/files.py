@@ -141,8 +141,10 @@ def _at_fault(error: OSError, path: Path | str) -> Path | str:
     own = error.filename
     if not isinstance(own, str) or isinstance(path, str) or not Path(own).is_absolute():
         return path
-    meant = path.absolute()
-    return path if Path(own).is_relative_to(meant.parent) or meant.is_relative_to(Path(own).parent) else Path(own)
+    refused, meant = Path(own), path.absolute()
+    # A file or folder is written beside its place first, under a name that holds its own.
+    beside = refused.is_relative_to(meant.parent) and meant.name in str(refused.relative_to(meant.parent))
+    return path if beside or meant.is_relative_to(refused.parent) else refused
 
 
 def require_writable(folder: Path, *, hint: str | None = None) -> None:

@@ -175,7 +175,7 @@ def test_a_release_loads_by_its_tag_with_the_logits_of_its_probe(tiny, bare: Wor
     assert base > 10 * asked["tolerance"]
     # The card's numbers are of a base in full precision. The random weights of one in 4 bits are off by a lot; without
     # its adapter it is about as far away as the base.
-    assert apart.pop("4 bits", 0) < 3 / 4 * base or _misread_when_narrow()
+    assert apart.pop("4 bits", 0) < 3 / 4 * base or _misread_when_narrow(bare)
     assert max(apart.values()) < asked["tolerance"]
     assert found["tokens"] == list(range(found["size"] - len(asked["tokens"]), found["size"]))
     assert verified.code == 0, verified
@@ -186,13 +186,21 @@ def test_a_release_loads_by_its_tag_with_the_logits_of_its_probe(tiny, bare: Wor
     assert ("PeftModel" in card) == ("adapter" in card.partition("## Evaluation")[0].lower()) == asked["adapter"]
 
 
-def _misread_when_narrow() -> bool:
-    """Whether bitsandbytes gives rows of less than 64 numbers the scales of others, as its AVX512 code does."""
-    from bitsandbytes.functional import dequantize_4bit, quantize_4bit
+_MISREAD = """
+import torch
+from bitsandbytes.functional import dequantize_4bit, quantize_4bit
+# Two rows to a block; in the block that follows all numbers are larger.
+rows = torch.tensor([1.0, 1.0, 100.0, 100.0]).repeat_interleave(32).reshape(4, 32)
+print(not torch.allclose(dequantize_4bit(*quantize_4bit(rows, quant_type="nf4")), rows, rtol=0.01))
+"""
 
-    # Two rows to a block; in the block that follows all numbers are larger.
-    rows = torch.tensor([1.0, 1.0, 100.0, 100.0]).repeat_interleave(32).reshape(4, 32)
-    return not torch.allclose(dequantize_4bit(*quantize_4bit(rows, quant_type="nf4")), rows, rtol=0.01)
+
+def _misread_when_narrow(bare: World) -> bool:
+    """Whether bitsandbytes gives rows of less than 64 numbers the scales of others, as its AVX512 code does.
+
+    Asked in a process of its own, as the consumer's is: in this one hubtune may have put it right.
+    """
+    return bare.python(_MISREAD).out.split()[-1] == "True"
 
 
 def _asked(folder: Path, pair: Pair) -> dict:
