@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hubtune.data.segments import Segment, WrittenRow
-from hubtune.data.tokens import Encoder, Example
+from hubtune.data.tokenization import Encoder, Example
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

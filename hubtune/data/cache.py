@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from hubtune import templating
 from hubtune.config.data import COPY_KINDS
 from hubtune.data.data_files import PinnedData
-from hubtune.data.encoding import EncodingSettings
+from hubtune.data.row_batches import EncodingSettings
 from hubtune.data.store import ROWS_FILE, Store
 from hubtune.errors import RecordError
 from hubtune.files import file_errors

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, overload
 
 from hubtune.data.segments import Segment, WrittenRow
 from hubtune.data.split import seeded
-from hubtune.data.tokens import Encoder, Example
+from hubtune.data.tokenization import Encoder, Example
 from hubtune.errors import DataError
 from hubtune.records.data import CanaryRecord
 

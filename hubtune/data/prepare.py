@@ -16,9 +16,9 @@ from hubtune.config.schema import TuneConfig
 from hubtune.config.training import EarlierConfig
 from hubtune.data.canaries import Planted, plant
 from hubtune.data.data_files import PinnedData
-from hubtune.data.encoding import EncodingSettings
 from hubtune.data.formats.row_format import LabelSet
 from hubtune.data.partition import AllRows, EarlierRows, choose_earlier, drawing_order, split, split_method
+from hubtune.data.row_batches import EncodingSettings
 from hubtune.data.screening.deduplication import without_repeats
 from hubtune.data.screening.screen import screen_record
 from hubtune.data.segments import READABLE

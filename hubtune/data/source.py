@@ -14,9 +14,9 @@ from hubtune.data import cache
 from hubtune.data.csv_rows import described
 from hubtune.data.data_files import DataFiles, PinnedData, local_files, resolve_files
 from hubtune.data.dataset_repo import file_contents, hub_contents, snapshot_contents
-from hubtune.data.encoding import WORTHWHILE, Batch, EncodingSettings, RowEncoder, encode_all, worker_count
 from hubtune.data.formats.chat import ChatWriter
 from hubtune.data.formats.row_format import LabelSet, RowFormat, choose_format, find_labels
+from hubtune.data.row_batches import WORTHWHILE, Batch, EncodingSettings, RowEncoder, encode_all, worker_count
 from hubtune.data.rows import Rows, read_rows
 from hubtune.data.screening.screen import Count, RowScreen
 from hubtune.data.segments import DropReason, DropTally, UnreadableRow, WritingNotes

@@ -13,7 +13,7 @@ from typing import Any, overload
 import numpy as np
 import pyarrow as pa
 
-from hubtune.data.tokens import Example
+from hubtune.data.tokenization import Example
 
 Array = np.ndarray[Any, Any]
 

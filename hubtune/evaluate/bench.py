@@ -10,7 +10,7 @@ import numpy.typing as npt
 from hubtune.config.evaluation import BiasConfig
 from hubtune.data.batch import collate
 from hubtune.data.split import seeded
-from hubtune.data.tokens import IGNORED, Example
+from hubtune.data.tokenization import IGNORED, Example
 from hubtune.models.generation import Completion, complete_all, plain_text, text_after
 from hubtune.models.pretrained import pad_id
 from hubtune.records.base import Progress

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from hubtune.data.tokens import Example
+from hubtune.data.tokenization import Example
 from hubtune.errors import DataError, EmptySplitError
 from hubtune.evaluate.bench import Bench, prompt_end
 from hubtune.evaluate.evaluation import EvaluationJob, open_sides

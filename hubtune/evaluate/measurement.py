@@ -18,7 +18,7 @@ from hubtune.config.evaluation import CLASSIFICATION, DEFAULT, ENTRY_POINTS, kno
 from hubtune.config.schema import TuneConfig
 from hubtune.data.batch import collate_classes
 from hubtune.data.screening.detectors import Detectors
-from hubtune.data.tokens import Example
+from hubtune.data.tokenization import Example
 from hubtune.errors import ConfigError, HubtuneError
 from hubtune.evaluate.bench import Bench, Choosy, Metric, Side, Sides
 from hubtune.evaluate.bias import BIAS_METRICS

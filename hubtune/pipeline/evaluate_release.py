@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from hubtune.data.prepare import Prepared
-    from hubtune.data.tokens import Example
+    from hubtune.data.tokenization import Example
     from hubtune.evaluate.evaluation import ReleaseOnDisk
     from hubtune.evaluate.measurement import MeasuredRows
 

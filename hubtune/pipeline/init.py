@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from hubtune.data.inspection import DatasetInspection
-    from hubtune.data.tokens import Example
+    from hubtune.data.tokenization import Example
 
 
 _WIDTH = 100

@@ -14,8 +14,9 @@ from hubtune.config.schema import PublishConfig
 from hubtune.errors import CanariesError, PermissionDeniedError, RepoNotFoundError, SecretFoundError, advise
 from hubtune.hub.client import requests_sent_once
 from hubtune.hub.read import Identity, refuse_branch_named, refuse_tag_named, whoami
+from hubtune.hub.retries import Retries, Wait
 from hubtune.hub.write import tag_taken
-from hubtune.publish.remote import MAIN, RemoteRepo, Retries, Wait
+from hubtune.publish.remote import MAIN, RemoteRepo
 from hubtune.records.base import Progress
 from hubtune.token_forms import find_tokens
 

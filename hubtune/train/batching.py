@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from hubtune.config.training import TrainConfig
 from hubtune.data.batch import collate, collate_packs, cumulative_lengths, even_packs
-from hubtune.data.tokens import IGNORED, Example
+from hubtune.data.tokenization import IGNORED, Example
 from hubtune.models.classifier import Classes
 from hubtune.models.row_attention import can_attend_by_rows, rows_are_isolated
 from hubtune.records.base import Progress

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import TrainerCallback
 
-from hubtune.data.tokens import Example
+from hubtune.data.tokenization import Example
 from hubtune.errors import TrainingError
 from hubtune.records.base import ProgressTask
 from hubtune.records.results import HeldOutPoint, LossPoint, TrainingFinding

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from hubtune.data.partition import EarlierRows
-from hubtune.data.tokens import IGNORED, Example
+from hubtune.data.tokenization import IGNORED, Example
 from hubtune.errors import TrainingError
 from hubtune.records.base import Progress
 from hubtune.records.results import EarlierTaskRecord

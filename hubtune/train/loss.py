@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from hubtune.data.batch import collate_classes
-from hubtune.data.tokens import IGNORED, Example
+from hubtune.data.tokenization import IGNORED, Example
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

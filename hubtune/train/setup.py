@@ -10,7 +10,7 @@ import torch
 from hubtune.config.schema import TuneConfig
 from hubtune.config.training import TrainConfig
 from hubtune.data.partition import EarlierRows
-from hubtune.data.tokens import Example
+from hubtune.data.tokenization import Example
 from hubtune.errors import MemoryNeededError
 from hubtune.models.adapters import PinnedAdapter
 from hubtune.models.added_tokens import tokenizer_files

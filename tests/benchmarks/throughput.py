@@ -29,7 +29,7 @@ import peft
 import torch
 
 from hubtune.config.training import TrainConfig
-from hubtune.data.tokens import Example
+from hubtune.data.tokenization import Example
 from hubtune.models.gguf import convert_gguf
 from hubtune.models.precision import choose_precision
 from hubtune.models.pretrained import load_base, load_tokenizer

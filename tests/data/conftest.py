@@ -10,7 +10,7 @@ from hubtune.data.formats.chat import ChatWriter
 from hubtune.data.formats.conversations import read_conversation
 from hubtune.data.formats.row_format import choose_format, write_text
 from hubtune.data.segments import DroppedRowError, WrittenRow
-from hubtune.data.tokens import IGNORED, Encoder, Example
+from hubtune.data.tokenization import IGNORED, Encoder, Example
 from tests.tiny_tokenizers import KINDS
 
 if TYPE_CHECKING:

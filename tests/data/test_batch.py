@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from hubtune.data.batch import collate
-from hubtune.data.tokens import IGNORED, Example
+from hubtune.data.tokenization import IGNORED, Example
 from hubtune.models.pretrained import load_tokenizer, pad_id
 from tests.encoding import encode
 

@@ -11,7 +11,7 @@ import pytest
 from hubtune.config.data import DataConfig, ScreenConfig
 from hubtune.data import cache
 from hubtune.data.data_files import PinnedData
-from hubtune.data.encoding import EncodingSettings
+from hubtune.data.row_batches import EncodingSettings
 from hubtune.data.source import Source, read_source
 from hubtune.data.store import ROWS_FILE
 from hubtune.errors import ScreeningError

@@ -8,9 +8,9 @@ import pytest
 
 from hubtune.config.data import ScreenConfig
 from hubtune.data.data_files import PinnedData
-from hubtune.data.encoding import EncodingSettings
+from hubtune.data.row_batches import EncodingSettings
 from hubtune.data.source import Source, read_source
-from hubtune.data.tokens import Encoder
+from hubtune.data.tokenization import Encoder
 from hubtune.errors import ConfigError, DataError, ModelError
 from hubtune.templating import chat as templates
 from tests.data.conftest import chat, entry

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hubtune.data.segments import Classified
-from hubtune.data.tokens import Encoder, turn_tokens
+from hubtune.data.tokenization import Encoder, turn_tokens
 from hubtune.templating.chat import ChatTemplate
 from tests.data.conftest import chat, learnt
 from tests.tiny_tokenizers import CHATML, KINDS

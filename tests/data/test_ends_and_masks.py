@@ -7,7 +7,7 @@ import pytest
 
 from hubtune.data.batch import collate
 from hubtune.data.segments import DropReason
-from hubtune.data.tokens import IGNORED, Encoder, Example
+from hubtune.data.tokenization import IGNORED, Encoder, Example
 from hubtune.models.pretrained import load_tokenizer, pad_id
 from tests.data.conftest import chat, learnt, written
 from tests.tiny_tokenizers import CHATML, KINDS, WITH_GENERATION

@@ -14,9 +14,9 @@ import pytest
 
 from hubtune.config.data import ScreenConfig
 from hubtune.data.data_files import PinnedData
-from hubtune.data.encoding import EncodingSettings
+from hubtune.data.row_batches import EncodingSettings
 from hubtune.data.source import read_source
-from hubtune.data.tokens import IGNORED, Example
+from hubtune.data.tokenization import IGNORED, Example
 from tests.data.conftest import entry
 from tests.sample_runs import write_json_lines
 from tests.tiny_tokenizers import CHATML, KINDS, LLAMA_TEMPLATE, WITH_GENERATION

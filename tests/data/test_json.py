@@ -9,7 +9,7 @@ import pytest
 from hubtune.config.data import DataConfig, ScreenConfig
 from hubtune.data.data_files import PinnedData, local_files, resolve_files
 from hubtune.data.dataset_repo import file_contents, snapshot_contents
-from hubtune.data.encoding import EncodingSettings
+from hubtune.data.row_batches import EncodingSettings
 from hubtune.data.rows import Rows, read_rows
 from hubtune.data.segments import DropReason, UnreadableRow
 from hubtune.data.source import read_source

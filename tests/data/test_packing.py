@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubtune.data.batch import best_fit, collate_packs, even_packs
-from hubtune.data.tokens import IGNORED, Example
+from hubtune.data.tokenization import IGNORED, Example
 from tests.architectures import VOCABULARY, make_model
 
 CAPACITY = 32

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hubtune.data.prepare import DataJob, Prepared, prepare
-from hubtune.data.tokens import Example
+from hubtune.data.tokenization import Example
 from hubtune.errors import DataError, EmptySplitError, RecordError
 from hubtune.models.pretrained import load_tokenizer
 from hubtune.records.base import PinSet

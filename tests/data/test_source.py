@@ -6,7 +6,7 @@ import pytest
 
 from hubtune.config.data import ScreenConfig
 from hubtune.data.data_files import PinnedData
-from hubtune.data.encoding import EncodingSettings
+from hubtune.data.row_batches import EncodingSettings
 from hubtune.data.segments import DropReason
 from hubtune.data.source import Source, read_source
 from hubtune.errors import ColumnNotFoundError, DataError, EmptySplitError, TooManyDroppedError

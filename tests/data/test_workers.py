@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from hubtune.config.data import ScreenConfig
 from hubtune.data.data_files import PinnedData
-from hubtune.data.encoding import Batch, Encoded, EncodingSettings, RowEncoder, encode_all, worker_count
 from hubtune.data.formats.row_format import choose_format
+from hubtune.data.row_batches import Batch, Encoded, EncodingSettings, RowEncoder, encode_all, worker_count
 from hubtune.data.screening.screen import RowScreen
 from hubtune.data.segments import DropReason, DropTally, WritingNotes
 from hubtune.data.source import Source, read_source

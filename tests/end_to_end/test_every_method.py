@@ -10,7 +10,6 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
-import torch
 import yaml
 from huggingface_hub import CommitOperationAdd, HfApi
 

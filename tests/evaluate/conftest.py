@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hubtune.config.training import LoraConfig
-from hubtune.data.tokens import Example
+from hubtune.data.tokenization import Example
 from hubtune.evaluate.bench import Bench
 from hubtune.evaluate.evaluation import without_adapter
 from hubtune.models.generation import safe_generation_config

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hubtune.data.segments import Segment, WrittenRow
-from hubtune.data.tokens import IGNORED, Encoder, Example
+from hubtune.data.tokenization import IGNORED, Encoder, Example
 from hubtune.evaluate.bench import begin
 from hubtune.models.pretrained import load_tokenizer
 from tests.encoding import encode

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from hubtune.data.tokens import Example
+from hubtune.data.tokenization import Example
 from hubtune.errors import ModelError
 from hubtune.evaluate.bench import likelihoods
 from hubtune.evaluate.evaluation import EvaluationJob, evaluate

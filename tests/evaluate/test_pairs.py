@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hubtune.data.tokens import IGNORED, Example
+from hubtune.data.tokenization import IGNORED, Example
 from hubtune.errors import DataError, EmptySplitError
 from hubtune.evaluate.evaluation import EvaluationJob
 from hubtune.evaluate.human_preference import make_pairs, prompt_of

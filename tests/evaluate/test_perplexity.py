@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from hubtune.data.tokens import Example
+from hubtune.data.tokenization import Example
 from hubtune.evaluate.bench import likelihoods
 from hubtune.models.pretrained import load_base, load_tokenizer, pad_id
 from hubtune.train.batching import Batcher

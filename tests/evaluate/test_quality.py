@@ -10,7 +10,7 @@ import pytest
 import torch
 from rouge_score.rouge_scorer import RougeScorer
 
-from hubtune.data.tokens import IGNORED, Example
+from hubtune.data.tokenization import IGNORED, Example
 from hubtune.evaluate.measurement import run_metrics
 from hubtune.evaluate.quality import QUALITY_METRICS
 from hubtune.evaluate.quality.likelihood import (

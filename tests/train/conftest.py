@@ -9,7 +9,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from hubtune.data.partition import EarlierRows
-from hubtune.data.tokens import Example
+from hubtune.data.tokenization import Example
 from hubtune.models.adapters import PinnedAdapter
 from hubtune.models.pretrained import PinnedBase, load_tokenizer
 from hubtune.records.base import Pin

@@ -9,7 +9,7 @@ from peft import PeftModel
 from transformers import AutoModelForSequenceClassification
 
 from hubtune.data.segments import Classified
-from hubtune.data.tokens import Encoder
+from hubtune.data.tokenization import Encoder
 from hubtune.errors import ModelError
 from hubtune.evaluate.evaluation import EvaluationJob, evaluate
 from hubtune.evaluate.measurement import MeasuredRows

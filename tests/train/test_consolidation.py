@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from hubtune.data.tokens import Example
+from hubtune.data.tokenization import Example
 from hubtune.errors import TrainingError
 from hubtune.records.base import Pin
 from hubtune.train.batching import Batcher

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hubtune.data.batch import collate
-from hubtune.data.tokens import IGNORED, Example
+from hubtune.data.tokenization import IGNORED, Example
 from hubtune.models.row_attention import attending_by_rows
 from hubtune.train.batching import Batcher
 from hubtune.train.loss import SummedLoss, summed_loss

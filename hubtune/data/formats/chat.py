@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hubtune.config.data import LossOn
-from hubtune.data import tokens
+from hubtune.data import tokenization
 from hubtune.data.formats.conversations import Conversation, Json
 from hubtune.data.formats.coverage import find_unwritten, parts_of, removals
 from hubtune.data.segments import DroppedRowError, DropReason, Segment, WrittenRow
@@ -124,7 +124,7 @@ def _with_marks(conversation: Conversation) -> chat.ChatRequest:
     for place in answers:
         if place not in marked:
             other: dict[int, object] = {
-                place: {"role": "assistant", "content": f"{tokens.ANSWER_START}x{tokens.ANSWER_END}"}
+                place: {"role": "assistant", "content": f"{tokenization.ANSWER_START}x{tokenization.ANSWER_END}"}
             }
             variants += [chat.Variant(upto=place, ask=True), chat.Variant(changes=other)]
     return chat.ChatRequest(messages, conversation.tools, variants=variants)
@@ -132,13 +132,13 @@ def _with_marks(conversation: Conversation) -> chat.ChatRequest:
 
 def _by_marks(rendered: chat.Rendered) -> list[Span] | DroppedRowError:
     text, shown = rendered.text, rendered.texts[0]
-    if shown is None or re.sub(f"[{tokens.ANSWER_START}{tokens.ANSWER_END}]", "", shown) != text:
+    if shown is None or re.sub(f"[{tokenization.ANSWER_START}{tokenization.ANSWER_END}]", "", shown) != text:
         return DroppedRowError(DropReason.NOTHING_LEARNED, "the template changes the answers beyond recognition")
     spans, start, position = [], None, 0
-    for part in re.split(f"([{tokens.ANSWER_START}{tokens.ANSWER_END}])", shown):
-        if part == tokens.ANSWER_START:
+    for part in re.split(f"([{tokenization.ANSWER_START}{tokenization.ANSWER_END}])", shown):
+        if part == tokenization.ANSWER_START:
             start = position
-        elif part == tokens.ANSWER_END:
+        elif part == tokenization.ANSWER_END:
             if start is not None:
                 spans.append((start, position))
             start = None
@@ -163,7 +163,9 @@ def _with_answer_marks(message: dict[str, Json]) -> dict[str, Json]:
     if not core:
         return message
     start = content.index(core)
-    marked = f"{content[:start]}{tokens.ANSWER_START}{core}{tokens.ANSWER_END}{content[start + len(core) :]}"
+    marked = (
+        f"{content[:start]}{tokenization.ANSWER_START}{core}{tokenization.ANSWER_END}{content[start + len(core) :]}"
+    )
     return {**message, "content": marked}
 
 
@@ -198,7 +200,7 @@ class ChatWriter:
         found = usable_template(tokenizer, template, name)
         if "strftime_now" in found.text:
             found = replace(found, text=_FIXED_DATE + found.text)
-        return cls(found, tokens.control_pattern(tokenizer, tokens.turn_tokens(tokenizer, found)), loss_on)
+        return cls(found, tokenization.control_pattern(tokenizer, tokenization.turn_tokens(tokenizer, found)), loss_on)
 
     def write_all(self, conversations: Sequence[Conversation]) -> list[WrittenRow | DroppedRowError]:
         """Writes conversations; in the place of one that cannot be used stands the reason.
@@ -294,7 +296,7 @@ def check_template(template: chat.ChatTemplate, *, given: bool) -> None:
         ModelError: It is the tokenizer's.
     """
     try:
-        template.render_all([chat.ChatRequest(turns, ask=True) for turns in tokens.PROBES])
+        template.render_all([chat.ChatRequest(turns, ask=True) for turns in tokenization.PROBES])
     except chat.TemplateFaultError as fault:
         raise _unusable(str(fault), given=given) from fault
     except LimitError as error:
@@ -324,7 +326,9 @@ def _marked_object(message: dict[str, Json], special: "re.Pattern[str]") -> dict
 
 def _marked(value: Json, special: "re.Pattern[str]") -> Json:
     if isinstance(value, str):
-        return special.sub(f"{tokens.LITERAL_START}\\g<0>{tokens.LITERAL_END}", tokens.MARKS.sub("", value))
+        return special.sub(
+            f"{tokenization.LITERAL_START}\\g<0>{tokenization.LITERAL_END}", tokenization.MARKS.sub("", value)
+        )
     if isinstance(value, dict):
         return _marked_object(value, special)
     if isinstance(value, list):
@@ -345,11 +349,12 @@ def _segments(text: str, spans: Sequence[Span]) -> tuple[Segment, ...]:
 
 def _unmarked(text: str, *, response: bool) -> list[Segment]:
     parts = re.split(
-        f"{tokens.LITERAL_START}([^{tokens.LITERAL_START}{tokens.LITERAL_END}]*){tokens.LITERAL_END}", text
+        f"{tokenization.LITERAL_START}([^{tokenization.LITERAL_START}{tokenization.LITERAL_END}]*){tokenization.LITERAL_END}",
+        text,
     )
     # Every second part stood between marks. Lone marks are what a template's own splitting left.
     return [
         Segment(cleaned, response, control=number % 2 == 0)
         for number, part in enumerate(parts)
-        if (cleaned := tokens.MARKS.sub("", part))
+        if (cleaned := tokenization.MARKS.sub("", part))
     ]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from hubtune.data.formats.conversations import Conversation, Json
-from hubtune.data.tokens import MARKS
+from hubtune.data.tokenization import MARKS
 from hubtune.templating.chat import Variant
 
 Message = dict[str, Json]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from hubtune.config.data import COPY_KINDS, PERSONAL_KINDS, CopyKind, PersonalKind, ScreenConfig
 from hubtune.data.screening.detectors import Detectors, by_kind
 from hubtune.data.segments import LONGEST_TEXT, DroppedRowError, DropReason, RawRow, UnreadableRow
-from hubtune.data.tokens import Example
+from hubtune.data.tokenization import Example
 from hubtune.errors import ScreeningError
 from hubtune.records.base import Progress
 from hubtune.records.data import FindingRecord, ScreenRecord

@@ -12,7 +12,7 @@ from hubtune.config.data import PersonalKind
 from hubtune.data.screening.detectors import Detectors
 from hubtune.data.screening.spans import Span
 from hubtune.data.split import seeded
-from hubtune.data.tokens import IGNORED, Example
+from hubtune.data.tokenization import IGNORED, Example
 from hubtune.evaluate.bench import Bench, Side, likelihoods
 from hubtune.evaluate.intervals import rate_of, wilson
 from hubtune.models.pretrained import pad_id

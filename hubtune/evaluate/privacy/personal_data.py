@@ -10,7 +10,7 @@ import numpy.typing as npt
 from hubtune.config.data import PERSONAL_KINDS, PersonalKind
 from hubtune.data.screening.detectors import Detectors
 from hubtune.data.split import seeded
-from hubtune.data.tokens import Example
+from hubtune.data.tokenization import Example
 from hubtune.evaluate.bench import Bench, Side
 from hubtune.evaluate.intervals import RESAMPLES, Resampled, measure_of, none_of
 from hubtune.evaluate.privacy.exposure import bootstrap_mean

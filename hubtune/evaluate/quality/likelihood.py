@@ -10,7 +10,7 @@ from importlib.metadata import version
 import numpy as np
 import numpy.typing as npt
 
-from hubtune.data.tokens import IGNORED, Example
+from hubtune.data.tokenization import IGNORED, Example
 from hubtune.evaluate.bench import Bench, Likelihoods, Side
 from hubtune.evaluate.intervals import LEAST_ROWS, Resampled, measure_of, rate_of, ratio_of
 from hubtune.models.generation import plain_text

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from hubtune.data.segments import DroppedRowError, DropReason
-from hubtune.data.tokens import IGNORED
+from hubtune.data.tokenization import IGNORED
 from hubtune.errors import ConfigError
 from tests.data.conftest import chat, learnt, written
 from tests.tiny_tokenizers import CHATML, LLAMA_TEMPLATE, WITH_GENERATION

@@ -9,7 +9,7 @@ import torch
 
 from hubtune.data.batch import collate
 from hubtune.data.canaries import plant
-from hubtune.data.tokens import Example
+from hubtune.data.tokenization import Example
 from hubtune.evaluate.bench import Bench
 from hubtune.models.generation import safe_generation_config
 from hubtune.models.pretrained import load_base, load_tokenizer, pad_id

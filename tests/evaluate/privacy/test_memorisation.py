@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from hubtune.data.tokens import IGNORED, Example
+from hubtune.data.tokenization import IGNORED, Example
 from hubtune.evaluate.privacy.memorisation import (
     LEAST,
     LONGEST,

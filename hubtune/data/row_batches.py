@@ -27,7 +27,7 @@ from hubtune.data.screening.screen import RowScreen, ScreenedRow, own_text
 from hubtune.data.screening.sketches import Trace, trace
 from hubtune.data.split import draw, fold, text_digest
 from hubtune.data.store import SCHEMA, SKETCH_BYTES
-from hubtune.data.tokens import Encoder, Example
+from hubtune.data.tokenization import Encoder, Example
 from hubtune.errors import DataError, advise
 from hubtune.templating.process import LimitError
 
