@@ -179,13 +179,13 @@ class AmbiguousRevisionError(HubError):
 
 
 class DataError(HubtuneError):
-    """A data set cannot be read or used."""
+    """A dataset cannot be read or used."""
 
     exit_code = 20
 
 
 class SplitNotFoundError(DataError):
-    """A data set has no such split."""
+    """A dataset has no such split."""
 
     exit_code = 21
 
@@ -197,13 +197,13 @@ class EmptySplitError(DataError):
 
 
 class ColumnNotFoundError(DataError):
-    """A template names a field that is not a column of the data set."""
+    """A template names a field that is not a column of the dataset."""
 
     exit_code = 23
 
 
 class TooManyDroppedError(DataError):
-    """More rows of a data set cannot be used than the config allows."""
+    """More rows of a dataset cannot be used than the config allows."""
 
     exit_code = 24
 
@@ -279,7 +279,7 @@ class CardError(HubtuneError):
 
 
 class LicenseRefusedError(HubtuneError):
-    """The licences of the inputs do not allow the release, or a licence that has to travel along is not at hand."""
+    """The licenses of the inputs do not allow the release, or a license that has to travel along is not at hand."""
 
     exit_code = 41
 

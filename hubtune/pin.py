@@ -157,7 +157,7 @@ class Resolution:
     """The pins of a run's inputs, and how many bytes it takes at most to fetch them all.
 
     Attributes:
-        streamed: Pins of data sets whose rows are streamed, so that their files are not fetched.
+        streamed: Pins of datasets whose rows are streamed, so that their files are not fetched.
         code: Whether the base's Python files are fetched: the config allows those of this commit.
     """
 
@@ -173,7 +173,7 @@ class Resolution:
         adapter = None if config.base.adapter is None else others[0]
         data = others if adapter is None else others[1:]
         entries = [*config.pinned_data, *config.pinned_earlier]
-        # A data set that is streamed in one place and not in another is fetched.
+        # A dataset that is streamed in one place and not in another is fetched.
         whole = [pin for entry, pin in zip(entries, data, strict=True) if not entry.streaming]
         border = len(config.pinned_data)
         return cls(

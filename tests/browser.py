@@ -69,7 +69,7 @@ def visit(browser: "Browser", address: str, *, width: str = "desktop", scheme: s
         browser: Where.
         address: What.
         width: One of `WIDTHS`.
-        scheme: The colours that the visitor prefers: `light` or `dark`.
+        scheme: The colors that the visitor prefers: `light` or `dark`.
     """
     x, y = WIDTHS[width]
     context = browser.new_context(viewport={"width": x, "height": y}, color_scheme=scheme)

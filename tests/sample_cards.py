@@ -166,19 +166,19 @@ def make_inputs(config: str = CONFIG, overrides: tuple[str, ...] = ()) -> CardIn
 
 
 def license_of(kind: str, repo: str, commit: str, *licenses: str, **values: object) -> LicensedInput:
-    """Returns what one input says of its licence."""
+    """Returns what one input says of its license."""
     return LicensedInput(kind=kind, repo=repo, commit=commit, licenses=list(licenses), **values)
 
 
 def with_source(inputs: CardInputs, **changes: object) -> CardInputs:
-    """Returns the inputs with another first data set."""
+    """Returns the inputs with another first dataset."""
     first, *others = inputs.data.sources
     data = inputs.data.model_copy(update={"sources": [first.model_copy(update=changes), *others]})
     return replace(inputs, data=data)
 
 
 def nothing_assessed() -> CardInputs:
-    """Returns an unpublished adapter of inputs without licences, of a silent author, with too few rows to measure."""
+    """Returns an unpublished adapter of inputs without licenses, of a silent author, with too few rows to measure."""
     inputs = make_inputs()
     few = Measure(
         name="perplexity",
@@ -224,7 +224,7 @@ def nothing_assessed() -> CardInputs:
 
 
 def two_data_sets() -> CardInputs:
-    """Returns an adapter trained on two data sets, one with a named configuration and licence terms of its own."""
+    """Returns an adapter trained on two datasets, one with a named configuration and license terms of its own."""
     inputs = make_inputs()
     pin = Pin(
         repo="org/proverbs",
@@ -270,7 +270,7 @@ def two_data_sets() -> CardInputs:
 
 
 def mixed_chats() -> CardInputs:
-    """Returns an adapter of conversations, drawn by weight from a local file and a data set with a held-out split."""
+    """Returns an adapter of conversations, drawn by weight from a local file and a dataset with a held-out split."""
     config = """
 base: {repo: openai-community/gpt2-medium}
 data:
@@ -379,7 +379,7 @@ def non_commercial() -> CardInputs:
 
 
 def every_statement() -> CardInputs:
-    """Returns an adapter whose author says something on every subject, and signs off a data set without a licence."""
+    """Returns an adapter whose author says something on every subject, and signs off a dataset without a license."""
     config = CONFIG.partition("card:")[0] + STATEMENTS_CONFIG
     inputs = make_inputs(config)
     licenses = [
@@ -490,7 +490,7 @@ def screened(**changes: object) -> ScreenRecord:
 
 
 def _licensed(repo: str, base: LicensedInput, data: LicensedInput, *, gated: str | bool = False) -> CardInputs:
-    """Returns the inputs of the golden card with another base and another data set."""
+    """Returns the inputs of the golden card with another base and another dataset."""
     inputs = make_inputs(overrides=(f"publish.repo={repo}", f"base.repo={base.repo}", f"data[0].repo={data.repo}"))
     source = inputs.data.sources[0].model_copy(update={"repo": data.repo})
     base_pin = {"repo": base.repo, "commit": base.commit, "license": base.licenses[0], "gated": gated}

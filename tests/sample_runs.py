@@ -27,7 +27,7 @@ ENVIRONMENT = EnvironmentRecord(python="3.11.9", platform="Linux x86_64", device
 
 
 def sample_config(*overrides: str) -> TuneConfig:
-    """Returns a small config: one data set with the columns `author` and `quote`, fp32."""
+    """Returns a small config: one dataset with the columns `author` and `quote`, fp32."""
     text = f"""
     base: {{repo: {BASE_REPO}}}
     data: [{{repo: {DATA_REPO}, template: "{{author}}: {{quote}}"}}]
@@ -48,7 +48,7 @@ def sample_pins() -> PinSet:
 
 
 def sample_licenses() -> list[LicensedInput]:
-    """Returns what the inputs of `sample_pins` say of their licences."""
+    """Returns what the inputs of `sample_pins` say of their licenses."""
     return [
         LicensedInput(kind="base", repo=BASE_REPO, commit=BASE_COMMIT, licenses=["mit"]),
         LicensedInput(kind="data", repo=DATA_REPO, commit=DATA_COMMIT, licenses=["cc0-1.0"]),
@@ -67,7 +67,7 @@ def saying(number: int) -> dict[str, str]:
 
 
 def write_json_lines(folder: Path, rows: list[dict[str, object]], name: str = "train.jsonl") -> Path:
-    """Writes rows as a data set of one split in `folder` and returns the folder."""
+    """Writes rows as a dataset of one split in `folder` and returns the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return folder
@@ -126,7 +126,7 @@ def finished_run(
 
 
 def sample_source(**changes: object) -> SourceRecord:
-    """Returns the record of the data set of `sample_config`; `changes` are its fields."""
+    """Returns the record of the dataset of `sample_config`; `changes` are its fields."""
     values: dict[str, object] = {
         "repo": DATA_REPO,
         "commit": DATA_COMMIT,

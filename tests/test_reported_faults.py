@@ -8,7 +8,7 @@ Pins and revisions
   tests/card/test_card_snippet.py::test_both_revisions_are_pinned
 - the model is pinned, its tokenizer or the list of its files is taken from `main`:
   tests/end_to_end/test_requests.py::test_no_input_is_asked_for_by_anything_but_its_commit_from_pinning_to_the_end
-- a data set has no revision:
+- a dataset has no revision:
   tests/pin/test_pinning.py::test_branch_tag_and_commit_are_understood
 - nor can it be a pull request's:
   tests/pin/test_pinning.py::test_a_pull_request_is_pinned_to_the_commit_that_it_is_at
@@ -27,7 +27,7 @@ Ends of rows, padding and templates
   tests/data/test_ends_and_masks.py::test_the_last_label_of_every_row_is_what_ends_it
 - two BOS, one of the template and one of the tokenizer:
   tests/data/test_ends_and_masks.py::test_exactly_one_bos_whatever_chat_template_and_tokenizer_add
-- the response marker is tokenised differently in context, and the mask misses it:
+- the response marker is tokenized differently in context, and the mask misses it:
   tests/data/test_ends_and_masks.py::test_the_mask_follows_characters_however_a_response_marker_is_tokenised
 - or it follows no marks of the template:
   tests/data/test_ends_and_masks.py::test_a_chat_s_mask_is_that_of_the_template_s_own_generation_marks
@@ -69,7 +69,7 @@ Training
   tests/models/test_precision.py::test_hardware_without_bf16_falls_back_for_auto_and_refuses_bf16
 - saving a checkpoint asks the Hub for something, which ends an offline run:
   tests/train/test_training.py::test_nothing_is_asked_of_the_network_while_training_and_saving_checkpoints
-- a large data set takes all memory, or hangs, when it is tokenised:
+- a large dataset takes all memory, or hangs, when it is tokenised:
   tests/data/test_flat_memory.py::test_many_rows_take_hardly_more_memory_than_few
 - the logits of all rows are kept while a model is measured:
   tests/evaluate/test_perplexity.py::test_logits_are_let_go_batch_by_batch
@@ -78,7 +78,7 @@ Training
 
 Publishing
 
-- a local path becomes the base or a data set, found after the training:
+- a local path becomes the base or a dataset, found after the training:
   tests/test_reported_faults.py::test_a_local_path_is_no_base_and_no_data_set
 - or the card tells it:
   tests/card/test_card_metadata.py::test_a_local_path_as_base_is_refused_by_the_card
@@ -88,7 +88,7 @@ Publishing
   tests/publish/test_push.py::test_a_card_that_the_hub_does_not_accept_stops_the_release_before_anything_is_sent
 - two writers of the card overwrite each other:
   tests/end_to_end/test_published_repo.py::test_the_published_card_is_the_runs_card
-- a default licence mislabels what is not to be used commercially:
+- a default license mislabels what is not to be used commercially:
   tests/card/licensing/test_decision.py::test_a_missing_licence_needs_a_signed_reason_which_becomes_a_duty
 - intended use and ethics cannot be given:
   tests/test_reported_faults.py::test_every_statement_of_the_author_can_be_given_in_the_config

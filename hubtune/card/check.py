@@ -31,7 +31,7 @@ def check_card(text: str) -> None:
     if len(text) > MOST_CHARACTERS:
         raise CardError(
             f"The model card has {len(text):,} characters, and pages show at most {MOST_CHARACTERS:,}.",
-            hint="Shorten the statements in the config's card section, or the names that the data sets use.",
+            hint="Shorten the statements in the config's card section, or the names that the datasets use.",
         )
     _, faults = read_front_matter(text)
     card = read_card(CardSource(text.encode(errors="surrogatepass"), "model"), text, own=True)

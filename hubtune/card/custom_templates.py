@@ -43,7 +43,7 @@ def card_engine(templates: Path) -> ImmutableSandboxedEnvironment:
     return engine
 
 
-# Who could replace these could leave out what the licences of the inputs demand of a release.
+# Who could replace these could leave out what the licenses of the inputs demand of a release.
 _OURS = ("licensing",)
 _SUFFIX = ".md.j2"
 _LARGEST_TEMPLATE = 64 * 1024

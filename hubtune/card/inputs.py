@@ -43,7 +43,7 @@ class CardInputs:
     """The run's records, and what is known of the release.
 
     Attributes:
-        licenses: What the inputs' licences allow.
+        licenses: What the inputs' licenses allow.
         target: Where the release goes; None while nothing says where.
         merge: How the adapter was merged into the base's weights; None where it was not.
         version: Version of hubtune that renders the card.

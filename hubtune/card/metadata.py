@@ -1,4 +1,4 @@
-"""The card's front matter: a closed model, so that a misspelt key or a value of the wrong kind cannot be published.
+"""The card's front matter: a closed model, so that a misspelled key or a value of the wrong kind cannot be published.
 
 The keys are those that https://huggingface.co/docs/hub/model-cards documents.
 """
@@ -22,7 +22,7 @@ from hubtune.records.data import SourceRecord
 from hubtune.records.results import Measure
 from hubtune.validation import faults_of
 
-# What the Hub calls the configuration of a data set that has one alone.
+# What the Hub calls the configuration of a dataset that has one alone.
 _ONLY_CONFIG = "default"
 _LANGUAGE = re.compile(r"^(?:[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})*|code|multilingual)$")
 
@@ -56,7 +56,7 @@ class Task(_Part):
 
 
 class ResultDataset(_Part):
-    """What a result was measured on; `split` and `revision` where one data set alone was."""
+    """What a result was measured on; `split` and `revision` where one dataset alone was."""
 
     type: RepoId
     name: NonEmpty
@@ -80,7 +80,7 @@ class Metric(_Part):
 
 
 class Result(_Part):
-    """Metrics of one task on one data set."""
+    """Metrics of one task on one dataset."""
 
     task: Task
     dataset: ResultDataset
@@ -175,7 +175,7 @@ def _results(inputs: CardInputs) -> list[Result]:
 def _dataset(sources: list[SourceRecord], measure: Measure) -> ResultDataset | None:
     """Names what was measured on.
 
-    The Hub's format has one revision for a result. Where rows of several data sets were measured together, one
+    The Hub's format has one revision for a result. Where rows of several datasets were measured together, one
     revision would claim too much, so that the name lists them all instead. A result has to name a repository, so that
     one on local files alone stands in the card's text only.
     """

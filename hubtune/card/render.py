@@ -81,7 +81,7 @@ def render_card(inputs: CardInputs, templates: Path | None = None) -> str:
         raise CardError(
             "The records of the run hold what the card's metadata cannot.",
             details=explain_metadata(error),
-            hint="Correct what the config states of it, or the names that the data sets use; then run again.",
+            hint="Correct what the config states of it, or the names that the datasets use; then run again.",
         ) from error
     engine = card_engine(templates or templates_dir())
     own = own_templates(inputs.config.card.templates)

@@ -180,7 +180,7 @@ def _vllm_rank(inputs: CardInputs) -> int:
 
 
 def example_prompt(inputs: CardInputs) -> str:
-    """Returns the prompt of the example: that of the first data set, or the text before its template's first field."""
+    """Returns the prompt of the example: that of the first dataset, or the text before its template's first field."""
     prompt = inputs.data.sources[0].prompt
     if prompt:
         return prompt[:_LONGEST_PROMPT]

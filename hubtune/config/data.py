@@ -1,4 +1,4 @@
-"""The parts of the config about data: which data sets, in which format, and how their rows come together."""
+"""The parts of the config about data: which datasets, in which format, and how their rows come together."""
 
 from pathlib import PurePath
 from typing import Annotated, Literal, Self, get_args
@@ -11,7 +11,7 @@ FormatName = Literal["text", "template", "prompt_completion", "instruction", "ch
 LossOn = Literal["all", "completion", "assistant"]
 
 MOST_DATA = 500
-"""Data sets that a config may name for one task: each is a request to the Hub, and may be a stranger's wish."""
+"""Datasets that a config may name for one task: each is a request to the Hub, and may be a stranger's wish."""
 ROLES: dict[FormatName, dict[str, tuple[str, ...]]] = {
     "text": {"text": ("text",)},
     "template": {},
@@ -70,8 +70,8 @@ class DataColumns(fields.ConfigSection):
 
 
 def _one_source(key: str, other: str) -> JsonValue:
-    """Returns what the JSON schema says of a data set that is named by one key and not by the other."""
-    fault = "Name a data set's repository on the Hub as `repo`, or a local file as `path`."
+    """Returns what the JSON schema says of a dataset that is named by one key and not by the other."""
+    fault = "Name a dataset's repository on the Hub as `repo`, or a local file as `path`."
     kinds: dict[str, JsonValue] = {
         name: {"type": kind, "errorMessage": fault} for name, kind in ((key, "string"), (other, "null"))
     }
@@ -79,7 +79,7 @@ def _one_source(key: str, other: str) -> JsonValue:
 
 
 class DataConfig(fields.ConfigSection):
-    """One data set, and how its rows become what the model sees.
+    """One dataset, and how its rows become what the model sees.
 
     Without `format`, `template` or `text` the columns decide on the format.
     """
@@ -87,24 +87,24 @@ class DataConfig(fields.ConfigSection):
     model_config = ConfigDict(json_schema_extra={"anyOf": [_one_source("repo", "path"), _one_source("path", "repo")]})
 
     repo: fields.RepoId | None = None
-    """The data set's repository on the Hub, as `namespace/name`. It must be readable without a loading script."""
+    """The dataset's repository on the Hub, as `namespace/name`. It must be readable without a loading script."""
     path: Annotated[str, Field(min_length=1, title="file")] | None = None
     """A local file instead of a repository: JSON Lines, CSV, Parquet or Arrow. It has one split, `train`. The card
     names the file and its sha256, never its folder."""
     license: fields.DataLicense | None = None
-    """The local file's licence, as the Hub spells it. Without it the licence counts as unknown. A repository's licence
+    """The local file's license, as the Hub spells it. Without it the license counts as unknown. A repository's license
     is on its card."""
     separator: fields.Separator | None = None
-    """The character between the cells of a CSV file. Without it a comma, a semicolon or a tab is recognised; any other
+    """The character between the cells of a CSV file. Without it a comma, a semicolon or a tab is recognized; any other
     character must be given."""
     encoding: fields.Encoding | None = None
     """The encoding of CSV, JSON and text files, as Python names it, such as `latin-1`, `gbk` or `utf-16`. Without it,
-    it is the one on the data set's card, or UTF-8. It is never guessed: bytes that do not fit are refused with their
+    it is the one on the dataset's card, or UTF-8. It is never guessed: bytes that do not fit are refused with their
     position."""
     revision: fields.Revision = "main"
     """The branch, tag or commit to read. `hubtune.lock` holds the commit that it meant."""
     name: str | None = None
-    """The data set's configuration (subset), if it has several."""
+    """The dataset's configuration (subset), if it has several."""
     split: fields.Split = "train"
     """The split to train on, or part of one, such as `train[:10%]`."""
     held_out_split: fields.Split | None = None
@@ -132,9 +132,9 @@ class DataConfig(fields.ConfigSection):
         ]
         | None
     ) = None
-    """The class names in the order of their ids. Without it they are those of the data set."""
+    """The class names in the order of their ids. Without it they are those of the dataset."""
     weight: Annotated[float, Field(gt=0)] = 1
-    """How often this data set is drawn from when `rows.mix` is `interleave`, relative to the others."""
+    """How often this dataset is drawn from when `rows.mix` is `interleave`, relative to the others."""
     streaming: bool = False
     """Whether to read rows from the Hub one by one, at the pinned commit, instead of downloading the files: for data
     that does not fit on the disk. What is kept of a row are its text, its tokens and about 700 bytes to find copies by,
@@ -151,7 +151,7 @@ class DataConfig(fields.ConfigSection):
     @model_validator(mode="after")
     def _one_place(self) -> Self:
         if (self.repo is None) == (self.path is None):
-            raise ValueError("name a data set's repository on the Hub as `repo`, or a local file as `path`")
+            raise ValueError("name a dataset's repository on the Hub as `repo`, or a local file as `path`")
         if self.path is not None and (self.name is not None or self.revision != "main"):
             raise ValueError("`name` and `revision` are for a repository, and this is a local file; leave them out")
         if self.repo is not None and self.license is not None:
@@ -220,7 +220,7 @@ class DataConfig(fields.ConfigSection):
 
     @property
     def label(self) -> str:
-        """What to call the data set: its repository, or the local file's name without its folder."""
+        """What to call the dataset: its repository, or the local file's name without its folder."""
         return self.repo or PurePath(self.path or "").name
 
     @property
@@ -234,18 +234,18 @@ class DataConfig(fields.ConfigSection):
 
 
 class RowsConfig(fields.ConfigSection):
-    """How the rows of all data sets come together."""
+    """How the rows of all datasets come together."""
 
     mix: Literal["concatenate", "interleave"] = "concatenate"
-    """How several data sets become one: `concatenate` them, or `interleave` rows drawn from all of them by
+    """How several datasets become one: `concatenate` them, or `interleave` rows drawn from all of them by
     `data[].weight`."""
     stop: Literal["first_exhausted", "all_exhausted"] = "first_exhausted"
-    """When interleaving ends: when the first data set is used up, or when each has been used up at least once; rows of
+    """When interleaving ends: when the first dataset is used up, or when each has been used up at least once; rows of
     the shorter ones are then repeated."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
-    """The seed for drawing rows when data sets are interleaved."""
+    """The seed for drawing rows when datasets are interleaved."""
     max_dropped: Annotated[float, Field(ge=0, le=1)] = 0.01
-    """The largest share of a data set's rows that may be unusable before the run stops."""
+    """The largest share of a dataset's rows that may be unusable before the run stops."""
     workers: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] = "auto"
     """The number of processes that read rows, at most one per core. `auto` uses one per core, at most 8, for
     20,000 rows or more. It changes speed, not results."""
@@ -284,7 +284,7 @@ class ScreenConfig(fields.ConfigSection):
     """What to do with training rows that repeat a held-out row, or a run of thirteen words of one. Left in, they would
     make the tuned model look better than it is. Held-out rows always stay."""
     email: PersonalPolicy = "report"
-    """What to do with rows that contain e-mail addresses. Many are published on purpose, in licences, signatures and
+    """What to do with rows that contain e-mail addresses. Many are published on purpose, in licenses, signatures and
     manuals, so they are reported by default."""
     phone: PersonalPolicy = "report"
     """What to do with rows that contain telephone numbers."""
@@ -299,8 +299,8 @@ class ScreenConfig(fields.ConfigSection):
     """What to do with rows that contain tokens, keys or passwords. A secret is almost never meant to be there, and must
     be revoked at its issuer, which no tool can do for you."""
     phone_regions: list[Region] = Field(default_factory=lambda: ["US", "GB"])
-    """The countries whose national telephone numbers are recognised, as two-letter codes of ISO 3166. International
-    numbers are always recognised."""
+    """The countries whose national telephone numbers are recognized, as two-letter codes of ISO 3166. International
+    numbers are always recognized."""
 
     def copies(self, kind: CopyKind) -> CopyPolicy:
         """Returns what to do with rows that repeat others in this way."""

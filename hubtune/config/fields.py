@@ -1,6 +1,6 @@
 """The types of the config's fields: each text is checked here, once, with an example of what it has to look like.
 
-Repository ids, licence ids, tags, branches, commits, splits, columns, templates and encodings are types of their own.
+Repository ids, license ids, tags, branches, commits, splits, columns, templates and encodings are types of their own.
 Each has a check for the loader, which raises ValueError, and the part of that check that a JSON schema can say, so that
 editors refuse what the loader refuses. The checks serve whoever meets such a text elsewhere, too.
 """
@@ -50,7 +50,7 @@ LICENSE_IDS: tuple[str, ...] = (
 
 
 def unknown_license(license: str) -> str | None:
-    """Says what is wrong with a licence id, with the ids that it may have meant; None if the Hub knows it."""
+    """Says what is wrong with a license id, with the ids that it may have meant; None if the Hub knows it."""
     if license in LICENSE_IDS:
         return None
     close = misspelt_license(license) or difflib.get_close_matches(license.lower(), LICENSE_IDS, n=3, cutoff=0.6)

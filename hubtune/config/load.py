@@ -145,7 +145,7 @@ def training_digest(config: TuneConfig) -> str:
     included = {"base", "data", "rows", "train"} | earlier
     values = without_folders(config).model_dump(mode="json", include=included)
     for entry in [*values["data"], *(values["earlier"]["data"] if earlier else [])]:
-        # Licences are the card's matter.
+        # Licenses are the card's matter.
         del entry["license"]
         for key in ("separator", "encoding"):
             if entry[key] is None:
@@ -253,7 +253,7 @@ def _explain(error: ValidationError) -> list[yaml_file.Problem]:
 
 def _unknown_key(dotted: str) -> str:
     section, _, key = dotted.rpartition(".")
-    # An earlier task's data sets have the keys of the others.
+    # An earlier task's datasets have the keys of the others.
     place = section.removeprefix("earlier.") if section.startswith("earlier.data") else section
     paths = [path.replace("[]", "") for path in config_keys()]
     known = [name for above, _, name in (path.rpartition(".") for path in paths) if above == place]

@@ -189,7 +189,7 @@ def _keys(section: JsonSchemaValue, prefix: str, seen: set[str]) -> Iterator[Key
         below = _section(form)
         values = _words(form) if below is None or below.several else "keys of its own"
         yield Key(path, values, None if required else _yaml(form.get("default")), form["description"])
-        # The earlier task's data sets have the keys of the others.
+        # The earlier task's datasets have the keys of the others.
         if below is not None and below.name not in seen:
             seen.add(below.name)
             yield from _keys(config_schema()["$defs"][below.name], f"{path}[]." if below.several else f"{path}.", seen)

@@ -74,7 +74,7 @@ class EvaluateConfig(fields.ConfigSection):
     max_new_tokens: Annotated[int, Field(ge=1, le=4096)] = 48
     """The most tokens that a model writes for a row."""
     canaries: Annotated[int, Field(ge=0, le=10_000)] = 0
-    """How many random secrets to add to the training set, to measure memorisation; at least 10 for a result. A run with
+    """How many random secrets to add to the training set, to measure memorization; at least 10 for a result. A run with
     canaries is never published."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
     """The seed that decides which rows are held out."""
@@ -83,7 +83,7 @@ class EvaluateConfig(fields.ConfigSection):
 
 
 class AcceptedLicense(fields.ConfigSection):
-    """A signed-off reason to use an input whose licence grants nothing that is known."""
+    """A signed-off reason to use an input whose license grants nothing that is known."""
 
     repo: fields.RepoId
     """The input's repository on the Hub, as `namespace/name`."""
@@ -104,7 +104,7 @@ class CardConfig(fields.ConfigSection):
     """What the author states. Statements that are left out appear on the card as not assessed."""
 
     license: fields.LicenseChoice = "auto"
-    """The release's licence, as the Hub spells it. `auto` takes the one that the inputs ask for; a licence that the
+    """The release's license, as the Hub spells it. `auto` takes the one that the inputs ask for; a license that the
     inputs do not allow is refused."""
     license_name: Line | None = None
     """The licence's name, if `license` is `other`."""
@@ -116,7 +116,7 @@ class CardConfig(fields.ConfigSection):
     ) = None
     """The address of the licence's text, if `license` is `other`."""
     accept_license: Annotated[list[AcceptedLicense], fields.OneOrSeveral()] = Field(default_factory=list)
-    """Signed-off reasons to use inputs whose licence grants nothing that is known: one, or a list of them. The card
+    """Signed-off reasons to use inputs whose license grants nothing that is known: one, or a list of them. The card
     shows them."""
     intended_use: Statement | None = None
     """What the model is for. A statement is Markdown, or `{file: PATH}`; one that is left out appears on the card as
@@ -210,9 +210,9 @@ class TuneConfig(fields.ConfigSection):
     base: BaseModelConfig
     """The base model to fine-tune."""
     data: Annotated[list[DataConfig], Field(min_length=1, max_length=MOST_DATA)]
-    """The data sets to train on."""
+    """The datasets to train on."""
     rows: RowsConfig = RowsConfig()
-    """How the rows of all data sets come together."""
+    """How the rows of all datasets come together."""
     screen: ScreenConfig = ScreenConfig()
     """What to do with rows that contain personal data or secrets, or that repeat other rows. `report` counts them,
     `redact` puts a placeholder in place of what was found, `drop` leaves the rows out, and `refuse` stops the run."""
@@ -223,7 +223,7 @@ class TuneConfig(fields.ConfigSection):
     earlier: EarlierConfig | None = None
     """A task that the model learned before and should not forget."""
     card: CardConfig = CardConfig()
-    """The model card: its licence, and what its author states."""
+    """The model card: its license, and what its author states."""
     publish: PublishConfig = PublishConfig()
     """Where the release goes, and what it is called."""
 
@@ -301,7 +301,7 @@ class TuneConfig(fields.ConfigSection):
     def _one_chat_template(self) -> Self:
         if len({entry.chat_template for entry in self.all_data if entry.chat_template is not None}) > 1:
             raise ValueError(
-                "two data sets have different chat templates, and a model is published with one; give both the same"
+                "two datasets have different chat templates, and a model is published with one; give both the same"
             )
         return self
 
@@ -319,7 +319,7 @@ class TuneConfig(fields.ConfigSection):
 
     @property
     def pinned_data(self) -> list[DataConfig]:
-        """The data sets that are repositories, and so have a pin each, in this order."""
+        """The datasets that are repositories, and so have a pin each, in this order."""
         return [entry for entry in self.data if entry.repo is not None]
 
     @property
@@ -329,7 +329,7 @@ class TuneConfig(fields.ConfigSection):
 
     @property
     def earlier_data(self) -> list[DataConfig]:
-        """The data sets of the earlier task."""
+        """The datasets of the earlier task."""
         return [] if self.earlier is None else self.earlier.data
 
     @property
@@ -339,7 +339,7 @@ class TuneConfig(fields.ConfigSection):
 
     @property
     def all_data(self) -> list[DataConfig]:
-        """The data sets to train on, and then those of the earlier task."""
+        """The datasets to train on, and then those of the earlier task."""
         return [*self.data, *self.earlier_data]
 
     @property

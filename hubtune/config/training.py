@@ -192,7 +192,7 @@ class EarlierConfig(ConfigSection):
     """
 
     data: Annotated[list[DataConfig], Field(min_length=1, max_length=MOST_DATA)]
-    """The data sets of the earlier task, written as `data` is. Their held-out rows are measured too, and the card
+    """The datasets of the earlier task, written as `data` is. Their held-out rows are measured too, and the card
     reports how much of the task was forgotten."""
     holdout: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """The share of the earlier rows that is held out. With the `evaluate.holdout` and `evaluate.seed` of the earlier
@@ -210,6 +210,6 @@ class EarlierConfig(ConfigSection):
     def _of_text(self) -> Self:
         if any(entry.stated_format == "classification" for entry in self.data):
             raise ValueError(
-                "forgetting is measured on text, and the format of a data set here is 'classification'; leave it out"
+                "forgetting is measured on text, and the format of a dataset here is 'classification'; leave it out"
             )
         return self

@@ -82,7 +82,7 @@ def read_statement_files(mapping: YamlMapping, folder: Path) -> list[Problem]:
 
 
 def read_chat_template_files(mapping: YamlMapping, folder: Path) -> list[Problem]:
-    """Does the same for the chat template of each data set, whose text stays as it is to the last space."""
+    """Does the same for the chat template of each dataset, whose text stays as it is to the last space."""
     problems: list[Problem] = []
     for name, entry in data_entries(mapping):
         place = _TextKey(entry, "chat_template", f"{name}.chat_template")
@@ -91,7 +91,7 @@ def read_chat_template_files(mapping: YamlMapping, folder: Path) -> list[Problem
 
 
 def data_entries(mapping: YamlMapping) -> Iterator[tuple[str, YamlMapping]]:
-    """Yields the data sets that a config names, those of the earlier task too, each with its key path."""
+    """Yields the datasets that a config names, those of the earlier task too, each with its key path."""
     earlier = mapping.get("earlier")
     for name, section in (("data", mapping), ("earlier.data", earlier)):
         data = section.get("data") if isinstance(section, dict) else None

@@ -1,4 +1,4 @@
-"""Keeps encoded rows between runs, beside the copies of data sets that `datasets` keeps (HF_HOME, HF_DATASETS_CACHE).
+"""Keeps encoded rows between runs, beside the copies of datasets that `datasets` keeps (HF_HOME, HF_DATASETS_CACHE).
 
 An entry is a folder with the rows and a record of them, under a key made from all that decides what the rows become. It
 is written beside and renamed when it is complete, so that a crash leaves nothing that looks like an entry, and two
@@ -131,10 +131,10 @@ def _tidy(root: Path, key: str) -> None:
 
 
 def key_of(data: PinnedData, settings: EncodingSettings) -> str:
-    """Returns the key of a data set's encoded rows: a digest of all that decides what they become.
+    """Returns the key of a dataset's encoded rows: a digest of all that decides what they become.
 
     Args:
-        data: The data set, and where it lies.
+        data: The dataset, and where it lies.
         settings: What decides beside it.
     """
     entry, pin, screen = data.entry, data.pin, settings.screen

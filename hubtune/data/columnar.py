@@ -95,7 +95,7 @@ def _named(name: str) -> Iterator[None]:
     except OSError:
         raise
     except unreadable() as error:
-        raise DataError(f"{name} cannot be read as a data set: {reason_of(error)}", hint=READABLE) from error
+        raise DataError(f"{name} cannot be read as a dataset: {reason_of(error)}", hint=READABLE) from error
 
 
 @contextmanager

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from _csv import Reader
 
 SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
-"""Those that are recognised, and what to call them."""
+"""Those that are recognized, and what to call them."""
 
 LONGEST_ROW = 1 << 25
 """Characters of a row with all its cells, so that a file which never ends one does not take the memory."""
@@ -42,7 +42,7 @@ class CsvForm:
     """How a table is written, where it is not the usual way.
 
     Attributes:
-        separator: What separates cells; None to recognise it.
+        separator: What separates cells; None to recognize it.
         names: The columns, if no header of the file says them; empty if one does.
         has_header: Whether the first row is a header, which `names` replace.
         dialect: What else `csv.reader` takes.
@@ -161,7 +161,7 @@ def _require_same(first: _CsvTable, other: _CsvTable) -> None:
         raise DataError(
             f"{lacks.file.name} has no column {odd[0][:100]!r}, and {has.file.name} has; the files of a split have "
             "the same columns.",
-            hint="Name each file as a data set of its own, or give both the same header.",
+            hint="Name each file as a dataset of its own, or give both the same header.",
         )
 
 

@@ -1,4 +1,4 @@
-"""Which files of a data set are read: its card's configurations and splits, resolved to files that it holds itself.
+"""Which files of a dataset are read: its card's configurations and splits, resolved to files that it holds itself.
 
 `datasets` follows whatever a card names, on this machine or any other. So the choice is made here, by the same rules
 and within the repository, and its readers are given a list of files and nothing to resolve.
@@ -31,7 +31,7 @@ _LOCAL: dict[str, dataset_card.Reader] = {
 
 @dataclass(frozen=True)
 class PinnedData:
-    """A data set that a config names, at the commit that it is pinned to.
+    """A dataset that a config names, at the commit that it is pinned to.
 
     Attributes:
         entry: Its part of the config.
@@ -51,10 +51,10 @@ class PinnedData:
 
 @dataclass(frozen=True)
 class DataFiles:
-    """The files of one configuration of a data set.
+    """The files of one configuration of a dataset.
 
     Attributes:
-        source: What to call the data set.
+        source: What to call the dataset.
         reader: What reads them.
         splits: The files of each split in order, as paths in the repository.
         contents: The repository, which knows where each file is read from.
@@ -87,7 +87,7 @@ class DataFiles:
 
 
 def configurations(contents: Contents) -> list[str]:
-    """Returns the names of a data set's configurations in the card's order.
+    """Returns the names of a dataset's configurations in the card's order.
 
     Raises:
         DataError: Its card cannot be read.
@@ -96,7 +96,7 @@ def configurations(contents: Contents) -> list[str]:
 
 
 def resolve_files(contents: Contents, name: str | None) -> DataFiles:
-    """Chooses the files of a data set's configuration, as `datasets` does, among those of its repository.
+    """Chooses the files of a dataset's configuration, as `datasets` does, among those of its repository.
 
     Args:
         contents: The repository.
@@ -133,7 +133,7 @@ def resolve_files(contents: Contents, name: str | None) -> DataFiles:
 
 
 def local_files(path: Path, contents: Contents) -> DataFiles:
-    """Returns the one file of a local data set, whose split is `train`.
+    """Returns the one file of a local dataset, whose split is `train`.
 
     Raises:
         DataError: There is no such file, or it is not one that can be read as rows.
@@ -193,7 +193,7 @@ def _found(pattern: str, contents: Contents) -> list[str]:
     if not found and not has_wildcards(pattern):
         raise DataError(
             f"{contents.source} has no file {pattern!r}, which its card names as data.",
-            hint="Choose a revision of the data set that has it, or another configuration with `data[].name`.",
+            hint="Choose a revision of the dataset that has it, or another configuration with `data[].name`.",
         )
     return found
 
@@ -230,7 +230,7 @@ def _by_shards(contents: Contents, base: str) -> dict[str, list[str]]:
         if not dataset_card.SPLIT.fullmatch(split):
             raise DataError(
                 f"{contents.source} has a split {split!r}, and a split's name is of letters, digits and `_`.",
-                hint="Choose another revision of the data set.",
+                hint="Choose another revision of the dataset.",
             )
     return {split: _found(within(f"{before}{split}{after}", base), contents) for split in _in_order(found)}
 
@@ -263,14 +263,14 @@ def _reader(splits: Mapping[str, Sequence[str]], source: str) -> dataset_card.Re
         reader, _ = infer_module_for_data_files({split: names for split, names in open_files.items() if names})
     except (ValueError, FileNotFoundError, StopIteration):
         raise DataError(
-            f"The files of {source} cannot be read as a data set: they are not all of one kind that holds rows.",
+            f"The files of {source} cannot be read as a dataset: they are not all of one kind that holds rows.",
             hint=f"Choose a revision with {_FORMS} files, all of one kind.",
         ) from None
     for known in dataset_card.READERS:
         if reader == known:
             return known
     raise DataError(
-        f"The files of {source} cannot be read as a data set: they are of the kind {reader!r}.",
+        f"The files of {source} cannot be read as a dataset: they are of the kind {reader!r}.",
         hint=f"{_FORMS} can; make one of them of the rows, and use it as `data[].path`.",
     )
 

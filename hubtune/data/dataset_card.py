@@ -1,4 +1,4 @@
-"""What a data set's repository says of its data: configurations, their patterns and options, and the types of columns.
+"""What a dataset's repository says of its data: configurations, their patterns and options, and the types of columns.
 
 It is read from the places that `datasets` reads: the card's front matter, `.huggingface.yaml`, and the older
 `dataset_infos.json`.
@@ -108,7 +108,7 @@ def _mapping(contents: Contents, name: str) -> Mapping[str, object]:
 def unreadable(source: str, name: str, why: str) -> DataError:
     return DataError(
         f"{name} of {source} cannot be read, and it says which files are its data: {why}",
-        hint="Choose a revision of the data set in which it is in order.",
+        hint="Choose a revision of the dataset in which it is in order.",
     )
 
 

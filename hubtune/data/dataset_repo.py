@@ -1,4 +1,4 @@
-"""What a data set's repository holds at its pinned commit: on disk in its snapshot's folder, or on the Hub.
+"""What a dataset's repository holds at its pinned commit: on disk in its snapshot's folder, or on the Hub.
 
 The names of files come from strangers, and so do the patterns that look for them. A pattern is matched with the names
 that the repository holds, never with a file system, so that it leads nowhere else; how many names are searched, and how
@@ -37,7 +37,7 @@ class Contents:
     """The files of a repository at one commit.
 
     Attributes:
-        source: What to call the data set.
+        source: What to call the dataset.
         names: The paths of the files in the repository, in order.
         place: Returns where one of them is read from: a path on disk, or an `hf://` address at the commit.
         read: Returns the bytes of a small one.
@@ -88,7 +88,7 @@ def snapshot_contents(folder: Path, source: str) -> Contents:
 
 
 def hub_contents(pin: Pin, source: str) -> Contents:
-    """Returns what a data set holds on the Hub at its pinned commit; no file is fetched yet.
+    """Returns what a dataset holds on the Hub at its pinned commit; no file is fetched yet.
 
     Raises:
         HubError: The Hub cannot be reached, or refuses.
@@ -99,7 +99,7 @@ def hub_contents(pin: Pin, source: str) -> Contents:
         if files[name].size > _MOST_BYTES:
             raise DataError(
                 f"{name} of {source} is larger than {_MOST_BYTES >> 20} MiB, the most that is read of such a file.",
-                hint="Choose another revision of the data set.",
+                hint="Choose another revision of the dataset.",
             )
         return read_files(pin.repo, pin.type, pin.commit, [name])[name]
 
@@ -114,7 +114,7 @@ def hub_contents(pin: Pin, source: str) -> Contents:
 
 
 def file_contents(path: Path, source: str) -> Contents:
-    """Returns a local file that the config names, as the only file of a data set."""
+    """Returns a local file that the config names, as the only file of a dataset."""
     return Contents(
         source=source,
         names=[path.name],
@@ -136,19 +136,19 @@ def _require_inside(path: Path, root: Path, source: str) -> None:
         real = None
     if real is None:
         raise DataError(
-            f"{name} of {source} is a link to nothing.", hint="Fetch the data set again, or choose another revision."
+            f"{name} of {source} is a link to nothing.", hint="Fetch the dataset again, or choose another revision."
         )
     # `snapshots/COMMIT` and `blobs` are the two parts of a repository's folder in the cache.
     blobs = root.parent.parent / "blobs"
     inside = real.is_relative_to(root) or (root.parent.name == "snapshots" and real.parent == blobs.resolve())
     if not inside or real.is_dir():
-        where = "to a folder" if inside else "out of the data set"
+        where = "to a folder" if inside else "out of the dataset"
         raise DataError(
             f"{name} of {source} is a link {where}, which is not followed.",
-            hint="Use a data set that holds its files itself; a local file of yours can be named as `data[].path`.",
+            hint="Use a dataset that holds its files itself; a local file of yours can be named as `data[].path`.",
         )
     if not stat.S_ISREG(real.stat().st_mode):
-        raise DataError(f"{name} of {source} is not a file.", hint="Fetch the data set again.")
+        raise DataError(f"{name} of {source} is not a file.", hint="Fetch the dataset again.")
 
 
 class OutsideError(ValueError):

@@ -1,4 +1,4 @@
-"""Inspects a data set that no config describes yet: configurations, splits, columns, and the format they look like."""
+"""Inspects a dataset that no config describes yet: configurations, splits, columns, and the format they look like."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from hubtune.data.segments import UnreadableRow
 
 @dataclass(frozen=True)
 class DatasetInspection:
-    """What a data set holds.
+    """What a dataset holds.
 
     Attributes:
         configurations: The names of its configurations.
@@ -38,7 +38,7 @@ class DatasetInspection:
 
 
 def inspect_dataset(folder: Path, repo: str) -> DatasetInspection:
-    """Looks at the data set in a folder: its first configuration, and its train split or else its first.
+    """Looks at the dataset in a folder: its first configuration, and its train split or else its first.
 
     Raises:
         DataError: It cannot be read.

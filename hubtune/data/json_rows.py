@@ -41,7 +41,7 @@ class _ColumnScan:
         """Looks at a row.
 
         Raises:
-            DataError: There are more keys than a data set has columns.
+            DataError: There are more keys than a dataset has columns.
         """
         self.rows += 1
         if isinstance(line, UnreadableRow):
@@ -93,7 +93,7 @@ def read_json(files: Sequence[TextFile], field: str | None = None, *, head: int 
         look.add(line, files[0])
     if look.rows and not look.good:
         raise DataError(
-            f"The files of {files[0].source} cannot be read as a data set: {files[0].path} holds no line that is a "
+            f"The files of {files[0].source} cannot be read as a dataset: {files[0].path} holds no line that is a "
             f"JSON object{look.why}.",
             hint="Write one JSON object a line; CSV, Parquet and Arrow can be read too.",
         )
@@ -233,7 +233,7 @@ class _Window:
         """Returns the error for a text that is not JSON from here on."""
         line = self._line()
         return DataError(
-            f"The files of {file.source} cannot be read as a data set: {file.path} is not JSON from line {line:,} on.",
+            f"The files of {file.source} cannot be read as a dataset: {file.path} is not JSON from line {line:,} on.",
             hint="Write the list of objects again, or one JSON object a line.",
         )
 

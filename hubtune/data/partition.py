@@ -1,4 +1,4 @@
-"""Divides the kept rows of all data sets into the training set, in the order of drawing, and the held-out rows.
+"""Divides the kept rows of all datasets into the training set, in the order of drawing, and the held-out rows.
 
 The rows of an earlier task are divided here as well: what is replayed, what the Fisher information is estimated on, and
 what shows how much was forgotten.
@@ -23,14 +23,14 @@ from hubtune.errors import EmptySplitError
 def interleave(
     sizes: Sequence[int], weights: Sequence[float], stop: Literal["first_exhausted", "all_exhausted"], seed: int
 ) -> tuple["array[int]", "array[int]"]:
-    """Returns the order of drawing: the number of the data set of each row, and the number of the row in it.
+    """Returns the order of drawing: the number of the dataset of each row, and the number of the row in it.
 
-    A data set's rows come in their order. With `first_exhausted` it ends when the next draw is from a data set that is
-    used up, so that no row comes twice. With `all_exhausted` a data set that is used up starts again, until each was
+    A dataset's rows come in their order. With `first_exhausted` it ends when the next draw is from a dataset that is
+    used up, so that no row comes twice. With `all_exhausted` a dataset that is used up starts again, until each was
     used up once.
 
     Args:
-        sizes: Rows of each data set; one without rows is never drawn from.
+        sizes: Rows of each dataset; one without rows is never drawn from.
         weights: The chance of each, relative to the others.
         stop: When it ends.
         seed: Of the drawing.
@@ -54,13 +54,13 @@ def interleave(
 
 @dataclass(frozen=True)
 class AllRows:
-    """The stored rows of all data sets, one after the other, known by their places from 0."""
+    """The stored rows of all datasets, one after the other, known by their places from 0."""
 
     sources: Sequence[Source]
 
     @property
     def starts(self) -> Array:
-        """The place of each data set's first row, and one more: the number of all rows; shape (data sets + 1,)."""
+        """The place of each dataset's first row, and one more: the number of all rows; shape (datasets + 1,)."""
         return np.cumsum([0, *(len(source.store) for source in self.sources)])
 
     def column(self, name: str, places: Array | None = None) -> Array:
@@ -70,13 +70,13 @@ class AllRows:
         return columns[0] if len(columns) == 1 else np.concatenate(columns)
 
     def by_source(self, places: Array) -> list[Array]:
-        """Returns places of each data set, as places in its own store; `places` goes up."""
+        """Returns places of each dataset, as places in its own store; `places` goes up."""
         starts = self.starts
         borders = np.searchsorted(places, starts)
         return [places[borders[n] : borders[n + 1]] - starts[n] for n in range(len(self.sources))]
 
     def leave_out(self, places: Array, reason: DropReason) -> None:
-        """Takes rows out of their data sets; `places` goes up."""
+        """Takes rows out of their datasets; `places` goes up."""
         for source, own in zip(self.sources, self.by_source(places), strict=True):
             source.leave_out(own, reason)
 
@@ -102,7 +102,7 @@ def split(config: TuneConfig, rows: AllRows) -> tuple[Array, Array]:
         grouped = any(entry.group_by for entry in config.data)
         raise EmptySplitError(
             f"All rows have the same {'group' if grouped else 'text'}, so none can be held-out rows.",
-            hint="Use a data set with more than one distinct row" + (", or leave `group_by` out." if grouped else "."),
+            hint="Use a dataset with more than one distinct row" + (", or leave `group_by` out." if grouped else "."),
         )
     copies = copies_of_held_out(rows.column("text_digest"), mask)
     rows.leave_out(np.flatnonzero(copies), DropReason.HELD_OUT)

@@ -1,4 +1,4 @@
-"""The data stage: pinned data sets become the examples to train on and to measure on, and a record of how.
+"""The data stage: pinned datasets become the examples to train on and to measure on, and a record of how.
 
 The same config, pins and tokenizer give the same examples, so later stages prepare them again, from the cache, and
 compare the fingerprints. Examples lie on disk; nothing here grows by more than some dozen bytes a row.
@@ -100,15 +100,15 @@ class Prepared:
 
 @dataclass(frozen=True)
 class DataJob:
-    """The data sets to prepare, and what their rows are encoded by.
+    """The datasets to prepare, and what their rows are encoded by.
 
     Attributes:
         config: The run's config.
         pins: The run's pins.
-        places: Where each data set is, in the config's order: the folder of its snapshot, or a local file; those of the
+        places: Where each dataset is, in the config's order: the folder of its snapshot, or a local file; those of the
             earlier task last.
         tokenizer: The base model's tokenizer.
-        progress: Reports each data set.
+        progress: Reports each dataset.
         context_length: The most tokens that the base model can read; None if it sets no limit.
     """
 
@@ -139,11 +139,11 @@ class DataJob:
 
 
 def prepare(job: DataJob) -> Prepared:
-    """Reads, writes, splits and encodes all data sets of a run, and those of an earlier task.
+    """Reads, writes, splits and encodes all datasets of a run, and those of an earlier task.
 
     Raises:
-        DataError: A data set cannot be used; the subclass and the message say why.
-        ConfigError: A data set holds conversations, and there is no chat template.
+        DataError: A dataset cannot be used; the subclass and the message say why.
+        ConfigError: A dataset holds conversations, and there is no chat template.
     """
     config = job.config
     new = _prepare_task(job.new_task)
@@ -169,12 +169,12 @@ def _require_text(new: Prepared, old: Prepared) -> None:
     if new.labels is not None or old.labels is not None:
         raise ConfigError(
             "Forgetting is measured of models that write text, and rows are to be classified.",
-            hint="Leave `earlier` out, or state the `format` of the data sets.",
+            hint="Leave `earlier` out, or state the `format` of the datasets.",
         )
 
 
 def _prepare_task(job: DataJob) -> Prepared:
-    """Reads, writes, splits and encodes the data sets of `job.config.data`; see `prepare`."""
+    """Reads, writes, splits and encodes the datasets of `job.config.data`; see `prepare`."""
     config = job.config
     length = _length(job)
     pinned = _pin_of_each(config, job.pins)
@@ -254,7 +254,7 @@ def _read(job: DataJob, pins: Sequence[Pin | None], length: int) -> list[Source]
 
 
 def _common_labels(sources: Sequence[Source]) -> LabelSet | None:
-    """Returns the classes of all data sets.
+    """Returns the classes of all datasets.
 
     Raises:
         DataError: They have different classes, or only some of them are to be classified.
@@ -265,13 +265,13 @@ def _common_labels(sources: Sequence[Source]) -> LabelSet | None:
             raise DataError(
                 f"{first.name} has rows of format {first.format.kind}, and {other.name} of {other.format.kind}: "
                 "one model cannot learn to write and to classify.",
-                hint="Use data sets of one kind, or state their `format`.",
+                hint="Use datasets of one kind, or state their `format`.",
             )
         if other.labels != first.labels:
             raise DataError(
                 f"{first.name} and {other.name} have different labels.",
                 details=[f"{source.name}: {', '.join(source.labels.names)}" for source in sources if source.labels],
-                hint="State the same `labels` for each data set, in the order of their ids.",
+                hint="State the same `labels` for each dataset, in the order of their ids.",
             )
     return first.labels
 
@@ -314,7 +314,7 @@ def _source_record(
 
 
 def _without_unnoted(found: DataRecord, recorded: DataRecord) -> DataRecord:
-    """Returns a record without the files of those data sets of which an older version noted none."""
+    """Returns a record without the files of those datasets of which an older version noted none."""
 
     def sources(own: list[SourceRecord], others: list[SourceRecord]) -> list[SourceRecord]:
         unnoted = [other.files is None for other in others] + [False] * len(own)

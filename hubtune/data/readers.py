@@ -1,4 +1,4 @@
-"""Reads files of CSV, JSON and text by what the config and the data set's card say of how they are written."""
+"""Reads files of CSV, JSON and text by what the config and the dataset's card say of how they are written."""
 
 import csv
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ def read_files(files: DataFiles, split: str, *, count: bool = True) -> FileRows 
     """Returns the rows of a split; None for files that say themselves what their values are: Parquet and Arrow.
 
     Args:
-        files: The files of the data set.
+        files: The files of the dataset.
         split: One of its splits.
         count: Go through all rows once: so it is known how many there are, and all columns of JSON.
 

@@ -1,4 +1,4 @@
-"""From the rows of a data set to rows as they are stored: screened, written, encoded and traced, some at a time.
+"""From the rows of a dataset to rows as they are stored: screened, written, encoded and traced, some at a time.
 
 Each batch is encoded alone, in this process or in one of several, so the result is the same for any number of workers;
 what was counted is put together afterwards.
@@ -43,7 +43,7 @@ _MOST = 8
 
 @dataclass(frozen=True)
 class EncodingSettings:
-    """What decides, beside the data set's own part of the config, what becomes of its rows.
+    """What decides, beside the dataset's own part of the config, what becomes of its rows.
 
     Attributes:
         tokenizer: The base model's.
@@ -60,7 +60,7 @@ class EncodingSettings:
 
 @dataclass(frozen=True)
 class Batch:
-    """Some lines of a data set.
+    """Some lines of a dataset.
 
     Attributes:
         first: The number of the first, from 1.
@@ -93,10 +93,10 @@ class _Kept:
 
 @dataclass(frozen=True)
 class RowEncoder:
-    """All that it takes to encode the lines of one data set.
+    """All that it takes to encode the lines of one dataset.
 
     Attributes:
-        name: What to call the data set.
+        name: What to call the dataset.
         writer: Writes conversations, where the rows hold such.
         labels: The classes, where the rows are to be classified.
         group_by: The column whose values decide on which side of the split a row falls; None where its text does.

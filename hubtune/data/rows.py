@@ -57,10 +57,10 @@ class Rows:
 
 
 def read_rows(files: DataFiles, split: str) -> Rows:
-    """Reads a split of a data set.
+    """Reads a split of a dataset.
 
     Args:
-        files: The files of the data set.
+        files: The files of the dataset.
         split: A split, or a part of one in the notation of `datasets`.
 
     Raises:
@@ -137,7 +137,7 @@ def _loaded(files: DataFiles) -> "Mapping[str, Dataset]":
         if isinstance(cause, OSError) and disk_is_full(cause):
             raise explain(cause, folder) from error
         raise DataError(
-            f"The files of {files.source} cannot be read as a data set: {reason_of(error)}",
+            f"The files of {files.source} cannot be read as a dataset: {reason_of(error)}",
             hint=READABLE,
         ) from error
 

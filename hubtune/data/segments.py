@@ -17,7 +17,7 @@ _QUOTES = re.compile(
     r"failed to parse|could not (?:convert|parse)|scalar of type|value .* (?:not in range|truncated)", re.I
 )
 READABLE = "JSON Lines, CSV, Parquet and Arrow can, whole and of one form; several configurations need `data[].name`."
-"""What to do about files that cannot be read as a data set."""
+"""What to do about files that cannot be read as a dataset."""
 
 
 class DropReason(Enum):
@@ -116,12 +116,12 @@ class UnreadableRow:
 
 
 RawRow = dict[str, object] | UnreadableRow
-"""One row of a data set by its columns, before anything is made of it."""
+"""One row of a dataset by its columns, before anything is made of it."""
 
 
 @dataclass
 class DropTally:
-    """The rows left out of one data set: how many for which reason, and the first row of each, counted from 1."""
+    """The rows left out of one dataset: how many for which reason, and the first row of each, counted from 1."""
 
     counts: Counter[DropReason] = field(default_factory=Counter)
     first: dict[DropReason, int] = field(default_factory=dict)

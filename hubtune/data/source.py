@@ -1,4 +1,4 @@
-"""One data set, from its rows to examples: every row becomes an example or is counted with the reason why not."""
+"""One dataset, from its rows to examples: every row becomes an example or is counted with the reason why not."""
 
 import contextlib
 import hashlib
@@ -37,11 +37,11 @@ _BESIDE = frozenset(
 
 @dataclass
 class Source:
-    """What one data set gave.
+    """What one dataset gave.
 
     Attributes:
         rows: Rows read. It equals the kept rows and those in the tally.
-        files: The sha256 of each file that was read, by its path in the data set.
+        files: The sha256 of each file that was read, by its path in the dataset.
         store: The rows that could be used.
         stays: Which of them are still used, shape (stored rows,).
         labels: The classes, where the rows are to be classified.
@@ -92,7 +92,7 @@ class Source:
             self.tally.add_several(reason, len(places), int(self.store.column("row")[places].min()))
 
     def require_usable(self, most: float) -> None:
-        """Refuses a data set of whose rows too many cannot be used.
+        """Refuses a dataset of whose rows too many cannot be used.
 
         Raises:
             EmptySplitError: None can.
@@ -122,10 +122,10 @@ def read_source(
     workers: int | Literal["auto"] = "auto",
     progress: Progress | None = None,
 ) -> Source:
-    """Reads, writes and encodes one data set, or finds it in the cache, encoded before.
+    """Reads, writes and encodes one dataset, or finds it in the cache, encoded before.
 
     Args:
-        data: The data set, and where it lies.
+        data: The dataset, and where it lies.
         settings: What decides, beside it, what becomes of its rows.
         workers: In how many processes.
         progress: Reports the rows.
@@ -175,7 +175,7 @@ def _chosen_format(entry: DataConfig, rows: Rows, name: str) -> RowFormat:
     except DataError as error:
         if rows.separator is None or entry.separator is not None or len(rows.columns) != 1:
             raise
-        # Nothing of the header was recognised as a separator, so that all of it is one name.
+        # Nothing of the header was recognized as a separator, so that all of it is one name.
         likely = next((sign for sign in rows.columns[0] if not sign.isalnum() and sign not in " _-."), None)
         if likely is None:
             raise
@@ -196,7 +196,7 @@ def _files(data: PinnedData) -> DataFiles:
 
 @dataclass(frozen=True)
 class _Encoding:
-    """The encoding of one data set."""
+    """The encoding of one dataset."""
 
     name: str
     encoder: RowEncoder

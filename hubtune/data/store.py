@@ -86,7 +86,7 @@ class Writer:
 
 
 class Store:
-    """The stored rows of one data set, known by their places, from 0.
+    """The stored rows of one dataset, known by their places, from 0.
 
     Args:
         path: The file that a `Writer` closed.

@@ -1,4 +1,4 @@
-"""Reads the rows of a data set from the Hub one after the other, at the pinned commit, without fetching its files.
+"""Reads the rows of a dataset from the Hub one after the other, at the pinned commit, without fetching its files.
 
 It serves data that does not fit on the disk. A part of a split ends the reading at its last row, and what the Hub
 serves is compared with the commit's digests as far as a file is read to its end.
@@ -34,13 +34,13 @@ _PART = re.compile(r"(?P<name>\w[\w.-]*)(?:\[(?P<start>\d*):(?P<end>\d*)\])?")
 
 
 def stream_rows(pin: Pin, files: DataFiles, split: str) -> Rows:
-    """Reads a split of a data set.
+    """Reads a split of a dataset.
 
     Nothing is asked of the Hub but at the pin's commit. Rows come when they are gone through; how many there are is
-    known where the data set's card or the config tells.
+    known where the dataset's card or the config tells.
 
     Args:
-        pin: The data set at a commit.
+        pin: The dataset at a commit.
         files: Its files on the Hub.
         split: A split, or a part of one that is counted from its begin.
 

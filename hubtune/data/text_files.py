@@ -17,7 +17,7 @@ from hubtune.data.segments import DropReason, RawRow, UnreadableRow
 from hubtune.errors import DataError
 
 MOST_COLUMNS = 10_000
-"""Columns of a data set; with more, keys hold what belongs into values, or a separator is wrong."""
+"""Columns of a dataset; with more, keys hold what belongs into values, or a separator is wrong."""
 LONGEST_LINE = 1 << 24
 """Characters of a line that is read at once; a longer one is refused, or left out."""
 MOST_BLANK = 1 << 24
@@ -72,11 +72,11 @@ class FileRows:
 
 @dataclass(frozen=True)
 class TextFile:
-    """A file of a data set that holds text.
+    """A file of a dataset that holds text.
 
     Attributes:
         path: Its path in the repository, or its name if it is a local file.
-        source: What to call the data set.
+        source: What to call the dataset.
         encoding: The name of its encoding as Python knows it.
         opened: Opens its bytes from the start.
     """
@@ -150,7 +150,7 @@ class TextFile:
                     raise
                 raise DataError(
                     f"{self.name} is damaged: what is compressed in it cannot be read to its end.",
-                    hint="Get the file again, or choose another revision of the data set.",
+                    hint="Get the file again, or choose another revision of the dataset.",
                 ) from None
 
     def _explained(self) -> DataError:

@@ -179,7 +179,7 @@ class EarlierHeldOut:
     """An earlier task.
 
     Attributes:
-        held_out: Its rows that nothing was learnt from.
+        held_out: Its rows that nothing was learned from.
         task: How well the training found it known before and after; None where that is not to be told again.
     """
 

@@ -1,4 +1,4 @@
-"""Reads what a repository says of its licence: its card's front matter, and its licence, notice and policy files."""
+"""Reads what a repository says of its license: its card's front matter, and its license, notice and policy files."""
 
 import fnmatch
 from pathlib import Path
@@ -15,10 +15,10 @@ from hubtune.metadata.front_matter import front_matter, items
 from hubtune.records.base import LicensedInput, Pin, sha256_file, stated_licenses
 
 _LONGEST = 300
-# Each is a request to the Hub; the data sets with most have a licence for each of a few sources.
+# Each is a request to the Hub; the datasets with most have a license for each of a few sources.
 _MOST_FILES = 50
 LEGAL_PATTERNS = ("LICEN[CS]E*", "COPYING*", "NOTICE*", "*USE[_-]POLICY*")
-"""Names of the files that hold a licence, in capitals; they are looked for at the top of the repository alone."""
+"""Names of the files that hold a license, in capitals; they are looked for at the top of the repository alone."""
 
 
 def front_matter_of(folder: Path) -> dict[str, object]:
@@ -39,13 +39,13 @@ def languages_of(folder: Path) -> list[str]:
 
 
 def is_legal_file(path: str) -> bool:
-    """Whether a file of a repository holds its licence, a notice or a policy of use, by its name."""
+    """Whether a file of a repository holds its license, a notice or a policy of use, by its name."""
     name = path.upper()
     return "/" not in path and any(fnmatch.fnmatchcase(name, pattern) for pattern in LEGAL_PATTERNS)
 
 
 def read_licensed_input(pin: Pin, folder: Path) -> LicensedInput:
-    """Returns what a pinned repository says of its licence, from a folder that holds its card and its legal files."""
+    """Returns what a pinned repository says of its license, from a folder that holds its card and its legal files."""
     card = front_matter_of(folder)
     name, link = card.get("license_name"), card.get("license_link")
     return LicensedInput(
@@ -71,7 +71,7 @@ def legal_files(folder: Path) -> list[Path]:
 
 
 def fetch_licensed_input(pin: Pin) -> LicensedInput:
-    """Asks the Hub what a pinned repository says of its licence; only its card and its legal files are fetched.
+    """Asks the Hub what a pinned repository says of its license; only its card and its legal files are fetched.
 
     Raises:
         HubError: The repository or its files cannot be had, or are too many.

@@ -318,7 +318,7 @@ class NamedRepo:
 
 
 def resolve_named(text: str) -> NamedRepo:
-    """Asks the Hub once which commit of which repository a user means; a model comes before a data set.
+    """Asks the Hub once which commit of which repository a user means; a model comes before a dataset.
 
     Raises:
         HubError: There is none, or it cannot be read.

@@ -15,7 +15,7 @@ from hubtune.hub.repo_files import list_files
 from hubtune.hub.translate import hub_errors
 from hubtune.records.base import Pin, RepoType
 
-# All that loading a model needs, and no code (see `fetch`) and no pickle. Of a data set, everything.
+# All that loading a model needs, and no code (see `fetch`) and no pickle. Of a dataset, everything.
 _PATTERNS: dict[RepoType, list[str] | None] = {
     "model": [
         "*.safetensors",
@@ -39,7 +39,7 @@ _CACHE = "Have HF_HOME, or HF_HUB_CACHE, name a folder that you can write, on a 
 # Bytes that were damaged on their way may come right the second time.
 _ATTEMPTS = 2
 
-# Of a data set whose rows are streamed: the card, and the legal files of the model's patterns.
+# Of a dataset whose rows are streamed: the card, and the legal files of the model's patterns.
 _CARD_PATTERNS = [
     "README.md",
     *("[Ll][Ii][Cc][Ee][Nn][CcSs][Ee]*", "[Cc][Oo][Pp][Yy][Ii][Nn][Gg]*", "[Nn][Oo][Tt][Ii][Cc][Ee]*"),
@@ -62,7 +62,7 @@ def fetch(
     Args:
         pin: What to fetch.
         on_bytes: Called with the number of bytes that have come since the last call, from any thread.
-        streamed: Whether it is a data set whose rows are streamed: then its card and legal files come alone, into a
+        streamed: Whether it is a dataset whose rows are streamed: then its card and legal files come alone, into a
             folder of their own, as a snapshot of a few files would pass for the whole one.
         code: Whether the Python files of a model come too.
 
@@ -98,7 +98,7 @@ def fetch(
                 break
         else:
             raise _damaged(pin, damaged)
-        # Not there where no file of a data set is fetched.
+        # Not there where no file of a dataset is fetched.
         found.folder.mkdir(parents=True, exist_ok=True)
     return found.folder
 

@@ -143,7 +143,7 @@ def _explain_answer(error: client.HfHubHTTPError, repo: str, revision: str) -> e
         unknown = "" if current_token() else " (there is no token; if it is private, log in with `hf auth login`)"
         return errors.RepoNotFoundError(
             f"There is no repository {repo} at {constants.ENDPOINT}, or it is private to others{unknown}.",
-            hint="Check the id, and whether it is a data set or a model."
+            hint="Check the id, and whether it is a dataset or a model."
             + (" A file on this machine is named as `data[].path`." if _is_local(repo) else ""),
         )
     if status == 401:

@@ -83,7 +83,7 @@ def commit(repo: str, draft: CommitDraft, repo_type: RepoType = "model", branch:
     Args:
         repo: The repository's id.
         draft: What it changes, and on what.
-        repo_type: Model or data set.
+        repo_type: Model or dataset.
         branch: The branch, which has to exist.
 
     Returns:

@@ -40,7 +40,7 @@ _FILE = "access.json"
 
 
 class Org(BaseModel):
-    """An organisation that a user belongs to."""
+    """An organization that a user belongs to."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -144,9 +144,9 @@ class Accounts:
         return next((user for user in self._users if user.name.casefold() == name.casefold()), None)
 
     def organization(self, name: str) -> tuple[Org, list[User]] | None:
-        """Returns the organisation of this name and its members, or None.
+        """Returns the organization of this name and its members, or None.
 
-        On a Hub without an auth file every name is also that of an organisation, of which its one user is the member.
+        On a Hub without an auth file every name is also that of an organization, of which its one user is the member.
         """
         if not self._users:
             return (Org(name=name), [User(name=ANYWHERE, fullname=ANYONE)]) if name else None

@@ -62,7 +62,7 @@ class RepoId:
 
     Attributes:
         type: Model, dataset or space.
-        namespace: The user or organisation, or None for an id of one word.
+        namespace: The user or organization, or None for an id of one word.
         name: The name within the namespace.
     """
 

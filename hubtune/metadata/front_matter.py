@@ -1,6 +1,6 @@
 """Reads the front matter of a card as the Hub does, and remembers on which line each of its keys stands.
 
-It is the one reader of cards: the Hub's answers, the lint, the licence check and the published card's own metadata
+It is the one reader of cards: the Hub's answers, the lint, the license check and the published card's own metadata
 start from what it finds.
 """
 

@@ -28,7 +28,7 @@ PIPELINE_TAGS = frozenset(
         "zero-shot-classification", "zero-shot-image-classification", "zero-shot-object-detection",
     }
 )  # fmt: skip
-"""The tasks under which models and data sets are filed."""
+"""The tasks under which models and datasets are filed."""
 _LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})*")
 _SPECIAL = frozenset({"code", "multilingual", "no", "zxx"})
 _REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[\w.-]+)?")
@@ -216,7 +216,7 @@ def _check_relation(card: _Card) -> Iterator[MetadataFault]:
 
 
 def _check_datasets(card: _Card) -> Iterator[MetadataFault]:
-    """`datasets` holds ids of data sets."""
+    """`datasets` holds ids of datasets."""
     value = card.get("datasets")
     for n, item in enumerate(items(value)) if value is not None else ():
         if not _is_id(item):
@@ -232,7 +232,7 @@ def _check_widget(card: _Card) -> Iterator[MetadataFault]:
 
 
 def _check_configs(card: _Card) -> Iterator[MetadataFault]:
-    """`configs` of a data set is a list, each with a name."""
+    """`configs` of a dataset is a list, each with a name."""
     configs = card.get("configs")
     if configs is None:
         return
@@ -253,7 +253,7 @@ def _check_task(card: _Card) -> Iterator[MetadataFault]:
 
 
 def _check_tasks(card: _Card) -> Iterator[MetadataFault]:
-    """`task_categories` of a data set are tasks of the Hub."""
+    """`task_categories` of a dataset are tasks of the Hub."""
     yield from _unknown_tasks(card, "task_categories")
 
 

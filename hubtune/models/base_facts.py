@@ -79,7 +79,7 @@ def check_facts(facts: Facts, train: TrainConfig, name: str) -> None:
         name: Its repository, for messages.
 
     Raises:
-        ModelError: It is an encoder-decoder model, or is quantised and its own weights are to be trained; or 4 bits are
+        ModelError: It is an encoder-decoder model, or is quantized and its own weights are to be trained; or 4 bits are
             asked for and nothing here computes with them.
     """
     if facts.get("is_encoder_decoder") is True:

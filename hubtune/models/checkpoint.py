@@ -247,7 +247,7 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     """Reads the config, the index and the header of each shard.
 
     Raises:
-        MergeError: The weights are quantised.
+        MergeError: The weights are quantized.
         NoSafetensorsError: There are no safetensors.
         ModelError: A file is missing or damaged.
     """

@@ -1,6 +1,6 @@
-"""Holds a base in 4 bits, as QLoRA does (Dettmers et al., 2023): NF4 numbers whose scales are quantised too.
+"""Holds a base in 4 bits, as QLoRA does (Dettmers et al., 2023): NF4 numbers whose scales are quantized too.
 
-What is not quantised is held as QLoRA's own training program holds it: norms in fp32, embeddings and head in the
+What is not quantized is held as QLoRA's own training program holds it: norms in fp32, embeddings and head in the
 precision that the matrices are computed in. peft's `prepare_model_for_kbit_training` puts embeddings and head into fp32
 too, which with 128,000 tokens and a width of 4,096 takes another 2 GB of a memory that 4 bits were chosen for.
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def load_base_4bit(folder: Path, name: str, precision: str) -> "PreTrainedModel":
-    """Loads a causal language model quantised to 4 bits.
+    """Loads a causal language model quantized to 4 bits.
 
     Args:
         folder: Its snapshot, in full precision.
@@ -42,7 +42,7 @@ def load_base_4bit(folder: Path, name: str, precision: str) -> "PreTrainedModel"
 def load_classifier_4bit(
     folder: Path, name: str, precision: str, classes: Classes
 ) -> "tuple[PreTrainedModel, list[str]]":
-    """Loads a base quantised to 4 bits to classify with, its head left as it is.
+    """Loads a base quantized to 4 bits to classify with, its head left as it is.
 
     Args:
         folder: Its snapshot, in full precision.
@@ -104,7 +104,7 @@ def _read_by_blocks() -> "Library | None":
 
 
 def _in_4bit(precision: str, *kept: str) -> dict[str, object]:
-    """Returns the options that have transformers quantise a base, except the modules of the names `kept`."""
+    """Returns the options that have transformers quantize a base, except the modules of the names `kept`."""
     require_4bit()
     _read_by_blocks()
     from transformers import BitsAndBytesConfig

@@ -1,4 +1,4 @@
-"""Makes an ordinary model folder (safetensors and a tokenizer) of a GGUF file, by dequantising it."""
+"""Makes an ordinary model folder (safetensors and a tokenizer) of a GGUF file, by dequantizing it."""
 
 import struct
 import tempfile
@@ -116,10 +116,10 @@ class _Walk:
 
 
 def convert_gguf(source: Path, target: Path) -> str:
-    """Writes the weights of `source`, dequantised to bf16, and its tokenizer into the folder `target`.
+    """Writes the weights of `source`, dequantized to bf16, and its tokenizer into the folder `target`.
 
     Returns:
-        The name of the file's main quantisation, such as Q4_1.
+        The name of the file's main quantization, such as Q4_1.
 
     Raises:
         ModelError: The file is not a GGUF file of an architecture that transformers can convert.
@@ -154,7 +154,7 @@ def convert_gguf(source: Path, target: Path) -> str:
 
 
 def main_quantisation(source: Path) -> str:
-    """Returns the quantisation that most tensors of a GGUF file have.
+    """Returns the quantization that most tensors of a GGUF file have.
 
     Raises:
         ModelError: It is not a GGUF file, or a damaged one.

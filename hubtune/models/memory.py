@@ -17,7 +17,7 @@ from hubtune.models.architecture import Shape, Whole
 from hubtune.records.results import EnvironmentRecord
 
 _CGROUP = Path("/sys/fs/cgroup/memory.max")
-# Bytes of a number in 4 bits with its block's scale, which is quantised too (Dettmers et al., 2023): 4.127 bits.
+# Bytes of a number in 4 bits with its block's scale, which is quantized too (Dettmers et al., 2023): 4.127 bits.
 _NF4 = 0.516
 # Logits that the loss holds at once, by the kind of device, and how many copies of them.
 _LOGITS, _COPIES = {"cpu": 2**24, "cuda": 2**27}, 2

@@ -1,4 +1,4 @@
-"""GitHub-flavoured Markdown to safe HTML, in bounded time whatever the Markdown is.
+"""GitHub-flavored Markdown to safe HTML, in bounded time whatever the Markdown is.
 
 nh3 parses as browsers do and writes what is allowed again: text, its structure, links, pictures of the card's own
 repository, and colored code. What is not named here cannot reach a page.
@@ -208,7 +208,7 @@ def _filter(links: Links) -> Callable[[str, str, str], str | None]:
 def highlighter() -> Callable[[str, str, str], str]:
     """Returns a function for the code blocks of one document: code, language and attributes to HTML, or to nothing.
 
-    The first blocks of a document are coloured, up to a bound of all of them together.
+    The first blocks of a document are colored, up to a bound of all of them together.
     """
     left = _MOST
 

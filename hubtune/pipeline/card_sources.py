@@ -95,7 +95,7 @@ def open_card(named: str, kind: RepoType | None = None) -> CardSource:
     except RepoNotFoundError as error:
         raise RepoNotFoundError(
             f"{error.message} There is no file or folder {named} here either.",
-            hint="Check the path; or the id, which is datasets/org/name for a data set.",
+            hint="Check the path; or the id, which is datasets/org/name for a dataset.",
         ) from error
 
 
@@ -128,7 +128,7 @@ def _among(files: Collection[str]) -> Callable[[str], bool]:
 
 
 def _with_inputs(source: CardSource) -> CardSource:
-    """Returns the card together with what its base models and data sets say of their licences."""
+    """Returns the card together with what its base models and datasets say of their licenses."""
     inputs: list[LicensedInput] = []
     unread: list[str] = []
     for kind, repo in list(_named_inputs(source))[:_MOST_INPUTS]:

@@ -119,7 +119,7 @@ class RunContext:
         return Classes(tuple(data.labels), data.several_labels, pad_id(self.base.tokenizer))
 
     def data_job(self) -> "DataJob":
-        """Returns the data sets, in the cache or in local files, and what their rows are encoded by."""
+        """Returns the datasets, in the cache or in local files, and what their rows are encoded by."""
         from hubtune.data.prepare import DataJob
 
         places = data_places(self.config, self.pins, cached)
@@ -177,7 +177,7 @@ class FolderOf(Protocol):
 
 
 def data_places(config: TuneConfig, pins: PinSet, folder_of: FolderOf) -> list[Path]:
-    """Returns the place of each data set: the folder of a snapshot, or a local file.
+    """Returns the place of each dataset: the folder of a snapshot, or a local file.
 
     They come in the config's order, those of the earlier task last.
 

@@ -39,7 +39,7 @@ class ReleaseEvaluationRecord(EvaluationRecord):
         base_commit: The commit of it.
         own_data: Whether the rows are those of the release's own records that it was not trained on; else they are all
             rows of `data`, and measures name them as `given`.
-        data: Each data set, with the commit of a repository.
+        data: Each dataset, with the commit of a repository.
     """
 
     repo: str
@@ -63,7 +63,7 @@ class MeasureOptions:
     """How a release is measured, if not as its own records say.
 
     Attributes:
-        data: A data set's repository or a local file to measure on, all of its rows; None for the release's own data,
+        data: A dataset's repository or a local file to measure on, all of its rows; None for the release's own data,
             the rows that it was not trained on.
         overrides: `key=value` texts for the config, such as `evaluate.metrics=all` or `data[0].text=quote`.
         allow_remote_code: The commit of the base whose Python code may be run; None for none.
@@ -177,7 +177,7 @@ def _plan(
     if data is None and published is None:
         raise ConfigError(
             f"{release.repo} at {release.commit} has no records of hubtune that say what data to measure on.",
-            hint="Give a data set: --data org/sayings -s data[0].text=quote, or a local file.",
+            hint="Give a dataset: --data org/sayings -s data[0].text=quote, or a local file.",
         )
     own = published.config if published is not None else _bare(release)
     # How the card is written has no part in measuring.
@@ -215,7 +215,7 @@ def _bare(release: FetchedRelease) -> TuneConfig:
 
 
 def _on(data: str, config: TuneConfig) -> str:
-    """Returns the text of a config that measures on `data`, read in the form of the first data set."""
+    """Returns the text of a config that measures on `data`, read in the form of the first dataset."""
     place = {"path": str(Path(data).absolute())} if Path(data).is_file() else {"repo": data}
     form = {key: value for key in _FORM if (value := getattr(config.data[0], key)) is not None}
     entry = config.data[0].model_validate({**place, **form})

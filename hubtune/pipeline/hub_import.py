@@ -44,9 +44,9 @@ class ImportTarget:
 
     Attributes:
         repo: The repository's id; it is created unless it exists.
-        repo_type: Model or data set.
+        repo_type: Model or dataset.
         card: The text of README.md, if the source has none.
-        license_id: The licence to state on the card that is written for a GGUF file.
+        license_id: The license to state on the card that is written for a GGUF file.
     """
 
     repo: str
@@ -59,7 +59,7 @@ def import_source(source: Path, target: ImportTarget, progress: Progress) -> Imp
     """Uploads `source` as one commit; what the repository holds already is not sent again.
 
     Args:
-        source: A folder, a data file, or a GGUF file, which is dequantised first.
+        source: A folder, a data file, or a GGUF file, which is dequantized first.
         target: Where to.
         progress: Reports each step.
 
@@ -111,7 +111,7 @@ def _collect(source: Path) -> dict[str, Path | bytes]:
         and not any(part.startswith(".") for part in path.relative_to(source).parts)
     }
     if not found:
-        raise ConfigError(f"{source} holds no files.", hint="Give a folder with the model's or the data set's files.")
+        raise ConfigError(f"{source} holds no files.", hint="Give a folder with the model's or the dataset's files.")
     _refuse_links_out(source, found)
     return found
 

@@ -1,4 +1,4 @@
-"""What to know before a run: a first config for a data set and a base model, and what the data of a config becomes."""
+"""What to know before a run: a first config for a dataset and a base model, and what the data of a config becomes."""
 
 import json
 import textwrap
@@ -30,7 +30,7 @@ _LARGEST_SCHEMA = 1 << 20
 
 
 class StartRecord(Record):
-    """A config that was written, what it was made from, and what the data set's columns look like."""
+    """A config that was written, what it was made from, and what the dataset's columns look like."""
 
     config: str
     schema_file: str
@@ -44,7 +44,7 @@ def start_config(dataset: str, base: str, path: Path, progress: Progress) -> Sta
     """Writes the config at `path`, and beside it the JSON schema by which an editor completes and checks it.
 
     Args:
-        dataset: The data set's id on the Hub.
+        dataset: The dataset's id on the Hub.
         base: The base model's.
         path: Where the config is written; nothing may be there. A schema of an earlier version is replaced.
         progress: Told of the steps.
@@ -52,8 +52,8 @@ def start_config(dataset: str, base: str, path: Path, progress: Progress) -> Sta
     Raises:
         ConfigError: There is something at `path`, or another file in the schema's place, or an id is malformed.
         FileError: Nothing can be written there.
-        HubError: The data set or the base model cannot be had.
-        DataError: The data set cannot be read.
+        HubError: The dataset or the base model cannot be had.
+        DataError: The dataset cannot be read.
     """
     require_train("A look at the data")
     from hubtune.data.inspection import inspect_dataset
@@ -87,11 +87,11 @@ def start_config(dataset: str, base: str, path: Path, progress: Progress) -> Sta
 
 
 def config_text(dataset: str, base: str, found: "DatasetInspection") -> str:
-    """Returns a config for a data set that was looked at; what each key does stands above it."""
+    """Returns a config for a dataset that was looked at; what each key does stands above it."""
     others = [split for split in found.splits if split != found.split]
     lines = [
         f"# yaml-language-server: $schema=./{SCHEMA_FILE}",
-        "# Written by `hubtune init` from the columns of the data set; change it as you like.",
+        "# Written by `hubtune init` from the columns of the dataset; change it as you like.",
         "# `hubtune config reference` lists all keys. `hubtune data show` prints rows as the model will see them, and",
         "# `hubtune check` checks everything that can be checked before training.",
         "base:",
@@ -174,7 +174,7 @@ def show_rows(config: TuneConfig, config_file: Path, count: int, progress: Progr
 
     Raises:
         HubError: An input cannot be had.
-        DataError: A data set cannot be used.
+        DataError: A dataset cannot be used.
     """
     require_train("Showing data")
     from hubtune.data.prepare import DataJob, prepare

@@ -1,4 +1,4 @@
-"""Applies the licence decision to pinned repositories: before training, on the card, in the release, and by itself."""
+"""Applies the license decision to pinned repositories: before training, on the card, in the release, and by itself."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,12 +41,12 @@ class LicenseReport(Record):
 
 
 def license_of_ids(base: Sequence[str], data: Sequence[str], wanted: str, name: str | None) -> LicenseReport:
-    """Decides for licences without repositories.
+    """Decides for licenses without repositories.
 
     Args:
-        base: Licences of the base model, all of which count.
-        data: Licence of each data set.
-        wanted: The release's licence, or `auto`.
+        base: Licenses of the base model, all of which count.
+        data: License of each dataset.
+        wanted: The release's license, or `auto`.
         name: The release's name, where it is known.
     """
     inputs = [LicensedInput(kind="base", licenses=list(base))] if base else []
@@ -65,12 +65,12 @@ def license_of_repos(repos: Sequence[str], wanted: str, name: str | None) -> Lic
 
 
 def fetch_licenses(pins: PinSet) -> list[LicensedInput]:
-    """Asks the Hub for the licences of pinned inputs, before their snapshots are fetched."""
+    """Asks the Hub for the licenses of pinned inputs, before their snapshots are fetched."""
     return [fetch_licensed_input(pin) for pin in _unique(pins)]
 
 
 def license_record(run: RunDirectory) -> LicenseRecord:
-    """Returns the run's record of its inputs' licences; makes it from the snapshots where there is none yet."""
+    """Returns the run's record of its inputs' licenses; makes it from the snapshots where there is none yet."""
     if not run.has(LicenseRecord):
         inputs = [read_licensed_input(pin, _folder(pin)) for pin in _unique(run.read(PinSet))]
         run.write(LicenseRecord(upstream=run.digests("pins.json"), inputs=inputs))
@@ -78,7 +78,7 @@ def license_record(run: RunDirectory) -> LicenseRecord:
 
 
 def decide_release(config: TuneConfig, inputs: Sequence[LicensedInput]) -> LicenseDecision:
-    """Decides on the release that a config describes; its local files have the licences that it states."""
+    """Decides on the release that a config describes; its local files have the licenses that it states."""
     card, repo = config.card, config.publish.repo
     return decide(
         [*inputs, *_local_inputs(config)],
@@ -119,7 +119,7 @@ def license_folders(pins: PinSet) -> Folders:
 
 
 def _folder(pin: Pin) -> Path:
-    # The card and the legal files are all that is read of a data set, and all that there is of one that is streamed.
+    # The card and the legal files are all that is read of a dataset, and all that there is of one that is streamed.
     return cached(pin, streamed=pin.type == "dataset")
 
 

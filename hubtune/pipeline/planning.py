@@ -91,7 +91,7 @@ def keep_edited(run: RunDirectory, name: str) -> str:
 
 
 def card_inputs(run: RunDirectory, config: TuneConfig) -> CardInputs:
-    """Returns what the card of a run is made from: its records, and the licences that they come to.
+    """Returns what the card of a run is made from: its records, and the licenses that they come to.
 
     Raises:
         RecordError: A record is missing.
@@ -152,7 +152,7 @@ def plan_publish(run: RunDirectory, config: TuneConfig) -> PlannedRelease:
         config: Its config, with the target.
 
     Raises:
-        HubtuneError: The run is not complete, its card is not valid, its licences do not allow a release, or a file
+        HubtuneError: The run is not complete, its card is not valid, its licenses do not allow a release, or a file
             holds a secret.
     """
     refuse_edited_card(run)

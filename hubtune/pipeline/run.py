@@ -1,6 +1,6 @@
 """The whole job: check, pin, data, train, evaluate, card, and with a target, publish; and the quickstart.
 
-The quickstart seeds an embedded Hub with a real model and a data set, and runs the whole job on it.
+The quickstart seeds an embedded Hub with a real model and a dataset, and runs the whole job on it.
 """
 
 from dataclasses import dataclass

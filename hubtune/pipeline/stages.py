@@ -28,7 +28,7 @@ def run_data(context: RunContext) -> "Prepared":
     """Reads and splits the pinned data and writes data.json; what it says already has to be what is found again.
 
     Raises:
-        DataError: A data set cannot be used.
+        DataError: A dataset cannot be used.
         RecordError: The pins are missing, or the data is not what was recorded.
     """
     require_train("Reading data")

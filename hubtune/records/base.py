@@ -201,10 +201,10 @@ class Pin(Record):
 
     Attributes:
         repo: The repository's id on the Hub.
-        type: Whether it is a model or a data set.
+        type: Whether it is a model or a dataset.
         requested: The revision that the config asks for: a branch, a tag, refs/pr/N or a commit.
         commit: The commit that `requested` meant when it was pinned.
-        license: The licence that the repository's card states at that commit; null if it states none.
+        license: The license that the repository's card states at that commit; null if it states none.
         gated: Whether readers have to accept conditions first, and how that is granted.
     """
 
@@ -217,7 +217,7 @@ class Pin(Record):
 
 
 def stated_licenses(license: str | list[str] | None) -> list[str]:
-    """Returns a pin's licence as a list: empty if the repository states none."""
+    """Returns a pin's license as a list: empty if the repository states none."""
     entries = [license] if isinstance(license, str) else license or []
     return [entry for entry in entries if entry.strip()]
 
@@ -227,7 +227,7 @@ class PinSet(Record):
 
     Attributes:
         adapter: The adapter that was trained further; absent from the file where a new one was trained.
-        earlier: Data sets that the model learned before; absent from the file where there are none.
+        earlier: Datasets that the model learned before; absent from the file where there are none.
     """
 
     base: Pin
@@ -246,17 +246,17 @@ class PinSet(Record):
 
 
 class LicensedInput(Record):
-    """One input and its licence.
+    """One input and its license.
 
     Attributes:
-        kind: Whether the base model or a data set.
-        repo: The repository; null for a licence that is looked at without one.
+        kind: Whether the base model or a dataset.
+        repo: The repository; null for a license that is looked at without one.
         file: The name of a local file, which has no repository.
-        commit: Where its card and its licence files were read.
-        licenses: What its card states, as it states it; several count as all of them, none as a missing licence.
+        commit: Where its card and its license files were read.
+        licenses: What its card states, as it states it; several count as all of them, none as a missing license.
         license_name: The card's `license_name`.
         license_link: The card's `license_link`: an address, or a file of the repository.
-        files: Its licence, notice and policy files: path to sha256.
+        files: Its license, notice and policy files: path to sha256.
     """
 
     kind: InputKind
@@ -270,18 +270,18 @@ class LicensedInput(Record):
 
     @property
     def license_files(self) -> list[str]:
-        """Those of `files` that hold a licence, not a notice or a policy; the one that `license_link` names first."""
+        """Those of `files` that hold a license, not a notice or a policy; the one that `license_link` names first."""
         found = [name for name in self.files if name.upper().startswith(("LICENSE", "LICENCE", "COPYING"))]
         return sorted(found, key=lambda name: (name != self.license_link, len(name), name))
 
     @property
     def label(self) -> str:
         """What to call the input: its repository where there is one."""
-        return self.repo or self.file or f"the {'base model' if self.kind == 'base' else 'data set'}"
+        return self.repo or self.file or f"the {'base model' if self.kind == 'base' else 'dataset'}"
 
 
 class LicenseRecord(Record):
-    """The licences of all inputs of a run, the base model's first. `upstream` holds the digest of the pins."""
+    """The licenses of all inputs of a run, the base model's first. `upstream` holds the digest of the pins."""
 
     upstream: dict[str, str]
     inputs: list[LicensedInput]

@@ -20,9 +20,9 @@ class FindingRecord(Record):
         per_thousand: Hits for each 1,000 rows that were screened.
         dropped: Rows that were left out for it.
         redacted: Hits that a placeholder took the place of.
-        precision: Share of right findings on labelled texts written after the detector; null if there is none, but
+        precision: Share of right findings on labeled texts written after the detector; null if there is none, but
             a definition.
-        recall: Share of the labelled values that it finds there.
+        recall: Share of the labeled values that it finds there.
         labelled: Values in that set.
     """
 
@@ -55,7 +55,7 @@ class ScreenRecord(Record):
 
 
 class SourceRecord(Record):
-    """One data set as it was read.
+    """One dataset as it was read.
 
     Attributes:
         repo: The repository; null for a local file.
@@ -65,7 +65,7 @@ class SourceRecord(Record):
             records of versions that did not note it.
         held_out_split: The split whose rows are held out; null where rows of `split` are.
         group_by: The column whose values are held out together.
-        separator: What separates the cells of CSV files, given or recognised; null for others.
+        separator: What separates the cells of CSV files, given or recognized; null for others.
         format: How a row became what the model sees.
         inferred: Whether the columns decided on the format, not the config.
         template: The config's template for a row; null where none writes it.
@@ -76,7 +76,7 @@ class SourceRecord(Record):
         dropped: Number of rows left out, by reason.
         first_dropped: Number of the first row left out, by reason, counted from 1.
         trained: Rows of it in the training part; a row that is drawn twice counts twice. Null where rows are not mixed.
-        languages: Language codes that the data set's card states, as it states them.
+        languages: Language codes that the dataset's card states, as it states them.
         prompt: The first kept row's text up to its last field, its prompt, or the user's first message: what to ask the
             tuned model. Null where a row has no such part.
         fingerprint: sha256 over the kept rows' texts in order, so that a later stage knows that it reads the same.
@@ -111,8 +111,8 @@ class SourceRecord(Record):
 
     @property
     def label(self) -> str:
-        """What to call the data set: its repository, or the local file's name."""
-        return self.repo or self.file or "the data set"
+        """What to call the dataset: its repository, or the local file's name."""
+        return self.repo or self.file or "the dataset"
 
 
 class SplitRecord(Record):
@@ -124,7 +124,7 @@ class SplitRecord(Record):
         learnt: Those of the tokens that carry loss; null for rows to classify.
         truncated: How many of them were cut to the length limit.
         left_out: Rows of the part that are not used for anything: beyond `evaluate.max_items`, or never drawn where
-            data sets are interleaved.
+            datasets are interleaved.
         classes: Rows of each class, where the rows are to be classified.
     """
 
@@ -137,7 +137,7 @@ class SplitRecord(Record):
 
 
 class CanaryRecord(Record):
-    """Secrets planted among the rows to train on; they are not rows of a data set, and the split does not count them.
+    """Secrets planted among the rows to train on; they are not rows of a dataset, and the split does not count them.
 
     Attributes:
         rows: How many, one row each.
@@ -155,7 +155,7 @@ class CanaryRecord(Record):
 
 
 class MixRecord(Record):
-    """How rows of several data sets were drawn; `weights` are in the order of the sources."""
+    """How rows of several datasets were drawn; `weights` are in the order of the sources."""
 
     strategy: Literal["interleave"] = "interleave"
     stop: Literal["first_exhausted", "all_exhausted"]
@@ -167,7 +167,7 @@ class EarlierDataRecord(Record):
     """What the model learned before, and what a run takes of it.
 
     Attributes:
-        sources: Its data sets.
+        sources: Its datasets.
         train: Rows that are not held out.
         held_out: Rows that forgetting is measured on.
         replayed: Rows that were put among those to train on; one that is drawn twice counts twice.
@@ -194,7 +194,7 @@ class DataRecord(Record):
         max_length: Tokens that a row was cut to, EOS included: the config's limit, or the model's where that is less.
         labels: The class names in the order of their ids; null where rows are not to be classified.
         several_labels: Whether a row may be of several classes.
-        mix: How rows were drawn; null if one data set follows the other.
+        mix: How rows were drawn; null if one dataset follows the other.
         screen: What was looked for in the rows, and found; null if it was not.
         canaries: Secrets that were trained on besides; null where none were planted. Such a run is never published.
         earlier: What the model learned before; null if nothing is said of it. `train` counts nothing of it.
@@ -241,11 +241,11 @@ class ScreenedRecord(Record):
 
 
 class EncodedRecord(Record):
-    """One data set, encoded.
+    """One dataset, encoded.
 
     Attributes:
         rows: Rows read. It equals the kept rows and those left out.
-        files: The sha256 of each file that was read, by its path in the data set.
+        files: The sha256 of each file that was read, by its path in the dataset.
         columns: The column of each part of a row.
         labels: The class names in the order of their ids; null where rows are not to be classified.
         chat_template: The template that wrote the rows, where one did.

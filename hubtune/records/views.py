@@ -87,7 +87,7 @@ class CardFacts:
     """What a card's front matter says, that a page shows.
 
     Attributes:
-        license: The identifier, or the card's own name for a licence that has none.
+        license: The identifier, or the card's own name for a license that has none.
         license_link: Where its text is, as the card says: a file of the repository or an address.
         relation: How the model was made from its base models, such as `adapter`.
     """
@@ -135,7 +135,7 @@ class HomeView:
     """The list of repositories.
 
     Attributes:
-        kind: What is listed, or None for models and data sets.
+        kind: What is listed, or None for models and datasets.
         query: What was searched for.
         rows: Those of this page, the latest first.
         total: How many match.

@@ -77,7 +77,7 @@ def setting_changes(before: TuneConfig, after: TuneConfig) -> list[diff_record.S
 
 
 def pin_changes(before: PinSet, after: PinSet) -> list[diff_record.PinChange]:
-    """Returns the inputs that differ in repository, commit or licence; what was asked for does not count."""
+    """Returns the inputs that differ in repository, commit or license; what was asked for does not count."""
     first, second = _pins(before), _pins(after)
     return [
         diff_record.PinChange(kind="base" if key[0] == "model" else "data", repo=key[1], before=old, after=new)
@@ -274,7 +274,7 @@ def _weight(change: diff_record.SettingChange) -> Bump:
 
 
 def _pin(change: diff_record.PinChange) -> str:
-    what = f"{'base model' if change.kind == 'base' else 'data set'} {change.repo}"
+    what = f"{'base model' if change.kind == 'base' else 'dataset'} {change.repo}"
     if change.before is None or change.after is None:
         return f"the {what} is {'new' if change.before is None else 'gone'}"
     if change.before.commit == change.after.commit:

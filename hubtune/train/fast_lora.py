@@ -23,7 +23,7 @@ _ADAPTER = "default"
 def fast_adapters(model: torch.nn.Module) -> Iterator[int]:
     """Lets every plain LoRA layer of `model` compute in the faster way while the context lasts.
 
-    Layers of other kinds (quantised bases, DoRA, embeddings) keep peft's.
+    Layers of other kinds (quantized bases, DoRA, embeddings) keep peft's.
 
     Yields:
         How many layers compute in the faster way.

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 # Logits held at once, by the kind of device: 64 MB and 512 MB in fp32.
 _LOGITS = {"cpu": 2**24, "cuda": 2**27}
-# Where a token is learnt, its errors are below what fp16 tells from 0; more would overflow a head of large weights.
+# Where a token is learned, its errors are below what fp16 tells from 0; more would overflow a head of large weights.
 _LIFTS = {torch.float16: 2.0**7}
 # How far, as a share, the two ways to a loss may lie apart: both take the same logits to fp32 first.
 _AGREE = {torch.float32: 1e-4, torch.bfloat16: 1e-2, torch.float16: 1e-2}
 
 
 class SummedLoss(torch.nn.Module):
-    """The sum of the losses of a batch's labelled positions, in nats, over the number of labels of the whole step.
+    """The sum of the losses of a batch's labeled positions, in nats, over the number of labels of the whole step.
 
     Only the optimizer step knows over how many labels the mean is to be taken; transformers' Trainer counts them. It is
     a module of its own so that whatever wraps a model for several processes wraps this: its forward makes the loss.
@@ -129,7 +129,7 @@ def _agreeing(short: SummedLoss, own: SummedLoss, batch: Mapping[str, Any]) -> S
 
 
 def places_and_targets(labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Returns from which position of a flattened batch each labelled token is predicted, and the tokens.
+    """Returns from which position of a flattened batch each labeled token is predicted, and the tokens.
 
     Args:
         labels: Shape (sequences, length), on the CPU: finding them on an accelerator would wait for it in each step.

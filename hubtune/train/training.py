@@ -34,7 +34,7 @@ _UNMOVED, _NEARLY = 0.99, 0.97
 _JUMP = 1.5
 _FEW_STEPS = 20
 _FEWEST_POINTS = 10
-# A few odd rows are in any large data set; more of them mean that something is read in the wrong way.
+# A few odd rows are in any large dataset; more of them mean that something is read in the wrong way.
 _DROPPED = 0.03
 
 

@@ -99,6 +99,6 @@ def _data(subject: Subject) -> list[Claim]:
     distinct = list({(pin.repo, pin.commit): pin for pin in [*found.data, *found.earlier]}.values())
     claims = [judged(f"data:{pin.repo}", partial(check_data, subject, pin)) for pin in distinct[:_MOST_DATA]]
     if len(distinct) > _MOST_DATA:
-        text = f"{len(distinct) - _MOST_DATA} more data sets are listed than are asked for"
+        text = f"{len(distinct) - _MOST_DATA} more datasets are listed than are asked for"
         claims.append(Claim(name="data", status="unchecked", detail=text))
     return claims

@@ -1,4 +1,4 @@
-"""Claims about what a release was made from: base, earlier adapter and data sets can still be had at their commits.
+"""Claims about what a release was made from: base, earlier adapter and datasets can still be had at their commits.
 
 And about what follows from them: their licenses allow the release, under the license that it states.
 """
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 ADAPTER_CONFIG = "adapter_config.json"
-# Files of a data set that Git LFS does not hold have to be fetched for their sha256; a forged record could list all.
+# Files of a dataset that Git LFS does not hold have to be fetched for their sha256; a forged record could list all.
 _MOST_SMALL = 1_000
 _MOST_BYTES_OF_DATA = 1 << 30
 
@@ -87,7 +87,7 @@ def check_earlier(pin: Pin) -> str:
 
 
 def check_data(subject: Subject, pin: Pin) -> str:
-    """Checks that a data set is there at its commit, and that the files that were read are the ones that it holds."""
+    """Checks that a dataset is there at its commit, and that the files that were read are the ones that it holds."""
     found = _pinned(pin, "dataset")
     there = f"{pin.repo} is there at {pin.commit}{_gated(found)}"
     try:
@@ -106,7 +106,7 @@ def check_data(subject: Subject, pin: Pin) -> str:
 
 
 def _other_files(pin: Pin, noted: Sequence[Mapping[str, str]]) -> Iterator[str]:
-    """Names recorded files that the data set lacks, or holds with other content."""
+    """Names recorded files that the dataset lacks, or holds with other content."""
     stored = list_files(pin.repo, pin.commit, pin.type)
     small = [path for path in frozenset().union(*noted) if path in stored and stored[path].sha256 is None]
     if len(small) > _MOST_SMALL or sum(stored[path].size for path in small) > _MOST_BYTES_OF_DATA:

@@ -263,7 +263,7 @@ def check_evaluation(
     pins = run.read(PinSet)
     fetch_base_model(subject, progress, allow_remote_code)
     for pin in [*pins.data, *pins.earlier]:
-        fetch_input(pin, progress, "the data set")
+        fetch_input(pin, progress, "the dataset")
     measured = run_evaluate(RunContext(run, progress))
     refuse(list(_differences(recorded, measured)))
     found = ", ".join(_shown(measure) for measure in measured.measures if measure.name in REPEATABLE)

@@ -183,7 +183,7 @@ def _of_one_run(documents: Documents, manifest: release.Manifest) -> Iterator[st
     if named != (None if pins.adapter is None else pins.adapter.repo):
         yield "the config names another adapter to train further than the pins"
     if [(source.repo, source.commit) for source in data.sources] != [(pin.repo, pin.commit) for pin in pins.data]:
-        yield f"{release.PLACES[DataRecord]} tells of other data sets than the pins"
+        yield f"{release.PLACES[DataRecord]} tells of other datasets than the pins"
     earlier = [] if data.earlier is None else data.earlier.sources
     stated = [(source.repo, source.commit) for source in earlier if source.repo is not None]
     if [entry.repo for entry in config.pinned_earlier] != [pin.repo for pin in pins.earlier]:

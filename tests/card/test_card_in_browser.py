@@ -154,7 +154,7 @@ FIXED = (
 
 
 def fixed_metadata(card: str) -> dict[str, object]:
-    """The front matter without the values that say what a data set's owner called things."""
+    """The front matter without the values that say what a dataset's owner called things."""
     front, _ = split_card(card)
     content = yaml.safe_load(front)
     content.pop("language")

@@ -1,4 +1,4 @@
-"""Every golden card lints clean, in a repository that holds what a release ships, against its inputs' own licences."""
+"""Every golden card lints clean, in a repository that holds what a release ships, against its inputs' own licenses."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -37,7 +37,7 @@ def test_a_golden_card_has_no_finding(kind: str, tmp_path: Path) -> None:
     for path, content in files.items():
         (repo / path).parent.mkdir(parents=True, exist_ok=True)
         (repo / path).write_bytes(content)
-    # An unclear licence that the author signed off is the card's to show, and cannot be seen by a rule.
+    # An unclear license that the author signed off is the card's to show, and cannot be seen by a rule.
     terms = [] if inputs.licenses.accepted or kind == UNLICENSED else [term.input for term in inputs.licenses.terms]
     source = replace(read_folder(repo), inputs=tuple(terms), name=inputs.target and inputs.target.repo[4:])
 

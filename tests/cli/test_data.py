@@ -1,4 +1,4 @@
-"""Rows are shown token by token, with what carries loss set apart, in colour or without."""
+"""Rows are shown token by token, with what carries loss set apart, in color or without."""
 
 from hubtune.cli.data import shown_lines
 from hubtune.records.data import DataRecord, ShownRow, ShownRows, SplitRecord

@@ -1,4 +1,4 @@
-"""Ids, tags, templates, revisions and licences are checked before anything runs."""
+"""Ids, tags, templates, revisions and licenses are checked before anything runs."""
 
 import pytest
 from dulwich.refs import Ref, check_ref_format

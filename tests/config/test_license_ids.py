@@ -1,4 +1,4 @@
-"""What a misspelt licence id may have meant."""
+"""What a misspelled license id may have meant."""
 
 import pytest
 

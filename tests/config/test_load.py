@@ -138,14 +138,14 @@ def test_missing_keys_are_told():
     assert _faults("train: {epochs: 2}") == ["base: this key is missing", "data: this key is missing"]
     assert _faults("base: {}\ndata: [{text: quote}]") == [
         "base.repo: this key is missing",
-        "data[0]: name a data set's repository on the Hub as `repo`, or a local file as `path`",
+        "data[0]: name a dataset's repository on the Hub as `repo`, or a local file as `path`",
     ]
 
 
 @pytest.mark.parametrize(
     ("entry", "fault"),
     [
-        ("path: rows.csv", "data[0]: name a data set's repository on the Hub as `repo`, or a local file as `path`"),
+        ("path: rows.csv", "data[0]: name a dataset's repository on the Hub as `repo`, or a local file as `path`"),
         (
             "license: mit",
             "data[0]: `license` is for a local file; leave it out, as that of a repository is read from its card",
@@ -481,4 +481,4 @@ def test_a_chat_template_writes_earlier_conversations_too():
 
     assert [entry.chat_template for entry in config.all_data] == ["x", "x"]
     (fault,) = _faults(dump_config(config), "earlier.data[0].chat_template=y")
-    assert "two data sets have different chat templates" in fault
+    assert "two datasets have different chat templates" in fault

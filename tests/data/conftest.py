@@ -30,7 +30,7 @@ def each(request: pytest.FixtureRequest, tokenizers) -> "PreTrainedTokenizerFast
 
 
 def entry(**values: object) -> DataConfig:
-    """A data set's part of a config."""
+    """A dataset's part of a config."""
     return DataConfig.model_validate({"repo": "org/s", **values})
 
 

@@ -22,7 +22,7 @@ TALK = chat(("user", "Oil?"), ("assistant", "A virtue."))
 # Shows no answer where the question is "Keys?".
 HIDING = "{% if messages[0].content == 'Keys?' %}{{ messages[0].content }}{% else %}" + CHATML + "{% endif %}"
 
-# The good row, the bad one, its reason, and the data set's part of the config.
+# The good row, the bad one, its reason, and the dataset's part of the config.
 BAD_ROWS: dict[str, tuple[dict, dict | str, DropReason, dict[str, object]]] = {
     "a key that is missing": (PAIR, {"prompt": "x"}, DropReason.NULL, {}),
     "a null": (PAIR, {"prompt": None, "completion": "x"}, DropReason.NULL, {}),
@@ -95,7 +95,7 @@ BAD_SOURCES: dict[str, tuple[Callable[[Path], object], type[DataError], str, dic
         "no column 'answer'; its columns are: prompt, completion",
         {"format": "prompt_completion", "columns": {"completion": "answer"}},
     ),
-    "a Parquet file that is cut": (_parquet_cut, DataError, "cannot be read as a data set", {}),
+    "a Parquet file that is cut": (_parquet_cut, DataError, "cannot be read as a dataset", {}),
     "an archive": (lambda folder: (folder / "rows.zip").write_bytes(b"PK"), DataError, "rows.zip", {}),
     "a loading script": (lambda folder: (folder / "s.py").write_text("1/0"), DataError, "never run", {}),
     "a file without rows": (lambda folder: (folder / "train.jsonl").write_text(""), EmptySplitError, "org/s", {}),

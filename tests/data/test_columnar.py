@@ -122,7 +122,7 @@ def test_a_damaged_table_is_named_with_the_reason(tmp_path: Path):
     (tmp_path / "train-1.parquet").write_bytes(good.getvalue())
     (tmp_path / "train-2.parquet").write_bytes(good.getvalue().replace(b"\0It is", b"\0It\xff\xfes", 1))
 
-    with pytest.raises(DataError, match=r"train-2.parquet of org/s cannot be read as a data set: .*UTF8") as caught:
+    with pytest.raises(DataError, match=r"train-2.parquet of org/s cannot be read as a dataset: .*UTF8") as caught:
         read_rows(resolve_files(snapshot_contents(tmp_path, "org/s"), None), "train")
 
     assert caught.value.exit_code == 20

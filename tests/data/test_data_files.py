@@ -1,4 +1,4 @@
-"""What a data set's card names is read only if its own repository holds it; the rest is chosen as `datasets` does."""
+"""What a dataset's card names is read only if its own repository holds it; the rest is chosen as `datasets` does."""
 
 import json
 from collections.abc import Mapping
@@ -164,7 +164,7 @@ def test_the_cache_of_the_hub_client_links_to_blobs_of_the_same_repository_alone
 
     (snapshot / "train.jsonl").unlink()
     (snapshot / "train.jsonl").symlink_to("../../../datasets--org--private/blobs/digest")
-    with pytest.raises(DataError, match="out of the data set"):
+    with pytest.raises(DataError, match="out of the dataset"):
         texts(snapshot)
 
 
@@ -258,7 +258,7 @@ def test_files_that_other_readers_would_open_are_refused(tmp_path: Path, name: s
     (tmp_path / "metadata.csv").write_text(f"file_name,text\n{name},x\n../../../etc/passwd,y\n")
     (tmp_path / "README.md").write_text(card(data_files=name))
 
-    with pytest.raises(DataError, match=r"cannot be read as a data set|has no file"):
+    with pytest.raises(DataError, match=r"cannot be read as a dataset|has no file"):
         texts(tmp_path)
 
 

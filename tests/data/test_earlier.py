@@ -1,4 +1,4 @@
-"""Rows of an earlier task are split as they were, and held-out rows of either task are never learnt from."""
+"""Rows of an earlier task are split as they were, and held-out rows of either task are never learned from."""
 
 from collections import Counter
 from pathlib import Path

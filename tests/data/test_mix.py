@@ -1,4 +1,4 @@
-"""Rows of several data sets are drawn by weight, the same for a seed."""
+"""Rows of several datasets are drawn by weight, the same for a seed."""
 
 import pytest
 

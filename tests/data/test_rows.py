@@ -1,4 +1,4 @@
-"""A pinned data set is read from its folder in any common format; what does not fit the config is named."""
+"""A pinned dataset is read from its folder in any common format; what does not fit the config is named."""
 
 from pathlib import Path
 
@@ -109,7 +109,7 @@ def test_a_split_without_rows_is_refused_as_empty(tmp_path: Path, name: str, con
 def test_a_file_that_cannot_be_parsed_is_refused_with_the_reason(tmp_path: Path):
     (tmp_path / "train.jsonl").write_text('{"author": "Ann", "quote": \n{{{')
 
-    with pytest.raises(DataError, match="cannot be read as a data set"):
+    with pytest.raises(DataError, match="cannot be read as a dataset"):
         read(tmp_path, _entry())
 
 
@@ -212,7 +212,7 @@ def test_lines_that_are_not_json_are_lost_alone_each_in_its_place(tmp_path: Path
 def test_a_damaged_file_is_refused_with_what_can_be_read(tmp_path: Path, name: str, content: bytes):
     (tmp_path / name).write_bytes(content)
 
-    with pytest.raises(DataError, match="org/sayings cannot be read as a data set") as caught:
+    with pytest.raises(DataError, match="org/sayings cannot be read as a dataset") as caught:
         read(tmp_path, _entry())
 
     assert "Parquet" in str(caught.value.hint)
@@ -294,7 +294,7 @@ def test_what_a_table_says_of_its_columns_is_followed_or_refused(tmp_path: Path,
     parquet.write_table(table, tmp_path / "train.parquet")
 
     told = _first_or_error(tmp_path)
-    assert told == {"text": "a row"} or str(told).startswith("The files of org/s cannot be read as a data set: ")
+    assert told == {"text": "a row"} or str(told).startswith("The files of org/s cannot be read as a dataset: ")
 
 
 def _first_or_error(folder: Path) -> object:

@@ -1,4 +1,4 @@
-"""A data set with bad rows: each is left out and counted, with the first row's number and what to do about it."""
+"""A dataset with bad rows: each is left out and counted, with the first row's number and what to do about it."""
 
 from pathlib import Path
 

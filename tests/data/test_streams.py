@@ -181,7 +181,7 @@ OTHER_BYTES = {
 
 
 def _served_otherwise(hub, name: str) -> Pin:
-    """Returns the pin of a data set for whose file the Hub serves other bytes of the same length."""
+    """Returns the pin of a dataset for whose file the Hub serves other bytes of the same length."""
     good, bad = (OTHER_BYTES[name](word) for word in ("good", "evil"))
     assert len(good) == len(bad)
     pin = _pin(hub, {name: good})

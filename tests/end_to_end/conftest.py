@@ -28,7 +28,7 @@ users:
 
 @pytest.fixture(scope="session")
 def sources(once: Once, gpt2: Path, llama: Path) -> Path:
-    """Local folders to import: two tiny models and a data set."""
+    """Local folders to import: two tiny models and a dataset."""
 
     def make(folder: Path) -> None:
         for kind, made in (("gpt2", gpt2), ("llama", llama)):
@@ -86,7 +86,7 @@ def released(released_on: Callable[[str], World]) -> World:
 def rehearsed(once: Once, released: World) -> World:
     """The released world after a second run, in `run2`, with another seed and without `--push`; for reading only.
 
-    It was done with a token that may only read, after the data set's main branch had moved on. `log` is the request
+    It was done with a token that may only read, after the dataset's main branch had moved on. `log` is the request
     log of that run.
     """
 

@@ -1,4 +1,4 @@
-"""A classifier goes from labelled rows to a release that the card's own program loads and verify confirms."""
+"""A classifier goes from labeled rows to a release that the card's own program loads and verify confirms."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A published adapter is trained further, and what it learnt before is held, replayed and measured."""
+"""A published adapter is trained further, and what it learned before is held, replayed and measured."""
 
 import json
 import math

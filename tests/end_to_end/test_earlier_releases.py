@@ -1,6 +1,6 @@
 """Releases that an earlier hubtune published are read, verified and used as those of today are.
 
-Each archive in tests/golden/releases is the folder of an embedded Hub: a base, a data set and `lab/quotes-lora` at
+Each archive in tests/golden/releases is the folder of an embedded Hub: a base, a dataset and `lab/quotes-lora` at
 v1.0.0, published by the version that it is named after.
 """
 

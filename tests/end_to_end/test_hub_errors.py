@@ -44,7 +44,7 @@ def refused_unchanged(world, error, words, *arguments):
     [
         ({"base__repo": "lab/none"}, RepoNotFoundError, ["lab/none"]),
         ({"data__repo": "lab/none"}, RepoNotFoundError, ["lab/none"]),
-        ({"base__repo": "lab/quotes"}, RepoNotFoundError, ["lab/quotes", "data set or a model"]),
+        ({"base__repo": "lab/quotes"}, RepoNotFoundError, ["lab/quotes", "dataset or a model"]),
         ({"base__revision": "v9"}, RevisionNotFoundError, ["lab/gpt2", "'v9'"]),
         ({"data__revision": "0" * 40}, RevisionNotFoundError, ["lab/quotes", "0" * 40]),
     ],

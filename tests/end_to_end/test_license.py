@@ -1,4 +1,4 @@
-"""The licence decision where users meet it: by itself, before training, on the card, in the release."""
+"""The license decision where users meet it: by itself, before training, on the card, in the release."""
 
 import json
 
@@ -12,7 +12,7 @@ PUSH = ("run", "--push", "--run-dir", "run", "-s", "train.epochs=0.1")
 
 @pytest.fixture
 def with_data(world):
-    """Imports a data set under a name, with its card and other files."""
+    """Imports a dataset under a name, with its card and other files."""
 
     def bring(card: str | None, **files: str) -> None:
         folder = world.root / "brought"

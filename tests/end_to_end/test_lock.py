@@ -13,7 +13,7 @@ def lock(world):
 
 @pytest.fixture
 def moved(world):
-    """A world that was pinned before the data set's main branch moved on, and that branch's new commit."""
+    """A world that was pinned before the dataset's main branch moved on, and that branch's new commit."""
     world.done("pin", "--hub", world.hub)
     with world.served() as api:
         head = world.extend_data(api)

@@ -256,7 +256,7 @@ def digests(folder: Path, leave_out: tuple[str, ...] = ()) -> dict[str, str]:
 
 
 def quote_rows(count: int = 80) -> list[dict[str, str]]:
-    """Rows of a data set, all of them distinct."""
+    """Rows of a dataset, all of them distinct."""
     return [
         {
             "author": f"the {TRADES[number % len(TRADES)]}",

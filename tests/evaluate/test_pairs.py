@@ -85,7 +85,7 @@ def test_without_held_out_rows_there_is_nothing_to_ask(make):
     ("labels", "prompt"),
     [
         ([IGNORED, IGNORED, IGNORED, 4, 5, 6], (1, 2, 3)),
-        # A chat: the first thing that the user says, though a later answer is learnt too.
+        # A chat: the first thing that the user says, though a later answer is learned too.
         ([IGNORED, IGNORED, 3, IGNORED, 5, 6], (1, 2)),
         ([1, 2, 3, 4, 5, 6], (1, 2, 3)),
         # A BOS alone is no prompt.

@@ -83,7 +83,7 @@ def test_one_pass_over_the_rows_serves_all_three(bench, tuned):
 
 
 def test_the_bytes_are_those_of_the_text_after_what_was_given(bench):
-    """Of a row that is learnt whole, the first token is not predicted; EOS has no bytes; letters count in UTF-8."""
+    """Of a row that is learned whole, the first token is not predicted; EOS has no bytes; letters count in UTF-8."""
     text = "Brød før brot, é vero"
     (whole,) = encode([text], bench.tokenizer, CONTEXT)
     first = bench.tokenizer.decode(whole.input_ids[:1], skip_special_tokens=True)

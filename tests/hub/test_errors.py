@@ -55,7 +55,7 @@ def test_a_data_set_asked_for_as_a_model_is_hinted_at(repo: str, guarded_hub):
     with pytest.raises(RepoNotFoundError) as caught:
         resolve("org/sayings", "model", "main")
 
-    assert "data set or a model" in str(caught.value.hint)
+    assert "dataset or a model" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize("revision", ["v9", "a" * 40])

@@ -21,7 +21,7 @@ COMMIT = "a" * 40
 INFO = {"id": "org/a", "sha": COMMIT, "siblings": [{"rfilename": "a"}], "private": False, "tags": [], "downloads": 1}
 ASKED: dict[str, Callable[[], object]] = {
     "resolve": lambda: resolve("org/a", "model", "v1"),
-    "resolve a data set": lambda: resolve("org/a", "dataset", COMMIT),
+    "resolve a dataset": lambda: resolve("org/a", "dataset", COMMIT),
     "list_refs": lambda: list_refs("org/a"),
     "list_files": lambda: list_files("org/a", COMMIT),
     "history": lambda: history("org/a", COMMIT, 5),

@@ -1,4 +1,4 @@
-"""A base held in 4 bits is what QLoRA holds: NF4, scales quantised too, norms in fp32, computed in what was asked."""
+"""A base held in 4 bits is what QLoRA holds: NF4, scales quantized too, norms in fp32, computed in what was asked."""
 
 import bitsandbytes
 import pytest

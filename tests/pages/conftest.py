@@ -64,7 +64,7 @@ class Shown:
 
 @pytest.fixture
 def shown(served: ServedHub) -> Shown:
-    """A Hub with a model, its base, its data set and a tag."""
+    """A Hub with a model, its base, its dataset and a tag."""
     files = {
         "README.md": CARD.encode(),
         "LICENSE": b"Do as you like.\n",

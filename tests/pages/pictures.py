@@ -5,7 +5,7 @@ import zlib
 
 
 def png(width: int = 64, height: int = 32) -> bytes:
-    """Returns a picture of one colour."""
+    """Returns a picture of one color."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

@@ -1,4 +1,4 @@
-"""GitHub-flavoured Markdown as people write it in cards, and as nobody should."""
+"""GitHub-flavored Markdown as people write it in cards, and as nobody should."""
 
 import re
 from html import unescape

@@ -1,4 +1,4 @@
-"""A local file has the licence that the config states; without one it is unknown, and signed off by the file's name."""
+"""A local file has the license that the config states; without one it is unknown, and signed off by the file's name."""
 
 import pytest
 

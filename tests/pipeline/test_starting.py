@@ -61,7 +61,7 @@ def test_each_key_stands_below_its_description(tmp_path: Path):
     lines = config_text("org/sayings", "org/base", inspect_dataset(tmp_path, "org/sayings")).splitlines()
 
     assert lines[lines.index("  - repo: org/sayings") - 1] == (
-        "  # The data set's repository on the Hub, as `namespace/name`."
+        "  # The dataset's repository on the Hub, as `namespace/name`."
     )
     assert lines[lines.index("  batch_size: 8") - 1] == "  # Rows per batch."
     assert lines[lines.index("    split: train  # 1 rows") - 1].startswith("    # The split to train on")

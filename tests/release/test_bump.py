@@ -43,7 +43,7 @@ def _weights(release: PublishedRelease) -> PublishedRelease:
     ("change", "bump", "words"),
     [
         (_moved("base"), "major", "base model org/base moved from bbbbbbb to eeeeeee"),
-        (_moved("data"), "major", "data set org/sayings moved from ddddddd to eeeeeee"),
+        (_moved("data"), "major", "dataset org/sayings moved from ddddddd to eeeeeee"),
         (_configured('data[0].template="{quote}"'), "major", "data[0].template"),
         (_artifact, "major", "merged"),
         (_configured("train.epochs=2", "card.ethics=None."), "minor", "train.epochs: 1.0 -> 2.0"),

@@ -1,4 +1,4 @@
-"""Elastic weight consolidation and replay: what they compute, and that what was learnt before is kept."""
+"""Elastic weight consolidation and replay: what they compute, and that what was learned before is kept."""
 
 import copy
 import shutil
@@ -163,7 +163,7 @@ def test_consolidation_and_replay_keep_what_plain_training_forgets(go_on):
     assert forgotten["replay"] < 0.8 * forgotten["plain"]
     # The start is the same, whatever is done later.
     assert len({made.record.earlier.before for made in (plain, held, replayed)}) == 1
-    # The second task is learnt all the same, and no loss that is told of has the penalty in it.
+    # The second task is learned all the same, and no loss that is told of has the penalty in it.
     assert held.record.final_loss < held.record.first_loss
     assert held.record.earlier.penalty > 0.1
     assert held.record.held_out_losses[-1].loss == pytest.approx(held.record.earlier.after, rel=1e-4)

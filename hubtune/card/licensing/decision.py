@@ -1,6 +1,6 @@
 """Decides which license a release may have, and its duties, from the licenses of its inputs. Not legal advice.
 
-An adapter counts as a derivative of its base model and of its data. The verdict is the worst over all licences and all
+An adapter counts as a derivative of its base model and of its data. The verdict is the worst over all licenses and all
 pairs of them, so that neither order nor repetition matters and a further input can only tighten it.
 """
 
@@ -44,7 +44,7 @@ class Duty:
 def duties_of(
     terms: Sequence[tuple[LicensedInput, rules.License]], accepted: Sequence[AcceptedLicense]
 ) -> tuple[Duty, ...]:
-    """Returns the duties of all licences, each once, in the order of the inputs."""
+    """Returns the duties of all licenses, each once, in the order of the inputs."""
     found = [duty for item, license in terms for duty in _duties(item, license)]
     found += [
         Duty("accepted", f"Show the signed-off reason for {entry.repo}, by {entry.by}: {entry.reason}")
@@ -54,7 +54,7 @@ def duties_of(
 
 
 def attribution(item: LicensedInput, *licenses: rules.License) -> str:
-    """Returns the line that names an input, its pinned revision and its licences."""
+    """Returns the line that names an input, its pinned revision and its licenses."""
     revision = f" at revision {item.commit}" if item.commit else ""
     named = [
         f"{license.name} ({license.url})" if license.url else license.name for license in licenses if license.known
@@ -117,13 +117,13 @@ class LicenseDecision:
 
     Attributes:
         verdict: Allowed; allowed with duties that go beyond naming sources; or refused.
-        license: The release's licence by the Hub's identifier; None where it is refused.
-        license_name: What the card calls a licence that has no identifier.
+        license: The release's license by the Hub's identifier; None where it is refused.
+        license_name: What the card calls a license that has no identifier.
         license_link: Where its text is: a file of the release, or an address.
         duties: What the release has to show or ship.
         reasons: Why, a sentence each; of a refusal, the refusals alone.
         accepted: The signed-off reasons that it rests on.
-        terms: The licences of all inputs.
+        terms: The licenses of all inputs.
     """
 
     verdict: Verdict
@@ -137,7 +137,7 @@ class LicenseDecision:
 
     @property
     def attributions(self) -> list[str]:
-        """A line for each input: what it is, at which revision, under which licences."""
+        """A line for each input: what it is, at which revision, under which licenses."""
         licenses: dict[str, list[rules.Term]] = {}
         for term in self.terms:
             licenses.setdefault(term.input.model_dump_json(), []).append(term)
@@ -163,10 +163,10 @@ def decide(
     """Decides on a release made from `inputs`.
 
     Args:
-        inputs: The base model and the data sets.
-        wanted: The licence that the author states, or `auto`.
-        name: The release's name without its owner, where it is known: some licences say how it has to begin.
-        accepted: Signed-off reasons for inputs whose licence grants nothing that is known.
+        inputs: The base model and the datasets.
+        wanted: The license that the author states, or `auto`.
+        name: The release's name without its owner, where it is known: some licenses say how it has to begin.
+        accepted: Signed-off reasons for inputs whose license grants nothing that is known.
         other: Name and link of the terms, if the release states `other`.
     """
     terms = tuple(sorted(_terms(inputs), key=lambda term: (term.input.kind, term.input.label, term.license.id)))
@@ -203,7 +203,7 @@ def _terms(inputs: Sequence[LicensedInput]) -> Iterator[rules.Term]:
 
 
 def _resulting(terms: Sequence[rules.Term]) -> str:
-    """Returns the licence that `auto` gives; nothing stands against the inputs."""
+    """Returns the license that `auto` gives; nothing stands against the inputs."""
     base = {term.license.id: term.license for term in terms if term.input.kind == "base"}
     every = {term.license.id: term.license for term in terms}
     own = next(iter(base.values())) if len(base) == 1 else None
@@ -248,7 +248,7 @@ def _flags(terms: Sequence[rules.Term]) -> frozenset[rules.Flag]:
 
 
 def _name_and_link(terms: Sequence[rules.Term], result: str, other: OtherTerms) -> tuple[str | None, str | None]:
-    """Returns name and link of a licence that has no identifier of its own."""
+    """Returns name and link of a license that has no identifier of its own."""
     if result != rules.OTHER:
         return None, None
     link = other.link or "LICENSE"

@@ -1,4 +1,4 @@
-"""The legal files of a release: its LICENSE, a NOTICE with every attribution, and the texts of the inputs' licences."""
+"""The legal files of a release: its LICENSE, a NOTICE with every attribution, and the texts of the inputs' licenses."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -24,7 +24,7 @@ def license_files(decision: LicenseDecision, folders: Folders, *, owner: str, ye
     Args:
         decision: What was decided; not a refusal.
         folders: Where the inputs' own files are.
-        owner: Who publishes the release, for the licences whose text names its holder.
+        owner: Who publishes the release, for the licenses whose text names its holder.
         year: When it was made, likewise.
     """
     files = {path: content for item in _inputs(decision) for path, content in _own_files(item, folders)}
@@ -107,7 +107,7 @@ def _license_text(decision: LicenseDecision, folders: Folders, owner: str, year:
         return _filled(text, owner, year).encode()
     if decision.license == OTHER and decision.terms:
         return _combined(decision, folders)
-    # A licence whose text is not at hand was refused.
+    # A license whose text is not at hand was refused.
     return None
 
 

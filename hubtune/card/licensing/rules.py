@@ -27,7 +27,7 @@ class _Entry(BaseModel):
 
 
 class License(_Entry):
-    """One licence.
+    """One license.
 
     Attributes:
         id: The Hub's identifier.
@@ -36,7 +36,7 @@ class License(_Entry):
         flags: What it asks for; see the table's head.
         text: Whether its text ships with hubtune or has to come from the input's repository; None where there is none.
         notice: A notice that has to travel along, word for word.
-        changes: The statement that the files were changed, where the licence demands one.
+        changes: The statement that the files were changed, where the license demands one.
         restrictions: The use restrictions that pass on.
         display: A text that has to be shown with the model.
         name_prefix: How the model's name has to begin.
@@ -57,12 +57,12 @@ class License(_Entry):
 
     @property
     def known(self) -> bool:
-        """Whether the table says what the licence grants."""
+        """Whether the table says what the license grants."""
         return self.text is not None
 
 
 class LicenseTable(_Entry):
-    """All licences, and the rules about pairs of them."""
+    """All licenses, and the rules about pairs of them."""
 
     licenses: dict[str, License]
     families: dict[str, str]
@@ -71,7 +71,7 @@ class LicenseTable(_Entry):
     incompatible: tuple[tuple[str, str, str], ...]
 
     def find(self, identifier: str) -> License:
-        """Returns the licence of an identifier; one without flags that is not `known` where the table lacks it.
+        """Returns the license of an identifier; one without flags that is not `known` where the table lacks it.
 
         A family gives its strictest member's terms under its own identifier.
         """
@@ -85,7 +85,7 @@ class LicenseTable(_Entry):
         return License(id=OTHER, name=name, url=None, flags=frozenset())
 
     def member(self, license: License) -> str:
-        """Returns the identifier whose rules about pairs apply to a licence: its own, or its family's member."""
+        """Returns the identifier whose rules about pairs apply to a license: its own, or its family's member."""
         return self.families.get(license.id, license.id)
 
     def text_of(self, license: License) -> str | None:
@@ -95,9 +95,9 @@ class LicenseTable(_Entry):
         return (_FOLDER / "texts" / f"{self.member(license)}.txt").read_text(encoding="utf-8")
 
     def identify(self, stated: str) -> list[str]:
-        """Returns the identifiers that a stated licence means: the Hub's, or those of an SPDX expression.
+        """Returns the identifiers that a stated license means: the Hub's, or those of an SPDX expression.
 
-        An expression counts as all of its licences, also where it offers a choice.
+        An expression counts as all of its licenses, also where it offers a choice.
         """
         identifier = stated.strip().lower()
         if not identifier:
@@ -136,7 +136,7 @@ _SEPARATORS = re.compile(r"[\s._-]+")
 
 @dataclass(frozen=True)
 class Term:
-    """One licence of one input."""
+    """One license of one input."""
 
     input: LicensedInput
     license: License
@@ -164,7 +164,7 @@ def against_unknown(terms: Sequence[Term], accepted: Sequence[AcceptedLicense]) 
 
 
 def against_missing_texts(terms: Sequence[Term]) -> Iterator[str]:
-    """Yields the repositories without a licence text that has to travel along and that only they could have."""
+    """Yields the repositories without a license text that has to travel along and that only they could have."""
     for term in terms:
         if term.license.text == "input" and term.input.repo is not None and not term.input.license_files:
             yield (
@@ -174,7 +174,7 @@ def against_missing_texts(terms: Sequence[Term]) -> Iterator[str]:
 
 
 def against_name(terms: Sequence[Term], name: str | None) -> Iterator[str]:
-    """Yields the licences that want the release's name to begin in another way; none where the name is not known."""
+    """Yields the licenses that want the release's name to begin in another way; none where the name is not known."""
     for term in terms:
         prefix = term.license.name_prefix
         if name is not None and prefix and not _begins(name, prefix):
@@ -190,14 +190,14 @@ def _begins(name: str, prefix: str) -> bool:
 
 
 def against_one(terms: Sequence[Term]) -> Iterator[str]:
-    """Yields what stands against each licence by itself."""
+    """Yields what stands against each license by itself."""
     for term in terms:
         if "ND" in term.license.flags:
             yield f"{term.license.name} of {term.input.label} allows no derivatives, and a fine-tuned model is one"
 
 
 def against_pairs(licenses: Sequence[License]) -> Iterator[str]:
-    """Yields what stands against each pair of licences; a licence never stands against itself."""
+    """Yields what stands against each pair of licenses; a license never stands against itself."""
     table = license_table()
     unique = sorted({license.id: license for license in licenses}.values(), key=lambda license: license.id)
     for first, second in combinations(unique, 2):
@@ -218,7 +218,7 @@ def against_pairs(licenses: Sequence[License]) -> Iterator[str]:
 
 
 def against_share_alike_of_the_unknown(terms: Sequence[Term]) -> Iterator[str]:
-    """Yields share-alike licences that stand beside terms that nobody knows: those may restrict further."""
+    """Yields share-alike licenses that stand beside terms that nobody knows: those may restrict further."""
     if all(term.license.known for term in terms):
         return
     for term in terms:
@@ -230,7 +230,7 @@ def against_share_alike_of_the_unknown(terms: Sequence[Term]) -> Iterator[str]:
 
 
 def against_missing_stated_text(terms: Sequence[Term], wanted: str) -> Iterator[str]:
-    """Yields a stated licence whose text could not be shipped: neither hubtune nor an input has it."""
+    """Yields a stated license whose text could not be shipped: neither hubtune nor an input has it."""
     license = license_table().find(wanted)
     real = any(term.input.repo is not None for term in terms)
     held = any(term.license.id == wanted and term.input.license_files for term in terms)
@@ -239,7 +239,7 @@ def against_missing_stated_text(terms: Sequence[Term], wanted: str) -> Iterator[
 
 
 def against_stated(terms: Sequence[Term], wanted: str, result: str | None) -> Iterator[str]:
-    """Yields what stands against the licence that the author states; `result` is what `auto` would give."""
+    """Yields what stands against the license that the author states; `result` is what `auto` would give."""
     table = license_table()
     release = table.find(wanted)
     if wanted == UNKNOWN and result != UNKNOWN:
@@ -257,7 +257,7 @@ def against_stated(terms: Sequence[Term], wanted: str, result: str | None) -> It
     )
     for term in terms:
         for flag, demand in missing:
-            # A release under `other` carries the texts of all inputs, and so all but the demand for one licence alone.
+            # A release under `other` carries the texts of all inputs, and so all but the demand for one license alone.
             carried = wanted == OTHER and flag != "SA"
             if flag in term.license.flags and flag not in release.flags and not carried:
                 yield f"{wanted} cannot be the license: {term.license.name} of {term.input.label} {demand}"
@@ -276,5 +276,5 @@ def against_stated(terms: Sequence[Term], wanted: str, result: str | None) -> It
 
 
 def flows_into(source: str, target: str) -> bool:
-    """Whether work under the share-alike licence `source` may become work under `target`."""
+    """Whether work under the share-alike license `source` may become work under `target`."""
     return source == target or (source, target) in license_table().share_alike_into

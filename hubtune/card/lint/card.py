@@ -26,9 +26,9 @@ class CardSource:
         kind: What the card is of; None lets its metadata say.
         name: The repository's name without its owner, where it is known.
         exists: Says whether a path is a file or folder of the repository; None where nothing is known of its files.
-        license_texts: Name to text of the licence files at the top of the repository.
-        inputs: What the named base models and data sets say of their licences; None where nobody asked.
-        unread: Inputs whose licence could not be read, each with the reason.
+        license_texts: Name to text of the license files at the top of the repository.
+        inputs: What the named base models and datasets say of their licenses; None where nobody asked.
+        unread: Inputs whose license could not be read, each with the reason.
     """
 
     content: bytes
@@ -45,7 +45,7 @@ class CardSource:
 
 OWN_TAG = "hubtune"
 LONGEST_LINE = 20_000
-# Keys that only cards of data sets have, and only cards of models.
+# Keys that only cards of datasets have, and only cards of models.
 _DATA_KEYS = frozenset({"task_categories", "task_ids", "size_categories", "dataset_info", "configs", "source_datasets"})
 _MODEL_KEYS = frozenset({"library_name", "pipeline_tag", "base_model", "model-index", "datasets"})
 
@@ -124,7 +124,7 @@ def read_card(source: CardSource, text: str, *, own: bool = False) -> Card:
 
 CARD_NAME = "README.md"
 LICENSE_NAMES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE", "COPYING", "COPYING.txt")
-"""Files that hold the licence of the repository itself; others may hold those of its parts."""
+"""Files that hold the license of the repository itself; others may hold those of its parts."""
 MOST_LICENSE_BYTES = 200_000
 
 
@@ -225,7 +225,7 @@ _FAMILIES = {"cc": "cc-", "gpl": "gpl-", "lgpl": "lgpl-", "bsd": "bsd-", "openra
 
 
 def licenses_in(text: str) -> frozenset[str]:
-    """Returns the identifiers of the licences whose titles stand in a text; none where none is recognised."""
+    """Returns the identifiers of the licenses whose titles stand in a text; none where none is recognized."""
     text = text[:_LOOKED_AT]
     found = {license for pattern, license in _TITLES if pattern.search(text)}
     for match in _CREATIVE_COMMONS.finditer(text):
@@ -237,7 +237,7 @@ def licenses_in(text: str) -> frozenset[str]:
 
 
 def family(license: str) -> frozenset[str]:
-    """Returns the identifiers that a licence may stand for: of a family's, all members."""
+    """Returns the identifiers that a license may stand for: of a family's, all members."""
     mark = _FAMILIES.get(license)
     members = frozenset(known for known in LICENSE_IDS if mark and known.startswith(mark))
     return members | {license}

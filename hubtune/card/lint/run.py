@@ -30,7 +30,7 @@ def lint_source(source: CardSource) -> LintReport:
 
 
 def lint_text(text: str, kind: RepoType | None = None) -> LintReport:
-    """Checks a card of whose repository nothing is known, so that files and licences are not looked at."""
+    """Checks a card of whose repository nothing is known, so that files and licenses are not looked at."""
     return lint_source(CardSource(text.encode(errors="surrogatepass"), kind))
 
 

@@ -9,7 +9,7 @@ from hubtune.card.wording import measure_name
 
 @dataclass(frozen=True)
 class EarlierSet:
-    """A data set of the earlier task; `version` is the start of its commit or of a local file's sha256."""
+    """A dataset of the earlier task; `version` is the start of its commit or of a local file's sha256."""
 
     name: str
     version: str

@@ -143,7 +143,7 @@ class Evaluation:
         samples: What both models wrote after the same beginnings.
         confusions: Of a classifier, which classes each side mixes up.
         new_tokens: Whether the rows hold tokens that the base lacks.
-        several_sets: Whether the held-out rows come from more than one data set.
+        several_sets: Whether the held-out rows come from more than one dataset.
         merging: For merged weights, how near they are to base and adapter, which is what was measured.
         preference: What people preferred; None where nobody rated.
         earlier: What became of an earlier task; None where the config names none.

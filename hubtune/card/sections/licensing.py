@@ -21,7 +21,7 @@ class InputLicense:
 
 @dataclass(frozen=True)
 class Accepted:
-    """A signed-off reason for an input whose licence grants nothing that is known."""
+    """A signed-off reason for an input whose license grants nothing that is known."""
 
     repo: str
     reason: str
@@ -33,7 +33,7 @@ class Licensing:
     """Context of `sections/licensing.md.j2`.
 
     Attributes:
-        title: What people call the release's licence, where that is more than its identifier.
+        title: What people call the release's license, where that is more than its identifier.
         terms: What the reader has to keep to, a sentence each.
         notices: Texts that have to be shown word for word.
     """
@@ -91,7 +91,7 @@ def displays(decision: LicenseDecision) -> list[str]:
 
 
 def license_terms(decision: LicenseDecision) -> list[str]:
-    """Returns, in a few words, what sets the release's licence apart from a permissive one."""
+    """Returns, in a few words, what sets the release's license apart from a permissive one."""
     flags = {flag for term in decision.terms for flag in term.license.flags}
     words = (("NC", "non-commercial use only"), ("U", "use restrictions apply"), ("SA", "share-alike"))
     return [text for flag, text in words if flag in flags]

@@ -107,7 +107,7 @@ class Privacy(Assessed):
     Attributes:
         screening: What was looked for in the rows before training; None where it was not.
         canaries: Secrets that were trained on; None where there are none.
-        unasked: Whether memorisation was not to be measured at all.
+        unasked: Whether memorization was not to be measured at all.
     """
 
     screening: Screening | None

@@ -13,7 +13,7 @@ _LONGEST_CELL = 160
 
 @dataclass(frozen=True)
 class DataLine:
-    """A data set at a glance."""
+    """A dataset at a glance."""
 
     repo: str
     split: str

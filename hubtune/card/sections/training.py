@@ -54,14 +54,14 @@ class ClassRows:
 
 @dataclass(frozen=True)
 class DataSet:
-    """One data set as it was read.
+    """One dataset as it was read.
 
     Attributes:
         file_digest: Of a local file, the start of its sha256.
         chat_template: Where the config gave the chat template, the start of its sha256.
         held_out_split: The split whose rows are held out; None where rows of `split` were drawn.
         group_by: The column whose values are held out together.
-        weight: Its weight, where rows were drawn from several data sets by weight.
+        weight: Its weight, where rows were drawn from several datasets by weight.
         trained: Rows of it that were drawn to train on, those that came again counted again.
     """
 
@@ -84,7 +84,7 @@ class DataSet:
 
 @dataclass(frozen=True)
 class Mix:
-    """How rows were drawn from several data sets."""
+    """How rows were drawn from several datasets."""
 
     stop: str
     seed: int
@@ -95,8 +95,8 @@ class TrainingData:
     """Context of `sections/training_data.md.j2`.
 
     Attributes:
-        mix: None where one data set follows the other.
-        held_out_asked: The share of rows that the run asked for; None where every data set has a held-out split.
+        mix: None where one dataset follows the other.
+        held_out_asked: The share of rows that the run asked for; None where every dataset has a held-out split.
     """
 
     sets: list[DataSet]

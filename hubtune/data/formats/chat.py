@@ -191,7 +191,7 @@ class ChatWriter:
             tokenizer: The base model's.
             template: The config's.
             loss_on: What carries loss.
-            name: The data set.
+            name: The dataset.
 
         Raises:
             ConfigError: There is no template, or the config's cannot be used.
@@ -268,7 +268,7 @@ class ChatWriter:
 
 
 def usable_template(tokenizer: "PreTrainedTokenizerBase", given: str | None, name: str) -> chat.ChatTemplate:
-    """Returns the template that a data set's conversations are written by; the arguments are those of `make`.
+    """Returns the template that a dataset's conversations are written by; the arguments are those of `make`.
 
     Raises:
         ConfigError: There is none, or the config's cannot be used.

@@ -1,7 +1,7 @@
-"""The format of a data set's rows, and rows of every format but chat: which columns a row is made of, and its text.
+"""The format of a dataset's rows, and rows of every format but chat: which columns a row is made of, and its text.
 
 The config states a format, or the columns decide. A row to classify becomes a text with the ids of its classes, whose
-names the data set states or its rows show; a template, a prompt with its completion and an instruction become segments,
+names the dataset states or its rows show; a template, a prompt with its completion and an instruction become segments,
 of which it is known whether the model has to give them.
 """
 
@@ -42,7 +42,7 @@ _ALPACA_WITH_INPUT = (
 
 @dataclass(frozen=True)
 class RowFormat:
-    """A format as it is applied to one data set.
+    """A format as it is applied to one dataset.
 
     Attributes:
         columns: The column of each part of a row; empty if a template names the columns.
@@ -70,10 +70,10 @@ class RowFormat:
 
 
 def choose_format(entry: DataConfig, columns: Sequence[str], source: str) -> RowFormat:
-    """Returns the format of a data set with these columns.
+    """Returns the format of a dataset with these columns.
 
     Args:
-        entry: The data set's part of the config.
+        entry: The dataset's part of the config.
         columns: Its columns.
         source: What to call it.
 
@@ -139,7 +139,7 @@ def _refuse(
 
 @dataclass(frozen=True)
 class LabelSet:
-    """The classes of a data set.
+    """The classes of a dataset.
 
     Attributes:
         names: Their names, in the order of their ids.

@@ -47,7 +47,7 @@ def without_repeats(config: ScreenConfig, rows: AllRows, train: Array, held_out:
 
     Args:
         config: What to do with them.
-        rows: The rows of all data sets.
+        rows: The rows of all datasets.
         train: Places of the rows to train on, going up.
         held_out: Places of the held-out rows, going up.
 

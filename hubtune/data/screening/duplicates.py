@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hubtune.data.screening.sketches import Array, Sketches
 
 BOILERPLATE = 10
-"""A run in more rows to train on than this is a phrase of the data set, not a copy (Brown et al., 2020, appendix C)."""
+"""A run in more rows to train on than this is a phrase of the dataset, not a copy (Brown et al., 2020, appendix C)."""
 # Runs of held-out rows that are looked for at once, 16 bytes each; where there are more, several passes are made.
 _RUNS_AT_ONCE = 2_000_000
 
@@ -125,7 +125,7 @@ def _alike_across(train: SplitSide, held_out: SplitSide) -> "tuple[Array, Array]
 
 
 def _long_runs(train: SplitSide, held_out: SplitSide) -> "tuple[Array, Array]":
-    """Returns the places of rows on either side that share a run of 13 words, phrases of the data set left out."""
+    """Returns the places of rows on either side that share a run of 13 words, phrases of the dataset left out."""
     guilty, leaked = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
     total = sum(len(keys) for _, keys in _distinct_runs(held_out))
     passes = -(-total // _RUNS_AT_ONCE)

@@ -39,7 +39,7 @@ _DONE = {
 
 @dataclass(frozen=True)
 class Accuracy:
-    """What a detector finds among labelled values, in short texts: logs, settings, code, tables, chats and prose.
+    """What a detector finds among labeled values, in short texts: logs, settings, code, tables, chats and prose.
 
     Attributes:
         labelled: Values that are to be found.
@@ -58,7 +58,7 @@ class Accuracy:
 
     @property
     def recall(self) -> float:
-        """Share of the labelled values that are found."""
+        """Share of the labeled values that are found."""
         return self.right / self.labelled
 
 
@@ -87,7 +87,7 @@ class ScreenedRow:
 
 @dataclass
 class Count:
-    """Findings of one kind in the rows of a data set.
+    """Findings of one kind in the rows of a dataset.
 
     Attributes:
         first: The number of the first row where it was found, from 1; 0 while there is none.
@@ -110,7 +110,7 @@ class Count:
 
 @dataclass
 class RowScreen:
-    """Looks for personal data and secrets in the rows of one data set, and counts what it finds.
+    """Looks for personal data and secrets in the rows of one dataset, and counts what it finds.
 
     Attributes:
         rows: Rows that were counted.
@@ -175,7 +175,7 @@ class RowScreen:
         return example
 
     def require_allowed(self, name: str) -> None:
-        """Refuses a data set that holds what the config does not allow.
+        """Refuses a dataset that holds what the config does not allow.
 
         Raises:
             ScreeningError: It does; the details tell of each kind.

@@ -195,7 +195,7 @@ class Swap:
         return self.template.partition(SLOT)[2]
 
     def sentence(self, term: str) -> str:
-        """Returns the sentence with a term, which is capitalised where it begins the sentence."""
+        """Returns the sentence with a term, which is capitalized where it begins the sentence."""
         before, _, after = self.template.partition(SLOT)
         return f"{before}{term if before.strip() else term[:1].upper() + term[1:]}{after}"
 

@@ -22,7 +22,7 @@ LEAST = 300
 """Rows of each part; as many are drawn, since more would take longer and say little more."""
 LONGEST, SHORTEST = 50, 10
 """Tokens of a suffix: what published figures use, and what a chance hit is unlikely to reach."""
-# So that a data set of short rows is not read to its end in search of long ones.
+# So that a dataset of short rows is not read to its end in search of long ones.
 _LOOKED_AT = 20 * LEAST
 SUFFIX = (
     f"the last target tokens of a row before its end, at least {SHORTEST}, at most {LONGEST} and at most half of the "
@@ -71,7 +71,7 @@ def suffix_length(example: Example) -> int:
     """Returns how many tokens of a row are to be foreseen; 0 where those are too few.
 
     A BOS before the row and the token that ends it count for nothing. Tokens that carry no loss, such as a prompt's,
-    were not learnt, so the suffix begins after the last of them.
+    were not learned, so the suffix begins after the last of them.
     """
     tokens = len(example.input_ids) - 1
     learnt = 0

@@ -154,7 +154,7 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 class ExactMatch:
-    """Share of responses that are the row's, after normalising both."""
+    """Share of responses that are the row's, after normalizing both."""
 
     name = "exact_match"
 
@@ -282,7 +282,7 @@ class Endings:
 
 
 def _endless(bench: Bench) -> str | None:
-    """Returns what there is to say where the tuned model has not learnt to end a text; None where it has."""
+    """Returns what there is to say where the tuned model has not learned to end a text; None where it has."""
     if "tuned" not in bench.sides:
         return None
     made = zip(bench.begun.rows, bench.continuations("tuned"), strict=True)

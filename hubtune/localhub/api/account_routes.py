@@ -116,7 +116,7 @@ def whoami(call: Call) -> Response:
             "name": user.name,
             "fullname": user.fullname or user.name,
             "isPro": False,
-            # The embedded Hub's own: on a Hub without an auth file there are no organisations to list.
+            # The embedded Hub's own: on a Hub without an auth file there are no organizations to list.
             "canWriteAnywhere": user.token is None,
             "orgs": [
                 {

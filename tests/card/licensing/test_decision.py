@@ -1,4 +1,4 @@
-"""The licence decision: the whole matrix of pairs, and what holds for any inputs."""
+"""The license decision: the whole matrix of pairs, and what holds for any inputs."""
 
 import os
 from pathlib import Path
@@ -81,7 +81,7 @@ def test_a_further_licence_of_an_input_never_loosens(inputs: list[list[str]], mo
             if licenses or more
         ]
 
-    # An input that states nothing is refused already, and naming its licence is what it lacked.
+    # An input that states nothing is refused already, and naming its license is what it lacked.
     if all(inputs):
         assert WORSE[decide(made(more)).verdict] >= WORSE[decide(made([])).verdict]
 

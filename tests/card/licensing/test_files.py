@@ -15,7 +15,7 @@ COMMIT = "c" * 40
 
 @pytest.fixture
 def snapshot(tmp_path: Path):
-    """Makes the snapshot of an input and returns what it says of its licence, with its folder."""
+    """Makes the snapshot of an input and returns what it says of its license, with its folder."""
 
     def make(kind: str, repo: str, *licenses: str, **files: str) -> tuple[LicensedInput, Path]:
         folder = tmp_path / kind / repo

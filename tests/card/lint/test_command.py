@@ -23,7 +23,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def hub(served):
-    """A Hub with a base model, a data set, and a model made from them."""
+    """A Hub with a base model, a dataset, and a model made from them."""
     served.commit("org/base", {"README.md": b"---\nlicense: apache-2.0\n---\n# Base\n", "LICENSE": APACHE.encode()})
     served.commit("org/quotes", {"README.md": card(DATA_FRONT, DATA_BODY).encode(), "a.jsonl": DATA_FILE}, "dataset")
     served.commit("org/model", {"README.md": card().encode(), "LICENSE": MIT.encode()})

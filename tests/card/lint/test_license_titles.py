@@ -1,4 +1,4 @@
-"""A licence file is recognised by its title, for each text that ships with hubtune and for others."""
+"""A license file is recognized by its title, for each text that ships with hubtune and for others."""
 
 import pytest
 

@@ -171,7 +171,7 @@ def test_the_rule_keeps_silent_about_a_card_in_order(name: str) -> None:
     assert [finding for finding in lint_source(PASSING[name].given()).findings if finding.rule == name] == []
 
 
-@pytest.mark.parametrize("example", [GOOD, GOOD_DATA, BUILT, own()], ids=["model", "data set", "llama", "own"])
+@pytest.mark.parametrize("example", [GOOD, GOOD_DATA, BUILT, own()], ids=["model", "dataset", "llama", "own"])
 def test_a_card_in_order_has_no_findings_at_all(example: Example) -> None:
     assert lint_source(example.given()).findings == []
 

@@ -1,4 +1,4 @@
-"""A conversation that cannot be learnt from is refused with the reason."""
+"""A conversation that cannot be learned from is refused with the reason."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the detectors find and miss, measured on texts labelled before there were detectors, and after."""
+"""What the detectors find and miss, measured on texts labeled before there were detectors, and after."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

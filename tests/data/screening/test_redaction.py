@@ -13,7 +13,7 @@ from tests.data.screening.labelled.marks import SETS, unmarked
 
 DETECTORS = Detectors.make(["US", "GB"])
 PRESENT = [unmarked(marked)[0] for module in SETS.values() for marked in module.PRESENT]
-# Pieces of findings beside each other make what no labelled text has.
+# Pieces of findings beside each other make what no labeled text has.
 PIECES = st.sampled_from(
     [piece for text in PRESENT for piece in (text, text[: len(text) // 2], text[len(text) // 2 :])]
 )

@@ -1,4 +1,4 @@
-"""A row counts as memorised just when greedy decoding from its beginning gives its end."""
+"""A row counts as memorized just when greedy decoding from its beginning gives its end."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Tokens that a run adds are learnt, published with their tokenizer, and load by the ecosystem's own classes."""
+"""Tokens that a run adds are learned, published with their tokenizer, and load by the ecosystem's own classes."""
 
 import json
 from pathlib import Path
@@ -82,7 +82,7 @@ def test_they_are_learnt_and_load_with_the_logits_of_the_probe(tiny, new_run, mo
     assert replay(loaded, found.probe.prompts).difference < 1e-3
     assert published.convert_tokens_to_ids(TOKENS) == [VOCABULARY, VOCABULARY + 1]
     assert [published(text)["input_ids"] for text in TEXTS] == [tokenizer(text)["input_ids"] for text in TEXTS]
-    # The rows were learnt, each its own way, and the new token is what comes next where it always stands.
+    # The rows were learned, each its own way, and the new token is what comes next where it always stands.
     weights = loaded.get_input_embeddings().weight
     assert not torch.equal(weights[VOCABULARY], weights[VOCABULARY + 1])
     with torch.no_grad():

@@ -82,7 +82,7 @@ def test_unknown_layers_are_refused_with_the_names_that_there_are(tiny, model: s
 
 
 def test_one_unknown_layer_among_known_ones_is_refused(llama: Path):
-    """Else a misspelt layer would silently stay untrained."""
+    """Else a misspelled layer would silently stay untrained."""
     with pytest.raises(TrainingError, match="query_proj"):
         _adapted(llama, target_modules=["q_proj", "query_proj"])
 

@@ -1,4 +1,4 @@
-"""What the metadata names: licence, base model and data sets, as somebody else could find them."""
+"""What the metadata names: license, base model and datasets, as somebody else could find them."""
 
 import re
 from collections.abc import Iterator
@@ -25,14 +25,14 @@ def is_local_path(value: object) -> bool:
 
 @rule("license-missing")
 def license_missing(card: Card) -> Iterator[Hit]:
-    """The metadata states a licence."""
+    """The metadata states a license."""
     if card.front is not None and card.data.get("license") in (None, "", []):
         yield Hit(1, "the metadata states no `license`, so nobody may use this; `license: unknown` says so openly")
 
 
 @rule("license-other-unnamed")
 def license_other_unnamed(card: Card) -> Iterator[Hit]:
-    """A licence of `other` has a license_name and a license_link."""
+    """A license of `other` has a license_name and a license_link."""
     if "other" in items(card.data.get("license")):
         for key in ("license_name", "license_link"):
             if not card.data.get(key):
@@ -105,7 +105,7 @@ _UNCERTAIN = frozenset({OTHER, UNKNOWN})
 
 @rule("license-file")
 def license_file(card: Card) -> Iterator[Hit]:
-    """The stated licence is the one whose text is in the licence file."""
+    """The stated license is the one whose text is in the license file."""
     stated = set(texts(card.data, "license"))
     if not stated or stated & _UNCERTAIN:
         return
@@ -118,7 +118,7 @@ def license_file(card: Card) -> Iterator[Hit]:
 
 @rule("license-inputs")
 def license_inputs(card: Card) -> Iterator[Hit]:
-    """The licences of the base model and the data sets allow the stated licence."""
+    """The licenses of the base model and the datasets allow the stated license."""
     certain = _refusals(_decide(card, granted=True))
     for reason in certain:
         yield Hit(card.line("license"), f"the inputs do not allow this license: {reason}")
@@ -132,7 +132,7 @@ def license_inputs(card: Card) -> Iterator[Hit]:
 
 @rule("license-display")
 def license_display(card: Card) -> Iterator[Hit]:
-    """Texts that an input's licence wants shown, such as "Built with Llama", stand on the card."""
+    """Texts that an input's license wants shown, such as "Built with Llama", stand on the card."""
     decision = _decide(card)
     shown = " ".join(card.body.split()).lower()
     for duty in decision.duties if decision is not None else ():
@@ -143,7 +143,7 @@ def license_display(card: Card) -> Iterator[Hit]:
 
 @rule("license-name-prefix")
 def license_name_prefix(card: Card) -> Iterator[Hit]:
-    """A model has a name that begins as the licence of its base wants it."""
+    """A model has a name that begins as the license of its base wants it."""
     without = _refusals(_decide(card))
     for reason in _refusals(_decide(card, name=card.source.name)):
         if reason not in without:
@@ -155,7 +155,7 @@ def _refusals(decision: LicenseDecision | None) -> tuple[str, ...]:
 
 
 def _decide(card: Card, *, name: str | None = None, granted: bool = False) -> LicenseDecision | None:
-    """Returns what the licence decision says about the card; None where it states nothing, or nobody asked.
+    """Returns what the license decision says about the card; None where it states nothing, or nobody asked.
 
     Args:
         card: The card.

@@ -87,7 +87,7 @@ def duplicate_key(card: Card) -> Iterator[Hit]:
         yield Hit(line, f"`{key}` is here a second time; readers keep one of the two values")
 
 
-# Those that the Hub's documentation of model and data set cards names, and those that its libraries write.
+# Those that the Hub's documentation of model and dataset cards names, and those that its libraries write.
 KNOWN_KEYS = frozenset(
     {
         *("annotations_creators", "arxiv", "base_model", "base_model_relation", "co2_eq_emissions", "configs"),

@@ -62,7 +62,7 @@ def value(card: Card) -> Iterator[Hit]:
 
 @rule("model-index-dataset")
 def dataset(card: Card) -> Iterator[Hit]:
-    """Each result names the data set that it was measured on, by id and in words."""
+    """Each result names the dataset that it was measured on, by id and in words."""
     for path, result in _results(card):
         found = result.get("dataset")
         for key in ("type", "name") if isinstance(found, dict) else ():
@@ -83,7 +83,7 @@ def task(card: Card) -> Iterator[Hit]:
 
 @rule("model-index-revision", "warning")
 def revision(card: Card) -> Iterator[Hit]:
-    """A data set's revision is a commit, since a branch moves on."""
+    """A dataset's revision is a commit, since a branch moves on."""
     for path, result in _results(card):
         found = result.get("dataset")
         named = found.get("revision") if isinstance(found, dict) else None

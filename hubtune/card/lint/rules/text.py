@@ -160,7 +160,7 @@ DATA_TOPICS = (
     _LIMITS,
     _LICENSE,
 )
-"""What a data set's card says."""
+"""What a dataset's card says."""
 
 
 @rule("section-missing", "warning")

@@ -1,4 +1,4 @@
-"""Reads the marks of a labelled text: what stands between ⟦ and ⟧ is to be found."""
+"""Reads the marks of a labeled text: what stands between ⟦ and ⟧ is to be found."""
 
 from tests.data.screening.labelled import addresses, cards, emails, ibans, phones, secrets
 

@@ -1,6 +1,6 @@
 """Texts that no detector was made with: written when the detectors were done, and measured once. Cards tell the result.
 
-The detectors were made with the other labelled texts in view, so figures on those flatter them. They must not be
+The detectors were made with the other labeled texts in view, so figures on those flatter them. They must not be
 changed for a text that stands here: then it belongs to the others, and new ones take its place.
 """
 
