@@ -84,7 +84,7 @@ LIMITS = {
         "localhub/test_pull_requests.py::test_conflicts_are_named_and_stop_the_merge"
     ),
     "The embedded Hub is one for repositories": (
-        "localhub/test_app.py::test_what_only_the_public_hub_has_is_named_as_missing_here"
+        "localhub/test_hub_app.py::test_what_only_the_public_hub_has_is_named_as_missing_here"
     ),
     "Releases are not signed.": (
         "end_to_end/test_verify.py::test_an_honest_release_is_confirmed_but_for_what_was_not_asked"
@@ -93,7 +93,7 @@ LIMITS = {
         "end_to_end/test_verify.py::test_merged_weights_are_verified_by_themselves_and_by_the_record_of_their_merge"
     ),
     "Safetensors only, and models of one stack.": (
-        "pipeline/test_checking_base.py::test_an_encoder_decoder_base_is_refused"
+        "pipeline/test_base_check.py::test_an_encoder_decoder_base_is_refused"
     ),
     "A quantized base supports adapters only": (
         "models/test_base_facts.py::test_what_cannot_be_trained_is_refused_with_the_reason"

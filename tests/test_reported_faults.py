@@ -54,17 +54,17 @@ Training
 - gradient accumulation weighs rows of unequal length unequally:
   tests/train/test_training.py::test_four_micro_batches_of_one_row_learn_what_one_of_four_does
 - the newest checkpoint is incomplete, and resuming crashes:
-  tests/train/test_resume.py::test_a_run_goes_on_from_the_newest_whole_checkpoint_to_the_same_bytes
+  tests/train/test_checkpoints.py::test_a_run_goes_on_from_the_newest_whole_checkpoint_to_the_same_bytes
 - resuming is asked for, and the training begins anew or reads rows twice:
-  tests/train/test_resume.py::test_a_resumed_run_holds_the_checkpoint_s_adapter_and_reads_just_the_rows_that_were_left
+  tests/train/test_checkpoints.py::test_a_resumed_run_holds_the_checkpoint_s_adapter_and_reads_just_the_rows_that_were_left
 - the same, for a run that is killed at any moment:
-  tests/train/test_resume.py::test_a_killed_run_goes_on_to_the_same_bytes
+  tests/train/test_checkpoints.py::test_a_killed_run_goes_on_to_the_same_bytes
 - the adapter is put around itself again, and the loss jumps:
-  tests/train/test_resume.py::test_a_resumed_run_holds_the_checkpoint_s_adapter_and_reads_just_the_rows_that_were_left
+  tests/train/test_checkpoints.py::test_a_resumed_run_holds_the_checkpoint_s_adapter_and_reads_just_the_rows_that_were_left
 - gradients in fp16 cannot be unscaled, since what is trained is in fp16 too:
   tests/train/test_precision.py::test_fp16_gives_the_losses_and_gradients_of_fp32
 - bf16 is asked of hardware that lacks it:
-  tests/pipeline/test_checking_base.py::test_bf16_is_refused_before_the_training_where_the_machine_lacks_it
+  tests/pipeline/test_base_check.py::test_bf16_is_refused_before_the_training_where_the_machine_lacks_it
 - and what was chosen in its place is not told:
   tests/models/test_precision.py::test_hardware_without_bf16_falls_back_for_auto_and_refuses_bf16
 - saving a checkpoint asks the Hub for something, which ends an offline run:
@@ -72,7 +72,7 @@ Training
 - a large dataset takes all memory, or hangs, when it is tokenised:
   tests/data/test_flat_memory.py::test_many_rows_take_hardly_more_memory_than_few
 - the logits of all rows are kept while a model is measured:
-  tests/evaluate/test_perplexity.py::test_logits_are_let_go_batch_by_batch
+  tests/evaluate/test_likelihood.py::test_logits_are_let_go_batch_by_batch
 - also while it is trained:
   tests/train/test_held_out.py::test_measuring_many_held_out_rows_takes_no_more_memory_than_few
 
