@@ -10,9 +10,10 @@ from hubtune.files import scratch_folder
 from hubtune.hub.snapshot import require_cache
 from hubtune.records.base import Progress
 from hubtune.records.release import Claim, VerificationRecord
+from hubtune.verify.card_claim import check_card
 from hubtune.verify.input_claims import check_base, check_data, check_earlier, check_licenses, pins_of
 from hubtune.verify.model_claims import check_evaluation, check_model
-from hubtune.verify.record_claims import check_card, check_files, check_origin, check_records, check_repository
+from hubtune.verify.record_claims import check_files, check_origin, check_records, check_repository
 from hubtune.verify.release_documents import Subject, fetch_subject, judged
 
 # Each costs a request; a forged manifest could list thousands.
