@@ -20,7 +20,7 @@ ROLES: dict[FormatName, dict[str, tuple[str, ...]]] = {
     "chat": {"messages": ("messages", "conversations", "conversation"), "tools": ("tools",)},
     "classification": {"text": ("text",), "text_pair": (), "label": ("label", "labels")},
 }
-"""What a row of each format holds, and the columns that are looked for where `data[].columns` names none."""
+"""The parts of a row of each format, and the usual columns, for parts that `data[].columns` does not name."""
 OPTIONAL_ROLES = frozenset({"input", "tools", "text_pair"})
 _LOSSES: dict[FormatName, tuple[LossOn, ...]] = {
     # The first is the default.
@@ -36,7 +36,7 @@ _WITH_TEXT: tuple[FormatName, ...] = ("text", "classification")
 
 
 def default_loss(kind: FormatName) -> LossOn:
-    """Returns what carries loss in rows of a format unless `data[].loss_on` says otherwise."""
+    """Returns which tokens of a row are targets, by its format, unless `data[].loss_on` says otherwise."""
     return _LOSSES[kind][0] if _LOSSES[kind] else "all"
 
 
@@ -81,7 +81,7 @@ def _one_source(key: str, other: str) -> JsonValue:
 class DataConfig(fields.ConfigSection):
     """One dataset, and how its rows become what the model sees.
 
-    Without `format`, `template` or `text` the columns decide on the format.
+    If `format`, `template` and `text` are not set, the columns decide the format.
     """
 
     model_config = ConfigDict(json_schema_extra={"anyOf": [_one_source("repo", "path"), _one_source("path", "repo")]})
@@ -92,54 +92,55 @@ class DataConfig(fields.ConfigSection):
     """A local file instead of a repository: JSON Lines, CSV, Parquet or Arrow. It has one split, `train`. The card
     names the file and its sha256, never its folder."""
     license: fields.DataLicense | None = None
-    """The local file's license, as the Hub spells it. Without it the license counts as unknown. A repository's license
-    is on its card."""
+    """The license of the local file, as a license id of the Hub. If it is not set, the license is unknown. The license
+    of a repository is read from its card."""
     separator: fields.Separator | None = None
-    """The character between the cells of a CSV file. Without it a comma, a semicolon or a tab is recognized; any other
-    character must be given."""
+    """The character between the cells of a CSV file. If it is not set, a comma, a semicolon or a tab is detected; set
+    any other character here."""
     encoding: fields.Encoding | None = None
-    """The encoding of CSV, JSON and text files, as Python names it, such as `latin-1`, `gbk` or `utf-16`. Without it,
-    it is the one on the dataset's card, or UTF-8. It is never guessed: bytes that do not fit are refused with their
-    position."""
+    """The encoding of CSV, JSON and text files, as Python names it, such as `latin-1`, `gbk` or `utf-16`. If it is not
+    set, it is the encoding that the dataset's card names, or UTF-8. It is never guessed: invalid bytes are refused with
+    their position."""
     revision: fields.Revision = "main"
-    """The branch, tag or commit to read. `hubtune.lock` holds the commit that it meant."""
+    """The branch, tag or commit to read. `hubtune.lock` records its commit."""
     name: str | None = None
     """The dataset's configuration (subset), if it has several."""
     split: fields.Split = "train"
     """The split to train on, or part of one, such as `train[:10%]`."""
     held_out_split: fields.Split | None = None
-    """A split to evaluate on. Without it a share of the rows, `evaluate.holdout`, is held out."""
+    """A split to evaluate on. If it is not set, a share of the rows (`evaluate.holdout`) is held out."""
     group_by: fields.Column | None = None
-    """A column whose values are never split between training and held-out rows, such as `author`."""
+    """A column such as `author`. All rows with the same value in it are either trained on or held out."""
     format: FormatName | None = None
-    """How a row becomes text. Without it, `template`, `text` or the columns decide."""
+    """How a row becomes text. If it is not set, `template`, `text` or the columns decide."""
     template: fields.Template | None = None
     """The text of a row, with columns in braces, such as `"Quote by {author}: {quote}"`."""
     text: fields.Column | None = None
     """The column that is the text of a row."""
     columns: DataColumns = DataColumns()
-    """Which column holds which part of a row, such as `{prompt: question, completion: answer}`. Without it the usual
-    names are looked for."""
+    """Which column holds which part of a row, such as `{prompt: question, completion: answer}`. For parts that are not
+    named, the usual column names are tried."""
     chat_template: Annotated[str, Field(min_length=1, max_length=262_144), fields.Also(fields.TEXT_FILE)] | None = None
     """A Jinja chat template to use instead of the tokenizer's, as text or as `{file: chat.jinja}`. It is published with
     the model."""
     loss_on: LossOn | None = None
-    """The tokens that the model learns to predict: `all`, the `completion` (in a chat, the last answer), or everything
-    that the `assistant` says. Without it the format decides."""
+    """The target tokens, which the model learns to predict: `all`, the `completion` (in a chat, the last answer), or
+    everything that the `assistant` says. If it is not set, the format decides."""
     labels: (
         Annotated[
             list[Annotated[str, Field(min_length=1)]], Field(min_length=2, json_schema_extra={"uniqueItems": True})
         ]
         | None
     ) = None
-    """The class names in the order of their ids. Without it they are those of the dataset."""
+    """The class names in the order of their ids. If it is not set, they are read from the dataset."""
     weight: Annotated[float, Field(gt=0)] = 1
-    """How often this dataset is drawn from when `rows.mix` is `interleave`, relative to the others."""
+    """How often rows of this dataset are drawn if `rows.mix` is `interleave`, relative to the other datasets."""
     streaming: bool = False
-    """Whether to read rows from the Hub one by one, at the pinned commit, instead of downloading the files: for data
-    that does not fit on the disk. What is kept of a row are its text, its tokens and about 700 bytes to find copies by,
-    so limit the rows with a split such as `train[:100000]`. A CSV, JSON or text file that is read to its end is
-    compared with the commit's digest, and so is a Parquet or Arrow file of at most 64 MiB; larger ones are not."""
+    """Whether to read rows from the Hub one by one, at the pinned commit, instead of downloading the files. Use it for
+    data that does not fit on the disk. The text and tokens of each row are still kept, with about 700 bytes to find
+    duplicates, so limit the rows with a split such as `train[:100000]`. A CSV, JSON or text file that is read to its
+    end is compared with the commit's digest, and so is a Parquet or Arrow file of at most 64 MiB. Larger Parquet and
+    Arrow files are not compared."""
 
     @field_validator("labels")
     @classmethod
@@ -240,15 +241,15 @@ class RowsConfig(fields.ConfigSection):
     """How several datasets become one: `concatenate` them, or `interleave` rows drawn from all of them by
     `data[].weight`."""
     stop: Literal["first_exhausted", "all_exhausted"] = "first_exhausted"
-    """When interleaving ends: when the first dataset is used up, or when each has been used up at least once; rows of
-    the shorter ones are then repeated."""
+    """When interleaving ends: when the first dataset is exhausted, or when every dataset has been exhausted at least
+    once. In the second case, rows of the smaller datasets are repeated."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
     """The seed for drawing rows when datasets are interleaved."""
     max_dropped: Annotated[float, Field(ge=0, le=1)] = 0.01
-    """The largest share of a dataset's rows that may be unusable before the run stops."""
+    """The largest share of a dataset's rows that may be unusable. If more are, the run stops."""
     workers: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] = "auto"
-    """The number of processes that read rows, at most one per core. `auto` uses one per core, at most 8, for
-    20,000 rows or more. It changes speed, not results."""
+    """The number of processes that read rows, at most one per core. If there are 20,000 rows or more, `auto` uses one
+    per core, at most 8. It changes speed, not results."""
 
 
 PersonalKind = Literal["email", "phone", "card_number", "iban", "ip_address", "secret"]
@@ -275,35 +276,35 @@ class ScreenConfig(fields.ConfigSection):
     """What to do with rows in which something is found: report, redact, drop or refuse."""
 
     duplicates: CopyPolicy = "report"
-    """What to do with rows that have the text of an earlier row, ignoring case, punctuation and spacing.
-    Some are frequent on purpose, so they are reported by default."""
+    """What to do with rows that have the same text as an earlier row, ignoring case, punctuation and spacing.
+    Some duplicates are intended, so the default is to report them."""
     near_duplicates: CopyPolicy = "report"
-    """What to do with rows that share four fifths of their runs of five words with an earlier row. How near is too near
-    depends on the data."""
+    """What to do with rows that have a Jaccard index of at least 0.8 with an earlier row over 5-word sequences. Which
+    rows are too similar depends on the data, so the default is to report them."""
     contamination: CopyPolicy = "drop"
-    """What to do with training rows that repeat a held-out row, or a run of thirteen words of one. Left in, they would
-    make the tuned model look better than it is. Held-out rows always stay."""
+    """What to do with training rows that repeat a held-out row or share a 13-word sequence with one. Training on them
+    makes the tuned model look better than it is. Held-out rows are never dropped."""
     email: PersonalPolicy = "report"
     """What to do with rows that contain e-mail addresses. Many are published on purpose, in licenses, signatures and
-    manuals, so they are reported by default."""
+    manuals, so the default is to report them."""
     phone: PersonalPolicy = "report"
     """What to do with rows that contain telephone numbers."""
     card_number: PersonalPolicy = "redact"
-    """What to do with rows that contain payment card numbers. A model needs none, and few other numbers pass their
-    check digit."""
+    """What to do with rows that contain payment card numbers. A model does not need them, and few other numbers pass
+    the check of their last digit."""
     iban: PersonalPolicy = "redact"
     """What to do with rows that contain bank account numbers (IBANs)."""
     ip_address: PersonalPolicy = "report"
     """What to do with rows that contain IP addresses."""
     secret: PersonalPolicy = "refuse"  # noqa: S105 - what to do with a secret, and none itself
-    """What to do with rows that contain tokens, keys or passwords. A secret is almost never meant to be there, and must
-    be revoked at its issuer, which no tool can do for you."""
+    """What to do with rows that contain tokens, keys or passwords. A secret is almost never meant to be there. Revoke
+    it at its issuer: no tool can do that for you."""
     phone_regions: list[Region] = Field(default_factory=lambda: ["US", "GB"])
     """The countries whose national telephone numbers are recognized, as two-letter codes of ISO 3166. International
     numbers are always recognized."""
 
     def copies(self, kind: CopyKind) -> CopyPolicy:
-        """Returns what to do with rows that repeat others in this way."""
+        """Returns what to do with rows that repeat other rows in this way."""
         policy: CopyPolicy = getattr(self, kind)
         return policy
 

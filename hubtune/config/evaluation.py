@@ -25,15 +25,15 @@ BUILT_IN = (
 """hubtune's own metrics, in the order in which they are measured."""
 
 CLASSIFICATION = "classification"
-"""What is measured of a classifier where the config says nothing."""
+"""What is measured of a classifier by default."""
 
 DEFAULT = ("perplexity", "bits_per_byte", "endings", "samples", "counterfactual_gap")
-"""What is measured where the config says nothing."""
+"""What is measured by default."""
 FilePath = Annotated[str, Field(min_length=1, title="file")]
 
 
 def known_metrics() -> list[str]:
-    """Returns the names of all metrics that are installed; one of a plugin cannot take a name of hubtune's own."""
+    """Returns the names of all installed metrics; a plugin's metric cannot have the name of a built-in one."""
     offered = {point.name for point in entry_points(group=ENTRY_POINTS)}
     return [*BUILT_IN, *sorted(offered - set(BUILT_IN))]
 
@@ -52,14 +52,16 @@ class BiasConfig(ConfigSection):
 
     templates: FilePath | None = None
     """Sentence templates for `counterfactual_gap`, one row per swap: `axis`, `template` with one `{term}` in it, and
-    the two terms `term_a` and `term_b`. A YAML file may instead give `templates` and `terms` for each axis; every
-    combination is then measured."""
+    the two terms `term_a` and `term_b`. A YAML file may instead give `templates` and `terms` for each axis, of which
+    every combination is measured."""
     pairs: FilePath | None = None
-    """Sentence pairs for `pair_preference`, one row per pair: `more` is the stereotyped sentence, `less` the other."""
+    """Sentence pairs for `pair_preference`, one row per pair: `more` is the stereotyped sentence, `less` the other
+    one."""
     words: FilePath | None = None
     """Words for `word_list_hits` that no generated text should contain, one `word` per row."""
     prompts: FilePath | None = None
-    """Prompts for `word_list_hits`, one `prompt` per row: the words are counted in what the models write after them."""
+    """Prompts for `word_list_hits`, one `prompt` per row. The words are counted in the text that the models
+    generate."""
 
     def named(self) -> dict[str, str]:
         """Returns the files that are named, by their key."""

@@ -258,7 +258,7 @@ def _check_revision(value: str) -> str:
 def _check_license(value: str) -> str:
     fault = None if value == "auto" else unknown_license(value)
     if fault is not None:
-        raise ValueError(f"{fault} (`auto` takes the one that the inputs ask for)")
+        raise ValueError(f"{fault} (`auto` selects the license that the inputs require)")
     return value
 
 
@@ -312,7 +312,7 @@ def _license_form(*others: str) -> WithJsonSchema:
     return WithJsonSchema(
         {
             "enum": [*others, *LICENSE_IDS],
-            "title": " or ".join(["license of the Hub", *(f"`{other}`" for other in others)]),
+            "title": " or ".join(["license id", *(f"`{other}`" for other in others)]),
         }
     )
 

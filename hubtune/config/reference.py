@@ -121,7 +121,7 @@ def _is_below(path: str, section: str) -> bool:
 
 
 def _row(key: Key) -> str:
-    none = "" if key.values == "keys of its own" else "none"
+    none = "" if key.values == "section" else "none"
     default = "required" if key.default is None else f"`{key.default}`" if key.default else none
     cells = (f"`{key.path}`", key.values, default, key.description)
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
@@ -187,7 +187,7 @@ def _keys(section: JsonSchemaValue, prefix: str, seen: set[str]) -> Iterator[Key
         path = f"{prefix}{name}"
         required = name in section.get("required", ())
         below = _section(form)
-        values = _words(form) if below is None or below.several else "keys of its own"
+        values = _words(form) if below is None or below.several else "section"
         yield Key(path, values, None if required else _yaml(form.get("default")), form["description"])
         # The earlier task's datasets have the keys of the others.
         if below is not None and below.name not in seen:
@@ -217,7 +217,7 @@ def _word(form: JsonSchemaValue) -> str:
         *others, last = (f"`{_yaml(value)}`" for value in form.get("enum", [form.get("const")]))
         return f"{', '.join(others)} or {last}" if others else last
     if "$ref" in form:
-        return "keys of its own"
+        return "section"
     if form["type"] == "array":
         return "list of entries" if "$ref" in form["items"] else f"list of {_words(form['items'])}s"
     kind = form["type"] if isinstance(form["type"], str) else form["type"][0]

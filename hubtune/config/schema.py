@@ -30,7 +30,7 @@ class BaseAdapterConfig(fields.ConfigSection):
     repo: fields.RepoId
     """The adapter's repository on the Hub, as `namespace/name`."""
     revision: fields.Revision = "main"
-    """The branch, tag or commit of the adapter. `hubtune.lock` holds the commit that it meant."""
+    """The branch, tag or commit of the adapter. `hubtune.lock` records its commit."""
 
 
 class BaseModelConfig(fields.ConfigSection):
@@ -39,13 +39,13 @@ class BaseModelConfig(fields.ConfigSection):
     repo: fields.RepoId
     """The model's repository on the Hub, as `namespace/name`. It needs safetensors weights."""
     revision: fields.Revision = "main"
-    """The branch, tag or commit of the model. `hubtune.lock` holds the commit that it meant."""
+    """The branch, tag or commit of the model. `hubtune.lock` records its commit."""
     adapter: BaseAdapterConfig | None = None
     """A published adapter to train further, instead of a new one. The release needs only the base model."""
     allow_remote_code: fields.CommitId | None = None
-    """The commit of the base model whose own Python code may run, as all 40 digits, if transformers does not have the
-    architecture. Code of any other commit is refused. It works for adapters of models that write text, because a
-    release contains no code."""
+    """The commit of the base model, as all 40 digits, whose Python code may run. Set it only if transformers does not
+    have the architecture. Code of any other commit is refused. A release contains no code, so this is only for adapters
+    of models that generate text."""
 
 
 MetricName = Annotated[
@@ -58,24 +58,24 @@ MetricName = Annotated[
 class EvaluateConfig(fields.ConfigSection):
     """What is measured, and on which held-out rows.
 
-    Whether a metric is installed is for `load` to say: a release's config can be read without its author's plugins.
+    `load` checks whether a metric is installed, so that a release's config can be read without its author's plugins.
     """
 
     holdout: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    """The share of the distinct rows that is held out from training, to evaluate on."""
+    """The share of the distinct rows that is held out for evaluation."""
     metrics: Literal["all"] | list[MetricName] = Field(default_factory=lambda: list(DEFAULT))
     """The metrics to measure, by name, or `all` for every metric that fits the data."""
     batch_size: Annotated[int, Field(ge=1)] = 8
     """Rows per batch when evaluating. It changes speed, not results."""
     max_items: Annotated[int, Field(ge=1)] | None = None
-    """The most held-out rows to evaluate on. Without it all of them are used."""
+    """The maximum number of held-out rows to evaluate on. If it is not set, all of them are used."""
     generations: Annotated[int, Field(ge=1)] = 100
-    """The most held-out rows for which the models write a text."""
+    """The maximum number of held-out rows for which the models generate text."""
     max_new_tokens: Annotated[int, Field(ge=1, le=4096)] = 48
-    """The most tokens that a model writes for a row."""
+    """The maximum number of tokens that a model generates for a row."""
     canaries: Annotated[int, Field(ge=0, le=10_000)] = 0
-    """How many random secrets to add to the training set, to measure memorization; at least 10 for a result. A run with
-    canaries is never published."""
+    """How many random secrets to add to the training set to measure memorization. A result needs at least 10. A run
+    with canaries is never published."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
     """The seed that decides which rows are held out."""
     bias: BiasConfig = BiasConfig()
@@ -83,12 +83,12 @@ class EvaluateConfig(fields.ConfigSection):
 
 
 class AcceptedLicense(fields.ConfigSection):
-    """A signed-off reason to use an input whose license grants nothing that is known."""
+    """A signed-off reason to use an input for which no license grant is known."""
 
     repo: fields.RepoId
     """The input's repository on the Hub, as `namespace/name`."""
     reason: Line
-    """Why the input may be used all the same. The card quotes it."""
+    """Why the input may be used anyway. The card quotes it."""
     by: Line
     """Who takes responsibility for this. The card names them."""
 
@@ -101,25 +101,25 @@ STATEMENTS = (
 
 
 class CardConfig(fields.ConfigSection):
-    """What the author states. Statements that are left out appear on the card as not assessed."""
+    """What the author states. The card marks missing statements as not assessed."""
 
     license: fields.LicenseChoice = "auto"
-    """The release's license, as the Hub spells it. `auto` takes the one that the inputs ask for; a license that the
-    inputs do not allow is refused."""
+    """The license of the release, as a license id of the Hub. `auto` selects the license that the inputs require. A
+    license that the inputs do not allow is refused."""
     license_name: Line | None = None
-    """The licence's name, if `license` is `other`."""
+    """The name of the license, if `license` is `other`."""
     license_link: (
         Annotated[
             Line, Field(json_schema_extra=fields.matching("^https?://", "This is not an address; write https://…"))
         ]
         | None
     ) = None
-    """The address of the licence's text, if `license` is `other`."""
+    """The address of the license text, if `license` is `other`."""
     accept_license: Annotated[list[AcceptedLicense], fields.OneOrSeveral()] = Field(default_factory=list)
-    """Signed-off reasons to use inputs whose license grants nothing that is known: one, or a list of them. The card
-    shows them."""
+    """Signed-off reasons to use inputs for which no license grant is known: one entry or a list. The card shows
+    them."""
     intended_use: Statement | None = None
-    """What the model is for. A statement is Markdown, or `{file: PATH}`; one that is left out appears on the card as
+    """What the model is for. Each statement is Markdown text or `{file: PATH}`. The card marks a missing statement as
     "not assessed"."""
     misuse: Statement | None = None
     """What the model must not be used for."""
@@ -136,11 +136,11 @@ class CardConfig(fields.ConfigSection):
     ethics: Statement | None = None
     """Ethical considerations beyond the other statements."""
     environment: Statement | None = None
-    """The environmental cost, beyond what the run measured."""
+    """The environmental impact, beyond what the run measured."""
     citation: Statement | None = None
     """How to cite the model."""
     contact: Statement | None = None
-    """Whom to write to about the model."""
+    """Whom to contact about the model."""
     templates: Annotated[str, Field(min_length=1, title="folder")] | None = None
     """A folder with section templates of your own: `bias.md.j2` replaces that section of the card, `data_sheet.md.j2`
     adds one."""
@@ -175,13 +175,13 @@ class PublishConfig(fields.ConfigSection):
     tag: fields.Tag = "v1.0.0"
     """The release's version, which becomes a git tag. A tag is never moved."""
     private: bool = False
-    """Whether to create the repository as a private one."""
+    """Whether to create the repository as private."""
     branch: fields.Branch = "main"
     """The branch to commit to, created from main if it does not exist."""
     message: Annotated[str, Field(min_length=1, json_schema_extra=_VISIBLE), AfterValidator(_check_visible)] | None = (
         None
     )
-    """The message of the release's commit. Without it hubtune writes one."""
+    """The message of the release's commit. If it is not set, hubtune writes one."""
 
     @model_validator(mode="after")
     def _branch_is_no_tag(self) -> Self:
@@ -215,7 +215,7 @@ class TuneConfig(fields.ConfigSection):
     """How the rows of all datasets come together."""
     screen: ScreenConfig = ScreenConfig()
     """What to do with rows that contain personal data or secrets, or that repeat other rows. `report` counts them,
-    `redact` puts a placeholder in place of what was found, `drop` leaves the rows out, and `refuse` stops the run."""
+    `redact` replaces what was found with a placeholder, `drop` drops the rows, and `refuse` stops the run."""
     train: TrainConfig = TrainConfig()
     """How the base model is fine-tuned."""
     evaluate: EvaluateConfig = EvaluateConfig()

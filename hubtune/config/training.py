@@ -76,25 +76,25 @@ class TrainConfig(ConfigSection):
 
     method: Method = "lora"
     """What is trained: `lora` (a small adapter), `qlora` (LoRA on a base model held in 4 bits), `full` (every weight)
-    or `freeze` (only some of the weights). The last two publish complete weights."""
+    or `freeze` (only some of the weights). `full` and `freeze` publish complete weights."""
     lora: LoraConfig = LoraConfig()
     """The adapter that `lora` and `qlora` train."""
     last_blocks: Annotated[int, Field(ge=1)] | None = None
-    """How many of the last transformer blocks `freeze` trains, with the final norm. It is 2 if `trainable` is not given
-    either."""
+    """How many of the last transformer blocks `freeze` trains, with the final norm. The default is 2, unless
+    `trainable` is set."""
     trainable: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] | None = None
     """The parameters that `freeze` trains, as patterns such as `model.layers.11.*`. It replaces `last_blocks`."""
     added_tokens: NewTokens = Field(default_factory=list)
-    """Texts that become tokens of their own, such as `["<|quote|>"]`. Their embeddings are trained by `lora`, `qlora`
-    and `full`, and the tokenizer is published with the release."""
+    """Texts that become single tokens, such as `["<|quote|>"]`. `lora`, `qlora` and `full` train their embeddings. The
+    tokenizer is published with the release."""
     epochs: Annotated[float, Field(gt=0)] | None = Field(default=None, json_schema_extra={"default": 1})
-    """How often each row is used. It is 1 unless `steps` is given."""
+    """How often each row is used. The default is 1, unless `steps` is set."""
     steps: Annotated[int, Field(ge=1)] | None = None
     """The number of optimizer steps, instead of `epochs`."""
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2.0e-4
-    """The peak learning rate. With `full` and `freeze` the default is 2e-5."""
+    """The peak learning rate. The default for `full` and `freeze` is 2e-5."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
-    """How the learning rate falls after the warm-up."""
+    """How the learning rate falls after the warmup."""
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.05
     """The share of the optimizer steps in which the learning rate rises to its peak."""
     weight_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -102,7 +102,8 @@ class TrainConfig(ConfigSection):
     max_grad_norm: Annotated[float, Field(ge=0)] = 1.0
     """Gradients with a larger norm are scaled down to it. 0 turns clipping off."""
     logging_steps: Annotated[int, Field(ge=1)] | None = None
-    """Steps between two entries of the training loss in `events.jsonl`. Without it the length of the run decides."""
+    """Steps between two entries of the training loss in `events.jsonl`. If it is not set, the length of the run
+    decides."""
     batch_size: Annotated[int, Field(ge=1), Also({"const": "auto"})] = 8
     """Rows per batch. `auto` means 8 rows per optimizer step, in as many micro-batches as the memory needs; results do
     not depend on the machine's memory."""
@@ -112,7 +113,7 @@ class TrainConfig(ConfigSection):
     """Batches per optimizer step. The effective batch size is `batch_size` times `gradient_accumulation`, and every
     token in it has the same weight."""
     max_length: Annotated[int, Field(ge=8)] = 512
-    """The most tokens of a row, including its EOS. Longer rows are truncated before it."""
+    """The maximum number of tokens of a row, including its EOS. Longer rows are truncated before the EOS."""
     packing: bool = True
     """Whether to put the rows of a batch into sequences without padding. Rows do not attend to each other: it changes
     speed, not results."""
@@ -121,17 +122,17 @@ class TrainConfig(ConfigSection):
     results."""
     held_out_steps: Annotated[int, Field(ge=1)] | None = None
     """Steps between two measurements of the loss on up to 200 held-out rows (for a classifier also accuracy and macro
-    F1). Without it they are measured after each epoch."""
+    F1). If it is not set, they are measured after each epoch."""
     early_stopping: Annotated[int, Field(ge=1)] | None = None
     """Stop after this many measurements in a row without an improvement, and keep the best weights. The held-out rows
-    have then helped to choose the model, which the card says."""
+    then select the model, and the card says so."""
     checkpoint_steps: Annotated[int, Field(ge=1)] | None = None
-    """Steps between two checkpoints, from which `hubtune run --resume` and `hubtune train RUN --resume` resume with the
-    same results. Without it one is saved every five minutes."""
+    """Steps between two checkpoints. `hubtune run --resume` and `hubtune train RUN --resume` resume from the newest one
+    and give the same results. If it is not set, a checkpoint is saved every five minutes."""
     keep_checkpoints: Annotated[int, Field(ge=1)] = 2
-    """How many of the latest checkpoints are kept."""
+    """How many of the newest checkpoints to keep."""
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
-    """The number format of the base model's weights. `auto` is bf16 if the hardware computes in it, else fp32; `bf16`
+    """The number format of the base model's weights. `auto` is bf16 if the hardware supports it, else fp32; `bf16`
     is refused on other hardware. Trained weights are always held in fp32. In fp16 the loss is scaled, and steps whose
     gradients overflow are skipped and counted."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
@@ -186,25 +187,26 @@ class TrainConfig(ConfigSection):
 
 
 class EarlierConfig(ConfigSection):
-    """An earlier task, whose held-out rows show how much of it is forgotten.
+    """An earlier task, whose held-out rows show how much of the task is forgotten.
 
-    Without `replay` and `ewc` forgetting is measured, and nothing is done against it.
+    If `replay` and `ewc` are 0, forgetting is measured but not reduced.
     """
 
     data: Annotated[list[DataConfig], Field(min_length=1, max_length=MOST_DATA)]
-    """The datasets of the earlier task, written as `data` is. Their held-out rows are measured too, and the card
-    reports how much of the task was forgotten."""
+    """The datasets of the earlier task, with the same keys as `data`. Both models are evaluated on their held-out rows
+    too, and the card reports how much of the task was forgotten."""
     holdout: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    """The share of the earlier rows that is held out. With the `evaluate.holdout` and `evaluate.seed` of the earlier
-    run, these are the rows that were held out then."""
+    """The share of the earlier rows that is held out. To hold out the same rows as the earlier run, use its
+    `evaluate.holdout` and `evaluate.seed`."""
     replay: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """The share of the training set that is drawn from the earlier rows, so that less is forgotten."""
+    """The share of the training set that is drawn from the earlier rows, to reduce forgetting."""
     ewc: Annotated[float, Field(ge=0)] = 0.0
     """The strength of elastic weight consolidation (lambda in Kirkpatrick et al., 2017), which keeps weights that
-    matter to the earlier task near their start. Good values differ by orders of magnitude: try 1, 100 and 10,000. 0
-    turns it off."""
+    matter to the earlier task close to their initial values. Good strengths differ by orders of magnitude: try 1, 100
+    and 10,000. 0 turns it off."""
     fisher_rows: Annotated[int, Field(ge=1)] = 200
-    """The most earlier rows from which elastic weight consolidation estimates how much each weight matters."""
+    """The maximum number of earlier rows from which elastic weight consolidation estimates the importance of each
+    weight."""
 
     @model_validator(mode="after")
     def _of_text(self) -> Self:
