@@ -17,20 +17,8 @@ from hubtune.config.schema import TuneConfig
 from hubtune.hub.read import Resolved, check_access, resolve
 from hubtune.hub.snapshot import download_fresh
 from hubtune.pipeline.published import MOST_BYTES, parse_document
+from hubtune.records import release
 from hubtune.records.base import Progress, Record, sha256_file
-from hubtune.records.release import (
-    CARD,
-    CONFIG,
-    MANIFEST,
-    MERGE,
-    PLACES,
-    RATED,
-    Claim,
-    Manifest,
-    Status,
-    places,
-    record_name,
-)
 
 _MOST_FAULTS = 5
 _GONE = (errors.RepoNotFoundError, errors.RevisionNotFoundError)
@@ -62,7 +50,7 @@ class UncheckedError(errors.HubtuneError):
     """Whether a claim is so cannot be found out."""
 
 
-def judged(name: str, check: Callable[[], str]) -> Claim:
+def judged(name: str, check: Callable[[], str]) -> release.Claim:
     """Runs a check and returns its claim.
 
     Args:
@@ -72,9 +60,9 @@ def judged(name: str, check: Callable[[], str]) -> Claim:
             break the programs which read them do.
     """
     try:
-        return Claim(name=name, status="confirmed", detail=check())
+        return release.Claim(name=name, status="confirmed", detail=check())
     except Exception as error:  # noqa: BLE001 - a forged document may raise anything, and the other claims go on
-        return Claim(name=name, status=_status(error), detail=_words(error))
+        return release.Claim(name=name, status=_status(error), detail=_words(error))
 
 
 def refuse(faults: Sequence[str]) -> None:
@@ -93,7 +81,7 @@ def listed(texts: Sequence[str]) -> str:
     return "; ".join([*texts[:_MOST_FAULTS], *more])
 
 
-def _status(error: Exception) -> Status:
+def _status(error: Exception) -> release.Status:
     if isinstance(error, UncheckedError):
         return "unchecked"
     # torch's own error has to be told by its name: torch may not be installed.
@@ -134,19 +122,19 @@ class Documents:
     @property
     def has_no_manifest(self) -> bool:
         """Whether there is no manifest that can be read."""
-        return Manifest not in self.records
+        return release.Manifest not in self.records
 
     @property
-    def manifest(self) -> Manifest:
+    def manifest(self) -> release.Manifest:
         """The manifest.
 
         Raises:
             ContradictedError: There is none that can be read, so that nothing which it would say is so.
             UncheckedError: It did not come.
         """
-        found = self.records.get(Manifest)
-        if not isinstance(found, Manifest):
-            raise self.faults[MANIFEST]
+        found = self.records.get(release.Manifest)
+        if not isinstance(found, release.Manifest):
+            raise self.faults[release.MANIFEST]
         return found
 
     def need(self, kind: type[R]) -> R:
@@ -169,7 +157,7 @@ class Documents:
     def need_config(self) -> TuneConfig:
         """Returns the config; see `need`."""
         if self.config is None:
-            raise UncheckedError(self.faults[CONFIG].message)
+            raise UncheckedError(self.faults[release.CONFIG].message)
         return self.config
 
     def need_card(self) -> str:
@@ -180,19 +168,19 @@ class Documents:
             UncheckedError: It did not come.
         """
         if self.card is None:
-            raise self.faults[CARD]
+            raise self.faults[release.CARD]
         return self.card
 
 
-def read_manifest(file: Path | None, lost: str | None) -> Manifest | Fault:
+def read_manifest(file: Path | None, lost: str | None) -> release.Manifest | Fault:
     """Returns the manifest, or why there is none to read; `lost` is why it did not come."""
     try:
-        return parse_document(Manifest, _bytes(file, lost, MANIFEST, MOST_BYTES), MANIFEST)
+        return parse_document(release.Manifest, _bytes(file, lost, release.MANIFEST, MOST_BYTES), release.MANIFEST)
     except errors.HubtuneError as error:
         return _fault(error)
 
 
-def read_documents(files: Mapping[str, Path], lost: Mapping[str, str], manifest: Manifest | Fault) -> Documents:
+def read_documents(files: Mapping[str, Path], lost: Mapping[str, str], manifest: release.Manifest | Fault) -> Documents:
     """Reads every document.
 
     Args:
@@ -210,11 +198,11 @@ def read_documents(files: Mapping[str, Path], lost: Mapping[str, str], manifest:
             return None
 
     records: dict[type[Record], Record] = {}
-    if isinstance(manifest, Manifest):
-        records[Manifest] = manifest
+    if isinstance(manifest, release.Manifest):
+        records[release.Manifest] = manifest
     else:
-        faults[MANIFEST] = manifest
-    config, card = attempt(CONFIG, _config, _MOST_CONFIG), attempt(CARD, _text)
+        faults[release.MANIFEST] = manifest
+    config, card = attempt(release.CONFIG, _config, _MOST_CONFIG), attempt(release.CARD, _text)
     expected = _expected(manifest, whole=config is not None and config.train.whole)
     for kind, path in expected.items():
         found = attempt(path, partial(parse_document, kind, name=path))
@@ -223,17 +211,17 @@ def read_documents(files: Mapping[str, Path], lost: Mapping[str, str], manifest:
     return Documents(records, config, card, expected, faults)
 
 
-def _expected(manifest: Manifest | Fault, *, whole: bool) -> dict[type[Record], str]:
-    if not isinstance(manifest, Manifest):
-        return places("adapter", rated=False)
-    return places(manifest.artifact, rated=record_name(RATED) in manifest.records, whole=whole)
+def _expected(manifest: release.Manifest | Fault, *, whole: bool) -> dict[type[Record], str]:
+    if not isinstance(manifest, release.Manifest):
+        return release.places("adapter", rated=False)
+    return release.places(manifest.artifact, rated=release.record_name(release.RATED) in manifest.records, whole=whole)
 
 
 def _bytes(file: Path | None, lost: str | None, path: str, most: int) -> bytes:
     if lost is not None:
         raise UncheckedError(lost)
     if file is None:
-        what = ", so this is no release of hubtune" if path == MANIFEST else ""
+        what = ", so this is no release of hubtune" if path == release.MANIFEST else ""
         raise ContradictedError(f"there is no {path}{what}")
     if file.stat().st_size > most:
         raise ContradictedError(f"{path} is longer than the {most:,} bytes that are read of it")
@@ -244,7 +232,7 @@ def _text(content: bytes) -> str:
     try:
         return content.decode()
     except UnicodeDecodeError as error:
-        raise ContradictedError(f"{CARD} is not text in UTF-8") from error
+        raise ContradictedError(f"{release.CARD} is not text in UTF-8") from error
 
 
 def _config(content: bytes) -> TuneConfig:
@@ -252,8 +240,8 @@ def _config(content: bytes) -> TuneConfig:
         text = content.decode()
         _check_plain(text)
     except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ContradictedError(f"{CONFIG} is not the plain YAML that hubtune writes") from error
-    return read_published(text, CONFIG)
+        raise ContradictedError(f"{release.CONFIG} is not the plain YAML that hubtune writes") from error
+    return read_published(text, release.CONFIG)
 
 
 def _check_plain(text: str) -> None:
@@ -312,11 +300,14 @@ def fetch_subject(repo: str, revision: str, folder: Path, progress: Progress) ->
         check_access(repo, "model")
     download = _Download(repo, found.commit, folder)
     # A manifest of any length would be refused afterwards, so it does not have to come.
-    if found.files.get(MANIFEST, MOST_BYTES + 1) <= MOST_BYTES:
-        download.fetch(MANIFEST)
+    if found.files.get(release.MANIFEST, MOST_BYTES + 1) <= MOST_BYTES:
+        download.fetch(release.MANIFEST)
     manifest = _manifest(found, download)
-    listed = manifest.files if isinstance(manifest, Manifest) else {}
-    wanted = sorted({CARD, CONFIG, *PLACES.values(), MERGE, *listed} & found.files.keys() - {MANIFEST})
+    listed = manifest.files if isinstance(manifest, release.Manifest) else {}
+    wanted = sorted(
+        {release.CARD, release.CONFIG, *release.PLACES.values(), release.MERGE, *listed}
+        & found.files.keys() - {release.MANIFEST}
+    )
     with progress.task(f"Downloading {repo}", sum(found.files[path] for path in wanted), unit="bytes") as task:
         for path in wanted:
             download.fetch(path)
@@ -350,7 +341,7 @@ class _Download:
             self.lost[path] = error.message
 
 
-def _manifest(found: Resolved, download: _Download) -> Manifest | Fault:
-    if found.files.get(MANIFEST, 0) > MOST_BYTES:
-        return ContradictedError(f"{MANIFEST} is longer than the {MOST_BYTES:,} bytes that are read of it")
-    return read_manifest(download.files.get(MANIFEST), download.lost.get(MANIFEST))
+def _manifest(found: Resolved, download: _Download) -> release.Manifest | Fault:
+    if found.files.get(release.MANIFEST, 0) > MOST_BYTES:
+        return ContradictedError(f"{release.MANIFEST} is longer than the {MOST_BYTES:,} bytes that are read of it")
+    return read_manifest(download.files.get(release.MANIFEST), download.lost.get(release.MANIFEST))

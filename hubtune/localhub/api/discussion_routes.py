@@ -7,21 +7,10 @@ from dulwich.refs import Ref
 from dulwich.repo import Repo
 from starlette.responses import JSONResponse, Response
 
+from hubtune.localhub import discussions
 from hubtune.localhub.api.call import Call
 from hubtune.localhub.api_errors import ApiError, StaleParentError, check_length, forbidden
 from hubtune.localhub.commits import swap_ref
-from hubtune.localhub.discussions import (
-    Comment,
-    Discussion,
-    DiscussionStore,
-    Event,
-    PullRequest,
-    Status,
-    comment_event,
-    edit_comment,
-    event,
-    hide_comment,
-)
 from hubtune.localhub.refs import list_refs
 from hubtune.localhub.repos import HubRepo
 from hubtune.localhub.revisions import MAIN, read_ref
@@ -29,13 +18,13 @@ from hubtune.localhub.trees import format_date
 
 _PAGE = 50
 _SHORTEST, _LONGEST = 3, 200
-_STATUSES: Mapping[str, tuple[Status, ...]] = {"open": ("open", "draft"), "closed": ("closed", "merged")}
+_STATUSES: Mapping[str, tuple[discussions.Status, ...]] = {"open": ("open", "draft"), "closed": ("closed", "merged")}
 
 
 def listed(call: Call) -> Response:
     """GET /api/T/{id}/discussions, the newest first, a page at a time."""
     repo = call.gated(call.readable())
-    every = DiscussionStore(repo.path).all()
+    every = discussions.DiscussionStore(repo.path).all()
     chosen = [item for item in every if _is_asked_for(call, item)]
     start = call.number("p", 0, least=0, most=10**6) * _PAGE
     return JSONResponse(
@@ -56,15 +45,15 @@ def create(call: Call) -> Response:
     text = read_comment(body, "description")
     author = call.signed_in().name
     with call.hub.repos.lock(repo), repo.git() as git:
-        store = DiscussionStore(repo.path)
+        store = discussions.DiscussionStore(repo.path)
         wants_pull_request = body.get("pullRequest") is True
-        new = Discussion(
+        new = discussions.Discussion(
             num=next_number(git, store),
             title=title,
             author=author,
             status="draft" if wants_pull_request else "open",
             pull_request=wants_pull_request,
-            events=(comment_event(author, text),) if text else (),
+            events=(discussions.comment_event(author, text),) if text else (),
         )
         if wants_pull_request:
             head = read_ref(git, MAIN)
@@ -85,19 +74,19 @@ def details(call: Call) -> Response:
     return JSONResponse(body)
 
 
-def find_discussion(call: Call, repo: HubRepo) -> Discussion:
+def find_discussion(call: Call, repo: HubRepo) -> discussions.Discussion:
     """Returns the discussion of the path.
 
     Raises:
         ApiError: 404 if there is none.
     """
-    found = DiscussionStore(repo.path).find(int(call.params["num"]))
+    found = discussions.DiscussionStore(repo.path).find(int(call.params["num"]))
     if found is None:
         raise ApiError(404, "Discussion not found")
     return found
 
 
-def next_number(git: Repo, store: DiscussionStore) -> int:
+def next_number(git: Repo, store: discussions.DiscussionStore) -> int:
     """Returns the number of the next discussion; not that of a branch which a crash left without a record."""
     branches = [int(ref.name) for ref in list_refs(git, "refs/pr") if ref.name.isdecimal()]
     return max(store.next_number(), *(number + 1 for number in branches), 1)
@@ -124,12 +113,12 @@ def read_comment(body: Mapping[str, object], field: str) -> str:
     return check_length(str(body.get(field) or "").strip(), field)
 
 
-def page_path(repo: HubRepo, discussion: Discussion) -> str:
+def page_path(repo: HubRepo, discussion: discussions.Discussion) -> str:
     """Returns the path of a discussion's page."""
     return f"{repo.id.url_path}/discussions/{discussion.num}"
 
 
-def overview(repo: HubRepo, discussion: Discussion) -> dict[str, object]:
+def overview(repo: HubRepo, discussion: discussions.Discussion) -> dict[str, object]:
     """Returns a discussion as lists show it."""
     return {
         "num": discussion.num,
@@ -146,7 +135,7 @@ def overview(repo: HubRepo, discussion: Discussion) -> dict[str, object]:
     }
 
 
-def event_row(event: Event) -> dict[str, object]:
+def event_row(event: discussions.Event) -> dict[str, object]:
     """Returns an event as clients read it."""
     return {
         "id": event.id,
@@ -157,8 +146,8 @@ def event_row(event: Event) -> dict[str, object]:
     }
 
 
-def _comment(event: Event) -> dict[str, object]:
-    comment = Comment.model_validate(event.data)
+def _comment(event: discussions.Event) -> dict[str, object]:
+    comment = discussions.Comment.model_validate(event.data)
     latest = {
         "raw": comment.text,
         "html": f"<p>{html.escape(comment.text)}</p>",
@@ -176,14 +165,14 @@ def _comment(event: Event) -> dict[str, object]:
     }
 
 
-def _pull_request(call: Call, git: Repo, record: Discussion) -> dict[str, object]:
+def _pull_request(call: Call, git: Repo, record: discussions.Discussion) -> dict[str, object]:
     changes: dict[str, object] = {"base": record.base}
     if record.merge_commit is not None:
         changes["mergeCommitId"] = record.merge_commit
     is_open = record.status in _STATUSES["open"]
     body: dict[str, object] = {"changes": changes, "filesWithConflicts": is_open}
     try:
-        pull = PullRequest(git, record)
+        pull = discussions.PullRequest(git, record)
     except ApiError:
         # The target branch was deleted: it cannot be merged, and clients read `true` as conflicts without a list.
         return body | {"diff": ""} if call.flag("diff") else body
@@ -193,7 +182,7 @@ def _pull_request(call: Call, git: Repo, record: Discussion) -> dict[str, object
     return body
 
 
-def _is_asked_for(call: Call, item: Discussion) -> bool:
+def _is_asked_for(call: Call, item: discussions.Discussion) -> bool:
     status, type_, author = (call.query.get(name) or "all" for name in ("status", "type", "author"))
     return (
         (status == "all" or item.status in _STATUSES.get(status, (status,)))
@@ -213,7 +202,7 @@ def comment(call: Call) -> Response:
     with call.hub.repos.lock(repo):
         found = find_discussion(call, repo)
         found.check_room()
-        new = comment_event(call.signed_in().name, text)
+        new = discussions.comment_event(call.signed_in().name, text)
         _save(repo, found.with_event(new))
     return JSONResponse({"newMessage": event_row(new)})
 
@@ -228,7 +217,7 @@ def edit(call: Call) -> Response:
         old = _own_comment(call, found)
         if old.author != user.name or old.data.get("hidden"):
             raise forbidden()
-        new = edit_comment(old, user.name, text)
+        new = discussions.edit_comment(old, user.name, text)
         _save(repo, found.with_edited(new))
     return JSONResponse({"updatedComment": event_row(new)})
 
@@ -242,7 +231,7 @@ def hide(call: Call) -> Response:
         old = _own_comment(call, found)
         if old.author != user.name and not user.may_write(repo.id):
             raise forbidden()
-        new = hide_comment(old, user.name)
+        new = discussions.hide_comment(old, user.name)
         _save(repo, found.with_edited(new))
     return JSONResponse({"updatedComment": event_row(new)})
 
@@ -254,7 +243,7 @@ def rename(call: Call) -> Response:
     with call.hub.repos.lock(repo):
         found = _own(call, repo)
         found.check_room()
-        new = event("title-change", call.signed_in().name, {"from": found.title, "to": title})
+        new = discussions.event("title-change", call.signed_in().name, {"from": found.title, "to": title})
         _save(repo, found.with_event(new, title=title))
     return JSONResponse({"newTitle": event_row(new)})
 
@@ -273,8 +262,8 @@ def change_status(call: Call) -> Response:
         if found.status in {"merged", status}:
             raise ApiError(409, f"The {_kind(found)} is already {found.status}.")
         if text:
-            found = found.with_event(comment_event(author, text))
-        new = event("status-change", author, {"status": status})
+            found = found.with_event(discussions.comment_event(author, text))
+        new = discussions.event("status-change", author, {"status": status})
         _save(repo, found.with_event(new, status=status))
     return JSONResponse({"newStatus": event_row(new)})
 
@@ -291,15 +280,15 @@ def merge(call: Call) -> Response:
         if found.status != "open":
             hint = " Change its status to open first." if found.status == "draft" else ""
             raise ApiError(409, f"A pull request that is {found.status} cannot be merged.{hint}")
-        commit = PullRequest(git, found).merge(user.name, call.hub.large_files_of(repo)).decode()
+        commit = discussions.PullRequest(git, found).merge(user.name, call.hub.large_files_of(repo)).decode()
         if text:
-            found = found.with_event(comment_event(user.name, text))
-        merged = event("status-change", user.name, {"status": "merged"})
+            found = found.with_event(discussions.comment_event(user.name, text))
+        merged = discussions.event("status-change", user.name, {"status": "merged"})
         _save(repo, found.with_event(merged, status="merged", merge_commit=commit))
     return JSONResponse({"success": True, "commitOid": commit, "newStatus": event_row(merged)})
 
 
-def _own(call: Call, repo: HubRepo) -> Discussion:
+def _own(call: Call, repo: HubRepo) -> discussions.Discussion:
     found = find_discussion(call, repo)
     user = call.signed_in()
     if found.author != user.name and not user.may_write(repo.id):
@@ -307,7 +296,7 @@ def _own(call: Call, repo: HubRepo) -> Discussion:
     return found
 
 
-def _own_comment(call: Call, discussion: Discussion) -> Event:
+def _own_comment(call: Call, discussion: discussions.Discussion) -> discussions.Event:
     found = discussion.comment(call.params["comment"])
     if found is None:
         raise ApiError(404, "Comment not found")
@@ -321,9 +310,9 @@ def _text(call: Call, field: str) -> str:
     return text
 
 
-def _kind(discussion: Discussion) -> str:
+def _kind(discussion: discussions.Discussion) -> str:
     return "pull request" if discussion.pull_request else "discussion"
 
 
-def _save(repo: HubRepo, discussion: Discussion) -> None:
-    DiscussionStore(repo.path).save(discussion)
+def _save(repo: HubRepo, discussion: discussions.Discussion) -> None:
+    discussions.DiscussionStore(repo.path).save(discussion)
