@@ -83,34 +83,34 @@ LIMITS = {
     "Pull requests on the embedded Hub are merged file by file": (
         "localhub/test_pull_requests.py::test_conflicts_are_named_and_stop_the_merge"
     ),
-    "The embedded Hub is one for repositories": (
+    "The embedded Hub only has repositories": (
         "localhub/test_hub_app.py::test_what_only_the_public_hub_has_is_named_as_missing_here"
     ),
     "Releases are not signed.": (
         "end_to_end/test_verify.py::test_an_honest_release_is_confirmed_but_for_what_was_not_asked"
     ),
-    "`verify --evaluate` measures adapters again, and of their measures only perplexity and bits per byte.": (
+    "`verify --evaluate` only repeats the evaluation of adapters, and only perplexity and bits per byte.": (
         "end_to_end/test_verify.py::test_merged_weights_are_verified_by_themselves_and_by_the_record_of_their_merge"
     ),
-    "Safetensors only, and models of one stack.": (
+    "Only safetensors, and no encoder-decoder models.": (
         "pipeline/test_base_check.py::test_an_encoder_decoder_base_is_refused"
     ),
-    "A quantized base supports adapters only": (
+    "A quantized base model supports adapters only": (
         "models/test_base_facts.py::test_what_cannot_be_trained_is_refused_with_the_reason"
     ),
-    "A base's own Python code runs for adapters of models that write text alone": (
+    "The Python code of a base model can run only for adapters of text-generation models.": (
         "end_to_end/test_remote_code.py::test_what_would_need_the_code_in_the_release_is_refused"
     ),
-    "A classifier's adapter is not merged, and its earlier task is not measured": (
+    "For classifiers, adapters are not merged and an earlier task is not measured": (
         "pipeline/test_trainable.py::test_a_classifier_s_adapter_cannot_be_published_merged"
     ),
     "A run with canaries is never published.": (
         "pipeline/test_canary_run.py::test_a_run_with_canaries_is_measured_and_refused_wherever_it_would_be_published"
     ),
-    "A license text that only an input's repository could have (Llama, Gemma, RAIL) has to be there": (
+    "Some license texts must come from the input's repository (Llama, Gemma, RAIL)": (
         "card/licensing/test_decision.py::test_a_licence_of_its_own_needs_its_text_as_well"
     ),
-    "Screening finds forms of personal data, not meanings": (
+    "Screening finds patterns of personal data, not meanings": (
         "data/screening/test_detectors_measured.py::test_names_addresses_and_diagnoses_are_not_found"
     ),
 }

@@ -21,8 +21,8 @@ pipeline_tag: text-generation
 
 # {title}
 
-These weights were dequantised to bf16 from `{file}`, whose quantisation is {quantisation}. They are not the original
-release: what the quantisation lost is not brought back.
+These weights were dequantized to bf16 from `{file}`, which is quantized to {quantisation}. They are not the original
+release: dequantization does not restore the precision that quantization lost.
 
 `hubtune hub import` made this repository.
 """
@@ -40,7 +40,7 @@ class ImportRecord(Record):
 
 @dataclass(frozen=True)
 class ImportTarget:
-    """Where an import goes, and the card that it gets if it brings none.
+    """The target repository of an import, and the card to upload if the source has none.
 
     Attributes:
         repo: The repository's id; it is created unless it exists.
@@ -56,7 +56,7 @@ class ImportTarget:
 
 
 def import_source(source: Path, target: ImportTarget, progress: Progress) -> ImportRecord:
-    """Uploads `source` as one commit; what the repository holds already is not sent again.
+    """Uploads `source` as one commit; files that are already in the repository are not uploaded again.
 
     Args:
         source: A folder, a data file, or a GGUF file, which is dequantized first.
