@@ -156,6 +156,9 @@ def training_digest(config: TuneConfig) -> str:
             del values["base"][key]
     if values["train"]["steps"] is None:
         del values["train"]["steps"]
+    # Who is told of the training, and where it costs energy, change nothing of it.
+    for key in ("report_to", "project", "country"):
+        del values["train"][key]
     if not values["train"]["added_tokens"]:
         del values["train"]["added_tokens"]
     held_out = config.evaluate.model_dump(include={"holdout", "seed", "max_items"})

@@ -13,7 +13,9 @@ from hubtune.config.data import MOST_DATA, DataConfig
 from hubtune.config.fields import Also, ConfigSection, matching
 
 _TOKEN = matching(r"^\S(?:[\s\S]*\S)?$", "A token is not empty, and has no white space at its ends.")
+_COUNTRY = matching(r"^[A-Z]{3}$", "Three letters of ISO 3166-1, such as FRA.")
 Method = Literal["lora", "qlora", "full", "freeze"]
+TrackerName = Literal["trackio", "tensorboard", "wandb", "mlflow"]
 # A tuple: what a config has in the place of a method may be a list, which no set can look for.
 WHOLE_METHODS: tuple[Method, ...] = ("full", "freeze")
 """Methods that change the base's own weights, so that what they make is a whole model."""
@@ -69,6 +71,18 @@ NewTokens = Annotated[
     Field(max_length=1000, json_schema_extra={"uniqueItems": True}),
     AfterValidator(_check_tokens),
 ]
+
+
+def _check_trackers(names: list[TrackerName]) -> list[TrackerName]:
+    if len(set(names)) < len(names):
+        raise ValueError("a tracker is listed twice")
+    return names
+
+
+def _check_country(value: str) -> str:
+    if not re.fullmatch(r"[A-Z]{3}", value):
+        raise ValueError(f"{value!r} is not a country code; write the three letters of ISO 3166-1, such as FRA or USA")
+    return value
 
 
 class TrainConfig(ConfigSection):
@@ -137,6 +151,18 @@ class TrainConfig(ConfigSection):
     gradients overflow are skipped and counted."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
     """The seed of the training: the order of the rows, the initial adapter and dropout."""
+    report_to: Annotated[
+        list[TrackerName], Field(json_schema_extra={"uniqueItems": True}), AfterValidator(_check_trackers)
+    ] = Field(default_factory=list)
+    """The trackers that get the losses during training, then the measures and the release: `trackio`, `tensorboard`,
+    `wandb`, `mlflow`. Without settings of yours in the environment they write into the run directory and use no
+    network; docs/tracking.md says which settings."""
+    project: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    """The project that the trackers put the run into. Without it the name of `publish.repo`, or else of the base
+    model, is used."""
+    country: Annotated[str, Field(json_schema_extra=_COUNTRY), AfterValidator(_check_country)] | None = None
+    """The country of the machine that trains, as three letters of ISO 3166-1 such as `FRA`. With it codecarbon
+    measures or estimates energy and CO2, without using the network."""
 
     @model_validator(mode="before")
     @classmethod

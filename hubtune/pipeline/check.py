@@ -24,6 +24,7 @@ from hubtune.pipeline.licensing import decide_release, fetch_licenses, require_a
 from hubtune.publish.preflight import check_target, refuse_canaries, refuse_secrets
 from hubtune.records.base import Pin, PinSet, Progress, Record, require_room
 from hubtune.templating.chat import ChatTemplate
+from hubtune.train.trackers import require_trackers
 
 
 def check_data(config: TuneConfig) -> None:
@@ -203,6 +204,12 @@ def _check_config(checks: Checks, config: TuneConfig) -> None:
     checks.attempt("data", lambda: check_data(config), lambda _: "its formats can be trained on")
     if config.train.precision == "bf16" and find_spec("torch") is not None:
         checks.attempt("precision", lambda: choose_precision("bf16"), lambda _: "this machine computes in bf16")
+    if config.train.report_to:
+        checks.attempt(
+            "trackers",
+            lambda: require_trackers(config.train.report_to),
+            lambda _: f"{', '.join(config.train.report_to)} can be reported to",
+        )
     if config.evaluate.bias.named():
         checks.attempt(
             "bias", lambda: check_files(config.evaluate.bias), lambda said: f"its files hold {', '.join(said)}"

@@ -16,6 +16,7 @@ from hubtune.records.base import require_room
 from hubtune.records.data import DataRecord
 from hubtune.records.release import CounterpartRecord, MergeRecord, ReleaseRecord
 from hubtune.records.results import EvaluationRecord, MergedProbeRecord, TrainingRecord
+from hubtune.train.trackers import add_evaluation, add_release, require_trackers
 
 if TYPE_CHECKING:
     from hubtune.data.prepare import Prepared
@@ -61,6 +62,7 @@ def run_train(context: RunContext, prepared: "Prepared | None" = None, *, resume
     require_train("Training")
     from hubtune.train.training import train
 
+    require_trackers(context.config.train.report_to)
     record = train(context.train_job(prepared or run_data(context), resume=resume))
     context.run.write(record)
     return record
@@ -102,6 +104,7 @@ def run_evaluate(context: RunContext, prepared: "Prepared | None" = None) -> Eva
         found = evaluate(job)
     run.write(found.probe)
     run.write(found.evaluation)
+    add_evaluation(run, found.evaluation, context.progress)
     return found.evaluation
 
 
@@ -215,4 +218,5 @@ def run_publish(context: RunContext, target: TargetOptions | None = None) -> Rel
     )
     run.write(record)
     run.event("publish", event="release", repo=record.repo, tag=record.tag, commit=record.commit)
+    add_release(run, record, progress)
     return record

@@ -103,6 +103,58 @@ class EarlierTaskRecord(Record):
         return self.after - self.before
 
 
+class TrackerRun(Record):
+    """The run of a tracker that a training reported to.
+
+    Attributes:
+        tracker: The tracker: `trackio`, `tensorboard`, `wandb` or `mlflow`.
+        project: The project that it is in.
+        run: The run's name or id in the tracker.
+        address: Its address without credentials, or its place in the run directory; null if it is neither.
+        failed: What the tracker raised, after which nothing more was reported to it; null if it did not fail.
+    """
+
+    tracker: str
+    project: str
+    run: str
+    address: str | None = None
+    failed: str | None = None
+
+    @property
+    def url(self) -> str | None:
+        """The address if it is one of the web."""
+        return self.address if self.address is not None and "://" in self.address else None
+
+
+class CostRecord(Record):
+    """What a training took besides time.
+
+    Attributes:
+        tokens_per_second: Tokens that the model read, per second of wall time since the training began or was resumed;
+            measurements of held-out rows and checkpoints are part of that time.
+        operations: Floating-point operations of all steps.
+        operations_method: How they were counted.
+        peak_memory: The most main memory that the process held, in bytes.
+        device_peak_memory: The most memory that it reserved on one accelerator, in bytes; null without one.
+        energy: In kWh; null if it was not assessed.
+        energy_method: What measured or estimated the energy, and how; why it was not assessed if it is null.
+        energy_estimated: Whether part of the energy is an estimate; null if it was not assessed.
+        co2: Grams of CO2 equivalent; null if it was not assessed.
+        country: The country whose electricity it was made from: three letters of ISO 3166-1.
+    """
+
+    tokens_per_second: float
+    operations: float
+    operations_method: str
+    peak_memory: int | None = None
+    device_peak_memory: int | None = None
+    energy: float | None = None
+    energy_method: str
+    energy_estimated: bool | None = None
+    co2: float | None = None
+    country: str | None = None
+
+
 class TrainingRecord(Record):
     """What the train stage did.
 
@@ -130,6 +182,8 @@ class TrainingRecord(Record):
         added_tokens: Texts that became tokens of their own.
         vocabulary: Rows of the embedding, where the base has too few for them.
         seconds: Wall time of the training loop.
+        cost: What it took besides; null in records of versions that did not measure it.
+        trackers: The runs of trackers that it was reported to.
         files: The files of the adapter, or of the whole model where the method makes one: name to sha256.
     """
 
@@ -164,6 +218,8 @@ class TrainingRecord(Record):
     vocabulary: int | None = None
     started: str
     seconds: float
+    cost: CostRecord | None = None
+    trackers: list[TrackerRun] = Field(default=[])
     files: dict[str, str]
     environment: EnvironmentRecord
 

@@ -197,7 +197,9 @@ def _arguments(settings: TrainConfig, steps: int, folder: Path) -> TrainingArgum
         logging_nan_inf_filter=False,
         # When to save is the checkpoints' own matter.
         save_strategy="no",
+        # The trackers are called by a callback that goes on when one of them fails; and none makes a Space of its own.
         report_to="none",
+        trackio_static_space_id=False,
         disable_tqdm=True,
         remove_unused_columns=False,
         seed=settings.seed,

@@ -7,7 +7,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +19,15 @@ from hubtune.models.row_attention import attending_by_rows
 from hubtune.records.data import DataRecord
 from hubtune.records.results import EarlierTaskRecord, HeldOutPoint, LossPoint, TrainingFinding, TrainingRecord
 from hubtune.train.batching import Course, choose_loss, row_order
-from hubtune.train.callbacks import HeldOutLoss, Reporter, held_out_points, loss_points, overflow_findings
+from hubtune.train.callbacks import (
+    HeldOutLoss,
+    Reporter,
+    Tracking,
+    held_out_points,
+    loss_points,
+    overflow_findings,
+    tracker_runs,
+)
 from hubtune.train.continual_learning import EarlierTask
 from hubtune.train.fast_lora import fast_adapters
 from hubtune.train.loss import ClassLoss, SummedLoss
@@ -206,6 +214,7 @@ def training_record(trainer: RowTrainer, setup: Setup, data: DataRecord | None, 
         vocabulary=subject.vocabulary,
         started=ending.started.isoformat(timespec="seconds"),
         seconds=round(ending.seconds, 1),
+        trackers=tracker_runs(history),
         files=dict(ending.files),
         environment=environment(),
     )
@@ -308,9 +317,11 @@ def _run_steps(
     saver = Saver(run, checkpoints, course.settings.checkpoint_steps)
     with job.progress.task("Training", course.order.steps) as task, saver.stopping():
         measuring = HeldOutLoss(run, loss, job.held_out, course, lambda: trainer.keep_best())
-        callbacks = [Reporter(run, task, job.base.name), measuring, saver]
+        tracking = Tracking(run, job.progress)
+        callbacks = [Reporter(run, task, job.base.name), measuring, saver, tracking]
         trainer = RowTrainer(loss, course, callbacks, None if earlier is None else earlier.consolidation)
-        trainer.go(measuring.ended)
+        with closing(tracking):
+            trainer.go(measuring.ended)
     return trainer
 
 
