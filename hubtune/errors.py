@@ -244,6 +244,12 @@ class MemoryNeededError(TrainingError):
     exit_code = 36
 
 
+class LaunchError(TrainingError):
+    """A launcher did not start the processes of a training, or one of them was killed."""
+
+    exit_code = 38
+
+
 class InterruptedTrainingError(TrainingError):
     """A training was stopped, and can continue from a checkpoint.
 

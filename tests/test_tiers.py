@@ -23,7 +23,9 @@ TRAINED = [Item(f"b.py::test_trained[{number}]", ("model",)) for number in range
 ALONE = Item("b.py::test_alone", ("model",))
 COMMANDS = [Item(f"tests/end_to_end/test_{n // 4}.py::test_{n}", ("model",)) for n in range(9)]
 JOB = [Item(f"tests/end_to_end/test_job.py::test_{n}", ("model",)) for n in range(4)]
-ELSEWHERE = [Item(f"c.py::test_{mark}", (mark,)) for mark in ("browser", "real_model", "mount", "memory", "stopped")]
+ELSEWHERE = [
+    Item(f"c.py::test_{mark}", (mark,)) for mark in ("browser", "real_model", "mount", "memory", "stopped", "processes")
+]
 SECOND = Item("a.py::test_cases[3]", ("full_trial",))
 SECOND_TRAINED = Item("b.py::test_trained[9]", ("model", "full_trial"))
 EVERY = [*PLAIN, *TRAINED, ALONE, *COMMANDS, *JOB, *ELSEWHERE, SECOND, SECOND_TRAINED]

@@ -3,7 +3,7 @@
 - `make test` is `--tier test`: every test that needs no model; of each test on a tiny model one case, drawn by a seed;
   and of whole commands on a tiny model the main job, and a seeded part of each other file.
 - `make test-all` adds `--tier rest`: what that leaves out, and what opens pages in Chromium, trains the real model,
-  mounts a disk, measures memory or stops whole runs. Nothing runs twice.
+  mounts a disk, measures memory, stops whole runs or trains in several processes. Nothing runs twice.
 - `make trials` is `--tier trials`: everything, with the cases marked `full_trial` and the full counts of seeded trials.
 
 Without `--tier`, pytest runs what it is given of `test` and `rest`.
@@ -25,6 +25,7 @@ _FIXTURES = {
     "model": {"tiny"},
     "memory": {"peak_memory"},
     "stopped": {"interrupted"},
+    "processes": {"launched"},
 }
 MARKS = {
     "browser": "opens pages in Chromium",
@@ -33,10 +34,11 @@ MARKS = {
     "model": "loads or trains a tiny model",
     "memory": "measures what memory whole processes take",
     "stopped": "stops whole runs of the installed command, which imports everything each time",
+    "processes": "trains in several processes of a launcher, each of which imports everything",
     "full_trial": "a case of a kind of which the other tiers have another already; the one mark that is given by hand",
 }
 # `make test` needs no more than Python, git and make; how a stopped training is resumed is tested in tests/train too.
-_LEFT = ("browser", "real_model", "mount", "memory", "stopped")
+_LEFT = ("browser", "real_model", "mount", "memory", "stopped", "processes")
 
 # Whole commands on a model take most of the time. What they do is tested piece by piece too, so that `make test` has
 # the main job, and of the other files every fourth test or at least one.

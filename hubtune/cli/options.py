@@ -76,6 +76,11 @@ code_option = click.option(
 locked_option = click.option(
     "--locked", is_flag=True, help="Fail unless hubtune.lock matches the config, and use only its commits."
 )
+launch_option = click.option(
+    "--launch",
+    metavar="COMMAND",
+    help='Train in the processes of this launcher, such as "accelerate launch --num_processes 2" or "torchrun ...".',
+)
 
 _TARGET_OPTIONS = (
     click.option("--tag", metavar="TAG", help="Tag of the release, such as v1.0.0; overrides publish.tag."),

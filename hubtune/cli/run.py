@@ -10,6 +10,7 @@ import click
 from hubtune.cli.options import (
     config_argument,
     hub_option,
+    launch_option,
     locked_option,
     on_hub,
     run_argument,
@@ -26,6 +27,7 @@ from hubtune.records.results import EvaluationRecord, Measure
 
 if TYPE_CHECKING:
     from hubtune.pipeline.context import RunOptions
+    from hubtune.pipeline.launch import Launcher
     from hubtune.pipeline.run import Outcome
     from hubtune.release.compare import ComparisonRecord
 
@@ -184,6 +186,7 @@ _FROM_CONFIG = ""
 @click.option(
     "--run-dir", type=click.Path(file_okay=False, path_type=Path), help="Run directory.  [default: runs/<time>]"
 )
+@launch_option
 @set_option
 @click.pass_obj
 def run(
@@ -196,6 +199,7 @@ def run(
     dry_run: bool,
     hub: Path | None,
     run_dir: Path | None,
+    launch: str | None,
     overrides: tuple[str, ...],
 ) -> None:
     """Run all stages of CONFIG: pin, train, evaluate and render the card. With --push, also publish."""
@@ -204,7 +208,12 @@ def run(
         from hubtune.pipeline.context import RunOptions
 
         options = RunOptions(
-            publish=push is not None, propose=target.propose, resume=resume, locked=locked, run_dir=run_dir
+            publish=push is not None,
+            propose=target.propose,
+            resume=resume,
+            locked=locked,
+            run_dir=run_dir,
+            launcher=_launcher(launch),
         )
         if dry_run:
             show_checks(output, settings, config, options, dry_run=True)
@@ -213,6 +222,13 @@ def run(
 
         outcome = run_job(settings, config, options, output.progress)
         output.result(outcome.record, outcome_lines(outcome, hub))
+
+
+def _launcher(command: str | None) -> "Launcher | None":
+    from hubtune.pipeline.launch import Launcher, refuse_launched
+
+    refuse_launched()
+    return None if command is None else Launcher.parse(command)
 
 
 def _settings(config: Path, push: str | None, target: TargetOptions, overrides: tuple[str, ...]) -> TuneConfig:
@@ -258,16 +274,29 @@ def quickstart(output: Output, folder: Path) -> None:
 @click.command(short_help="Train again in a run directory.")
 @run_argument
 @click.option("--resume", is_flag=True, help="Resume from the newest complete checkpoint of the run.")
+@launch_option
+@click.option(
+    "--launched",
+    type=click.Path(path_type=Path),
+    hidden=True,
+    help="What a process of a launcher is given: the folder where the command that started the launcher looks.",
+)
 @click.pass_obj
-def train(output: Output, run: Path, resume: bool) -> None:
+def train(output: Output, run: Path, resume: bool, launch: str | None, launched: Path | None) -> None:
     """Train again in the run directory RUN, with its config and pins.
 
     Without --resume, training starts from the beginning and earlier checkpoints are deleted.
     """
+    if launched is not None:
+        from hubtune.pipeline.launch import work
+
+        work(run, launched, resume=resume)
+        return
     from hubtune.pipeline.context import RunContext
     from hubtune.pipeline.stages import resume_train, run_train
 
-    record = (resume_train if resume else run_train)(RunContext.open(run, output.progress))
+    launcher = _launcher(launch)
+    record = (resume_train if resume else run_train)(RunContext.open(run, output.progress), launcher=launcher)
     output.result(
         record,
         [

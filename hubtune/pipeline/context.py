@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from hubtune.evaluate.evaluation import EvaluationJob
     from hubtune.models.classifier import Classes
     from hubtune.models.pretrained import PinnedBase
+    from hubtune.pipeline.launch import Launcher
+    from hubtune.train.processes import Processes
     from hubtune.train.setup import TrainJob
 
 
@@ -38,6 +40,7 @@ class RunOptions:
         locked: Whether `hubtune.lock` has to match the config.
         run_dir: The run directory; None for a new one below `runs_folder`.
         runs_folder: Where runs are kept.
+        launcher: Starts the processes of the training; None to train in this one.
     """
 
     publish: bool = False
@@ -46,6 +49,7 @@ class RunOptions:
     locked: bool = False
     run_dir: Path | None = None
     runs_folder: Path = Path("runs")
+    launcher: "Launcher | None" = None
 
     @property
     def folder(self) -> Path:
@@ -126,15 +130,17 @@ class RunContext:
         base = self.base
         return DataJob(self.config, self.pins, places, base.tokenizer, self.progress, base.context_length)
 
-    def train_job(self, prepared: "Prepared", *, resume: bool) -> "TrainJob":
+    def train_job(self, prepared: "Prepared", *, resume: bool, processes: "Processes | None" = None) -> "TrainJob":
         """Returns what to train on the prepared rows, canaries and replayed rows among them.
 
         Args:
             prepared: The run's data.
             resume: Whether to resume from a checkpoint, if there is one.
+            processes: The processes of the training; None for this one alone.
         """
         from hubtune.data.canaries import with_canaries
         from hubtune.models.adapters import PinnedAdapter
+        from hubtune.train.processes import ALONE
         from hubtune.train.setup import TrainJob
 
         adapter = self.pins.adapter
@@ -148,6 +154,7 @@ class RunContext:
             held_out=prepared.held_out,
             earlier=None if prepared.earlier is None else prepared.earlier.rows,
             resume=resume,
+            processes=processes or ALONE,
         )
 
     def evaluation_job(self, prepared: "Prepared") -> "EvaluationJob":

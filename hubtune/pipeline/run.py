@@ -18,6 +18,7 @@ from hubtune.pin import Resolution, fetch_snapshots, lock_file, read_lock, requi
 from hubtune.pipeline.check import check_run
 from hubtune.pipeline.context import RunContext, RunOptions, require_train
 from hubtune.pipeline.hub_import import ImportTarget, import_source
+from hubtune.pipeline.launch import Launcher
 from hubtune.pipeline.licensing import decide_release, license_record, require_allowed
 from hubtune.pipeline.planning import keep_edited, refuse_edited_card
 from hubtune.pipeline.stages import needs_merge, run_card, run_data, run_evaluate, run_merge, run_publish, run_train
@@ -97,7 +98,7 @@ def run_job(config: TuneConfig, config_file: Path, options: RunOptions, progress
         run.write_config(config)
     context = RunContext(run, progress)
     if not (run.trained and all(run.has(kind) for kind in (EvaluationRecord, ProbeRecord))):
-        _train_and_evaluate(context)
+        _train_and_evaluate(context, options.launcher)
     if needs_merge(context, config):
         run_merge(context)
     inputs = run_card(context)
@@ -105,10 +106,10 @@ def run_job(config: TuneConfig, config_file: Path, options: RunOptions, progress
     return Outcome(run=run, inputs=inputs, release=release)
 
 
-def _train_and_evaluate(context: RunContext) -> None:
+def _train_and_evaluate(context: RunContext, launcher: Launcher | None) -> None:
     prepared = run_data(context)
     if not context.run.trained:
-        run_train(context, prepared, resume=True)
+        run_train(context, prepared, resume=True, launcher=launcher)
     run_evaluate(context, prepared)
 
 

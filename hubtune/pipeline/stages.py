@@ -20,6 +20,7 @@ from hubtune.train.trackers import add_evaluation, add_release, require_trackers
 
 if TYPE_CHECKING:
     from hubtune.data.prepare import Prepared
+    from hubtune.pipeline.launch import Launcher
 
 # Room for the card, its pictures and release.json, without which nobody would know what was published.
 _RECORD_BYTES = 2_000_000
@@ -48,13 +49,20 @@ def run_data(context: RunContext) -> "Prepared":
     return prepared
 
 
-def run_train(context: RunContext, prepared: "Prepared | None" = None, *, resume: bool = False) -> TrainingRecord:
+def run_train(
+    context: RunContext,
+    prepared: "Prepared | None" = None,
+    *,
+    resume: bool = False,
+    launcher: "Launcher | None" = None,
+) -> TrainingRecord:
     """Trains on the run's data and writes the adapter and training.json.
 
     Args:
         context: A run with pins.
         prepared: The run's data if it was read already.
         resume: Whether to continue from a checkpoint, if there is one.
+        launcher: Starts the processes to train in; None to train in this one.
 
     Raises:
         HubtuneError: As `run_data`; and the model cannot be loaded, the run diverged, the disk is full.
@@ -63,13 +71,21 @@ def run_train(context: RunContext, prepared: "Prepared | None" = None, *, resume
     from hubtune.train.training import train
 
     require_trackers(context.config.train.report_to)
+    if launcher is not None:
+        # Here, once: the processes find the rows in the cache.
+        prepared = prepared or run_data(context)
+        return launcher.train(context, resume=resume)
     record = train(context.train_job(prepared or run_data(context), resume=resume))
     context.run.write(record)
     return record
 
 
-def resume_train(context: RunContext) -> TrainingRecord:
+def resume_train(context: RunContext, *, launcher: "Launcher | None" = None) -> TrainingRecord:
     """Continues a training that was stopped, from its newest complete checkpoint; one that ended is left as it is.
+
+    Args:
+        context: A run with pins.
+        launcher: As `run_train` takes it.
 
     Raises:
         HubtuneError: As `run_train`.
@@ -80,7 +96,7 @@ def resume_train(context: RunContext) -> TrainingRecord:
         return run.read(TrainingRecord)
     if not run.checkpoints_dir.is_dir():
         progress.say("No checkpoint to resume from: training from the start")
-    return run_train(context, resume=True)
+    return run_train(context, resume=True, launcher=launcher)
 
 
 def run_evaluate(context: RunContext, prepared: "Prepared | None" = None) -> EvaluationRecord:

@@ -155,6 +155,25 @@ class CostRecord(Record):
     country: str | None = None
 
 
+class ProcessesRecord(Record):
+    """The processes that a training was split over.
+
+    Attributes:
+        count: How many there were.
+        backend: What they exchanged gradients by, such as `gloo` or `nccl`; None if there was one.
+        sharding: What split the weights, gradients or the optimizer's state over them: `FSDP`, `DeepSpeed ZeRO 2`;
+            None if each process held all.
+        batch_size: Rows of a micro-batch in each process.
+        gradient_accumulation: Micro-batches of a step in each process.
+    """
+
+    count: int
+    backend: str | None
+    sharding: str | None = None
+    batch_size: int
+    gradient_accumulation: int
+
+
 class TrainingRecord(Record):
     """What the train stage did.
 
@@ -169,7 +188,9 @@ class TrainingRecord(Record):
         schedule: How the learning rate goes after the warm-up.
         max_grad_norm: Length that gradients are clipped to.
         packing: Whether rows shared sequences; None in records of versions that could not.
-        gradient_accumulation: Micro-batches of `batch_size` rows in a step.
+        gradient_accumulation: Micro-batches of `batch_size` rows in a step; the effective batch size is the product,
+            whatever the number of processes.
+        processes: The processes that a launcher started; None if the training had one, without a launcher.
         tokens: Tokens that carried loss, over all epochs.
         read_tokens: Tokens that the model read, over all epochs, without padding.
         first_loss: Mean loss of the first logged steps, in nats per token.
@@ -205,6 +226,7 @@ class TrainingRecord(Record):
     seed: int
     packing: bool | None = None
     gradient_accumulation: int = 1
+    processes: ProcessesRecord | None = None
     tokens: int
     read_tokens: int | None = None
     first_loss: float

@@ -6,7 +6,7 @@
 import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -20,6 +20,7 @@ from hubtune.models.classifier import Classes
 from hubtune.models.row_attention import can_attend_by_rows, rows_are_isolated
 from hubtune.records.base import Progress
 from hubtune.train.loss import ClassBatcher, ClassLoss, SummedLoss, places_and_targets, summed_loss
+from hubtune.train.processes import ALONE, Processes, Share
 
 if TYPE_CHECKING:
     import torch
@@ -101,24 +102,49 @@ class MicroBatches:
 
     Args:
         order: The rows of each step.
-        size: Rows of a micro-batch.
+        share: What this process does of a step. A micro-batch of no rows is the row `BLANK`.
         epoch: The epoch to begin with.
     """
 
-    def __init__(self, order: RowOrder, size: int, epoch: int = 0) -> None:
-        self._order, self.batch_size, self._epoch = order, size, epoch
-        self.drop_last = False
+    def __init__(self, order: RowOrder, share: Share, epoch: int = 0) -> None:
+        self._order, self._share, self._epoch = order, share, epoch
+        self.batch_size, self.drop_last = share.size, False
 
     def __len__(self) -> int:
-        return math.ceil(self._order.rows / self.batch_size)
+        before = self._order.per_epoch - 1
+        last = len(self._order.of(before))
+        return before * self._share.accumulated + self._share.per_process(last)
 
     def __iter__(self) -> Iterator[list[int]]:
         first = self._epoch * self._order.per_epoch
         self._epoch += 1
         for step in range(first, first + self._order.per_epoch):
-            rows = self._order.of(step)
-            for start in range(0, len(rows), self.batch_size):
-                yield rows[start : start + self.batch_size]
+            for rows in self._share.micro_batches(self._order.of(step)):
+                yield rows or [BLANK]
+
+
+BLANK = -1
+"""The number of a row that carries no loss: with several processes the last step of an epoch may lack rows for some."""
+
+
+class Rows:
+    """The rows of a training, for torch's DataLoader.
+
+    Args:
+        examples: The training set.
+    """
+
+    def __init__(self, examples: Sequence[Example]) -> None:
+        self._examples = examples
+
+    def __len__(self) -> int:
+        return len(self._examples)
+
+    def __getitem__(self, number: int) -> Example:
+        if number != BLANK:
+            return self._examples[number]
+        first = self._examples[0]
+        return replace(first, labels=[IGNORED] * len(first.input_ids))
 
 
 Schedule = Literal["linear", "cosine", "constant"]
@@ -195,6 +221,7 @@ class Course:
         order: Which rows each step takes.
         batcher: Makes batches of them.
         folder: Where the Trainer puts the parts of a checkpoint.
+        processes: The processes of the training; this one does its share of each step.
         first_step: The step to begin with; above 0 if the training is resumed.
         checkpoint: The checkpoint to resume from; None to begin.
         scaled: Whether gradients are scaled up, as fp16 needs it, and steps where they overflow are left out.
@@ -205,9 +232,15 @@ class Course:
     order: RowOrder
     batcher: Batcher | ClassBatcher
     folder: Path
+    processes: Processes = ALONE
     first_step: int = 0
     checkpoint: Path | None = None
     scaled: bool = False
+
+    @property
+    def share(self) -> Share:
+        """What this process does of each step."""
+        return self.processes.share(self.settings)
 
 
 # Rows, and tokens of a row, that the two ways to the loss are compared on.

@@ -6,7 +6,7 @@ Also how the Trainer's log, which a checkpoint keeps, is read back as the points
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from transformers import TrainerCallback
@@ -18,6 +18,7 @@ from hubtune.records.results import HeldOutPoint, LossPoint, TrackerRun, Trainin
 from hubtune.records.rundir import RunDirectory
 from hubtune.train.batching import Batcher, Course
 from hubtune.train.loss import ClassBatcher, ClassLoss, SummedLoss, class_scores
+from hubtune.train.processes import Processes
 from hubtune.train.trackers import Tracker, in_place, new_trackers, warn_of
 
 if TYPE_CHECKING:
@@ -86,7 +87,8 @@ class Reporter(TrainerCallback):
             )
         point = loss_points([{"step": state.global_step, **logs}])[0]
         self._loss = f"loss {loss:.3f}"
-        self._run.event("train", event="loss", epoch=round(float(state.epoch or 0), 4), **point.model_dump())
+        if state.is_world_process_zero:
+            self._run.event("train", event="loss", epoch=round(float(state.epoch or 0), 4), **point.model_dump())
 
 
 def _finite(value: float | None) -> float | None:
@@ -183,7 +185,7 @@ class HeldOutLoss(TrainerCallback):
     ) -> None:
         settings = course.settings
         self._run, self._loss, self._rows, self._keep = run, loss, first_rows(rows), keep
-        self._batcher, self._micro = course.batcher, settings.batch_size
+        self._batcher, self._micro, self._processes = course.batcher, settings.batch_size, course.processes
         self._every = settings.held_out_steps or course.order.per_epoch
         self._patience = settings.early_stopping
 
@@ -196,10 +198,12 @@ class HeldOutLoss(TrainerCallback):
     ) -> None:
         if not self._rows or (state.global_step % self._every and state.global_step < state.max_steps):
             return
-        measured = _measured(self._loss, self._rows, self._batcher, self._micro)
+        batches = [self._rows[start : start + self._micro] for start in range(0, len(self._rows), self._micro)]
+        measured = _measured(self._loss, batches, self._batcher, self._processes)
         state.log_history.append({"step": state.global_step, **measured})
         points = held_out_points(state.log_history)
-        self._run.event("train", event="held_out_loss", **points[-1].model_dump(exclude_none=True))
+        if self._processes.main:
+            self._run.event("train", event="held_out_loss", **points[-1].model_dump(exclude_none=True))
         if self._patience is None:
             return
         if _since_best(points) == 0:
@@ -237,22 +241,41 @@ def row_losses(loss: SummedLoss, rows: Sequence[Example], batcher: Batcher) -> l
 
 @torch.no_grad()
 def _measured(
-    loss: SummedLoss | ClassLoss, rows: Sequence[Example], batcher: Batcher | ClassBatcher, micro: int
+    loss: SummedLoss | ClassLoss,
+    batches: Sequence[Sequence[Example]],
+    batcher: Batcher | ClassBatcher,
+    processes: Processes,
 ) -> dict[str, float]:
+    """Returns what the batches are measured at.
+
+    Each process measures some, and all add up in the batches' order: the sum is that of one process to the bit.
+    """
     loss.eval()
-    total, labels = 0.0, 0
-    said: list[tuple[torch.Tensor, torch.Tensor]] = []
     device = loss.model.device
-    for start in range(0, len(rows), micro):
-        batch = batcher(rows[start : start + micro])
-        labels += len(batch["targets"])
+    found: list[_Measured] = []
+    for start in range(0, len(batches), processes.count):
+        # What shares out the weights has all processes compute at once: those without a batch do the last again.
+        batch = batcher(batches[min(start + processes.rank, len(batches) - 1)])
         made = loss(**{name: values.to(device) for name, values in batch.items()})
-        total += float(made["loss"])
-        if isinstance(loss, ClassLoss):
-            said.append((batch["labels"], made["logits"].cpu()))
+        said = (batch["labels"], made["logits"].cpu()) if isinstance(loss, ClassLoss) else None
+        found.append(_Measured(float(made["loss"]), len(batch["targets"]), said))
     loss.train()
-    scores = class_scores(*map(torch.cat, zip(*said, strict=True))) if said else {}
+    total, labels = 0.0, 0
+    measured = processes.gathered(found)[: len(batches)]
+    for each in measured:
+        total += each.total
+        labels += each.labels
+    said_of = [each.said for each in measured if each.said is not None]
+    scores = class_scores(*map(torch.cat, zip(*said_of, strict=True))) if said_of else {}
     return {_LOSS_KEY: total / labels, **{_PREFIX + name: value for name, value in scores.items()}}
+
+
+class _Measured(NamedTuple):
+    """What one batch was measured at: the sum of its losses, how many labels it has, and a classifier's logits."""
+
+    total: float
+    labels: int
+    said: tuple[torch.Tensor, torch.Tensor] | None
 
 
 def _since_best(points: Sequence[HeldOutPoint]) -> int:

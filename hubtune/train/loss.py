@@ -4,7 +4,7 @@ import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -76,6 +76,8 @@ class SummedLoss(torch.nn.Module):
         parts = self._parts[0]
         if parts is None:
             with computing_in(self.computed, labels.device):
+                if not len(targets):
+                    return self.model(**inputs, use_cache=False).logits.float().sum() * 0
                 mean: torch.Tensor = self.model(**inputs, labels=labels, use_cache=False).loss
             return mean.float() * len(targets)
         decoder, head = parts
@@ -230,7 +232,14 @@ class ClassBatcher:
     by_rows: bool = False
 
     def __call__(self, examples: Sequence[Example]) -> dict[str, torch.Tensor]:
-        """Returns one batch of all the examples: the arguments of `ClassLoss.forward`."""
+        """Returns one batch of all the examples: the arguments of `ClassLoss.forward`.
+
+        Examples that carry no loss come alone, as a batch without targets.
+        """
+        if IGNORED in examples[0].labels:
+            batch = collate_classes([replace(each, labels=[]) for each in examples], self.pad_id, self.several)
+            batch["labels"].fill_(IGNORED)
+            return {**batch, "targets": batch["labels"].flatten()[:0]}
         batch = collate_classes(examples, self.pad_id, self.several)
         # What is counted to take a mean over.
         batch["targets"] = batch["labels"].flatten()
@@ -258,7 +267,7 @@ class ClassLoss(torch.nn.Module):
     def forward(
         self,
         labels: torch.Tensor,
-        targets: torch.Tensor,  # noqa: ARG002 - what callers count
+        targets: torch.Tensor,
         num_items_in_batch: torch.Tensor | int = 1,
         **inputs: torch.Tensor,
     ) -> dict[str, torch.Tensor]:
@@ -272,6 +281,8 @@ class ClassLoss(torch.nn.Module):
         """
         with computing_in(self.computed, labels.device):
             logits = self.model(**inputs).logits.float()
+        if not len(targets):
+            return {"loss": logits.sum() * 0, "logits": logits.detach()}
         entropy = torch.nn.functional.cross_entropy
         if labels.is_floating_point():
             entropy = torch.nn.functional.binary_cross_entropy_with_logits

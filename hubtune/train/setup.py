@@ -28,6 +28,7 @@ from hubtune.records.rundir import RunDirectory
 from hubtune.train.batching import Batcher, choose_batcher
 from hubtune.train.loss import ClassBatcher
 from hubtune.train.methods.method import Trainable, make_trainable
+from hubtune.train.processes import ALONE, Processes, require_rows
 
 _ROWS_FOR_ENDS = 256
 # What torch says where the operating system gives the CPU's allocator nothing; it is a plain RuntimeError.
@@ -48,6 +49,7 @@ class TrainJob:
         held_out: The rows to measure during the training.
         earlier: Rows of an earlier task, those that are replayed being among `examples` too; None if there is none.
         resume: Whether to resume from the newest complete checkpoint, if there is one; else all are removed.
+        processes: The processes of the training, of which this one is one.
     """
 
     run: RunDirectory
@@ -59,6 +61,7 @@ class TrainJob:
     held_out: Sequence[Example] = ()
     earlier: EarlierRows | None = None
     resume: bool = False
+    processes: Processes = ALONE
 
     @property
     def config(self) -> TuneConfig:
@@ -159,6 +162,9 @@ def set_up(job: TrainJob) -> Setup:
     from transformers import set_seed
 
     base, progress = job.base, job.progress
+    require_rows(len(job.examples), job.processes)
+    # Before anything is loaded.
+    job.processes.share(job.config.train)
     precision = choose_precision(job.config.train.precision)
     work = _workload(job, precision)
     settings = work.train
@@ -187,7 +193,9 @@ def _workload(job: TrainJob, precision: str) -> Workload:
         consolidated=job.config.consolidated,
         classes=0 if job.classes is None else len(job.classes.names),
     )
-    return replace(work, train=fit(work, job.base.folder, job.progress)) if settings.fit_memory else work
+    if settings.fit_memory:
+        work = replace(work, train=job.processes.from_main(fit(work, job.base.folder, job.progress)))
+    return work
 
 
 def _files_beside(job: TrainJob) -> dict[str, str]:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerState, TrainingArguments
+from accelerate.data_loader import prepare_data_loader
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerState, TrainingArguments, set_seed
 from transformers.trainer import TRAINER_STATE_NAME
 
 from hubtune.config.training import TrainConfig
@@ -25,10 +26,11 @@ from hubtune.files import file_errors, room_hint
 from hubtune.records.base import Record, sha256_file, write_atomic
 from hubtune.records.rundir import RunDirectory
 from hubtune.signals import exit_code, noticed
-from hubtune.train.batching import Course, MicroBatches, RowOrder, rate_factor
+from hubtune.train.batching import Course, MicroBatches, RowOrder, Rows, rate_factor
 from hubtune.train.callbacks import Overflows
 from hubtune.train.continual_learning import Consolidation
 from hubtune.train.loss import ClassLoss, SummedLoss
+from hubtune.train.processes import ALONE, Processes
 
 if TYPE_CHECKING:
     from transformers import TrainerControl
@@ -68,8 +70,8 @@ class RowTrainer(Trainer):
         self.lr_scheduler: torch.optim.lr_scheduler.LRScheduler | None = None
         super().__init__(
             model=loss,
-            args=_arguments(course.settings, course.order.steps, course.folder),
-            train_dataset=course.examples,
+            args=_arguments(course),
+            train_dataset=Rows(course.examples),
             data_collator=course.batcher,
             callbacks=callbacks,
         )
@@ -79,21 +81,23 @@ class RowTrainer(Trainer):
             # accelerate would make one on a GPU alone, and have layers that compute in fp32 compute in fp16.
             self.accelerator.scaler = torch.amp.GradScaler(self.args.device.type, init_scale=_FIRST_SCALE)
             self.add_callback(Overflows(self.accelerator.scaler))
+        if not course.processes.main:
+            # The first process draws what one process alone would; the same dropout for other rows would be no chance.
+            set_seed(course.settings.seed + course.processes.rank)
 
     def get_train_dataloader(self) -> "torch.utils.data.DataLoader[Any]":
         """Returns the micro-batches, in the order that the seed and the epoch decide."""
         course = self.course
         loader = torch.utils.data.DataLoader(
             self.train_dataset,
-            batch_sampler=MicroBatches(
-                course.order, course.settings.batch_size, course.first_step // course.order.per_epoch
-            ),
+            batch_sampler=MicroBatches(course.order, course.share, course.first_step // course.order.per_epoch),
             collate_fn=self.data_collator,
             pin_memory=torch.cuda.is_available(),
             # Else going through it draws from the generator that dropout draws from.
             generator=torch.Generator(),
         )
-        return self.accelerator.prepare(loader)
+        # The sampler gives this process its share already.
+        return prepare_data_loader(loader, self.args.device, num_processes=1, process_index=0, put_on_device=True)
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Does one micro-batch; after the last of a step, its gradients have their own size and lack nothing."""
@@ -134,6 +138,8 @@ class RowTrainer(Trainer):
         from safetensors.torch import save_file
 
         folder = Path(output_dir or self.args.output_dir)
+        if not self.course.processes.main:
+            return
         folder.mkdir(parents=True, exist_ok=True)
         weights = {name: weight.detach().contiguous() for name, weight in trained_weights(self.model).items()}
         save_file(weights, folder / WEIGHTS)
@@ -181,12 +187,13 @@ def warmup_steps(settings: TrainConfig, order: RowOrder) -> int:
     return math.ceil(settings.warmup * order.steps)
 
 
-def _arguments(settings: TrainConfig, steps: int, folder: Path) -> TrainingArguments:
+def _arguments(course: Course) -> TrainingArguments:
+    settings, steps, share = course.settings, course.order.steps, course.share
     arguments = TrainingArguments(
-        output_dir=str(folder),
+        output_dir=str(course.folder),
         max_steps=steps,
-        per_device_train_batch_size=settings.batch_size,
-        gradient_accumulation_steps=settings.gradient_accumulation,
+        per_device_train_batch_size=share.size,
+        gradient_accumulation_steps=share.accumulated,
         learning_rate=settings.learning_rate,
         optim="adamw_torch_fused",
         weight_decay=settings.weight_decay,
@@ -323,10 +330,13 @@ class Saver(TrainerCallback):
         run: The run.
         checkpoints: Its checkpoints.
         every: Steps from one to the next; None for every few minutes.
+        processes: The processes of the training.
     """
 
-    def __init__(self, run: RunDirectory, checkpoints: Checkpoints, every: int | None) -> None:
-        self._run, self._checkpoints, self._every = run, checkpoints, every
+    def __init__(
+        self, run: RunDirectory, checkpoints: Checkpoints, every: int | None, processes: Processes = ALONE
+    ) -> None:
+        self._run, self._checkpoints, self._every, self._processes = run, checkpoints, every, processes
         self._saved = time.monotonic()
         self._stop: int | None = None
 
@@ -350,6 +360,9 @@ class Saver(TrainerCallback):
         due = (
             state.global_step % self._every == 0 if self._every else time.monotonic() - self._saved > _SECONDS
         ) and state.global_step < state.max_steps
+        # The main process's clock, and whichever process is stopped, count for all: each writes a part.
+        due, stop = self._processes.greatest(due and self._processes.main, self._stop or 0)
+        self._stop = stop or None
         if due or self._stop is not None:
             # A loss that is no number is noticed when it is logged, which comes before saving.
             control.should_log = control.should_save = True
@@ -361,9 +374,12 @@ class Saver(TrainerCallback):
         _control: "TrainerControl",
         **_kwargs: Any,
     ) -> None:
-        self._checkpoints.seal(state.global_step)
+        self._processes.wait()
+        if self._processes.main:
+            self._checkpoints.seal(state.global_step)
+            self._run.event("train", event="checkpoint", step=state.global_step)
+        self._processes.wait()
         self._saved = time.monotonic()
-        self._run.event("train", event="checkpoint", step=state.global_step)
         if self._stop is not None:
             raise InterruptedTrainingError(
                 f"Training was stopped after step {state.global_step:,} of {state.max_steps:,}, which is saved.",

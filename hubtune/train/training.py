@@ -17,7 +17,14 @@ from hubtune.models.config_files import computing
 from hubtune.models.memory import environment
 from hubtune.models.row_attention import attending_by_rows
 from hubtune.records.data import DataRecord
-from hubtune.records.results import EarlierTaskRecord, HeldOutPoint, LossPoint, TrainingFinding, TrainingRecord
+from hubtune.records.results import (
+    EarlierTaskRecord,
+    HeldOutPoint,
+    LossPoint,
+    ProcessesRecord,
+    TrainingFinding,
+    TrainingRecord,
+)
 from hubtune.train.batching import Course, choose_loss, row_order
 from hubtune.train.callbacks import (
     HeldOutLoss,
@@ -193,6 +200,7 @@ def training_record(trainer: RowTrainer, setup: Setup, data: DataRecord | None, 
         steps=done,
         batch_size=settings.batch_size,
         gradient_accumulation=settings.gradient_accumulation,
+        processes=_processes(course),
         packing=setup.batcher.packed,
         learning_rate=settings.learning_rate,
         optimizer=str(trainer.args.optim.value),
@@ -217,6 +225,18 @@ def training_record(trainer: RowTrainer, setup: Setup, data: DataRecord | None, 
         trackers=tracker_runs(history),
         files=dict(ending.files),
         environment=environment(),
+    )
+
+
+def _processes(course: Course) -> ProcessesRecord | None:
+    processes, share = course.processes, course.share
+    if not processes.launched:
+        return None
+    return ProcessesRecord(
+        count=processes.count,
+        backend=processes.backend,
+        batch_size=share.size,
+        gradient_accumulation=share.accumulated,
     )
 
 
@@ -264,6 +284,7 @@ def train(job: TrainJob) -> TrainingRecord:
         order,
         setup.batcher,
         checkpoints.unfinished,
+        job.processes,
         first_step,
         checkpoint,
         scaled=setup.precision == "fp16",
@@ -272,9 +293,10 @@ def train(job: TrainJob) -> TrainingRecord:
     try:
         trainer, earlier = _fit(job, setup, course, checkpoints)
     finally:
-        checkpoints.tidy()
+        if job.processes.main:
+            checkpoints.tidy()
     seconds = time.monotonic() - clock
-    files = setup.subject.save(run, setup.beside, job.progress)
+    files = setup.subject.save(run, setup.beside, job.progress) if job.processes.main else {}
     data = run.read(DataRecord) if run.has(DataRecord) else None
     return training_record(trainer, setup, data, Ending(upstream, earlier, started, seconds, files))
 
@@ -314,7 +336,7 @@ def _run_steps(
 ) -> RowTrainer:
     """Trains from the course's start to its end; returns what trained."""
     run = job.run
-    saver = Saver(run, checkpoints, course.settings.checkpoint_steps)
+    saver = Saver(run, checkpoints, course.settings.checkpoint_steps, job.processes)
     with job.progress.task("Training", course.order.steps) as task, saver.stopping():
         measuring = HeldOutLoss(run, loss, job.held_out, course, lambda: trainer.keep_best())
         tracking = Tracking(run, job.progress)
@@ -328,6 +350,8 @@ def _run_steps(
 def _checkpoint(checkpoints: Checkpoints, job: TrainJob) -> tuple[int, Path] | None:
     """Returns the checkpoint to resume from, its step and folder; if there is none, removes what is there."""
     found = checkpoints.newest() if job.resume else None
+    # None is removed while another process looks for it.
+    job.processes.wait()
     if found is None and checkpoints.present:
         job.progress.warn(
             "No checkpoint is both complete and of this config, these pins and these rows: training from the start"
@@ -335,6 +359,7 @@ def _checkpoint(checkpoints: Checkpoints, job: TrainJob) -> tuple[int, Path] | N
             else "Training from the start, and without the checkpoints of the training before; "
             f"to resume from one: hubtune train {job.run.path} --resume"
         )
-    if found is None:
+    if found is None and job.processes.main:
         checkpoints.clear()
+    job.processes.wait()
     return found

@@ -215,6 +215,7 @@ def training_procedure(inputs: CardInputs) -> TrainingProcedure:
                 if training.gradient_accumulation > 1
                 else []
             ),
+            *_processes(training),
             Setting("Optimizer", training.optimizer),
             Setting(
                 "Learning rate schedule",
@@ -270,6 +271,19 @@ def _shown(tokens: list[str]) -> str:
 def _continued(inputs: CardInputs) -> list[Setting]:
     pin = inputs.pins.adapter
     return [] if pin is None else [Setting("Initial adapter", f"{pin.repo} at commit {pin.commit}")]
+
+
+def _processes(training: TrainingRecord) -> list[Setting]:
+    """Returns how the batches were split over processes, if a launcher started some."""
+    processes = training.processes
+    if processes is None:
+        return []
+    by = [processes.sharding or ("data parallel" if processes.count > 1 else None), processes.backend]
+    how = ", ".join(name for name in by if name is not None)
+    return [
+        Setting("Processes", wording.thousands(processes.count) + (f" ({how})" if how else "")),
+        Setting("Micro-batch size of each process", wording.thousands(processes.batch_size)),
+    ]
 
 
 def _adapter_settings(lora: LoraConfig) -> list[Setting]:
