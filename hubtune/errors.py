@@ -348,3 +348,9 @@ class VerificationError(HubtuneError):
     """A published release contradicts what it says of itself."""
 
     exit_code = 61
+
+
+class SweepError(HubtuneError):
+    """The storage of a sweep cannot be used, or holds another sweep."""
+
+    exit_code = 70

@@ -18,6 +18,7 @@ from hubtune.config.schema import TuneConfig
 from hubtune.config.training import Method
 from hubtune.localhub.accounts import Accounts
 from hubtune.localhub.fault_injection import FaultPlan
+from hubtune.sweep.plan import load_sweep
 from tests.test_documentation import CHECKOUT, PAGES
 
 README = PAGES["README.md"]
@@ -29,7 +30,7 @@ def _screen(path: Path) -> object:
     return parse_config(start + path.read_text()).screen.email == "redact"
 
 
-LOADERS = {"base": None, "users": Accounts.load, "faults": FaultPlan.load, "screen": _screen}
+LOADERS = {"base": None, "users": Accounts.load, "faults": FaultPlan.load, "screen": _screen, "sweep": load_sweep}
 
 
 def commands(group: click.Group, prefix: str = "") -> list[str]:

@@ -24,7 +24,7 @@ _FIXTURES = {
     "mount": {"mount"},
     "model": {"tiny"},
     "memory": {"peak_memory"},
-    "stopped": {"interrupted"},
+    "stopped": {"interrupted", "killed_sweep"},
     "processes": {"launched"},
 }
 MARKS = {

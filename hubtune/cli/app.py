@@ -28,7 +28,21 @@ def app(ctx: click.Context, as_json: bool, quiet: bool, traceback: bool) -> None
 
 
 def _add_commands() -> None:
-    from hubtune.cli import card, config, data, evaluate, generate, hub, license, merge, rate, release, run, verify
+    from hubtune.cli import (
+        card,
+        config,
+        data,
+        evaluate,
+        generate,
+        hub,
+        license,
+        merge,
+        rate,
+        release,
+        run,
+        sweep,
+        verify,
+    )
 
     for command in (
         run.quickstart,
@@ -39,6 +53,7 @@ def _add_commands() -> None:
         run.pin,
         run.run,
         run.train,
+        sweep.sweep,
         evaluate.evaluate,
         rate.rate,
         evaluate.compare,

@@ -254,6 +254,27 @@ def _explain(error: ValidationError) -> list[yaml_file.Problem]:
     return problems
 
 
+def require_key(dotted: str, source: str) -> None:
+    """Refuses a key path, such as `train.lora.r` or `data[0].template`, that no config has.
+
+    Args:
+        dotted: The key path.
+        source: What names it, for the message.
+
+    Raises:
+        ConfigError: There is no such key.
+    """
+    plain = re.sub(r"\[\d+\]", "[]", dotted)
+    # An earlier task's data sets have the keys of the others.
+    known = plain in config_keys() or plain.removeprefix("earlier.") in config_keys()
+    if not known:
+        raise ConfigError(
+            f"{source} names {dotted}, which is not a field of the config: {_unknown_key(plain.replace('[]', ''))}.",
+            hint="Name a field as its key path, such as train.learning_rate or data[0].template; all of them: "
+            "hubtune config reference",
+        )
+
+
 def _unknown_key(dotted: str) -> str:
     section, _, key = dotted.rpartition(".")
     # An earlier task's datasets have the keys of the others.

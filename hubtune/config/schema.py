@@ -1,5 +1,6 @@
 """The config of a run: closed, frozen models of what `hubtune.yaml` may say, with the defaults."""
 
+import json
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
@@ -8,6 +9,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from hubtune.config import fields
 from hubtune.config.data import MOST_DATA, DataConfig, RowsConfig, ScreenConfig
 from hubtune.config.evaluation import BUILT_IN, DEFAULT, BiasConfig
+from hubtune.config.sweep import SweepOriginConfig
 from hubtune.config.training import WHOLE_METHODS, EarlierConfig, TrainConfig
 
 
@@ -222,6 +224,8 @@ class TuneConfig(fields.ConfigSection):
     """What is measured, and on which rows."""
     earlier: EarlierConfig | None = None
     """A task that the model learned before and should not forget."""
+    sweep: SweepOriginConfig | None = None
+    """The sweep that chose this config's values; `hubtune sweep --best` writes it, and the card reports it."""
     card: CardConfig = CardConfig()
     """The model card: its license, and what its author states."""
     publish: PublishConfig = PublishConfig()
@@ -311,6 +315,18 @@ class TuneConfig(fields.ConfigSection):
             raise ValueError("earlier is for models that write text, and the format of `data` is 'classification'")
         return self
 
+    @model_validator(mode="after")
+    def _values_of_the_sweep(self) -> Self:
+        values = self.model_dump(mode="json") if self.sweep is not None else {}
+        for swept in self.sweep.fields if self.sweep is not None else []:
+            now = json.dumps(value_at(values, swept.field), sort_keys=True)
+            if now != swept.chosen:
+                raise ValueError(
+                    f"sweep says that a sweep chose {swept.chosen} for {swept.field}, and it is {now}; take the change "
+                    "back, or leave the section `sweep` out"
+                )
+        return self
+
     @property
     def pinned(self) -> "list[Input]":
         """The inputs that are repositories, and so have a pin each, in this order."""
@@ -350,6 +366,17 @@ class TuneConfig(fields.ConfigSection):
 
 Input = BaseModelConfig | BaseAdapterConfig | DataConfig
 """An entry of the config that names a repository."""
+
+
+def value_at(values: object, dotted: str) -> object:
+    """Returns what stands at a key path, such as `data[0].template`, of plain values; None if there is nothing."""
+    for step in dotted.replace("[", ".[").split("."):
+        if step.startswith("[") and isinstance(values, list):
+            number = int(step.strip("[]"))
+            values = values[number] if number < len(values) else None
+        else:
+            values = values.get(step) if isinstance(values, dict) else None
+    return values
 
 
 def _section(values: object, name: str) -> dict[str, object]:

@@ -16,10 +16,12 @@ from hubtune.hub.snapshot import cached
 from hubtune.models.remote_code import CodeConsent, permit
 from hubtune.records.base import Pin, PinSet, Progress
 from hubtune.records.data import DataRecord
-from hubtune.records.results import TrainingRecord
+from hubtune.records.results import HeldOutPoint, TrainingRecord
 from hubtune.records.rundir import RunDirectory
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from hubtune.data.prepare import DataJob, Prepared
     from hubtune.evaluate.evaluation import EvaluationJob
     from hubtune.models.classifier import Classes
@@ -130,13 +132,21 @@ class RunContext:
         base = self.base
         return DataJob(self.config, self.pins, places, base.tokenizer, self.progress, base.context_length)
 
-    def train_job(self, prepared: "Prepared", *, resume: bool, processes: "Processes | None" = None) -> "TrainJob":
+    def train_job(
+        self,
+        prepared: "Prepared",
+        *,
+        resume: bool,
+        processes: "Processes | None" = None,
+        watch: "Callable[[Sequence[HeldOutPoint]], None] | None" = None,
+    ) -> "TrainJob":
         """Returns what to train on the prepared rows, canaries and replayed rows among them.
 
         Args:
             prepared: The run's data.
             resume: Whether to resume from a checkpoint, if there is one.
             processes: The processes of the training; None for this one alone.
+            watch: Called with the measurements of the held-out rows so far, after each.
         """
         from hubtune.data.canaries import with_canaries
         from hubtune.models.adapters import PinnedAdapter
@@ -155,6 +165,7 @@ class RunContext:
             earlier=None if prepared.earlier is None else prepared.earlier.rows,
             resume=resume,
             processes=processes or ALONE,
+            watch=watch,
         )
 
     def evaluation_job(self, prepared: "Prepared") -> "EvaluationJob":

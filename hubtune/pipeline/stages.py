@@ -15,10 +15,12 @@ from hubtune.publish.push import propose_release, push
 from hubtune.records.base import require_room
 from hubtune.records.data import DataRecord
 from hubtune.records.release import CounterpartRecord, MergeRecord, ReleaseRecord
-from hubtune.records.results import EvaluationRecord, MergedProbeRecord, TrainingRecord
+from hubtune.records.results import EvaluationRecord, HeldOutPoint, MergedProbeRecord, TrainingRecord
 from hubtune.train.trackers import add_evaluation, add_release, require_trackers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from hubtune.data.prepare import Prepared
     from hubtune.pipeline.launch import Launcher
 
@@ -55,6 +57,7 @@ def run_train(
     *,
     resume: bool = False,
     launcher: "Launcher | None" = None,
+    watch: "Callable[[Sequence[HeldOutPoint]], None] | None" = None,
 ) -> TrainingRecord:
     """Trains on the run's data and writes the adapter and training.json.
 
@@ -63,6 +66,7 @@ def run_train(
         prepared: The run's data if it was read already.
         resume: Whether to continue from a checkpoint, if there is one.
         launcher: Starts the processes to train in; None to train in this one.
+        watch: Called with the measurements of the held-out rows so far, after each; what it raises ends the training.
 
     Raises:
         HubtuneError: As `run_data`; and the model cannot be loaded, the run diverged, the disk is full.
@@ -75,7 +79,7 @@ def run_train(
         # Here, once: the processes find the rows in the cache.
         prepared = prepared or run_data(context)
         return launcher.train(context, resume=resume)
-    record = train(context.train_job(prepared or run_data(context), resume=resume))
+    record = train(context.train_job(prepared or run_data(context), resume=resume, watch=watch))
     context.run.write(record)
     return record
 

@@ -173,6 +173,7 @@ class HeldOutLoss(TrainerCallback):
         rows: The held-out rows.
         course: The training's; its settings say how often to measure, and when to stop early.
         keep: Called at each measurement that is the best so far, if the training may stop early.
+        watch: Called with all measurements so far, after each; what it raises ends the training.
     """
 
     def __init__(
@@ -182,8 +183,10 @@ class HeldOutLoss(TrainerCallback):
         rows: Sequence[Example],
         course: Course,
         keep: Callable[[], None],
+        watch: Callable[[Sequence[HeldOutPoint]], None] | None = None,
     ) -> None:
         settings = course.settings
+        self._watch = watch
         self._run, self._loss, self._rows, self._keep = run, loss, first_rows(rows), keep
         self._batcher, self._micro, self._processes = course.batcher, settings.batch_size, course.processes
         self._every = settings.held_out_steps or course.order.per_epoch
@@ -204,6 +207,8 @@ class HeldOutLoss(TrainerCallback):
         points = held_out_points(state.log_history)
         if self._processes.main:
             self._run.event("train", event="held_out_loss", **points[-1].model_dump(exclude_none=True))
+        if self._watch is not None:
+            self._watch(points)
         if self._patience is None:
             return
         if _since_best(points) == 0:

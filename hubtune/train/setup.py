@@ -1,6 +1,6 @@
 """What a training is asked for, and what it begins with: the job, the model made trainable, and its batches."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from hubtune.models.precision import choose_precision, dtype_of
 from hubtune.models.pretrained import PinnedBase, check_vocabulary, pad_id
 from hubtune.records.base import Progress
 from hubtune.records.release import GENERATION_CONFIG, MODEL_CONFIG
+from hubtune.records.results import HeldOutPoint
 from hubtune.records.rundir import RunDirectory
 from hubtune.train.batching import Batcher, choose_batcher
 from hubtune.train.loss import ClassBatcher
@@ -50,6 +51,7 @@ class TrainJob:
         earlier: Rows of an earlier task, those that are replayed being among `examples` too; None if there is none.
         resume: Whether to resume from the newest complete checkpoint, if there is one; else all are removed.
         processes: The processes of the training, of which this one is one.
+        watch: Called with all measurements of the held-out rows so far, after each; what it raises ends the training.
     """
 
     run: RunDirectory
@@ -62,6 +64,7 @@ class TrainJob:
     earlier: EarlierRows | None = None
     resume: bool = False
     processes: Processes = ALONE
+    watch: Callable[[Sequence[HeldOutPoint]], None] | None = None
 
     @property
     def config(self) -> TuneConfig:

@@ -338,7 +338,7 @@ def _run_steps(
     run = job.run
     saver = Saver(run, checkpoints, course.settings.checkpoint_steps, job.processes)
     with job.progress.task("Training", course.order.steps) as task, saver.stopping():
-        measuring = HeldOutLoss(run, loss, job.held_out, course, lambda: trainer.keep_best())
+        measuring = HeldOutLoss(run, loss, job.held_out, course, lambda: trainer.keep_best(), job.watch)
         tracking = Tracking(run, job.progress)
         callbacks = [Reporter(run, task, job.base.name), measuring, saver, tracking]
         trainer = RowTrainer(loss, course, callbacks, None if earlier is None else earlier.consolidation)

@@ -1,0 +1,99 @@
+"""`hubtune sweep`: many runs of a config with other values; what they found, and the best of them as a config."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hubtune.cli.options import hub_option, locked_option, on_hub
+from hubtune.cli.output import Output
+
+if TYPE_CHECKING:
+    from hubtune.sweep.report import SweepRecord, TrialRecord
+
+
+@click.command(short_help="Try many values of config fields, and keep the best.")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path), default=Path("sweep.yaml"), required=False)
+@click.option(
+    "--storage", metavar="URL|FILE", help="Where trials are kept; overrides the file's.  [default: FILE's name + .db]"
+)
+@click.option("--report", "only_report", is_flag=True, help="Print the trials so far and draw pictures; run no trial.")
+@click.option(
+    "--best",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the best trial's config to FILE; run no trial.",
+)
+@locked_option
+@hub_option
+@click.pass_obj
+def sweep(
+    output: Output,
+    file: Path,
+    storage: str | None,
+    only_report: bool,
+    best: Path | None,
+    locked: bool,
+    hub: Path | None,
+) -> None:
+    """Run the config once for each trial of the sweep file FILE, and rank the trials.
+
+    Inputs are pinned once. Each trial is kept in the storage when it ends: start the command again to continue after a
+    stop, or start it several times to share the trials. --best writes a config that `hubtune run` accepts, and whose
+    card says how it was chosen.
+    """
+    with on_hub(hub):
+        from hubtune.sweep.plan import Sweep
+        from hubtune.sweep.report import Report
+
+        loaded = Sweep.load(file, storage)
+        if only_report or best is not None:
+            report = Report.open(loaded)
+        else:
+            from hubtune.sweep.search import run_sweep
+
+            report = Report(loaded, *run_sweep(loaded, output.progress, locked=locked))
+        record = report.record()
+        if only_report:
+            record = record.model_copy(update={"pictures": [str(path) for path in report.pictures()]})
+        if best is not None:
+            report.write_best(best)
+            record = record.model_copy(update={"config": str(best)})
+        output.result(record, sweep_lines(record, file))
+
+
+def sweep_lines(record: "SweepRecord", file: Path) -> list[str]:
+    """Returns a table of the trials, the best first, and what to do next."""
+    fields = list(dict.fromkeys(name for trial in record.trials for name in trial.values))
+    ranked = sorted(record.trials, key=lambda trial: (trial.rank or len(record.trials) + 1, trial.number))
+    rows = [["rank", "trial", record.metric, *fields, "state"], *(_row(trial, fields) for trial in ranked)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines += ["", _summary(record)]
+    if record.importance:
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in record.importance.items())
+        lines.append(f"Importance: {shares}")
+    lines += [f"Picture: {path}" for path in record.pictures]
+    if record.config is not None:
+        return [*lines, f"Best config: {record.config}", f"Next: hubtune run {record.config}"]
+    if record.best is not None:
+        return [*lines, f"Next: hubtune sweep {file} --best best.yaml"]
+    return lines
+
+
+def _row(trial: "TrialRecord", fields: list[str]) -> list[str]:
+    state = trial.state if trial.again is None else f"{trial.state}, run again as trial {trial.again}"
+    return [
+        "" if trial.rank is None else str(trial.rank),
+        str(trial.number),
+        "" if trial.value is None else f"{trial.value:.6g}",
+        *(json.dumps(trial.values[name]) if name in trial.values else "" for name in fields),
+        state if trial.detail is None else f"{state}: {trial.detail}",
+    ]
+
+
+def _summary(record: "SweepRecord") -> str:
+    states = dict.fromkeys(trial.state for trial in record.trials)
+    counts = ", ".join(f"{record.count(state)} {state}" for state in states)
+    return f"Trials: {counts}; kept in {record.storage}"
