@@ -344,6 +344,12 @@ class HubDamagedError(HubtuneError):
     exit_code = 60
 
 
+class RemoteJobError(HubtuneError):
+    """A run on another machine did not end with a run that can be fetched."""
+
+    exit_code = 62
+
+
 class VerificationError(HubtuneError):
     """A published release contradicts what it says of itself."""
 

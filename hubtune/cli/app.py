@@ -52,6 +52,7 @@ def _add_commands() -> None:
         data.data,
         run.pin,
         run.run,
+        run.job,
         run.train,
         sweep.sweep,
         evaluate.evaluate,

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ import click
 
 from hubtune.config.fields import PUBLIC_HUB, check_commit, require_endpoint
 from hubtune.config.load import TargetOptions
+from hubtune.errors import ConfigError
 
 
 class WholeNumber(click.IntRange):
@@ -105,6 +107,108 @@ def target_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(_TARGET_OPTIONS):
         with_one_target = option(with_one_target)
     return with_one_target
+
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)([smhd]?)")
+_WHEEL = re.compile(r"https?://[^\s@?#/]+/[^\s@?#]+\.whl")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def _seconds(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
+    if value is None:
+        return None
+    match = _DURATION.fullmatch(value)
+    seconds = float(match[1]) * _UNITS[match[2] or "s"] if match else 0.0
+    if seconds < 1:
+        raise click.BadParameter(f"{value!r} is not a duration: give a number with s, m, h or d, such as 90m or 2h.")
+    return int(seconds)
+
+
+def _wheel(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not _WHEEL.fullmatch(value):
+        raise click.BadParameter(
+            "give the address of a .whl file, without a user, a password or a query: others can read what a job is "
+            "called with."
+        )
+    return value
+
+
+def _secret_names(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        if not _NAME.fullmatch(value):
+            raise click.BadParameter(
+                "give the name of an environment variable, such as WANDB_API_KEY, and not its value: others can read "
+                "the command line."
+            )
+    return values
+
+
+_REMOTE_OPTIONS = (
+    click.option(
+        "--remote", "flavor", metavar="FLAVOR", help="Run on this hardware of Hugging Face Jobs, such as a10g-small."
+    ),
+    click.option(
+        "--timeout",
+        metavar="TIME",
+        callback=_seconds,
+        help="With --remote: end the job after this time, such as 2h.  [default: 30m, set by the Hub]",
+    ),
+    click.option(
+        "--wheel",
+        metavar="URL",
+        callback=_wheel,
+        help="With --remote: install hubtune from this wheel instead of PyPI.",
+    ),
+    click.option(
+        "--secret",
+        "secrets",
+        metavar="NAME",
+        multiple=True,
+        callback=_secret_names,
+        help="With --remote: give the job this environment variable as a secret, as it does HF_TOKEN; repeatable.",
+    ),
+)
+
+
+class RemoteChoice(NamedTuple):
+    """What the options say of the machine that does a run; no flavor means this machine."""
+
+    flavor: str | None
+    timeout: int | None
+    wheel: str | None
+    secrets: tuple[str, ...]
+
+    def require_sense(self, hub: Path | None) -> None:
+        """Checks that the options fit each other.
+
+        Raises:
+            ConfigError: An option is for a job, and there is none; or the job could not reach the Hub.
+        """
+        given = {"--timeout": self.timeout, "--wheel": self.wheel, "--secret": self.secrets}
+        alone = [option for option, value in given.items() if value]
+        if self.flavor is None and alone:
+            raise ConfigError(
+                f"{alone[0]} is for a run on another machine.", hint=f"Add --remote FLAVOR, or leave {alone[0]} out."
+            )
+        if self.flavor is not None and hub is not None:
+            raise ConfigError(
+                "--hub names an embedded Hub in a folder of this machine, which a job cannot reach.",
+                hint="Leave --hub out, so that the run uses the public Hub; or leave --remote out.",
+            )
+
+
+def remote_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds what says which machine does a run; it comes as one `remote`."""
+
+    @functools.wraps(command)
+    def with_one_choice(*args: Any, **options: Any) -> None:
+        given = {name: options.pop(name) for name in RemoteChoice._fields}
+        command(*args, remote=RemoteChoice(**given), **options)
+
+    for option in reversed(_REMOTE_OPTIONS):
+        with_one_choice = option(with_one_choice)
+    return with_one_choice
 
 
 @contextmanager

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from hubtune.cli.options import (
+    RemoteChoice,
     config_argument,
     hub_option,
     launch_option,
     locked_option,
     on_hub,
+    remote_options,
     run_argument,
     set_option,
     target_options,
@@ -188,12 +190,14 @@ _FROM_CONFIG = ""
 )
 @launch_option
 @set_option
+@remote_options
 @click.pass_obj
 def run(
     output: Output,
     config: Path,
     push: str | None,
     target: TargetOptions,
+    remote: RemoteChoice,
     resume: bool,
     locked: bool,
     dry_run: bool,
@@ -204,6 +208,7 @@ def run(
 ) -> None:
     """Run all stages of CONFIG: pin, train, evaluate and render the card. With --push, also publish."""
     settings = _settings(config, push, target, overrides)
+    remote.require_sense(hub)
     with on_hub(hub):
         from hubtune.pipeline.context import RunOptions
 
@@ -213,8 +218,19 @@ def run(
             resume=resume,
             locked=locked,
             run_dir=run_dir,
-            launcher=_launcher(launch),
+            # A job has the launcher that it names.
+            launcher=_launcher(launch if remote.flavor is None else None),
+            elsewhere=remote.flavor is not None,
         )
+        if remote.flavor is not None:
+            from hubtune.pipeline.remote import RemoteOptions, check_remote, run_remote
+
+            asked = RemoteOptions(remote.flavor, remote.timeout, remote.wheel, remote.secrets, launch)
+            if not dry_run:
+                outcome = run_remote(settings, config, options, asked, output.progress)
+                output.result(outcome.record, outcome_lines(outcome, hub))
+                return
+            check_remote(settings, asked)
         if dry_run:
             show_checks(output, settings, config, options, dry_run=True)
             return
@@ -229,6 +245,18 @@ def _launcher(command: str | None) -> "Launcher | None":
 
     refuse_launched()
     return None if command is None else Launcher.parse(command)
+
+
+@click.command(hidden=True)
+@click.argument("repo")
+@click.argument("commit")
+@click.pass_obj
+def job(output: Output, repo: str, commit: str) -> None:
+    """Do, within a job of Hugging Face Jobs, the run that `hubtune run --remote` asks for at COMMIT of REPO."""
+    with on_hub(None):
+        from hubtune.pipeline.remote import do_request
+
+        output.result(do_request(repo, commit, output.progress), [f"The run was put onto {repo}, to be fetched."])
 
 
 def _settings(config: Path, push: str | None, target: TargetOptions, overrides: tuple[str, ...]) -> TuneConfig:

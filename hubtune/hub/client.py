@@ -30,7 +30,7 @@ PASSING = frozenset({408, 429, 500, 502, 503, 504})
 # A stop is noticed after at most so long, also by a thread that waits for a Hub.
 _SLICE = 0.5
 # What a Hub answers with a list.
-_LISTED = re.compile(r"/api/(?:(?:models|datasets|spaces)|.+/(?:tree|commits)/.+)/?$")
+_LISTED = re.compile(r"/api/(?:(?:models|datasets|spaces)|jobs/[^/]+|.+/(?:tree|commits)/.+)/?$")
 _MOST_TOKEN_FILE = 64 << 10
 _OF_A_HUB = ("x-request-id", "x-error-code", "x-error-message")
 # `HfApi.create_repo` repeats a request that was answered like this at once and for ever.

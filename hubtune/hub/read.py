@@ -291,13 +291,15 @@ def find_tag(repo: str, tag: str) -> str | None:
     return list_refs(repo).tags.get(tag)
 
 
-def is_private(repo: str) -> bool:
-    """Whether a model repository is one.
+def is_private(repo: str, repo_type: RepoType = "model") -> bool:
+    """Whether a repository is one.
 
     Raises:
         RepoNotFoundError: There is no such repository.
     """
     with hub_answer(repo):
+        if repo_type == "dataset":
+            return HfApi().dataset_info(repo, expand=["private"]).private is True
         return HfApi().model_info(repo, expand=["private"]).private is True
 
 

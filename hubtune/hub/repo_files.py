@@ -205,6 +205,31 @@ def file_content(repo: str, commit: str, path: str, stored: StoredFile) -> bytes
     return bytes(content)
 
 
+def download_file(repo: str, commit: str, path: str, stored: StoredFile, target: Path) -> None:
+    """Writes a file of a data set repository to `target`, which does not exist; a damaged one is not left there.
+
+    Raises:
+        HubError: It cannot be read, or was damaged on its way.
+        DiskFullError: There is no room for it.
+    """
+    digest = hashlib.sha256()
+    with file_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        file = target.open("xb")
+
+    def take(piece: bytes) -> None:
+        with file_errors(target):
+            file.write(piece)
+        digest.update(piece)
+
+    with file:
+        _read(_Address(repo, commit, path, "dataset"), stored, take)
+    if stored.sha256 is not None and digest.hexdigest() != stored.sha256:
+        with file_errors(target):
+            target.unlink()
+        raise _damaged(path, repo, commit)
+
+
 def digests_at(
     repo: str, commit: str, wanted: Collection[str], *, download: bool = False, repo_type: RepoType = "model"
 ) -> dict[str, str]:
@@ -349,11 +374,15 @@ def _read(file: _Address, stored: StoredFile, take: Callable[[bytes], object]) -
             take(piece)
             blob.update(piece)
     if stored.sha256 is None and blob.hexdigest() != stored.blob_id:
-        raise HubError(
-            f"{path} of {repo} at {commit} was damaged on its way: its digest is not the commit's.",
-            hint="Try again; if it happens again, something between this machine and the Hub changes the files.",
-            passing=True,
-        )
+        raise _damaged(path, repo, commit)
+
+
+def _damaged(path: str, repo: str, commit: str) -> HubError:
+    return HubError(
+        f"{path} of {repo} at {commit} was damaged on its way: its digest is not the commit's.",
+        hint="Try again; if it happens again, something between this machine and the Hub changes the files.",
+        passing=True,
+    )
 
 
 def _git_blob(size: int) -> "hashlib._Hash":

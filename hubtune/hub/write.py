@@ -36,14 +36,14 @@ def create_repo(repo: str, repo_type: RepoType = "model", *, private: bool = Fal
                 raise
 
 
-def create_branch(repo: str, branch: str, on: str) -> None:
+def create_branch(repo: str, branch: str, on: str, repo_type: RepoType = "model") -> None:
     """Creates a branch at a commit, unless it exists.
 
     Raises:
         HubError: It could not be made.
     """
     with hub_answer(repo, on):
-        HfApi().create_branch(repo, branch=branch, revision=on, exist_ok=True)
+        HfApi().create_branch(repo, branch=branch, revision=on, repo_type=repo_type, exist_ok=True)
 
 
 def delete_branch(repo: str, branch: str) -> None:

@@ -154,18 +154,18 @@ def check_run(config: TuneConfig, config_file: Path, options: RunOptions, progre
                 "canaries", lambda: refuse_canaries(config.evaluate.canaries), lambda _: "no canaries are configured"
             )
         task.advance(note="target")
-        _check_config(checks, config)
+        _check_config(checks, config, elsewhere=options.elsewhere)
         lock = _check_lock(checks, config, lock_file(config_file), locked=options.locked)
         found: list[tuple[Pin, int]] = []
         for entry in entries:
             pinned = _check_input(checks, entry, lock, progress)
             found += [pinned] if pinned else []
             task.advance(note=str(entry.repo))
-        size = sum(bytes_ for _, bytes_ in found)
+        size = 0 if options.elsewhere else sum(bytes_ for _, bytes_ in found)
         if len(found) == len(entries):
             checks.resolution = Resolution.of(config, [pin for pin, _ in found], size)
             base = found[0][0]
-            _check_model(checks, config, base, checks.resolution.pins.adapter)
+            _check_model(checks, config, base, checks.resolution.pins.adapter, elsewhere=options.elsewhere)
             _check_licenses(checks, config, checks.resolution.pins, publish=options.publish)
         task.advance(note="licence")
         _check_places(checks, options.folder, lock_file(config_file).parent)
@@ -198,11 +198,11 @@ def _check_target(checks: Checks, config: TuneConfig, config_file: Path, progres
     )
 
 
-def _check_config(checks: Checks, config: TuneConfig) -> None:
+def _check_config(checks: Checks, config: TuneConfig, *, elsewhere: bool) -> None:
     """Checks what the config states by itself, with the files that it names and this machine."""
     checks.attempt("card", lambda: check_statements(config), lambda _: "what the config states is complete")
     checks.attempt("data", lambda: check_data(config), lambda _: "its formats can be trained on")
-    if config.train.precision == "bf16" and find_spec("torch") is not None:
+    if config.train.precision == "bf16" and not elsewhere and find_spec("torch") is not None:
         checks.attempt("precision", lambda: choose_precision("bf16"), lambda _: "this machine computes in bf16")
     if config.train.report_to:
         checks.attempt(
@@ -240,7 +240,7 @@ def _check_input(checks: Checks, entry: Input, lock: PinSet | None, progress: Pr
     return pinned
 
 
-def _check_model(checks: Checks, config: TuneConfig, base: Pin, adapter: Pin | None) -> None:
+def _check_model(checks: Checks, config: TuneConfig, base: Pin, adapter: Pin | None, *, elsewhere: bool) -> None:
     method = config.train.method
     facts = checks.attempt("model", lambda: check_base(config, base), lambda _: f"the method {method!r} can train it")
     if facts is None:
@@ -252,6 +252,8 @@ def _check_model(checks: Checks, config: TuneConfig, base: Pin, adapter: Pin | N
             lambda: check_continued(config, base, adapter),
             lambda _: "it is for this base, and has the config's settings",
         )
+    if elsewhere:
+        return
     try:
         found = check_memory(config, facts)
     except MemoryNeededError as error:

@@ -16,6 +16,7 @@ from hubtune.hub.snapshot import cached
 from hubtune.models.remote_code import CodeConsent, permit
 from hubtune.records.base import Pin, PinSet, Progress
 from hubtune.records.data import DataRecord
+from hubtune.records.remote import JobRecord
 from hubtune.records.results import HeldOutPoint, TrainingRecord
 from hubtune.records.rundir import RunDirectory
 
@@ -43,6 +44,8 @@ class RunOptions:
         run_dir: The run directory; None for a new one below `runs_folder`.
         runs_folder: Where runs are kept.
         launcher: Starts the processes of the training; None to train in this one.
+        elsewhere: Whether another machine does it, so that the memory and the disk of this one need not be enough.
+        job: The job of Hugging Face Jobs that does it, if one does.
     """
 
     publish: bool = False
@@ -52,6 +55,8 @@ class RunOptions:
     run_dir: Path | None = None
     runs_folder: Path = Path("runs")
     launcher: "Launcher | None" = None
+    elsewhere: bool = False
+    job: JobRecord | None = None
 
     @property
     def folder(self) -> Path:
@@ -66,10 +71,12 @@ class RunContext:
     Attributes:
         run: The run directory.
         progress: Reports each step.
+        job: The job of Hugging Face Jobs that does it now, if one does.
     """
 
     run: RunDirectory
     progress: Progress
+    job: JobRecord | None = None
 
     @classmethod
     def open(cls, path: Path, progress: Progress) -> "RunContext":

@@ -12,7 +12,7 @@ from hubtune.card.inputs import CardInputs
 from hubtune.card.snippet import usage_snippet
 from hubtune.config.load import TargetOptions, load_config, training_digest
 from hubtune.config.schema import TuneConfig
-from hubtune.errors import HubtuneError, MissingExtraError, RecordError, RepoNotFoundError
+from hubtune.errors import ConfigError, HubtuneError, MissingExtraError, RecordError, RepoNotFoundError
 from hubtune.hub.read import resolve
 from hubtune.pin import Resolution, fetch_snapshots, lock_file, read_lock, require_lock_place, resolve_pins, write_lock
 from hubtune.pipeline.check import check_run
@@ -25,6 +25,7 @@ from hubtune.pipeline.stages import needs_merge, run_card, run_data, run_evaluat
 from hubtune.publish.preflight import refuse_canaries
 from hubtune.records.base import PinSet, Progress, Record, RepoType, write_atomic
 from hubtune.records.release import ReleaseRecord
+from hubtune.records.remote import RemoteRecord
 from hubtune.records.results import EvaluationRecord, ProbeRecord, TrainingRecord
 from hubtune.records.rundir import CONFIG, RunDirectory
 from hubtune.resources import quickstart_dir
@@ -74,7 +75,9 @@ def run_job(config: TuneConfig, config_file: Path, options: RunOptions, progress
         HubtuneError: A stage failed. Finished stages are kept for `resume`.
     """
     require_train("A run")
-    run = _find_run(config, options) if options.resume else None
+    run = find_run(config, options) if options.resume else None
+    if run is not None:
+        _refuse_remote(run)
     if options.resume and run is None:
         progress.say("No earlier run of this config to resume: starting a new run")
     if run is None:
@@ -96,7 +99,7 @@ def run_job(config: TuneConfig, config_file: Path, options: RunOptions, progress
         if run.is_as_written(CONFIG) is False and run.config() != config:
             progress.warn(f"{CONFIG} of the run was edited by hand: your version is kept as {keep_edited(run, CONFIG)}")
         run.write_config(config)
-    context = RunContext(run, progress)
+    context = RunContext(run, progress, options.job)
     if not (run.trained and all(run.has(kind) for kind in (EvaluationRecord, ProbeRecord))):
         _train_and_evaluate(context, options.launcher)
     if needs_merge(context, config):
@@ -124,7 +127,20 @@ def _pin(
     return run
 
 
-def _find_run(config: TuneConfig, options: RunOptions) -> RunDirectory | None:
+def _refuse_remote(run: RunDirectory) -> None:
+    """Refuses to do here what another machine is doing.
+
+    Raises:
+        ConfigError: The run is another machine's, and was not fetched yet.
+    """
+    if run.has(RemoteRecord) and run.read(RemoteRecord).fetched is None:
+        raise ConfigError(
+            f"{run.path} is a run on another machine, which was not fetched yet.",
+            hint="Follow and fetch it: add --remote FLAVOR, as it was started. To run here: leave --resume out.",
+        )
+
+
+def find_run(config: TuneConfig, options: RunOptions) -> RunDirectory | None:
     """Returns the run to go on with: the given one, else the newest that was started with the same training config.
 
     Raises:

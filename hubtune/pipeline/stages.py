@@ -78,8 +78,11 @@ def run_train(
     if launcher is not None:
         # Here, once: the processes find the rows in the cache.
         prepared = prepared or run_data(context)
-        return launcher.train(context, resume=resume)
-    record = train(context.train_job(prepared or run_data(context), resume=resume, watch=watch))
+        record = launcher.train(context, resume=resume)
+    else:
+        record = train(context.train_job(prepared or run_data(context), resume=resume, watch=watch))
+    if context.job is not None:
+        record = record.model_copy(update={"job": context.job})
     context.run.write(record)
     return record
 

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from hubtune.config.training import WHOLE_METHODS
 from hubtune.records.base import Record
+from hubtune.records.remote import JobRecord
 
 
 class EnvironmentRecord(Record):
@@ -206,6 +207,7 @@ class TrainingRecord(Record):
         cost: What it took besides; null in records of versions that did not measure it.
         trackers: The runs of trackers that it was reported to.
         files: The files of the adapter, or of the whole model where the method makes one: name to sha256.
+        job: The job of Hugging Face Jobs that it was done by; null where a machine of the user's own did it.
     """
 
     upstream: dict[str, str]
@@ -244,6 +246,7 @@ class TrainingRecord(Record):
     trackers: list[TrackerRun] = Field(default=[])
     files: dict[str, str]
     environment: EnvironmentRecord
+    job: JobRecord | None = None
 
     @property
     def whole(self) -> bool:

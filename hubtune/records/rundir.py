@@ -15,6 +15,7 @@ from hubtune.records.base import LicenseRecord, PinSet, Record, sha256_bytes, sh
 from hubtune.records.data import DataRecord
 from hubtune.records.ratings import RATINGS, PairsRecord, RatingsRecord
 from hubtune.records.release import CounterpartRecord, MergeRecord, ReleaseRecord
+from hubtune.records.remote import RemoteRecord
 from hubtune.records.results import EvaluationRecord, MergedProbeRecord, ProbeRecord, TrainingRecord
 
 R = TypeVar("R", bound=Record)
@@ -32,6 +33,7 @@ _FILES: dict[type[Record], tuple[str, str]] = {
     MergeRecord: ("merge.json", "hubtune publish"),
     MergedProbeRecord: ("merged-probe.json", "hubtune publish"),
     ReleaseRecord: ("release.json", "hubtune publish"),
+    RemoteRecord: ("remote.json", "hubtune run --remote FLAVOR --run-dir"),
     CounterpartRecord: ("counterpart.json", "hubtune publish --counterpart"),
 }
 

@@ -9,6 +9,7 @@ from hubtune.card.markdown import Markdown
 from hubtune.card.metadata import card_title
 from hubtune.card.wording import duration
 from hubtune.records.base import stated_licenses
+from hubtune.records.remote import JobRecord
 from hubtune.records.results import EnvironmentRecord
 
 # The Hub's public address: a card is read there, wherever it was rendered.
@@ -23,6 +24,7 @@ class Environment:
     """Context of `sections/environment.md.j2`; `teraflops` is an upper bound, in 10^12 floating-point operations."""
 
     device: str
+    job: JobRecord | None
     time: str
     teraflops: float
     statement: str | None
@@ -61,6 +63,7 @@ def environment(inputs: CardInputs) -> Environment:
     operations = (_FROZEN * frozen + _TRAINED * training.trainable_parameters) * training.tokens
     return Environment(
         device=training.environment.device,
+        job=training.job,
         time=duration(training.seconds),
         teraflops=operations / 1e12,
         statement=inputs.config.card.environment,

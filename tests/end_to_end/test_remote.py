@@ -1,0 +1,212 @@
+"""A run on Hugging Face Jobs, against a stand-in that really runs the job: what is sent, and what comes back."""
+
+import json
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hubtune import __version__
+from hubtune.errors import (
+    ConfigError,
+    HubError,
+    PermissionDeniedError,
+    RemoteJobError,
+)
+from tests.end_to_end.worlds import TARGET, Result, World, untimed
+from tests.jobs_stand_in import Jobs, jobs_on
+
+CANARY = "hf_annannann"
+OTHER = "canary-of-another-secret-8h2k"
+WHEEL = f"https://example.com/hubtune-{__version__}-py3-none-any.whl"
+REMOTE = ("--remote", "cpu-basic", "--wheel", WHEEL)
+RUN = ("--json", "run", *REMOTE, "--run-dir", "run", "--timeout", "2h")
+
+
+@pytest.fixture(scope="module")
+def done(once, seeded) -> World:
+    """A world after a run with --push on the stand-in; its log broke off twice, and an answer was lost.
+
+    `asked.json` has what the API was asked, `out` and `err` what the command printed.
+    """
+
+    def make(folder: Path) -> None:
+        world = seeded.copy(folder)
+        world.forget_requests()
+        with jobs_on(world, _auth(folder)) as jobs:
+            jobs.cut_logs, jobs.lose_answers = [3, 5], 1
+            env = {"HF_ENDPOINT": jobs.url, "HF_TOKEN": CANARY, "OTHER_SECRET": OTHER}
+            result = world.hubtune(*RUN, "--push", "--secret", "OTHER_SECRET", **env)
+            assert result.code == 0, result.err
+            asked = {
+                "jobs": [{**job.shown(), "lines": job.lines, "packages": job.packages} for job in jobs.all.values()],
+                "requests": jobs.requests,
+                "timeout": jobs.last.spec["timeoutSeconds"],
+                "secrets": jobs.last.spec["secrets"],
+            }
+        (folder / "asked.json").write_text(json.dumps(asked))
+        (folder / "out").write_text(result.out)
+        (folder / "err").write_text(result.err)
+
+    return World(once("remote", make))
+
+
+@pytest.fixture(scope="module")
+def asked(done: World) -> dict:
+    return json.loads((done.root / "asked.json").read_text())
+
+
+def _auth(folder: Path) -> Path:
+    path = folder / "auth.yaml"
+    path.write_text(f"users:\n  - {{name: ann, token: {CANARY}, orgs: [{{name: lab}}]}}\n")
+    return path
+
+
+@pytest.fixture
+def jobs(world: World, tmp_path: Path) -> Iterator[Jobs]:
+    """A stand-in whose jobs do nothing until a test ends them."""
+    with jobs_on(world, _auth(tmp_path)) as jobs:
+        jobs.run_jobs = False
+        yield jobs
+
+
+@pytest.fixture
+def submit(world: World, jobs: Jobs) -> Callable[..., Result]:
+    """Runs `hubtune run --remote` there."""
+
+    def run(*arguments: str, **env: str | None) -> Result:
+        given = {"HF_ENDPOINT": jobs.url, "HF_TOKEN": CANARY, **env}
+        return world.hubtune("run", "--run-dir", "run", *arguments, **given)
+
+    return run
+
+
+def test_the_job_installs_this_version_and_runs_what_was_committed(done, asked):
+    (job,) = asked["jobs"]
+    assert job["packages"] == [f"hubtune[train,cost] @ {WHEEL}"]
+    assert job["dockerImage"] == "ghcr.io/astral-sh/uv:python3.12-bookworm"
+    assert job["flavor"] == "cpu-basic"
+    assert asked["timeout"] == 7200
+    assert job["command"][-4:-1] == ["hubtune", "job", "ann/hubtune-jobs"]
+    assert re.fullmatch("[0-9a-f]{40}", job["command"][-1])
+
+
+def test_a_lost_answer_does_not_submit_a_second_job(asked):
+    assert len(asked["jobs"]) == 1
+    assert [line for line in asked["requests"] if line.startswith("POST")] == ["POST /api/jobs/ann"]
+
+
+def test_a_log_that_breaks_off_is_followed_on_and_no_line_is_shown_twice(done, asked):
+    err = (done.root / "err").read_text()
+    shown = [line for line in asked["jobs"][0]["lines"][1:] if "hubtune-" in line or "parameters" in line]
+    assert len(shown) >= 2
+    for line in shown:
+        assert err.count(line) == 1
+    assert asked["requests"].count(f"GET /api/jobs/ann/{asked['jobs'][0]['id']}/logs") >= 3
+
+
+def test_the_record_and_the_card_name_the_job(done, asked):
+    (job,) = asked["jobs"]
+    named = {"id": job["id"], "image": job["dockerImage"], "flavor": "cpu-basic"}
+    assert done.record("training.json")["job"] == named
+    assert all(value in (done.run_dir / "README.md").read_text() for value in named.values())
+    remote = done.record("remote.json")
+    assert remote["job"] == job["id"]
+    assert remote["secrets"] == ["HF_TOKEN", "OTHER_SECRET"]
+
+
+def test_the_job_gives_the_records_of_a_run_here(done, released):
+    """The same lock, the same machine: the same losses, the same bits of the adapter, the same measures."""
+    assert (done.work / "hubtune.lock").read_bytes() == (released.work / "hubtune.lock").read_bytes()
+    here, there = released.record("training.json"), done.record("training.json")
+    timed = {"started": None, "seconds": None, "job": None, "upstream": None}
+    assert {**here, **timed} == {**there, **timed}
+    # A place on a disk is no part of what was read.
+    assert released.record("data.json") == done.record("data.json")
+    assert untimed(released.record("evaluation.json")) == untimed(done.record("evaluation.json"))
+    assert released.record("pins.json") == done.record("pins.json")
+    for name in there["files"]:
+        assert (released.run_dir / "adapter" / name).read_bytes() == (done.run_dir / "adapter" / name).read_bytes()
+
+
+def test_the_job_published_the_release_and_the_run_here_says_so(done):
+    release = json.loads((done.root / "out").read_text())
+    assert release["repo"] == TARGET
+    assert release["run_dir"] == str(done.run_dir)
+    assert release == done.record("release.json")
+    with done.served() as api:
+        assert [ref.target_commit for ref in api.list_repo_refs(TARGET).tags] == [release["commit"]]
+        assert api.dataset_info("ann/hubtune-jobs").private is True
+
+
+def test_no_secret_is_in_an_argument_an_environment_a_log_a_record_or_a_repository(done, asked):
+    """They are in the one field of the request that is for secrets, and nowhere else."""
+    secrets = asked.pop("secrets")
+    assert secrets == {"HF_TOKEN": CANARY, "OTHER_SECRET": OTHER}
+    (job,) = asked["jobs"]
+    assert job["secrets"] == {"HF_TOKEN": None, "OTHER_SECRET": None}
+    for secret in secrets.values():
+        assert secret not in json.dumps(asked)
+        assert secret not in (done.root / "out").read_text() + (done.root / "err").read_text()
+        # The auth file names the token, and asked.json was read above.
+        places = [done.hub, done.work, *done.root.glob("job-*")]
+        holding = [
+            path
+            for place in places
+            for path in place.rglob("*")
+            if path.is_file() and not path.is_symlink() and secret.encode() in _plain(path)
+        ]
+        assert holding == []
+
+
+def _plain(path: Path) -> bytes:
+    content = path.read_bytes()
+    try:
+        # As git keeps an object of its own.
+        return content + zlib.decompress(content)
+    except zlib.error:
+        return content
+
+
+def test_a_run_that_was_fetched_is_not_fetched_or_submitted_again(done, tmp_path):
+    world = done.copy(tmp_path / "world")
+    with jobs_on(world, _auth(tmp_path)) as jobs:
+        again = world.done(*RUN, "--push", "--resume", HF_ENDPOINT=jobs.url, HF_TOKEN=CANARY)
+        assert jobs.requests == []
+    assert json.loads(again.out) == json.loads((done.root / "out").read_text())
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "words"),
+    [
+        (402, PermissionDeniedError, ["no credit", "settings/billing"]),
+        (403, PermissionDeniedError, ["may not use jobs", "start and manage jobs"]),
+        (404, HubError, ["has no jobs", "--remote"]),
+    ],
+)
+def test_a_hub_that_refuses_jobs_is_told_as_such(submit, jobs, status, error, words):
+    jobs.refuse = (status, "Not for you")
+    submit(*REMOTE).refused(error, *words)
+    assert jobs.all == {}
+
+
+def test_a_hub_without_jobs_is_told_as_such(world, tmp_path):
+    with world.served() as api:
+        result = world.hubtune("run", *REMOTE, HF_ENDPOINT=api.endpoint, HF_TOKEN="any")
+    result.refused(HubError, "has no jobs")
+
+
+def test_a_flavor_that_does_not_exist_is_refused_with_those_that_do(submit, jobs):
+    submit("--remote", "h900", "--wheel", WHEEL).refused(ConfigError, "'h900'", "a10g-small: Nvidia A10G", "$0.0002")
+    assert jobs.all == {}
+
+
+def test_a_job_that_is_canceled_ends_the_command_and_can_be_submitted_again(world, jobs, submit):
+    with world.start("run", *REMOTE, "--run-dir", "run", HF_ENDPOINT=jobs.url, HF_TOKEN=CANARY) as process:
+        for line in process.stderr:
+            if line.startswith("Job "):
+                jobs.end(jobs.last, "CANCELED", "Job timeout")
+        out = process.stdout.read()
+    assert (process.returncode, out) == (RemoteJobError.exit_code, "")
