@@ -13,15 +13,16 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, 
 from hubtune.card.inputs import CardInputs
 from hubtune.card.licensing.rules import UNKNOWN
 from hubtune.card.wording import measure_name, standard_type
-from hubtune.config.fields import RepoId, unknown_license
+from hubtune.config.fields import PUBLIC_HUB, RepoId, unknown_license
 from hubtune.documents import UnreadableError
 from hubtune.errors import CardError
 from hubtune.metadata.front_matter import find_block, read_block
 from hubtune.records.base import Commit
 from hubtune.records.data import SourceRecord
-from hubtune.records.results import Measure
+from hubtune.records.results import Measure, TrainingRecord
 from hubtune.validation import faults_of
 
+_SPACES = f"{PUBLIC_HUB}/spaces/"
 # What the Hub calls the configuration of a dataset that has one alone.
 _ONLY_CONFIG = "default"
 _LANGUAGE = re.compile(r"^(?:[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})*|code|multilingual)$")
@@ -93,6 +94,7 @@ class Emissions(_Part):
     emissions: Annotated[FiniteFloat, Field(ge=0)]
     source: NonEmpty
     training_type: Literal["fine-tuning"] = "fine-tuning"
+    geographical_location: NonEmpty | None = None
     hardware_used: NonEmpty | None = None
 
 
@@ -144,9 +146,28 @@ def build_metadata(inputs: CardInputs) -> CardMetadata:
         base_model_relation="finetune" if merged else "adapter",
         datasets=list(dict.fromkeys(pin.repo for pin in [*inputs.pins.data, *inputs.pins.earlier])) or None,
         metrics=list(dict.fromkeys(names)) or None,
-        tags=["hubtune", inputs.training.method],
+        tags=["hubtune", inputs.training.method, *_tracker_tags(inputs.training)],
+        co2_eq_emissions=_emissions(inputs.training),
         model_index=[ModelIndexEntry(name=card_title(inputs), results=results)] if results else None,
     )
+
+
+def _emissions(training: TrainingRecord) -> Emissions | None:
+    cost = training.cost
+    if cost is None or cost.co2 is None:
+        return None
+    return Emissions(
+        emissions=cost.co2,
+        source=cost.energy_method,
+        geographical_location=cost.country,
+        hardware_used=training.environment.device,
+    )
+
+
+def _tracker_tags(training: TrainingRecord) -> list[str]:
+    """Returns the tags by which the Hub shows a Space of Trackio's beside the model."""
+    spaces = [run.url for run in training.trackers if run.tracker == "trackio" and (run.url or "").startswith(_SPACES)]
+    return [tag for url in spaces for tag in ("trackio", f"trackio:{url}")]
 
 
 def _task(inputs: CardInputs) -> Task:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 _METHODS = {"lora": "LoRA", "qlora": "QLoRA", "full": "full fine-tuning", "freeze": "partial fine-tuning"}
 _PRECISIONS = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
+_TRACKERS = {"trackio": "Trackio", "tensorboard": "TensorBoard", "wandb": "Weights & Biases", "mlflow": "MLflow"}
 _MEASURES = {
     "bleu": "BLEU",
     "chrf": "chrF",
@@ -75,6 +76,11 @@ def method_name(method: str) -> str:
 def precision_name(precision: str) -> str:
     """Returns a number format as PyTorch writes it."""
     return _PRECISIONS.get(precision, precision)
+
+
+def tracker_name(tracker: str) -> str:
+    """Returns a tracker as it writes itself."""
+    return _TRACKERS.get(tracker, tracker)
 
 
 def measure_name(name: str) -> str:

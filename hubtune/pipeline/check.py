@@ -21,10 +21,11 @@ from hubtune.pin import Resolution, lock_file, read_lock, require_lock, resolve_
 from hubtune.pipeline.base_check import check_base, check_continued, check_loads, check_memory
 from hubtune.pipeline.context import RunOptions
 from hubtune.pipeline.licensing import decide_release, fetch_licenses, require_allowed
+from hubtune.pipeline.tracking import require_trackers
 from hubtune.publish.preflight import check_target, refuse_canaries, refuse_secrets
 from hubtune.records.base import Pin, PinSet, Progress, Record, require_room
 from hubtune.templating.chat import ChatTemplate
-from hubtune.train.trackers import require_trackers
+from hubtune.train.cost import check_country, unassessed
 
 
 def check_data(config: TuneConfig) -> None:
@@ -210,6 +211,8 @@ def _check_config(checks: Checks, config: TuneConfig, *, elsewhere: bool) -> Non
             lambda: require_trackers(config.train.report_to),
             lambda _: f"{', '.join(config.train.report_to)} can be reported to",
         )
+    if config.train.country is not None:
+        _check_country(checks, config.train.country)
     if config.evaluate.bias.named():
         checks.attempt(
             "bias", lambda: check_files(config.evaluate.bias), lambda said: f"its files hold {', '.join(said)}"
@@ -217,6 +220,16 @@ def _check_config(checks: Checks, config: TuneConfig, *, elsewhere: bool) -> Non
     for file in config.all_data:
         if file.path is not None and file.license is None:
             checks.warn(f"data {file.label}", "its license is not stated (`data[].license`)")
+
+
+def _check_country(checks: Checks, country: str) -> None:
+    reason = unassessed(country)
+    if reason is not None:
+        checks.warn("energy", f"energy and CO2 will not be assessed: {reason}")
+    else:
+        checks.attempt(
+            "energy", lambda: check_country(country), lambda name: f"metered, with the electricity of {name}"
+        )
 
 
 def _check_lock(checks: Checks, config: TuneConfig, path: Path, *, locked: bool) -> PinSet | None:

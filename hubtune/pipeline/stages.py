@@ -10,13 +10,13 @@ from hubtune.hub.read import repo_url
 from hubtune.pipeline import planning
 from hubtune.pipeline.context import RunContext, refuse_classifier, require_train
 from hubtune.pipeline.merge import merge_run
+from hubtune.pipeline.tracking import add_evaluation, add_release, require_reporting
 from hubtune.publish.preflight import check_publisher
 from hubtune.publish.push import propose_release, push
 from hubtune.records.base import require_room
 from hubtune.records.data import DataRecord
 from hubtune.records.release import CounterpartRecord, MergeRecord, ReleaseRecord
 from hubtune.records.results import EvaluationRecord, HeldOutPoint, MergedProbeRecord, TrainingRecord
-from hubtune.train.trackers import add_evaluation, add_release, require_trackers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -74,7 +74,7 @@ def run_train(
     require_train("Training")
     from hubtune.train.training import train
 
-    require_trackers(context.config.train.report_to)
+    require_reporting(context.config.train)
     if launcher is not None:
         # Here, once: the processes find the rows in the cache.
         prepared = prepared or run_data(context)

@@ -4,8 +4,7 @@ Also how the Trainer's log, which a checkpoint keeps, is read back as the points
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -13,13 +12,12 @@ from transformers import TrainerCallback
 
 from hubtune.data.tokenization import Example
 from hubtune.errors import TrainingError
-from hubtune.records.base import Progress, ProgressTask
-from hubtune.records.results import HeldOutPoint, LossPoint, TrackerRun, TrainingFinding
+from hubtune.records.base import ProgressTask
+from hubtune.records.results import HeldOutPoint, LossPoint, TrainingFinding
 from hubtune.records.rundir import RunDirectory
 from hubtune.train.batching import Batcher, Course
 from hubtune.train.loss import ClassBatcher, ClassLoss, SummedLoss, class_scores
 from hubtune.train.processes import Processes
-from hubtune.train.trackers import Tracker, in_place, new_trackers, warn_of
 
 if TYPE_CHECKING:
     from transformers import TrainerControl, TrainerState, TrainingArguments
@@ -298,107 +296,3 @@ def held_out_points(history: list[dict[str, float]]) -> list[HeldOutPoint]:
         for entry in history
         if _LOSS_KEY in entry
     ]
-
-
-_TRACKED = "tracker"
-
-
-class Tracking(TrainerCallback):
-    """Reports to the trackers by transformers' own callbacks; one that fails is left out, and training goes on.
-
-    Which run of a tracker it is stands in the Trainer's log, so that a training that resumes continues it.
-
-    Args:
-        run: The run, whose config names the trackers.
-        progress: Told of each tracker's run.
-    """
-
-    def __init__(self, run: RunDirectory, progress: Progress) -> None:
-        self._run, self._progress = run, progress
-        self._open: dict[str, tuple[Tracker, TrainerCallback]] = {}
-        self._last: tuple[Any, ...] = ()
-        self._seen = 0
-
-    def on_train_begin(
-        self,
-        args: "TrainingArguments",
-        state: "TrainerState",
-        control: "TrainerControl",
-        **kwargs: Any,
-    ) -> None:
-        if not state.is_world_process_zero:
-            return
-        self._last, self._seen = (args, state, control), len(state.log_history)
-        for tracker in new_trackers(self._run, tracker_runs(state.log_history)):
-            with self._guarded(tracker):
-                self._begin(tracker, kwargs)
-
-    def _begin(self, tracker: Tracker, kwargs: dict[str, Any]) -> None:
-        args, state, _ = self._last
-        tracker.first_step, args.run_name, args.project = state.global_step, tracker.id, tracker.project
-        callback = tracker.callback()
-        callback.on_train_begin(*self._last, **kwargs)
-        self._open[tracker.name] = (tracker, callback)
-        begun = tracker.begun()
-        _note(state, begun)
-        self._progress.say(f"{tracker.title}: {begun.address or 'on this machine'}")
-
-    def on_log(
-        self,
-        _args: "TrainingArguments",
-        _state: "TrainerState",
-        _control: "TrainerControl",
-        logs: dict[str, float] | None = None,
-        **_kwargs: Any,
-    ) -> None:
-        self._report(logs or {})
-
-    def on_step_end(
-        self,
-        _args: "TrainingArguments",
-        state: "TrainerState",
-        _control: "TrainerControl",
-        **_kwargs: Any,
-    ) -> None:
-        new, self._seen = state.log_history[self._seen :], len(state.log_history)
-        for point in held_out_points(new) if self._open else ():
-            values = point.model_dump(exclude={"step"}, exclude_none=True)
-            self._report({f"eval_{name}": value for name, value in values.items()})
-
-    def _report(self, logs: dict[str, float]) -> None:
-        for tracker, callback in list(self._open.values()):
-            with self._guarded(tracker):
-                callback.on_log(*self._last, logs=dict(logs))
-
-    def close(self) -> None:
-        """Has each tracker write what it still holds."""
-        for tracker, callback in list(self._open.values()):
-            with self._guarded(tracker):
-                tracker.finish(callback, *self._last)
-        self._open.clear()
-
-    @contextmanager
-    def _guarded(self, tracker: Tracker) -> Iterator[None]:
-        try:
-            with in_place(tracker):
-                yield
-                failure = tracker.failure()
-                if failure is not None:
-                    raise OSError(failure)
-        except Exception as error:  # noqa: BLE001 - the last net: whatever a tracker raises, training goes on
-            self._open.pop(tracker.name, None)
-            said = warn_of(tracker, error, self._run, self._progress)
-            state = self._last[1]
-            known = {each.tracker: each for each in tracker_runs(state.log_history)}
-            lost = TrackerRun(tracker=tracker.name, project=tracker.project, run=tracker.id)
-            _note(state, known.get(tracker.name, lost).model_copy(update={"failed": said}))
-
-
-def _note(state: "TrainerState", run: TrackerRun) -> None:
-    state.log_history.append({"step": state.global_step, _TRACKED: run.model_dump()})
-
-
-def tracker_runs(history: list[dict[str, Any]]) -> list[TrackerRun]:
-    """Returns the trackers' runs that the Trainer's log holds, each as it was last."""
-    runs = [TrackerRun.model_validate(entry[_TRACKED]) for entry in history if _TRACKED in entry]
-    return list({run.tracker: run for run in runs}.values())

@@ -15,51 +15,20 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from hubtune.config.fields import PUBLIC_HUB
 from hubtune.config.training import TrackerName
-from hubtune.errors import MissingExtraError
 from hubtune.records.base import Progress
-from hubtune.records.release import ReleaseRecord
-from hubtune.records.results import EvaluationRecord, TrackerRun, TrainingRecord
+from hubtune.records.results import TrackerRun
 from hubtune.records.rundir import RunDirectory
 
 FOLDER = "trackers"
 """Where trackers write within a run directory."""
 # What a tracker's error may take of a line.
 _MOST_SAID = 300
-_INSTALLED_BY = {
-    "trackio": 'pip install "hubtune[track]"',
-    "tensorboard": 'pip install "hubtune[track]"',
-    "wandb": "pip install wandb",
-    "mlflow": "pip install mlflow",
-}
-
-
-def require_trackers(names: Sequence[TrackerName]) -> None:
-    """Refuses trackers that are not installed.
-
-    Raises:
-        MissingExtraError: One is not.
-    """
-    missing = [name for name in names if not _is_installed(name)]
-    if missing:
-        commands = list(dict.fromkeys(_INSTALLED_BY[name] for name in missing))
-        raise MissingExtraError(
-            f"`train.report_to` names trackers that are not installed: {', '.join(missing)}.",
-            hint=f"Install with: {'; '.join(commands)}; or take the name out of the list.",
-        )
-
-
-def _is_installed(name: str) -> bool:
-    # A folder of that name in the working folder, such as wandb's own, is found too, and has no origin.
-    spec = find_spec(name)
-    return spec is not None and spec.origin is not None
 
 
 @dataclass(frozen=True)
@@ -394,59 +363,6 @@ def explain(error: Exception) -> str:
     """Returns what a tracker raised, in one line without credentials that an address may hold."""
     said = re.sub(r"(?<=://)[^/@\s]+@|(?<=[?&])[\w-]*(?:token|key|password)=[^&\s]+", "", str(error))
     return " ".join(f"{type(error).__name__}: {said}".split())[:_MOST_SAID]
-
-
-def add_evaluation(run: RunDirectory, evaluation: EvaluationRecord, progress: Progress) -> None:
-    """Adds what was measured to the runs of the trackers; one that fails is a warning.
-
-    Args:
-        run: The run directory.
-        evaluation: Its evaluation record.
-        progress: Told of a tracker that failed.
-
-    Raises:
-        RecordError: The run was not trained.
-    """
-    numbers: dict[str, float] = {}
-    for measure in evaluation.measures:
-        name = f"evaluation/{measure.split}/{measure.name}"
-        for side, value in ((name, measure.tuned), (f"{name} of the base model", measure.base)):
-            if measure.status == "measured" and value is not None:
-                numbers[side] = value
-    _add(run, progress, numbers=numbers)
-
-
-def add_release(run: RunDirectory, release: ReleaseRecord, progress: Progress) -> None:
-    """Adds the release to the runs of the trackers; one that fails is a warning.
-
-    Args:
-        run: The run directory.
-        release: The release.
-        progress: Told of a tracker that failed.
-
-    Raises:
-        RecordError: The run was not trained.
-    """
-    texts = {"release/repo": release.repo, "release/tag": release.tag, "release/commit": release.commit}
-    _add(run, progress, texts=texts)
-
-
-def _add(
-    run: RunDirectory,
-    progress: Progress,
-    *,
-    numbers: Mapping[str, float] = MappingProxyType({}),
-    texts: Mapping[str, str] = MappingProxyType({}),
-) -> None:
-    training = run.read(TrainingRecord)
-    entry = Entry(training.steps, numbers, texts)
-    for noted in training.trackers:
-        tracker = TRACKERS[noted.tracker](run, noted, continued=True)
-        try:
-            with in_place(tracker):
-                tracker.add(entry)
-        except Exception as error:  # noqa: BLE001 - the last net: no tracker undoes what was measured or published
-            warn_of(tracker, error, run, progress)
 
 
 def warn_of(tracker: Tracker, error: Exception, run: RunDirectory, progress: Progress) -> str:

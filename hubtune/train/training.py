@@ -26,18 +26,12 @@ from hubtune.records.results import (
     TrainingRecord,
 )
 from hubtune.train.batching import Course, choose_loss, row_order
-from hubtune.train.callbacks import (
-    HeldOutLoss,
-    Reporter,
-    Tracking,
-    held_out_points,
-    loss_points,
-    overflow_findings,
-    tracker_runs,
-)
+from hubtune.train.callbacks import HeldOutLoss, Reporter, held_out_points, loss_points, overflow_findings
 from hubtune.train.continual_learning import EarlierTask
+from hubtune.train.cost import cost_record
 from hubtune.train.fast_lora import fast_adapters
 from hubtune.train.loss import ClassLoss, SummedLoss
+from hubtune.train.reporting import Spending, Tracking, spent, tracker_runs
 from hubtune.train.setup import Setup, TrainJob, memory_errors, set_up
 from hubtune.train.trainer import Checkpoints, RowTrainer, Saver, warmup_steps
 
@@ -222,6 +216,7 @@ def training_record(trainer: RowTrainer, setup: Setup, data: DataRecord | None, 
         vocabulary=subject.vocabulary,
         started=ending.started.isoformat(timespec="seconds"),
         seconds=round(ending.seconds, 1),
+        cost=cost_record(spent(history), (trainable, total), read, settings.country),
         trackers=tracker_runs(history),
         files=dict(ending.files),
         environment=environment(),
@@ -339,10 +334,11 @@ def _run_steps(
     saver = Saver(run, checkpoints, course.settings.checkpoint_steps, job.processes)
     with job.progress.task("Training", course.order.steps) as task, saver.stopping():
         measuring = HeldOutLoss(run, loss, job.held_out, course, lambda: trainer.keep_best(), job.watch)
-        tracking = Tracking(run, job.progress)
-        callbacks = [Reporter(run, task, job.base.name), measuring, saver, tracking]
+        tracking, spending = Tracking(run, job.progress), Spending(course.settings.country, job.progress)
+        # What asks for a checkpoint comes before what is to be in it.
+        callbacks = [Reporter(run, task, job.base.name), measuring, saver, tracking, spending]
         trainer = RowTrainer(loss, course, callbacks, None if earlier is None else earlier.consolidation)
-        with closing(tracking):
+        with closing(tracking), closing(spending):
             trainer.go(measuring.ended)
     return trainer
 

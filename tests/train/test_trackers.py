@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from hubtune.errors import InterruptedTrainingError, MissingExtraError
+from hubtune.pipeline.tracking import add_evaluation, require_trackers
 from hubtune.records.results import EvaluationRecord, Measure, TrackerRun
 from hubtune.records.rundir import RunDirectory
-from hubtune.train.trackers import add_evaluation, explain, require_trackers
+from hubtune.train.trackers import explain
 from tests.listener import Listener
 from tests.sample_runs import ENVIRONMENT
 from tests.train.conftest import Trained

@@ -10,7 +10,7 @@ from hubtune.card.metadata import card_title
 from hubtune.card.wording import duration
 from hubtune.records.base import stated_licenses
 from hubtune.records.remote import JobRecord
-from hubtune.records.results import EnvironmentRecord
+from hubtune.records.results import CostRecord, EnvironmentRecord
 
 # The Hub's public address: a card is read there, wherever it was rendered.
 HUB = "https://huggingface.co"
@@ -20,13 +20,37 @@ _FROZEN, _TRAINED = 4, 6
 
 
 @dataclass(frozen=True)
+class Energy:
+    """The energy of a training: in kWh, with grams of CO2 equivalent by the electricity of a country."""
+
+    kilowatt_hours: float
+    grams: float
+    country: str
+    method: str
+    estimated: bool
+
+
+@dataclass(frozen=True)
 class Environment:
-    """Context of `sections/environment.md.j2`; `teraflops` is an upper bound, in 10^12 floating-point operations."""
+    """Context of `sections/environment.md.j2`.
+
+    Attributes:
+        job: The job on Hugging Face's machines; None if it ran elsewhere.
+        speed: Tokens per second; None in records of versions that did not measure it.
+        memory: What the process held at most, and an accelerator; None likewise.
+        teraflops: Operations by the estimate that the section explains, in 10^12.
+        energy: None if it was not assessed.
+        unassessed: Why it was not.
+    """
 
     device: str
     job: JobRecord | None
     time: str
+    speed: float | None
+    memory: str | None
     teraflops: float
+    energy: Energy | None
+    unassessed: str
     statement: str | None
 
 
@@ -59,15 +83,31 @@ class Contact:
 def environment(inputs: CardInputs) -> Environment:
     """Builds the context of the section on the environment."""
     training = inputs.training
-    frozen = training.total_parameters - training.trainable_parameters
+    cost, frozen = training.cost, training.total_parameters - training.trainable_parameters
+    # Records of versions that did not count operations have had those of the target tokens on their cards.
     operations = (_FROZEN * frozen + _TRAINED * training.trainable_parameters) * training.tokens
     return Environment(
         device=training.environment.device,
         job=training.job,
         time=duration(training.seconds),
-        teraflops=operations / 1e12,
+        speed=None if cost is None else cost.tokens_per_second,
+        memory=None if cost is None else _memory(cost),
+        teraflops=(operations if cost is None else cost.operations) / 1e12,
+        energy=None if cost is None else _energy(cost),
+        unassessed="energy use was not metered" if cost is None else cost.energy_method,
         statement=inputs.config.card.environment,
     )
+
+
+def _memory(cost: CostRecord) -> str | None:
+    places = {"of the process": cost.peak_memory, "of a GPU": cost.device_peak_memory}
+    return ", ".join(f"{size / 1e9:,.1f} GB {place}" for place, size in places.items() if size is not None) or None
+
+
+def _energy(cost: CostRecord) -> Energy | None:
+    if cost.energy is None or cost.co2 is None:
+        return None
+    return Energy(cost.energy, cost.co2, cost.country or "unknown", cost.energy_method, bool(cost.energy_estimated))
 
 
 def verify(inputs: CardInputs) -> Verify:

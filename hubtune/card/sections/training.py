@@ -9,7 +9,7 @@ from hubtune.card.markdown import Markdown
 from hubtune.card.sections.screening import Repeats, repeats
 from hubtune.config.training import LoraConfig
 from hubtune.records.data import SourceRecord
-from hubtune.records.results import TrainingFinding, TrainingRecord
+from hubtune.records.results import TrackerRun, TrainingFinding, TrainingRecord
 
 LOSS_PICTURE = "images/loss.png"
 """Where the loss curve stands in the repository."""
@@ -255,11 +255,22 @@ def training_procedure(inputs: CardInputs) -> TrainingProcedure:
             Setting("Started", wording.moment(training.started)),
             Setting("Duration", wording.duration(training.seconds)),
             Setting("Device", training.environment.device),
+            *(_tracked(tracker) for tracker in training.trackers),
         ],
         target_modules=training.target_modules,
         whole=training.whole,
         findings=training.findings,
         best_step=training.best_step,
+    )
+
+
+def _tracked(tracker: TrackerRun) -> Setting:
+    place = "in its own store" if tracker.address is None else tracker.address
+    inside = "" if tracker.address is None or tracker.url is not None else " in the run directory"
+    failed = ", which failed during the training" if tracker.failed is not None else ""
+    return Setting(
+        f"Run in {wording.tracker_name(tracker.tracker)}",
+        f"{tracker.run} of project {tracker.project}, {place}{inside}{failed}",
     )
 
 
