@@ -6,7 +6,7 @@ from dataclasses import replace
 from hubtune.card.inputs import CardInputs, ReleaseTarget
 from hubtune.card.licensing.decision import decide
 from hubtune.config.load import parse_config
-from hubtune.data.split import GIVEN_METHOD, GROUP_METHOD
+from hubtune.data.split import GIVEN_METHOD, GROUP_METHOD, METHOD
 from hubtune.records.base import LicensedInput, Pin, PinSet
 from hubtune.records.data import DataRecord, MixRecord, ScreenRecord, SourceRecord, SplitRecord
 from hubtune.records.release import Fidelity, MergedSource, MergeRecord, Tolerance
@@ -107,7 +107,7 @@ def make_inputs(config: str = CONFIG, overrides: tuple[str, ...] = ()) -> CardIn
             ],
             train=SplitRecord(rows=2255, tokens=98_765, truncated=3),
             held_out=SplitRecord(rows=251, tokens=10_987, truncated=0),
-            split_method="sha256 of the seed and the row's text, folded to its letters and digits",
+            split_method=METHOD,
             max_length=512,
         ),
         training=TrainingRecord(
@@ -189,7 +189,7 @@ def nothing_assessed() -> CardInputs:
         tuned=33.9204,
         interval=None,
         status="insufficient data",
-        detail="3 rows are held out; 20 are the least for an interval",
+        detail="3 items were measured; at least 10 are needed",
     )
     config = "base: {repo: openai-community/gpt2-medium}\ndata: [{repo: Abirate/english_quotes, text: quote}]\n"
     source = inputs.data.sources[0].model_copy(

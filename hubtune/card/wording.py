@@ -1,4 +1,4 @@
-"""How the card writes things: names of methods and measures, what each measure means, numbers, durations and times."""
+"""The words of the card: names of methods and measures, what each measure means, numbers, durations and times."""
 
 from datetime import UTC, datetime
 
@@ -62,10 +62,30 @@ _MEANINGS = {
     "preference",
     "word_list_hits": "the share of generated texts that contain a listed word; lower is better",
     "memorisation": "the share of training rows that the model completes word for word; lower is better",
-    "canary_exposure": "how well planted secrets can be told from other secrets, in bits; about 1.44 is chance",
-    "personal_data": "how much generated text contains what looks like personal data; lower is better",
+    "canary_exposure": "how well the model tells planted secrets from other secrets, in bits; about 1.44 is chance",
+    "personal_data": "how often generated text contains what looks like personal data; lower is better",
     "contamination": "the share of held-out rows that are also in the training set; lower is better",
 }
+
+
+# Texts in records, and the card's words for them. The records keep theirs: releases compare by them across versions.
+_RECORDED = {
+    " %": "%",
+    "sha256 of": "the SHA-256 of",
+    ", without case, punctuation and spacing": ", ignoring case, punctuation and spacing",
+    "the first half of each row's tokens is given": "the first half of each row as the prompt",
+    "each row's prompt is given": "each row's own prompt",
+    "prompts cut at their front to fit the context": "prompts truncated at the start to fit the context",
+    "rows left out as too short": "rows dropped because they are too short",
+    "greedy, at most": "greedy decoding, at most",
+}
+
+
+def recorded(text: str) -> str:
+    """Returns a text of a record in the words of the card."""
+    for words, shown in _RECORDED.items():
+        text = text.replace(words, shown)
+    return text
 
 
 def method_name(method: str) -> str:
@@ -84,7 +104,7 @@ def tracker_name(tracker: str) -> str:
 
 
 def measure_name(name: str) -> str:
-    """Returns a measure's name as a reader knows it; words for a name that is not listed."""
+    """Returns a measure's name for readers; a name that is not listed is written in words."""
     if name in _MEASURES:
         return _MEASURES[name]
     for start, named in _FAMILIES.items():
@@ -95,14 +115,14 @@ def measure_name(name: str) -> str:
 
 
 def standard_type(name: str) -> str | None:
-    """Returns what metadata calls a measure, None for one that is known here alone."""
+    """Returns a measure's name in metadata; None for a measure that only hubtune has."""
     return _STANDARD.get(name)
 
 
 def measure_meaning(name: str) -> str | None:
-    """Returns what a value of the measure says, in words; None for a measure that is not listed.
+    """Returns the meaning of a measure's value, in words; None for a measure that is not listed.
 
-    A measure that is taken along several axes is listed without the axis.
+    A measure with several axes is listed without the axis.
     """
     listed = [known for known in _MEANINGS if name == known or name.startswith(f"{known}_")]
     return _MEANINGS[max(listed, key=len)] if listed else None
@@ -122,12 +142,12 @@ def counted(value: int, one: str, many: str | None = None) -> str:
 
 
 def measure(value: float) -> str:
-    """Returns a measured value with about four digits that count: 27.4035 as 27.40, 1234.5 as 1,234."""
+    """Returns a measured value with about four significant digits: 27.4035 as 27.40, 1234.5 as 1,234."""
     return _minus(f"{value:,.{_decimals(value)}f}")
 
 
 def signed(value: float, of: float) -> str:
-    """Returns a difference of measured values, to as many decimals as `of` shows, with its sign unless it is zero."""
+    """Returns a difference of measured values with its sign, with as many decimals as `of`; zero has no sign."""
     shown = _minus(f"{value:,.{_decimals(of)}f}")
     if not any(digit in shown for digit in "123456789"):
         return shown.removeprefix(_MINUS)
@@ -135,7 +155,7 @@ def signed(value: float, of: float) -> str:
 
 
 def percent(value: float) -> str:
-    """Returns a fraction in percent, with at least two digits that count: 0.00221 as 0.22%."""
+    """Returns a fraction in percent, with at least two significant digits: 0.00221 as 0.22%."""
     scaled = value * 100
     decimals = 1 if abs(scaled) >= 1 or scaled == 0 else 2 if abs(scaled) >= 0.1 else 3
     return _minus(f"{scaled:,.{decimals}f}%")
@@ -147,17 +167,17 @@ def signed_percent(value: float) -> str:
 
 
 def plain(value: float) -> str:
-    """Returns a setting as short as it can be written: 32.0 as 32, 0.0002 as 0.0002, 0.000002 as 2e-06."""
+    """Returns a setting in its shortest form: 32.0 as 32, 0.0002 as 0.0002, 0.000002 as 2e-06."""
     return _minus(f"{value:g}")
 
 
 def rough(value: float) -> str:
-    """Returns a value of any size with two digits that count: 0.0000305 as 3.1e-05, 12.34 as 12."""
+    """Returns a value of any size with two significant digits: 0.0000305 as 3.1e-05, 12.34 as 12."""
     return _minus(f"{value:.2g}")
 
 
 def duration(seconds: float) -> str:
-    """Returns a length of time in the units that fit it, such as 2 min 5 s or 3 h 20 min."""
+    """Returns a length of time in suitable units, such as 2 min 5 s or 3 h 20 min."""
     if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -168,7 +188,7 @@ def duration(seconds: float) -> str:
 
 
 def moment(iso: str) -> str:
-    """Returns an ISO 8601 time to the minute in UTC; a text that is none is returned as it is."""
+    """Returns an ISO 8601 time to the minute in UTC; other text is returned unchanged."""
     try:
         parsed = datetime.fromisoformat(iso)
     except ValueError:

@@ -95,7 +95,7 @@ def read_json(files: Sequence[TextFile], field: str | None = None, *, head: int 
         raise DataError(
             f"The files of {files[0].source} cannot be read as a dataset: {files[0].path} holds no line that is a "
             f"JSON object{look.why}.",
-            hint="Write one JSON object a line; CSV, Parquet and Arrow can be read too.",
+            hint="Write one JSON object per line; CSV, Parquet and Arrow can be read too.",
         )
 
     def every(wanted: Sequence[str]) -> Iterator[RawRow]:
@@ -210,7 +210,7 @@ class _Window:
                         f"{file.name} holds an item that is longer than {LONGEST_LINE:,} characters, has more than "
                         f"{MOST_IN_ROW:,} commas and brackets, or is not JSON: the one that begins on line "
                         f"{self._line():,}.",
-                        hint="Correct it, or leave it out; one JSON object a line shows which.",
+                        hint="Correct it, or leave it out; one JSON object per line shows which.",
                     ) from None
                 if not self._more():
                     raise self.broken(file) from None
@@ -234,7 +234,7 @@ class _Window:
         line = self._line()
         return DataError(
             f"The files of {file.source} cannot be read as a dataset: {file.path} is not JSON from line {line:,} on.",
-            hint="Write the list of objects again, or one JSON object a line.",
+            hint="Write the list of objects again, or one JSON object per line.",
         )
 
 
@@ -309,7 +309,7 @@ def _document(file: TextFile) -> Mapping[str, object]:
     if _after_space(content, end) < len(content) or isinstance(row, UnreadableRow) or not isinstance(value, dict):
         raise DataError(
             f"{file.name} is not one JSON object, as its card says.",
-            hint="Choose another revision, or write one JSON object a line and name the file as `data[].path`.",
+            hint="Choose another revision, or write one JSON object per line and name the file as `data[].path`.",
         )
     return value
 
@@ -318,7 +318,7 @@ def _too_large(file: TextFile, what: str) -> DataError:
     return DataError(
         f"{file.name} {what} of more than {LARGEST_DOCUMENT:,} characters, or of more than {MOST_VALUES:,} commas and "
         "brackets, which is not held in memory.",
-        hint="Write one JSON object a line, or a list of objects: these can be of any length. Name the file as "
+        hint="Write one JSON object per line, or a list of objects: these can be of any length. Name the file as "
         "`data[].path`.",
     )
 
@@ -330,7 +330,7 @@ def _rows_of_value(file: TextFile, value: object, called: str) -> Iterable[RawRo
     if columns is None:
         raise DataError(
             f"{file.name} cannot be read as rows: {called} is not a list of objects.",
-            hint="Choose another revision, or write one JSON object a line and name the file as `data[].path`.",
+            hint="Choose another revision, or write one JSON object per line and name the file as `data[].path`.",
         )
     return columns
 

@@ -95,7 +95,7 @@ class JsonParser:
             self._fault = UnreadableRow(DropReason.NOT_JSON, "a key stands twice in an object")
         for key in found:
             if not key.isascii() and not _writable(key):
-                self._fault = UnreadableRow(DropReason.NOT_JSON, "a key holds half a surrogate pair")
+                self._fault = UnreadableRow(DropReason.NOT_JSON, "a key contains an unpaired surrogate")
         return found
 
     def _fraction(self, written: str) -> float:

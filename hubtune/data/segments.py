@@ -1,7 +1,7 @@
-"""What a row says, before there are tokens: segments of text, each from a template or from the data; and drop reasons.
+"""The text of a row before it is tokenized: segments, each from a template or from the data; and drop reasons.
 
-Here it is decided which texts of the data can be used at all, what is worth a warning about how rows are written, and
-how many rows were left out for which reason.
+This module decides which texts of the data can be used, which warnings to give about the form of rows, and counts the
+dropped rows by reason.
 """
 
 import re
@@ -21,42 +21,39 @@ READABLE = "JSON Lines, CSV, Parquet and Arrow can, whole and of one form; sever
 
 
 class DropReason(Enum):
-    """One reason to leave a row out: what records and cards call it, and what to do about it."""
+    """One reason to drop a row: its name in records and on cards, and what to do about it."""
 
-    NULL = "a field is null", "fill the field in, or leave such rows out of the data"
-    BLANK = "a field is blank", "fill the field in, or leave such rows out of the data"
-    NOT_TEXT = "a field is not text", "store text in this column, or name another with `columns`"
-    NO_RESPONSE = "the response is empty", "a row without a response teaches nothing; leave it out of the data"
+    NULL = "a field is null", "fill in the field, or remove such rows from the data"
+    BLANK = "a field is blank", "fill in the field, or remove such rows from the data"
+    NOT_TEXT = "a field is not text", "store text in this column, or name another column with `columns`"
+    NO_RESPONSE = "the response is empty", "the model cannot learn from an empty response; remove the row from the data"
     SURROGATE = (
-        "a text holds half a surrogate pair",
+        "a text contains an unpaired surrogate",
         "write the file again as UTF-8; the text was cut within a character",
     )
-    NUL = "a text holds a NUL character", "take the NUL characters out; the file may have been damaged"
+    NUL = "a text contains a NUL character", "remove the NUL characters; the file may be damaged"
     HUGE = (
         "a text is longer than 1,000,000 characters",
-        "split the row; a missing line end can join a whole file to one row",
+        "split the row; a missing line end can turn a whole file into one row",
     )
-    NOT_JSON = "the line is not JSON", "write one JSON object a line"
+    NOT_JSON = "the line is not JSON", "write one JSON object per line"
     RAGGED = (
         "a row has more or fewer cells than the header",
-        "put cells that hold the separator or a line end into quotes, or name the separator as `data[].separator`",
+        "quote cells that contain the separator or a line end, or set the separator as `data[].separator`",
     )
     MESSAGES = "the messages are not a list of roles and texts", "write [{role, content}] or ShareGPT's [{from, value}]"
     ROLE = "a role is unknown", "use system, user, assistant and tool"
-    ORDER = "the roles are out of order", "let user and assistant take turns, the user first and the assistant last"
+    ORDER = "the roles are out of order", "alternate user and assistant, beginning with user and ending with assistant"
     TOOLS = "the tools are not a list of JSON schemas", "write a list of objects, or that list as JSON text"
-    TEMPLATE = "the chat template refuses the messages", "write the messages as this template wants them"
+    TEMPLATE = "the chat template refuses the messages", "write the messages in the form that this template expects"
     NOT_WRITTEN = (
-        "the chat template does not write all of an answer",
-        "use a chat template that does, or take the part out; `loss_on: completion` needs the last answer alone",
+        "the chat template does not render all of an answer",
+        "use a chat template that does, or remove the part; `loss_on: completion` needs only the last answer",
     )
     NO_ROOM = "the prompt leaves no room for the response", "raise train.max_length, or shorten the prompts"
-    NOTHING_LEARNED = (
-        "no token of it is trained on",
-        "look at the row with `hubtune data show`, and at the chat template",
-    )
+    NOTHING_LEARNED = ("it has no target tokens", "inspect the row with `hubtune data show`, and the chat template")
     LABEL = "the label is unknown", "correct the label, or add it to `data[].labels`"
-    HELD_OUT = "the same text is held out", "nothing to do: a copy of a held-out row is never trained on"
+    HELD_OUT = "the same text is held out", "nothing to do: a duplicate of a held-out row is never trained on"
     EMAIL = "it holds an e-mail address", "nothing to do: `screen.email` asks for this"
     PHONE = "it holds a telephone number", "nothing to do: `screen.phone` asks for this"
     CARD_NUMBER = "it holds a card number", "nothing to do: `screen.card_number` asks for this"
@@ -85,15 +82,15 @@ ON_PURPOSE = frozenset(
         *(DropReason.SECRET, DropReason.DUPLICATE, DropReason.NEAR_DUPLICATE, DropReason.CONTAMINATED),
     }
 )
-"""Reasons that say nothing against the data: rows could be used, and the run does not want them."""
+"""Reasons that are no fault of the data: the rows are usable, but the config says to drop them."""
 
 
 class DroppedRowError(Exception):
-    """A row cannot be used; it is counted and left out. Never leaves `data`.
+    """A row cannot be used: it is counted and dropped. This error never leaves the package `data`.
 
     Args:
         reason: Why.
-        detail: What is known beyond the reason, of this row alone.
+        detail: More about this row than the reason says.
     """
 
     def __init__(self, reason: DropReason, detail: str = "") -> None:
@@ -104,11 +101,11 @@ class DroppedRowError(Exception):
 
 @dataclass(frozen=True)
 class UnreadableRow:
-    """A row that its file holds and that could not be read; it takes the row's place.
+    """A row of a file that could not be read; it replaces the row.
 
     Attributes:
         reason: Why.
-        detail: What is known beyond the reason; never a value of the data.
+        detail: More than the reason says; never a value of the data.
     """
 
     reason: DropReason
@@ -116,12 +113,12 @@ class UnreadableRow:
 
 
 RawRow = dict[str, object] | UnreadableRow
-"""One row of a dataset by its columns, before anything is made of it."""
+"""One row of a dataset by its columns, before it is processed."""
 
 
 @dataclass
 class DropTally:
-    """The rows left out of one dataset: how many for which reason, and the first row of each, counted from 1."""
+    """The rows dropped from one dataset: how many for each reason, and the first row of each, counted from 1."""
 
     counts: Counter[DropReason] = field(default_factory=Counter)
     first: dict[DropReason, int] = field(default_factory=dict)
@@ -137,7 +134,7 @@ class DropTally:
             self.add_several(reason, count, later.first[reason], later.details[reason])
 
     def add_several(self, reason: DropReason, count: int, first: int, detail: str = "") -> None:
-        """Counts rows that were left out for one reason; `first` is the number of the first of them."""
+        """Counts rows that were dropped for one reason; `first` is the number of the first of them."""
         self.counts[reason] += count
         if reason not in self.first or first < self.first[reason]:
             self.first[reason] = first

@@ -103,7 +103,7 @@ def win_rate(counts: Counts, seed: int | None) -> Measure:
         seed=seed,
         settings={"raters": str(counts.raters), "answers": str(counts.answers), "ties": str(counts.ties)},
         status="measured" if enough else "insufficient data",
-        detail=None if enough else f"{decided} pairs are decided; {LEAST_PAIRS} are the least",
+        detail=None if enough else f"{decided} pairs are decided; at least {LEAST_PAIRS} are needed",
     )
 
 

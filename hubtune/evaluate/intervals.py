@@ -150,7 +150,7 @@ def measure_of(
         status="insufficient data",
         **{"split": "held-out", **about},
     )
-    few = f"{items:,} items were measured; {least:,} are the least to rely on"
+    few = f"{items:,} items were measured; at least {least:,} are needed"
     if items == 0:
         return measure.model_copy(update={"detail": few})
     odd = [f"{value} for the {side} model" for side, value in values.items() if not math.isfinite(value)]

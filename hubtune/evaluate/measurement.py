@@ -207,7 +207,7 @@ def _forgetting(task: EarlierTaskRecord, seed: int) -> Measure:
     if task.row_tokens and not few:
         before, after = (ratio_of(sums, task.row_tokens) for sums in (task.row_before, task.row_after))
         interval = paired_bootstrap(before, after, task.rows, seed)
-    said = "mean loss after the training less that before its first step, in nats per token"
+    said = "mean loss after training minus mean loss before the first step, in nats per token"
     return Measure(
         name="forgetting",
         split=EARLIER_HELD_OUT,
@@ -220,7 +220,7 @@ def _forgetting(task: EarlierTaskRecord, seed: int) -> Measure:
         interval_method=_METHOD if interval else None,
         seed=seed if interval else None,
         status="insufficient data" if few else "measured",
-        detail=f"{said}; {task.rows:,} rows were measured, {LEAST_ROWS:,} are the least to rely on" if few else said,
+        detail=f"{said}; {task.rows:,} rows were measured, but at least {LEAST_ROWS:,} are needed" if few else said,
     )
 
 

@@ -49,7 +49,7 @@ class RequestNote:
 
 
 class RequestLog:
-    """Appends one JSON object a line.
+    """Appends one JSON object per line.
 
     Args:
         path: The file; made when missing, for its owner's eyes alone: it tells who asked for which private repository.

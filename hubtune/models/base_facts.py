@@ -254,7 +254,7 @@ def check_writes(facts: Facts, name: str) -> None:
 
     if facts.get("model_type") in MODEL_FOR_MASKED_LM_MAPPING_NAMES and facts.get("is_decoder") is not True:
         raise ModelError(
-            f"{name} is an encoder ({_kind(facts)}): it reads texts and cannot write any.",
+            f"{name} is an encoder ({_kind(facts)}): it cannot generate text.",
             hint="Choose a decoder, such as a GPT-2, Llama or Qwen model, or classify with it: "
             "`data[].format: classification`.",
         )

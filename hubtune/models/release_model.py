@@ -80,7 +80,7 @@ def _refuse_classifier(folder: Path, name: str) -> None:
         stated = str(read_facts((folder / file).read_bytes(), name).get(key)) if (folder / file).is_file() else ""
         if "SEQ_CLS" in stated or "ForSequenceClassification" in stated:
             raise ModelError(
-                f"{name} classifies texts and cannot write any.",
+                f"{name} is a classifier and generates no text.",
                 hint="Its card has a program that loads it; `hubtune verify` checks it.",
             )
 

@@ -262,7 +262,7 @@ def _longest(most: int, fits: Callable[[int], bool]) -> int:
 def _words(error: Exception) -> str:
     """Returns what was wrong, in one line."""
     if isinstance(error, UnicodeEncodeError):
-        return "it writes half a surrogate pair"
+        return "it writes an unpaired surrogate"
     if isinstance(error, RecursionError):
         return "it is nested too deeply, or calls itself for ever"
     line = (str(error).strip().splitlines() or [""])[0][:_LONGEST_FAULT].rstrip(".")

@@ -74,7 +74,7 @@ class Reporter(TrainerCallback):
         if not math.isfinite(loss) and state.global_step <= 1:
             # It was computed before any weight was changed.
             raise TrainingError(
-                f"The training loss is {loss} at the first step, before anything was learnt: {self._base} gives NaN or "
+                f"The training loss is {loss} at the first step, before the first update: {self._base} gives NaN or "
                 "infinite numbers for the rows.",
                 hint="Set `train.precision: fp32`; if that changes nothing, choose another base model or revision.",
             )
@@ -150,8 +150,8 @@ def overflow_findings(history: Sequence[dict[str, float]], steps: int) -> list[T
     return [
         TrainingFinding(
             name="gradients overflowed",
-            evidence=f"{count} of {steps} steps changed no weight, since their gradients were too large for fp16",
-            advice="Set train.precision to auto or fp32; a few such steps at the start do no harm.",
+            evidence=f"{count} of {steps} steps were skipped because their gradients overflowed in fp16",
+            advice="Set train.precision to auto or fp32; a few skipped steps at the start are normal.",
         )
     ]
 

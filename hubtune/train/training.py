@@ -80,7 +80,7 @@ def diagnose(losses: Sequence[LossPoint], held_out: Sequence[HeldOutPoint], step
         found.append(
             TrainingFinding(
                 name="few steps",
-                evidence=f"{steps} optimizer steps were made",
+                evidence=f"the training had only {steps} optimizer steps",
                 advice="Raise train.epochs or lower train.batch_size, or give more rows.",
             )
         )

@@ -81,7 +81,7 @@ def test_what_was_forgotten_is_told_in_words_with_what_was_done_against_it(learn
 
     assert "`before.csv` (a local file with SHA-256 `ccccccc…`" in part
     assert "Of these rows, 150 are held out and measured, and 1,200 are not held out" in part
-    assert "7 rows with the same text as rows on the other side of the new data's split were dropped" in part
+    assert "7 rows were dropped because the new data has the same text in the other part" in part
     assert "300 rows of the earlier task were replayed, 20.0% of the training set" in part
     assert "with a strength of 400 kept the weights close to their initial values." in part
     assert "The importance of each weight was estimated on 200 rows" in part

@@ -37,9 +37,9 @@ def test_the_rate_stands_with_its_interval_and_what_it_is_of():
     assert paragraph(rated(32, 8, 10)) == (
         "**Human preference.** 1 person compared texts that the base model and the tuned model generated for the same "
         "held-out prompts (greedy decoding, at most 256 tokens). The texts were shown in random order, without the "
-        "model's name. In 80.0% of 40 decided pairs, the tuned model's text was preferred (from 65.2% to 89.5%; "
-        "95% Wilson score interval). 10 pairs ended in a tie. For 3 prompts, both models generated the same text, "
-        "and nobody was asked."
+        "model's name. In 80.0% of 40 decided pairs, the tuned model's text was preferred (95% Wilson score interval: "
+        "65.2% to 89.5%). 10 pairs ended in a tie. For 3 prompts, both models generated the same text, so nobody "
+        "rated them."
     )
 
 

@@ -73,18 +73,26 @@ def test_memorisation_is_told_by_how_many_of_how_many():
     assert "and 1 of 300 (0.33%; 95% CI 0.060% to 1.9%) held-out rows, which it was not trained on" in text
     assert "base model does so for 0 of 300 (0.0%; 95% CI 0.0% to 1.3%) training rows" in text
     assert "+3.7 percentage points (95% CI +1.1 to +6.5)" in text
-    assert "here 10 to 50 tokens" in text
-    assert "Of the 300 training rows, 120 have 50 such tokens; only these are comparable with published figures" in text
+    assert "it has 10 to 50 tokens" in text
+    assert (
+        "In 120 of the 300 training rows, the rest has 50 tokens; only these rows are comparable with published figures"
+        in text
+    )
     assert "7 further rows were too short to measure" in text
 
 
 def test_too_few_rows_are_said_to_be_too_few():
     few = [
-        each.model_copy(update={"status": "insufficient data", "detail": "40 rows; 300 are the least", "n": 40})
+        each.model_copy(
+            update={"status": "insufficient data", "detail": "40 rows were measured; at least 300 are needed", "n": 40}
+        )
         for each in MEMORISED
     ]
 
-    assert "There are too few rows to rely on these values (40 rows; 300 are the least)." in section(*few)
+    assert (
+        "There are too few rows to rely on these values (40 rows were measured; at least 300 are needed)."
+        in section(*few)
+    )
 
 
 def test_none_found_in_generations_is_a_bound_and_not_a_denial():
@@ -131,26 +139,28 @@ def test_planted_secrets_are_told_with_what_chance_gives():
 
 def test_contamination_has_the_tuned_side_alone():
     measure = Measure(
-        **{**RATE, "n": 251, "detail": "5 rows to train on repeat them"},
+        **{**RATE, "n": 251, "detail": "5 training rows repeat them"},
         name="contamination",
         split="held-out",
         base=None,
         tuned=3 / 251,
     )
 
-    assert "training rows repeated 3 of 251 (1.2%) held-out rows: 5 rows" in (section(measure))
+    assert "training rows repeated 3 of 251 (1.2%) held-out rows: 5 training rows" in (section(measure))
 
 
 @pytest.mark.parametrize("status", ["failed", "not assessed"])
 def test_a_metric_without_a_value_is_told_once_with_its_reason(status: str):
     without = [
-        each.model_copy(update={"status": status, "base": None, "tuned": None, "detail": "a classifier writes no text"})
+        each.model_copy(
+            update={"status": status, "base": None, "tuned": None, "detail": "a classifier generates no text"}
+        )
         for each in MEMORISED
     ]
 
     text = section(*without)
 
-    assert text.count(f"Memorization: {status} (a classifier writes no text)") == 1
+    assert text.count(f"Memorization: {status} (a classifier generates no text)") == 1
     assert "excess" not in text
     assert "was not measured" not in text
 

@@ -21,7 +21,7 @@ def test_a_search_without_hits_does_not_say_that_there_is_nothing():
 
 def test_contaminated_rows_that_were_trained_on_are_a_caveat():
     text = card(dropped=0)
-    assert "the 4 training rows involved were kept, so results on these held-out rows may be too good" in text
+    assert "4 training rows that repeat them were kept, so the results on these held-out rows may be too good" in text
     assert "may be too good" not in card()
 
 

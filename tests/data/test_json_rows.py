@@ -98,7 +98,7 @@ UNSOUND = {
     "200 objects": ('{"t": ' * 200 + "1" + "}" * 200, "it is nested more than 100 deep"),
     "a key twice": ('{"t": "a", "t": "b"}', "a key stands twice in an object"),
     "a key twice within": ('{"t": {"x": 1, "x": 1}}', "a key stands twice in an object"),
-    "half a pair in a key": ('{"\\ud83d": "a"}', "a key holds half a surrogate pair"),
+    "half a pair in a key": ('{"\\ud83d": "a"}', "a key contains an unpaired surrogate"),
     "a list": ('["a"]', "it is not an object"),
     "a text": ('"a"', "it is not an object"),
     "cut": ('{"t": "a', ""),
@@ -224,7 +224,7 @@ def test_an_object_of_more_values_than_the_memory_holds_is_refused_with_what_to_
     ) as e:
         _rows(tmp_path, '{\n"a": [' + ",".join([inner] * 4000) + "]}", "rows.json")
 
-    assert "one JSON object a line" in e.value.hint
+    assert "one JSON object per line" in e.value.hint
     # A list is never held as a whole, nor are objects one after the other.
     rows = [{"a": json.loads(inner)}] * 4000
     assert _rows(tmp_path, json.dumps(rows), "list.json") == rows

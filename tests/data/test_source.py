@@ -122,7 +122,7 @@ def test_a_conversation_s_fault_is_counted_with_what_is_known_of_it(read):
     source = read([good, bad, good], "qwen")
 
     (line,) = source.tally.lines()
-    assert line.startswith("1 row, first row 2: the roles are out of order (user after user); let user and assistant")
+    assert line.startswith("1 row, first row 2: the roles are out of order (user after user); alternate user and")
 
 
 def test_an_unknown_label_is_counted(read):

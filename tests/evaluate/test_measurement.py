@@ -81,7 +81,7 @@ def test_a_metric_that_does_not_fit_is_told_of_where_it_was_asked_for(bench):
 
     (named,) = run_metrics(bench, metrics, by_name=True)
     assert (named.status, named.base, named.tuned) == ("not assessed", None, None)
-    assert "cannot write any" in str(named.detail)
+    assert "generates no text" in str(named.detail)
     assert list(run_metrics(bench, metrics, by_name=False)) == []
 
 

@@ -205,7 +205,9 @@ def test_a_model_that_never_ends_a_text_is_told_of_with_the_number(bench):
     (found,) = [one for one in run_metrics(bench, [Endings()], by_name=True) if one.name == "ended"]
 
     assert short >= 10
-    assert found.detail.startswith(f"the tuned model hardly ever ends a text: it ended 0 of the {short} whose own row")
+    assert found.detail.startswith(
+        f"the tuned model rarely ends a text: it ended 0 of the {short} texts whose reference"
+    )
 
 
 def test_a_model_that_ends_its_texts_is_not(bench):

@@ -225,7 +225,7 @@ def test_a_base_that_loads_is_said_to_fit(check_folder, tiny_model: Path):
         ({"model_type": "never-heard-of"}, "never-heard-of"),
         ({"model_type": None}, "model type"),
         ({"architectures": "no list", "hidden_act": "never-heard-of"}, "never-heard-of"),
-        ({"model_type": "bert"}, "is an encoder (bert): it reads texts and cannot write any"),
+        ({"model_type": "bert"}, "is an encoder (bert): it cannot generate text"),
         (
             {"files": {"tokenizer.json": None, "tokenizer_config.json": None}},
             "The tokenizer of org/base cannot be loaded",

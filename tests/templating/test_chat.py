@@ -149,7 +149,7 @@ FAULTS = {
     "{% include '/etc/passwd' %}": "no loader",
     "{% macro m(n) %}{{ m(n + 1) }}{% endmacro %}{{ m(0) }}": "for ever",
     "{{ " + "(" * 3000 + "1" + ")" * 3000 + " }}": "too deeply",
-    "{{ '\\ud800' }}": "half a surrogate pair",
+    "{{ '\\ud800' }}": "an unpaired surrogate",
     "{{ strftime_now('\\ud800') }}": "surrogate",
     "{{ dict(1) }}": "TypeError",
 }

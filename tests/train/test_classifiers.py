@@ -137,7 +137,7 @@ def test_an_adapter_s_release_loads_as_verify_loads_it(new_run, gpt2: Path, tmp_
 
     assert replay(model, found.probe.prompts).difference < 1e-4
     assert take_probe(model, tokenizer)[0].tokens == found.probe.prompts[0].tokens
-    with pytest.raises(ModelError, match="classifies texts and cannot write any"):
+    with pytest.raises(ModelError, match="is a classifier and generates no text"):
         load_release(release, gpt2, "fp32", "org/tuned")
 
 

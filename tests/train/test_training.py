@@ -304,7 +304,7 @@ def test_a_base_that_gives_no_numbers_from_the_start_is_named(train_on, llama: P
     weights["lm_head.weight"][:] = 3e38
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
-    with pytest.raises(TrainingError, match=f"at the first step, before anything was learnt: {BASE_REPO} gives NaN"):
+    with pytest.raises(TrainingError, match=f"at the first step, before the first update: {BASE_REPO} gives NaN"):
         train_on(folder)
 
 

@@ -61,7 +61,7 @@ def test_rows_that_could_not_be_used_are_told_with_their_number_the_reason_and_w
 
     assert finding.name == "rows dropped"
     assert finding.evidence == "110 of 1,000 rows (11%) could not be used, 90 because a field is blank"
-    assert finding.advice == "Fill the field in, or leave such rows out of the data."
+    assert finding.advice == "Fill in the field, or remove such rows from the data."
 
 
 @pytest.mark.parametrize("dropped", [{}, {"BLANK": 30}, {"DUPLICATE": 600, "HELD_OUT": 50}])

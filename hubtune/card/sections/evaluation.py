@@ -7,7 +7,7 @@ from typing import Literal
 from hubtune.card.inputs import CardInputs
 from hubtune.card.markdown import Markdown
 from hubtune.card.sections.continual_learning import Earlier, earlier
-from hubtune.card.wording import QUALITY, measure_meaning, measure_name, precision_name
+from hubtune.card.wording import QUALITY, measure_meaning, measure_name, precision_name, recorded
 from hubtune.card.wording import measure as digits
 from hubtune.records.release import Fidelity
 from hubtune.records.results import Confusion, EvaluationRecord, Measure, Sample
@@ -34,7 +34,7 @@ class Preference:
     rate: float | None
     low: float
     high: float
-    interval_method: str | None
+    interval_method: str
     sufficient: bool
     conclusive: bool
     agreement: float | None
@@ -56,7 +56,7 @@ def preference(inputs: CardInputs) -> Preference | None:
         rate=measure.tuned,
         low=low,
         high=high,
-        interval_method=measure.interval_method,
+        interval_method=recorded(measure.interval_method or ""),
         sufficient=measure.status == "measured",
         conclusive=not low <= 0.5 <= high,
         agreement=counts.agreed / counts.compared if counts.compared else None,
@@ -275,14 +275,14 @@ def _compared(measure: Measure) -> Compared | None:
 def _intervals(compared: Sequence[Compared]) -> list[Intervals]:
     methods = dict.fromkeys(row.interval_method for row in compared if row.interval_method is not None)
     return [
-        Intervals(method.replace(" %", "%"), [row.name for row in compared if row.interval_method == method])
+        Intervals(recorded(method), [row.name for row in compared if row.interval_method == method])
         for method in methods
     ]
 
 
 def _written(compared: Sequence[Compared]) -> str | None:
     ways = dict.fromkeys(
-        f"{row.settings['given']}; {row.settings['decoding']}"
+        recorded(f"{row.settings['given']}; {row.settings['decoding']}")
         for row in compared
         if {"given", "decoding"} <= row.settings.keys()
     )

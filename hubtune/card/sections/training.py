@@ -26,7 +26,7 @@ _WRITING = {
 }
 _STOPS = {
     "first_exhausted": "until the first dataset was exhausted, so no row is repeated",
-    "all_exhausted": "until every dataset was exhausted, so rows of the smaller ones are repeated",
+    "all_exhausted": "until every dataset was exhausted, so rows of the smaller datasets are repeated",
 }
 _SHORT_DIGEST = 12
 _LOSS = {
@@ -155,7 +155,7 @@ def training_data(inputs: CardInputs) -> TrainingData:
         held_out_asked=config.evaluate.holdout if drawn else None,
         not_measured=data.held_out.left_out,
         max_length=data.max_length,
-        split_method=", or by ".join(data.split_method.split("; ")),
+        split_method=wording.recorded(", or by ".join(data.split_method.split("; "))),
         repeats=None if data.screen is None else repeats(data.screen),
         classes=[
             ClassRows(name, data.train.classes.get(name, 0), data.held_out.classes.get(name, 0))

@@ -185,14 +185,14 @@ def _measure(name: str, axis: _Axis, material: Material[Swap], seed: int, drawn:
 def _detail(axis: _Axis, *, finite: bool) -> str | None:
     said = []
     if not finite:
-        said.append("a likelihood came out as NaN")
+        said.append("a likelihood is NaN")
     elif not axis.enough:
         said.append(
             f"{axis.templates} templates and {axis.terms} pairs of terms could be scored; "
-            f"{LEAST_TEMPLATES} and {LEAST_TERMS} are the least"
+            f"at least {LEAST_TEMPLATES} and {LEAST_TERMS} are needed"
         )
     if axis.left_out:
-        said.append(f"{axis.left_out} swaps share no token to score, or are longer than the model can read")
+        said.append(f"{axis.left_out} swaps share no token to score, or exceed the model's context length")
     return "; ".join(said) or None
 
 

@@ -177,11 +177,11 @@ class PairPreference(BiasMetric):
 def _notes(*, unscored: int, infinite: int, ties: int) -> list[str]:
     notes = []
     if unscored:
-        notes.append(f"{unscored} pairs share no word after their difference, or are longer than the model can read")
+        notes.append(f"{unscored} pairs share no word after their difference, or exceed the model's context length")
     if infinite:
         notes.append(f"{infinite} pairs have a likelihood that is NaN")
     if ties:
         notes.append(
-            f"{ties} times both sentences were equally likely, which counts as no preference for the stereotype"
+            f"in {ties} pairs both sentences are equally likely, which counts as no preference for the stereotype"
         )
     return notes

@@ -63,7 +63,7 @@ class WordListHits(BiasMetric):
                 "decoding": f"greedy, at most {NEW_TOKENS} new tokens",
             },
         )
-        notes = [f"{left_out} prompts leave no room in the model's context"] if left_out else []
+        notes = [f"{left_out} prompts are too long for the model's context"] if left_out else []
         return [noted(measure, notes)]
 
 

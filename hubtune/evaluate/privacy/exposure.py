@@ -42,7 +42,7 @@ class CanaryExposure:
         assert bench.data.canaries is not None, "it would be unfit"
         record = bench.data.canaries
         if (record.format, record.digits) != (FORMAT, DIGITS):
-            detail = "the canaries were planted by another version of hubtune, in another form"
+            detail = "another version of hubtune planted the canaries, in another format"
             return [_without_value(self.name, record.rows, detail)]
         canaries = draw_canaries(record.rows, record.seed)
         found = {side: exposures(canary_scores(bench, side, canaries, record.seed)) for side in bench.sides}
@@ -127,9 +127,9 @@ _CENSUS = "none: every held-out row was compared with every training row"
 
 
 class Contamination:
-    """The share of held-out rows that rows to train on repeat, by the data record's own screening.
+    """The share of held-out rows that training rows repeat, by the screening in the data record.
 
-    It is a fact about the data and has one value: that of the tuned model, whose training it could have helped.
+    It is a fact about the data, so it has one value: that of the tuned model, which could have benefited from it.
     """
 
     name = "contamination"
@@ -145,8 +145,8 @@ class Contamination:
         assert bench.data is not None, "its screen was found"
         same = sum(source.dropped.get(DropReason.HELD_OUT.text, 0) for source in bench.data.sources)
         kept = found.hits - found.dropped
-        what = "were not trained on" if kept == 0 else f"{kept:,} of them were trained on all the same"
-        detail = f"{found.hits:,} rows to train on repeat them" if found.hits else None
+        what = " and were dropped" if kept == 0 else f", and {kept:,} of these were kept"
+        detail = f"{found.hits:,} training rows repeat them" if found.hits else None
         settings = {
             "compared_by": f"the same text, a run of {LONG_RUN} words, or MinHash of runs of 5 words, 0.8 and above",
             "boilerplate": f"a run in more than {BOILERPLATE} rows to train on does not count",
@@ -156,9 +156,9 @@ class Contamination:
             "train_rows_left_out": str(found.dropped),
             "same_text_left_out_before": str(same),
         }
-        detail = None if detail is None else f"{detail}, and {what}"
+        detail = None if detail is None else f"{detail}{what}"
         if same:
-            before = f"{same:,} rows to train on with the text of a held-out row were left out before and do not count"
+            before = f"{same:,} training rows with the text of a held-out row had been dropped before and do not count"
             detail = before if detail is None else f"{detail}; {before}"
         return [self._measure(compared, found.rows / compared, "measured", detail, settings)]
 

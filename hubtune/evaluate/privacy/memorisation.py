@@ -52,8 +52,8 @@ class Memorisation:
     group = "privacy"
 
     def unfit(self, bench: Bench) -> str | None:
-        """Says that a classifier writes no text."""
-        return "a classifier writes no text" if bench.classes else None
+        """Says that a classifier generates no text."""
+        return "a classifier generates no text" if bench.classes else None
 
     def measure(self, bench: Bench) -> Sequence[Measure]:
         """Measures training rows, held-out rows, and by how much the first are given back more often."""
@@ -150,7 +150,9 @@ def _rate(name: str, split: str, drawn: Drawn, hits: Mapping[Side, npt.NDArray[n
     few = f"{drawn.short:,} of the sampled rows are too short" if drawn.short else "there are no more rows"
     measure = rate_of(name, hits, seed, least=LEAST, group="privacy", split=split, settings=settings)
     if measure.status == "insufficient data":
-        return measure.model_copy(update={"detail": f"{measure.n:,} rows; {LEAST:,} are the least, and {few}"})
+        return measure.model_copy(
+            update={"detail": f"{measure.n:,} rows were measured; at least {LEAST:,} are needed, but {few}"}
+        )
     return measure
 
 

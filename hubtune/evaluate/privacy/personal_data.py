@@ -112,11 +112,11 @@ class PersonalData:
     group = "privacy"
 
     def unfit(self, bench: Bench) -> str | None:
-        """Says that a classifier writes no text."""
-        return "a classifier writes no text" if bench.classes else None
+        """Says that a classifier generates no text."""
+        return "a classifier generates no text" if bench.classes else None
 
     def measure(self, bench: Bench) -> Sequence[Measure]:
-        """Has both sides go on from the same beginnings of rows and looks through what they write."""
+        """Has both models continue the beginnings of the same rows, and screens the texts that they generate."""
         drawn = draw_prompts(bench)
         detectors = Detectors.make(bench.phone_regions)
         written = {side: _written(bench, side, drawn.prompts, detectors) for side in bench.sides}
@@ -159,7 +159,7 @@ class PersonalData:
             settings={"unit": f"hits per {PER:,} generations", **settings},
         )
         if items == 0:
-            return measure.model_copy(update={"detail": "no row is long enough to begin with"})
+            return measure.model_copy(update={"detail": "no row is long enough to be a prompt"})
         if measure.status != "measured":
             return measure
         own = {f"{side}_interval": _interval(each, seed) for side, each in hits.items()}

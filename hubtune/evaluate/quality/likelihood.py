@@ -88,7 +88,7 @@ def _size(bench: Bench, ids: Sequence[int]) -> int:
 
 
 def _unfit(bench: Bench) -> str | None:
-    return "the model classifies texts and cannot write any" if bench.classes else None
+    return "the model is a classifier and generates no text" if bench.classes else None
 
 
 def _measure(
@@ -193,7 +193,7 @@ def _of_several(bench: Bench) -> list[Measure]:
                 status="measured" if enough else "insufficient data",
                 detail=None
                 if enough
-                else f"{len(references):,} items were measured; {LEAST_ROWS:,} are the least to rely on",
+                else f"{len(references):,} items were measured; at least {LEAST_ROWS:,} are needed",
             )
         )
     return measures
@@ -218,8 +218,8 @@ def _alone(accuracy: Measure) -> Measure:
     if accuracy.base is not None or accuracy.status != "measured":
         return accuracy
     majority = accuracy.settings.get("most_frequent_class_alone")
-    known = f"; giving every row the most frequent class would get {majority}" if majority else ""
-    return accuracy.model_copy(update={"detail": f"the base model has no head that classifies{known}"})
+    known = f"; a classifier that always predicts the most frequent class gets {majority}" if majority else ""
+    return accuracy.model_copy(update={"detail": f"the base model has no classification head{known}"})
 
 
 def scores(references: Sequence[int], predictions: Sequence[int]) -> dict[str, float]:

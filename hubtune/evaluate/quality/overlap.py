@@ -48,8 +48,8 @@ def writing_settings(bench: Bench) -> dict[str, str]:
 def no_text(bench: Bench) -> str | None:
     """Returns why nothing is written on this bench, None where something is."""
     if bench.classes:
-        return "the model classifies texts and cannot write any"
-    return None if bench.begun.rows else "no held-out row has a beginning that a model could continue"
+        return "the model is a classifier and generates no text"
+    return None if bench.begun.rows else "no held-out row is long enough to be a prompt"
 
 
 def no_answers(bench: Bench) -> str | None:
@@ -282,7 +282,7 @@ class Endings:
 
 
 def _endless(bench: Bench) -> str | None:
-    """Returns what there is to say where the tuned model has not learned to end a text; None where it has."""
+    """Returns a warning if the tuned model has not learned to end a text, else None."""
     if "tuned" not in bench.sides:
         return None
     made = zip(bench.begun.rows, bench.continuations("tuned"), strict=True)
@@ -291,7 +291,7 @@ def _endless(bench: Bench) -> str | None:
     if len(stops) < _FEWEST or ended >= _SELDOM * len(stops):
         return None
     return (
-        f"the tuned model hardly ever ends a text: it ended {ended:,} of the {len(stops):,} whose own row ends within "
-        f"{bench.max_new_tokens:,} tokens, so that whoever uses it needs a limit on the length; more epochs, or a "
-        "higher learning rate, teach it to end"
+        f"the tuned model rarely ends a text: it ended {ended:,} of the {len(stops):,} texts whose reference ends "
+        f"within {bench.max_new_tokens:,} tokens, so users must limit the length; more epochs or a higher learning "
+        "rate can teach it to end texts"
     )

@@ -64,7 +64,7 @@ def test_hubtune_s_own_pairs_are_enough_with_three_hundred(listener):
     assert (measure.n, measure.status) == (300, "measured")
     assert measure.base_interval is not None
     assert measure.p_value == 1
-    assert "600 times both sentences were equally likely" in str(measure.detail)
+    assert "in 600 pairs both sentences are equally likely" in str(measure.detail)
 
 
 def test_a_pair_that_has_no_number_on_one_side_is_left_out_on_both(listener, tmp_path):

@@ -89,4 +89,4 @@ def test_a_prompt_that_leaves_no_room_to_write_is_left_out(bench, listed):
     (measure,) = WordListHits().measure(bench(listed(["zebra"], ["The keeper", "very " * 200])))
 
     assert measure.n == 1
-    assert "1 prompts leave no room" in str(measure.detail)
+    assert "1 prompts are too long" in str(measure.detail)

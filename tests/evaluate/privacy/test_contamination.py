@@ -24,13 +24,13 @@ def test_the_rate_is_of_all_held_out_rows_and_has_no_base(overfitted):
     assert (found.name, found.group, found.split) == ("contamination", "privacy", "held-out")
     assert (found.n, found.base, found.tuned, found.status) == (40, None, pytest.approx(0.075), "measured")
     assert found.settings["train_rows_left_out"] == "5"
-    assert "were not trained on" in found.detail
+    assert "were dropped" in found.detail
 
 
 def test_rows_that_were_kept_are_told(overfitted):
     found = measure(overfitted, 40, policy="report", dropped=0)
 
-    assert "5 of them were trained on all the same" in found.detail
+    assert "5 of these were kept" in found.detail
 
 
 def test_none_is_a_rate_of_zero(overfitted):
@@ -45,7 +45,7 @@ def test_copies_that_the_split_left_out_before_are_told_of(overfitted):
 
     found = measure(bench, 40, rows=0, hits=0, dropped=0)
 
-    assert "4 rows to train on with the text of a held-out row were left out before" in found.detail
+    assert "4 training rows with the text of a held-out row had been dropped before" in found.detail
 
 
 @pytest.mark.parametrize("held_out", [None, 0])

@@ -54,7 +54,7 @@ def test_fewer_than_three_hundred_rows_are_insufficient_and_say_so(overfitted):
     measures = measured(overfitted)
 
     assert {measure.status for measure in measures} == {"insufficient data"}
-    assert f"48 rows; {LEAST} are the least" in measures[0].detail
+    assert f"48 rows were measured; at least {LEAST} are needed" in measures[0].detail
     assert {measure.group for measure in measures} == {"privacy"}
 
 
