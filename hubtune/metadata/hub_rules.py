@@ -41,7 +41,7 @@ _DATASET = frozenset({"dataset"})
 
 
 def check_model_index(card: Mapping[str, object]) -> Iterator[MetadataFault]:
-    """`model-index` has the form from which the Hub reads results; texts such as `config` are not null."""
+    """`model-index` has the form that the Hub reads; texts such as `config` are not null."""
     index = card.get("model-index")
     if index is None:
         return
@@ -119,9 +119,9 @@ class HubRule:
     """One rule.
 
     Attributes:
-        id: A name that stays.
-        kinds: The kinds of repositories that it is about.
-        warns: Whether the Hub accepts what breaks it.
+        id: Its name, which never changes.
+        kinds: The kinds of repositories to which the rule applies.
+        warns: Whether the Hub accepts a card that breaks the rule.
     """
 
     id: str
@@ -147,7 +147,7 @@ def check_card(text: str, kind: str = "model") -> tuple[list[str], list[str]]:
 
 
 def _check_license(card: _Card) -> Iterator[MetadataFault]:
-    """`license` is one of the Hub's identifiers, or a list of them."""
+    """`license` is a license id of the Hub, or a list of them."""
     if "license" in card:
         values = items(card["license"])
         if not values or any(item not in LICENSE_IDS for item in values):
@@ -155,7 +155,7 @@ def _check_license(card: _Card) -> Iterator[MetadataFault]:
 
 
 def _check_languages(card: _Card) -> Iterator[MetadataFault]:
-    """`language` holds ISO 639 codes."""
+    """`language` contains ISO 639 codes."""
     if "language" not in card:
         return
     value = card["language"]
@@ -173,7 +173,7 @@ def _check_languages(card: _Card) -> Iterator[MetadataFault]:
 
 
 def _check_lists(card: _Card) -> Iterator[MetadataFault]:
-    """`tags` is a list of texts, `metrics` one text or a list of them."""
+    """`tags` is a list of texts; `metrics` is a text or a list of texts."""
     for key in ("tags", "metrics"):
         value = card.get(key)
         if value is None:
@@ -189,7 +189,7 @@ def _check_lists(card: _Card) -> Iterator[MetadataFault]:
 
 
 def _check_texts(card: _Card) -> Iterator[MetadataFault]:
-    """Keys that hold one text hold one."""
+    """Keys that must be a text are a text."""
     for key in ("license_name", "license_link"):
         if key in card and not isinstance(card[key], str):
             yield MetadataFault.at((key,), "must be a string")
@@ -199,7 +199,7 @@ def _check_texts(card: _Card) -> Iterator[MetadataFault]:
 
 
 def _check_base_model(card: _Card) -> Iterator[MetadataFault]:
-    """`base_model` holds ids of models."""
+    """`base_model` contains model ids."""
     value = card.get("base_model")
     for n, item in enumerate(items(value)) if "base_model" in card else ():
         if not _is_id(item):
@@ -210,13 +210,13 @@ def _check_base_model(card: _Card) -> Iterator[MetadataFault]:
 
 
 def _check_relation(card: _Card) -> Iterator[MetadataFault]:
-    """`base_model_relation` is one of the Hub's words."""
+    """`base_model_relation` is a value that the Hub knows."""
     if "base_model_relation" in card and card["base_model_relation"] not in _RELATIONS:
         yield MetadataFault.at(("base_model_relation",), f"must be one of [{', '.join(_RELATIONS)}]")
 
 
 def _check_datasets(card: _Card) -> Iterator[MetadataFault]:
-    """`datasets` holds ids of datasets."""
+    """`datasets` contains dataset ids."""
     value = card.get("datasets")
     for n, item in enumerate(items(value)) if value is not None else ():
         if not _is_id(item):
@@ -232,7 +232,7 @@ def _check_widget(card: _Card) -> Iterator[MetadataFault]:
 
 
 def _check_configs(card: _Card) -> Iterator[MetadataFault]:
-    """`configs` of a dataset is a list, each with a name."""
+    """`configs` of a dataset is a list, and each entry has a name."""
     configs = card.get("configs")
     if configs is None:
         return
@@ -247,13 +247,13 @@ def _check_configs(card: _Card) -> Iterator[MetadataFault]:
 
 
 def _check_task(card: _Card) -> Iterator[MetadataFault]:
-    """`pipeline_tag` is one of the Hub's tasks."""
+    """`pipeline_tag` is a task of the Hub."""
     if isinstance(card.get("pipeline_tag"), str):
         yield from _unknown_tasks(card, "pipeline_tag")
 
 
 def _check_tasks(card: _Card) -> Iterator[MetadataFault]:
-    """`task_categories` of a dataset are tasks of the Hub."""
+    """`task_categories` of a dataset contains tasks of the Hub."""
     yield from _unknown_tasks(card, "task_categories")
 
 
@@ -282,4 +282,4 @@ HUB_RULES = (
     HubRule("task-unknown", _MODEL, _check_task, warns=True),
     HubRule("task-categories-unknown", _DATASET, _check_tasks, warns=True),
 )
-"""In the order in which the Hub tells of them."""
+"""The rules, in the order in which the Hub reports them."""

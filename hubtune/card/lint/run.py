@@ -58,7 +58,7 @@ def _findings(source: CardSource) -> Iterator[Finding]:
         yield Finding(
             rule=rules.TOO_LARGE.id,
             severity=rules.TOO_LARGE.severity,
-            message=f"the card is larger than {MOST_BYTES:,} bytes; nothing else of it was checked",
+            message=f"the card is larger than {MOST_BYTES:,} bytes, so nothing else was checked",
             line=1,
         )
         return
@@ -69,7 +69,7 @@ def _findings(source: CardSource) -> Iterator[Finding]:
         yield Finding(
             rule=rules.NOT_UTF8.id,
             severity=rules.NOT_UTF8.severity,
-            message=f"byte {error.start} is not UTF-8; nothing else of the card was checked",
+            message=f"byte {error.start} is not UTF-8, so nothing else was checked",
             line=line,
         )
         return

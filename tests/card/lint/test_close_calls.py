@@ -37,7 +37,7 @@ def test_a_card_in_order_is_left_alone(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "rule", "message"),
     [
-        ("<!-- a --><script>x</script>", "active-html", "<script> runs or embeds something; the Hub takes it out"),
+        ("<!-- a --><script>x</script>", "active-html", "<script> runs scripts or embeds content; the Hub removes it"),
         ("[a](data:text/html;base64,PHA+)", "script-link", "the link 'data:text/html;base64,PHA+' runs a script"),
         (block("python", "f(a=1, ...", "g("), "snippet-python", "this is not Python: '(' was never closed"),
         (block("python", "'a, ...' b"), "snippet-python", "this is not Python: invalid syntax"),

@@ -32,16 +32,18 @@ def license_missing(card: Card) -> Iterator[Hit]:
 
 @rule("license-other-unnamed")
 def license_other_unnamed(card: Card) -> Iterator[Hit]:
-    """A license of `other` has a license_name and a license_link."""
+    """`license: other` has a `license_name` and a `license_link`."""
     if "other" in items(card.data.get("license")):
         for key in ("license_name", "license_link"):
             if not card.data.get(key):
-                yield Hit(card.line("license"), f"`license: other` needs `{key}`, or nobody knows which license it is")
+                yield Hit(
+                    card.line("license"), f"`license: other` needs `{key}`, or nobody knows which license is meant"
+                )
 
 
 @rule("license-link-dead")
 def license_link_dead(card: Card) -> Iterator[Hit]:
-    """A license_link without an address is a file of the repository."""
+    """A `license_link` without a URL is a file of the repository."""
     link = card.data.get("license_link")
     if not isinstance(link, str) or not link or ":" in link or card.source.exists is None:
         return
@@ -51,15 +53,17 @@ def license_link_dead(card: Card) -> Iterator[Hit]:
 
 @rule("local-path")
 def local_path(card: Card) -> Iterator[Hit]:
-    """base_model and datasets name repositories, not paths on one machine."""
+    """`base_model` and `datasets` name repositories, not local paths."""
     for key, line, repo in _named(card):
         if is_local_path(repo):
-            yield Hit(line, f"`{key}` names the path {repo!r}, which nobody else has; name a repository of the Hub")
+            yield Hit(
+                line, f"`{key}` names the path {repo!r}, which only exists on one machine; name a repository of the Hub"
+            )
 
 
 @rule("placeholder-id")
 def placeholder_id(card: Card) -> Iterator[Hit]:
-    """No key of the metadata holds an example's value."""
+    """No key of the metadata has the value of an example."""
     for key, line, repo in _named(card):
         if is_placeholder_id(repo) or find_placeholders(repo):
             yield Hit(line, f"front matter: {key}: {repo!r} is an example's name")
@@ -80,16 +84,16 @@ def base_model_missing(card: Card) -> Iterator[Hit]:
 
 @rule("pipeline-tag-missing", "warning")
 def pipeline_tag_missing(card: Card) -> Iterator[Hit]:
-    """A model's metadata says what the model does."""
+    """The metadata of a model names its task."""
     if card.kind == "model" and card.front is not None and not card.data.get("pipeline_tag"):
-        yield Hit(1, "the metadata has no `pipeline_tag`, so that the Hub cannot file the model under its task")
+        yield Hit(1, "the metadata has no `pipeline_tag`, so the Hub cannot list the model under its task")
 
 
 @rule("library-name-missing", "warning")
 def library_name_missing(card: Card) -> Iterator[Hit]:
-    """A model's metadata says which library loads it."""
+    """The metadata of a model names the library that loads it."""
     if card.kind == "model" and card.front is not None and not card.data.get("library_name"):
-        yield Hit(1, "the metadata has no `library_name`, so that the Hub cannot say how to load the model")
+        yield Hit(1, "the metadata has no `library_name`, so the Hub cannot show how to load the model")
 
 
 def _named(card: Card) -> Iterator[tuple[str, int, str]]:
@@ -132,18 +136,18 @@ def license_inputs(card: Card) -> Iterator[Hit]:
 
 @rule("license-display")
 def license_display(card: Card) -> Iterator[Hit]:
-    """Texts that an input's license wants shown, such as "Built with Llama", stand on the card."""
+    """The card shows texts that an input's license requires, such as "Built with Llama"."""
     decision = _decide(card)
     shown = " ".join(card.body.split()).lower()
     for duty in decision.duties if decision is not None else ():
         if duty.kind == "display" and duty.shown and duty.shown.lower() not in shown:
-            said = f'the license of an input wants "{duty.shown}" on the card, and it is not there'
+            said = f'the license of an input requires "{duty.shown}" on the card, and it is not there'
             yield Hit(card.line("base_model"), said)
 
 
 @rule("license-name-prefix")
 def license_name_prefix(card: Card) -> Iterator[Hit]:
-    """A model has a name that begins as the license of its base wants it."""
+    """The name of a model begins as the license of its base model requires."""
     without = _refusals(_decide(card))
     for reason in _refusals(_decide(card, name=card.source.name)):
         if reason not in without:

@@ -25,15 +25,15 @@ def link_dead(card: Card) -> Iterator[Hit]:
 
 @rule("image-dead")
 def image_dead(card: Card) -> Iterator[Hit]:
-    """Pictures without an address are files of the repository."""
+    """Images with a relative path are files of the repository."""
     for link in _links(card):
         if link.is_image and _is_dead(card, link.target):
-            yield Hit(link.line, f"the picture {link.target!r} is not a file of the repository")
+            yield Hit(link.line, f"the image {link.target!r} is not a file of the repository")
 
 
 @rule("anchor-dead", "warning")
 def anchor_dead(card: Card) -> Iterator[Hit]:
-    """Links within the card lead to a heading or a named place."""
+    """Links within the card lead to a heading or an anchor."""
     places = {heading.anchor for heading in card.document.headings}
     places |= {anchor_of(title) for title in card.document.html_headings}
     places |= {tag.attributes[key] for tag in card.document.tags for key in ("id", "name") if key in tag.attributes}
@@ -41,24 +41,26 @@ def anchor_dead(card: Card) -> Iterator[Hit]:
     for link in _links(card):
         name = unquote(link.target[1:]).lower()
         if link.target.startswith("#") and name and name.removeprefix("user-content-") not in lower:
-            yield Hit(link.line, f"{link.target!r} leads to no heading of the card")
+            yield Hit(link.line, f"{link.target!r} leads to no heading or anchor of the card")
 
 
 @rule("image-alt", "warning")
 def image_alt(card: Card) -> Iterator[Hit]:
-    """Every picture says in words what it shows."""
+    """Every image has alternative text."""
     for link in _links(card):
         if link.is_image and not link.text.strip():
             shown = link.target if len(link.target) <= 100 else f"{link.target[:99]}…"
-            yield Hit(link.line, f"the picture {shown!r} has no alternative text for those who cannot see it")
+            yield Hit(link.line, f"the image {shown!r} has no alternative text for people who cannot see it")
 
 
 @rule("image-insecure", "warning")
 def image_insecure(card: Card) -> Iterator[Hit]:
-    """Pictures from elsewhere come over https."""
+    """Images from other servers use https."""
     for link in _links(card):
         if link.is_image and link.target.lower().startswith("http://"):
-            yield Hit(link.line, f"the picture {link.target!r} comes over http, where anyone on the way can change it")
+            yield Hit(
+                link.line, f"the image {link.target!r} is loaded over http, so anyone on the network can change it"
+            )
 
 
 @rule("script-link")

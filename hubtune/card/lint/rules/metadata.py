@@ -61,13 +61,13 @@ def missing(card: Card) -> Iterator[Hit]:
     """The card begins with metadata between two lines of ---."""
     if card.front is None and card.fault is None:
         opened = card.block is None and card.text.lstrip().startswith("---\n")
-        said = "is never closed" if opened else "is missing; a card begins with YAML between two lines of ---"
+        said = "is never closed" if opened else "is missing; begin the card with YAML between two lines of ---"
         yield Hit(1, f"the metadata {said}")
 
 
 @rule("front-matter-yaml")
 def not_yaml(card: Card) -> Iterator[Hit]:
-    """The metadata is YAML."""
+    """The metadata is valid YAML."""
     if card.fault is None or isinstance(card.fault, NotAMappingError) or card.block is None:
         return
     yield Hit(card.block.first_line + (card.fault.line or 1) - 1, f"the metadata {card.fault.problem}")
@@ -77,14 +77,14 @@ def not_yaml(card: Card) -> Iterator[Hit]:
 def not_a_mapping(card: Card) -> Iterator[Hit]:
     """The metadata is a mapping of keys to values."""
     if isinstance(card.fault, NotAMappingError) and card.block is not None:
-        yield Hit(card.block.first_line, "the metadata has to be keys with values, such as `license: mit`")
+        yield Hit(card.block.first_line, "the metadata must be keys with values, such as `license: mit`")
 
 
 @rule("front-matter-duplicate-key")
 def duplicate_key(card: Card) -> Iterator[Hit]:
-    """No key stands twice."""
+    """No key is duplicated."""
     for key, line in card.front.duplicates if card.front else ():
-        yield Hit(line, f"`{key}` is here a second time; readers keep one of the two values")
+        yield Hit(line, f"`{key}` is duplicated; keep one of the two values")
 
 
 # Those that the Hub's documentation of model and dataset cards names, and those that its libraries write.
@@ -109,5 +109,5 @@ def unknown_key(card: Card) -> Iterator[Hit]:
     for key in card.data:
         if key not in KNOWN_KEYS:
             close = difflib.get_close_matches(key.lower().replace(" ", "_")[:60], KNOWN_KEYS, n=1, cutoff=0.75)
-            meant = f"; did you mean `{close[0]}`?" if close else ", so nothing reads it"
+            meant = f"; did you mean `{close[0]}`?" if close else ", so it has no effect"
             yield Hit(card.line(key), f"the Hub has no key `{key}`{meant}")

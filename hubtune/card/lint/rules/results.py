@@ -53,7 +53,7 @@ def indexed_metrics(card: Card) -> Iterator[IndexedMetric]:
 
 @rule("model-index-value")
 def value(card: Card) -> Iterator[Hit]:
-    """Values of results are numbers, not words for the lack of one."""
+    """Values of results are numbers, not texts such as "n/a"."""
     for metric in indexed_metrics(card):
         if isinstance(metric.value, str) and metric.value.strip().lower() in _NOT_NUMBERS:
             place = show_path((*metric.path, "value"))
@@ -62,34 +62,34 @@ def value(card: Card) -> Iterator[Hit]:
 
 @rule("model-index-dataset")
 def dataset(card: Card) -> Iterator[Hit]:
-    """Each result names the dataset that it was measured on, by id and in words."""
+    """Each result has the id and the name of its dataset."""
     for path, result in _results(card):
         found = result.get("dataset")
         for key in ("type", "name") if isinstance(found, dict) else ():
             if isinstance(found, dict) and key not in found:
                 place = show_path((*path, "dataset"))
-                yield Hit(card.line(*path, "dataset"), f"{place} has no `{key}`, and the Hub leaves such a result out")
+                yield Hit(card.line(*path, "dataset"), f"{place} has no `{key}`, and the Hub ignores such a result")
 
 
 @rule("model-index-task")
 def task(card: Card) -> Iterator[Hit]:
-    """Each result names its task, and holds at least one metric."""
+    """Each result names its task and has at least one metric."""
     for path, result in _results(card):
         if not result.get("task"):
-            yield Hit(card.line(*path), f"{show_path(path)} has no `task`, and the Hub leaves such a result out")
+            yield Hit(card.line(*path), f"{show_path(path)} has no `task`, and the Hub ignores such a result")
         if not result.get("metrics"):
-            yield Hit(card.line(*path), f"{show_path(path)} has no `metrics`, so that it says nothing", "warning")
+            yield Hit(card.line(*path), f"{show_path(path)} has no `metrics`, so it states no result", "warning")
 
 
 @rule("model-index-revision", "warning")
 def revision(card: Card) -> Iterator[Hit]:
-    """A dataset's revision is a commit, since a branch moves on."""
+    """The revision of a dataset is a commit, because a branch can move."""
     for path, result in _results(card):
         found = result.get("dataset")
         named = found.get("revision") if isinstance(found, dict) else None
         if isinstance(named, str) and not is_commit(named):
             place = show_path((*path, "dataset", "revision"))
-            said = f"{place} is {named!r}, which can move; name the commit, 40 hexadecimal digits"
+            said = f"{place} is {named!r}, which can move; write the commit, 40 hexadecimal digits"
             yield Hit(card.line(*path, "dataset", "revision"), said)
 
 
@@ -172,7 +172,7 @@ def evaluation_sections(card: Card) -> list[Section]:
 
 @rule("model-index-unshown", "warning")
 def unshown(card: Card) -> Iterator[Hit]:
-    """The results in the metadata stand in the card's evaluation too."""
+    """The results in the metadata are also in the evaluation section."""
     metrics = [(metric, metric.number) for metric in indexed_metrics(card)]
     if not metrics:
         return
@@ -182,7 +182,7 @@ def unshown(card: Card) -> Iterator[Hit]:
     missing = [(metric, number) for metric, number in metrics if number is not None and not shown.hold(number)]
     for metric, number in missing[:_MOST_APART]:
         place = f"{metric.type} is {number:g} in {show_path(metric.path)}"
-        yield Hit(card.line(*metric.path, "value"), f"{place}, and the card's evaluation shows no such number")
+        yield Hit(card.line(*metric.path, "value"), f"{place}, and the card's evaluation does not show it")
     if len(missing) > _MOST_APART:
         line = card.line(*missing[_MOST_APART][0].path, "value")
         yield Hit(line, f"{len(missing) - _MOST_APART} more results of the metadata are not in the evaluation")
@@ -190,7 +190,7 @@ def unshown(card: Card) -> Iterator[Hit]:
 
 @rule("evaluation-contradiction")
 def contradiction(card: Card) -> Iterator[Hit]:
-    """The evaluation table of hubtune's cards shows the values of the metadata."""
+    """The evaluation table of a card of hubtune shows the values of the metadata."""
     if not card.own:
         return
     exact: dict[str, list[float]] = {}

@@ -24,7 +24,7 @@ _REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 @rule("snippet-python")
 def snippet_python(card: Card) -> Iterator[Hit]:
-    """Python examples are Python."""
+    """Python examples are valid Python."""
     for fence in _fences(card, _PYTHON):
         _, fault = _parse(fence.content)
         if fault is not None:
@@ -33,7 +33,7 @@ def snippet_python(card: Card) -> Iterator[Hit]:
 
 @rule("snippet-json", "warning")
 def snippet_json(card: Card) -> Iterator[Hit]:
-    """JSON examples are JSON."""
+    """JSON examples are valid JSON."""
     for fence in _fences(card, frozenset({"json"})):
         try:
             json.loads(fence.content)
@@ -41,12 +41,12 @@ def snippet_json(card: Card) -> Iterator[Hit]:
             if not _is_excerpt(fence.content) and not _is_json_lines(fence.content):
                 yield Hit(fence.line + error.lineno - 1, f"this is not JSON: {error.msg}")
         except (RecursionError, ValueError):
-            yield Hit(fence.line, "this is not JSON that can be read")
+            yield Hit(fence.line, "this is not readable JSON")
 
 
 @rule("snippet-yaml", "warning")
 def snippet_yaml(card: Card) -> Iterator[Hit]:
-    """YAML examples are YAML."""
+    """YAML examples are valid YAML."""
     for fence in _fences(card, frozenset({"yaml", "yml"})):
         try:
             check_yaml_stream(fence.content)
@@ -56,7 +56,7 @@ def snippet_yaml(card: Card) -> Iterator[Hit]:
 
 @rule("snippet-unpinned", "warning")
 def snippet_unpinned(card: Card) -> Iterator[Hit]:
-    """Examples on hubtune's cards load from the Hub at a revision."""
+    """Examples on cards of hubtune load from the Hub at a revision."""
     for fence in _fences(card, _PYTHON) if card.own else ():
         tree, _ = _parse(fence.content)
         names = _constants(tree) if tree else {}
@@ -105,7 +105,7 @@ def _parse(code: str) -> tuple[ast.Module | None, SyntaxError | None]:
     except SyntaxError as error:
         return None, error
     except (ValueError, RecursionError, MemoryError):
-        return None, SyntaxError("it is nested too deeply, or has a null character")
+        return None, SyntaxError("it is nested too deeply or contains a null character")
 
 
 def _as_program(code: str) -> str:

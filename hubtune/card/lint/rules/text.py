@@ -21,14 +21,14 @@ def _before_the_text(_card: Card) -> Iterator[Hit]:
 
 
 TOO_LARGE = Rule("card-too-large", "error", "The card has at most 1,000,000 bytes.", _before_the_text)
-NOT_UTF8 = Rule("not-utf8", "error", "The card is text in UTF-8.", _before_the_text)
+NOT_UTF8 = Rule("not-utf8", "error", "The card is UTF-8 text.", _before_the_text)
 add_rule(TOO_LARGE)
 add_rule(NOT_UTF8)
 
 
 @rule("control-character")
 def control_character(card: Card) -> Iterator[Hit]:
-    """There are no control characters but tabs and line ends."""
+    """There are no control characters except tabs and line ends."""
     for number, line in enumerate(card.text.split("\n"), 1):
         found = _CONTROL.search(line)
         if found:
@@ -37,11 +37,11 @@ def control_character(card: Card) -> Iterator[Hit]:
 
 @rule("direction-character")
 def direction_character(card: Card) -> Iterator[Hit]:
-    """No character makes readers see another order of text than there is."""
+    """No character changes the visible order of the text."""
     for number, line in enumerate(card.text.split("\n"), 1):
         found = _DIRECTION.search(line)
         if found:
-            yield Hit(number, f"U+{ord(found[0]):04X} changes the direction of writing, and can hide what is here")
+            yield Hit(number, f"U+{ord(found[0]):04X} changes the writing direction and can hide text")
 
 
 @rule("long-line", "warning")
@@ -49,7 +49,7 @@ def long_line(card: Card) -> Iterator[Hit]:
     """No line is longer than 20,000 characters."""
     for number, line in enumerate(card.text.split("\n"), 1):
         if len(line) > LONGEST_LINE:
-            yield Hit(number, f"the line has {len(line):,} characters, and was not looked into")
+            yield Hit(number, f"the line has {len(line):,} characters, so it was not checked")
 
 
 @rule("unclosed-fence")
@@ -57,17 +57,17 @@ def unclosed_fence(card: Card) -> Iterator[Hit]:
     """Every code block that is opened is closed."""
     for fence in card.document.fences:
         if not fence.closed:
-            yield Hit(fence.line - 1, "this code block is never closed, so it takes in all that follows")
+            yield Hit(fence.line - 1, "this code block is never closed, so it includes everything after it")
 
 
 @rule("active-html")
 def active_html(card: Card) -> Iterator[Hit]:
-    """There is no HTML that runs or embeds something."""
+    """No HTML runs scripts or embeds other content."""
     for tag in card.document.tags:
         if tag.name in _ACTIVE_TAGS:
-            yield Hit(tag.line, f"<{tag.name}> runs or embeds something; the Hub takes it out")
+            yield Hit(tag.line, f"<{tag.name}> runs scripts or embeds content; the Hub removes it")
         elif any(name.startswith("on") for name in tag.attributes):
-            yield Hit(tag.line, f"<{tag.name}> has a handler that runs a script; the Hub takes it out")
+            yield Hit(tag.line, f"<{tag.name}> has a handler that runs a script; the Hub removes it")
 
 
 _CLAIM = re.compile(
@@ -84,14 +84,14 @@ _CLAIM = re.compile(
 
 @rule("claim-without-number", "warning")
 def claim_without_number(card: Card) -> Iterator[Hit]:
-    """Who claims to be better says by how much, or shows an evaluation."""
+    """A claim to be better has a number or an evaluation."""
     if any(metric.number is not None for metric in indexed_metrics(card)) or _shows_evaluation(card):
         return
     for paragraph in card.document.paragraphs:
         claim = _CLAIM.search(paragraph.text)
         if claim and not has_measurement(paragraph.text):
             line = paragraph.line + paragraph.text.count("\n", 0, claim.start())
-            yield Hit(line, f'"{claim[0]}" is claimed, with no number here and no evaluation on the card')
+            yield Hit(line, f'"{claim[0]}" is a claim without a number, and the card has no evaluation')
 
 
 def _shows_evaluation(card: Card) -> bool:
@@ -109,7 +109,7 @@ _VARIABLE = re.compile(r"""\{[{%]-? ?[a-z_][\w. |()\[\]"',-]* ?-?[%}]\}""")
 
 @rule("placeholder")
 def placeholder(card: Card) -> Iterator[Hit]:
-    """No text is left to be filled in."""
+    """No placeholder is left to fill in."""
     sections = [(heading.line, heading.title) for heading in card.document.headings if heading.level <= 2]
     title, position = "", 0
     for line, found in locate_placeholders(card.body):
@@ -165,7 +165,7 @@ DATA_TOPICS = (
 
 @rule("section-missing", "warning")
 def section_missing(card: Card) -> Iterator[Hit]:
-    """The card has the sections that readers look for; a card of hubtune has all of hubtune's."""
+    """The card has the sections that readers expect; a card of hubtune has all of hubtune's."""
     titles = [*(heading.title for heading in card.document.headings), *card.document.html_headings]
     if card.own:
         present = {heading.title for heading in card.document.headings if heading.level <= 2}
