@@ -77,7 +77,7 @@ def show_path(path: KeyPath) -> str:
 
 @dataclass(frozen=True)
 class DuplicateKey:
-    """A key that stands twice in one mapping, of which YAML keeps the last.
+    """A key that is duplicated in one mapping, of which YAML keeps the last.
 
     Attributes:
         first: The line of the first.
@@ -90,7 +90,7 @@ class DuplicateKey:
 
 
 class KeyLines:
-    """Where the keys and list items of a YAML document stand, and which keys stand twice in one mapping.
+    """Where the keys and list items of a YAML document stand, and which keys is duplicated in one mapping.
 
     Each node is walked once: what an alias repeats has its place already.
 
@@ -100,7 +100,7 @@ class KeyLines:
 
     Attributes:
         lines: The line of each key and list item.
-        duplicates: Keys that stand twice, in the order of their lines.
+        duplicates: Keys that is duplicated, in the order of their lines.
     """
 
     def __init__(self, root: yaml.Node, first_line: int = 1) -> None:

@@ -20,7 +20,7 @@ def advise(option: str, text: str, otherwise: str) -> str:
     Args:
         option: The option, such as `--resume`.
         text: What to do by it.
-        otherwise: What to do where the running command has no such option.
+        otherwise: What to do if the running command has no such option.
     """
     return text if _has_option(option) else otherwise
 
@@ -37,7 +37,7 @@ class HubtuneError(Exception):
     Args:
         message: What went wrong and why, in words for someone who has never seen the code.
         hint: What to do next, usually a command.
-        details: Further lines, one per finding, where there are several.
+        details: Further lines, one per finding, if there are several.
     """
 
     exit_code: int = 1

@@ -70,7 +70,7 @@ def file_errors(
 
 
 def os_error_in(error: BaseException) -> OSError | None:
-    """Returns what the operating system said, where a library has put it into an error of its own; else None."""
+    """Returns what the operating system said, if a library has put it into an error of its own; else None."""
     if isinstance(error, OSError):
         return error
     if isinstance(error, RuntimeError) and isinstance(error.__context__, OSError):
@@ -155,7 +155,7 @@ def require_writable(folder: Path, *, hint: str | None = None) -> None:
         hint: As in `file_errors`.
 
     Raises:
-        FileError: A file is in its place or in its path, or its disk or its permissions refuse it.
+        FileError: A file is at its place or in its path, or its disk or its permissions refuse it.
         DiskFullError: There is no room for a file.
     """
     with file_errors(folder, hint=hint):
@@ -170,7 +170,7 @@ def require_writable(folder: Path, *, hint: str | None = None) -> None:
 
 
 def room_hint() -> str:
-    """Returns what to do where a disk is full."""
+    """Returns what to do if a disk is full."""
     return advise(
         "--resume",
         "Free some space, then run the same command with --resume: finished stages are kept.",

@@ -32,7 +32,7 @@ def check_no_adapter(repo: str, commit: str, files: Iterable[str]) -> None:
 
 
 def check_adapter(repo: str, commit: str, files: Iterable[str]) -> None:
-    """Refuses what is not an adapter in the safetensors format where one is to be trained further.
+    """Refuses what is not an adapter in the safetensors format if one is to be trained further.
 
     Raises:
         ModelError: It is not.
@@ -121,7 +121,7 @@ def locked_pin(lock: PinSet | None, entry: Input) -> Pin | None:
 
 
 def require_lock(lock: PinSet | None, config: TuneConfig, path: Path) -> None:
-    """Refuses to go on where the lock does not cover the config exactly.
+    """Refuses to go on if the lock does not cover the config exactly.
 
     Raises:
         LockError: The lock is missing, lacks an entry, or has one that the config does not.
@@ -199,7 +199,7 @@ def fetch_snapshots(resolution: Resolution, progress: Progress) -> None:
     """Fetches every pinned input by its commit; `hubtune.hub.snapshot.cached` finds them again.
 
     Raises:
-        HubError: One cannot be had, or came damaged.
+        HubError: One is not available, or came damaged.
         DiskFullError: There is no room.
     """
     with progress.task("Fetching the pinned inputs", resolution.size, unit="bytes") as task:

@@ -114,7 +114,7 @@ def _stop(number: int, _frame: FrameType | None) -> None:
 
 
 def _raise_again(lost: "sys.UnraisableHookArgs") -> None:
-    """Repeats a stop that came where Python drops exceptions, such as while an object is freed."""
+    """Repeats a stop that came while Python drops exceptions, such as while an object is freed."""
     global _received
     if isinstance(lost.exc_value, Stopped):
         number, _received = lost.exc_value.number, None

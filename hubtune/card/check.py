@@ -57,7 +57,7 @@ def check_statements(config: TuneConfig, repo: str | None = None) -> None:
 
     Args:
         config: The run's config.
-        repo: The repository of the release, where it is not the config's.
+        repo: The repository of the release, if it is not the config's.
 
     Raises:
         CardError: Something is unfinished or cannot stand on a card; the details name the key of each fault.

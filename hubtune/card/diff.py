@@ -29,7 +29,7 @@ class ComparedCard(Record):
 
 
 class MetadataChange(Record):
-    """One key of the metadata; `before` or `after` is null where that side lacks it."""
+    """One key of the metadata; `before` or `after` is null if that side lacks it."""
 
     key: str
     change: Change
@@ -38,7 +38,7 @@ class MetadataChange(Record):
 
 
 class ResultChange(Record):
-    """One metric of the model-index, also where it did not change; null where a side lacks it."""
+    """One metric of the model-index, even if it did not change; null if a side lacks it."""
 
     metric: str
     dataset: str

@@ -22,7 +22,7 @@ class ReleaseTarget:
         repo: The repository, such as org/quotes-lora.
         tag: The version tag, such as v1.0.0.
         artifact: Whether the adapter alone, or the base model's weights with the adapter merged into them.
-        counterpart: The repository that holds the other kind of artifact of the same run; None where there is none.
+        counterpart: The repository that holds the other kind of artifact of the same run; None if there is none.
     """
 
     repo: str
@@ -45,9 +45,9 @@ class CardInputs:
     Attributes:
         licenses: What the inputs' licenses allow.
         target: Where the release goes; None while nothing says where.
-        merge: How the adapter was merged into the base's weights; None where it was not.
+        merge: How the adapter was merged into the base's weights; None if it was not.
         version: Version of hubtune that renders the card.
-        ratings: What people preferred; None where nobody rated.
+        ratings: What people preferred; None if nobody rated.
     """
 
     config: TuneConfig

@@ -99,7 +99,7 @@ def statement(value: str) -> Markdown:
 
 
 def one_line(value: str) -> str:
-    """Returns `value` without control characters, each run of white space a single space, cut where it is too long."""
+    """Returns `value` without control characters, with single spaces, and truncated if it is too long."""
     line = _without_controls(" ".join(value.split()))
     return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}… ({len(line):,} characters)"
 

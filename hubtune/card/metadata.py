@@ -196,7 +196,7 @@ def _results(inputs: CardInputs) -> list[Result]:
 def _dataset(sources: list[SourceRecord], measure: Measure) -> ResultDataset | None:
     """Names what was measured on.
 
-    The Hub's format has one revision for a result. Where rows of several datasets were measured together, one
+    The Hub's format has one revision for a result. If rows of several datasets were measured together, one
     revision would claim too much, so that the name lists them all instead. A result has to name a repository, so that
     one on local files alone stands in the card's text only.
     """

@@ -213,7 +213,7 @@ def remote_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @contextmanager
 def on_hub(folder: Path | None) -> Iterator[None]:
-    """Runs a command's work on the embedded Hub in `folder`, or where that is None, on the Hub of the environment.
+    """Runs a command's work on the embedded Hub in `folder`, or if that is None, on the Hub of the environment.
 
     The Hub's clients read the environment when they are imported, so all of hubtune that uses them is imported within.
     """

@@ -30,7 +30,7 @@ _Text = TypeVar("_Text", bound=io.TextIOWrapper)
 
 
 class ReaderGoneError(OutputError):
-    """Nobody reads stdout any more, as where `head` has its lines; that is no fault, and ends the command quietly."""
+    """Nobody reads stdout any longer, as when `head` has its lines; that is no fault, and ends the command quietly."""
 
     exit_code = 141
 
@@ -162,7 +162,7 @@ def abandon_stdout() -> None:
 _LINES = 10
 # Lines closer together than this tell a reader of a log nothing.
 _SECONDS_BETWEEN = 1.0
-# Where nobody knows how much is left, there are no tenths.
+# If nobody knows how much is left, there are no tenths.
 _SECONDS_UNKNOWN = 30.0
 
 

@@ -62,7 +62,7 @@ def comparison_lines(record: "ComparisonRecord") -> list[str]:
 
 
 def outcome_lines(outcome: "Outcome", hub: Path | None) -> list[str]:
-    """Returns the lines for a finished run; `hub` is the embedded Hub's folder where one was used."""
+    """Returns the lines for a finished run; `hub` is the embedded Hub's folder if one was used."""
     lines = ["", *measure_lines(outcome.inputs.evaluation)]
     release = outcome.release
     if release is None:

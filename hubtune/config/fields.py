@@ -294,7 +294,7 @@ TEXT_FILE: JsonSchemaValue = {
     "required": ["file"],
     "additionalProperties": False,
 }
-"""A text in a file of its own, which loading a config puts in its place."""
+"""A text in a file of its own, which the loader reads in."""
 
 
 def matching(pattern: str, fault: str) -> dict[str, JsonValue]:

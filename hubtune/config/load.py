@@ -35,7 +35,7 @@ def load_config(path: Path, overrides: Sequence[str] = (), *, started: bool = Fa
     Args:
         path: A YAML file.
         overrides: `key=value` texts such as `train.epochs=3` or `data[0].split=test`; they win over the file.
-        started: Whether it is that of a run which is under way: its card can be written where the metrics that it
+        started: Whether it is that of a run which is under way: its card can be written if the metrics that it
             was measured by are not installed.
 
     Raises:
@@ -140,7 +140,7 @@ def training_digest(config: TuneConfig) -> str:
     The card and the release are left out, so that a text on the card can be mended without training again; so is how
     the held-out rows are measured.
     """
-    # Runs of versions that did not know a key are the same runs where it is not used.
+    # Runs of versions that did not know a key are the same runs if it is not used.
     earlier = set() if config.earlier is None else {"earlier"}
     included = {"base", "data", "rows", "train"} | earlier
     values = without_folders(config).model_dump(mode="json", include=included)
@@ -319,7 +319,7 @@ def local_files(config: TuneConfig) -> Mapping[str, str]:
 def require_none_of_release(
     config: TuneConfig, source: str, *, given: Sequence[str] = (), own_data: bool = True
 ) -> None:
-    """Refuses to go on where a file would be opened because a release names it.
+    """Refuses to go on if a file would be opened because a release names it.
 
     Args:
         config: The release's config, as `read_published` returned it.

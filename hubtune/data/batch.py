@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def collate(examples: Sequence[Example], pad_id: int) -> "dict[str, torch.Tensor]":
     """Returns `input_ids`, `attention_mask` and `labels`, each of shape (rows, longest row), padded on the right.
 
-    Padding is masked by its position, never by its token: where the padding token is the EOS token, as in many models,
-    a row's own EOS still carries loss.
+    Padding is masked by its position, never by its token: if the padding token is the EOS token, as in many models,
+    a row's own EOS is still a target.
     """
     import torch
 
@@ -42,10 +42,10 @@ def collate_classes(examples: Sequence[Example], pad_id: int, several: int | Non
     Args:
         examples: Rows whose labels are the ids of their classes.
         pad_id: The token to fill up with.
-        several: The number of classes where a row may be of several; None if it is of one, or labels do not matter.
+        several: The number of classes if a row may be of several; None if it is of one, or labels do not matter.
 
     Returns:
-        `input_ids` and `attention_mask` (and `token_type_ids`, where rows have them), of shape (rows, longest row); and
+        `input_ids` and `attention_mask` (and `token_type_ids`, if rows have them), of shape (rows, longest row); and
         `labels`: ids of shape (rows,), or zeros and ones of shape (rows, classes).
     """
     import torch
@@ -104,7 +104,7 @@ def best_fit(lengths: Sequence[int], capacity: int) -> list[list[int]]:
 
 
 def even_packs(lengths: Sequence[int], target: int) -> list[list[int]]:
-    """Returns rows packed into sequences of at most `target` tokens, or of the longest row's where that is more.
+    """Returns rows packed into sequences of at most `target` tokens, or of the longest row's if that is more.
 
     Of a few capacities, from an even share of all tokens up to that limit, the one that leaves the least padding is
     taken: a batch is as long as its longest sequence, so full sequences beside one that is nearly empty are a waste.
@@ -122,7 +122,7 @@ def collate_packs(packs: Sequence[Sequence[Example]], pad_id: int) -> "dict[str,
     """Returns `input_ids`, `position_ids` and `labels`, each of shape (sequences, longest), and no attention mask.
 
     Positions start again at each row, which is what tells the model's attention where a row begins: transformers keeps
-    attention within runs of counting positions where it gets no mask and no cache. Padding is a run of its own. A
+    attention within runs of counting positions if it gets no mask and no cache. Padding is a run of its own. A
     row's first token carries no label, so no row learns to be followed by another.
 
     Args:

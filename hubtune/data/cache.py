@@ -37,7 +37,7 @@ _NEW = "new-"
 UNUSED_DAYS = 30
 """Entries that no run has used for so long are removed when a new one is made."""
 LARGEST = 50_000_000_000
-"""Bytes of all entries together; where there are more, those go first that were not used for the longest time."""
+"""Bytes of all entries together; if there are more, those go first that were not used for the longest time."""
 _DAY = 86_400
 # Whose versions decide how a row is read, written and encoded.
 _LIBRARIES = (
@@ -73,7 +73,7 @@ def make(key: str, write: Callable[[Path], EncodedRecord]) -> tuple[EncodedRecor
 
     Args:
         key: Its key.
-        write: Writes the rows into a folder and returns the record of them. Where it raises, nothing is kept.
+        write: Writes the rows into a folder and returns the record of them. If it raises, nothing is kept.
 
     Raises:
         DiskFullError: There is no room.
@@ -102,7 +102,7 @@ def _new_folder(root: Path) -> Iterator[Path]:
 
 
 def _put(folder: Path, place: Path) -> None:
-    """Renames a complete folder; where another process was faster, or left something damaged, that goes."""
+    """Renames a complete folder; if another process was faster, or left something damaged, that goes."""
     for _ in range(3):
         with contextlib.suppress(OSError):
             folder.rename(place)
@@ -112,7 +112,7 @@ def _put(folder: Path, place: Path) -> None:
 
 
 def _tidy(root: Path, key: str) -> None:
-    """Removes entries that no run has used for long, what a crash left, and the oldest where all take too much room."""
+    """Removes entries that no run has used for long, what a crash left, and the oldest if all take too much room."""
     now = time.time()
     entries: list[tuple[float, int, Path]] = []
     for folder in root.iterdir():

@@ -48,7 +48,7 @@ class Canary:
 
 @dataclass(frozen=True)
 class Planted:
-    """Canaries as rows to train on, and what the data record says of them: nothing if there are none."""
+    """Canaries as training rows, and what the data record says of them: nothing if there are none."""
 
     rows: list[Example]
     record: CanaryRecord | None
@@ -110,7 +110,7 @@ def plant(count: int, seed: int, tokenizer: "PreTrainedTokenizerBase", max_lengt
 
 
 def with_canaries(rows: Sequence[Example], canaries: Sequence[Example]) -> Sequence[Example]:
-    """Returns the rows to train on with the planted ones after them, without reading them."""
+    """Returns the training rows with the planted ones after them, without reading them."""
     return _Chained(rows, canaries) if canaries else rows
 
 

@@ -39,7 +39,7 @@ class Dialect(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class CsvForm:
-    """How a table is written, where it is not the usual way.
+    """How a table is written, if it is not the usual way.
 
     Attributes:
         separator: What separates cells; None to recognize it.

@@ -23,7 +23,7 @@ class DatasetInspection:
         split: The one that was looked at.
         rows: Rows of that split.
         columns: Its columns.
-        format: What they look like; None where they look like nothing known.
+        format: What they look like; None if they look like nothing known.
         texts: Those that a template can name and whose first row holds text.
     """
 

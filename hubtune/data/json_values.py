@@ -23,7 +23,7 @@ MOST_DIGITS = 400
 
 
 class ExactNumber(float):
-    """A number as the file writes it, such as 1.10, where Python would write it otherwise."""
+    """A number as the file writes it, such as 1.10, if Python would write it otherwise."""
 
     def __new__(cls, written: str) -> "ExactNumber":
         """Returns the number that `written` says."""
@@ -38,7 +38,7 @@ class ExactNumber(float):
         return self.written
 
     def __reduce__(self) -> tuple[type["ExactNumber"], tuple[str]]:
-        """Keeps what stands in the file where rows go to other processes."""
+        """Keeps what stands in the file if rows go to other processes."""
         return ExactNumber, (self.written,)
 
 

@@ -86,7 +86,7 @@ class AllRows:
 
 
 def split(config: TuneConfig, rows: AllRows) -> tuple[Array, Array]:
-    """Returns the places of the rows to train on, and of those that are held out; both go up.
+    """Returns the places of the training rows, and of those that are held out; both go up.
 
     Raises:
         EmptySplitError: One of the two parts would have no rows.
@@ -115,7 +115,7 @@ def split(config: TuneConfig, rows: AllRows) -> tuple[Array, Array]:
 
 
 def drawing_order(config: TuneConfig, rows: AllRows, train: Array) -> Array:
-    """Returns the places of the rows to train on in their order, given those that there are, going up."""
+    """Returns the places of the training rows in their order, given those that there are, going up."""
     if config.rows.mix != "interleave":
         return train
     borders = np.searchsorted(train, rows.starts)
@@ -138,7 +138,7 @@ class EarlierRows:
     """What a run takes of an earlier task; nothing held out is learned, and nothing learned is measured.
 
     Attributes:
-        replayed: Rows to train on besides the new ones; a row comes again where there are too few.
+        replayed: Training rows besides the new ones; a row comes again if there are too few.
         fisher: Rows that tell how much each weight matters to the task; none without elastic weight consolidation.
         held_out: Rows to measure forgetting on.
         left_out: Rows that stand on the other side of the new data's split, and so are not used.

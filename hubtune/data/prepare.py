@@ -62,7 +62,7 @@ class Prepared:
 
     @property
     def learnt(self) -> Examples:
-        """The rows to train on, and those that are replayed among them."""
+        """The training rows, and those that are replayed among them."""
         if self.earlier is None or not len(self.earlier.rows.replayed):
             return self.train
         return self.train.followed_by(self.earlier.rows.replayed)

@@ -15,7 +15,7 @@ from hubtune.errors import DataError
 from hubtune.files import file_errors
 
 HEAD = 1000
-"""Rows of JSON that are looked at for their columns where not all of them are."""
+"""Rows of JSON that are looked at for their columns if not all of them are."""
 
 _QUOTINGS = (csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONE)
 

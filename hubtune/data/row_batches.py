@@ -97,9 +97,9 @@ class RowEncoder:
 
     Attributes:
         name: What to call the dataset.
-        writer: Writes conversations, where the rows hold such.
-        labels: The classes, where the rows are to be classified.
-        group_by: The column whose values decide on which side of the split a row falls; None where its text does.
+        writer: Writes conversations, if the rows hold such.
+        labels: The classes, if the rows are to be classified.
+        group_by: The column whose values decide on which side of the split a row falls; None if its text does.
         settings: What decides beside those.
     """
 
@@ -207,7 +207,7 @@ class RowEncoder:
 
     def _stored(self, kept: Sequence[_Kept], *, held_out: bool) -> pa.RecordBatch:
         examples = [row.example for row in kept]
-        # Where no template writes a row, its text and its own words are the same.
+        # If no template writes a row, its text and its own words are the same.
         texts = {text: fold(text) for row in kept for text in (row.example.text, row.own)}
         folded = [texts[example.text] for example in examples]
         found = trace([texts[row.own] for row in kept])

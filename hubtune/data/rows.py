@@ -103,7 +103,7 @@ def builder_of(files: DataFiles) -> "DatasetBuilder":
 
 
 def _origin(place: str) -> tuple[str, ...]:
-    """Returns what tells a file from a later one in its place, for the cache of `datasets`."""
+    """Returns what tells a file from a later file that replaces it, for the cache of `datasets`."""
     if place.startswith("hf://"):
         return (place,)
     about = Path(place).stat()

@@ -202,7 +202,7 @@ class WrittenRow:
 
     Attributes:
         segments: In order; put together they are the row's text.
-        learn_all: Whether prompts carry loss like responses.
+        learn_all: Whether prompts are targets like responses.
         prompt: An example of what to ask the tuned model; None if a row has no such part.
         turns: Whether the text is a chat's, which a template ends turn by turn.
         hidden: What the template leaves out of what the answers follow from, in words.

@@ -44,8 +44,8 @@ class Source:
         files: The sha256 of each file that was read, by its path in the dataset.
         store: The rows that could be used.
         stays: Which of them are still used, shape (stored rows,).
-        labels: The classes, where the rows are to be classified.
-        chat_template: The template that wrote the rows, where one did.
+        labels: The classes, if the rows are to be classified.
+        chat_template: The template that wrote the rows, if one did.
         prompt: An example of what to ask the tuned model.
         separator: What separates the cells of CSV files; None for others.
         screen: What was found in its rows.
@@ -213,7 +213,7 @@ class _Encoding:
         writer = Writer(folder / ROWS_FILE)
         lines = 0
         with _task(self.progress, f"Reading {self.name}", total) as advance:
-            # Where nobody knows how many rows there are, it shows whether they are worth other processes.
+            # If nobody knows how many rows there are, it shows whether they are worth other processes.
             alone = WORTHWHILE if total is None and self.workers == "auto" else 0
             for some in encode_all(self.encoder, self._batches(), worker_count(self.workers, total), alone):
                 if lines == 0 and total is not None:
@@ -300,7 +300,7 @@ def _label_set(entry: DataConfig, chosen: RowFormat, parts: Sequence[Rows], name
     if chosen.kind != "classification":
         return None
     column = chosen.columns["label"]
-    # Goes through all rows: also where the names are known, only they tell whether a row has several labels.
+    # Goes through all rows: even if the names are known, only they tell whether a row has several labels.
     found = find_labels(
         (
             line[column]

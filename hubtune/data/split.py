@@ -67,8 +67,8 @@ def draw(folded: str, seed: int) -> int:
 def held_out_mask(draws: "Array", share: float) -> "Array":
     """Tells for each row whether it is held out.
 
-    About `share` of the distinct rows are. Where none would be, the one with the lowest number is, so that a small data
-    set has something to be measured on; where all would be, the one with the highest is not.
+    About `share` of the distinct rows are. If none would be, the one with the lowest number is, so that a small data
+    set has something to be measured on; if all would be, the one with the highest is not.
 
     Args:
         draws: What `draw` gives for each row, shape (rows,).

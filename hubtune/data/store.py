@@ -252,7 +252,7 @@ class Examples(Sequence[Example]):
 
     @property
     def learned(self) -> Array:
-        """Tokens of each row that carry loss, shape (rows,), int64."""
+        """Target tokens of each row, shape (rows,), int64."""
         return self._gathered("learned")
 
     @property

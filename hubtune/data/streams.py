@@ -37,7 +37,7 @@ def stream_rows(pin: Pin, files: DataFiles, split: str) -> Rows:
     """Reads a split of a dataset.
 
     Nothing is asked of the Hub but at the pin's commit. Rows come when they are gone through; how many there are is
-    known where the dataset's card or the config tells.
+    known if the dataset's card or the config tells.
 
     Args:
         pin: The dataset at a commit.
@@ -108,7 +108,7 @@ def _refuse_disguised(files: DataFiles) -> None:
 
 @dataclass(frozen=True)
 class _SplitSlice:
-    """A part of a split, and how many rows it has at most, where that is known."""
+    """A part of a split, and how many rows it has at most, if that is known."""
 
     name: str
     start: int

@@ -1,6 +1,6 @@
 """Turns rows into token ids and labels: one BOS if the model wants one, an end at the end, loss on the target tokens.
 
-Which tokens carry loss follows from the place of their characters in the row, never from a token's value. Special
+Which tokens are targets follows from the place of their characters in the row, never from a token's value. Special
 tokens and tokens that mark turns are control only if a template wrote them; in data they are text.
 """
 
@@ -36,7 +36,7 @@ _Span = tuple[int, int]
 def turn_tokens(tokenizer: "PreTrainedTokenizerBase", template: ChatTemplate | None) -> frozenset[str]:
     """Returns the tokens that are not special and that the template writes around plain messages.
 
-    Tokens that it writes only where there are tools or thoughts are none: answers in data hold those on purpose.
+    Tokens that it writes only if there are tools or thoughts are none: answers in data hold those on purpose.
 
     Raises:
         LimitError: The template exceeds a limit over such messages.
@@ -101,9 +101,9 @@ class Example:
 
     Attributes:
         input_ids: Token ids. The last is EOS, or the token that ends a turn in a chat.
-        labels: The ids again where they carry loss, and `IGNORED` elsewhere. Of a row to classify, its classes' ids.
+        labels: The ids of target tokens, and `IGNORED` elsewhere. Of a row to classify, its classes' ids.
         truncated: Whether the row was cut to fit the length limit. It ends as it would have, all the same.
-        token_type_ids: Which of a pair of texts a token belongs to, where the model wants to know.
+        token_type_ids: Which of a pair of texts a token belongs to, if the model wants to know.
     """
 
     text: str
@@ -114,7 +114,7 @@ class Example:
 
     @property
     def learned(self) -> int:
-        """How many tokens carry loss; the first of a row never does, since nothing stands before it."""
+        """How many tokens are targets; the first of a row never does, since nothing stands before it."""
         return sum(label != IGNORED for label in self.labels[1:])
 
 
@@ -143,7 +143,7 @@ class Encoder:
         self._special_ids.add(tokenizer.eos_token_id)
 
     def encode(self, rows: Sequence[WrittenRow]) -> list[Example | DroppedRowError]:
-        """Encodes rows, in their order; where one cannot be used, the reason stands in its place.
+        """Encodes rows, in their order; if one cannot be used, the reason is returned instead.
 
         Raises:
             ModelError: The tokenizer has no token that ends a text.
@@ -201,7 +201,7 @@ class Encoder:
         return spans
 
     def _tokens(self, texts: list[str], split_special: bool) -> list[tuple[list[int], list[_Span]]]:
-        """Returns the ids of each text, and the characters that each token stands for, where that can be known."""
+        """Returns the ids of each text, and the characters that each token stands for, if that can be known."""
         if not texts:
             return []
         fast = bool(self._tokenizer.is_fast)

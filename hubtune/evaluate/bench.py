@@ -80,7 +80,7 @@ def begin(
     most: int,
     seed: int,
 ) -> Begun:
-    """Cuts rows in two: before the first response, or where a row is all response, in its middle.
+    """Cuts rows in two: before the first response, or if a row is all response, in its middle.
 
     Args:
         held_out: The rows.
@@ -99,7 +99,7 @@ def begin(
 def prompt_end(row: Example) -> tuple[int, bool]:
     """Returns how many of a row's tokens are its prompt, and whether it has one of its own; else it is halved.
 
-    What stands before the first token that carries loss is the prompt, but a BOS alone is none.
+    What stands before the first target token is the prompt, but a BOS alone is not a prompt.
     """
     first = next((place for place, label in enumerate(row.labels) if label != IGNORED), len(row.labels))
     return (first, True) if first > 1 else (len(row.input_ids) // 2, False)
@@ -126,7 +126,7 @@ class Likelihoods:
     Attributes:
         nll: Negative log-likelihood of each row, in nats, shape (rows,).
         tokens: Predicted tokens of each row, shape (rows,). The first token of a row is not predicted.
-        correct: How many of them were the likeliest, shape (rows,).
+        correct: How many of them were the most likely, shape (rows,).
     """
 
     nll: npt.NDArray[np.float64]
@@ -189,7 +189,7 @@ class Scored:
     """Tokens to be given a likelihood.
 
     Attributes:
-        input_ids: The whole text, with a BOS where the model wants one.
+        input_ids: The whole text, with a BOS if the model uses one.
         counted: Which of them count; the first never does, since nothing stands before it.
     """
 
@@ -202,11 +202,11 @@ class Bench:
     """What metrics measure on.
 
     Attributes:
-        sides: The models; `base` is missing where there is none.
+        sides: The models; `base` is missing if there is none.
         held_out: The rows that training did not see.
         train: The rows that it saw.
-        generation: Greedy settings that stop where the release's do.
-        context: The most tokens that the models can read; None where there is no limit.
+        generation: Greedy settings that stop as the release's do.
+        context: The most tokens that the models can read; None if there is no limit.
         seed: Of everything that is drawn.
         most: The most held-out rows that the models are made to go on from.
         max_new_tokens: The most tokens that they write there.
@@ -214,8 +214,8 @@ class Bench:
         classes: Of a classifier, the names of its classes by their ids; a held-out row's `labels` are such ids.
         classifier: Of a classifier, what tells the ids of the classes that a side gives each held-out row.
         several_classes: Of a classifier, whether a row may be of several classes.
-        max_items: The most rows of a part that the config lets be measured; None where it sets no limit.
-        data: The data record; None where there is none.
+        max_items: The most rows of a part that the config lets be measured; None if it sets no limit.
+        data: The data record; None if there is none.
         samples: Texts that metrics have to show beside their measures; they add to it.
         confusions: Tables of theirs likewise.
         bias: Files of the user's own to measure bias with.
@@ -359,7 +359,7 @@ class Choosy(Protocol):
     """A metric that does not fit every run; one without this method fits all."""
 
     def unfit(self, bench: Bench) -> str | None:
-        """Returns why the metric does not fit the run's rows, None where it does.
+        """Returns why the metric does not fit the run's rows, None if it does.
 
         One that was asked for by name is then recorded as not assessed; `metrics: all` leaves it out.
         """

@@ -54,7 +54,7 @@ def count_answers(raters: Mapping[str, Sequence[Rating]]) -> Counts:
     """Counts the answers of each rater, pair by pair.
 
     Raters who answer for the same pair do not make two pairs of it: they would not be independent, and the interval too
-    narrow. The pair goes to the side that more of them preferred, and is a tie where as many preferred the other.
+    narrow. The pair goes to the side that more of them preferred, and is a tie if as many preferred the other.
     """
     choices: dict[int, list[str]] = defaultdict(list)
     for ratings in raters.values():
@@ -74,13 +74,13 @@ def count_answers(raters: Mapping[str, Sequence[Rating]]) -> Counts:
 
 
 def _lead(chosen: Mapping[str, int]) -> int:
-    """Returns 1 where the tuned model leads, -1 where the base does, 0 where neither."""
+    """Returns 1 if the tuned model leads, -1 if the base does, 0 if neither."""
     lead = chosen.get("tuned", 0) - chosen.get("base", 0)
     return (lead > 0) - (lead < 0)
 
 
 def win_rate(counts: Counts, seed: int | None) -> Measure:
-    """Returns the share of decided pairs where the tuned model's text is preferred; ties are left out and stated.
+    """Returns the share of decided pairs in which the tuned model's text is preferred; ties are left out and stated.
 
     Args:
         counts: What the raters preferred.

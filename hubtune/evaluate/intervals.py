@@ -77,7 +77,7 @@ def wilson(hits: int, items: int) -> tuple[float, float]:
     rate, spread = hits / items, _Z**2 / items
     middle = (rate + spread / 2) / (1 + spread)
     half = _Z * math.sqrt(rate * (1 - rate) / items + spread / (4 * items)) / (1 + spread)
-    # At the ends the formula gives just 0 and 1, but for rounding.
+    # At the ends the formula gives just 0 and 1, except for rounding.
     return (0.0 if hits == 0 else max(0.0, middle - half)), (1.0 if hits == items else min(1.0, middle + half))
 
 
@@ -134,7 +134,7 @@ def measure_of(
 
     Args:
         name: The measure's name.
-        sides: Its value of each side; `base` is missing where there is none.
+        sides: Its value of each side; `base` is missing if there is none.
         items: How many were measured.
         seed: Of the resampling.
         least: With fewer items the values are given and not relied on.

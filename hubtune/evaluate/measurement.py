@@ -180,7 +180,7 @@ class EarlierHeldOut:
 
     Attributes:
         held_out: Its rows that nothing was learned from.
-        task: How well the training found it known before and after; None where that is not to be told again.
+        task: How well the training found it known before and after; None if that is not to be told again.
     """
 
     held_out: Sequence[Example]
@@ -229,9 +229,9 @@ class Models:
     """What is measured.
 
     Attributes:
-        sides: The models; `base` is missing where there is none.
-        generation: Greedy settings that stop where the release's do.
-        context: The most tokens that the models can read; None where there is no limit.
+        sides: The models; `base` is missing if there is none.
+        generation: Greedy settings that stop as the release's do.
+        context: The most tokens that the models can read; None if there is no limit.
         precision: What the weights are held in.
         classes: What classifiers tell apart; None for models that write text.
     """

@@ -130,7 +130,7 @@ class Snapshot:
         return wrong
 
     def missing(self) -> list[str]:
-        """Returns the files that were fetched and are not there any more."""
+        """Returns the files that were fetched and are not there any longer."""
         return [path for path in self._known() if _look(self.folder / path) is None]
 
     def remove(self, path: str) -> None:

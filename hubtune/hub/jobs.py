@@ -139,7 +139,7 @@ def submit(draft: JobDraft) -> Job:
 
 
 def _require_no_files(command: Sequence[str]) -> None:
-    """Refuses where the Hub's client would take a word of the command for a local script, and upload it."""
+    """Refuses if the Hub's client would take a word of the command for a local script, and upload it."""
     named = [word for word in command if Path(word).is_file()]
     if named:
         raise ConfigError(

@@ -74,7 +74,7 @@ def fetch_licensed_input(pin: Pin) -> LicensedInput:
     """Asks the Hub what a pinned repository says of its license; only its card and its legal files are fetched.
 
     Raises:
-        HubError: The repository or its files cannot be had, or are too many.
+        HubError: The repository or its files are not available, or are too many.
     """
     # Not into the cache: a snapshot of a few files would pass for the whole one.
     with scratch_folder() as folder, hub_errors(pin.repo, pin.commit):

@@ -295,7 +295,7 @@ def read_files(repo: str, repo_type: RepoType, commit: str, paths: Collection[st
     """Returns the content of some files, all of which the repository holds at a commit.
 
     Raises:
-        HubError: They cannot be had.
+        HubError: They are not available.
     """
     # What the client raises is an OSError too, so its errors are told first.
     with scratch_folder() as folder, file_errors(folder), hub_errors(repo, commit):

@@ -49,7 +49,7 @@ _TOKENIZER_PATTERNS = ["*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt"
 
 
 def download_size(repo_type: RepoType, files: Mapping[str, int], *, streamed: bool = False, code: bool = False) -> int:
-    """Returns how many bytes `fetch` brings at most, given each file's size; less where some are in the cache."""
+    """Returns how many bytes `fetch` brings at most, given each file's size; less if some are in the cache."""
     patterns = _wanted(repo_type, streamed=streamed, code=code)
     return sum(files[path] for path in filter_repo_objects(files, allow_patterns=patterns))
 
@@ -70,7 +70,7 @@ def fetch(
         The snapshot's folder in the Hub client's cache.
 
     Raises:
-        HubError: The files cannot be had, or what arrived is not what the repository says that it holds.
+        HubError: The files are not available, or what arrived is not what the repository says that it holds.
         DiskFullError: There is no room for them.
         FileError: The cache cannot be written, or a symbolic link stands for one of the repository's folders in it.
     """
@@ -98,7 +98,7 @@ def fetch(
                 break
         else:
             raise _damaged(pin, damaged)
-        # Not there where no file of a dataset is fetched.
+        # Not there if no file of a dataset is fetched.
         found.folder.mkdir(parents=True, exist_ok=True)
     return found.folder
 
@@ -112,7 +112,7 @@ def fetch_tokenizer(pin: Pin, folder: Path) -> Path:
         `folder`.
 
     Raises:
-        HubError: The files cannot be had, or what arrived is not what the repository says that it holds.
+        HubError: The files are not available, or what arrived is not what the repository says that it holds.
         DiskFullError: There is no room for them.
     """
     with file_errors(folder), hub_errors(pin.repo, pin.commit):
@@ -144,7 +144,7 @@ def cached(pin: Pin, *, streamed: bool = False) -> Path:
         streamed: Whether a folder with the card and the legal files alone will do.
 
     Raises:
-        RecordError: It is not in the cache any more, or was damaged there.
+        RecordError: It is not in the cache any longer, or was damaged there.
         FileError: A symbolic link stands for one of the repository's folders in the cache.
     """
     for cache in (cache_folder(), *([_cards_folder()] if streamed else [])):
@@ -224,7 +224,7 @@ def download_fresh(repo: str, commit: str, path: str, folder: Path) -> Path:
     """Downloads one file of a model repository below `folder`, and returns where it lies.
 
     Raises:
-        HubError: It cannot be had, arrived in part, or has a name that would lead out of the folder.
+        HubError: It is not available, arrived in part, or has a name that would lead out of the folder.
         DiskFullError: There is no room for it.
     """
     parts = PurePosixPath(path).parts
@@ -238,7 +238,7 @@ def download_fresh(repo: str, commit: str, path: str, folder: Path) -> Path:
         try:
             return Path(hf_hub_download(repo, path, revision=commit, local_dir=folder, force_download=True))
         except OSError as error:
-            # What the client raises where fewer bytes came than were announced has no class of its own.
+            # What the client raises if fewer bytes came than were announced has no class of its own.
             if error.errno is not None or "Consistency check failed" not in str(error):
                 raise
             raise HubError(

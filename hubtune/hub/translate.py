@@ -206,7 +206,7 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         return float(text)
     try:
         until = parsedate_to_datetime(text)
-        # By the Hub's own clock where it tells the time: this machine's may be wrong.
+        # By the Hub's own clock if it gives the time: this machine's may be wrong.
         now = parsedate_to_datetime(headers["date"]) if "date" in headers else datetime.now(UTC)
         return max(0.0, (until - now).total_seconds())
     except (ValueError, TypeError):

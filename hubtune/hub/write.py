@@ -165,7 +165,7 @@ def tag_taken(repo: str, tag: str, commit: str) -> TagExistsError:
 
 
 def own_tag_hint(tag: str) -> str:
-    """Returns what to do where a tag is taken."""
+    """Returns what to do if a tag is taken."""
     other = next_tag(tag, "patch")
     return advise(
         "--tag",
@@ -180,7 +180,7 @@ def _commit_errors(repo: str, parent: str) -> Iterator[None]:
         try:
             yield
         except HfHubHTTPError as error:
-            # 412 where the parent is not the head, 409 where another commit is being made at this moment.
+            # 412 if the parent is not the head, 409 if another commit is being made at this moment.
             if error.response.status_code in (409, 412):
                 raise PublishConflictError(
                     f"{repo} has changed since the release was planned: its head is no longer {parent}.",

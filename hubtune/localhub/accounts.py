@@ -54,7 +54,7 @@ class User(BaseModel):
     Attributes:
         name: Also the user's namespace.
         fullname: For people to read.
-        token: The secret; None where any token will do.
+        token: The secret; None if any token will do.
         role: `write`, `read`, or `pr` for one who may propose changes only.
         orgs: Namespaces that the user shares.
     """
@@ -193,7 +193,7 @@ class AccessRequest(BaseModel):
     """What a user asked of a gated repository and what became of it.
 
     Attributes:
-        id: Names the request where user names are not shown.
+        id: Names the request if user names are not shown.
         user: Who asks.
         status: Where the request stands.
         timestamp: When the user asked, or was granted access without asking.

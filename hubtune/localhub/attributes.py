@@ -47,7 +47,7 @@ class LargePatterns:
     """The patterns of a `.gitattributes` file that send paths to the store of large files.
 
     Args:
-        content: The file's content; empty where the repository has none.
+        content: The file's content; empty if the repository has none.
 
     Raises:
         ApiError: 413 if there are more patterns than are matched.
@@ -68,7 +68,7 @@ class IgnorePatterns:
     """The patterns of a `.gitignore` file.
 
     Args:
-        content: The file's content; empty where the repository has none.
+        content: The file's content; empty if the repository has none.
 
     Raises:
         ApiError: 413 if there are more patterns than are matched.
@@ -116,7 +116,7 @@ def _without_spaces(line: bytes) -> bytes:
 
 
 def _read_attributes(content: bytes) -> Iterator[tuple[bytes, bool | None]]:
-    """Yields each pattern, and whether it makes a path large; None where it says nothing of that."""
+    """Yields each pattern, and whether it makes a path large; None if it says nothing of that."""
     macros: dict[bytes, bool | None] = {}
     for line in _lines(content, ".gitattributes"):
         line = line.lstrip(_BLANKS)

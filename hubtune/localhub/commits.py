@@ -25,7 +25,7 @@ from hubtune.localhub.revisions import names, read_ref
 from hubtune.localhub.tree_edits import AddFile, CommitRequest, TreeEdit
 
 FIRST_COMMIT = CommitRequest("initial commit", "", None, (AddFile(".gitattributes", NEW_REPO_ATTRIBUTES),))
-"""What every new repository and every empty branch starts with, but for the card of a space."""
+"""What every new repository and every empty branch starts with, except for the card of a space."""
 
 _PACK_FROM = 100
 _SPACE_CARD = """---
@@ -38,10 +38,10 @@ title: {title}
 
 
 def swap_ref(git: Repo, ref: Ref, old: ObjectID | None, new: ObjectID) -> bool:
-    """Moves a ref from `old`, or makes it where that is None.
+    """Moves a ref from `old`, or makes it if that is None.
 
     Returns:
-        False where the ref is not at `old` any more, or where git itself is writing it.
+        False if the ref is not at `old` any longer, or if git itself is writing it.
     """
     try:
         with locks_released():
@@ -110,7 +110,7 @@ def commit(branch: Branch, request: CommitRequest, author: str) -> ObjectID:
         The new commit.
 
     Raises:
-        ApiError: If the branch is not at the expected parent any more, or a change cannot be made.
+        ApiError: If the branch is not at the expected parent any longer, or a change cannot be made.
     """
     git = branch.git
     head = read_ref(git, branch.ref)
@@ -176,6 +176,6 @@ def store_objects(git: Repo, objects: Iterable[ShaFile]) -> None:
             for item in items:
                 git.object_store.add_object(item)
             changed = {folder / item.id[:2].decode() for item in items}
-    # Each object was flushed as it was written; its name was not, and the branch must not survive where that is lost.
+    # Each object was flushed as it was written; its name was not, and the branch must not survive if that is lost.
     for path in (*sorted(changed), folder):
         sync_folder(path)

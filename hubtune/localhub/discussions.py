@@ -111,7 +111,7 @@ class Discussion(BaseModel):
         return self.model_copy(update={**changes, "events": (*self.events, event)})
 
     def check_room(self) -> None:
-        """Refuses further words where there are so many that each look at them takes long.
+        """Refuses further words if there are so many that each look at them takes long.
 
         Raises:
             ApiError: 409.
@@ -239,7 +239,7 @@ class PullRequest:
     def conflicts(self) -> list[str]:
         """Returns the files that both sides changed, each in its own way, and those that stand where a folder would.
 
-        Where the sides have nothing in common, nobody knows what either changed: all that differs is returned.
+        If the sides have nothing in common, nobody knows what either changed: all that differs is returned.
         """
         ours, theirs, before = self._sides()
         paths = ours.keys() | theirs.keys() | before.keys()
@@ -263,7 +263,7 @@ class PullRequest:
             large_files: Those of the repository.
 
         Returns:
-            The new commit; the branch's head where it held all the changes already.
+            The new commit; the branch's head if it held all the changes already.
 
         Raises:
             ApiError: 409 if there are conflicts.
@@ -284,7 +284,7 @@ class PullRequest:
         return new.id
 
     def _last_common_state(self) -> ObjectID | None:
-        # A history that was squashed shares no commit any more, but the files of the squashed one.
+        # A history that was squashed shares no commit any longer, but the files of the squashed one.
         states = {commit.tree for commit in walk(self._git, self.base)}
         return next((commit.id for commit in walk(self._git, self.head) if commit.tree in states), None)
 

@@ -19,7 +19,7 @@ _MARGIN = 256 * 1024
 
 
 def require_room(folder: Path, size: int) -> None:
-    """Raises ENOSPC before anything is written where `size` bytes do not fit.
+    """Raises ENOSPC before anything is written if `size` bytes do not fit.
 
     dulwich leaves its lock files behind when a disk fills up under it, and they would block the branch for good.
     """

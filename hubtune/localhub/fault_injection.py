@@ -50,7 +50,7 @@ class InjectedFault(BaseModel):
 
     Attributes:
         status: Answer with this status.
-        code: The answer's `X-Error-Code`; RepoNotFound where the status is 404 and none is given.
+        code: The answer's `X-Error-Code`; RepoNotFound if the status is 404 and none is given.
         message: The answer's text.
         retry_after: Seconds that the answer asks the client to wait; for 429 and 503.
         retry_after_as: How it says so: as a number, or as the date at which they are over.
@@ -128,8 +128,8 @@ class FaultRule(InjectedFault):
     """A fault, and the requests that it strikes.
 
     Attributes:
-        method: The HTTP methods meant; any where empty.
-        path: The raw path meant, `*` standing for any characters; any path where this and `regex` are None.
+        method: The HTTP methods meant; any if empty.
+        path: The raw path meant, `*` standing for any characters; any path if this and `regex` are None.
         regex: The same as a regular expression.
         nth: Strike just this one of the requests meant, counted from 1.
         first: Strike so many at the beginning.
@@ -188,7 +188,7 @@ class FaultPlan(BaseModel):
     """A fault plan's file.
 
     Attributes:
-        faults: The rules; where several strike the same request, the first does.
+        faults: The rules; if several strike the same request, the first does.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)

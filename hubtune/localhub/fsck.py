@@ -56,7 +56,7 @@ class Damage:
         name: Its digest, or its path below the Hub's folder.
         problem: Whether it is there at all.
         detail: What is wrong with it, in words.
-        places: Where it is in use; empty where no branch, tag or other ref leads to it.
+        places: Where it is in use; empty if no branch, tag or other ref leads to it.
     """
 
     kind: DamageKind

@@ -70,7 +70,7 @@ class Pointer:
 
     @classmethod
     def decode(cls, content: bytes) -> "Pointer | None":
-        """Returns the pointer that the content is, or None where it is an ordinary file."""
+        """Returns the pointer that the content is, or None if it is an ordinary file."""
         if len(content) > _LONGEST:
             return None
         match = _POINTER.fullmatch(content)
@@ -192,7 +192,7 @@ def damaged_files(repo: Path) -> Iterator[tuple[str, str]]:
     except OSError as error:
         yield "HEAD", f"it cannot be read: {_reason(error)}"
     try:
-        # Where it is missing git and dulwich work on, and no longer flush to the disk what they write.
+        # If it is missing git and dulwich work on, and no longer flush to the disk what they write.
         ConfigFile.from_path(str(repo / "config"))
     except (OSError, ValueError) as error:
         yield "config", f"it cannot be read: {_reason(error)}"

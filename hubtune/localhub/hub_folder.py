@@ -75,7 +75,7 @@ def take_folder(root: Path, *, make: bool) -> Iterator[HubFolder]:
 
     Args:
         root: The folder.
-        make: Whether to make it a Hub's where the rule of this module allows.
+        make: Whether to make it a Hub's if the rule of this module allows.
 
     Raises:
         HubError: If it cannot be used, is not a Hub's, or is in use.

@@ -40,7 +40,7 @@ class RepoType(StrEnum):
 
     @classmethod
     def parse(cls, word: object) -> "RepoType":
-        """Returns the type that a request's body names; a model where it names none.
+        """Returns the type that a request's body names; a model if it names none.
 
         Raises:
             ApiError: 400 if there is no such type.
@@ -139,7 +139,7 @@ class Redirects:
             return {}
 
     def target(self, repo_id: RepoId) -> RepoId | None:
-        """Returns what a repository of this name is called now, or None where none was moved from there."""
+        """Returns what a repository of this name is called now, or None if none was moved from there."""
         name = self.all().get(repo_id.key)
         return RepoId.parse(repo_id.type, name) if name is not None else None
 

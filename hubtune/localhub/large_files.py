@@ -49,7 +49,7 @@ class LargeFileStore:
         return self._root / sha256[:2] / sha256[2:4] / sha256
 
     def size(self, sha256: str) -> int | None:
-        """Returns the size of the content in bytes, or None where the store lacks it."""
+        """Returns the size of the content in bytes, or None if the store lacks it."""
         try:
             return self.path(sha256).stat().st_size
         except FileNotFoundError:
@@ -153,7 +153,7 @@ class RepoLargeFiles:
         self._folder = repo / GRANTS_FOLDER
 
     def size(self, sha256: str) -> int | None:
-        """Returns the size of the content in bytes, or None where the repository lacks it."""
+        """Returns the size of the content in bytes, or None if the repository lacks it."""
         size = self._store.size(sha256)
         return size if self.lists(sha256) else None
 

@@ -84,7 +84,7 @@ def delete_branch(git: Repo, name: str) -> None:
 
 
 def create_tag(git: Repo, name: str, commit: ObjectID, *, message: str | None, tagger: str) -> None:
-    """Makes a tag: annotated where there is a message, else a plain ref. A tag is never moved.
+    """Makes a tag: annotated if there is a message, else a plain ref. A tag is never moved.
 
     Raises:
         ApiError: 409 if the tag exists, wherever it points, or its name means something else already; 400 if the name

@@ -87,7 +87,7 @@ class HubRepo:
         Each request opens its own: dulwich's objects are not made for several threads.
 
         Raises:
-            ApiError: RepoNotFound where the repository went since the look-up, also while it was read.
+            ApiError: RepoNotFound if the repository went since the look-up, also while it was read.
         """
         if not self.is_there:
             raise repo_not_found(anonymous=False)
@@ -167,7 +167,7 @@ class RepoStore:
         """Makes a repository with its first commit; it appears complete or not at all.
 
         Returns:
-            The new repository, or None where the name is taken.
+            The new repository, or None if the name is taken.
         """
         settings = RepoSettings(private=private, created=datetime.now(UTC), sdk=sdk)
         first = first_commit(repo_id, sdk)
@@ -188,7 +188,7 @@ class RepoStore:
             private: Whether only members of the namespace see the copy; None keeps what the original has.
 
         Returns:
-            The new repository, or None where the name is taken.
+            The new repository, or None if the name is taken.
         """
         kept = {"created": datetime.now(UTC)} | ({} if private is None else {"private": private})
         with self._names, self.lock(repo):
@@ -209,7 +209,7 @@ class RepoStore:
         """Gives a repository another name; requests for the old one find it until another repository takes it.
 
         Returns:
-            The repository under its new name, or None where that is taken.
+            The repository under its new name, or None if that is taken.
         """
         with self._names, self.lock(repo):
             taken = self.find_exactly(to)
@@ -248,7 +248,7 @@ class RepoStore:
         """Holds the lock that whoever changes the repository must hold.
 
         Raises:
-            ApiError: RepoNotFound where the repository went while others held the lock.
+            ApiError: RepoNotFound if the repository went while others held the lock.
         """
         with self._locks.setdefault(repo.id.key, threading.Lock()):
             if not repo.is_same:
@@ -265,7 +265,7 @@ class RepoStore:
 
     @contextmanager
     def _draft(self, settings: RepoSettings) -> Iterator[Path]:
-        """Gives a repository without commits, out of sight until it is placed; removes it where that fails."""
+        """Gives a repository without commits, out of sight until it is placed; removes it if that fails."""
         draft = Path(tempfile.mkdtemp(dir=self._scratch))
         try:
             draft.chmod(_mode(private=settings.private))

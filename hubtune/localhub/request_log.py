@@ -37,7 +37,7 @@ class RequestNote:
         repo: The repository's id as asked for, or None.
         type: `model`, `dataset`, `space`, or None.
         revision: The revision as asked for, decoded, or None.
-        fault: The fault that struck the request; the line has this key only where one did.
+        fault: The fault that struck the request; the line has this key only if one did.
     """
 
     method: str

@@ -59,7 +59,7 @@ def resolve(git: Repo, revision: str) -> ObjectID:
 
 
 def commits_named(git: Repo, digits: str) -> list[ObjectID]:
-    """Returns the commits that begin with these digits; none where there are too few or they are no digits."""
+    """Returns the commits that begin with these digits; none if there are too few or they are no digits."""
     if not _HEX.fullmatch(digits):
         return []
     found = git.object_store.iter_prefix(digits.lower().encode())
@@ -81,7 +81,7 @@ def resolve_branch(git: Repo, revision: str) -> tuple[Ref, ObjectID]:
 
 
 def read_ref(git: Repo, ref: Ref) -> ObjectID | None:
-    """Returns the object that a ref names, or None where there is none or it is no valid name."""
+    """Returns the object that a ref names, or None if there is none or it is no valid name."""
     if not check_ref_format(ref):
         return None
     try:

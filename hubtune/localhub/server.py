@@ -229,7 +229,7 @@ def _listen(host: str, port: int) -> socket.socket:
 def most_connections() -> int:
     """Returns how many connections the Hub can hold at once; requests on more are answered with a 503.
 
-    Each may need a file besides its socket, and where the process may open no more, downloads fail half-way.
+    Each may need a file besides its socket, and if the process may open no more files, downloads fail half-way.
     """
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if allowed == resource.RLIM_INFINITY:

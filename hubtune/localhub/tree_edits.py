@@ -323,7 +323,7 @@ class TreeEdit:
         entry = finder.find(path) if finder else None
         if entry is None or entry.is_folder:
             raise api_errors.entry_not_found(f"A file with this name doesn't exist: {path}")
-        # A commit that no branch leads to any more may refer to a large file that was removed for good.
+        # A commit that no branch leads to any longer may refer to a large file that was removed for good.
         self._check_pointer(path, read_blob(self._git, entry.oid))
         return entry.mode, ObjectID(entry.oid.encode())
 

@@ -135,13 +135,13 @@ def read_blob(git: Repo, oid: str) -> bytes:
 
 
 def read_file(git: Repo, commit: ObjectID, path: str) -> bytes | None:
-    """Returns the content of a small file, or None where the commit has no such file."""
+    """Returns the content of a small file, or None if the commit has no such file."""
     entry = find_entry(git, commit, path)
     return None if entry is None or entry.is_folder else read_blob(git, entry.oid)
 
 
 def file_facts(git: Repo, oid: str) -> FileFacts:
-    """Returns the size of a file and, where it is large, what its pointer says."""
+    """Returns the size of a file and, if it is large, what its pointer says."""
     content = read_blob(git, oid)
     pointer = Pointer.decode(content)
     return FileFacts(pointer.size if pointer else len(content), pointer)

@@ -55,7 +55,7 @@ class FrontMatter:
     Attributes:
         data: Its values, as JSON has them.
         lines: The card's line of each key and list item.
-        duplicates: Keys that stand twice in one mapping, with the line of the second.
+        duplicates: Keys that is duplicated in one mapping, with the line of the second.
     """
 
     data: Mapping[str, object]

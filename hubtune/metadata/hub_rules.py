@@ -1,6 +1,6 @@
 """The rules by which the Hub accepts the metadata of a card.
 
-The messages are the Hub's own where they are known, since clients show them and suites look for them.
+The messages are the Hub's own if they are known, since clients show them and suites look for them.
 """
 
 import re

@@ -28,7 +28,7 @@ def newest_first(tags: Iterable[str]) -> list[str]:
 
 
 def newest_version(tags: Iterable[str]) -> str | None:
-    """Returns the tag of the newest version; one before its final version counts where there is no other."""
+    """Returns the tag of the newest version; one before its final version counts if there is no other."""
     versions = [tag for tag in newest_first(tags) if version_of(tag) is not None]
     final = (tag for tag in versions if not _before_final(tag))
     return next(final, versions[0] if versions else None)

@@ -127,7 +127,7 @@ def read_adapter(folder: Path, input_embedding: str) -> Adapter:
 
     Args:
         folder: Where `adapter_config.json` and `adapter_model.safetensors` are.
-        input_embedding: The module that `trainable_token_indices` means where it names none.
+        input_embedding: The module that `trainable_token_indices` means if it names none.
 
     Raises:
         MergeError: It is no LoRA adapter in safetensors, or something of it is not understood; the message names it.

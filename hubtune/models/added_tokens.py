@@ -105,7 +105,7 @@ def tokenizer_files(tokenizer: "PreTrainedTokenizerBase") -> dict[str, str]:
 
 
 def enlarge(model: "PreTrainedModel", size: int) -> int | None:
-    """Gives a model's embedding and head rows for `size` tokens, where they have fewer.
+    """Gives a model's embedding and head rows for `size` tokens, if they have fewer.
 
     Args:
         model: A base, without an adapter.
@@ -175,7 +175,7 @@ def token_modules(model: "PreTrainedModel", whole: Sequence[str], name: str) -> 
         name: The base's id, for messages.
 
     Raises:
-        ModelError: The head has a bias, which peft leaves out where rows are trained; or it is tied to the embedding,
+        ModelError: The head has a bias, which peft omits if rows are trained; or it is tied to the embedding,
             and one of them alone is held whole.
     """
     names = {module: place for place, module in model.named_modules()}

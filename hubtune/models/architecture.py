@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _UNGATED = frozenset({"gpt2", "gpt_neox", "bert", "roberta", "opt", "bloom", "gptj", "gpt_neo", "phi", "starcoder2"})
 """Architectures whose MLP has two matrices; the others have a third, which gates."""
 _TIED = frozenset({"gpt2", "bert", "roberta", "opt", "bloom", "gpt_neo", "gemma", "gemma2", "gemma3_text", "phi3"})
-"""Those whose head is the input embedding where the config does not say."""
+"""Those whose head is the input embedding if the config does not say."""
 _LEARNED_POSITIONS = frozenset({"gpt2", "bert", "roberta", "opt", "gpt_neo"})
 _STEPWISE = frozenset({"gelu_new", "gelu_fast", "quick_gelu"})
 # What architectures call the modules outside of the linear layers.
@@ -69,7 +69,7 @@ class Shape:
         stepwise: Whether the activation function is made of many small steps, each of which keeps its input.
         kind: The architecture, as transformers names it.
         classifies: Whether the checkpoint has a head that classifies.
-        classes: What such a head tells apart, where the model is loaded with one in place of the head for tokens; 0
+        classes: What such a head tells apart, if the model is loaded with one in place of the head for tokens; 0
             where it is not.
     """
 
@@ -89,14 +89,14 @@ class Shape:
 
     @property
     def block(self) -> int:
-        """Weights of a block: its linear layers, their biases where the MLP has no gate, and two norms."""
+        """Weights of a block: its linear layers, their biases if the MLP has no gate, and two norms."""
         weights = sum(inputs * outputs for inputs, outputs in self.linear.values())
         biases = 0 if self.gated else sum(outputs for _, outputs in self.linear.values())
         return weights + biases + self.hidden * (2 if self.gated else 4)
 
     @property
     def head(self) -> int:
-        """Weights of the head for tokens, where it is not the input embedding."""
+        """Weights of the head for tokens, if it is not the input embedding."""
         return 0 if self.tied or self.classes else self.hidden * self.vocabulary
 
     @property
@@ -122,7 +122,7 @@ class Shape:
     def whole(self, names: Iterable[str]) -> Whole:
         """Returns what the modules have that peft takes by such names: those whose own full names end so.
 
-        Biases are counted where the MLP has no gate, as in `block`.
+        Biases are counted if the MLP has no gate, as in `block`.
         """
         modules = self._modules()
         found: dict[tuple[str, ...], int] = {}

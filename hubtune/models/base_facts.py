@@ -203,7 +203,7 @@ def _odd(key: object, value: object, name: str, why: str) -> ModelError:
 
 
 def require_4bit() -> None:
-    """Refuses where no package computes with weights of 4 bits.
+    """Refuses if no package computes with weights of 4 bits.
 
     Raises:
         ModelError: bitsandbytes is not installed.

@@ -113,7 +113,7 @@ def give_classes(
     batches: "Sequence[Callable[[], dict[str, torch.Tensor]]]",
     on_batch: Callable[[], None] = lambda: None,
 ) -> list[list[int]]:
-    """Returns the classes that a model gives each row: the likeliest, or of several classes those above one half.
+    """Returns the classes that a model gives each row: the most likely, or of several classes those above one half.
 
     Args:
         model: A classifier.
@@ -129,7 +129,7 @@ def give_classes(
         batch = {name: values.to(model.device) for name, values in make().items() if name != "labels"}
         with torch.inference_mode():
             logits = model(**batch).logits.float()
-        # The logistic function is above one half where its argument is above 0.
+        # The logistic function is above one half if its argument is above 0.
         chosen = logits > 0 if several else torch.nn.functional.one_hot(logits.argmax(dim=1), logits.shape[1])
         given += [row.nonzero().flatten().tolist() for row in chosen.cpu()]
         on_batch()

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 MOST_BEAMS = 64
 _OTHER = "Choose another base model or revision: no tool writes this."
 _SETTINGS = "Ask its author for settings of a usual kind and size, or choose another revision."
-# What transformers opens as a file where tokenizer_config.json gives a text for it.
+# What transformers opens as a file if tokenizer_config.json gives a text for it.
 _VOCABULARIES = ("vocab", "merges", "tokenizer_object", "gguf_file")
 _IMPLEMENTATION = "_implementation"
 _KERNELS = ("kernel_config", "use_kernels")

@@ -18,7 +18,7 @@ from hubtune.templating.process import LimitError
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-# How long a completion may become where nobody says otherwise: a few paragraphs.
+# How long a completion may become if nobody says otherwise: a few paragraphs.
 MAX_NEW_TOKENS = 256
 # What a base's settings hold about its tokens and about what it may write. The rest is about sampling and beams, which
 # greedy decoding has no use for, about lengths, which are set here, and about caches, which are a machine's affair.

@@ -1,7 +1,7 @@
 """Merges a LoRA adapter into its base model on disk, shard by shard; memory holds a few tensors at a time.
 
 The merged model keeps what the base has: shard names, the dtype of each tensor, config.json, generation_config.json and
-tokenizer, byte for byte. config.json changes only where the adapter makes it wrong: with another number of tokens, or
+tokenizer, byte for byte. config.json changes only if the adapter makes it wrong: with another number of tokens, or
 where it treats tied embeddings differently and so unties them.
 """
 
@@ -31,7 +31,7 @@ _DTYPES = {"F64": "fp64", "F32": "fp32", "F16": "fp16", "BF16": "bf16"}
 
 
 def apply_change(weight: "Tensor", edit: TensorEdit, adapter: AdapterTensors) -> "Tensor":
-    """Returns the merged tensor: computed in fp32 (fp64 where the base is), and rounded once to the base's dtype.
+    """Returns the merged tensor: computed in fp32 (fp64 if the base is), and rounded once to the base's dtype.
 
     In fp32 this is peft's `get_delta_weight` and sum, operation by operation, so the result is the same to the bit.
     With a base in bf16 or fp16, `merge_and_unload` may round the product before it adds it, depending on the adapter's
@@ -82,8 +82,8 @@ class Merged:
         shards: How many files hold the weights.
         changed: How many tensors differ from the base's.
         tied: Whether the head is the input embedding.
-        untied: Whether it was so in the base and is not any more.
-        vocabulary: The number of tokens, where the adapter changed it.
+        untied: Whether it was so in the base and is not any longer.
+        vocabulary: The number of tokens, if the adapter changed it.
         files: File name to sha256.
     """
 
@@ -130,7 +130,7 @@ def write_merged(base: Path, adapter: Path, folder: Path, progress: Progress) ->
     _write_index(checkpoint, plan, size, folder)
     _write_config(checkpoint, plan, folder)
     tokenizer = adapter if (adapter / "tokenizer_config.json").is_file() else base
-    # The adapter's own, where it has some: the merged model stops where it does.
+    # The adapter's own, if it has some: the merged model stops where it does.
     settings = adapter if (adapter / GENERATION_CONFIG).is_file() else base
     for source, names in ((settings, (GENERATION_CONFIG,)), (tokenizer, TOKENIZER_FILES)):
         for path in (source / name for name in names):

@@ -21,11 +21,11 @@ _CGROUP = Path("/sys/fs/cgroup/memory.max")
 _NF4 = 0.516
 # Logits that the loss holds at once, by the kind of device, and how many copies of them.
 _LOGITS, _COPIES = {"cpu": 2**24, "cuda": 2**27}, 2
-# Copies of all logits where the model makes the loss: their likelihoods, and the gradients of these and of the logits.
+# Copies of all logits if the model computes the loss: their likelihoods, and the gradients of these and of the logits.
 _OWN_COPIES = 3
 # Shares of a memory: the libraries and the rows take some of it, and the estimate was seen to be off by a fifth.
 _NEAR, _OVER = 0.8, 1.2
-# Blocks that `freeze` trains where nothing is said.
+# Blocks that `freeze` trains if nothing is said.
 _BLOCKS = 2
 # Those whose versions decide the numbers.
 _PACKAGES = ("torch", "transformers", "peft", "accelerate", "datasets", "tokenizers", "safetensors", "huggingface-hub")
@@ -49,7 +49,7 @@ class Memory:
 def machine_memory() -> Memory | None:
     """Returns the memory to train in; None if the operating system does not tell.
 
-    torch is asked, which takes seconds to import, only where there is a GPU's driver.
+    torch is asked, which takes seconds to import, only if there is a GPU's driver.
     """
     if shutil.which("nvidia-smi"):
         import torch
@@ -136,7 +136,7 @@ def estimate(shape: Shape, work: Workload, device: str) -> Estimate:
 
     - weights: P x `width` (0.516 in the blocks for `qlora`; 4 for `full` and `freeze`), and 4 T for an adapter. With it
       go whole modules, the head of a classifier among them: peft trains a copy of each and keeps the frozen original;
-    - gradients 4 T, and AdamW 8 T, with 8 T more where the weights are held to where they start;
+    - gradients 4 T, and AdamW 8 T, with 8 T more if the weights are held to where they start;
     - activations, in the way of Korthikanti et al. (2022) but without the attention's matrix, which is never held: for
       each token and block 10 h + 2 k + 4 i numbers with a gated MLP of i inner numbers, 8 h + c i without, where c is
       2, or 6 for a GELU that is worked out step by step; h hidden and k key numbers. With checkpointing, h for each
@@ -185,7 +185,7 @@ def estimate(shape: Shape, work: Workload, device: str) -> Estimate:
 def fitting(shape: Shape, work: Workload, memory: Memory) -> TrainConfig:
     """Returns the settings with the rows of a step in as few micro-batches as fit the memory; see `estimate`.
 
-    The rows of a step stay the same. Where not even one row fits, it is one row at a time.
+    The rows of a step stay the same. If not even one row fits, it is one row at a time.
     """
     train = work.train
     rows = train.batch_size * train.gradient_accumulation
@@ -207,7 +207,7 @@ def judge(found: Estimate, total: int) -> Literal["ok", "near", "over"]:
 def _whole(shape: Shape, train: TrainConfig) -> Whole:
     """Returns what is trained whole beside an adapter: what the config names, and what a classifier needs.
 
-    peft trains the head of any classifier; a pooler before it is trained where the base has no head of that kind.
+    peft trains the head of any classifier; a pooler before it is trained if the base has no head of that kind.
     """
     if train.whole:
         return shape.whole(())

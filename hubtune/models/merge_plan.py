@@ -16,7 +16,7 @@ class TensorEdit:
     Attributes:
         source: The base's tensor that it is made from.
         change: What is done to it; None for a copy under another name.
-        kind: The kind of the layer, where the change has factors.
+        kind: The kind of the layer, if the change has factors.
     """
 
     source: str
@@ -194,7 +194,7 @@ class _Planner:
             return bool(torch.equal(first, second))
 
     def _count_tokens(self) -> None:
-        """Sets the number of tokens where the adapter brings more of them, or fewer."""
+        """Sets the number of tokens if the adapter brings more of them, or fewer."""
         counts = {}
         for parameter in self.structure.vocabulary:
             found = self._stored_name(parameter)

@@ -13,7 +13,7 @@ Precision = Literal["bf16", "fp16", "fp32"]
 
 
 def choose_precision(asked: Literal["auto", "bf16", "fp16", "fp32"]) -> Precision:
-    """Returns the precision to use on this machine; `auto` is bf16 where the hardware computes in it, else fp32.
+    """Returns the precision to use on this machine; `auto` is bf16 if the hardware supports it, else fp32.
 
     fp16 is never chosen by itself: its numbers end at 65,504, so that some models overflow in it.
 

@@ -359,7 +359,7 @@ def _prints_on_stderr(*, run: bool) -> Iterator[None]:
 
 
 def refuse_missing(tensors: Sequence[str], name: str, kind: str) -> None:
-    """Refuses a checkpoint that lacks tensors, where it lacks any.
+    """Refuses a checkpoint that lacks tensors, if it lacks any.
 
     Raises:
         ModelError: It does; the message names one.

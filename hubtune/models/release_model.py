@@ -42,7 +42,7 @@ def load_release(
         labels: Of a classifier, the names of its classes and whether a text may be of several.
 
     Returns:
-        The model, with its adapter where it has one and with the release's generation settings; and the tokenizer.
+        The model, with its adapter if it has one and with the release's generation settings; and the tokenizer.
 
     Raises:
         ModelError: A part is missing or damaged, or they do not fit each other.
@@ -142,7 +142,7 @@ class Replay:
 
     Attributes:
         difference: The largest difference to a stored logit.
-        shortfall: How far, at most, a stored token is from being the likeliest.
+        shortfall: How far, at most, a stored token is from being the most likely.
     """
 
     difference: float
@@ -156,7 +156,7 @@ def take_probe(
 
     Args:
         model: The model, on any device.
-        tokenizer: Its tokenizer; the prompts are encoded as the training's texts are, with a BOS where it puts one.
+        tokenizer: Its tokenizer; the prompts are encoded as the training's texts are, with a BOS if it adds one.
         context: The most tokens that the model can read; longer prompts are cut at their front.
     """
     answer = _classify if classifies(model) else _continue
@@ -191,7 +191,7 @@ def replay(model: "PreTrainedModel", prompts: Sequence[ProbePrompt]) -> Replay:
 
 
 def _classify(model: "PreTrainedModel", text: str, input_ids: list[int]) -> ProbePrompt:
-    """Returns the logits of all classes, the likeliest first, as one step's."""
+    """Returns the logits of all classes, the most likely first, as one step's."""
     ordered = class_logits(model, input_ids).sort(descending=True, stable=True)
     ids, logits = ordered.indices.tolist(), [round(value, 5) for value in ordered.values.tolist()]
     return ProbePrompt(text=text, input_ids=input_ids, tokens=ids[:1], likeliest=[ids], logits=[logits])
@@ -218,6 +218,6 @@ def _logits(model: "PreTrainedModel", input_ids: list[int]) -> "torch.Tensor":
 
 
 def encode_prompt(tokenizer: "PreTrainedTokenizerBase", text: str, context: int | None) -> list[int]:
-    """Returns the ids of a prompt, cut at its front where the model could not continue all of it."""
+    """Returns the ids of a prompt, cut at its front if the model could not continue all of it."""
     input_ids: list[int] = tokenizer(text)["input_ids"]
     return input_ids if context is None else input_ids[-max(1, context - STEPS) :]

@@ -1,4 +1,4 @@
-"""Python code in a base model's repository: run where somebody named the commit whose code it is, and nowhere else."""
+"""Python code in a base model's repository: run if somebody named the commit whose code it is, and nowhere else."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -16,7 +16,7 @@ IN_CONFIG = "`base.allow_remote_code: {}`"
 ON_COMMAND = "--allow-remote-code {}"
 """How a command that uses a release allows it."""
 
-# What transformers runs of the code where a causal language model is loaded.
+# What transformers runs of the code when a causal language model is loaded.
 _ENTRIES = ("AutoConfig", "AutoModelForCausalLM")
 # A class of a Python file in the repository, such as `modeling_lantern.LanternForCausalLM`.
 _PLACE = re.compile(r"(?:\w+/)*\w+\.\w+")
@@ -38,10 +38,10 @@ class CodeConsent:
 
 
 def permit(folder: Path, name: str, commit: str, consent: CodeConsent) -> None:
-    """Allows the code of a snapshot to be run by this process, where the snapshot needs code.
+    """Allows the code of a snapshot to be run by this process, if the snapshot needs code.
 
     Args:
-        folder: The snapshot, fetched with its code where some is allowed.
+        folder: The snapshot, fetched with its code if some is allowed.
         name: Its repository, for messages.
         commit: The commit that it is of.
         consent: Whose code may be run.
@@ -100,14 +100,14 @@ def check_code(
     consent: CodeConsent,
     files: Collection[str] | None = None,
 ) -> None:
-    """Refuses a base model whose code is not the one that was allowed; one without code passes where none was.
+    """Refuses a base model whose code is not the one that was allowed; one without code passes if none was.
 
     Args:
         facts: Its config.json.
         name: Its repository, for messages.
         commit: The commit that it is pinned to.
         consent: Whose code may be run.
-        files: What the repository holds at that commit, where it is known.
+        files: What the repository holds at that commit, if it is known.
 
     Raises:
         RemoteCodeError: It needs code, and none is allowed, or that of another commit; its code is not in the

@@ -77,7 +77,7 @@ def _asking(model: "PreTrainedModel") -> Iterator[None]:
 
 
 def can_attend_by_rows(model: "PreTrainedModel", longest: int) -> bool:
-    """Whether a model on the CPU gives packed rows what it gives them alone, where it attends to them one by one.
+    """Whether a model on the CPU gives packed rows what it gives them alone, if it attends to them one by one.
 
     Args:
         model: A causal model.

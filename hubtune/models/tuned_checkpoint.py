@@ -159,7 +159,7 @@ def _spelled(
 
 
 def _renamed(parameter: str, value: "torch.Tensor", model: "PreTrainedModel") -> list[str]:
-    """Returns the name that transformers saves a parameter by, where it has another in memory (GPT-NeoX's head)."""
+    """Returns the name that transformers saves a parameter by, if it has another in memory (GPT-NeoX's head)."""
     from transformers.core_model_loading import revert_weight_conversion
 
     return [name for name in revert_weight_conversion(model, {parameter: value}) if name != parameter]

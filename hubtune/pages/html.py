@@ -96,10 +96,10 @@ class Links(Protocol):
     """Says where an address in a Markdown file leads."""
 
     def link(self, address: str) -> str | None:
-        """Returns the address for a link, or None where it must lead nowhere."""
+        """Returns the address for a link, or None if it must lead nowhere."""
 
     def picture(self, address: str) -> str | None:
-        """Returns the address for a picture, or None where it must not be loaded."""
+        """Returns the address for a picture, or None if it must not be loaded."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def is_outside(address: str) -> bool:
 
 
 def inside_path(address: str, folder: str) -> str | None:
-    """Returns the path in the repository that a relative address means, or None where it means something else."""
+    """Returns the path in the repository that a relative address means, or None if it means something else."""
     if not address or _SCHEME.match(address) or address.startswith(("/", "\\", "#", "?")):
         return None
     try:

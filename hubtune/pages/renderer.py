@@ -209,7 +209,7 @@ class RatingView:
         rater: Who rates.
         action: Where the answer goes.
         answered: How many pairs this rater has answered, of `total`.
-        pair: The next one; None where all are answered.
+        pair: The next one; None if all are answered.
         problem: Why nothing can be shown, or None.
     """
 

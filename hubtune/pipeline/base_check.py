@@ -32,7 +32,7 @@ def check_memory(config: TuneConfig, facts: Facts) -> tuple[str, bool] | None:
     """Compares what the training is estimated to take with what this machine has.
 
     Returns:
-        What was found, and whether it may be too much; None where it cannot be estimated.
+        What was found, and whether it may be too much; None if it cannot be estimated.
 
     Raises:
         MemoryNeededError: It is far too much.
@@ -40,7 +40,7 @@ def check_memory(config: TuneConfig, facts: Facts) -> tuple[str, bool] | None:
     shape, memory, train = shape_of(facts), machine_memory(), config.train
     if shape is None or memory is None:
         return None
-    # bf16 where the hardware has it: that of a GPU does.
+    # bf16 if the hardware has it: that of a GPU does.
     width = 4 if train.precision == "fp32" or (train.precision == "auto" and memory.device == "cpu") else 2
     stated = facts.get("max_position_embeddings")
     length = min(train.max_length, stated) if isinstance(stated, int) and stated > 0 else train.max_length
@@ -61,7 +61,7 @@ def check_base(config: TuneConfig, pin: Pin) -> Facts:
     """Reads the base's config and index and refuses what cannot be trained; returns the config.
 
     Raises:
-        HubError: They cannot be had.
+        HubError: They are not available.
         ConfigError: Data is of format 'chat', and there is no chat template that can be used.
         ModelError: The base cannot be trained by the config's method, is not whole, or needs code that is not allowed.
     """
@@ -84,7 +84,7 @@ def check_base(config: TuneConfig, pin: Pin) -> Facts:
         check_writes(facts, pin.repo)
     if config.train.added_tokens and not config.train.whole and _classes(config) == 0:
         refuse_head_with_bias(facts, pin.repo)
-    # Where it is missing, transformers makes it of other files, and what it has shows when rows are encoded.
+    # If it is missing, transformers makes it of other files, and what it has shows when rows are encoded.
     if config.train.added_tokens and TOKENIZER in files:
         _check_tokens(config.train.added_tokens, pin)
     return facts
@@ -102,7 +102,7 @@ def check_loads(config: TuneConfig, pin: Pin, facts: Facts) -> str:
         What was loaded, in words.
 
     Raises:
-        HubError: They cannot be had.
+        HubError: They are not available.
         ModelError: The base cannot be loaded, or its parts do not fit each other.
         DocumentError: A file of weights has no header.
     """
@@ -118,7 +118,7 @@ def check_loads(config: TuneConfig, pin: Pin, facts: Facts) -> str:
         for entry in config.all_data:
             if entry.stated_format == "chat":
                 usable_template(tokenizer, config.chat_template, entry.label)
-        # The code of a repository is run where weights are loaded, and nowhere else.
+        # The code of a repository is run when weights are loaded, and nowhere else.
         model = None if needs_code(facts) else empty_base(folder, pin.repo, _classes(config))
     if model is None:
         return "its tokenizer loads; its architecture is code of its repository, which is not run here"
@@ -146,7 +146,7 @@ def check_continued(config: TuneConfig, base: Pin, adapter: Pin) -> None:
     """Refuses an adapter that cannot be trained further, by its config, before anything is fetched.
 
     Raises:
-        HubError: It cannot be had.
+        HubError: It is not available.
         TrainingError: It is not one that hubtune loads, differs from the run's config, or is for another base.
     """
     name = f"{adapter.repo}@{adapter.commit}"
@@ -155,7 +155,7 @@ def check_continued(config: TuneConfig, base: Pin, adapter: Pin) -> None:
 
 
 def _classes(config: TuneConfig) -> int | None:
-    """Returns how many classes are told apart, two where they are not named; 0 for text; None where columns decide."""
+    """Returns how many classes are told apart, two if they are not named; 0 for text; None if columns decide."""
     classified = [entry for entry in config.data if entry.stated_format == "classification"]
     if classified:
         return max(2, *(len(entry.labels or ()) for entry in classified))

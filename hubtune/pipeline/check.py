@@ -87,7 +87,7 @@ class Checks:
 
     @property
     def exit_code(self) -> int:
-        """The exit code of what `require_ok` raises; 0 where it raises nothing."""
+        """The exit code of what `require_ok` raises; 0 if it raises nothing."""
         try:
             self.require_ok()
         except HubtuneError as error:
@@ -95,7 +95,7 @@ class Checks:
         return 0
 
     def require_ok(self) -> None:
-        """Raises the fault itself where there is one, and where there are several, one error that names each.
+        """Raises the fault itself if there is one, and if there are several, one error that names each.
 
         A Hub that cannot be reached, or a token that is refused, fails every check with the same words: that is one.
 
@@ -115,7 +115,7 @@ class Checks:
             )
 
     def attempt(self, check: str, work: Callable[[], T], detail: Callable[[T], str]) -> T | None:
-        """Does one check and notes the outcome; returns what it gave, or None where it failed."""
+        """Does one check and notes the outcome; returns what it gave, or None if it failed."""
         try:
             result = work()
         except HubtuneError as error:
@@ -233,7 +233,7 @@ def _check_country(checks: Checks, country: str) -> None:
 
 
 def _check_lock(checks: Checks, config: TuneConfig, path: Path, *, locked: bool) -> PinSet | None:
-    """Returns what the lock pins; None where there is none, or it cannot be read."""
+    """Returns what the lock pins; None if there is none, or it cannot be read."""
     if not (path.is_file() or locked):
         return None
     lock = checks.attempt("lock", lambda: read_lock(path), lambda _: str(path))

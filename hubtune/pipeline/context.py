@@ -106,7 +106,7 @@ class RunContext:
         """The base model's snapshot, whose code may be run if the config allows that of its commit, and its tokenizer.
 
         Raises:
-            RecordError: It is not in the cache any more.
+            RecordError: It is not in the cache any longer.
             RemoteCodeError: It needs code that the config does not allow.
             ModelError: Its tokenizer cannot be loaded, or has a token that the config adds.
         """
@@ -195,7 +195,7 @@ class RunContext:
 
 
 class FolderOf(Protocol):
-    """Finds the snapshot of a pin; where its rows are streamed, the folder with its card."""
+    """Finds the snapshot of a pin; if its rows are streamed, the folder with its card."""
 
     def __call__(self, pin: Pin, /, *, streamed: bool) -> Path:
         """Returns the folder."""
@@ -239,7 +239,7 @@ _TRAIN = (
 
 
 def require_train(what: str) -> None:
-    """Refuses where a package that `what` needs is missing.
+    """Refuses if a package that `what` needs is missing.
 
     Raises:
         MissingExtraError: One is; the hint says how to install all of them.

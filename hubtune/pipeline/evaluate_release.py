@@ -35,7 +35,7 @@ class ReleaseEvaluationRecord(EvaluationRecord):
 
     Attributes:
         commit: The commit of the release.
-        base: The model that it was measured against; null where there is none.
+        base: The model that it was measured against; null if there is none.
         base_commit: The commit of it.
         own_data: Whether the rows are those of the release's own records that it was not trained on; else they are all
             rows of `data`, and measures name them as `given`.
@@ -89,7 +89,7 @@ def measure_release(
         options: What to measure on, and how.
 
     Raises:
-        HubError: The release, its base or the data cannot be had.
+        HubError: The release, its base or the data are not available.
         ConfigError: An override is at fault, or there is no data to measure on.
         ReleaseError: What the release was made from is in local files, and no override names them.
         HubtuneError: As `prepare`; and a model cannot be loaded.
@@ -162,7 +162,7 @@ def _published(release: FetchedRelease) -> PublishedRelease | None:
 def _with_base(
     release: FetchedRelease, published: PublishedRelease | None, progress: Progress, allow_remote_code: str | None
 ) -> FetchedRelease:
-    """Fetches the base of a whole model, where the release's records name it."""
+    """Fetches the base of a whole model, if the release's records name it."""
     if release.base_folder is not None or published is None:
         return release
     pin = published.pins.base

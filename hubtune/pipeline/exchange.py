@@ -112,7 +112,7 @@ class Exchange:
 
         Raises:
             RemoteJobError: One is missing, or is longer than any that hubtune writes.
-            HubError: They cannot be had.
+            HubError: They are not available.
         """
         listed = self._retry(f"Reading {self.repo}", lambda: list_files(self.repo, commit, "dataset"))
         for name in names:
@@ -158,7 +158,7 @@ class Exchange:
         """Downloads the files of the run at a commit into a folder, and returns their paths there.
 
         Raises:
-            HubError: They cannot be had.
+            HubError: They are not available.
             DiskFullError: There is no room for them.
         """
         listed = self._retry(f"Reading {self.repo}", lambda: list_files(self.repo, commit, "dataset"))

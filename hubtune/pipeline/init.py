@@ -52,7 +52,7 @@ def start_config(dataset: str, base: str, path: Path, progress: Progress) -> Sta
     Raises:
         ConfigError: There is something at `path`, or another file in the schema's place, or an id is malformed.
         FileError: Nothing can be written there.
-        HubError: The dataset or the base model cannot be had.
+        HubError: The dataset or the base model are not available.
         DataError: The dataset cannot be read.
     """
     require_train("A look at the data")
@@ -168,12 +168,12 @@ def _listed(names: list[str]) -> str:
 
 
 def show_rows(config: TuneConfig, config_file: Path, count: int, progress: Progress) -> ShownRows:
-    """Prepares the data of a config and returns its first rows to train on, then the first held out, `count` in all.
+    """Prepares the data of a config and returns its first training rows, then the first held out, `count` in all.
 
-    Inputs are pinned as in a run, by the lock where there is one; no lock is written.
+    Inputs are pinned as in a run, by the lock if there is one; no lock is written.
 
     Raises:
-        HubError: An input cannot be had.
+        HubError: An input is not available.
         DataError: A dataset cannot be used.
     """
     require_train("Showing data")

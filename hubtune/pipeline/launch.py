@@ -68,7 +68,7 @@ class Ended(Record):
 
     Attributes:
         error: The class of the error, of `hubtune.errors`; None if there was none, or none of hubtune's own.
-        message: What went wrong; a traceback where it was a bug.
+        message: What went wrong; a traceback if it was a bug.
         hint: What to do next.
         details: Further lines.
         exit_code: The exit code.

@@ -47,7 +47,7 @@ def license_of_ids(base: Sequence[str], data: Sequence[str], wanted: str, name: 
         base: Licenses of the base model, all of which count.
         data: License of each dataset.
         wanted: The release's license, or `auto`.
-        name: The release's name, where it is known.
+        name: The release's name, if it is known.
     """
     inputs = [LicensedInput(kind="base", licenses=list(base))] if base else []
     inputs += [LicensedInput(kind="data", licenses=[license]) for license in data]
@@ -58,7 +58,7 @@ def license_of_repos(repos: Sequence[str], wanted: str, name: str | None) -> Lic
     """Decides for repositories of the Hub: `name`, `namespace/name` or `datasets/namespace/name`, each `@revision`.
 
     Raises:
-        HubError: One of them cannot be had.
+        HubError: One of them is not available.
     """
     inputs = [fetch_licensed_input(_pin(repo)) for repo in repos]
     return LicenseReport.of(decide(inputs, wanted, name=name), inputs)
@@ -70,7 +70,7 @@ def fetch_licenses(pins: PinSet) -> list[LicensedInput]:
 
 
 def license_record(run: RunDirectory) -> LicenseRecord:
-    """Returns the run's record of its inputs' licenses; makes it from the snapshots where there is none yet."""
+    """Returns the run's record of its inputs' licenses; makes it from the snapshots if there is none yet."""
     if not run.has(LicenseRecord):
         inputs = [read_licensed_input(pin, _folder(pin)) for pin in _unique(run.read(PinSet))]
         run.write(LicenseRecord(upstream=run.digests("pins.json"), inputs=inputs))

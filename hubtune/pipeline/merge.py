@@ -41,7 +41,7 @@ def merge_published(
         ConfigError: The base's commit is not known, or `base_revision` contradicts the adapter.
         RecordError: `folder` holds something.
         ReleaseError: The documents of the release name different inputs.
-        HubError: A repository cannot be had.
+        HubError: A repository is not available.
     """
     require_train("Merging")
     from hubtune.models.adapter_changes import stated_base

@@ -43,7 +43,7 @@ class PublishedRelease:
         commit: The commit that everything was read at.
         card: The text of README.md.
         merge: For merged weights, how they were merged.
-        ratings: What people preferred; None where nobody rated.
+        ratings: What people preferred; None if nobody rated.
         content: Path to content of every document that was read, to the byte.
     """
 
@@ -299,7 +299,7 @@ def fetch_release(
         allow_remote_code: The commit of the base whose Python code may be run; None for none.
 
     Raises:
-        HubError: The release or its base cannot be had.
+        HubError: The release or its base are not available.
         RemoteCodeError: Its base needs code that is not allowed, or it is a whole model and needs any.
         ModelError: It, or its base, holds an adapter beside a whole model.
         ReleaseError: It holds neither an adapter nor a model, its adapter does not say on which commit it stands, or
@@ -331,10 +331,10 @@ def fetch_release(
 
 
 def fetch_base(pin: Pin, progress: Progress, allow_remote_code: str | None) -> Path:
-    """Fetches the base of a release; where its Python code is needed and allowed, that too, to be run.
+    """Fetches the base of a release; if its Python code is needed and allowed, that too, to be run.
 
     Raises:
-        HubError: It cannot be had.
+        HubError: It is not available.
         RemoteCodeError: It needs code that is not allowed.
         ModelError: It holds an adapter beside the model, or its config names kernels of another repository.
     """
@@ -365,7 +365,7 @@ def _fetch(pin: Pin, size: int, progress: Progress, *, code: bool = False) -> Pa
 def _artifact(repo: str, commit: str, files: Collection[str]) -> Artifact:
     if not {"adapter_config.json", "config.json"}.isdisjoint(files):
         check_safetensors(repo, commit, files)
-    # Where there are both, transformers and peft load the adapter too.
+    # If there are both, transformers and peft load the adapter too.
     if _ADAPTER.issubset(files):
         return "adapter"
     if release.MODEL_CONFIG in files and any(fnmatch(name, "model*.safetensors") for name in files):

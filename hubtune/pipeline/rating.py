@@ -43,7 +43,7 @@ class Done:
 
 
 def kept_pairs(run: RunDirectory) -> PairsRecord | None:
-    """Returns the run's pairs, None where there are none yet.
+    """Returns the run's pairs, None if there are none yet.
 
     Raises:
         RecordError: They are damaged, or were made before the run was trained again.
@@ -172,7 +172,7 @@ def report(run: RunDirectory) -> RatingsRecord:
 
 
 def update_ratings(run: RunDirectory, pairs: PairsRecord) -> RatingsRecord | None:
-    """Writes ratings.json from all files of answers; removes it and returns None where no answer is left."""
+    """Writes ratings.json from all files of answers; removes it and returns None if no answer is left."""
     digest = sha256_file(run.record_file(PairsRecord))
     files = [
         _answer_file(run, path.name.removesuffix(SUFFIX), digest, len(pairs.pairs))
@@ -209,7 +209,7 @@ DEFAULT_PAIRS = 50
 
 
 def pairs_of(context: RunContext, count: int | None) -> PairsRecord:
-    """Returns the run's pairs, which are made where there are none yet; only that needs the models.
+    """Returns the run's pairs, which are made if there are none yet; only that needs the models.
 
     Args:
         context: A run with an adapter.

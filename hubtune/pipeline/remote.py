@@ -1,7 +1,7 @@
 """A run on Hugging Face Jobs: submitted once, followed through lost connections, fetched, and then like a run of here.
 
 What is known of the job is in the run directory before it is submitted, so that a run that was stopped at any moment is
-found again, by a label of the job where its id was not stored yet.
+found again, by a label of the job if its id was not stored yet.
 """
 
 import os

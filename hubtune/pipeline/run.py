@@ -43,7 +43,7 @@ class RunRecord(Record):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run made; `release` is None where nothing was published."""
+    """What a run made; `release` is None if nothing was published."""
 
     run: RunDirectory
     inputs: CardInputs
@@ -51,7 +51,7 @@ class Outcome:
 
     @property
     def record(self) -> ReleaseRecord | RunRecord:
-        """The release's record where there is one, else the run's."""
+        """The release's record if there is one, else the run's."""
         if self.release is not None:
             return self.release
         return RunRecord(
@@ -168,7 +168,7 @@ def find_run(config: TuneConfig, options: RunOptions) -> RunDirectory | None:
 
 
 def pin_inputs(config: TuneConfig, config_file: Path, progress: Progress, *, upgrade: bool = False) -> PinSet:
-    """Pins the inputs, fetches them, and writes `hubtune.lock`, beside the config, where it changes.
+    """Pins the inputs, fetches them, and writes `hubtune.lock`, beside the config, if it changes.
 
     Args:
         config: The config.

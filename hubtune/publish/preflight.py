@@ -132,7 +132,7 @@ def refuse_secrets(
 
     Args:
         files: Path in the repository to the content, or to the local file that holds it.
-        token: The token in use, which is looked for whatever its form; None where there is none.
+        token: The token in use, which is searched for in any form; None if there is none.
         source: Where the user finds what the files were made of, for the advice.
 
     Raises:

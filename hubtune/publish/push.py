@@ -28,7 +28,7 @@ def push(plan: ReleasePlan, progress: Progress, *, wait: Wait = time.sleep) -> s
         wait: Waits so many seconds before another attempt.
 
     Returns:
-        The commit that the tag is on. Where just this release was there before, that is its commit, and nothing was
+        The commit that the tag is on. If just this release was there before, that is its commit, and nothing was
         changed.
 
     Raises:
@@ -82,7 +82,7 @@ class _Found:
 
 
 def _open(remote: RemoteRepo, plan: ReleasePlan) -> _Found:
-    """Creates the repository where it is missing."""
+    """Creates the repository if it is missing."""
 
     def open_repo() -> _Found:
         write.create_repo(plan.repo, private=plan.private)
@@ -102,7 +102,7 @@ def _open(remote: RemoteRepo, plan: ReleasePlan) -> _Found:
 def _commit(remote: RemoteRepo, plan: ReleasePlan, found: _Found) -> str:
     """Makes the commit, or finds that the head of the branch is it already."""
     parent = found.parent
-    # True on a second publish, where the first had no time to tag.
+    # True on a second publish, if the first had no time to tag.
     is_made = remote.holds(plan, parent)
     if not is_made:
         _require_free(remote, plan, found)

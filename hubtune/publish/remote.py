@@ -68,14 +68,14 @@ class RemoteRepo:
         return self._listings[commit]
 
     def content(self, commit: str, path: str) -> bytes | None:
-        """Returns a file's content at a commit; None where there is no such file."""
+        """Returns a file's content at a commit; None if there is no such file."""
         stored = self.files(commit).get(path)
         if stored is None:
             return None
         return self.retries(f"Reading {path}", lambda: file_content(self.repo, commit, path, stored))
 
     def manifest(self, commit: str) -> FoundManifest | None:
-        """Returns the manifest of the release at a commit; None where there is none that hubtune wrote."""
+        """Returns the manifest of the release at a commit; None if there is none that hubtune wrote."""
         content = self.content(commit, MANIFEST)
         try:
             return None if content is None else FoundManifest.model_validate_json(content)
@@ -182,7 +182,7 @@ class Preview:
         exists: Whether the repository does.
         parent: The commit that the release's would be made on.
         published: The commit on which just this release is tagged.
-        card: README.md at the parent; None where there is none.
+        card: README.md at the parent; None if there is none.
     """
 
     exists: bool

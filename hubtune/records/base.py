@@ -90,7 +90,7 @@ def require_room(folder: Path, needed: int, setting: str = "") -> None:
     Args:
         folder: Where something is to be written.
         needed: Bytes.
-        setting: How to write it elsewhere, where one can.
+        setting: How to write it elsewhere, if one can.
 
     Raises:
         DiskFullError: It has not.
@@ -226,8 +226,8 @@ class PinSet(Record):
     """Every input of a run that is a repository; the tokenizer is the base model's, from the same commit.
 
     Attributes:
-        adapter: The adapter that was trained further; absent from the file where a new one was trained.
-        earlier: Datasets that the model learned before; absent from the file where there are none.
+        adapter: The adapter that was trained further; absent from the file if a new one was trained.
+        earlier: Datasets that the model learned before; absent from the file if there are none.
     """
 
     base: Pin
@@ -276,7 +276,7 @@ class LicensedInput(Record):
 
     @property
     def label(self) -> str:
-        """What to call the input: its repository where there is one."""
+        """What to call the input: its repository if there is one."""
         return self.repo or self.file or f"the {'base model' if self.kind == 'base' else 'dataset'}"
 
 

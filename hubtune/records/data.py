@@ -15,8 +15,8 @@ class FindingRecord(Record):
     """One kind of finding.
 
     Attributes:
-        rows: Rows where it was found. For contamination: held-out rows that rows to train on repeat.
-        hits: Findings; a row can have several. For contamination: rows to train on that repeat held-out ones.
+        rows: Rows where it was found. For contamination: held-out rows that training rows repeat.
+        hits: Findings; a row can have several. For contamination: training rows that repeat held-out ones.
         per_thousand: Hits for each 1,000 rows that were screened.
         dropped: Rows that were left out for it.
         redacted: Hits that a placeholder took the place of.
@@ -43,9 +43,9 @@ class ScreenRecord(Record):
 
     Attributes:
         rows: Rows that were looked at: all that could be used.
-        held_out: Those of them that are held out and were compared with the rows to train on.
+        held_out: Those of them that are held out and were compared with the training rows.
         phone_regions: Whose national telephone numbers were looked for.
-        findings: One for each kind that was looked for, also where nothing was found.
+        findings: One for each kind that was looked for, even if nothing was found.
     """
 
     rows: int
@@ -63,22 +63,22 @@ class SourceRecord(Record):
         sha256: Of the local file.
         files: The sha256 of each file of a repository whose rows were read, by its path; null for a local file, and in
             records of versions that did not note it.
-        held_out_split: The split whose rows are held out; null where rows of `split` are.
+        held_out_split: The split whose rows are held out; null if rows of `split` are.
         group_by: The column whose values are held out together.
         separator: What separates the cells of CSV files, given or recognized; null for others.
         format: How a row became what the model sees.
         inferred: Whether the columns decided on the format, not the config.
-        template: The config's template for a row; null where none writes it.
-        columns: The column of each part of a row, where no template names them.
+        template: The config's template for a row; null if none writes it.
+        columns: The column of each part of a row, if no template names them.
         chat_template: sha256 of the chat template that wrote the rows.
-        loss_on: What carries loss: the whole row, the completion, or what the assistant says.
+        loss_on: Which tokens are targets: the whole row, the completion, or what the assistant says.
         rows: Rows read. It equals the kept rows and all the dropped ones.
         dropped: Number of rows left out, by reason.
         first_dropped: Number of the first row left out, by reason, counted from 1.
-        trained: Rows of it in the training part; a row that is drawn twice counts twice. Null where rows are not mixed.
+        trained: Rows of it in the training part; a row that is drawn twice counts twice. Null if rows are not mixed.
         languages: Language codes that the dataset's card states, as it states them.
         prompt: The first kept row's text up to its last field, its prompt, or the user's first message: what to ask the
-            tuned model. Null where a row has no such part.
+            tuned model. Null if a row has no such part.
         fingerprint: sha256 over the kept rows' texts in order, so that a later stage knows that it reads the same.
         warnings: What was said of it while it was read.
     """
@@ -121,11 +121,11 @@ class SplitRecord(Record):
     Attributes:
         rows: Rows that are used; one that is drawn twice counts twice.
         tokens: Their tokens, end-of-sequence tokens included.
-        learnt: Those of the tokens that carry loss; null for rows to classify.
+        learnt: The number of target tokens; null for rows to classify.
         truncated: How many of them were cut to the length limit.
-        left_out: Rows of the part that are not used for anything: beyond `evaluate.max_items`, or never drawn where
+        left_out: Rows of the part that are not used for anything: beyond `evaluate.max_items`, or never drawn if
             datasets are interleaved.
-        classes: Rows of each class, where the rows are to be classified.
+        classes: Rows of each class, if the rows are to be classified.
     """
 
     rows: int
@@ -137,7 +137,7 @@ class SplitRecord(Record):
 
 
 class CanaryRecord(Record):
-    """Secrets planted among the rows to train on; they are not rows of a dataset, and the split does not count them.
+    """Secrets planted among the training rows; they are not rows of a dataset, and the split does not count them.
 
     Attributes:
         rows: How many, one row each.
@@ -191,12 +191,12 @@ class DataRecord(Record):
     """What the data stage did; `upstream` holds the digests of the config's sections and of the pins it used.
 
     Attributes:
-        max_length: Tokens that a row was cut to, EOS included: the config's limit, or the model's where that is less.
-        labels: The class names in the order of their ids; null where rows are not to be classified.
+        max_length: Tokens that a row was cut to, EOS included: the config's limit, or the model's if that is less.
+        labels: The class names in the order of their ids; null if rows are not to be classified.
         several_labels: Whether a row may be of several classes.
         mix: How rows were drawn; null if one dataset follows the other.
         screen: What was looked for in the rows, and found; null if it was not.
-        canaries: Secrets that were trained on besides; null where none were planted. Such a run is never published.
+        canaries: Secrets that were trained on besides; null if none were planted. Such a run is never published.
         earlier: What the model learned before; null if nothing is said of it. `train` counts nothing of it.
     """
 
@@ -247,8 +247,8 @@ class EncodedRecord(Record):
         rows: Rows read. It equals the kept rows and those left out.
         files: The sha256 of each file that was read, by its path in the dataset.
         columns: The column of each part of a row.
-        labels: The class names in the order of their ids; null where rows are not to be classified.
-        chat_template: The template that wrote the rows, where one did.
+        labels: The class names in the order of their ids; null if rows are not to be classified.
+        chat_template: The template that wrote the rows, if one did.
         prompt: An example of what to ask the tuned model.
         separator: What separates the cells of CSV files; null for others.
         screened_rows: Rows that were counted in `screened`.
@@ -283,7 +283,7 @@ class ShownRow(Record):
     Attributes:
         part: Whether the row is trained on or held out.
         input_ids: Its token ids.
-        labels: The ids again where they carry loss, and -100 elsewhere; of a row to classify, the ids of its classes.
+        labels: The ids of target tokens, and -100 elsewhere; of a row to classify, the ids of its classes.
         text: Its text.
         tokens: The text of each token.
         truncated: Whether it was cut to the length limit.

@@ -39,7 +39,7 @@ class PairsRecord(Record):
         asked: How many prompts were asked for.
         prompts: How many there were: distinct ones of held-out rows.
         identical: Prompts after which both models wrote the same; there is nothing to prefer.
-        too_long: Prompts that would have left no room to write; others were taken in their place where there were any.
+        too_long: Prompts that would have left no room to write; others were taken instead if there were any.
         max_new_tokens: The most tokens that a model might write.
         precision: What the base model's weights were held in.
         seed: Of the choice of rows, and of the order in which raters see them.
@@ -88,9 +88,9 @@ class Counts(Record):
     Attributes:
         raters: How many people answered.
         answers: Their answers in all, ties included.
-        tuned: Pairs where the tuned model's text is preferred.
-        base: Pairs where the base model's is.
-        ties: Pairs where neither is.
+        tuned: Pairs in which the tuned model's text is preferred.
+        base: Pairs in which the base model's is.
+        ties: Pairs in which neither is.
         compared: How often two raters answered for the same pair.
         agreed: How often they answered the same.
     """
@@ -133,7 +133,7 @@ class Answers:
 
     Attributes:
         given: The answers that count, in the order in which they were given; those that were undone are left out.
-        cut_off: Whether the file ends in part of a line, as it does where the program was killed as it wrote.
+        cut_off: Whether the file ends in part of a line, as when the program was killed while it wrote.
     """
 
     given: tuple[Rating, ...]

@@ -68,7 +68,7 @@ class Fidelity(Record):
         mean_difference: Mean absolute difference.
         largest_logit: Largest absolute logit of base and adapter: what the differences are to be seen against.
         kl: Mean KL divergence from the adapter's distribution to the merged model's, in nats per position.
-        greedy_agreement: Share of positions where both find the same token likeliest.
+        greedy_agreement: Share of positions at which both find the same token most likely.
         base_max_difference: Largest absolute difference between the adapter's logits and those of the base alone.
         base_mean_difference: Mean of the same.
         effect: How much of what the adapter does to the base's logits the merged model does, by least squares: 1 for
@@ -112,10 +112,10 @@ class MergeRecord(Record):
         changed_tensors: How many tensors differ from the base's.
         tied: Whether the merged model's head is its input embedding.
         untied: Whether the base's was, and the adapter treats the two differently.
-        vocabulary: The number of tokens, where the adapter changed it.
+        vocabulary: The number of tokens, if the adapter changed it.
         files: The merged model's files: name to sha256.
         fidelity: Against the full-precision base with the adapter.
-        fidelity_quantized: Against the 4-bit base with the adapter, where that is what it was trained on.
+        fidelity_quantized: Against the 4-bit base with the adapter, if that is what it was trained on.
     """
 
     upstream: dict[str, str]
@@ -275,7 +275,7 @@ class ListedRelease(Record):
         artifact: What the manifest says is published; null if there is no manifest that can be read.
         measures: The headline's measures.
         source: Where the measures are from: the release's records, or what its card states; null if there are none.
-        problem: Why something could not be read, or what does not fit together; null where all is well.
+        problem: Why something could not be read, or what does not fit together; null if all is well.
     """
 
     tag: str
@@ -311,7 +311,7 @@ class TagRecord(Record):
 
     Attributes:
         commit: The commit that the tag is on.
-        source: The commit that was asked for. Where it named another tag, `commit` is one beside it with the same
+        source: The commit that was asked for. If it named another tag, `commit` is one beside it with the same
             weights.
         existed: Whether the tag was there before.
         checked: Whether every digest of the release's manifest was compared; false without a manifest.

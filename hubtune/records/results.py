@@ -73,7 +73,7 @@ class EarlierTaskRecord(Record):
 
     Attributes:
         rows: Its held-out rows that were measured.
-        tokens: Their tokens that carry loss.
+        tokens: Their target tokens.
         before: Mean loss on them before the first step, in nats per token.
         after: That of the trained weights.
         row_tokens: How many of them each row has, in the rows' order; empty, as are the next two, in records of
@@ -83,7 +83,7 @@ class EarlierTaskRecord(Record):
         replayed: Earlier rows among those to train on; one that was drawn twice counts twice.
         ewc: The factor of elastic weight consolidation; 0 if the weights were free.
         fisher_rows: Earlier rows that told how much each weight matters.
-        penalty: What the trained weights cost by it; null where they were free.
+        penalty: What the trained weights cost by it; null if they were free.
     """
 
     rows: int
@@ -184,7 +184,7 @@ class TrainingRecord(Record):
             held in fp32, and where they are the base's own, this is what was computed in.
         target_modules: The names of the layers that carry an adapter; of a method without adapters, the patterns or
             blocks that were trained.
-        epochs: How often each row was taken; a fraction where `steps` ended within an epoch.
+        epochs: How often each row was taken; a fraction if `steps` ended within an epoch.
         steps: Optimizer steps that were made.
         schedule: How the learning rate goes after the warm-up.
         max_grad_norm: Length that gradients are clipped to.
@@ -198,16 +198,16 @@ class TrainingRecord(Record):
         final_loss: Mean loss of the last logged steps, in nats per token.
         losses: The loss curve.
         held_out_losses: The losses on held-out rows while training went on.
-        best_step: The step whose weights were kept, where held-out rows chose it; else the last step's were.
-        findings: What the curves and the rows show, where it is of note.
+        best_step: The step whose weights were kept, if held-out rows chose it; else the last step's were.
+        findings: What the curves and the rows show, if it is of note.
         earlier: What became of an earlier task; null if the config names none.
         added_tokens: Texts that became tokens of their own.
-        vocabulary: Rows of the embedding, where the base has too few for them.
+        vocabulary: Rows of the embedding, if the base has too few for them.
         seconds: Wall time of the training loop.
         cost: What it took besides; null in records of versions that did not measure it.
         trackers: The runs of trackers that it was reported to.
-        files: The files of the adapter, or of the whole model where the method makes one: name to sha256.
-        job: The job of Hugging Face Jobs that it was done by; null where a machine of the user's own did it.
+        files: The files of the adapter, or of the whole model if the method makes one: name to sha256.
+        job: The job of Hugging Face Jobs that it was done by; null if a machine of the user's own did it.
     """
 
     upstream: dict[str, str]
@@ -270,14 +270,14 @@ class Measure(Record):
         group: Which section of the card it belongs to.
         split: The items it was taken on, such as `held-out`.
         n: Number of items measured.
-        tokens: Number of predicted tokens, where the measure is over tokens.
+        tokens: Number of predicted tokens, if the measure is over tokens.
         base: The base model's value; null if that side does not exist.
         tuned: The tuned model's value; null likewise.
         difference: `tuned - base`, or what else the interval is of; null if a side is missing.
         interval: The 95% interval of `difference`, by the method that `interval_method` names.
-        base_interval: The 95% interval of `base` itself, where the measure is a rate.
+        base_interval: The 95% interval of `base` itself, if the measure is a rate.
         tuned_interval: That of `tuned`.
-        p_value: Of the test that both sides are equal, adjusted where several measures are tested together.
+        p_value: Of the test that both sides are equal, adjusted if several measures are tested together.
         seed: Of whatever was drawn: items, resamples.
         version: Of the measure's definition; values of two versions do not compare.
         settings: What else the value depends on, such as a signature or the hash of a word list.
@@ -377,7 +377,7 @@ class EvaluationRecord(Record):
 
 
 class ProbePrompt(Record):
-    """One prompt, and how the model goes on, token by token, taking the likeliest token each time.
+    """One prompt, and how the model goes on, token by token, taking the most likely token each time.
 
     Of a classifier it is one step, in which ids are those of classes.
 
@@ -385,7 +385,7 @@ class ProbePrompt(Record):
         text: The prompt.
         input_ids: Its token ids.
         tokens: The ids of the continuation, in order.
-        likeliest: For each token of the continuation, the ids that were likeliest there, the likeliest first.
+        likeliest: For each token of the continuation, the ids that were most likely there, the most likely first.
         logits: The logit of each id in `likeliest`, shape (tokens, likeliest).
     """
 

@@ -180,7 +180,7 @@ class FileRow:
     Attributes:
         size: Bytes; None for a folder.
         large: Whether git holds only a pointer to it.
-        last_commit: The newest commit that changed it, where that was looked up.
+        last_commit: The newest commit that changed it, if that was looked up.
     """
 
     path: str

@@ -17,7 +17,7 @@ from hubtune.release.differences import earlier_rows_of, rows_of
 
 # What depends on the tokenizer alone, and says nothing of how was measured.
 _OF_THE_TOKENIZER = frozenset({"total_bytes"})
-# Comparable between tokenizers, where the same text was read to its end.
+# Comparable between tokenizers, if the same text was read to its end.
 _OF_TEXT = frozenset({"bits_per_byte"})
 
 
@@ -36,11 +36,11 @@ class ComparedSide(Record):
 
 
 class ComparedMeasure(Record):
-    """One measure of both tuned models; a value is null where that side has none.
+    """One measure of both tuned models; a value is null if that side has none.
 
     Attributes:
-        difference: `b - a`; null where the values do not compare.
-        interval: The 95% interval of the difference, where one can be worked out.
+        difference: `b - a`; null if the values do not compare.
+        interval: The 95% interval of the difference, if one can be worked out.
         comparable: Whether both were measured alike, on the same items.
         reason: Why they do not compare, or what the difference is worth.
     """
@@ -160,7 +160,7 @@ def _same_items(key: tuple[str, str], first: _Side, second: _Side, *, same_rows:
 
 
 def _text_of(side: _Side) -> tuple[object, ...] | None:
-    """Returns what decides which text was measured, whatever the tokens; None where rows were cut by their tokens."""
+    """Returns what decides which text was measured, whatever the tokens; None if rows were cut by their tokens."""
     if side.data.held_out.truncated:
         return None
     data, settings = side.data, side.config.evaluate
@@ -169,7 +169,7 @@ def _text_of(side: _Side) -> tuple[object, ...] | None:
 
 
 def _differs(old: Measure | None, new: Measure | None, same_items: bool) -> str | None:
-    """Returns in what two measures differ that have to be alike to compare; None where they compare."""
+    """Returns in what two measures differ that have to be alike to compare; None if they compare."""
     if old is None or new is None or old.tuned is None or new.tuned is None:
         return "not both have a value"
     if not same_items:

@@ -67,7 +67,7 @@ def compare_releases(before: PublishedRelease, after: PublishedRelease, a: str, 
 
 
 def setting_changes(before: TuneConfig, after: TuneConfig) -> list[diff_record.SettingChange]:
-    """Returns the fields whose values differ, but for the tag, in the order of the config."""
+    """Returns the fields whose values differ, except for the tag, in the order of the config."""
     first, second = _settings(before), _settings(after)
     return [
         diff_record.SettingChange(key=key, before=first.get(key), after=second.get(key))
@@ -160,7 +160,7 @@ def rows_of(data: DataRecord, config: TuneConfig) -> tuple[object, ...]:
 
 
 def earlier_rows_of(data: DataRecord, config: TuneConfig) -> tuple[object, ...] | None:
-    """Returns the same for an earlier task; None where there is none."""
+    """Returns the same for an earlier task; None if there is none."""
     earlier, settings = data.earlier, config.evaluate
     if earlier is None or config.earlier is None:
         return None

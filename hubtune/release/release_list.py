@@ -107,7 +107,7 @@ def _release(tag: str, commit: str, date: str | None, read: _Read) -> ListedRele
 def _read(repo: str, tag: str, commit: str) -> _Read:
     files = resolve(repo, "model", commit).files
     wanted = [path for path in (MANIFEST, _EVALUATION) if files.get(path, MOST_BYTES + 1) <= MOST_BYTES]
-    # The card is what is left to ask where there are no records.
+    # The card is what is left to ask if there are no records.
     if _EVALUATION not in wanted and files.get(CARD, MOST_BYTES + 1) <= MOST_BYTES:
         wanted.append(CARD)
     content = read_files(repo, "model", commit, wanted)

@@ -53,7 +53,7 @@ class Retag:
 
     @property
     def branch(self) -> str:
-        """The branch for as long as the commit has no tag, where it cannot stand on main."""
+        """The branch for as long as the commit has no tag, if it cannot stand on main."""
         return f"hubtune-{self.tag}"
 
 
@@ -88,7 +88,7 @@ def plan_retag(source: str, manifest: Manifest, config: TuneConfig, card: str) -
 def retag(plan: Retag, progress: Progress) -> str:
     """Brings the three files onto the Hub and tags the commit.
 
-    Where the source is the head of main, the commit follows it there; else it stands on a branch that is deleted once
+    If the source is the head of main, the commit follows it there; else it stands on a branch that is deleted once
     the tag keeps the commit.
 
     Returns:
@@ -118,7 +118,7 @@ def retag(plan: Retag, progress: Progress) -> str:
 
 
 def deviations(plan: Retag, at: str) -> list[str]:
-    """Names the files by which a commit is not the source with just the three files made anew."""
+    """Names the files by which a commit is not the source except that the three files are rendered again."""
     other = changed_files(plan.repo, plan.source, at) - set(plan.files)
     expected = {path: sha256_bytes(content) for path, content in plan.files.items()}
     return [*(f"{path}: not as at {plan.source}" for path in sorted(other)), *differences(plan.repo, at, expected)]

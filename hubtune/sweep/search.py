@@ -46,7 +46,7 @@ def run_sweep(sweep: Sweep, progress: Progress, *, locked: bool = False) -> tupl
         The study, and what it is of.
 
     Raises:
-        HubtuneError: The inputs cannot be had, or the storage cannot be used. Trials that are done are kept.
+        HubtuneError: The inputs are not available, or the storage cannot be used. Trials that are done are kept.
     """
     require_train("A sweep")
     require_optuna()

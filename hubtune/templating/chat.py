@@ -89,7 +89,7 @@ class Rendered:
     Attributes:
         spans: What the template marks as the assistant's.
         overlaps: Of the variants; None if the template refuses one.
-        texts: The same, where whole texts were wanted.
+        texts: The same, if whole texts were wanted.
     """
 
     text: str

@@ -214,7 +214,7 @@ class BoundedProcess:
             try:
                 return self._exchange(b"".join(HEADER.pack(len(each)) + each for each in requests), len(requests))
             except BaseException:
-                # Also after an interrupt: answers that nobody waits for any more would be taken for others.
+                # Also after an interrupt: answers that nobody waits for any longer would be taken for others.
                 self.close()
                 raise
 

@@ -56,7 +56,7 @@ class RowOrder:
         return [int(row) for row in order[place * self._per_step : (place + 1) * self._per_step]]
 
     def epochs(self, steps: int) -> float:
-        """Returns how often each row is taken in the first `steps` steps; a fraction where some are taken once less."""
+        """Returns how often each row is taken in the first `steps` steps; a fraction if some are taken once less."""
         epochs, part = divmod(steps, self.per_epoch)
         return epochs + part * self._per_step / self.rows
 
@@ -224,7 +224,7 @@ class Course:
         processes: The processes of the training; this one does its share of each step.
         first_step: The step to begin with; above 0 if the training is resumed.
         checkpoint: The checkpoint to resume from; None to begin.
-        scaled: Whether gradients are scaled up, as fp16 needs it, and steps where they overflow are left out.
+        scaled: Whether gradients are scaled up, as fp16 needs it, and steps in which they overflow are left out.
     """
 
     settings: TrainConfig
@@ -250,7 +250,7 @@ _CHECKED = (2, 64)
 def choose_batcher(
     settings: TrainConfig, model: "PreTrainedModel", pad_id: int, progress: Progress, classes: Classes | None = None
 ) -> Batcher | ClassBatcher:
-    """Returns what makes the batches: packed where that is asked for and the model keeps rows apart."""
+    """Returns what makes the batches: packed if that is asked for and the model keeps rows apart."""
     if classes is not None:
         return ClassBatcher(pad_id, len(classes.names) if classes.several else None)
     by_rows = settings.packing and can_attend_by_rows(model, settings.max_length)

@@ -90,8 +90,8 @@ def diagonal_fisher(
     """Estimates the diagonal of the Fisher information of each tensor of trained weights, by its name.
 
     It is the mean over the rows of the squared gradient of a row's log-likelihood. Targets are drawn from what the
-    model itself foresees after the row's own prefixes, one for each token that carries loss: that is the Fisher
-    information. With the row's own tokens for targets (the "empirical Fisher") it would vanish where the model fits the
+    model itself foresees after the row's own prefixes, one for each target token: that is the Fisher
+    information. With the row's own tokens for targets (the "empirical Fisher") it would vanish if the model fits the
     rows, which it does after learning them, and would not be the curvature (Kunstner et al., 2019, arXiv:1905.12558).
     As the drawn targets are independent given the prefixes, the products of different tokens' gradients vanish in
     expectation.
@@ -107,7 +107,7 @@ def diagonal_fisher(
         progress: Told of each row.
 
     Raises:
-        TrainingError: A row has no likelihood that is a number, or its gradient is none.
+        TrainingError: A row has no likelihood that is a number, or its gradient is not a number.
     """
     weights = {name: weight for name, weight in loss.named_parameters() if weight.requires_grad}
     total = {name: torch.zeros_like(weight) for name, weight in weights.items()}

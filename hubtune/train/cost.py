@@ -1,6 +1,6 @@
 """What a training costs: speed, operations and memory, and by codecarbon energy and CO2, without a network.
 
-Where the processor does not tell its energy, codecarbon estimates it; the record says what was measured and what was
+If the processor does not tell its energy, codecarbon estimates it; the record says what was measured and what was
 estimated.
 """
 

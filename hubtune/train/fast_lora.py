@@ -93,7 +93,7 @@ def draw_dropped(x: torch.Tensor, drop: float) -> torch.Tensor:
     if x.device.type != "cpu":
         return torch.empty(x.shape, dtype=torch.bool, device=x.device).bernoulli_(drop)
     number = x.numel()
-    # Enough to be past the end, but for once in a thousand million times.
+    # Enough to be past the end, except once in a thousand million times.
     drawn = int(number * drop + 6 * math.sqrt(number * drop)) + 16
     found: list[torch.Tensor] = []
     last = -1

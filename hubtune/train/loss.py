@@ -1,4 +1,4 @@
-"""The loss of a step: cross entropy at the positions that carry loss, and at no time the logits of all of them."""
+"""The loss of a step: cross entropy at the positions that are targets, and at no time the logits of all of them."""
 
 import contextlib
 import math
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # Logits held at once, by the kind of device: 64 MB and 512 MB in fp32.
 _LOGITS = {"cpu": 2**24, "cuda": 2**27}
-# Where a token is learned, its errors are below what fp16 tells from 0; more would overflow a head of large weights.
+# For a token that is learned, its errors are below what fp16 tells from 0; more would overflow a head of large weights.
 _LIFTS = {torch.float16: 2.0**7}
 # How far, as a share, the two ways to a loss may lie apart: both take the same logits to fp32 first.
 _AGREE = {torch.float32: 1e-4, torch.bfloat16: 1e-2, torch.float16: 1e-2}
@@ -33,7 +33,7 @@ class SummedLoss(torch.nn.Module):
     Args:
         model: The model, with its adapter if it has one.
         own: Whether to leave the loss to the model's own forward, which holds all logits.
-        computed: What layers whose weights are held in fp32 compute in, where that is less; the loss is made in fp32.
+        computed: What layers whose weights are held in fp32 compute in, if that is less; the loss is made in fp32.
     """
 
     # Tells the Trainer to count the labels of a step and hand them to the forward.
@@ -62,7 +62,7 @@ class SummedLoss(torch.nn.Module):
         """Returns `loss`, a scalar in fp32.
 
         Args:
-            labels: The ids where they carry loss, else `IGNORED`, shape (sequences, length).
+            labels: The ids of target tokens, else `IGNORED`, shape (sequences, length).
             places: Where in the flattened batch a token is predicted from, shape (labels,).
             targets: Which token that is, shape (labels,).
             num_items_in_batch: What to divide the sum by: the labels of all micro-batches of the step.
@@ -94,7 +94,7 @@ def computing_in(precision: torch.dtype | None, device: torch.device) -> Abstrac
 
 
 def summed_loss(model: "PreTrainedModel", batch: Mapping[str, Any], computed: torch.dtype | None = None) -> SummedLoss:
-    """Returns the loss of a model, by the short way where that gives what the model's own forward gives.
+    """Returns the loss of a model, by the short way if that gives what the model's own forward gives.
 
     Soft-capped or scaled logits, an adapter on the head, and losses of other kinds (of a mixture of experts) make a
     difference; so the two ways are compared on one batch instead of guessing by the architecture.
@@ -113,7 +113,7 @@ def summed_loss(model: "PreTrainedModel", batch: Mapping[str, Any], computed: to
 
 
 def _agreeing(short: SummedLoss, own: SummedLoss, batch: Mapping[str, Any]) -> SummedLoss:
-    """Returns the short way to the loss where it gives what the model's own does."""
+    """Returns the short way to the loss if it gives what the model's own does."""
     model = own.model
     was_training = model.training
     model.eval()
@@ -126,7 +126,7 @@ def _agreeing(short: SummedLoss, own: SummedLoss, batch: Mapping[str, Any]) -> S
             ours = math.inf
     model.train(was_training)
     agree = abs(ours - theirs) <= _AGREE.get(model.dtype, 1e-4) * max(abs(theirs), 1e-6)
-    # Where both are no numbers, training will say so.
+    # If both are no numbers, training will say so.
     return short if agree or theirs != theirs else own
 
 
@@ -221,7 +221,7 @@ class ClassBatcher:
 
     Attributes:
         pad_id: The token to fill up with.
-        several: The number of classes where a row may be of several; None where it is of one.
+        several: The number of classes if a row may be of several; None if it is of one.
         packed: Whether rows share sequences, which they never do: the head reads one place of a sequence.
         by_rows: Whether the model attends to the rows of a sequence one by one; never, then.
     """
@@ -294,7 +294,7 @@ def class_scores(labels: torch.Tensor, logits: torch.Tensor) -> dict[str, float]
 
     Args:
         labels: Ids of shape (rows,), or zeros and ones of shape (rows, classes).
-        logits: Shape (rows, classes). A row is given the likeliest class, or of several those above one half.
+        logits: Shape (rows, classes). A row is given the most likely class, or of several those above one half.
     """
     from sklearn.metrics import accuracy_score, f1_score
 

@@ -32,7 +32,7 @@ from hubtune.train.methods.method import Trainable, make_trainable
 from hubtune.train.processes import ALONE, Processes, require_rows
 
 _ROWS_FOR_ENDS = 256
-# What torch says where the operating system gives the CPU's allocator nothing; it is a plain RuntimeError.
+# What torch says if the operating system gives the CPU's allocator nothing; it is a plain RuntimeError.
 _REFUSED = "can't allocate memory"
 
 
@@ -151,7 +151,7 @@ class Setup:
 
     @property
     def computed(self) -> "torch.dtype | None":
-        """What weights compute in that are held in fp32 because they are trained themselves, where that is less."""
+        """What weights compute in that are held in fp32 because they are trained themselves, if that is less."""
         return dtype_of(self.precision) if self.settings.whole and self.precision != "fp32" else None
 
 

@@ -163,7 +163,7 @@ class RowTrainer(Trainer):
         self.best = {name: weight.detach().cpu().clone() for name, weight in trained_weights(self.model).items()}
 
     def restore_best(self) -> None:
-        """Puts the best weights back, where there are any."""
+        """Puts the best weights back, if there are any."""
         if self.best is not None:
             load_weights(self.model, self.best)
 
@@ -292,7 +292,7 @@ class Checkpoints:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def tidy(self) -> None:
-        """Removes what was not finished, and the folder where it is empty."""
+        """Removes what was not finished, and the folder if it is empty."""
         shutil.rmtree(self.unfinished, ignore_errors=True)
         if self.folder.is_dir() and not any(self.folder.iterdir()):
             self.folder.rmdir()
@@ -319,7 +319,7 @@ def _to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
-# At most this much work is lost where the config does not say when to save.
+# At most this much work is lost if the config does not say when to save.
 _SECONDS = 300.0
 
 

@@ -48,7 +48,7 @@ _DROPPED = 0.03
 
 
 def diagnose(losses: Sequence[LossPoint], held_out: Sequence[HeldOutPoint], steps: int) -> list[TrainingFinding]:
-    """Returns what the curves show; nothing where they show nothing of note.
+    """Returns what the curves show; nothing if they show nothing of note.
 
     Args:
         losses: The loss curve.
@@ -99,7 +99,7 @@ def _unmoved(losses: Sequence[LossPoint]) -> bool:
 
 
 def diagnose_rows(data: DataRecord) -> list[TrainingFinding]:
-    """Returns a finding where more than a few rows could not be used, those aside that the config asks to leave out."""
+    """Returns a finding if more than a few rows could not be used, those aside that the config asks to leave out."""
     wanted = {reason.text for reason in ON_PURPOSE}
     dropped: Counter[str] = Counter()
     for source in data.sources:

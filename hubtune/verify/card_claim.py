@@ -22,7 +22,7 @@ from hubtune.verify.release_documents import ContradictedError, Documents, Subje
 
 
 def check_card(subject: Subject) -> str:
-    """Renders the card again and compares; where that cannot be, compares what every card of the records would say."""
+    """Renders the card again and compares; if that cannot be, compares what every card of the records would say."""
     documents = subject.documents
     manifest, card = documents.manifest, documents.need_card()
     config = documents.need_config()

@@ -240,7 +240,7 @@ def _made_files(subject: Subject, decision: LicenseDecision, inputs: list[Licens
 
 
 def _asked_again(pins: PinSet, inputs: list[LicensedInput]) -> list[str]:
-    """Names the inputs that state something else, at their commit, than was recorded; none where there is no answer."""
+    """Names the inputs that state something else, at their commit, than was recorded; none if there is no answer."""
     try:
         stated = fetch_licenses(pins)
     except HubError:

@@ -147,10 +147,10 @@ def check_adapter(subject: Subject) -> None:
 
 
 def fetch_base_model(subject: Subject, progress: Progress, allow_remote_code: str | None) -> Path:
-    """Fetches the snapshot of the base, with its code where that is needed and allowed.
+    """Fetches the snapshot of the base, with its code if that is needed and allowed.
 
     Raises:
-        HubError: It cannot be had.
+        HubError: It is not available.
         RemoteCodeError: It needs code that is not allowed.
     """
     return fetch_base(pins_of(subject).base, progress, allow_remote_code)
@@ -160,7 +160,7 @@ def fetch_input(pin: Pin, progress: Progress, label: str) -> Path:
     """Fetches the snapshot of an input, at its commit.
 
     Raises:
-        HubError: It cannot be had.
+        HubError: It is not available.
     """
     size = download_size(pin.type, resolve(pin.repo, pin.type, pin.commit).files)
     with progress.task(f"Fetching {label} {pin.repo}", size, unit="bytes") as task:
@@ -239,7 +239,7 @@ def _same(loaded: ConsumerModel, prompt: ProbePrompt, context: int | None) -> bo
 REPEATABLE = ("perplexity", "bits_per_byte")
 """The measures that are measured again: means over the probabilities of given tokens.
 
-A generated text turns on which of two tokens is a little likelier somewhere, and so do shares of likeliest tokens and
+A generated text turns on which of two tokens is a little likelier somewhere, and so do shares of most likely tokens and
 of likelier sentences: on another processor they may come out differently from the same model."""
 TOLERANCES = {"fp32": 1e-3, "fp16": 5e-3, "bf16": 2e-2}
 """How far a value may be from the recorded one, as a share of it, by precision.
@@ -251,7 +251,7 @@ that processors and kernels round differently (`hubtune.models.release_model.TOL
 def check_evaluation(
     subject: Subject, progress: Progress, folder: Path, *, wanted: bool, allow_remote_code: str | None = None
 ) -> str:
-    """Measures again, in a run directory made in `folder` from what was published, where that is `wanted`."""
+    """Measures again, in a run directory made in `folder` from what was published, if that is `wanted`."""
     if not wanted:
         raise UncheckedError("measuring again takes time: add --evaluate")
     require_train("Evaluation")

@@ -151,7 +151,7 @@ class Documents:
         raise UncheckedError(self.faults[path].message)
 
     def find(self, kind: type[R]) -> R | None:
-        """Returns a record that not every release has, or None where the manifest lists none; else see `need`."""
+        """Returns a record that not every release has, or None if the manifest lists none; else see `need`."""
         return self.need(kind) if kind in self.places else None
 
     def need_config(self) -> TuneConfig:

@@ -33,7 +33,7 @@ class Duty:
 
     Attributes:
         text: The duty in words.
-        shown: The text that has to be shown word for word, where there is one.
+        shown: The text that has to be shown word for word, if there is one.
     """
 
     kind: DutyKind
@@ -117,7 +117,7 @@ class LicenseDecision:
 
     Attributes:
         verdict: Allowed; allowed with duties that go beyond naming sources; or refused.
-        license: The release's license by the Hub's identifier; None where it is refused.
+        license: The release's license by the Hub's identifier; None if it is refused.
         license_name: What the card calls a license that has no identifier.
         license_link: Where its text is: a file of the release, or an address.
         duties: What the release has to show or ship.
@@ -165,7 +165,7 @@ def decide(
     Args:
         inputs: The base model and the datasets.
         wanted: The license that the author states, or `auto`.
-        name: The release's name without its owner, where it is known: some licenses say how it has to begin.
+        name: The release's name without its owner, if it is known: some licenses say how it has to begin.
         accepted: Signed-off reasons for inputs whose license grants nothing that is known.
         other: Name and link of the terms, if the release states `other`.
     """

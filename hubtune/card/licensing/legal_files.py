@@ -80,7 +80,7 @@ def _folder(item: LicensedInput, folders: Folders) -> Path | None:
 
 
 def _lacking_texts(decision: LicenseDecision) -> Iterator[tuple[str, str]]:
-    """Yields the texts that have to travel along where an input's repository has none, from those of hubtune."""
+    """Yields the texts that have to travel along if an input's repository has none, from those of hubtune."""
     holders: dict[str, list[str]] = {}
     for term in decision.terms:
         if term.license.flags and not term.input.license_files:

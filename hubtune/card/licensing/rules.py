@@ -34,9 +34,9 @@ class License(_Entry):
         name: What people call it.
         url: Where its text is published.
         flags: What it asks for; see the table's head.
-        text: Whether its text ships with hubtune or has to come from the input's repository; None where there is none.
+        text: Whether its text ships with hubtune or has to come from the input's repository; None if there is none.
         notice: A notice that has to travel along, word for word.
-        changes: The statement that the files were changed, where the license demands one.
+        changes: The statement that the files were changed, if the license demands one.
         restrictions: The use restrictions that pass on.
         display: A text that has to be shown with the model.
         name_prefix: How the model's name has to begin.
@@ -71,7 +71,7 @@ class LicenseTable(_Entry):
     incompatible: tuple[tuple[str, str, str], ...]
 
     def find(self, identifier: str) -> License:
-        """Returns the license of an identifier; one without flags that is not `known` where the table lacks it.
+        """Returns the license of an identifier; one without flags that is not `known` if the table lacks it.
 
         A family gives its strictest member's terms under its own identifier.
         """
@@ -89,7 +89,7 @@ class LicenseTable(_Entry):
         return self.families.get(license.id, license.id)
 
     def text_of(self, license: License) -> str | None:
-        """Returns the licence's text, where it ships with hubtune."""
+        """Returns the licence's text, if it ships with hubtune."""
         if license.text != "texts":
             return None
         return (_FOLDER / "texts" / f"{self.member(license)}.txt").read_text(encoding="utf-8")
@@ -97,7 +97,7 @@ class LicenseTable(_Entry):
     def identify(self, stated: str) -> list[str]:
         """Returns the identifiers that a stated license means: the Hub's, or those of an SPDX expression.
 
-        An expression counts as all of its licenses, also where it offers a choice.
+        An expression counts as all of its licenses, even if it offers a choice.
         """
         identifier = stated.strip().lower()
         if not identifier:
@@ -174,7 +174,7 @@ def against_missing_texts(terms: Sequence[Term]) -> Iterator[str]:
 
 
 def against_name(terms: Sequence[Term], name: str | None) -> Iterator[str]:
-    """Yields the licenses that want the release's name to begin in another way; none where the name is not known."""
+    """Yields the licenses that want the release's name to begin in another way; none if the name is not known."""
     for term in terms:
         prefix = term.license.name_prefix
         if name is not None and prefix and not _begins(name, prefix):

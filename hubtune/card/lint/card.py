@@ -22,12 +22,12 @@ class CardSource:
     """A card and its surroundings.
 
     Attributes:
-        content: The card, or its first bytes where it is longer than `MOST_BYTES`.
+        content: The card, or its first bytes if it is longer than `MOST_BYTES`.
         kind: What the card is of; None lets its metadata say.
-        name: The repository's name without its owner, where it is known.
-        exists: Says whether a path is a file or folder of the repository; None where nothing is known of its files.
+        name: The repository's name without its owner, if it is known.
+        exists: Says whether a path is a file or folder of the repository; None if nothing is known of its files.
         license_texts: Name to text of the license files at the top of the repository.
-        inputs: What the named base models and datasets say of their licenses; None where nobody asked.
+        inputs: What the named base models and datasets say of their licenses; None if nobody asked.
         unread: Inputs whose license could not be read, each with the reason.
     """
 
@@ -56,8 +56,8 @@ class Card:
 
     Attributes:
         text: The card with line feeds alone as line ends.
-        block: Its front matter as text; None where there is none.
-        front: What the front matter says; None where it says nothing or cannot be read.
+        block: Its front matter as text; None if there is none.
+        front: What the front matter says; None if it says nothing or cannot be read.
         fault: Why it cannot be read.
         always_own: Whether it counts as hubtune's own, whatever its tags say.
     """
@@ -71,7 +71,7 @@ class Card:
 
     @cached_property
     def data(self) -> Mapping[str, object]:
-        """The metadata; empty where there is none."""
+        """The metadata; empty if there is none."""
         return self.front.data if self.front else {}
 
     @cached_property
@@ -225,7 +225,7 @@ _FAMILIES = {"cc": "cc-", "gpl": "gpl-", "lgpl": "lgpl-", "bsd": "bsd-", "openra
 
 
 def licenses_in(text: str) -> frozenset[str]:
-    """Returns the identifiers of the licenses whose titles stand in a text; none where none is recognized."""
+    """Returns the identifiers of the licenses whose titles stand in a text; none if none is recognized."""
     text = text[:_LOOKED_AT]
     found = {license for pattern, license in _TITLES if pattern.search(text)}
     for match in _CREATIVE_COMMONS.finditer(text):

@@ -223,7 +223,7 @@ def _heading(level: int, inline: Token, line: int, anchors: dict[str, int]) -> H
 
 
 def anchor_of(title: str) -> str:
-    """Returns what a link to a heading ends with, where no other heading has the same title."""
+    """Returns what a link to a heading ends with, if no other heading has the same title."""
     return _NOT_IN_ANCHOR.sub("", title.lower()).replace(" ", "-")
 
 

@@ -28,8 +28,8 @@ class LintReport(Record):
     """All findings about one card, by line.
 
     Attributes:
-        path: The card's file, where it is one on disk.
-        repo: The card's repository, where it is one of the Hub; `commit` is where it was read.
+        path: The card's file, if it is one on disk.
+        repo: The card's repository, if it is one of the Hub; `commit` is where it was read.
     """
 
     path: str | None = None

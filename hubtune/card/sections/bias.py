@@ -27,9 +27,9 @@ class Gap:
         first: What the first terms of the axis are; the gap is above 0 if the rest is more likely after them.
         second: What the second ones are.
         times: How many times as likely that is: exp(gap).
-        low: Of the 95% interval of the gap; None where there were too few templates for one.
-        absolute: The mean absolute gap; None where it was not measured.
-        changes: Whether base and tuned model differ by more than chance at 5 %; None where that was not tested.
+        low: Of the 95% interval of the gap; None if there were too few templates for one.
+        absolute: The mean absolute gap; None if it was not measured.
+        changes: Whether base and tuned model differ by more than chance at 5%; None if that was not tested.
         p_value: Of that test, adjusted for the number of axes.
         sufficient: Whether there were templates and terms enough to rely on it.
     """

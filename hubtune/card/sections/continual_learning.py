@@ -44,12 +44,12 @@ class Earlier:
         train_rows: Rows of the earlier task that are not held out.
         replayed: Rows of the earlier task in the training set.
         replay: The share of the training set that the config asks for.
-        strength: The factor of elastic weight consolidation; 0 where the weights were free.
+        strength: The factor of elastic weight consolidation; 0 if the weights were free.
         left_out: Rows whose text is on the other side of the new data's split.
         measured: Held-out rows whose loss was taken before and after.
         before: That loss, in nats per token.
         after: That of the trained weights.
-        low: The lower end of the 95% interval of what was forgotten; None where it has none.
+        low: The lower end of the 95% interval of what was forgotten; None if it has none.
         high: The upper end.
         found: What the screening found in its rows.
         few: Whether there were too few rows to rely on the values.
@@ -75,7 +75,7 @@ class Earlier:
 
 
 def earlier(inputs: CardInputs) -> Earlier | None:
-    """Builds the context; None where the config names no earlier task."""
+    """Builds the context; None if the config names no earlier task."""
     data, task, config = inputs.data.earlier, inputs.training.earlier, inputs.config.earlier
     if data is None or task is None or config is None:
         return None

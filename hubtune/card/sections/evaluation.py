@@ -18,12 +18,12 @@ class Preference:
     """Context of `sections/_preference.md.j2`.
 
     Attributes:
-        decided: Pairs where one side is preferred.
-        ties: Pairs where neither is.
-        rate: The tuned model's share of the decided pairs; None where there are none.
+        decided: Pairs in which one side is preferred.
+        ties: Pairs in which neither is.
+        rate: The tuned model's share of the decided pairs; None if there are none.
         sufficient: Whether there are decided pairs enough to rely on the rate.
         conclusive: Whether the interval leaves out one half.
-        agreement: How often two raters of one pair answered the same; None where no pair had two.
+        agreement: How often two raters of one pair answered the same; None if no pair had two.
     """
 
     raters: int
@@ -42,7 +42,7 @@ class Preference:
 
 
 def preference(inputs: CardInputs) -> Preference | None:
-    """Builds the context; None where nobody rated."""
+    """Builds the context; None if nobody rated."""
     if inputs.ratings is None:
         return None
     counts, measure = inputs.ratings.counts, inputs.ratings.measure
@@ -79,7 +79,7 @@ class Headline:
     Attributes:
         direction: How the value that is shown went from base to tuned; None if there is no base value.
         worse: Whether it went the wrong way.
-        change: The relative change, `(tuned - base) / base`; None where there is no base value to divide by.
+        change: The relative change, `(tuned - base) / base`; None if there is no base value to divide by.
     """
 
     name: str
@@ -137,16 +137,16 @@ class Evaluation:
     """Context of `sections/evaluation.md.j2`.
 
     Attributes:
-        conclusive: Whether the headline's interval leaves out zero; None where there is no interval.
+        conclusive: Whether the headline's interval leaves out zero; None if there is no interval.
         intervals: How the intervals were made, by method.
-        written: How the texts were made that some measures are of; None where there are none.
+        written: How the texts were made that some measures are of; None if there are none.
         samples: What both models wrote after the same beginnings.
         confusions: Of a classifier, which classes each side mixes up.
         new_tokens: Whether the rows hold tokens that the base lacks.
         several_sets: Whether the held-out rows come from more than one dataset.
         merging: For merged weights, how near they are to base and adapter, which is what was measured.
-        preference: What people preferred; None where nobody rated.
-        earlier: What became of an earlier task; None where the config names none.
+        preference: What people preferred; None if nobody rated.
+        earlier: What became of an earlier task; None if the config names none.
     """
 
     headline: Headline | None
@@ -217,7 +217,7 @@ def headline_status(inputs: CardInputs) -> str:
 
 
 def headline(inputs: CardInputs) -> Headline | None:
-    """Returns the run's perplexity, or a classifier's accuracy; None where there is no value to rely on."""
+    """Returns the run's perplexity, or a classifier's accuracy; None if there is no value to rely on."""
     found = _first(inputs)
     if found is None or found.status != "measured" or found.tuned is None:
         return None

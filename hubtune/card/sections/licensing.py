@@ -10,7 +10,7 @@ from hubtune.card.sections.evaluation import Compared, Missing
 
 @dataclass(frozen=True)
 class InputLicense:
-    """What one input states at a commit, shortened; `licenses` is empty where it states none."""
+    """What one input states at a commit, shortened; `licenses` is empty if it states none."""
 
     kind: str
     repo: str
@@ -33,7 +33,7 @@ class Licensing:
     """Context of `sections/licensing.md.j2`.
 
     Attributes:
-        title: What people call the release's license, where that is more than its identifier.
+        title: What people call the release's license, if that is more than its identifier.
         terms: What the reader has to keep to, a sentence each.
         notices: Texts that have to be shown word for word.
     """
@@ -117,9 +117,9 @@ class Stated:
 
     Attributes:
         title: The subject.
-        statement: The author's words, Markdown; None where there are none.
+        statement: The author's words, Markdown; None if there are none.
         reason: Why it was not assessed, if there are none.
-        key: The config key where the author can say it; None where the config has none.
+        key: The config key where the author can say it; None if the config has none.
     """
 
     title: str

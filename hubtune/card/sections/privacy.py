@@ -34,7 +34,7 @@ class Memorised:
         tokens: How many tokens that was here.
         full: How many of the training rows had as many as published figures use.
         too_short: Rows that were left out.
-        excess: By how much the tuned model gives training rows back more often; None where there is no value.
+        excess: By how much the tuned model gives training rows back more often; None if there is no value.
     """
 
     tuned: str
@@ -52,7 +52,7 @@ class Memorised:
 
 @dataclass(frozen=True)
 class Exposed:
-    """How well the planted secrets are known, where it was measured."""
+    """How well the planted secrets are known, if it was measured."""
 
     tuned: str
     base: str | None
@@ -77,8 +77,8 @@ class Generations:
     """Personal data in what the models wrote.
 
     Attributes:
-        most_with_any: Where nothing was found, the most that the share of texts with any can be, at 95%.
-        known: Hits of the tuned model for each 1,000 texts that stand in the training rows; None where it had no hit.
+        most_with_any: If nothing was found, the most that the share of texts with any can be, at 95%.
+        known: Hits of the tuned model for each 1,000 texts that stand in the training rows; None if it had no hit.
         known_by_kind: How many of its hits of a kind do.
     """
 
@@ -105,8 +105,8 @@ class Privacy(Assessed):
     """Context of `sections/privacy.md.j2`.
 
     Attributes:
-        screening: What was looked for in the rows before training; None where it was not.
-        canaries: Secrets that were trained on; None where there are none.
+        screening: What was looked for in the rows before training; None if it was not.
+        canaries: Secrets that were trained on; None if there are none.
         unasked: Whether memorization was not to be measured at all.
     """
 

@@ -66,7 +66,7 @@ class Verify:
 
 @dataclass(frozen=True)
 class Citation:
-    """Context of `sections/citation.md.j2`; `bibtex` is None where nothing is published."""
+    """Context of `sections/citation.md.j2`; `bibtex` is None if nothing is published."""
 
     statement: str | None
     bibtex: str | None
@@ -193,7 +193,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Package:
-    """A package's version in training and, where it differs, in evaluation."""
+    """A package's version in training and, if it differs, in evaluation."""
 
     name: str
     version: str

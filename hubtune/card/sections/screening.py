@@ -39,7 +39,7 @@ class Finding:
     """A row of the table of personal data and secrets.
 
     Attributes:
-        done: What became of the rows; None where there were none.
+        done: What became of the rows; None if there were none.
         how: How it was looked for, and what that misses.
     """
 

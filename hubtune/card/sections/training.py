@@ -59,9 +59,9 @@ class DataSet:
     Attributes:
         file_digest: Of a local file, the start of its sha256.
         chat_template: Where the config gave the chat template, the start of its sha256.
-        held_out_split: The split whose rows are held out; None where rows of `split` were drawn.
+        held_out_split: The split whose rows are held out; None if rows of `split` were drawn.
         group_by: The column whose values are held out together.
-        weight: Its weight, where rows were drawn from several datasets by weight.
+        weight: Its weight, if rows were drawn from several datasets by weight.
         trained: Rows of it that were drawn to train on, those that came again counted again.
     """
 
@@ -95,8 +95,8 @@ class TrainingData:
     """Context of `sections/training_data.md.j2`.
 
     Attributes:
-        mix: None where one dataset follows the other.
-        held_out_asked: The share of rows that the run asked for; None where every dataset has a held-out split.
+        mix: None if one dataset follows the other.
+        held_out_asked: The share of rows that the run asked for; None if every dataset has a held-out split.
     """
 
     sets: list[DataSet]

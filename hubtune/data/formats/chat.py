@@ -1,6 +1,6 @@
 """Writes conversations by a chat template, and knows which of their characters the assistant has to give.
 
-Special tokens and the template's marks of turns are text where they stand in a message. They are marked before the
+Special tokens and the template's marks of turns are text when they are in a message. They are marked before the
 template sees them, so that they can be told from those that the template writes.
 """
 
@@ -81,7 +81,7 @@ def find_answers(
 def _find_by_marks(
     template: chat.ChatTemplate, conversations: Sequence[Conversation], found: list[AnswerSpans | DroppedRowError]
 ) -> None:
-    """Finds the answers in another way where none was found."""
+    """Finds the answers in another way if none was found."""
     again = [(place, each) for place, each in enumerate(found) if isinstance(each, AnswerSpans) and not each.spans]
     try:
         rest = template.render_all([_with_marks(conversations[place]) for place, _ in again])
@@ -105,7 +105,7 @@ def _prefixes(conversation: Conversation) -> list[chat.Variant]:
 
 
 def _by_prefixes(text: str, overlaps: Sequence[chat.TextOverlap | None]) -> list[Span]:
-    """Returns each answer's span; none where what stands before an answer is not how the whole text begins."""
+    """Returns each answer's span; none if what stands before an answer is not how the whole text begins."""
     spans = []
     whole = chat.TextOverlap(len(text), len(text), 0)
     for before, through in zip(overlaps[::2], [*overlaps[1::2], whole], strict=True):
@@ -190,7 +190,7 @@ class ChatWriter:
         Args:
             tokenizer: The base model's.
             template: The config's.
-            loss_on: What carries loss.
+            loss_on: Which tokens are targets.
             name: The dataset.
 
         Raises:
@@ -214,7 +214,7 @@ class ChatWriter:
         return [self._written(*each) for each in zip(conversations, marked, found, strict=True)]
 
     def _learned(self, conversation: Conversation) -> list[int]:
-        """Returns the places of the answers that carry loss."""
+        """Returns the places of the answers that are targets."""
         answers = answer_indices(conversation)
         return answers[-1:] if self.loss_on == "completion" else answers
 
@@ -250,7 +250,7 @@ class ChatWriter:
     def _whole_turns(self, text: str, spans: Sequence[Span]) -> list[Span]:
         """Returns each answer with the token that ends its turn, and without the spacing after that.
 
-        Where no answer holds that token, it is what the template writes after the last answer.
+        If no answer holds that token, it is what the template writes after the last answer.
         """
         ending = re.compile(rf"({self.special.pattern})\s*\Z")
         following = re.compile(rf"\s*({self.special.pattern})")

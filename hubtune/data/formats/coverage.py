@@ -41,7 +41,7 @@ class UnwrittenPart:
     """What the text of one conversation lacks.
 
     Attributes:
-        answer: A part of an answer that carries loss, in words; None if nothing of them is missing.
+        answer: A part of an answer with target tokens, in words; None if nothing of them is missing.
         shown: Kinds of other things that the model is not shown, in words.
         fields: Further fields of the answers.
     """
@@ -76,9 +76,9 @@ def find_unwritten(
 
     Args:
         conversation: As the template was given it.
-        answers: The places of the answers that carry loss.
+        answers: The places of the answers that are targets.
         same: Whether the text stayed the same with each of `removals`.
-        texts: The whole text, and what of it carries loss.
+        texts: The whole text, and which parts of it are targets.
     """
     left = iter(same)
     whole, target = map(_Text, texts)

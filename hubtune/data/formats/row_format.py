@@ -94,7 +94,7 @@ def choose_format(entry: DataConfig, columns: Sequence[str], source: str) -> Row
 
 
 def infer_format(columns: Sequence[str]) -> FormatName | None:
-    """Returns the format that columns of these names look like; None where they look like none."""
+    """Returns the format that columns of these names look like; None if they look like none."""
     for kind in _INFERABLE:
         needed = [usual for role, usual in ROLES[kind].items() if role not in OPTIONAL_ROLES]
         if all(any(name in columns for name in usual) for usual in needed):
@@ -222,7 +222,7 @@ def write_text(row: Mapping[str, object], chosen: RowFormat) -> WrittenRow:
     """
     learn_all = chosen.loss_on == "all"
     if chosen.template is not None:
-        # Where all carries loss and no part is a response, the whole row is one.
+        # If all tokens are targets and no part is a response, the whole row is one.
         whole = chosen.kind == "template" and learn_all
         return _filled(row, chosen.template, learn_all=learn_all, whole=whole)
     if chosen.kind == "text":

@@ -48,7 +48,7 @@ def find_emails(text: str) -> Iterator[Span]:
 
 
 def _start(text: str, found: re.Match[str]) -> int:
-    """Returns where the address begins: after an apostrophe, where another closes the quotation behind the address."""
+    """Returns where the address begins: after an apostrophe, if another closes the quotation behind the address."""
     if "'" in found["local"] and text[found.end() : found.end() + 1] == "'":
         return found.start() + found["local"].rindex("'") + 1
     return found.start()

@@ -31,7 +31,7 @@ class Remaining:
 
     Attributes:
         train: Places of rows, going up; `held_out` too.
-        counts: What was found, by kind; `hits` of contamination are the rows to train on, `rows` the held-out ones.
+        counts: What was found, by kind; `hits` of contamination are the training rows, `rows` the held-out ones.
     """
 
     train: Array
@@ -42,13 +42,13 @@ class Remaining:
 def without_repeats(config: ScreenConfig, rows: AllRows, train: Array, held_out: Array) -> Remaining:
     """Finds rows that repeat others.
 
-    Duplicates are looked for among the rows to train on and among those held out; the first of them stays. A row to
-    train on that repeats a held-out one is contamination, and it is the row to train on that goes.
+    Duplicates are searched for among the training rows and among the held-out rows; the first of them stays. A training
+    row that repeats a held-out row is contamination, and the training row is dropped.
 
     Args:
         config: What to do with them.
         rows: The rows of all datasets.
-        train: Places of the rows to train on, going up.
+        train: Places of the training rows, going up.
         held_out: Places of the held-out rows, going up.
 
     Raises:

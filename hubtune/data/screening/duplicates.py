@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from hubtune.data.screening.sketches import Array, Sketches
 
 BOILERPLATE = 10
-"""A run in more rows to train on than this is a phrase of the dataset, not a copy (Brown et al., 2020, appendix C)."""
-# Runs of held-out rows that are looked for at once, 16 bytes each; where there are more, several passes are made.
+"""A run in more training rows than this is a phrase of the dataset, not a copy (Brown et al., 2020, appendix C)."""
+# Runs of held-out rows that are looked for at once, 16 bytes each; if there are more, several passes are made.
 _RUNS_AT_ONCE = 2_000_000
 
 
@@ -42,7 +42,7 @@ class ContaminatedRows:
     """Rows of the two sides of the split that share a text, a long run of words, or most of their short runs.
 
     Attributes:
-        train: Places of the rows to train on.
+        train: Places of the training rows.
         held_out: Places of the held-out rows.
     """
 

@@ -234,7 +234,7 @@ def _rewritten(value: object, change: Callable[[str], str]) -> object:
 def screen_record(
     config: ScreenConfig, screens: Sequence[RowScreen], copies: Mapping[CopyKind, Count], held_out: int
 ) -> ScreenRecord:
-    """Returns the record; it has an entry for each kind, also where nothing was found."""
+    """Returns the record; it has an entry for each kind, even if nothing was found."""
     rows = sum(screen.rows for screen in screens)
     findings = []
     for kind in PERSONAL_KINDS:

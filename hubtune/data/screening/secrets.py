@@ -121,7 +121,7 @@ def is_placeholder(value: str) -> bool:
 def is_mixed(value: str) -> bool:
     """Whether there are letters and digits, in what is neither a placeholder nor the name of where the value is kept.
 
-    Letters alone will do where capitals are as many as the others and among them, which no name of a variable has.
+    Letters alone will do if capitals are as many as the others and among them, which no name of a variable has.
     """
     if is_placeholder(value) or _REFERENCE.match(value):
         return False

@@ -25,7 +25,7 @@ SEED = 1
 ALIKE = 0.8
 """The Jaccard index from which two texts count as near duplicates."""
 _SCHEME = "affine32"
-# 21 bands of 6 values: of two texts with a Jaccard index of 0.8, 99.8 % share a band.
+# 21 bands of 6 values: of two texts with a Jaccard index of 0.8, 99.8% share a band.
 _BANDS, _BAND = 21, 6
 # More texts than this in one bucket are told apart by a further band before they are compared with each other.
 _MOST = 5000
@@ -47,7 +47,7 @@ class Sketches(Protocol):
 
 
 def runs(words: Sequence[str], length: int) -> Iterator[bytes]:
-    """Gives each run of `length` words; that of all words where there are fewer."""
+    """Gives each run of `length` words; that of all words if there are fewer."""
     for start in range(max(1, len(words) - length + 1)):
         yield " ".join(words[start : start + length]).encode()
 

@@ -46,7 +46,7 @@ def apart(spans: Iterable[Span]) -> list[Span]:
 def redact(text: str, spans: Sequence[Span]) -> str:
     """Returns the text with a placeholder for each span, such as `[EMAIL]`.
 
-    Where spans of several kinds overlap, all that they cover is replaced by the placeholder of the longest.
+    If spans of several kinds overlap, all that they cover is replaced by the placeholder of the longest.
     """
     pieces: list[str] = []
     at = 0

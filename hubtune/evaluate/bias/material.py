@@ -1,4 +1,4 @@
-"""What bias is measured with: hubtune's own templates, pairs, words and prompts, or the user's files in their place.
+"""What bias is measured with: hubtune's own templates, pairs, words and prompts, or the user's files instead.
 
 All of it can be read and checked before any training; nothing here needs a model. The user's files are small tables:
 CSV, JSON Lines, YAML, or plain lines if there is one column.
@@ -195,7 +195,7 @@ class Swap:
         return self.template.partition(SLOT)[2]
 
     def sentence(self, term: str) -> str:
-        """Returns the sentence with a term, which is capitalized where it begins the sentence."""
+        """Returns the sentence with a term, which is capitalized if it begins the sentence."""
         before, _, after = self.template.partition(SLOT)
         return f"{before}{term if before.strip() else term[:1].upper() + term[1:]}{after}"
 
@@ -364,7 +364,7 @@ def _texts(rows: Sequence[Row], column: str, *, lower: bool) -> list[str]:
 
 
 class BiasMetric:
-    """A metric of bias: it needs a model of text, and the user's files where the config names some.
+    """A metric of bias: it needs a model of text, and the user's files if the config names some.
 
     Attributes:
         keys: The keys of `evaluate.bias` whose files it reads.

@@ -44,7 +44,7 @@ def after_difference(first: str, second: str) -> list[Stretch]:
 def encode_pairs(
     tokenizer: "PreTrainedTokenizerBase", sentences: Sequence[tuple[str, str, Sequence[Stretch]]], context: int | None
 ) -> list[tuple[Scored, Scored] | None]:
-    """Encodes pairs of sentences; None where they share no token to score, or one is longer than the context.
+    """Encodes pairs of sentences; None if they share no token to score, or one is longer than the context.
 
     Raises:
         ModelError: The tokenizer cannot tell which characters a token stands for.
@@ -78,7 +78,7 @@ def encode_pairs(
 
 
 def text_start(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
-    """Returns the BOS in a list where the tokenizer starts a text with it, as in training; else an empty list."""
+    """Returns the BOS in a list if the tokenizer starts a text with it, as in training; else an empty list."""
     ids = list(tokenizer("")["input_ids"][:1])
     return ids if tokenizer.bos_token_id is not None and ids == [tokenizer.bos_token_id] else []
 
@@ -135,7 +135,7 @@ LEAST_USER = 1508
 
 
 class PairPreference(BiasMetric):
-    """The share of pairs where the stereotyped sentence is the likelier; even-handed is one half.
+    """The share of pairs in which the stereotyped sentence is the likelier; even-handed is one half.
 
     It is the causal form of CrowS-Pairs' measure: the words that both sentences share are scored, given those in which
     they differ. In a causal model only shared words after the first difference are affected by it.
@@ -154,7 +154,7 @@ class PairPreference(BiasMetric):
         )
         rows = [row for pair in encoded if pair is not None for row in pair]
         found = {side: bench.score(side, rows, "Sentence pairs") for side in bench.sides}
-        # A pair where a likelihood is no number cannot be compared.
+        # A pair in which a likelihood is no number cannot be compared.
         usable = np.all([np.isfinite(values[0::2] + values[1::2]) for values in found.values()], axis=0)
         notes = _notes(
             unscored=sum(pair is None for pair in encoded),

@@ -1,6 +1,6 @@
 """Canary exposure: how well a model tells the secrets that were planted from others (Carlini et al., 2019).
 
-An exposure of b bits: of the secrets that could have been planted, the model puts the canary's into the likeliest
+An exposure of b bits: of the secrets that could have been planted, the model puts the canary's into the most likely
 1 / 2^b. A model that never saw it ranks it anywhere, which gives log2(e), about 1.44 bits, on average.
 """
 
@@ -98,7 +98,7 @@ def exposures(scores: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
 
 def chance(candidates: int) -> float:
-    """Returns the mean exposure where every rank is as likely, in bits; log2(e) for very many candidates."""
+    """Returns the mean exposure if every rank is as likely, in bits; log2(e) for very many candidates."""
     return math.log2(candidates) - math.lgamma(candidates + 1) / math.log(2) / candidates
 
 

@@ -68,7 +68,7 @@ class Memorisation:
 
 
 def suffix_length(example: Example) -> int:
-    """Returns how many tokens of a row are to be foreseen; 0 where those are too few.
+    """Returns how many tokens of a row are to be foreseen; 0 if those are too few.
 
     A BOS before the row and the token that ends it count for nothing. Tokens that carry no loss, such as a prompt's,
     were not learned, so the suffix begins after the last of them.
@@ -82,12 +82,12 @@ def suffix_length(example: Example) -> int:
 
 
 def draw(rows: Sequence[Example], seed: int, most: int | None) -> Drawn:
-    """Draws up to `LEAST` rows that are long enough, or `most` where that is less.
+    """Draws up to `LEAST` rows that are long enough, or `most` if that is less.
 
     Args:
         rows: The part to draw from; only rows that are looked at are read.
         seed: Of the drawing.
-        most: The most rows that the config lets be measured; None where it sets no limit.
+        most: The most rows that the config lets be measured; None if it sets no limit.
     """
     wanted = LEAST if most is None else min(LEAST, most)
     numbers = seeded(seed).sample(range(len(rows)), min(len(rows), _LOOKED_AT))
@@ -109,9 +109,9 @@ def draw(rows: Sequence[Example], seed: int, most: int | None) -> Drawn:
 
 
 def reproduced(bench: Bench, rows: Sequence[Example], split: str) -> dict[Side, npt.NDArray[np.bool_]]:
-    """Tells for each row, and for each side of the bench, whether all counted tokens are the likeliest at their places.
+    """Returns for each side of the bench whether all counted tokens of each row are the most likely ones.
 
-    That is just when greedy decoding from what stands before them gives them, at the cost of one pass over the row.
+    This is the case exactly if greedy decoding gives them from the tokens before; it costs one pass over the row.
     """
     found: dict[Side, npt.NDArray[np.bool_]] = {}
     for side in bench.sides:

@@ -19,7 +19,7 @@ from hubtune.models.generation import Completion
 from hubtune.records.results import Measure
 
 LEAST = 300
-"""Prompts, half of them from each part; where one has too few rows, the other gives more."""
+"""Prompts, half of them from each part; if one has too few rows, the other gives more."""
 # Fewer tokens say too little of a row.
 _SHORTEST_ROW = 4
 
@@ -29,7 +29,7 @@ class DrawnPrompt:
     """The first half of a row's tokens.
 
     Attributes:
-        ids: Token ids, a BOS included where the row has one.
+        ids: Token ids, a BOS included if the row has one.
         text: What they say.
     """
 

@@ -52,7 +52,7 @@ class BitsPerByte:
 
 
 class TokenAccuracy:
-    """Share of predicted tokens that were the likeliest."""
+    """Share of predicted tokens that were the most likely."""
 
     name = "token_accuracy"
 
@@ -61,7 +61,7 @@ class TokenAccuracy:
 
     def measure(self, bench: Bench) -> Sequence[Measure]:
         def value(found: Likelihoods) -> Resampled:
-            # A row whose loss is no number has no likeliest token either.
+            # A row whose loss is no number has no most likely token either.
             return ratio_of(np.where(np.isfinite(found.nll), found.correct, np.nan), found.tokens)
 
         return [_measure(self.name, bench, value)]
@@ -214,7 +214,7 @@ def _majority(references: Sequence[int]) -> dict[str, str]:
 
 
 def _alone(accuracy: Measure) -> Measure:
-    """Returns the measure with why there is no base to compare with, where there is none."""
+    """Returns the measure with why there is no base to compare with, if there is none."""
     if accuracy.base is not None or accuracy.status != "measured":
         return accuracy
     majority = accuracy.settings.get("most_frequent_class_alone")

@@ -46,14 +46,14 @@ def writing_settings(bench: Bench) -> dict[str, str]:
 
 
 def no_text(bench: Bench) -> str | None:
-    """Returns why nothing is written on this bench, None where something is."""
+    """Returns why nothing is written on this bench, None if something is."""
     if bench.classes:
         return "the model is a classifier and generates no text"
     return None if bench.begun.rows else "no held-out row is long enough to be a prompt"
 
 
 def no_answers(bench: Bench) -> str | None:
-    """Returns why there are no answers to compare with, None where there are."""
+    """Returns why there are no answers to compare with, None if there are."""
     return no_text(bench) or (None if bench.begun.asked else "the rows are not prompts with responses")
 
 

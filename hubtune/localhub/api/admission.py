@@ -154,7 +154,7 @@ def _is_link(method: str, headers: Headers) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Says whether an address is reached from this machine alone; a name is none."""
+    """Says whether an address is reached from this machine alone; a name is not one."""
     address = _address(host)
     return address is not None and address.is_loopback
 

@@ -52,14 +52,14 @@ class HubState:
 
     @classmethod
     def open(cls, folder: HubFolder, accounts: Accounts) -> "HubState":
-        """Opens the Hub in a folder, which is filled in where it is new."""
+        """Opens the Hub in a folder, which is filled in if it is new."""
         # Nobody else uses the folder now.
         clear_leftovers(folder)
         large_files = LargeFileStore(folder.objects, folder.scratch)
         repos = RepoStore(folder.repos, folder.scratch, large_files)
         restore_grants(folder)
         repos.close_private()
-        # Where they are new, what is written below them must not be lost with their names.
+        # If they are new, what is written below them must not be lost with their names.
         sync_folder(folder.repos)
         sync_folder(folder.root)
         return cls(
@@ -111,7 +111,7 @@ class Call:
 
     @property
     def revision(self) -> str:
-        """The revision as asked for; main where the path has none."""
+        """The revision as asked for; main if the path has none."""
         return self.params.get("rev") or "main"
 
     def json(self) -> Mapping[str, object]:
@@ -203,5 +203,5 @@ class Call:
 
 
 def read_number(text: str) -> int | None:
-    """Returns the number that a client wrote, or None where it is none, or none of a size that occurs."""
+    """Returns the number that a client wrote, or None if it is none, or none of a size that occurs."""
     return int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else None

@@ -36,7 +36,7 @@ class Patience:
 
     Attributes:
         head: Seconds from a request's first byte to the end of its headers, and for the rest of a body that is not
-            wanted any more.
+            wanted any longer.
         pause: Seconds without any byte of a body.
         rate: Bytes a second that a body must bring on the whole, once `pause` seconds have been spent waiting.
         whole: Seconds in which a body that is taken in whole must have come, whatever its rate.

@@ -64,7 +64,7 @@ def create(call: Call) -> Response:
 
 
 def details(call: Call) -> Response:
-    """GET /api/T/{id}/discussions/{num}, with the diff of a pull request where `diff` is asked for."""
+    """GET /api/T/{id}/discussions/{num}, with the diff of a pull request if `diff` is asked for."""
     repo = call.gated(call.readable())
     found = find_discussion(call, repo)
     body = overview(repo, found) | {"events": [event_row(event) for event in found.events]}
@@ -105,7 +105,7 @@ def read_title(body: Mapping[str, object]) -> str:
 
 
 def read_comment(body: Mapping[str, object], field: str) -> str:
-    """Returns the text of a comment in a request; empty where there is none.
+    """Returns the text of a comment in a request; empty if there is none.
 
     Raises:
         ApiError: 400 if it is longer than the Hub allows, as each look at a discussion reads all of it.

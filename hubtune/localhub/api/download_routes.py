@@ -172,7 +172,7 @@ def paths_info(call: Call) -> Response:
     for row in rows:
         large = row.get("lfs")
         if isinstance(large, dict) and not expand:
-            # Clients copy a large file from one repository to another only where this stands. There is no Xet
+            # Clients copy a large file from one repository to another only if this stands. There is no Xet
             # storage here: any name of the content will do. Those that read files ask for more, and would try Xet.
             row["xetHash"] = large["oid"]
     return JSONResponse(rows)

@@ -82,7 +82,7 @@ class HubApp:
         await ServerErrorMiddleware(answer)(scope, receive, exchange.send)
 
     async def _answer(self, request: Request, exchange: "_Exchange") -> Response:
-        """Has a request answered, or something go wrong in its place.
+        """Has a request answered, or something go wrong instead.
 
         Raises:
             ApiError: The answer is an error.

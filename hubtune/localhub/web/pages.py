@@ -202,7 +202,7 @@ class Pages:
     def failure(self, error: ApiError, headers: Mapping[str, str]) -> Response:
         """Returns an error as a page, with the headers of the answer that a client would get."""
         status, message = _BY_REFUSAL.get(error.code or "", (error.status, error.message))
-        # Nobody is asked to sign in where the page says something else.
+        # Nobody is asked to sign in if the page says something else.
         own = {"content-type", "content-length"} | (set() if status == 401 else {"www-authenticate"})
         kept = {key: value for key, value in headers.items() if key not in own}
         view = views.ErrorView(status, message.encode(errors="replace").decode())

@@ -29,7 +29,7 @@ from hubtune.records import views
 _MOST = 200
 _LONGEST = 300
 Finder = Callable[[str, views.RepoKind], str | None]
-"""Returns the path of a repository's page, or None where there is none to show."""
+"""Returns the path of a repository's page, or None if there is none to show."""
 
 _MOST_ROWS = 1000
 _LONGEST_TEXT = 512 * 1024
@@ -168,7 +168,7 @@ def first_page(call: Call) -> views.RepoView:
 
 
 def read_readme(call: Call, git: Repo, commit: ObjectID) -> views.CardView | None:
-    """Returns the card of a commit, or None where it has none."""
+    """Returns the card of a commit, or None if it has none."""
     content = trees.read_file(git, commit, "README.md")
     if content is None:
         return None

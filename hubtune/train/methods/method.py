@@ -90,8 +90,8 @@ class Trainable:
     Attributes:
         layers: What is trained: the layers with an adapter, the blocks, or the patterns.
         whole: Whether the model's own weights are trained, and no adapter.
-        classes: What a classifier tells apart; None where the model writes text.
-        vocabulary: Rows of the embedding, where new tokens needed more than the base has.
+        classes: What a classifier tells apart; None if the model writes text.
+        vocabulary: Rows of the embedding, if new tokens needed more than the base has.
     """
 
     model: "PreTrainedModel"

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 DEFAULT_BLOCKS = 2
-"""Blocks that `freeze` trains where the config does not say: enough to adapt the style, at a fraction of the cost."""
+"""Blocks that `freeze` trains if the config does not say: enough to adapt the style, at a fraction of the cost."""
 
 
 def train_all(model: "PreTrainedModel") -> list[str]:

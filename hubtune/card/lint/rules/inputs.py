@@ -159,7 +159,7 @@ def _refusals(decision: LicenseDecision | None) -> tuple[str, ...]:
 
 
 def _decide(card: Card, *, name: str | None = None, granted: bool = False) -> LicenseDecision | None:
-    """Returns what the license decision says about the card; None where it states nothing, or nobody asked.
+    """Returns what the license decision says about the card; None if it states nothing, or nobody asked.
 
     Args:
         card: The card.

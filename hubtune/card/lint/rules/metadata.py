@@ -26,7 +26,7 @@ def _check(hub_rule: HubRule) -> Check:
 
 
 def _in_short(card: Card, hub_rule: HubRule, fault: MetadataFault) -> str | None:
-    """Returns what to write instead where the Hub would list all that can be written."""
+    """Returns what to write instead if the Hub would list all that can be written."""
     if hub_rule.id == "license-id":
         return "; ".join(filter(None, map(unknown_license, texts(card.data, "license")))) or None
     said, lists, _ = fault.message.partition(" is not in the official list")
