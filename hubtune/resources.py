@@ -1,6 +1,6 @@
 """Finds the files that ship with hubtune: the card's templates and the quickstart's data.
 
-A wheel holds them inside the package (see `force-include` in pyproject.toml); a checkout holds them beside it.
+In a wheel they are inside the package (see `force-include` in pyproject.toml); in a checkout they are next to it.
 """
 
 from pathlib import Path

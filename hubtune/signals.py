@@ -1,6 +1,6 @@
-"""How a process is stopped from outside: Ctrl-C, SIGTERM or a terminal that goes away, each as one exception.
+"""How a process is stopped from outside: Ctrl-C, SIGTERM or a closed terminal, each as an exception.
 
-Imported before anything that takes time, so that a stop at any moment ends the process in the same way.
+It is imported before anything that takes time, so that a stop ends the process in the same way at any moment.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
-"""The forms of secrets: how tokens and keys look that issuers hand out, and passwords in addresses.
+"""The forms of secrets: tokens and keys of known issuers, and passwords in URLs.
 
-One table for the two places that look for them: the rows before training, and the files before publishing. What no
-form describes is not found here: `hubtune.data.screening.secrets` adds what only the words before a value give away.
+Rows are searched with this table before training, and files before publishing. `hubtune.data.screening.secrets` also
+finds secrets that have no known form, by the words before them.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Says what is wrong with a document in its writer's words: by key path, without the names of pydantic or Python."""
+"""Describes errors in a document in its author's words: by key path, without the names of pydantic or Python."""
 
 import datetime
 import re

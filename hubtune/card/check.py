@@ -1,4 +1,4 @@
-"""Checks before anything is uploaded: the author's statements in the config, and the whole text of a finished card."""
+"""Checks before anything is uploaded: the author's statements in the config, and the text of a rendered card."""
 
 from collections.abc import Iterator
 

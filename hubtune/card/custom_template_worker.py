@@ -1,4 +1,4 @@
-"""Renders one template of the author's, in the process that `hubtune.templating.process` starts and bounds."""
+"""Renders one card template of the author in the process that `hubtune.templating.process` starts and limits."""
 
 import json
 

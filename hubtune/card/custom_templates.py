@@ -1,7 +1,7 @@
 """The sections of the card, the template engine, and the author's own section templates, which replace or add sections.
 
-Such a template may come from anywhere, so it is rendered in a process of its own with little memory and little time,
-gets plain data alone, and its output is taken only when it is Markdown that keeps to its section.
+The author's templates are untrusted. Each is rendered in a separate process with little memory and time, and gets only
+plain data. Its output is used only if it is Markdown that stays within its section.
 """
 
 import contextlib

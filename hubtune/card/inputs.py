@@ -1,4 +1,4 @@
-"""All that a card is made from. What is not in here cannot stand on the card."""
+"""Everything that a card is rendered from; a card cannot contain anything else."""
 
 from dataclasses import dataclass
 

@@ -1,8 +1,8 @@
-"""Markdown: putting text into it so that it stays text, reading it without code, and finding placeholders.
+"""Markdown: escaping text, reading Markdown without its code, and finding placeholders.
 
-The template engine passes whatever it prints through `to_markdown`: a plain string is escaped, and only a `Markdown`
-value, which the functions here make, goes through as it is. So a template that forgets a filter prints harmless text.
-Working on a `Markdown` value gives a plain string again, which is then escaped.
+The template engine passes everything that it prints through `to_markdown`. It escapes a plain string, and only keeps a
+`Markdown` value, which the functions here create, unchanged. So a template that forgets a filter prints harmless text.
+An operation on a `Markdown` value gives a plain string again, which is then escaped.
 """
 
 import re

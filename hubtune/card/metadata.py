@@ -1,4 +1,4 @@
-"""The card's front matter: a closed model, so that a misspelled key or a value of the wrong kind cannot be published.
+"""The card's front matter: a closed model, so that a misspelled key or a value of the wrong type cannot be published.
 
 The keys are those that https://huggingface.co/docs/hub/model-cards documents.
 """

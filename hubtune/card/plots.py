@@ -1,6 +1,6 @@
-"""The card's pictures: the loss curve, and base against tuned. The same records give the same bytes.
+"""The card's images: the loss curve, and base against tuned. The same records give the same bytes.
 
-The background is transparent and every color is halfway between black and white, so that a picture can be read on a
+The background is transparent and every color is halfway between black and white, so that an image is readable on a
 light page and on a dark one.
 """
 

@@ -1,4 +1,4 @@
-"""`hubtune evaluate`: the evaluate stage of a run, or the same for what is published."""
+"""`hubtune evaluate`: evaluates a run or a published release."""
 
 import contextlib
 import tempfile

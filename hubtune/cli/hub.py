@@ -1,4 +1,4 @@
-"""`hubtune hub`: serving an embedded Hub, checking its folder, and importing local files into a Hub."""
+"""`hubtune hub`: serves an embedded Hub, checks its folder, and imports local files into a Hub."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

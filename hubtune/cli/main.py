@@ -1,6 +1,7 @@
-"""Runs the command line as a process: its streams, what stops it, and the one place where errors become exit codes.
+"""Runs the command line as a process: its streams, its signals, and the one place where errors become exit codes.
 
-The commands are imported when all is ready to say why they end, so a stop while that goes on is a stop like any other.
+The commands are imported after signals are handled, so that Ctrl-C during the import ends the command as at any other
+time.
 """
 
 import sys

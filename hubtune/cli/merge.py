@@ -1,4 +1,4 @@
-"""`hubtune merge`: a published adapter is merged into its base model on disk."""
+"""`hubtune merge`: merges a published adapter into its base model on disk."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

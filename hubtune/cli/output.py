@@ -1,4 +1,4 @@
-"""Where a command's result goes: text or exactly one JSON document on stdout; talk and progress on stderr."""
+"""The output of commands: text or exactly one JSON document on stdout; messages and progress on stderr."""
 
 import codecs
 import io

@@ -1,4 +1,4 @@
-"""`hubtune rate`: blind pairs of base and tuned model, for people to compare."""
+"""`hubtune rate`: blind pairs of texts by the base and the tuned model, for people to compare."""
 
 import unicodedata
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`hubtune run`, the whole job; and its stages as commands of their own: check, pin, train, publish."""
+"""`hubtune run`, the whole job, and commands for its stages: check, pin, train, publish."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""`hubtune sweep`: many runs of a config with other values; what they found, and the best of them as a config."""
+"""`hubtune sweep`: many runs of a config with different values, their ranking, and the best one as a config."""
 
 import json
 from pathlib import Path

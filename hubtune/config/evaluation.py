@@ -1,6 +1,7 @@
-"""The names of the metrics that a config may ask for, and the files of one's own that the bias metrics read.
+"""The names of the metrics that a config can request, and the user's own files for the bias metrics.
 
-The names are hubtune's own and those of installed plugins, looked up without importing a metric, so without torch.
+The names are those of hubtune and of installed plugins. They are looked up without importing a metric, so without
+torch.
 """
 
 import difflib

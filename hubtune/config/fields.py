@@ -1,8 +1,8 @@
-"""The types of the config's fields: each text is checked here, once, with an example of what it has to look like.
+"""The types of the config's fields: each kind of text is checked here, once, and its error shows an example.
 
-Repository ids, license ids, tags, branches, commits, splits, columns, templates and encodings are types of their own.
-Each has a check for the loader, which raises ValueError, and the part of that check that a JSON schema can say, so that
-editors refuse what the loader refuses. The checks serve whoever meets such a text elsewhere, too.
+Repository ids, license ids, tags, branches, commits, splits, columns, templates and encodings each have a type. Each
+type has a check for the loader, which raises ValueError, and the part of it that a JSON schema can express, so that
+editors refuse what the loader refuses. Other code that reads such a text uses the checks too.
 """
 
 import codecs

@@ -1,7 +1,7 @@
-"""Loads a config: YAML, then `key=value` overrides, then validation, with all that is wrong reported at once.
+"""Loads a config: YAML, then `key=value` overrides, then validation, which reports all mistakes at once.
 
-The options that name a release on a command line win over the config's `publish` section. The config of a published
-release is read here too: anybody may have written it, so it may not name a place on this machine.
+Command-line options that name a release override the config's `publish` section. The config of a published release is
+loaded here too. It is untrusted, so it must not name a path on this machine.
 """
 
 import difflib

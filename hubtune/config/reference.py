@@ -1,7 +1,7 @@
-"""The reference of the config's keys: a JSON schema for editors, and a table of it for people.
+"""The reference of the config's keys: a JSON schema for editors, and a table for people.
 
-A key is described once, by the docstring below its field. The docstrings are read from the source when somebody asks:
-pydantic's `use_attribute_docstrings` would read them at each start, and more than double the time to import a config.
+The docstring below a field describes its key, once. Docstrings are read from the source on demand: pydantic's
+`use_attribute_docstrings` would read them at every start, and more than double the time to import a config.
 """
 
 import ast

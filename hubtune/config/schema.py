@@ -1,4 +1,4 @@
-"""The config of a run: closed, frozen models of what `hubtune.yaml` may say, with the defaults."""
+"""The config of a run: closed, frozen models of the contents of `hubtune.yaml`, with the defaults."""
 
 import json
 from collections.abc import Mapping

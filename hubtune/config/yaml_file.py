@@ -1,7 +1,7 @@
-"""The text of a config: YAML with each key once, and long texts in files of their own, `ethics: {file: ETHICS.md}`.
+"""The text of a config: YAML without duplicate keys, and long texts in separate files, as `ethics: {file: ETHICS.md}`.
 
-Everything here works on the values as they were parsed, before the schema sees them, and returns what is wrong as
-problems with a key path, so that all faults of a config are reported at once.
+Everything here works on the parsed values, before validation by the schema, and returns problems with a key path, so
+that all mistakes in a config are reported at once.
 """
 
 from collections.abc import Iterator

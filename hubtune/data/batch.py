@@ -1,7 +1,7 @@
-"""Puts examples together into tensors: rows padded to the longest of a batch, or several rows packed into one.
+"""Combines examples into tensors: rows padded to the longest row of a batch, or several rows packed into one sequence.
 
-Padding is masked by position, never by a token's value. Packs are chosen so that few tokens are padding (`best_fit`),
-or so that as many packs as asked for take about the same time (`even_packs`).
+Padding is masked by position, never by a token's value. Packs are chosen to contain little padding (`best_fit`), or to
+give a requested number of packs that take about the same time (`even_packs`).
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,9 @@
-"""Keeps encoded rows between runs, beside the copies of datasets that `datasets` keeps (HF_HOME, HF_DATASETS_CACHE).
+"""Caches encoded rows between runs, next to the cache of `datasets` (HF_HOME, HF_DATASETS_CACHE).
 
-An entry is a folder with the rows and a record of them, under a key made from all that decides what the rows become. It
-is written beside and renamed when it is complete, so that a crash leaves nothing that looks like an entry, and two
-processes that make the same one do not meet. Its digest is checked whenever it is used. Only the user may read it.
+An entry is a folder with the rows and a record of them. Its key is derived from everything that influences the encoded
+rows. An entry is written to a temporary folder and renamed when it is complete. So a crash leaves no incomplete entry,
+and two processes can create the same entry at the same time. Its digest is checked before each use. Only the user can
+read it.
 """
 
 import contextlib

@@ -1,7 +1,8 @@
 """Canaries: random secrets planted in the training set, to measure afterwards how well the model knows them.
 
-All of them follow from a seed and a number, so that no record has to hold a secret (Carlini et al., 2019, "The Secret
-Sharer"). Whoever knows the seed can make them again: a model that learned them is for measuring, not for others.
+All canaries are derived from a seed and a number, so that no record contains a secret (Carlini et al., 2019, "The
+Secret Sharer"). Anyone who knows the seed can derive them again. So a model that was trained on canaries is for
+measuring and must not be published.
 """
 
 from collections.abc import Sequence

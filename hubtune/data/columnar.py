@@ -1,7 +1,7 @@
-"""Reads Parquet and Arrow as `datasets` does, within bounds of memory.
+"""Reads Parquet and Arrow as `datasets` does, with limits on memory.
 
-Both can say a value once and repeat it a million times. What is repeated is written out for a few rows at a time, and
-a file that holds far more than its size is refused.
+Both formats can store a value once and repeat it a million times. Repeated values are expanded for a few rows at a
+time, and a file that expands to far more than its size is refused.
 """
 
 import io

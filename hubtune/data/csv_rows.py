@@ -1,7 +1,7 @@
-"""Reads CSV and TSV as Python's `csv` does, cell by cell: a cell is the text in it, and only an empty one is null.
+"""Reads CSV and TSV as Python's `csv` does, cell by cell: a cell is the text in it, and only an empty cell is null.
 
-Nothing is guessed but the separator, which is said: codes keep their zeros, `null` and `NA` are words, and no row
-decides what the cells of another are.
+Only the separator is guessed, and reported. Codes keep their zeros, `null` and `NA` are words, and no row influences
+how the cells of another row are read.
 """
 
 import csv

@@ -1,7 +1,7 @@
-"""Which files of a dataset are read: its card's configurations and splits, resolved to files that it holds itself.
+"""Chooses the files of a dataset: the configurations and splits of its card, resolved to files in its repository.
 
-`datasets` follows whatever a card names, on this machine or any other. So the choice is made here, by the same rules
-and within the repository, and its readers are given a list of files and nothing to resolve.
+`datasets` follows any address in a card, on this machine or elsewhere. So the choice is made here, by the same rules
+but only within the repository, and the readers of `datasets` get a list of files with nothing left to resolve.
 """
 
 import re

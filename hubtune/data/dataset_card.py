@@ -1,6 +1,6 @@
-"""What a dataset's repository says of its data: configurations, their patterns and options, and the types of columns.
+"""What the repository of a dataset states about its data: configurations, their patterns and options, column types.
 
-It is read from the places that `datasets` reads: the card's front matter, `.huggingface.yaml`, and the older
+It is read from the same places as in `datasets`: the card's front matter, `.huggingface.yaml`, and the older
 `dataset_infos.json`.
 """
 

@@ -1,8 +1,8 @@
-"""What a dataset's repository holds at its pinned commit: on disk in its snapshot's folder, or on the Hub.
+"""The contents of a dataset's repository at its pinned commit: on disk in its snapshot's folder, or on the Hub.
 
-The names of files come from strangers, and so do the patterns that look for them. A pattern is matched with the names
-that the repository holds, never with a file system, so that it leads nowhere else; how many names are searched, and how
-long a pattern may take, is bounded.
+File names and the patterns that select files are untrusted. A pattern is only matched against the file names in the
+repository, never against a file system, so it cannot select anything else. The number of names and the time for a
+pattern are limited.
 """
 
 import fnmatch

@@ -1,7 +1,7 @@
-"""Unpacks compressed files of data, within bounds of memory and time.
+"""Decompresses data files, with limits on memory and time.
 
-A few kilobytes can unpack to terabytes, or ask for gigabytes of memory before the first of them. Whoever reads a file
-to its end would wait for ever, so such files are refused.
+A few kilobytes can decompress to terabytes, or need gigabytes of memory for the first byte. Such files are refused,
+because reading one to its end would take forever.
 """
 
 import bz2

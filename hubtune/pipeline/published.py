@@ -1,4 +1,4 @@
-"""Reads what a release says of itself: its manifest, its config and its records, all at one commit of the Hub."""
+"""Reads the documents of a release: its manifest, its config and its records, all at one commit of the Hub."""
 
 import contextlib
 from collections.abc import Collection, Mapping

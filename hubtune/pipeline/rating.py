@@ -1,4 +1,4 @@
-"""Human evaluation of a run: a rater's session, and the record of what all answers come to."""
+"""Human evaluation of a run: a rater's session, and the record with the result of all answers."""
 
 import re
 import unicodedata

@@ -1,1 +1,1 @@
-"""Publishing: the plan of a release, what is checked before, the one commit with its tag, and a tag given later."""
+"""Publishing: the plan of a release, the checks before it, the one commit with its tag, and tagging a commit later."""

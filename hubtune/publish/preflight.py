@@ -1,7 +1,7 @@
-"""What is checked before anything is sent.
+"""The checks before anything is sent.
 
-Before training: who publishes, whether they may, and whether tag and kind of artifact fit the repository. Before the
-push: that no file holds a secret.
+Before training: who publishes, whether they are allowed to, and whether the tag and the kind of artifact fit the
+repository. Before the push: that no file contains a secret.
 """
 
 import re

@@ -1,9 +1,9 @@
 """The publish stage: one commit on a known parent, read back and compared, then the tag, read back; or a pull request.
 
-Whatever the Hub answers, the repository ends with the old release or the new one. An answer that leaves open whether a
-commit or a tag was made is settled by looking, and a release that is there already is found, not made again. Of several
-who publish different releases under one tag, one succeeds: a commit is only made on the head that was looked at, and a
-head that is a release under this tag, still untagged, is left to whoever made it.
+Whatever the Hub answers, the repository ends up with either the old or the new release. If an answer leaves open
+whether a commit or a tag was made, hubtune looks, and does not make it again if it is there. If several people publish
+different releases under one tag, one of them succeeds: a commit is only made on the head that was checked, and a head
+that is an untagged release with this tag is left to its publisher.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""What the target repository holds, compared with the plan, and what a push would change. Reads only, with retries."""
+"""The contents of the target repository, compared with the plan; what a push would change. Read-only, with retries."""
 
 import time
 from collections.abc import Collection

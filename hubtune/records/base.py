@@ -1,8 +1,8 @@
-"""The form of every record, the pins that records share, and how records and folders reach the disk: whole, or not.
+"""The form of every record, the pins that records share, and atomic writes of records and folders.
 
-A record is a frozen, closed document that is read with all checks. Pins say which commit each input's revision meant,
-with the license found there: `pins.json` of a run and `hubtune.lock` have the shape of `PinSet`. Digests of files are
-made here, and so is the protocol by which stages report progress, which `cli` draws.
+A record is a frozen, closed document that is validated when it is read. A pin names the commit that an input's revision
+resolved to, with the license stated there. `pins.json` of a run and `hubtune.lock` have the form of `PinSet`. The
+digests of files and the protocol for progress reports, which `cli` implements, are here too.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """The data record: which rows were used, which were dropped and why, and how they were split.
 
-Beside it are the records that a run keeps for itself: of a cache entry, and of the rows that `hubtune data show` shows.
+The internal records of a cache entry and of the rows that `hubtune data show` prints are here too.
 """
 
 from typing import Literal

@@ -1,4 +1,4 @@
-"""The records of human evaluation: the pairs that raters see, what they answer, and what the answers come to."""
+"""The records of human evaluation: the pairs that raters see, their answers, and the result of all answers."""
 
 import fcntl
 import os

@@ -1,7 +1,7 @@
 """Records of releases: what was published, planned, listed, tagged, verified and merged.
 
-The manifest is published with the release, and names the digest of each of its files and the place of each record. The
-names of a release's files and of a model folder's files are here too.
+The manifest is published with the release. It contains the digest of each file and the path of each record. The file
+names of a release and of a model folder are here too.
 """
 
 from pathlib import PurePosixPath

@@ -1,7 +1,7 @@
 """The training record and the evaluation record.
 
-The training record has the method, losses, files, environment and findings of one fine-tune. The evaluation record has
-each measure of the base model and of the tuned one on the same items; the probe is beside it.
+The training record has the method, losses, files, environment and findings of one training. The evaluation record has
+each measure of the base model and of the tuned model on the same items, and the probe.
 """
 
 from typing import Literal

@@ -1,6 +1,7 @@
-"""What the pages of a Hub show: plain values that the embedded Hub and the card preview fill in, and `pages` renders.
+"""The data of a Hub's pages: plain values that the embedded Hub and the card preview fill in, and `pages` renders.
 
-They stand here, below both, because the embedded Hub does not know how its pages look, and `pages` knows no store.
+They are in this layer because the embedded Hub does not depend on how pages look, and `pages` does not depend on a
+store.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The job of `hubtune compare A B`: two runs or releases side by side, and which of their values can be compared."""
+"""The job of `hubtune compare A B`: two runs or releases side by side, and which of their values are comparable."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

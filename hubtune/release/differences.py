@@ -1,6 +1,6 @@
-"""Compares two releases by what they published, and suggests the version that the changes ask for.
+"""Compares two releases by their published records, and suggests the version that the changes require.
 
-Config, pins, measures, licenses, files, environment and card are compared, each by its record and not by its text.
+Config, pins, measures, licenses, files, environment and card are compared by their records, not by their text.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,9 +1,9 @@
-"""The job of `hubtune release tag`: gives a commit its tag.
+"""The job of `hubtune release tag`: tags a commit.
 
-A commit whose manifest names that tag gets it as it is. Another gets a commit beside it, with the three files that name
-the tag: card, config and manifest. Nothing else changes, so no weights are sent. As in `hubtune.publish.push`, an
-answer that leaves open whether a commit was made is settled by looking at the branch, and a commit that is there is not
-made again.
+If the manifest of the commit names the tag, the commit itself is tagged. Otherwise a new commit is created, in which
+the three files that name the tag (card, config and manifest) are rendered again. Nothing else changes, so no weights
+are uploaded. As in `hubtune.publish.push`, if an answer leaves open whether a commit was made, hubtune looks at the
+branch, and does not make it again if it is there.
 """
 
 from dataclasses import dataclass

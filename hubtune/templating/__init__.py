@@ -1,1 +1,1 @@
-"""Renders templates that others wrote, in processes that may use little memory and little time."""
+"""Renders untrusted templates, in processes with limits on memory and time."""

@@ -1,6 +1,7 @@
-"""Chat templates: every conversation is written by them here, in one process that they cannot keep or fill.
+"""Chat templates: every conversation is rendered here, in one process with limits.
 
-A base's, a config's and a release's template is somebody's program. See `hubtune.templating.process` for its limits.
+The chat template of a base model, a config or a release is an untrusted program. See `hubtune.templating.process` for
+the limits.
 """
 
 import json

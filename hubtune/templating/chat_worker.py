@@ -1,7 +1,7 @@
-"""Renders conversations by a chat template, as `tokenizer.apply_chat_template` of transformers does.
+"""Renders conversations with a chat template, as `tokenizer.apply_chat_template` of transformers does.
 
-It runs in a process of its own (`hubtune.templating.process`) without the seconds and the memory that importing
-transformers takes. A test compares the two to the byte.
+It runs in a separate process (`hubtune.templating.process`), without the time and memory of importing transformers. A
+test compares the output of both byte by byte.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""A process that works for this one within limits of time, memory and output: it is ended when it exceeds one.
+"""A worker process with limits on time, memory and output: it is ended if it exceeds one.
 
-Requests go to it as many at a time as there are, and each answer comes back by itself. So it is fast, and it is known
-which request it was working on when it ended.
+Requests are sent in batches, and each answer returns separately. This is fast, and it shows which request the process
+was working on when it ended.
 """
 
 import atexit

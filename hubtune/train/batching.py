@@ -1,6 +1,7 @@
 """The rows of each step and their batches: the order by seed and epoch, and packing if the model keeps rows apart.
 
-`Course` holds all of it for a training, so that the loop, the held-out loss and the record count by the same values.
+`Course` holds all of this for a training, so that the loop, the held-out loss and the record count with the same
+values.
 """
 
 import functools

@@ -1,6 +1,6 @@
-"""What is done at each step of training: losses to events.jsonl and the progress bar, the held-out loss, early stops.
+"""What happens at each training step: losses to events.jsonl and the progress bar, the held-out loss, early stopping.
 
-Also how the Trainer's log, which a checkpoint keeps, is read back as the points of the record.
+It also converts the Trainer's log, which a checkpoint contains, to the points of the record.
 """
 
 import math

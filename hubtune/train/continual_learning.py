@@ -1,8 +1,8 @@
-"""Elastic weight consolidation: weights that mattered to an earlier task are held to where they were.
+"""Elastic weight consolidation: weights that matter to an earlier task are kept close to their initial values.
 
-Kirkpatrick et al., "Overcoming catastrophic forgetting in neural networks" (2017, arXiv:1612.00796). The earlier task's
-posterior is taken for a Gaussian around the weights at the start, with the diagonal of the Fisher information for its
-precision, so that learning a new task costs `strength / 2 * sum_i F_i * (weight_i - start_i)^2` besides its own loss.
+Kirkpatrick et al., "Overcoming catastrophic forgetting in neural networks" (2017, arXiv:1612.00796). The posterior of
+the earlier task is approximated by a Gaussian around the initial weights, with the diagonal of the Fisher information
+as its precision. So the loss of the new task gets the penalty `strength / 2 * sum_i F_i * (weight_i - start_i)^2`.
 """
 
 from collections.abc import Mapping, Sequence

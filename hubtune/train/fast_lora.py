@@ -1,8 +1,8 @@
-"""A faster forward and backward for adapted linear layers while they are trained; the numbers are peft's.
+"""A faster forward and backward pass for adapted linear layers during training, with the same numbers as peft.
 
-peft's forward casts its input to the adapter's fp32, adds the adapter's output in a step of its own, and leaves a chain
-of small operations to autograd. Here base and adapter write into one output, the adapter computes in the input's
-format with its weights and gradients kept in fp32, as automatic mixed precision does, and the input is stored once.
+peft casts the input to fp32 for the adapter, adds the adapter's output in a separate step, and leaves a chain of small
+operations to autograd. Here base and adapter write into one output, the adapter computes in the input's format with its
+weights and gradients in fp32, as automatic mixed precision does, and the input is stored once.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""The loss of a step: cross entropy at the positions that are targets, and at no time the logits of all of them."""
+"""The loss of a step: cross entropy at the target positions, without the logits of all positions in memory at once."""
 
 import contextlib
 import math

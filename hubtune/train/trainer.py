@@ -1,8 +1,8 @@
-"""transformers' Trainer with this project's order of rows, schedule and checkpoints.
+"""transformers' Trainer with this project's row order, schedule and checkpoints.
 
-The Trainer brings the loop, the optimizer and, by accelerate, several processes; what is overridden are its public
-methods for the data loader, the scheduler and the model's part of a checkpoint, and one private one, which reads that
-part back. A checkpoint is whole or not there, so that a killed run resumes from the newest.
+The Trainer provides the loop, the optimizer and, through accelerate, several processes. Overridden are its public
+methods for the data loader, the scheduler and the model's part of a checkpoint, and one private method that reads that
+part back. A checkpoint is either complete or absent, so that a killed run resumes from the newest one.
 """
 
 import math

@@ -1,6 +1,6 @@
 """The train stage: fine-tunes the pinned base model on the prepared examples, saves the adapter, and writes the record.
 
-It says what was trained, how, for how long, and the diagnosis of the loss curves.
+The record says what was trained, how and for how long, with a diagnosis of the loss curves.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""The claim about the card: it is what the records give, so that no number is on it that no record holds."""
+"""The claim about the card: it is rendered from the records, so every number on it comes from a record."""
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal

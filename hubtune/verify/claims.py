@@ -1,4 +1,4 @@
-"""The job of `hubtune verify`: every claim of a release, each checked by itself."""
+"""The job of `hubtune verify`: checks every claim of a release independently."""
 
 from dataclasses import dataclass
 from functools import partial

@@ -1,6 +1,6 @@
-"""Claims about what a release was made from: base, earlier adapter and datasets can still be had at their commits.
+"""Claims about the inputs of a release: base model, earlier adapter and datasets are still available at their commits.
 
-And about what follows from them: their licenses allow the release, under the license that it states.
+And about their licenses: they allow the release, under the license that it states.
 """
 
 import contextlib

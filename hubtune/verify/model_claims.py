@@ -1,4 +1,4 @@
-"""Claims about the model: its files load as they do for a consumer, it repeats the probe, and it measures the same."""
+"""Claims about the model: its files load as they do for users, it repeats the probe, and its evaluation repeats."""
 
 import math
 import shutil

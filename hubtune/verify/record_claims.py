@@ -1,6 +1,6 @@
 """Claims about the release as a whole: its files, its records, the repository that it names, and its origin.
 
-The records have to be those of one run, made one from the other, and of the same run as config, manifest and files.
+The records must belong to one run, each made from the others, and to the same run as config, manifest and files.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,6 +1,6 @@
-"""The documents of a release, which may be anything: each read by itself, within bounds, with what is wrong with it.
+"""The documents of a release, which are untrusted: each is read independently, within limits, with its faults.
 
-And how a check becomes a claim: what contradicts it, and what leaves it unchecked.
+It also decides how a check becomes a claim: what contradicts it, and what leaves it unchecked.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,7 @@
 """Decides which license a release may have, and its duties, from the licenses of its inputs. Not legal advice.
 
-An adapter counts as a derivative of its base model and of its data. The verdict is the worst over all licenses and all
-pairs of them, so that neither order nor repetition matters and a further input can only tighten it.
+An adapter counts as a derivative of its base model and of its data. The verdict is the strictest over all licenses and
+all pairs of them. So order and repetition do not matter, and another input can only make the verdict stricter.
 """
 
 from collections.abc import Iterator, Sequence

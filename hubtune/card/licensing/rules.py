@@ -1,4 +1,4 @@
-"""The table of licenses, and the rules against a release: about one license, pairs of them, and the stated one."""
+"""The license table, and the rules that can refuse a release: about one license, a pair, or the stated license."""
 
 import re
 import tomllib

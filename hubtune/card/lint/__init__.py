@@ -1,6 +1,6 @@
-"""Checks any card, this project's or anybody's: rules with stable names, each finding with its line.
+"""Checks any model or dataset card: rules with stable names, and findings with their lines.
 
-A card is text that strangers wrote. Whatever it is, it ends in findings, in time that grows with its length.
+A card is untrusted text. Whatever it contains, the check ends with findings, in a time that grows with its length.
 """
 
 from hubtune.card.lint.card import CardSource

@@ -1,4 +1,4 @@
-"""A card as the rules read it: its source, metadata and Markdown, and the license that a LICENSE file holds."""
+"""The card as rules read it: its source, metadata and Markdown, and the license in its LICENSE file."""
 
 import re
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""The Markdown of a card as the rules look at it: headings, sections, links, code blocks, paragraphs and tables."""
+"""The Markdown of a card as rules read it: headings, sections, links, code blocks, paragraphs and tables."""
 
 import re
 from collections.abc import Iterator, Mapping

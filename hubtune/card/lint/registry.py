@@ -1,4 +1,4 @@
-"""The list of rules: each a function with a name that stays, a usual severity, and a docstring that says what holds."""
+"""The list of rules: each is a function with a stable name, a default severity, and a docstring about a good card."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Runs all rules over a card: decodes it, takes it apart, and collects what the rules find."""
+"""Runs all rules on a card: decodes it, parses it, and collects the findings."""
 
 from collections.abc import Iterator
 from pathlib import Path

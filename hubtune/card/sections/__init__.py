@@ -1,4 +1,4 @@
-"""What each section of the card says: one small context per section, built from the records by a pure function.
+"""The content of each section of the card: a small context, which a pure function builds from the records.
 
-A template sees its own section's context and nothing else, so that it cannot print what no section chose to say.
+A template only sees the context of its own section, so it cannot print anything else.
 """

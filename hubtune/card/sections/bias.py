@@ -1,4 +1,4 @@
-"""Bias: what was measured, in words beside the table, and what the author says of it."""
+"""Bias: explanations of what was measured, next to the table, and the author's statement."""
 
 import math
 from collections.abc import Sequence

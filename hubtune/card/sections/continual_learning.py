@@ -1,4 +1,4 @@
-"""Continual learning: the earlier task, what was done against forgetting it, and how much was forgotten."""
+"""Continual learning: the earlier task, the method against forgetting, and how much was forgotten."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What was looked for in the rows before training, what was found, and what the search misses."""
+"""Screening: what was searched for in the rows before training, what was found, and what the search misses."""
 
 from dataclasses import dataclass
 

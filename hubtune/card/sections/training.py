@@ -1,4 +1,4 @@
-"""Training: the data that the model was trained on, the settings, and what came out."""
+"""Training: the training data, the settings and the outcome."""
 
 import hashlib
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""How a row of each format becomes what the model sees: as text in segments, or as a text with its classes."""
+"""How a row of each format becomes model input: text in segments, or text with its classes."""

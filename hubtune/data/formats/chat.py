@@ -1,7 +1,7 @@
-"""Writes conversations by a chat template, and knows which of their characters the assistant has to give.
+"""Renders conversations with a chat template, and finds which characters are the assistant's.
 
-Special tokens and the template's marks of turns are text when they are in a message. They are marked before the
-template sees them, so that they can be told from those that the template writes.
+Special tokens and end-of-turn marks inside a message are plain text. They are marked before the template sees them, so
+that they differ from those that the template writes.
 """
 
 import re

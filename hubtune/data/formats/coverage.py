@@ -1,7 +1,7 @@
-"""Finds what a conversation holds and its written text lacks: a model cannot learn what it is never shown.
+"""Finds parts of a conversation that its rendered text lacks: a model cannot learn what it never sees.
 
-An answer that lacks a part teaches to answer without it, such as with nothing in place of a tool call. What others say,
-and the schemas of tools, may be left out on purpose.
+An answer without one of its parts teaches the model to answer without it, for example with nothing instead of a tool
+call. What others say, and the schemas of tools, may be omitted on purpose.
 """
 
 import json

@@ -1,1 +1,1 @@
-"""How the base model is made trainable, one way each, and how what was trained is saved."""
+"""The training methods: how each makes the base model trainable, and how the trained weights are saved."""

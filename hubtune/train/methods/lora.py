@@ -1,4 +1,4 @@
-"""LoRA (Hu et al., 2021): puts adapters on the layers of a base model that fit its architecture."""
+"""LoRA (Hu et al., 2021): adds adapters to the layers of a base model that suit its architecture."""
 
 import re
 from collections.abc import Sequence

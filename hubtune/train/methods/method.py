@@ -1,4 +1,4 @@
-"""A method: makes the base model trainable, tells what it trains, and saves what came of it."""
+"""A training method: makes the base model trainable, names what it trains, and saves the trained weights."""
 
 import json
 import os

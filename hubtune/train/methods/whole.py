@@ -1,4 +1,4 @@
-"""Trains the base's own weights: all of them, or those of some layers while the others are frozen."""
+"""Trains the weights of the base model: all of them, or those of some layers while the others are frozen."""
 
 import fnmatch
 from typing import TYPE_CHECKING

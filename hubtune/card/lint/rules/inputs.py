@@ -1,4 +1,4 @@
-"""What the metadata names: license, base model and datasets, as somebody else could find them."""
+"""The inputs that the metadata names: license, base model and datasets, and whether other people can find them."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Links and pictures, in Markdown and in HTML: where they lead, and what they load."""
+"""Links and images, in Markdown and in HTML: their targets, and what they load."""
 
 import posixpath
 import re

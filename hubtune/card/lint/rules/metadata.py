@@ -1,4 +1,4 @@
-"""The Hub's own rules about metadata: a card that breaks one with an error cannot be pushed."""
+"""The Hub's own rules about metadata: the Hub rejects a card that breaks one of severity error."""
 
 import difflib
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The results in the metadata against those in the text."""
+"""The results in the metadata, compared with those in the text."""
 
 import math
 import re

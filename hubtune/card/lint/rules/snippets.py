@@ -1,4 +1,4 @@
-"""Code blocks: whether they can be what they say they are."""
+"""Code blocks: whether their code is valid."""
 
 import ast
 import json

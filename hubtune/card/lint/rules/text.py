@@ -1,4 +1,4 @@
-"""The card as text: what can be read at all, and characters and tags that do more than show."""
+"""The text of the card: whether it is readable, and characters and tags that do more than show text."""
 
 import re
 from collections.abc import Iterator
