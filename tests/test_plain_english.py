@@ -35,7 +35,7 @@ PHRASES = {
     r"(?<=\d) %": "95%",
 }
 BRITISH = (
-    r"\b(?:licences?|colou?r(?<!color)\w*|optimis\w+|memoris\w+|normalis\w+|recognis\w+|centred?|behaviours?"
+    r"\b(?:licences?|colou?r(?<!color)\w*|optimis(?!tic)\w+|memoris\w+|normalis\w+|recognis\w+|centred?|behaviours?"
     r"|dequantis\w+|quantised|favou?r(?<!favor)\w*|initialis\w+|tokenis\w+|labelled|organis\w+|summaris\w+|misspelt)\b"
 )
 PAGES = [ROOT / "README.md", *sorted(path for path in (ROOT / "docs").glob("*.md") if path.name != "config.md")]

@@ -162,13 +162,18 @@ def training_digest(config: TuneConfig) -> str:
     if not values["train"]["added_tokens"]:
         del values["train"]["added_tokens"]
     held_out = config.evaluate.model_dump(include={"holdout", "seed", "max_items"})
+    if config.evaluate.validation is not None:
+        held_out["validation"] = config.evaluate.validation
     planted = {"canaries": config.evaluate.canaries} if config.evaluate.canaries else {}
     return _digest({**values, "held_out": held_out, **planted})
 
 
 def evaluation_digest(config: TuneConfig) -> str:
     """Returns the sha256 of how the models are measured."""
-    return _digest(without_folders(config).evaluate.model_dump(mode="json"))
+    values = without_folders(config).evaluate.model_dump(mode="json")
+    if values["validation"] is None:
+        del values["validation"]
+    return _digest(values)
 
 
 def _digest(values: dict[str, object]) -> str:

@@ -65,6 +65,10 @@ class EvaluateConfig(fields.ConfigSection):
 
     holdout: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """The share of the distinct rows that is held out for evaluation."""
+    validation: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """A further share of the distinct rows, neither trained on nor evaluated on. If it is set, the held-out loss during
+    training is measured on these rows. Early stopping and sweeps then choose by them, and not by the rows of the
+    evaluation."""
     metrics: Literal["all"] | list[MetricName] = Field(default_factory=lambda: list(DEFAULT))
     """The metrics to measure, by name, or `all` for every metric that fits the data."""
     batch_size: Annotated[int, Field(ge=1)] = 8
@@ -82,6 +86,15 @@ class EvaluateConfig(fields.ConfigSection):
     """The seed that decides which rows are held out."""
     bias: BiasConfig = BiasConfig()
     """Files of your own for the bias metrics, instead of hubtune's sentences, words and prompts."""
+
+    @model_validator(mode="after")
+    def _something_to_train_on(self) -> Self:
+        if self.validation is not None and self.holdout + self.validation >= 1:
+            raise ValueError(
+                f"holdout ({self.holdout}) and validation ({self.validation}) leave no training rows; "
+                "their sum has to be below 1"
+            )
+        return self
 
 
 class AcceptedLicense(fields.ConfigSection):
@@ -325,6 +338,11 @@ class TuneConfig(fields.ConfigSection):
                     f"sweep says that a sweep chose {swept.chosen} for {swept.field}, and it is {now}; take the change "
                     "back, or leave the section `sweep` out"
                 )
+        if self.sweep is not None and self.sweep.rows == "validation" and self.evaluate.validation is None:
+            raise ValueError(
+                "sweep says that validation rows chose the values, and evaluate.validation is not set; take the change "
+                "back, or leave the section `sweep` out"
+            )
         return self
 
     @property

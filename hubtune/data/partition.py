@@ -15,7 +15,16 @@ from hubtune.config.schema import TuneConfig
 from hubtune.config.training import EarlierConfig
 from hubtune.data.segments import DropReason
 from hubtune.data.source import Source
-from hubtune.data.split import GIVEN_METHOD, GROUP_METHOD, METHOD, among, copies_of_held_out, held_out_mask, seeded
+from hubtune.data.split import (
+    GIVEN_METHOD,
+    GROUP_METHOD,
+    METHOD,
+    PLACES,
+    among,
+    copies_of_held_out,
+    held_out_mask,
+    seeded,
+)
 from hubtune.data.store import Array, Examples
 from hubtune.errors import EmptySplitError
 
@@ -85,11 +94,25 @@ class AllRows:
         return Examples([source.store for source in self.sources], places)
 
 
-def split(config: TuneConfig, rows: AllRows) -> tuple[Array, Array]:
-    """Returns the places of the training rows, and of those that are held out; both go up.
+@dataclass(frozen=True)
+class Parts:
+    """The places of the rows to train on, of those that are held out, and of the validation rows; all go up."""
+
+    train: Array
+    held_out: Array
+    validation: Array
+
+    @property
+    def measured(self) -> Array:
+        """The places of all rows that are not trained on, and are measured at some time."""
+        return np.union1d(self.held_out, self.validation)
+
+
+def split(config: TuneConfig, rows: AllRows) -> Parts:
+    """Returns the parts of the rows; without `evaluate.validation` there are no validation rows.
 
     Raises:
-        EmptySplitError: One of the two parts would have no rows.
+        EmptySplitError: A part would have no rows.
     """
     mask = rows.column("held_out").astype(bool)
     given = [
@@ -104,14 +127,34 @@ def split(config: TuneConfig, rows: AllRows) -> tuple[Array, Array]:
             f"All rows have the same {'group' if grouped else 'text'}, so none can be held-out rows.",
             hint="Use a dataset with more than one distinct row" + (", or leave `group_by` out." if grouped else "."),
         )
-    copies = copies_of_held_out(rows.column("text_digest"), mask)
+    digests = rows.column("text_digest")
+    copies = copies_of_held_out(digests, mask)
+    train = ~mask & ~copies
+    chosen = _validation(config, rows.column("draw"), train, drawn)
+    if chosen.any():
+        again = copies_of_held_out(digests, chosen) & train
+        copies |= again
+        train &= ~chosen & ~again
     rows.leave_out(np.flatnonzero(copies), DropReason.HELD_OUT)
-    train = np.flatnonzero(~mask & ~copies)
-    if not len(train):
+    if not train.any():
         raise EmptySplitError(
-            "Every training row is held out as well.", hint="Use a held-out split that holds other rows."
+            "Every training row is held out as well.",
+            hint="Use a held-out split that holds other rows"
+            + (", or leave `evaluate.validation` out." if chosen.any() else "."),
         )
-    return train, np.flatnonzero(mask)
+    return Parts(np.flatnonzero(train), np.flatnonzero(mask), np.flatnonzero(chosen))
+
+
+def _validation(config: TuneConfig, draws: Array, train: Array, drawn: Array) -> Array:
+    """Tells for each row whether it is a validation row; at least one is, if the config asks for some."""
+    chosen = np.zeros(len(draws), dtype=bool)
+    evaluate = config.evaluate
+    if evaluate.validation is None or not train.any():
+        return chosen
+    # Held-out rows have the lowest draws; if a split of its own is held out, they take none.
+    above = draws - np.where(drawn, int(evaluate.holdout * PLACES), 0)
+    chosen[train] = above[train] < max(int(evaluate.validation * PLACES), int(above[train].min()) + 1)
+    return chosen
 
 
 def drawing_order(config: TuneConfig, rows: AllRows, train: Array) -> Array:

@@ -45,7 +45,10 @@ class PreparedEarlier:
 
 @dataclass(frozen=True)
 class Prepared:
-    """The examples of a run, and where they came from; the `planted` ones are trained on besides `train`."""
+    """The examples of a run, and where they came from; the `planted` ones are trained on besides `train`.
+
+    The held-out loss during training is measured on those of `validation`; without them on the held-out ones.
+    """
 
     train: Examples
     held_out: Examples
@@ -59,6 +62,17 @@ class Prepared:
     screen: ScreenRecord
     planted: Planted
     earlier: PreparedEarlier | None = None
+    validation: Examples | None = None
+
+    @property
+    def watched(self) -> Examples:
+        """The rows to measure during the training."""
+        return self.held_out if self.validation is None else self.validation
+
+    @property
+    def unseen(self) -> Examples:
+        """All rows that are not trained on."""
+        return self.held_out if self.validation is None else self.held_out.followed_by(self.validation)
 
     @property
     def learnt(self) -> Examples:
@@ -74,6 +88,7 @@ class Prepared:
             sources=self.sources,
             train=_count(self.train, self.train_left_out, self.labels),
             held_out=_count(self.held_out, self.held_out_left_out, self.labels),
+            validation=None if self.validation is None else _count(self.validation, 0, self.labels),
             split_method=self.split_method,
             max_length=self.max_length,
             labels=None if self.labels is None else list(self.labels.names),
@@ -127,7 +142,7 @@ class DataJob:
     def earlier_task(self, earlier: EarlierConfig) -> "DataJob":
         """Returns the job of the earlier task alone; its rows are read and split as those of the run itself are."""
         config = self.config
-        evaluate = config.evaluate.model_copy(update={"holdout": earlier.holdout, "canaries": 0})
+        evaluate = config.evaluate.model_copy(update={"holdout": earlier.holdout, "canaries": 0, "validation": None})
         rows = config.rows.model_copy(update={"mix": "concatenate"})
         changed = {"data": earlier.data, "earlier": None, "evaluate": evaluate, "rows": rows}
         return replace(
@@ -151,7 +166,7 @@ def prepare(job: DataJob) -> Prepared:
         return new
     old = _prepare_task(job.earlier_task(config.earlier))
     _require_text(new, old)
-    rows = choose_earlier(config.earlier, old.train, old.held_out, (new.train, new.held_out), config.rows.seed)
+    rows = choose_earlier(config.earlier, old.train, old.held_out, (new.train, new.unseen), config.rows.seed)
     record = EarlierDataRecord(
         sources=old.sources,
         train=_count(old.train, 0, None),
@@ -181,9 +196,10 @@ def _prepare_task(job: DataJob) -> Prepared:
     sources = _read(job, pinned, length)
     labels = _common_labels(sources)
     rows = AllRows(sources)
-    train_rows, held_out_rows = split(config, rows)
-    remaining = without_repeats(config.screen, rows, train_rows, held_out_rows)
-    train, held_out = remaining.train, remaining.held_out
+    parts = split(config, rows)
+    remaining = without_repeats(config.screen, rows, parts.train, parts.measured)
+    train, held_out = remaining.train, np.intersect1d(remaining.held_out, parts.held_out)
+    validation = np.intersect1d(remaining.held_out, parts.validation)
     order = drawing_order(config, rows, train)
     limit = min(config.evaluate.max_items or len(held_out), len(held_out))
     measured = seeded(config.evaluate.seed).sample(range(len(held_out)), limit)
@@ -205,9 +221,10 @@ def _prepare_task(job: DataJob) -> Prepared:
         if mixed
         else None,
         screen=screen_record(
-            config.screen, [source.screen for source in sources], remaining.counts, len(held_out_rows)
+            config.screen, [source.screen for source in sources], remaining.counts, len(parts.measured)
         ),
         planted=_planted(config, labels, job.tokenizer, length),
+        validation=None if config.evaluate.validation is None else rows.examples(validation),
     )
 
 

@@ -15,7 +15,8 @@ import numpy as np
 if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
-_PLACES = 2**48
+PLACES = 2**48
+"""The draws of rows are below this number."""
 _AT_ONCE = 10_000
 METHOD = "sha256 of the seed and the row's text, without case, punctuation and spacing"
 GROUP_METHOD = "sha256 of the seed and the group's value, without case, punctuation and spacing"
@@ -77,7 +78,7 @@ def held_out_mask(draws: "Array", share: float) -> "Array":
     if len(draws) == 0 or draws.min() == draws.max():
         return np.zeros(len(draws), dtype=bool)
     lowest, highest = int(draws.min()), int(draws.max())
-    result: Array = draws < min(max(int(share * _PLACES), lowest + 1), highest)
+    result: Array = draws < min(max(int(share * PLACES), lowest + 1), highest)
     return result
 
 

@@ -168,7 +168,7 @@ class RunContext:
             self.progress,
             classes=self.classes,
             adapter=None if adapter is None else PinnedAdapter(adapter, cached(adapter)),
-            held_out=prepared.held_out,
+            held_out=prepared.watched,
             earlier=None if prepared.earlier is None else prepared.earlier.rows,
             resume=resume,
             processes=processes or ALONE,

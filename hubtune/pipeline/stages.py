@@ -47,6 +47,7 @@ def run_data(context: RunContext) -> "Prepared":
     run.write(record)
     context.progress.say(
         f"{record.train.rows:,} training rows ({record.train.tokens:,} tokens), {record.held_out.rows:,} held-out rows"
+        + (f", {record.validation.rows:,} validation rows" if record.validation is not None else "")
     )
     return prepared
 

@@ -198,6 +198,7 @@ class DataRecord(Record):
         screen: What was looked for in the rows, and found; null if it was not.
         canaries: Secrets that were trained on besides; null if none were planted. Such a run is never published.
         earlier: What the model learned before; null if nothing is said of it. `train` counts nothing of it.
+        validation: The rows on which the held-out loss is measured during training; null if those of `held_out` are.
     """
 
     upstream: dict[str, str]
@@ -212,6 +213,7 @@ class DataRecord(Record):
     screen: ScreenRecord | None = None
     canaries: CanaryRecord | None = None
     earlier: EarlierDataRecord | None = None
+    validation: SplitRecord | None = None
 
 
 class LeftOutRecord(Record):

@@ -250,7 +250,7 @@ class Report:
             failed=counted.count("failed"),
             metric=sweep.metric,
             direction=sweep.direction,
-            rows="held-out",
+            rows="held-out" if plain.evaluate.validation is None else "validation",
             rank=trial.rank,
             value=trial.value,
             fields=[

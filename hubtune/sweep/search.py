@@ -9,7 +9,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +31,15 @@ if TYPE_CHECKING:
     from optuna.trial import Trial, TrialState
 
 # Settings that decide which rows are held out, so that the losses of two trials would be of different rows.
-_SPLITTING = ("evaluate.holdout", "evaluate.seed", "evaluate.max_items", "rows.", "data", "screen.")
+_SPLITTING = (
+    "evaluate.holdout",
+    "evaluate.validation",
+    "evaluate.seed",
+    "evaluate.max_items",
+    "rows.",
+    "data",
+    "screen.",
+)
 
 
 def run_sweep(sweep: Sweep, progress: Progress, *, locked: bool = False) -> tuple[Study, Facts]:
@@ -174,7 +182,8 @@ class Worker:
         record = run_train(context, prepared, resume=True, watch=_Watch(trial, pruning=sweep.pruning != "none"))
         if sweep.metric == HELD_OUT_LOSS:
             return held_out_loss(record)
-        measures = {measure.name: measure for measure in run_evaluate(context, prepared).measures}
+        evaluation = run_evaluate(context, replace(prepared, held_out=prepared.watched))
+        measures = {measure.name: measure for measure in evaluation.measures}
         measure = measures.get(sweep.metric)
         if measure is None:
             raise SweepError(

@@ -129,7 +129,7 @@ def test_the_users_environment_and_files_are_out_of_reach(with_templates, monkey
     card = render_card(with_templates(own="{{ config.keys()|sort|join(', ') }}"))
 
     assert "hf_secret" not in card
-    assert section(card, "Own") == "base, card, data, earlier, evaluate, publish, rows, screen, train"
+    assert section(card, "Own") == "base, card, data, earlier, evaluate, publish, rows, screen, sweep, train"
 
 
 def test_where_earlier_data_lies_on_the_author_s_disk_is_out_of_reach(with_templates) -> None:

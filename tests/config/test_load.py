@@ -482,3 +482,54 @@ def test_a_chat_template_writes_earlier_conversations_too():
     assert [entry.chat_template for entry in config.all_data] == ["x", "x"]
     (fault,) = _faults(dump_config(config), "earlier.data[0].chat_template=y")
     assert "two datasets have different chat templates" in fault
+
+
+SWEPT = """
+base: {repo: org/base}
+data: [{repo: org/data}]
+train: {learning_rate: 0.01}
+sweep:
+  study: %s
+  sampler: grid
+  seed: 42
+  trials: 27
+  metric: held_out_loss
+  direction: minimize
+  rows: held-out
+  rank: 1
+  value: 2.5
+  fields: [{field: train.learning_rate, tried: "0.001, 0.01", chosen: "0.01"}]
+""" % ("ab" * 32)
+
+
+def test_a_config_that_a_sweep_chose_says_so_and_trains_as_without_it():
+    config = parse_config(SWEPT)
+    assert config.sweep.trials == 27
+    assert parse_config(dump_config(config)) == config
+    assert training_digest(config) == training_digest(parse_config(SWEPT.partition("sweep:")[0]))
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("train.learning_rate=0.001", "a sweep chose 0.01 for train.learning_rate, and it is 0.001"),
+        ("sweep.rows=validation", "validation rows chose the values, and evaluate.validation is not set"),
+    ],
+)
+def test_a_config_that_is_not_the_one_that_its_sweep_chose_is_refused(override, words):
+    with pytest.raises(ConfigError) as caught:
+        parse_config(SWEPT, [override])
+    assert words in caught.value.details[0]
+
+
+def test_holdout_and_validation_leave_rows_to_train_on():
+    with pytest.raises(ConfigError) as caught:
+        parse_config(MINIMAL, ["evaluate.holdout=0.5", "evaluate.validation=0.5"])
+    assert "leave no training rows" in caught.value.details[0]
+
+
+def test_validation_decides_the_training_and_its_absence_changes_no_digest():
+    plain, other = parse_config(MINIMAL), parse_config(MINIMAL, ["evaluate.validation=0.1"])
+    assert training_digest(plain) != training_digest(other)
+    assert evaluation_digest(plain) != evaluation_digest(other)
+    assert evaluation_digest(plain) == "e4a352689e735604feccf65115f773bd1155d6c808795b1cc7140b1627635780"

@@ -115,6 +115,34 @@ def test_the_measured_rows_are_a_seeded_sample_of_the_held_out_ones(prepare_rows
     assert len(few.train) + 5 + few.held_out_left_out == len(SAYINGS)
 
 
+def test_validation_rows_are_neither_trained_on_nor_held_out_and_move_no_held_out_row(prepare_rows):
+    twins = [{**row, "quote": row["quote"].upper() + "!"} for row in SAYINGS[:20]]
+    share = ("evaluate.validation=0.3",)
+    plain, chosen = prepare_rows(SAYINGS, twins), prepare_rows(SAYINGS, twins, overrides=share)
+
+    texts = [
+        {row.text.lower().strip(".!") for row in rows} for rows in (chosen.train, chosen.held_out, chosen.validation)
+    ]
+    assert all(texts)
+    assert not texts[0] & texts[1] | texts[0] & texts[2] | texts[1] & texts[2]
+    assert _texts(chosen.held_out) == _texts(plain.held_out)
+    assert _texts(chosen.train) | _texts(chosen.validation) == _texts(plain.train)
+    assert (plain.watched, chosen.watched) == (plain.held_out, chosen.validation)
+    assert plain.record({}).validation is None
+    assert chosen.record({}).validation.rows == len(chosen.validation)
+
+
+def test_a_share_of_validation_that_no_row_falls_into_is_one_row(prepare_rows):
+    prepared = prepare_rows(SAYINGS, overrides=("evaluate.validation=0.0000001",))
+    assert len(prepared.validation) == 1
+
+
+def test_validation_rows_that_leave_nothing_to_train_on_are_refused(prepare_rows):
+    with pytest.raises(EmptySplitError, match="held out") as caught:
+        prepare_rows(SAYINGS[:2], overrides=("evaluate.holdout=0.5", "evaluate.validation=0.1"))
+    assert "evaluate.validation" in caught.value.hint
+
+
 def test_several_data_sets_are_read_in_the_order_of_the_config(prepare_rows):
     prepared = prepare_rows(SAYINGS[:10], SAYINGS[10:])
 
@@ -182,6 +210,12 @@ def test_a_held_out_split_of_the_data_set_s_own_is_measured_on_and_its_copies_ar
     assert source.first_dropped == {"the same text is held out": 4}
     assert source.rows == 26 == source.kept + 1
     assert record.split_method == "the dataset's own split"
+
+    config = sample_config("data[0].held_out_split=test", "evaluate.validation=0.2")
+    chosen = prepare(DataJob(config, sample_pins(), [tmp_path / "data"], tokenizer, listener))
+    assert _texts(chosen.held_out) == _texts(prepared.held_out)
+    assert _texts(chosen.train) | _texts(chosen.validation) == _texts(prepared.train)
+    assert 0 < len(chosen.validation) < 10
 
 
 def test_rows_of_a_group_are_never_on_both_sides_nor_is_a_text_that_two_groups_share(prepare_rows):

@@ -110,8 +110,9 @@ def test_inputs_are_pinned_fetched_and_encoded_once(swept):
     assert shown.count("Reading lab/quotes …") == 1
     assert shown.count("its 80 rows are already encoded") == 1
     paths = [line["path"] for line in swept.requests() if line["method"] == "GET"]
-    for file in ("model.safetensors", "train.jsonl"):
-        assert sum(path.endswith(file) and "/resolve/" in path for path in paths) == 1, file
+    # The head of the weights is read before they are fetched.
+    for file, times in {"model.safetensors": 2, "train.jsonl": 1}.items():
+        assert sum(path.endswith(file) and "/resolve/" in path for path in paths) == times, file
 
 
 def test_the_best_config_runs_as_written_and_gives_the_trial_s_loss_to_the_bit(swept, tmp_path):
@@ -121,6 +122,26 @@ def test_the_best_config_runs_as_written_and_gives_the_trial_s_loss_to_the_bit(s
     world.done("--quiet", "run", "best.yaml", "--hub", world.hub, "--run-dir", "run")
     assert world.record("training.json")["held_out_losses"][-1]["loss"] == best["value"]
     assert world.record("training.json")["learning_rate"] == best["values"]["train.learning_rate"]
+    card = (world.run_dir / "README.md").read_text()
+    assert "A sweep of 2 completed trials chose some of these settings" in card
+    assert "These results are optimistic: a sweep compared 2 trials on the held-out rows" in card
+
+
+def test_a_sweep_can_choose_by_validation_rows_so_that_the_evaluation_is_on_others(seeded, tmp_path):
+    world = seeded.copy(tmp_path / "world")
+    write(world, {"train.learning_rate": [1.0e-2]})
+    world.config(train__epochs=1, evaluate__validation=0.25)
+    world.done("sweep", "--hub", world.hub)
+    document = world.done("--json", "sweep", "--best", "best.yaml").document
+    world.done("--quiet", "run", "best.yaml", "--hub", world.hub, "--run-dir", "run")
+    data = world.record("data.json")
+    assert min(data[part]["rows"] for part in ("train", "held_out", "validation")) > 5
+    assert world.record("training.json")["held_out_losses"][-1]["loss"] == document["trials"][0]["value"]
+    (measure,) = world.record("evaluation.json")["measures"]
+    assert measure["n"] == data["held_out"]["rows"]
+    card = (world.run_dir / "README.md").read_text()
+    assert "The metric was measured on the validation rows, which are not part of the evaluation." in card
+    assert "optimistic" not in card
 
 
 def test_a_report_has_a_table_and_pictures(swept, tmp_path):

@@ -147,6 +147,7 @@ class Evaluation:
         merging: For merged weights, how near they are to base and adapter, which is what was measured.
         preference: What people preferred; None if nobody rated.
         earlier: What became of an earlier task; None if the config names none.
+        swept: How many trials of a sweep were compared on the same rows, to choose the settings; None if none were.
     """
 
     headline: Headline | None
@@ -165,6 +166,7 @@ class Evaluation:
     merging: Fidelity | None
     preference: Preference | None
     earlier: Earlier | None
+    swept: int | None
 
 
 def evaluation(inputs: CardInputs) -> Evaluation:
@@ -172,6 +174,7 @@ def evaluation(inputs: CardInputs) -> Evaluation:
     record = inputs.evaluation
     first = _first(inputs)
     compared, missing = in_group(record, QUALITY)
+    origin = inputs.config.sweep
     return Evaluation(
         headline=headline(inputs),
         conclusive=not first.interval[0] <= 0 <= first.interval[1] if first and first.interval else None,
@@ -189,6 +192,7 @@ def evaluation(inputs: CardInputs) -> Evaluation:
         merging=inputs.merge.fidelity if inputs.merge else None,
         preference=preference(inputs),
         earlier=earlier(inputs),
+        swept=origin.trials if origin is not None and origin.rows == "held-out" else None,
     )
 
 

@@ -7,6 +7,7 @@ from hubtune.card import wording
 from hubtune.card.inputs import CardInputs
 from hubtune.card.markdown import Markdown
 from hubtune.card.sections.screening import Repeats, repeats
+from hubtune.config.sweep import HELD_OUT_LOSS, SweptConfig
 from hubtune.config.training import LoraConfig
 from hubtune.records.data import SourceRecord
 from hubtune.records.results import TrackerRun, TrainingFinding, TrainingRecord
@@ -91,12 +92,23 @@ class Mix:
 
 
 @dataclass(frozen=True)
+class Validation:
+    """The rows on which the held-out loss was measured during training, and the share that the run asked for."""
+
+    rows: int
+    tokens: int
+    truncated: int
+    asked: float
+
+
+@dataclass(frozen=True)
 class TrainingData:
     """Context of `sections/training_data.md.j2`.
 
     Attributes:
         mix: None if one dataset follows the other.
         held_out_asked: The share of rows that the run asked for; None if every dataset has a held-out split.
+        validation: None if the held-out rows were measured during training.
     """
 
     sets: list[DataSet]
@@ -113,6 +125,7 @@ class TrainingData:
     split_method: str
     repeats: Repeats | None
     classes: list[ClassRows]
+    validation: Validation | None
 
 
 @dataclass(frozen=True)
@@ -124,8 +137,39 @@ class Setting:
 
 
 @dataclass(frozen=True)
+class Sweep:
+    """The sweep that chose some of the settings.
+
+    Attributes:
+        trials: How many trials were complete.
+        unfinished: How many failed, and how many were stopped early.
+        sampler: How values were chosen, in words.
+        metric: What ranked the trials.
+        value: The metric of this configuration's trial.
+        validated: Whether the metric was measured on validation rows, which are not part of the evaluation.
+        study: The start of the study's sha256.
+    """
+
+    trials: int
+    unfinished: tuple[int, int]
+    sampler: str
+    metric: str
+    direction: str
+    rank: int
+    value: float
+    validated: bool
+    study: str
+    fields: list[SweptConfig]
+
+
+@dataclass(frozen=True)
 class TrainingProcedure:
-    """Context of `sections/training_procedure.md.j2`."""
+    """Context of `sections/training_procedure.md.j2`.
+
+    Attributes:
+        validated: Whether the held-out loss during training is that of validation rows.
+        sweep: None if no sweep chose the settings.
+    """
 
     method: str
     settings: list[Setting]
@@ -137,6 +181,35 @@ class TrainingProcedure:
     whole: bool
     findings: list[TrainingFinding]
     best_step: int | None
+    validated: bool
+    sweep: Sweep | None
+
+
+_SAMPLERS = {"grid": "a grid of values", "random": "random values", "tpe": "a tree-structured Parzen estimator"}
+
+
+def _losses(validated: bool) -> str:
+    return "validation loss" if validated else "held-out loss"
+
+
+def sweep(inputs: CardInputs) -> Sweep | None:
+    """Returns the sweep that chose some of the settings; None if none did."""
+    origin = inputs.config.sweep
+    if origin is None:
+        return None
+    validated = origin.rows == "validation"
+    return Sweep(
+        trials=origin.trials,
+        unfinished=(origin.failed, origin.pruned),
+        sampler=_SAMPLERS[origin.sampler],
+        metric=_losses(validated) if origin.metric == HELD_OUT_LOSS else wording.measure_name(origin.metric),
+        direction="lower" if origin.direction == "minimize" else "higher",
+        rank=origin.rank,
+        value=origin.value,
+        validated=validated,
+        study=origin.study[:_SHORT_DIGEST],
+        fields=origin.fields,
+    )
 
 
 def training_data(inputs: CardInputs) -> TrainingData:
@@ -161,7 +234,13 @@ def training_data(inputs: CardInputs) -> TrainingData:
             ClassRows(name, data.train.classes.get(name, 0), data.held_out.classes.get(name, 0))
             for name in data.labels or []
         ],
+        validation=_validation(inputs),
     )
+
+
+def _validation(inputs: CardInputs) -> Validation | None:
+    part, asked = inputs.data.validation, inputs.config.evaluate.validation
+    return None if part is None or asked is None else Validation(part.rows, part.tokens, part.truncated, asked)
 
 
 def _data_set(inputs: CardInputs, number: int) -> DataSet:
@@ -199,7 +278,7 @@ def has_loss_curve(training: TrainingRecord) -> bool:
 def training_procedure(inputs: CardInputs) -> TrainingProcedure:
     """Builds the context of the section on training."""
     training, train = inputs.training, inputs.config.train
-    classifier = inputs.data.labels is not None
+    classifier, validated = inputs.data.labels is not None, inputs.data.validation is not None
     unit = "nats per label" if classifier else "nats per token"
     share = training.trainable_parameters / training.total_parameters
     return TrainingProcedure(
@@ -248,7 +327,7 @@ def training_procedure(inputs: CardInputs) -> TrainingProcedure:
             Setting("Initial training loss", f"{wording.measure(training.first_loss)} {unit}"),
             Setting("Final training loss", f"{wording.measure(training.final_loss)} {unit}"),
             *(
-                [Setting("Final held-out loss", f"{wording.measure(training.held_out_losses[-1].loss)} {unit}")]
+                [Setting(f"Final {_losses(validated)}", f"{wording.measure(training.held_out_losses[-1].loss)} {unit}")]
                 if training.held_out_losses
                 else []
             ),
@@ -261,6 +340,8 @@ def training_procedure(inputs: CardInputs) -> TrainingProcedure:
         whole=training.whole,
         findings=training.findings,
         best_step=training.best_step,
+        validated=validated,
+        sweep=sweep(inputs),
     )
 
 
