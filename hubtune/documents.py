@@ -1,7 +1,7 @@
-"""Reads YAML and JSON that somebody else wrote: each ends as plain values within bounds, or as one kind of error.
+"""Reads untrusted YAML and JSON: the result is plain values within limits, or one kind of error.
 
-What the parsers leave open is refused here: aliases that multiply or contain themselves, depth, size, numbers of
-thousands of digits, dates that do not exist, JSON texts that no encoding can write.
+It refuses what the parsers accept: aliases that multiply or contain themselves, excessive depth and size, numbers with
+thousands of digits, dates that do not exist, and JSON texts that no encoding can represent.
 """
 
 import json

@@ -1,6 +1,6 @@
-"""Reads files within bounds, and turns errors of the operating system and of libraries into errors that name the input.
+"""Reads files within limits, and turns errors of the operating system and of libraries into errors about the input.
 
-Each has a path or an input, a reason and a next step.
+Each error has a path or an input, a reason and a next step.
 """
 
 import contextlib

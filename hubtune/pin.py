@@ -1,4 +1,4 @@
-"""The pin stage: each input's revision becomes a commit, whose files are fetched and checked; and `hubtune.lock`."""
+"""The pin stage: resolves each input's revision to a commit, downloads and checks its files; and `hubtune.lock`."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Inspects a dataset that no config describes yet: configurations, splits, columns, and the format they look like."""
+"""Inspects a dataset without a config: its configurations, splits and columns, and the most likely format."""
 
 from dataclasses import dataclass
 from pathlib import Path

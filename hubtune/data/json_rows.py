@@ -1,8 +1,8 @@
-"""Reads the rows of JSON Lines and JSON, holding as little of a file in memory as its form allows.
+"""Reads the rows of JSON Lines and JSON, with as little of a file in memory as its form allows.
 
-A file is a sequence of values, one list of rows, or an object with such a list under a key; which, its start tells. It
-is read through a window that moves along. A row that is not sound JSON is left out alone, with its reason; a file that
-is not JSON at all is refused.
+A file is a sequence of values, a list of rows, or an object with such a list under a key; the start of the file shows
+which. It is read through a moving window. An invalid row is dropped with its reason; a file that is not JSON at all is
+refused.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""Parses values of JSON as they are written: no column has a type, so that no value becomes another.
+"""Parses JSON values exactly as they are written: columns have no types, so no value is converted.
 
-Texts that look like dates stay texts, whole numbers stay whole however large, and a number with a fraction is written
-as the file writes it.
+Texts that look like dates stay texts, whole numbers of any size stay exact, and a number with a fraction keeps its
+notation.
 """
 
 import json

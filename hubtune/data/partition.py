@@ -1,7 +1,7 @@
 """Divides the kept rows of all datasets into the training set, in the order of drawing, and the held-out rows.
 
-The rows of an earlier task are divided here as well: what is replayed, what the Fisher information is estimated on, and
-what shows how much was forgotten.
+The rows of an earlier task are divided here too: into replayed rows, rows for the estimate of the Fisher information,
+and held-out rows that measure forgetting.
 """
 
 from array import array

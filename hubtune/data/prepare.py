@@ -1,7 +1,7 @@
-"""The data stage: pinned datasets become the examples to train on and to measure on, and a record of how.
+"""The data stage: turns pinned datasets into training and held-out examples, and records how.
 
-The same config, pins and tokenizer give the same examples, so later stages prepare them again, from the cache, and
-compare the fingerprints. Examples lie on disk; nothing here grows by more than some dozen bytes a row.
+The same config, pins and tokenizer give the same examples. So later stages prepare them again, from the cache, and
+compare the fingerprints. Examples are on disk; memory grows by a few dozen bytes per row.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Reads files of CSV, JSON and text by what the config and the dataset's card say of how they are written."""
+"""Reads CSV, JSON and text files with the options of the config and of the dataset's card."""
 
 import csv
 from collections.abc import Mapping

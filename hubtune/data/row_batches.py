@@ -1,7 +1,7 @@
-"""From the rows of a dataset to rows as they are stored: screened, written, encoded and traced, some at a time.
+"""From the rows of a dataset to stored rows: screens, formats, encodes and sketches them, in batches.
 
-Each batch is encoded alone, in this process or in one of several, so the result is the same for any number of workers;
-what was counted is put together afterwards.
+Each batch is encoded independently, in this process or in one of several, so the result is the same for any number of
+workers. The counts of all batches are added up afterwards.
 """
 
 import multiprocessing

@@ -1,7 +1,7 @@
-"""Reads the rows of a split, or of a part of one, from a snapshot's folder: offline, and without running what is in it.
+"""Reads the rows of a split, or of a part of one, from a snapshot's folder: offline, and without running its code.
 
-CSV, JSON and text are read by hubtune itself, Parquet and Arrow by `datasets` with a list of files and bounds of
-memory. Either way rows come in batches of bounded weight, with the wanted columns alone, and what a cell names is never
+CSV, JSON and text are read by hubtune itself, and Parquet and Arrow by `datasets` with a list of files and limits on
+memory. Rows come in batches of limited size with only the requested columns, and nothing that a cell names is ever
 opened.
 """
 

@@ -1,4 +1,4 @@
-"""One dataset, from its rows to examples: every row becomes an example or is counted with the reason why not."""
+"""One dataset, from its rows to examples: every row either becomes an example or is counted with its drop reason."""
 
 import contextlib
 import hashlib

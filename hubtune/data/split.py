@@ -1,8 +1,8 @@
-"""Draws: the held-out rows by a hash of each row's content or group, and all else that follows from a seed.
+"""Random draws: the held-out rows by a hash of each row's text or group, and everything else that a seed decides.
 
-Equal rows (apart from case, punctuation and spacing) fall on one side, and rows added later do not move the others.
-If groups or a split of its own decide instead, a copy of a held-out row can be left on the side of the training: those
-are found, so that training never sees one.
+Equal rows (ignoring case, punctuation and spacing) are on the same side, and rows that are added later do not move
+others. If groups or a split of the dataset decide instead, duplicates of held-out rows can be among the training rows.
+They are found and dropped, so training never sees them.
 """
 
 import hashlib

@@ -1,7 +1,6 @@
-"""Encoded rows on disk, as one Arrow file, and examples that are read from it when they are asked for.
+"""Encoded rows on disk, as one Arrow file, and examples that are read from it on demand.
 
-The file is mapped into memory, so its pages come and go with the operating system's own cache: what a process holds of
-a row is its number.
+The file is memory-mapped, so the operating system manages its pages. A process only holds the number of each row.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,7 @@
-"""Reads the rows of a dataset from the Hub one after the other, at the pinned commit, without fetching its files.
+"""Reads the rows of a dataset from the Hub one by one, at the pinned commit, without downloading its files.
 
-It serves data that does not fit on the disk. A part of a split ends the reading at its last row, and what the Hub
-serves is compared with the commit's digests as far as a file is read to its end.
+It is for data that does not fit on the disk. If only a part of a split is used, reading ends at the last row of the
+part. A file that is read to its end is compared with the commit's digests.
 """
 
 import re

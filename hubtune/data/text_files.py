@@ -1,7 +1,7 @@
 """The text of data files: local or on the Hub, compressed or not, in any encoding that the config names.
 
-Bytes that are not in the encoding are never guessed at: the file is refused with the place of the first of them. Plain
-text is read from here as rows, by line, paragraph or document; CSV and JSON take their lines from here.
+An encoding is never guessed: a file with invalid bytes is refused with the position of the first one. This module reads
+the rows of plain text, by line, paragraph or document, and gives CSV and JSON their lines.
 """
 
 import codecs

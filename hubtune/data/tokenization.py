@@ -1,7 +1,7 @@
-"""Turns rows into token ids and labels: one BOS if the model wants one, an end at the end, loss on the target tokens.
+"""Turns rows into token ids and labels: one BOS if the model uses one, an end token, and labels of the target tokens.
 
-Which tokens are targets follows from the place of their characters in the row, never from a token's value. Special
-tokens and tokens that mark turns are control only if a template wrote them; in data they are text.
+The positions of their characters in the row decide which tokens are targets, never a token's value. Special tokens and
+end-of-turn tokens are only special if a template wrote them; in data they are plain text.
 """
 
 import copy

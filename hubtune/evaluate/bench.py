@@ -1,4 +1,4 @@
-"""The bench: base and tuned model on the same rows, for every metric to measure on; whatever is dear is done once."""
+"""The bench: base and tuned model on the same rows, for every metric. Expensive results are computed once."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

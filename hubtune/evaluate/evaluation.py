@@ -1,4 +1,4 @@
-"""The evaluate stage: the base model and the tuned one on the same held-out rows, of a run or of a release."""
+"""The evaluate stage: the base and the tuned model on the same held-out rows, of a run or of a release."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext

@@ -1,4 +1,4 @@
-"""How far a value may be trusted: the paired bootstrap, Wilson's interval, McNemar's exact test, Holm's correction."""
+"""Confidence intervals and tests: the paired bootstrap, Wilson's interval, McNemar's exact test, Holm's correction."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence

@@ -1,6 +1,6 @@
-"""Measures models by the config's metrics: finds the metrics, runs each so that one that fails stops none, and records.
+"""Measures models with the metrics of a config: finds the metrics, runs each, and records results and failures.
 
-A run, a release and a verification measure by `measure_models` alone, so that their values can be compared.
+A run, a release and a verification all use `measure_models`, so that their values are comparable.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""The address at which plugins written for hubtune 0.1 import `measure_of`."""
+"""The module from which plugins written for hubtune 0.1 import `measure_of`."""
 
 from hubtune.evaluate.intervals import measure_of
 

@@ -1,4 +1,4 @@
-"""The only importer of `huggingface_hub`; all that asks the Hub, the libraries too, does so by the client set here."""
+"""The only package that imports `huggingface_hub`. All requests to the Hub, also those of libraries, use its client."""
 
 import os
 

@@ -1,7 +1,7 @@
-"""The HTTP client of every request: it waits a bounded time, says that it waits, and ends when the process is stopped.
+"""The HTTP client of every request: it limits and reports waits, and ends when the process is stopped.
 
-`huggingface_hub` sets no limit when it asks for a repository, and repeats a request silently if a Hub does not answer.
-`datasets` and `transformers` ask through the same client.
+`huggingface_hub` sets no time limit for some requests, and repeats a request silently if a Hub does not answer.
+`datasets` and `transformers` use the same client.
 """
 
 import os

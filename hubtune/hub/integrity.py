@@ -1,6 +1,6 @@
-"""Which files of the local cache are what their repository holds: their digests, and what was checked already.
+"""Which files in the local cache match their repository: their digests, and what was already checked.
 
-The Hub's client compares a download's size alone, and never looks at a file again that is in its cache.
+The Hub's client only compares the size of a download, and never checks a file in its cache again.
 """
 
 import contextlib

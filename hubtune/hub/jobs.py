@@ -1,7 +1,7 @@
-"""Hugging Face Jobs: which hardware there is, and submitting, finding, watching and following a job.
+"""Hugging Face Jobs: the available hardware, and submitting, finding, watching and following a job.
 
-A secret is named here and read from the environment at the moment it is sent, so that no other part of hubtune holds
-its value. The Hub keeps secrets apart from a job's command and environment, and shows them to nobody.
+A secret is only named here, and read from the environment at the moment it is sent, so that no other part of hubtune
+holds its value. The Hub keeps secrets apart from a job's command and environment, and shows them to nobody.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Reads what a repository says of its license: its card's front matter, and its license, notice and policy files."""
+"""Reads what a repository states about its license: its card's metadata, and its license, notice and policy files."""
 
 import fnmatch
 from pathlib import Path

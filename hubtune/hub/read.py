@@ -1,6 +1,6 @@
-"""Reads what a Hub says about a repository: commits that revisions mean, refs, history, and who is asking.
+"""Reads what a Hub says about a repository: the commits of revisions, refs, history, and the current user.
 
-Content is read in `hubtune.hub.repo_files`, and fetched for keeping in `hubtune.hub.snapshot`.
+`hubtune.hub.repo_files` reads files, and `hubtune.hub.snapshot` downloads them to the cache.
 """
 
 import re

@@ -1,7 +1,7 @@
 """The files of a repository at a commit: their names, digests and bytes.
 
-No name is used that could mean another file on some machine, and no byte before it is compared with the digest that the
-commit has for it. Content is served from here piece by piece, as a whole, or as a header alone.
+Names that could mean a different file on some machine are refused, and bytes are used only after they were compared
+with the commit's digest. A file can be read in pieces, as a whole, or only its header.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Tries a step at the Hub again, and how long it waits before that; what may be repeated, the caller knows."""
+"""Retries a step at the Hub, with waits between the attempts. The caller decides whether a step may be repeated."""
 
 import time
 from collections.abc import Callable

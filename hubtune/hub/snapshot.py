@@ -1,4 +1,4 @@
-"""Fetches a pinned repository into the local cache, checks every byte of it, and finds it there again offline."""
+"""Downloads a pinned repository to the local cache, checks every byte of it, and finds it there again offline."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath

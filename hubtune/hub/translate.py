@@ -1,4 +1,4 @@
-"""Turns what `huggingface_hub` raises into hubtune's errors, with what to do next and no token in the text."""
+"""Turns exceptions of `huggingface_hub` into hubtune's errors, with a next step and without tokens in the text."""
 
 import contextlib
 import re

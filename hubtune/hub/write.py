@@ -1,7 +1,6 @@
 """Writes to a repository: creates it, commits to it on a known parent, opens a pull request, tags a commit.
 
-An answer that is an error leaves open whether the write was done. So whoever calls looks at the repository before
-trying again.
+An error does not show whether the write was done, so callers look at the repository before they try again.
 """
 
 from collections.abc import Collection, Iterator, Mapping

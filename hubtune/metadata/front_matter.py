@@ -1,7 +1,6 @@
-"""Reads the front matter of a card as the Hub does, and remembers on which line each of its keys stands.
+"""Reads the front matter of a card as the Hub does, with the line of each of its keys.
 
-It is the one reader of cards: the Hub's answers, the lint, the license check and the published card's own metadata
-start from what it finds.
+All code that reads cards uses it: the Hub's answers, the lint, the license check and the metadata of published cards.
 """
 
 import math

@@ -1,6 +1,6 @@
-"""The rules by which the Hub accepts the metadata of a card.
+"""The Hub's rules about the metadata of a card.
 
-The messages are the Hub's own if they are known, since clients show them and suites look for them.
+If the Hub's messages are known, they are used word for word, because clients show them and tests look for them.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Tags as versions: which is the newest, and which comes next."""
+"""Tags as versions: the newest tag, and the next one."""
 
 from collections.abc import Iterable
 from typing import Literal

@@ -1,6 +1,6 @@
-"""Reads a published adapter and says what each of its tensors does to which tensor of the base model.
+"""Reads a published adapter, and maps each of its tensors to the tensor of the base model that it changes.
 
-Whatever of an adapter is not understood is refused by name: a merge that leaves something out would be a wrong model.
+Anything in an adapter that is not understood is refused by name: a merge that ignores a part would give a wrong model.
 """
 
 import json

@@ -1,8 +1,8 @@
-"""Reads a LoRA adapter's adapter_config.json: a stranger's text, of which only what is understood is taken.
+"""Reads the adapter_config.json of a LoRA adapter, which is untrusted: only settings that are understood are used.
 
-What peft passes over without a word is refused here: settings that it does not know, classes and files that an adapter
-names, and values that no adapter has. The regular expressions that name modules are matched here too, within bounds of
-time, and peft gets names in place of those that could take it too long.
+Settings that peft silently ignores are refused: unknown settings, classes and files that an adapter names, and
+impossible values. The regular expressions that name modules are matched here too, with a time limit. peft gets plain
+names instead of expressions that could take too long.
 """
 
 import math

@@ -1,8 +1,8 @@
-"""Puts LoRA adapters on base models: the one loader of `generate`, `evaluate`, `verify`, `merge` and further training.
+"""Puts LoRA adapters on base models: the only loader for `generate`, `evaluate`, `verify`, `merge` and training.
 
-peft loads what fits and goes on: tensors without a module are dropped, modules without tensors stay as they were drawn,
-and NaN is a number like any other. So the file's header is held against the settings and the base before peft sees
-them, and the loaded adapter against the file afterwards: what acts is what the file holds, all of it and nothing else.
+peft silently drops tensors without a module, leaves modules without tensors at random values, and accepts NaN. So the
+header of the file is compared with the settings and the base model before peft reads it, and the loaded adapter is
+compared with the file afterwards. The adapter that runs is exactly the one in the file.
 """
 
 from dataclasses import dataclass

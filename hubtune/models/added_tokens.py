@@ -1,7 +1,7 @@
-"""Tokens that a run adds to its base: in the tokenizer, in the embedding, and in the head.
+"""Tokens that a run adds to its base model: in the tokenizer, in the embedding, and in the head.
 
-A new token begins as the mean of the tokens before it (Hewitt, 2021), which leaves the other tokens' probabilities
-nearly as they were. Nothing is drawn, so that every load of a base gives its new rows the same numbers.
+The embedding of a new token starts as the mean of the existing ones (Hewitt, 2021), which keeps the other tokens'
+probabilities almost unchanged. Nothing is random, so every load gives the new rows the same numbers.
 """
 
 import json

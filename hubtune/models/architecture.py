@@ -1,7 +1,7 @@
-"""A transformer without its weights: its sizes by the numbers in its config.json, and its modules on no device.
+"""A transformer without its weights: its sizes from config.json, and its modules without memory for weights.
 
-Sizes are what memory is estimated by, before transformers is imported. The empty model tells the names and shapes that
-a checkpoint and an adapter have to fit, how tensors are tied, and which of them LoRA can change.
+The sizes are for memory estimates, before transformers is imported. The empty model gives the names and shapes that a
+checkpoint and an adapter must have, the tied tensors, and the layers that LoRA can change.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""What a base model's config.json and index tell before anything is loaded: whether it can be trained, and how."""
+"""What the config.json and the index of a base model show before it is loaded: whether and how it can be trained."""
 
 import math
 import re

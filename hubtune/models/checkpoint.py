@@ -1,8 +1,8 @@
-"""A checkpoint on disk: one safetensors file, or several with an index; read and written a tensor at a time.
+"""A checkpoint on disk: one safetensors file, or several with an index; read and written one tensor at a time.
 
-safetensors checks a file's header and its length. What it does not offer is done here: the header's own bytes, so that
-a file whose tensors keep their names and shapes keeps its header to the byte; and reads that copy out of the file
-instead of mapping it, so that memory holds one tensor, not the pages of a whole shard.
+safetensors checks a file's header and length. This module adds two things: the raw bytes of the header, so that a file
+whose tensors keep their names and shapes keeps its header byte for byte; and reads that copy a tensor instead of
+mapping the file, so that memory holds one tensor, not the pages of a whole shard.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Classifiers: a base model with a head that gives each class of a text a logit, and what it says to texts."""
+"""Classifiers: a base model with a classification head, which gives each class of a text a logit; their predictions."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,9 +1,8 @@
-"""What the JSON files beside a model's weights may say, and why a model cannot be loaded.
+"""What the JSON files of a model may contain, and why a model cannot be loaded.
 
-They are a stranger's texts, and transformers follows what they name: vocabularies in files of this machine, compute
-kernels and adapters of other repositories, ways to write text that are code. So each is looked at before transformers
-reads it. What libraries raise becomes an error that names the model, whether it is raised as the model is loaded or as
-it computes.
+The files are untrusted, and transformers follows what they name: vocabulary files on this machine, compute kernels and
+adapters of other repositories, generation code. So each file is checked before transformers reads it. Exceptions of
+libraries, during loading or computing, become errors that name the model.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""Measures how near a merged model, loaded from disk, is to the base model with the adapter on it."""
+"""Measures how close a merged model, loaded from disk, is to the base model with the adapter."""
 
 import gc
 import math

@@ -1,8 +1,8 @@
-"""Holds a base in 4 bits, as QLoRA does (Dettmers et al., 2023): NF4 numbers whose scales are quantized too.
+"""Loads a base model in 4 bits, as QLoRA does (Dettmers et al., 2023): NF4 with double quantization.
 
-What is not quantized is held as QLoRA's own training program holds it: norms in fp32, embeddings and head in the
-precision that the matrices are computed in. peft's `prepare_model_for_kbit_training` puts embeddings and head into fp32
-too, which with 128,000 tokens and a width of 4,096 takes another 2 GB of a memory that 4 bits were chosen for.
+What is not quantized has the precision of QLoRA's own training program: norms in fp32, embeddings and head in the
+compute precision. peft's `prepare_model_for_kbit_training` would convert embeddings and head to fp32, which needs
+another 2 GB with 128,000 tokens and a width of 4,096.
 """
 
 import importlib

@@ -1,7 +1,7 @@
-"""Text from a model: the generation settings that are published with a release, and completions made with them.
+"""Text generation: the generation settings of a release, and completions made with them.
 
-Settings ask for greedy decoding and stop at every token that may end a row, so that a release writes the same text each
-time, and stops. Prompts are encoded as they were in training, and a completion ends where a row would.
+The settings use greedy decoding and stop at every token that can end a row, so that a release always generates the same
+text, and ends it. Prompts are encoded as in training, and a completion ends as a row does.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""Makes an ordinary model folder (safetensors and a tokenizer) of a GGUF file, by dequantizing it."""
+"""Converts a GGUF file to an ordinary model folder (safetensors and a tokenizer) by dequantizing it."""
 
 import struct
 import tempfile

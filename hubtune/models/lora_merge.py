@@ -1,8 +1,8 @@
 """Merges a LoRA adapter into its base model on disk, shard by shard; memory holds a few tensors at a time.
 
-The merged model keeps what the base has: shard names, the dtype of each tensor, config.json, generation_config.json and
-tokenizer, byte for byte. config.json changes only if the adapter makes it wrong: with another number of tokens, or
-where it treats tied embeddings differently and so unties them.
+The merged model keeps the shard names, the dtype of each tensor, config.json, generation_config.json and tokenizer of
+the base model, byte for byte. config.json only changes if the adapter makes it wrong: if the number of tokens changes,
+or if the adapter changes tied embeddings differently and so unties them.
 """
 
 import json

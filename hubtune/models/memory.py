@@ -1,7 +1,7 @@
 """Estimates the memory of a training from config.json alone, before anything is loaded.
 
-All weights are counted from the numbers in the config. What a step holds besides is counted for sequences that are as
-long as the rows may be, so that a run of shorter rows takes less.
+The weights are counted from the numbers in the config. The rest of a step is counted for sequences of the maximum
+length, so a run with shorter rows needs less.
 """
 
 import os

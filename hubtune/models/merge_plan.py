@@ -1,4 +1,4 @@
-"""Decides, before a byte is written, which tensor of a checkpoint changes and how; whatever does not fit is refused."""
+"""Plans a merge before anything is written: which tensors change and how. What does not fit is refused."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

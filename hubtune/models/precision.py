@@ -1,4 +1,4 @@
-"""The number formats of a training: what weights are held in, and the parts that compute in fp32 all the same."""
+"""The number formats of a training: the format of weights, and the parts that always compute in fp32."""
 
 from typing import TYPE_CHECKING, Literal
 

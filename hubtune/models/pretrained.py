@@ -1,8 +1,8 @@
-"""Loads tokenizers and base models from local folders: no network, no pickle, no code but what is permitted.
+"""Loads tokenizers and base models from local folders: no network, no pickle, and no code except what is allowed.
 
-What the folders hold is a stranger's: each JSON file is checked before transformers follows it, weights are safetensors
-alone, and what is missing, misshapen or not finite is an error and not a random number. A tokenizer's code is never
-run; for a model's, see `hubtune.models.remote_code`.
+The folders are untrusted: each JSON file is checked before transformers reads it, and weights are only read from
+safetensors. Tensors that are missing, misshapen or not finite are an error, never random numbers. The code of a
+tokenizer never runs; for that of a model, see `hubtune.models.remote_code`.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
-"""Loads a published release as its consumers do, from its files and its base alone; and the probe of a model.
+"""Loads a published release as its users do, from its files and its base model only; and the probe of a model.
 
-The probe continues fixed prompts. A replay feeds the stored tokens to another model instead of generating again, so
-that one token that two processors rank differently by a hair does not make all later ones incomparable.
+The probe continues fixed prompts. A replay feeds the stored tokens to another model instead of generating again. So a
+tiny difference between two processors at one token does not make all later tokens incomparable.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Python code in a base model's repository: run if somebody named the commit whose code it is, and nowhere else."""
+"""Python code in a base model's repository: it runs only if the user named the commit of the code."""
 
 import re
 from collections.abc import Collection, Mapping

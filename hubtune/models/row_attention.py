@@ -1,7 +1,7 @@
-"""Attention of packed rows on the CPU: each row by itself, instead of all of a sequence under a mask.
+"""Attention of packed rows on the CPU: each row separately, instead of the whole sequence under a mask.
 
-Under a mask every token of a sequence is multiplied with every other, and most of that is then hidden. What tells the
-rows apart is `cu_seq_lens_q`, the cumulative lengths that transformers hands on to attentions of packed sequences.
+With a mask, every token of a sequence is multiplied with every other, and most of the products are then hidden. The
+rows are told apart by `cu_seq_lens_q`, the cumulative lengths that transformers passes to attention functions.
 """
 
 from collections.abc import Iterator

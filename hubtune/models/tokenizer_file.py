@@ -1,7 +1,7 @@
-"""Looks at a tokenizer.json before it is loaded: a stranger's program, whose steps can make a short text endless.
+"""Checks a tokenizer.json before it is loaded: it is an untrusted program that can make a short text endless.
 
-Each step of a tokenizer may lengthen a text by a little; dozens of them in a row double it until the memory is full.
-How much they lengthen it at most is multiplied here and bounded, far above what tokenizers of models do.
+Each step of a tokenizer can lengthen a text a little, and dozens of steps in a row can fill the memory. So the greatest
+possible growth is multiplied over all steps and limited, far above that of real tokenizers.
 """
 
 import base64

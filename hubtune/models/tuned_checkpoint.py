@@ -1,6 +1,6 @@
-"""Writes a fine-tuned model as its base's checkpoint with the trained tensors in place of the base's.
+"""Writes a fine-tuned model as the checkpoint of its base model, with the trained tensors replaced.
 
-What was not trained is copied byte for byte; names, shards and the dtype of each tensor are the base's.
+Everything that was not trained is copied byte for byte. Names, shards and the dtype of each tensor stay the same.
 """
 
 import json

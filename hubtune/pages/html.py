@@ -1,7 +1,7 @@
-"""GitHub-flavored Markdown to safe HTML, in bounded time whatever the Markdown is.
+"""GitHub-flavored Markdown to safe HTML, in limited time whatever the Markdown is.
 
-nh3 parses as browsers do and writes what is allowed again: text, its structure, links, pictures of the card's own
-repository, and colored code. What is not named here cannot reach a page.
+nh3 parses as browsers do and only writes what is allowed: text, its structure, links, images from the card's own
+repository, and colored code. Everything else is removed.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Makes the pages: one template for each kind of view, one stylesheet for all; and the rating page of blind pairs."""
+"""Renders the pages: one template for each kind of view, one stylesheet for all; and the rating page."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

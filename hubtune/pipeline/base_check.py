@@ -1,4 +1,4 @@
-"""What can be known of the base model from a few small files at its commit, before its weights are fetched."""
+"""Checks of the base model that need only a few small files at its commit, before its weights are downloaded."""
 
 from collections.abc import Sequence
 from dataclasses import replace

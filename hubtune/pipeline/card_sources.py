@@ -1,4 +1,4 @@
-"""Cards that a user names, wherever they are: on the Hub or on disk; checking one and comparing two."""
+"""Cards that a user names, on the Hub or on disk: checks one, and compares two."""
 
 import os
 from collections.abc import Callable, Collection, Iterator

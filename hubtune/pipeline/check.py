@@ -1,4 +1,4 @@
-"""Everything that can be known before training, all at once: access, files, license fields, the tag, disk space."""
+"""All checks before training, at once: access, files, license fields, the tag, disk space."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

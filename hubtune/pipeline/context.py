@@ -1,7 +1,7 @@
-"""The context of a run: all that its stages read, opened once, and the jobs that it makes of that for each stage.
+"""The context of a run: everything that its stages read, opened once, and the job that each stage gets.
 
-Only this layer knows the stages and their order, so the context is here. A stage takes a job, a frozen value of the
-stage's own layer: it holds what the stage needs, and the stage needs to know no other one.
+Only this layer knows the stages and their order, so the context is here. A job is a frozen value in the layer of its
+stage. It holds everything that the stage needs, so a stage does not depend on the others.
 """
 
 from dataclasses import dataclass

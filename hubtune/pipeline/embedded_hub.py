@@ -1,7 +1,7 @@
-"""The folder of an embedded Hub: a piece of work done on it, and the check of its files.
+"""The folder of an embedded Hub: running work on it, and the check of its files.
 
-`huggingface_hub` reads its environment once, when it is imported, so nothing that imports it may be imported before
-`embedded_hub` is entered. That is why this module stands apart from the jobs that run on a Hub.
+`huggingface_hub` reads its environment once, when it is imported. So nothing that imports it may be imported before
+`embedded_hub` is entered, which is why this module is separate from the jobs that run on a Hub.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The job of `hubtune evaluate REPO@TAG`: measures what is published, on the data of its records or other data."""
+"""The job of `hubtune evaluate REPO@TAG`: evaluates a release on the data of its records or on other data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

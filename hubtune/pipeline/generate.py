@@ -1,4 +1,4 @@
-"""The job of `hubtune generate`: a published release writes on after a prompt."""
+"""The job of `hubtune generate`: completes a prompt with a published release."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Brings a local model folder, data folder, data file or GGUF file onto the Hub, through the ordinary client."""
+"""Uploads a local model folder, data folder, data file or GGUF file to the Hub, through the ordinary client."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

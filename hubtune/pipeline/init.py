@@ -1,4 +1,4 @@
-"""What to know before a run: a first config for a dataset and a base model, and what the data of a config becomes."""
+"""Help before a run: a first config for a dataset and a base model, and the tokens of a config's rows."""
 
 import json
 import textwrap

@@ -1,4 +1,4 @@
-"""Applies the license decision to pinned repositories: before training, on the card, in the release, and by itself."""
+"""Applies the license decision to pinned repositories: before training, on the card, in the release, and on its own."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Merges an adapter, published or a run's own, into the full-precision base at the commit that it was trained on."""
+"""Merges an adapter, published or of a run, into the full-precision base model at the commit that it was trained on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Shows a card as the Hub would, before it is on one: over HTTP until it is told to end, or as one HTML file."""
+"""Previews a card as the Hub shows it, before it is published: over HTTP until it is stopped, or as one HTML file."""
 
 import base64
 import hmac

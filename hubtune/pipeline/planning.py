@@ -1,7 +1,7 @@
-"""The release of a run as it would be published: its card and its plan, made and checked with nothing changed.
+"""The release of a run as it would be published: renders and checks its card and its plan, and changes nothing.
 
-Publishing sends exactly this, and the dry run reports it. A card that its owner edited by hand in the run is neither
-published over nor lost.
+Publishing uploads exactly this, and the dry run reports it. If the owner edited the card in the run, it is neither
+published nor overwritten.
 """
 
 import os

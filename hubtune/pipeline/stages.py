@@ -1,4 +1,4 @@
-"""The stages of a run, in their order: each reads the records that it needs, does its job and writes its record."""
+"""The stages of a run, in order: each reads the records that it needs, does its work and writes its record."""
 
 from typing import TYPE_CHECKING
 

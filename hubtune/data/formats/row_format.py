@@ -1,8 +1,8 @@
-"""The format of a dataset's rows, and rows of every format but chat: which columns a row is made of, and its text.
+"""The format of a dataset's rows, and rows of every format except chat: their columns and their text.
 
-The config states a format, or the columns decide. A row to classify becomes a text with the ids of its classes, whose
-names the dataset states or its rows show; a template, a prompt with its completion and an instruction become segments,
-of which it is known whether the model has to give them.
+The config states the format, or the columns decide it. A row for classification becomes a text with the ids of its
+classes. The dataset states the class names, or they are read from the rows. A template, a prompt with its completion
+and an instruction become segments, which are targets or not.
 """
 
 import string

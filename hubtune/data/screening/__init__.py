@@ -1,4 +1,4 @@
-"""Looks through rows, before anything is trained, for personal data, secrets, duplicates and contamination.
+"""Screens rows before training for personal data, secrets, duplicates and contamination.
 
-A value that is found never leaves this package: what goes out are kinds, places, counts and numbers of rows.
+A value that is found never leaves this package: it only returns kinds, positions, counts and row numbers.
 """

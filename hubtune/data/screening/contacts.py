@@ -1,7 +1,6 @@
-"""Finds the ways to reach a person: e-mail addresses, telephone numbers and IP addresses.
+"""Finds contact data: e-mail addresses, telephone numbers and IP addresses.
 
-Each kind has look-alikes that reach nobody, such as handles, package versions and order numbers. What surrounds a
-candidate decides.
+Each kind has look-alikes, such as handles, package versions and order numbers. The text around a candidate decides.
 """
 
 import ipaddress

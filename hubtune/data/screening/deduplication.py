@@ -1,4 +1,4 @@
-"""Finds the rows that repeat others, and leaves out those that the config says, once it is known what is held out."""
+"""Finds rows that repeat other rows, and drops those that the config says, after the split is known."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

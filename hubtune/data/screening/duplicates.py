@@ -1,7 +1,7 @@
 """Finds rows that repeat others: duplicates and near duplicates on one side of the split, contamination across it.
 
-What is compared was taken from each row when it was read (`hubtune.data.screening.sketches`) and lies on disk; memory
-holds some dozen bytes of each row at most.
+The sketches that are compared were made when each row was read (`hubtune.data.screening.sketches`), and are on disk.
+Memory holds at most a few dozen bytes per row.
 """
 
 from array import array

@@ -1,4 +1,4 @@
-"""Finds payment card numbers and IBANs: the lengths and first digits that are issued, with a right check digit."""
+"""Finds payment card numbers and IBANs: numbers with a valid length, prefix and check digit."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Screens rows, before they become text, for personal data and secrets, and does with them what the config says."""
+"""Screens rows for personal data and secrets before they become text, and takes the action that the config sets."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field

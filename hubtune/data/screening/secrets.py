@@ -1,6 +1,6 @@
-"""Finds credentials in a row: the secrets of known form (`hubtune.token_forms`), and values that a word announces.
+"""Finds credentials in a row: secrets of known form (`hubtune.token_forms`), and values after a keyword.
 
-Rows are full of examples, hashes and encoded data, so here a value also has to look as if it was drawn at random.
+Rows are full of examples, hashes and encoded data, so a value must also look random.
 """
 
 import re

@@ -1,8 +1,8 @@
-"""Short sketches of texts from which it can be told how much two of them have in common, and who might be alike.
+"""Short sketches of texts, which show how similar two texts are, and which texts may be similar.
 
 MinHash after Broder (1997): the share of equal values in two sketches estimates the Jaccard index of the two sets of
-runs of words. A sketch takes 512 bytes whatever the length of the text, so sketches stay on disk: what is held in
-memory of each text is one key of eight bytes at a time.
+word sequences. A sketch has 512 bytes whatever the length of the text. Sketches stay on disk: memory holds one key of
+eight bytes per text at a time.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Where in a text something was found, and how it is blacked out."""
+"""Spans: where in a text something was found, and how it is redacted."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

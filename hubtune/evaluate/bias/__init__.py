@@ -1,4 +1,4 @@
-"""How base and tuned model treat groups of people: on templates, on pairs of sentences, and in what they write."""
+"""How base and tuned model treat groups of people: in templates, in sentence pairs, and in generated text."""
 
 from hubtune.evaluate.bench import Metric
 from hubtune.evaluate.bias.counterfactual_gap import CounterfactualGap

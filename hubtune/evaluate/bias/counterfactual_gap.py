@@ -1,4 +1,4 @@
-"""The counterfactual gap: how much likelier the rest of a sentence is after one group's term than after another's."""
+"""Counterfactual gap: how much more likely the rest of a sentence is after one group's term than after another's."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

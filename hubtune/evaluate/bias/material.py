@@ -1,7 +1,7 @@
-"""What bias is measured with: hubtune's own templates, pairs, words and prompts, or the user's files instead.
+"""The material of the bias metrics: hubtune's own templates, pairs, words and prompts, or the user's files.
 
-All of it can be read and checked before any training; nothing here needs a model. The user's files are small tables:
-CSV, JSON Lines, YAML, or plain lines if there is one column.
+All of it can be read and checked before training; nothing here needs a model. The user's files are small tables: CSV,
+JSON Lines, YAML, or plain lines if there is one column.
 """
 
 import csv

@@ -1,4 +1,4 @@
-"""Pair preference: how often the stereotyped one of two sentences is the likelier, over the tokens that both share."""
+"""Pair preference: how often the stereotyped sentence of a pair is more likely, over the tokens that both share."""
 
 import difflib
 import re

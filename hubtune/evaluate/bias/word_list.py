@@ -1,4 +1,4 @@
-"""Word-list hits: how often a text that the model writes holds a word of a list, whatever the word means there."""
+"""Word-list hits: how often a generated text contains a listed word, whatever the word means in its context."""
 
 import re
 import unicodedata

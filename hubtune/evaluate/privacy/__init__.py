@@ -1,4 +1,4 @@
-"""What a model gives away of the rows it was trained on: whole suffixes, planted secrets, personal data."""
+"""What a model reveals about its training rows: whole suffixes, planted secrets, personal data."""
 
 from hubtune.evaluate.bench import Metric
 from hubtune.evaluate.privacy.exposure import CanaryExposure, Contamination

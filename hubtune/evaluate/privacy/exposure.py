@@ -1,7 +1,7 @@
-"""Canary exposure: how well a model tells the secrets that were planted from others (Carlini et al., 2019).
+"""Canary exposure: how well a model tells planted secrets from others (Carlini et al., 2019). And contamination.
 
-An exposure of b bits: of the secrets that could have been planted, the model puts the canary's into the most likely
-1 / 2^b. A model that never saw it ranks it anywhere, which gives log2(e), about 1.44 bits, on average.
+An exposure of b bits means that the model ranks the canary among the most likely 1 / 2^b of all possible secrets. A
+model that never saw the canary gives it a random rank, which is log2(e), about 1.44 bits, on average.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Memorisation: how many rows a model gives back word for word, given their beginnings (Carlini et al., 2023)."""
+"""Memorization: how many rows a model completes word for word from their beginning (Carlini et al., 2023)."""
 
 import math
 import unicodedata

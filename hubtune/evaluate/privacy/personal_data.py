@@ -1,4 +1,4 @@
-"""Personal data in what the models write, by the detectors that screen the rows: counts, never a value."""
+"""Personal data in generated text, found by the detectors that screen the rows: counts, never a value."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

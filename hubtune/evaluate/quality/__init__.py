@@ -1,4 +1,4 @@
-"""How well the models foresee text and write it: perplexity, overlap with references, answers, endings, samples."""
+"""How well models predict and generate text: perplexity, overlap with references, answers, endings, samples."""
 
 from hubtune.evaluate.bench import Metric
 from hubtune.evaluate.quality.likelihood import BitsPerByte, Classification, Perplexity, TokenAccuracy

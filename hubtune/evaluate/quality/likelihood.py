@@ -1,6 +1,6 @@
 """How well models predict the held-out rows: perplexity, bits per byte, token accuracy; and scores of classifiers.
 
-The first three are views of one pass. The scores of classes are scikit-learn's.
+The first three come from one pass over the rows. scikit-learn computes the scores of classifiers.
 """
 
 import math

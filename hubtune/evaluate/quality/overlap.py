@@ -1,4 +1,4 @@
-"""Generated texts beside the held-out rows: BLEU and chrF of sacrebleu, ROUGE of rouge-score, and samples to read."""
+"""Generated texts compared with the held-out rows: BLEU and chrF (sacrebleu), ROUGE (rouge-score), and samples."""
 
 import re
 import string
