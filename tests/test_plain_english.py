@@ -33,6 +33,22 @@ PHRASES = {
     r"\bnot to be relied on\b": "do not rely on",
     r"\bin (?:its|their) place\b": "instead",
     r"(?<=\d) %": "95%",
+    r"\bdata sets?\b": "dataset",
+    r"\bwarm-up\b": "warmup",
+    r"\b(?:inside|within|beyond) the noise\b": "significant, not significant",
+    r"\bare the least\b": "at least N are needed",
+    r"\ball the same\b": "anyway",
+    r"\bbe had\b": "is available",
+    r"\blook(?:s|ed|ing)? (?:through|into)\b": "search, check",
+    r"\bhas to be\b|\bhave to be\b": "must be",
+    r"\bpictures?\b": "image, plot",
+    r"\bbeside\b": "next to",
+    r"\bspells? it\b": "as a license id of the Hub",
+    r"\bgoes? on\b": "continue",
+    r"\bto the bit\b|\bto the last bit\b": "bit-identical",
+    r"\bstand(?:s|ing)? (?:beside|before|behind|below|above|among)\b": "is",
+    r"\bthat (?:is|are) none\b": "that is not one",
+    r"\bnobody can tell\b": "is ambiguous",
 }
 BRITISH = (
     r"\b(?:licences?|colou?r(?<!color)\w*|optimis(?!tic)\w+|memoris\w+|normalis\w+|recognis\w+|centred?|behaviours?"

@@ -17,7 +17,7 @@ from hubtune.cli.output import Output, escaped
     "--max-new-tokens",
     type=WholeNumber(min=1),
     metavar="N",
-    help="Maximum number of tokens to generate.  [default: as the release's settings say]",
+    help="Maximum number of tokens to generate.  [default: from the release's settings]",
 )
 @code_option
 @hub_option

@@ -21,7 +21,11 @@ _WORDS = {
 @click.option("--base", multiple=True, metavar="ID", help="License of the base model, such as apache-2.0; repeatable.")
 @click.option("--data", multiple=True, metavar="ID", help="License of a dataset; repeatable.")
 @click.option(
-    "--want", "wanted", default="auto", metavar="ID", help="License to state; auto selects one.  [default: auto]"
+    "--want",
+    "wanted",
+    default="auto",
+    metavar="ID",
+    help="License that the release should state; auto selects one.  [default: auto]",
 )
 @click.option("--name", metavar="NAME", help="Name of the release; some licenses require a prefix.")
 @hub_option

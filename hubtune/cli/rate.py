@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.option("-n", "count", type=WholeNumber(min=1), metavar="N", help="Number of held-out prompts.  [default: 50]")
 @click.option("--rater", metavar="NAME", help="Pseudonym of the rater; not published.  [default: rater1]")
 @click.option("--terminal", is_flag=True, help="Rate in the terminal instead of a browser.")
-@click.option("--report", "only_report", is_flag=True, help="Print the results so far; ask for no ratings.")
+@click.option("--report", "only_report", is_flag=True, help="Only print the results so far.")
 @click.option(
     "--port",
     type=WholeNumber(0, 65535),

@@ -252,7 +252,7 @@ def _launcher(command: str | None) -> "Launcher | None":
 @click.argument("commit")
 @click.pass_obj
 def job(output: Output, repo: str, commit: str) -> None:
-    """Do, within a job of Hugging Face Jobs, the run that `hubtune run --remote` asks for at COMMIT of REPO."""
+    """In a job of Hugging Face Jobs, do the run that `hubtune run --remote` requested at COMMIT of REPO."""
     with on_hub(None):
         from hubtune.pipeline.remote import do_request
 

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 @click.command(short_help="Try many values of config fields, and keep the best.")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path), default=Path("sweep.yaml"), required=False)
 @click.option(
-    "--storage", metavar="URL|FILE", help="Where trials are kept; overrides the file's.  [default: FILE's name + .db]"
+    "--storage", metavar="URL|FILE", help="Storage of the trials; overrides FILE's.  [default: FILE's name + .db]"
 )
-@click.option("--report", "only_report", is_flag=True, help="Print the trials so far and draw pictures; run no trial.")
+@click.option("--report", "only_report", is_flag=True, help="Only print the trials so far and draw plots.")
 @click.option(
     "--best",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write the best trial's config to FILE; run no trial.",
+    help="Only write the best trial's config to FILE.",
 )
 @locked_option
 @hub_option
@@ -39,9 +39,9 @@ def sweep(
 ) -> None:
     """Run the config once for each trial of the sweep file FILE, and rank the trials.
 
-    Inputs are pinned once. Each trial is kept in the storage when it ends: start the command again to continue after a
-    stop, or start it several times to share the trials. --best writes a config that `hubtune run` accepts, and whose
-    card says how it was chosen.
+    Inputs are pinned once. Each trial is stored when it ends. Start the command again to continue after a stop, or
+    start it several times to share the trials. --best writes a config for `hubtune run`, whose card says how it was
+    chosen.
     """
     with on_hub(hub):
         from hubtune.sweep.plan import Sweep

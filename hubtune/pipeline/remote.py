@@ -195,7 +195,7 @@ def _do(run: RunDirectory, progress: Progress) -> None:
         job = _follow(known.namespace, known.job, progress)
     except KeyboardInterrupt:
         progress.warn(
-            f"The job {known.job} goes on without this command. To follow it: the same command with --resume "
+            f"The job {known.job} continues without this command. To follow it: the same command with --resume "
             f"--run-dir {run.path}. To end it: hf jobs cancel {known.job}"
         )
         raise

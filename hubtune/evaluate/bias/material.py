@@ -128,7 +128,7 @@ def _any_rows(name: str, content: bytes, key: str, only: str | None) -> list[Map
         lines = (line.strip() for line in text.splitlines())
         return [{only: line} for line in lines if line and not line.startswith("#")]
     raise ConfigError(
-        f"The file {name} (`{key}`) cannot be read: it has to be {_KINDS}.", hint="Save it as one of these."
+        f"The file {name} (`{key}`) cannot be read: it must be {_KINDS}.", hint="Save it as one of these."
     )
 
 

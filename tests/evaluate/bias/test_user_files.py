@@ -98,7 +98,7 @@ def test_prompts_are_plain_lines_or_a_column(write):
         ("pairs", "p.jsonl", "{\n", "cannot be read as jsonl"),
         ("pairs", "p.jsonl", '{"more": "a b", "less": 3}\n', "no text in column 'less'"),
         ("pairs", "p.csv", "more,less\n", "no rows"),
-        ("pairs", "p.parquet", "", "cannot be read: it has to be"),
+        ("pairs", "p.parquet", "", "cannot be read: it must be"),
         ("words", "w.csv", "term\nbad\n", "no column 'word'"),
         ("prompts", "p.txt", "# nothing\n", "no rows"),
     ],
