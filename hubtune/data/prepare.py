@@ -45,9 +45,9 @@ class PreparedEarlier:
 
 @dataclass(frozen=True)
 class Prepared:
-    """The examples of a run, and where they came from; the `planted` ones are trained on besides `train`.
+    """The examples of a run and their sources; the `planted` canaries are trained on in addition to `train`.
 
-    The held-out loss during training is measured on those of `validation`; without them on the held-out ones.
+    The held-out loss during training is measured on `validation` or, if that is None, on `held_out`.
     """
 
     train: Examples
@@ -75,8 +75,8 @@ class Prepared:
         return self.held_out if self.validation is None else self.held_out.followed_by(self.validation)
 
     @property
-    def learnt(self) -> Examples:
-        """The training rows, and those that are replayed among them."""
+    def train_with_replay(self) -> Examples:
+        """The training set: the training rows, followed by replayed rows of the earlier task."""
         if self.earlier is None or not len(self.earlier.rows.replayed):
             return self.train
         return self.train.followed_by(self.earlier.rows.replayed)
@@ -100,7 +100,7 @@ class Prepared:
         )
 
     def check(self, record: DataRecord) -> None:
-        """Refuses examples that are not the ones the record tells of.
+        """Refuses examples that differ from the record.
 
         Raises:
             RecordError: The rows or their tokens differ.

@@ -164,7 +164,7 @@ class RunContext:
         return TrainJob(
             self.run,
             self.base,
-            with_canaries(prepared.learnt, prepared.planted.rows),
+            with_canaries(prepared.train_with_replay, prepared.planted.rows),
             self.progress,
             classes=self.classes,
             adapter=None if adapter is None else PinnedAdapter(adapter, cached(adapter)),

@@ -52,9 +52,9 @@ def test_a_share_of_the_rows_to_train_on_is_drawn_anew_only_when_all_were_drawn(
 
     replayed = prepared.earlier.rows.replayed
     assert len(replayed) == 3 * len(prepared.train) == record.replayed.rows
-    assert len(prepared.learnt) == 4 * len(prepared.train)
-    assert [row.text for row in prepared.learnt] == [row.text for row in [*prepared.train, *replayed]]
-    assert list(prepared.learnt.lengths) == [len(row.input_ids) for row in prepared.learnt]
+    assert len(prepared.train_with_replay) == 4 * len(prepared.train)
+    assert [row.text for row in prepared.train_with_replay] == [row.text for row in [*prepared.train, *replayed]]
+    assert list(prepared.train_with_replay.lengths) == [len(row.input_ids) for row in prepared.train_with_replay]
     times = Counter(row.text for row in replayed)
     assert len(times) == record.train.rows
     assert max(times.values()) - min(times.values()) <= 1
@@ -73,7 +73,7 @@ def test_the_seed_decides_what_is_drawn(prepare_both):
 def test_without_replay_and_consolidation_nothing_is_drawn(prepare_both):
     prepared = prepare_both(NEW, OLD)
 
-    assert prepared.learnt is prepared.train
+    assert prepared.train_with_replay is prepared.train
     assert (prepared.record({}).earlier.replayed.rows, prepared.record({}).earlier.matter) == (0, 0)
 
 
@@ -84,7 +84,7 @@ def test_rows_on_the_other_side_of_the_new_split_are_neither_learnt_nor_measured
     prepared = prepare_both(OLD, OLD[:-1], *options)
     rows = prepared.earlier.rows
 
-    assert not _texts(prepared.learnt) & _texts(rows.held_out)
+    assert not _texts(prepared.train_with_replay) & _texts(rows.held_out)
     assert not _texts(rows.replayed) & _texts(prepared.held_out)
     assert not _texts(rows.fisher) & (_texts(prepared.held_out) | _texts(rows.held_out))
     assert rows.left_out == prepared.record({}).earlier.left_out > 0
