@@ -285,7 +285,7 @@ class CardError(HubtuneError):
 
 
 class LicenseRefusedError(HubtuneError):
-    """The licenses of the inputs do not allow the release, or a license that has to travel along is not at hand."""
+    """The licenses of the inputs do not allow the release, or a license that has to travel along is not available."""
 
     exit_code = 41
 

@@ -165,7 +165,7 @@ def _emissions(training: TrainingRecord) -> Emissions | None:
 
 
 def _tracker_tags(training: TrainingRecord) -> list[str]:
-    """Returns the tags by which the Hub shows a Space of Trackio's beside the model."""
+    """Returns the tags by which the Hub shows a Space of Trackio's next to the model."""
     spaces = [run.url for run in training.trackers if run.tracker == "trackio" and (run.url or "").startswith(_SPACES)]
     return [tag for url in spaces for tag in ("trackio", f"trackio:{url}")]
 

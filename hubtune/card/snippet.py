@@ -17,7 +17,7 @@ def usage_snippet(inputs: CardInputs) -> str:
     Of a classifier it prints the class, or the classes, of a text.
 
     Without a release target it loads the adapter from the folder `adapter`, or a whole model and the base's tokenizer
-    beside it from the folder `model`.
+    next to it from the folder `model`.
     """
     target = inputs.target
     whole = inputs.training.whole or (target is not None and target.artifact == "merged")

@@ -128,7 +128,7 @@ def _fail(error: "HubtuneError", arguments: list[str]) -> int:
 
 
 def _is_panic(error: BaseException) -> bool:
-    """Whether a library in Rust ended at a fault of its own, such as a tokenizer's expression that takes for ever."""
+    """Whether a library in Rust ended at a fault of its own, such as a tokenizer's expression that takes forever."""
     return type(error).__name__ == "PanicException"
 
 

@@ -61,10 +61,10 @@ class _Stderr(io.FileIO):
 
 
 class _CleanText(io.TextIOWrapper):
-    """Escapes what would steer a terminal.
+    """Escapes what would control a terminal.
 
     Attributes:
-        unfiltered: The same stream for what steers the terminal on purpose, such as a progress bar.
+        unfiltered: The same stream for what controls the terminal on purpose, such as a progress bar.
     """
 
     unfiltered: io.TextIOWrapper
@@ -119,12 +119,12 @@ def terminal() -> TextIO:
 
 
 def escaped(text: str) -> str:
-    """Returns a text in which characters that steer a terminal or turn the direction of text are escaped."""
+    """Returns a text in which characters that control a terminal or turn the direction of text are escaped."""
     return _STEERING.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def one_line(text: str) -> str:
-    """Returns a text as one line that steers no terminal, so that no part of it passes for a line of hubtune's own."""
+    """Returns a text as one line without control characters, so that no part of it can pass for hubtune's output."""
     return escaped(_LINE_END.sub(" ", text))
 
 

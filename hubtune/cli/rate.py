@@ -130,7 +130,7 @@ def _block(label: str, text: str) -> list[str]:
 
 
 def plain(text: str) -> str:
-    """Returns a text without what would steer the terminal: control characters and changes of direction."""
+    """Returns a text without what would control the terminal: control characters and changes of direction."""
     return "".join("\N{REPLACEMENT CHARACTER}" if _steers(character) else character for character in text)
 
 

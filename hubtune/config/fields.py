@@ -74,7 +74,7 @@ _ID_PART = re.compile(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9_])?", re.ASCII)
 _TAG = re.compile(r"v\d+\.\d+\.\d+(?:[-.]?(?:a|b|rc|alpha|beta|dev|post)\.?\d+)?")
 _NOT_IN_REFS = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|^@$")
 _SPLIT = re.compile(r"\w[\w.-]*(?:\[(?:-?\d+%?)?:(?:-?\d+%?)?\])?")
-# Codecs of text that write no files: of domain names, of source code, of this machine alone, and one that only fails.
+# Codecs of text that write no files: of domain names, of source code, of this machine only, and one that only fails.
 _ODD_CODECS = frozenset(
     {"idna", "punycode", "unicode_escape", "unicode-escape", "raw_unicode_escape", "raw-unicode-escape", "undefined"}
     | {"mbcs", "oem", "utf-7"}

@@ -136,7 +136,7 @@ def key_of(data: PinnedData, settings: EncodingSettings) -> str:
 
     Args:
         data: The dataset, and where it lies.
-        settings: What decides beside it.
+        settings: The other settings that decide it.
     """
     entry, pin, screen = data.entry, data.pin, settings.screen
     described = {

@@ -43,7 +43,7 @@ _MOST = 8
 
 @dataclass(frozen=True)
 class EncodingSettings:
-    """What decides, beside the dataset's own part of the config, what becomes of its rows.
+    """What decides, besides the dataset's own part of the config, what becomes of its rows.
 
     Attributes:
         tokenizer: The base model's.

@@ -126,7 +126,7 @@ def read_source(
 
     Args:
         data: The dataset, and where it lies.
-        settings: What decides, beside it, what becomes of its rows.
+        settings: What decides, besides it, what becomes of its rows.
         workers: In how many processes.
         progress: Reports the rows.
 

@@ -95,7 +95,7 @@ def copies_of_held_out(digests: "Array", mask: "Array") -> "Array":
 
 
 def among(values: "Array", known: "Array") -> "Array":
-    """Tells for each value whether it is one of `known`, which goes up; takes no memory beside the answer."""
+    """Tells for each value whether it is one of `known`, which goes up; takes no memory besides the answer."""
     result = np.zeros(len(values), dtype=bool)
     for start in range(0, len(values) if len(known) else 0, _AT_ONCE):
         some = values[start : start + _AT_ONCE]

@@ -291,7 +291,7 @@ class Bench:
         Args:
             side: Which model.
             rows: What to score.
-            label: What it is for, shown beside the progress bar.
+            label: What it is for, shown next to the progress bar.
         """
         examples = [
             Example(
@@ -318,7 +318,7 @@ class Bench:
             side: Which model.
             prompts: Token ids; each has to leave room for `max_new_tokens` in the context.
             max_new_tokens: The most tokens to write.
-            label: What it is for, shown beside the progress bar.
+            label: What it is for, shown next to the progress bar.
         """
         order = sorted(range(len(prompts)), key=lambda number: len(prompts[number]))
         found: dict[int, Completion] = {}

@@ -33,7 +33,7 @@ _SLICE = 0.5
 _LISTED = re.compile(r"/api/(?:(?:models|datasets|spaces)|jobs/[^/]+|.+/(?:tree|commits)/.+)/?$")
 _MOST_TOKEN_FILE = 64 << 10
 _OF_A_HUB = ("x-request-id", "x-error-code", "x-error-message")
-# `HfApi.create_repo` repeats a request that was answered like this at once and for ever.
+# `HfApi.create_repo` repeats a request that was answered like this at once and forever.
 _BUSY_CREATING = "another conflicting operation is in progress"
 
 

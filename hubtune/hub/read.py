@@ -25,7 +25,7 @@ _PAGE = 1000
 _DIGEST = re.compile(r"[0-9a-fA-F]{40}")
 _MAIN = "main"
 _PREFIX = re.compile(r"[0-9a-fA-F]{7,39}")
-# Commits of a branch, and branches, that are looked through for one whose digits are a name.
+# Commits of a branch, and branches, that are searched for one whose digits are a name.
 _SEARCHED = 1000
 _SEARCHED_BRANCHES = 10
 _DATASETS = "datasets/"

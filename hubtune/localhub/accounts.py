@@ -1,6 +1,6 @@
 """Who may do what: the users of the auth file, or the one user of a Hub without one, and access to gated repositories.
 
-Requests for access lie beside the repository that they ask for, in `access.json`.
+Requests for access lie next to the repository that they ask for, in `access.json`.
 """
 
 import base64

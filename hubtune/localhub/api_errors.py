@@ -26,7 +26,7 @@ class ApiError(Exception):
     """
 
     reason: str | None = None
-    """Stands beside the status in the answer's first line, for clients that show nothing else of an answer."""
+    """Follows the status in the answer's first line, for clients that show nothing else of an answer."""
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
 """Discussions and pull requests.
 
-A discussion is one JSON file beside the git repository, replaced as a whole with each change. A pull request is one
+A discussion is one JSON file next to the git repository, replaced as a whole with each change. A pull request is one
 that has a branch; its commits, conflicts and merging are here too.
 """
 
@@ -141,7 +141,7 @@ def edit_comment(event: Event, editor: str, text: str) -> Event:
     """Returns the comment with another text.
 
     Raises:
-        ApiError: 409 if it was changed so often that its history would grow for ever.
+        ApiError: 409 if it was changed so often that its history would grow forever.
     """
     old = Comment.model_validate(event.data)
     if len(old.history) >= _MOST_EDITS:

@@ -14,7 +14,7 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 DRAFT_PREFIX = ".new-"
 """How the files of `write_durably` are called until they are whole."""
 
-# For refs, their locks and the folders that git makes beside the objects.
+# For refs, their locks and the folders that git makes next to the objects.
 _MARGIN = 256 * 1024
 
 

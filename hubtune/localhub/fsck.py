@@ -282,7 +282,7 @@ class _Check:
 
 
 class _Trees:
-    """Which paths of a tree are not sound; each tree is looked through once, however many commits have it."""
+    """Which paths of a tree are not sound; each tree is searched once, however many commits have it."""
 
     def __init__(self, contents: GitContents, is_sound: Callable[[Pointer], bool]) -> None:
         self.used: set[str] = set()

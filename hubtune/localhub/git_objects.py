@@ -1,4 +1,4 @@
-"""Git objects as they lie on disk, each checked against the digest it is stored under; and the pointers to large files.
+"""Git objects as they are on disk, each checked against the digest it is stored under; and the pointers to large files.
 
 Nothing here goes through an object store, which would trust the files that are in doubt. `git fsck` would need git. It
 names one path for each damaged object, knows nothing of large files, and stops at a damaged HEAD or config.

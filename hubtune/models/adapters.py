@@ -132,7 +132,7 @@ def saved_rows(folder: Path, embedding: str, name: str) -> int:
 
 @dataclass
 class _Fit:
-    """An adapter's settings and tensors beside the base that they are for."""
+    """An adapter's settings and tensors next to the base that they are for."""
 
     base: "PreTrainedModel"
     settings: AdapterSettings

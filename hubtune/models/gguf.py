@@ -129,7 +129,7 @@ def convert_gguf(source: Path, target: Path) -> str:
 
     quantisation = main_quantisation(source)
     name = source.name
-    # Alone: transformers goes by what lies beside it too, such as an adapter or a tokenizer_config.json.
+    # Alone: transformers goes by what lies next to it too, such as an adapter or a tokenizer_config.json.
     with tempfile.TemporaryDirectory(prefix="hubtune-") as folder, loading(f"{source} cannot be converted", ModelError):
         Path(folder, name).symlink_to(source.absolute())
         model, report = AutoModelForCausalLM.from_pretrained(

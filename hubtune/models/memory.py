@@ -139,7 +139,7 @@ def estimate(shape: Shape, work: Workload, device: str) -> Estimate:
     - gradients 4 T, and AdamW 8 T, with 8 T more if the weights are held to where they start;
     - activations, in the way of Korthikanti et al. (2022) but without the attention's matrix, which is never held: for
       each token and block 10 h + 2 k + 4 i numbers with a gated MLP of i inner numbers, 8 h + c i without, where c is
-      2, or 6 for a GELU that is worked out step by step; h hidden and k key numbers. With checkpointing, h for each
+      2, or 6 for a GELU that is computed step by step; h hidden and k key numbers. With checkpointing, h for each
       block and the whole of one; and 4 h outside of the blocks;
     - logits: twice those that the loss holds at once, in fp32; three times the n x vocabulary logits where the model
       makes the loss, as it does with a head that is trained whole, and with rows for new tokens under an adapter. For

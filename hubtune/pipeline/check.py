@@ -142,7 +142,7 @@ def check_run(config: TuneConfig, config_file: Path, options: RunOptions, progre
 
     Args:
         config: The config, which has been validated.
-        config_file: Its file; the lock is beside it.
+        config_file: Its file; the lock is next to it.
         options: How the run is to be done; the release's target is checked if it is to be published.
         progress: Reports what is being looked at.
     """

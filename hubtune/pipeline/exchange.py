@@ -36,7 +36,7 @@ class Exchange:
     Attributes:
         repo: The repository.
         branch: The branch.
-        progress: Told why one waits.
+        progress: Reports the reason for a wait.
     """
 
     repo: str

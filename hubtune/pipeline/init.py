@@ -41,13 +41,13 @@ class StartRecord(Record):
 
 
 def start_config(dataset: str, base: str, path: Path, progress: Progress) -> StartRecord:
-    """Writes the config at `path`, and beside it the JSON schema by which an editor completes and checks it.
+    """Writes the config at `path`, and next to it the JSON schema by which an editor completes and checks it.
 
     Args:
         dataset: The dataset's id on the Hub.
         base: The base model's.
         path: Where the config is written; nothing may be there. A schema of an earlier version is replaced.
-        progress: Told of the steps.
+        progress: Reports the steps.
 
     Raises:
         ConfigError: There is something at `path`, or another file in the schema's place, or an id is malformed.

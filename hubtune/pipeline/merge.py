@@ -33,7 +33,7 @@ def merge_published(
         repo: The adapter's repository.
         revision: Its tag, branch or commit, which is asked for once; the base model has a revision of its own.
         folder: Missing or empty; it holds the merged model, or nothing when the merge is refused.
-        progress: Told of what is fetched, written and compared.
+        progress: Reports what is fetched, written and compared.
         base_revision: The base model's revision, for an adapter whose config does not name a commit.
 
     Raises:
@@ -65,7 +65,7 @@ def merge_run(run: RunDirectory, progress: Progress, prompts: Sequence[Sequence[
 
     Args:
         run: A run with a training record and its adapter.
-        progress: Told of what is written and compared.
+        progress: Reports what is written and compared.
         prompts: Token ids to compare the models on, best of held-out rows; None for `hubtune.models.release_model`.
 
     Raises:

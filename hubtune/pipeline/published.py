@@ -295,7 +295,7 @@ def fetch_release(
     Args:
         repo: A model repository.
         revision: A tag, a branch or a commit.
-        progress: Told of the fetching.
+        progress: Reports the fetching.
         allow_remote_code: The commit of the base whose Python code may be run; None for none.
 
     Raises:
@@ -336,7 +336,7 @@ def fetch_base(pin: Pin, progress: Progress, allow_remote_code: str | None) -> P
     Raises:
         HubError: It is not available.
         RemoteCodeError: It needs code that is not allowed.
-        ModelError: It holds an adapter beside the model, or its config names kernels of another repository.
+        ModelError: It holds an adapter next to the model, or its config names kernels of another repository.
     """
     consent = CodeConsent(allow_remote_code, ON_COMMAND)
     found = resolve(pin.repo, "model", pin.commit)

@@ -95,10 +95,10 @@ def run_remote(
 
     Args:
         config: The config.
-        config_file: Its file; the lock is beside it.
+        config_file: Its file; the lock is next to it.
         options: How the run is to be done.
         asked: Which machine does it.
-        progress: Told of each step, and of each line of the job's log.
+        progress: Reports each step, and each line of the job's log.
 
     Raises:
         HubtuneError: It cannot be submitted, failed, or cannot be fetched. Nothing that was done is lost: the same

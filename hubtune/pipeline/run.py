@@ -168,12 +168,12 @@ def find_run(config: TuneConfig, options: RunOptions) -> RunDirectory | None:
 
 
 def pin_inputs(config: TuneConfig, config_file: Path, progress: Progress, *, upgrade: bool = False) -> PinSet:
-    """Pins the inputs, fetches them, and writes `hubtune.lock`, beside the config, if it changes.
+    """Pins the inputs, fetches them, and writes `hubtune.lock`, next to the config, if it changes.
 
     Args:
         config: The config.
         config_file: Its file.
-        progress: Told of entries that the lock does not hold, and of the fetching.
+        progress: Reports entries that the lock does not hold, and the fetching.
         upgrade: Ask the Hub for every entry, also those that the lock holds.
 
     Raises:
@@ -196,7 +196,7 @@ def quickstart(folder: Path, progress: Progress) -> Outcome:
 
     Args:
         folder: Where the config, the lock and the runs are kept.
-        progress: Told of each step.
+        progress: Reports each step.
 
     Raises:
         MissingExtraError: The package that ships the model is not installed.

@@ -60,7 +60,7 @@ def add_evaluation(run: RunDirectory, evaluation: EvaluationRecord, progress: Pr
     Args:
         run: The run directory.
         evaluation: Its evaluation record.
-        progress: Told of a tracker that failed.
+        progress: Reports a tracker that failed.
 
     Raises:
         RecordError: The run was not trained.
@@ -80,7 +80,7 @@ def add_release(run: RunDirectory, release: ReleaseRecord, progress: Progress) -
     Args:
         run: The run directory.
         release: The release.
-        progress: Told of a tracker that failed.
+        progress: Reports a tracker that failed.
 
     Raises:
         RecordError: The run was not trained.

@@ -98,7 +98,7 @@ def plan_release(
 
 
 def _tokenizer(base_folder: Path) -> dict[str, Path]:
-    """Returns the base's tokenizer, which the model was trained with; one with new tokens lies beside the weights."""
+    """Returns the base's tokenizer, which the model was trained with; one with new tokens lies next to the weights."""
     return {name: base_folder / name for name in release.TOKENIZER_FILES if (base_folder / name).is_file()}
 
 

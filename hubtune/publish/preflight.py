@@ -33,9 +33,9 @@ def check_target(
     Args:
         repo: The repository, which need not exist.
         publish: The release's tag and artifact, the branch, and whether the repository has to be private.
-        progress: Told why one waits.
+        progress: Reports the reason for a wait.
         propose: Whether it is to be a pull request, which needs a repository that exists.
-        wait: Waits so many seconds before another attempt.
+        wait: Waits this many seconds before the next attempt.
 
     Returns:
         The name of the account that the token belongs to.
@@ -128,7 +128,7 @@ def _require_write(identity: Identity, repo: str, *, hint: str) -> None:
 def refuse_secrets(
     files: Mapping[str, Path | bytes], token: str | None, *, source: str = "the config, the statements and the data"
 ) -> None:
-    """Looks through every text file.
+    """Searches every text file.
 
     Args:
         files: Path in the repository to the content, or to the local file that holds it.

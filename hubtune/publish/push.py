@@ -24,8 +24,8 @@ def push(plan: ReleasePlan, progress: Progress, *, wait: Wait = time.sleep) -> s
 
     Args:
         plan: The release.
-        progress: Told of each step, and why one waits.
-        wait: Waits so many seconds before another attempt.
+        progress: Reports each step, and the reason for a wait.
+        wait: Waits this many seconds before the next attempt.
 
     Returns:
         The commit that the tag is on. If just this release was there before, that is its commit, and nothing was
@@ -218,9 +218,9 @@ def propose_release(plan: ReleasePlan, author: str, progress: Progress, *, wait:
 
     Args:
         plan: The release.
-        author: The account that the token belongs to; its open pull requests are looked through first.
-        progress: Told of each step, and why one waits.
-        wait: Waits so many seconds before another attempt.
+        author: The account that the token belongs to; its open pull requests are searched first.
+        progress: Reports each step, and the reason for a wait.
+        wait: Waits this many seconds before the next attempt.
 
     Raises:
         RepoNotFoundError: There is no such repository: a pull request creates none.

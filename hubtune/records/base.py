@@ -157,7 +157,7 @@ class ProgressTask(Protocol):
     """A long step that is under way."""
 
     def advance(self, steps: int = 1, *, note: str = "") -> None:
-        """Says that `steps` more are done; `note` is a short text such as a loss, shown beside the bar."""
+        """Says that `steps` more are done; `note` is a short text such as a loss, shown next to the bar."""
 
 
 class Progress(Protocol):

@@ -311,7 +311,7 @@ class TagRecord(Record):
 
     Attributes:
         commit: The commit that the tag is on.
-        source: The commit that was asked for. If it named another tag, `commit` is one beside it with the same
+        source: The commit that was asked for. If it named another tag, `commit` is one next to it with the same
             weights.
         existed: Whether the tag was there before.
         checked: Whether every digest of the release's manifest was compared; false without a manifest.

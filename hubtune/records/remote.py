@@ -25,7 +25,7 @@ class JobRecord(Record):
 
 
 class RemoteRequest(Record):
-    """What a job is asked for: `request.json` beside the config and the lock that it reads.
+    """What a job is asked for: `request.json` next to the config and the lock that it reads.
 
     Attributes:
         version: The version of hubtune that it has to be done by.

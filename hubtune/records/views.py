@@ -211,7 +211,7 @@ class FileView:
 
     Attributes:
         text: What to show of it, for `text` and `markdown`.
-        sha256: Of its content; None if that was not worked out.
+        sha256: Of its content; None if that was not computed.
         plain: Whether Markdown is asked for as text.
     """
 

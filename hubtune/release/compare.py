@@ -40,7 +40,7 @@ class ComparedMeasure(Record):
 
     Attributes:
         difference: `b - a`; null if the values do not compare.
-        interval: The 95% interval of the difference, if one can be worked out.
+        interval: The 95% interval of the difference, if one can be computed.
         comparable: Whether both were measured alike, on the same items.
         reason: Why they do not compare, or what the difference is worth.
     """

@@ -38,7 +38,7 @@ def list_releases(repo: str, progress: Progress, *, most: int) -> ReleaseList:
 
     Args:
         repo: The repository.
-        progress: Told of each release that is read.
+        progress: Reports each release that is read.
         most: How many are read, the newest versions first; the others are listed with just their commit.
 
     Raises:

@@ -26,7 +26,7 @@ from hubtune.release.differences import Suggestion, smaller, suggest_bump
 
 _MAIN = "main"
 _ATTEMPTS = 3
-# Commits of main that are looked through for one that an interrupted attempt made.
+# Commits of main that are searched for one that an interrupted attempt made.
 _SEARCHED = 1000
 # Failures after which the commit may have been made all the same.
 _OPEN = (errors.HubError, errors.HubUnreachableError, errors.PublishConflictError)

@@ -93,7 +93,7 @@ class Sweep:
 
         Args:
             path: The sweep file.
-            storage: Where trials are kept; None for what the file says, or SQLite beside it.
+            storage: Where trials are kept; None for what the file says, or SQLite next to it.
 
         Raises:
             ConfigError: One of them cannot be used, or the sweep names a field or a metric that the config has not.

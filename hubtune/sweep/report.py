@@ -207,7 +207,7 @@ class Report:
             return {}
 
     def pictures(self) -> list[Path]:
-        """Draws Optuna's pictures into a folder beside the storage; returns their files.
+        """Draws Optuna's pictures into a folder next to the storage; returns their files.
 
         Raises:
             FileError: They cannot be written.
@@ -265,12 +265,12 @@ class Report:
         return TuneConfig.model_validate({**plain.model_dump(mode="json"), "sweep": origin.model_dump(mode="json")})
 
     def write_best(self, file: Path) -> TrialRecord:
-        """Writes the best trial's config, and beside it the lock with the commits that the sweep used.
+        """Writes the best trial's config, and next to it the lock with the commits that the sweep used.
 
         Raises:
             SweepError: No trial is complete.
             FileError: The file exists, or cannot be written.
-            ConfigError: There is a lock beside it that names other commits.
+            ConfigError: There is a lock next to it that names other commits.
         """
         best = self.best
         if best is None:

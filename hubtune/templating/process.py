@@ -109,7 +109,7 @@ def _write(answer: bytes) -> None:
 
 
 _CHUNK = 1 << 20
-# Only the standard library's path is known with -I, so that no module beside the config is imported by chance.
+# Only the standard library's path is known with -I, so that no module next to the config is imported by chance.
 _START = """
 import sys
 sys.path[:] = sys.argv[2:]

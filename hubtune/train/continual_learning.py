@@ -104,7 +104,7 @@ def diagonal_fisher(
         batcher: Makes batches of rows.
         rows: Rows of the earlier task.
         seed: Of the targets.
-        progress: Told of each row.
+        progress: Reports each row.
 
     Raises:
         TrainingError: A row has no likelihood that is a number, or its gradient is not a number.

@@ -33,7 +33,7 @@ class Tracking(TrainerCallback):
 
     Args:
         run: The run, whose config names the trackers.
-        progress: Told of each tracker's run.
+        progress: Reports each tracker's run.
     """
 
     def __init__(self, run: RunDirectory, progress: Progress) -> None:
@@ -135,7 +135,7 @@ class Spending(TrainerCallback):
 
     Args:
         country: Where the training is, for codecarbon; None if energy is not to be metered.
-        progress: Told of a meter that cannot be used.
+        progress: Reports a meter that cannot be used.
     """
 
     def __init__(self, country: str | None, progress: Progress) -> None:

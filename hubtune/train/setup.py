@@ -78,7 +78,7 @@ def fit(work: Workload, base_folder: Path, progress: Progress) -> TrainConfig:
     Args:
         work: The training.
         base_folder: The base's snapshot.
-        progress: Told of what was chosen.
+        progress: Reports what was chosen.
     """
     shape, memory = _shape(base_folder), machine_memory()
     if shape is None or memory is None:
@@ -134,7 +134,7 @@ class Setup:
         precision: What the base computes in.
         subject: What is trained.
         batcher: Makes batches of rows.
-        beside: Text files that are saved beside the weights: name to content.
+        beside: Text files that are saved next to the weights: name to content.
     """
 
     base: str
@@ -202,7 +202,7 @@ def _workload(job: TrainJob, precision: str) -> Workload:
 
 
 def _files_beside(job: TrainJob) -> dict[str, str]:
-    """Returns the text files that are saved beside the weights: a tokenizer with new tokens, generation settings."""
+    """Returns the text files that are saved next to the weights: a tokenizer with new tokens, generation settings."""
     base, config = job.base, job.config
     beside = tokenizer_files(base.tokenizer) if config.train.added_tokens else {}
     if job.classes is None:

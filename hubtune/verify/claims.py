@@ -44,7 +44,7 @@ def verify_release(
     Args:
         repo: A model repository.
         revision: A tag, a branch or a commit; it is asked for once.
-        progress: Told of each slow step.
+        progress: Reports each slow step.
         options: What else is known of it, and what may be done; by default nothing.
 
     Raises:

@@ -139,7 +139,7 @@ def check_adapter(subject: Subject) -> None:
         f"{key} {named.get(key)!r}, not {value!r}" for key, value in expected.items() if named.get(key) != value
     ]
     targets = named.get("target_modules")
-    # A text would be a pattern, which can be made to take for ever.
+    # A text would be a pattern, which can be made to take forever.
     if not isinstance(targets, list):
         differing.append("target_modules that are not a list")
     if differing:

@@ -107,7 +107,7 @@ def _license_text(decision: LicenseDecision, folders: Folders, owner: str, year:
         return _filled(text, owner, year).encode()
     if decision.license == OTHER and decision.terms:
         return _combined(decision, folders)
-    # A license whose text is not at hand was refused.
+    # A license whose text is not available was refused.
     return None
 
 

@@ -129,7 +129,7 @@ MOST_LICENSE_BYTES = 200_000
 
 
 def read_folder(path: Path, kind: RepoType | None = None) -> CardSource:
-    """Returns the card of a folder, or a card's file, with what lies beside it.
+    """Returns the card of a folder, or a card's file, with what lies next to it.
 
     Raises:
         CardError: There is no card, or it cannot be read.
@@ -145,7 +145,7 @@ def read_folder(path: Path, kind: RepoType | None = None) -> CardSource:
             for name in LICENSE_NAMES
             if (folder / name).is_file()
         }
-        # The files that a run's card names come to stand beside it when it is published.
+        # The files that a run's card names come to stand next to it when it is published.
         is_run = (folder / "pins.json").is_file()
     except OSError as error:
         raise CardError(

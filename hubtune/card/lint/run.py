@@ -35,7 +35,7 @@ def lint_text(text: str, kind: RepoType | None = None) -> LintReport:
 
 
 def lint_folder(path: Path, kind: RepoType | None = None) -> LintReport:
-    """Checks the card of a folder, or a card's file, with the files beside it; asks no Hub.
+    """Checks the card of a folder, or a card's file, with the files next to it; asks no Hub.
 
     Raises:
         CardError: There is no card.

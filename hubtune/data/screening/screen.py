@@ -74,7 +74,7 @@ ACCURACY: dict[PersonalKind, Accuracy] = {
 
 @dataclass(frozen=True)
 class ScreenedRow:
-    """A row that was looked through.
+    """A row that was searched.
 
     Attributes:
         line: The row to use, redacted as the config says, or that there is none.
@@ -133,7 +133,7 @@ class RowScreen:
             self.counts[kind].add(count)
 
     def screen(self, line: RawRow, columns: Collection[str]) -> ScreenedRow:
-        """Looks through the texts in these columns, also those within lists and mappings.
+        """Searches the texts in these columns, also those within lists and mappings.
 
         Nothing is counted yet: whether the row can be used shows later.
         """

@@ -251,7 +251,7 @@ def _resampled(
     classes: int,
     score: Callable[[_Counts], _Counts],
 ) -> Resampled:
-    """Returns a macro score of drawn rows, worked out for all draws at once: scikit-learn would take minutes."""
+    """Returns a macro score of drawn rows, computed for all draws at once: scikit-learn would take minutes."""
     cells = references * classes + given
 
     def value(draws: npt.NDArray[np.int64]) -> _Counts:

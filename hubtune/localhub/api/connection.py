@@ -54,7 +54,7 @@ class Patience:
 
 
 class _Wire(h11.Connection):
-    """The bytes of a connection; a first line may say something else beside the status than its usual words."""
+    """The bytes of a connection; a first line may say something else after the status than its usual words."""
 
     reason: str | None = None
 

@@ -51,7 +51,7 @@ def bounded(git: Repo, body: bytes) -> bytes:
     without the rest, more is sent than the client needs.
 
     Raises:
-        ApiError: 400 for what is not such a request, or a filter that could run for ever; 413 for too many lines.
+        ApiError: 400 for what is not such a request, or a filter that could run forever; 413 for too many lines.
     """
     kept: list[bytes] = []
     wants: set[bytes] = set()

@@ -28,7 +28,7 @@ def repo_facts(call: Call, repo: HubRepo, git: Repo, commit: ObjectID, *, siblin
     """Returns what the Hub tells of a repository at a commit.
 
     Args:
-        call: The request; some facts are worked out only if it asks for them.
+        call: The request; some facts are computed only if it asks for them.
         repo: The repository.
         git: The same, opened.
         commit: The commit.

@@ -137,7 +137,7 @@ class Trainable:
         Args:
             run: Where to.
             beside: Text files that belong to it: name to content.
-            progress: Told of the bytes of a whole model.
+            progress: Reports the bytes of a whole model.
 
         Returns:
             The name of each file and its sha256.
