@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 # KL of 5e-13, 4e-6 and 2e-4; SmolLM2-135M, with 30 layers, at 2e-6, 5e-3 and 3e-2, and at 7e-12, 2e-5 and 2e-3. The
 # bounds leave room for deeper models; in fp32 a wrong scaling or a lost layer is beyond them.
 # What the adapter does, the merged model has to do to its full extent. Roundings have no part in that, as they go in
-# all directions, unless they take away changes that are small compared with the weights. Seen in bf16 were 0.92 to 1.003, on
+# all directions, unless they round away changes that are small beside the weights. Seen in bf16 were 0.92 to 1.003, on
 # SmolLM2 within 0.001, and in fp16 0.994 to 1.008; scaled 1.5 times, the same adapters had 1.26 to 1.5.
 _FP32 = Tolerance(relative_difference=1e-4, kl=1e-7, effect=0.01)
 _TOLERANCES = {

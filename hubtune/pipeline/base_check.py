@@ -29,13 +29,13 @@ _LEAST_BYTES = 10
 
 
 def check_memory(config: TuneConfig, facts: Facts) -> tuple[str, bool] | None:
-    """Compares what the training is estimated to take with what this machine has.
+    """Compares the estimated memory of the training with the memory of this machine.
 
     Returns:
-        What was found, and whether it may be too much; None if it cannot be estimated.
+        The result in words, and whether memory may be insufficient; None if it cannot be estimated.
 
     Raises:
-        MemoryNeededError: It is far too much.
+        MemoryNeededError: The training needs far more memory than there is.
     """
     shape, memory, train = shape_of(facts), machine_memory(), config.train
     if shape is None or memory is None:
@@ -58,7 +58,7 @@ def check_memory(config: TuneConfig, facts: Facts) -> tuple[str, bool] | None:
 
 
 def check_base(config: TuneConfig, pin: Pin) -> Facts:
-    """Reads the base's config and index and refuses what cannot be trained; returns the config.
+    """Reads the config and the index of the base model, refuses a model that cannot be trained, and returns the config.
 
     Raises:
         HubError: They are not available.
@@ -91,7 +91,7 @@ def check_base(config: TuneConfig, pin: Pin) -> Facts:
 
 
 def check_loads(config: TuneConfig, pin: Pin, facts: Facts) -> str:
-    """Loads all of the base but its weights: the tokenizer, an empty model, and the headers of the weights' files.
+    """Loads the base model without its weights: tokenizer, empty model, and the headers of the weight files.
 
     Args:
         config: The run's config.

@@ -45,8 +45,8 @@ def lint_named(named: str, *, kind: RepoType | None = None, offline: bool = Fals
 
     Args:
         named: A path, or a repository of the Hub.
-        kind: What a card on disk is of.
-        offline: Ask no Hub about the card's inputs.
+        kind: The repository type of a card on disk.
+        offline: Whether to skip requests to the Hub about the card's inputs.
 
     Raises:
         CardError: There is no card.

@@ -29,7 +29,7 @@ from hubtune.train.cost import check_country, unassessed
 
 
 def check_data(config: TuneConfig) -> None:
-    """Refuses data in a file that is not there, a chat template that is none, and a classifier to be published merged.
+    """Refuses a missing data file, an invalid chat template, and a classifier to be published as merged weights.
 
     Raises:
         ConfigError: An adapter that classifies is to be merged, or the chat template cannot be compiled.
@@ -59,7 +59,7 @@ _RUN_BYTES = 200_000_000
 
 
 class CheckFinding(Record):
-    """One thing that was looked at, and what was seen."""
+    """One check and its outcome."""
 
     check: str
     status: Literal["ok", "warning", "error"]
@@ -67,14 +67,14 @@ class CheckFinding(Record):
 
 
 class CheckReport(Record):
-    """All that `hubtune check` found."""
+    """All findings of `hubtune check`."""
 
     findings: list[CheckFinding]
 
 
 @dataclass
 class Checks:
-    """What was looked at so far; a fault does not stop the looking."""
+    """The checks so far; a failed check does not stop the others."""
 
     findings: list[CheckFinding] = field(default_factory=list)
     failures: list[HubtuneError] = field(default_factory=list)
@@ -95,9 +95,9 @@ class Checks:
         return 0
 
     def require_ok(self) -> None:
-        """Raises the fault itself if there is one, and if there are several, one error that names each.
+        """Raises the error of the failed check, or one error that names all of them if there are several.
 
-        A Hub that cannot be reached, or a token that is refused, fails every check with the same words: that is one.
+        An unreachable Hub or a refused token fails every check with the same words, which counts as one.
 
         Raises:
             HubtuneError: The one fault.
@@ -115,7 +115,7 @@ class Checks:
             )
 
     def attempt(self, check: str, work: Callable[[], T], detail: Callable[[T], str]) -> T | None:
-        """Does one check and notes the outcome; returns what it gave, or None if it failed."""
+        """Runs one check and adds its outcome; returns its result, or None if it failed."""
         try:
             result = work()
         except HubtuneError as error:
@@ -136,15 +136,15 @@ class Checks:
 
 
 def check_run(config: TuneConfig, config_file: Path, options: RunOptions, progress: Progress) -> Checks:
-    """Looks at everything that a run needs; writes nothing.
+    """Checks everything that a run needs; writes nothing.
 
-    The target of the release comes first: once inputs are being pinned, no request may name a branch or a tag.
+    The target of the release is checked first: after pinning starts, no request may name a branch or a tag.
 
     Args:
         config: The config, which has been validated.
         config_file: Its file; the lock is next to it.
         options: How the run is to be done; the release's target is checked if it is to be published.
-        progress: Reports what is being looked at.
+        progress: Reports each check.
     """
     checks = Checks()
     entries = config.pinned

@@ -44,7 +44,7 @@ class RunOptions:
         run_dir: The run directory; None for a new one below `runs_folder`.
         runs_folder: Where runs are kept.
         launcher: Starts the processes of the training; None to train in this one.
-        elsewhere: Whether another machine does it, so that the memory and the disk of this one need not be enough.
+        elsewhere: Whether another machine does it, so that memory and disk of this one do not matter.
         job: The job of Hugging Face Jobs that does it, if one does.
     """
 
@@ -66,7 +66,7 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class RunContext:
-    """A run with what its stages read, each part of it read once and not before a stage asks for it.
+    """A run with everything that its stages read; each part is read once, on first use.
 
     Attributes:
         run: The run directory.
@@ -219,7 +219,7 @@ def data_places(config: TuneConfig, pins: PinSet, folder_of: FolderOf) -> list[P
 
 
 def refuse_classifier(data: DataRecord, job: str) -> None:
-    """Refuses a job that is for models that write text.
+    """Refuses a job that needs a text-generation model.
 
     Raises:
         ConfigError: The run's model is a classifier.

@@ -31,7 +31,7 @@ _GIVEN = "given"
 
 
 class ReleaseEvaluationRecord(EvaluationRecord):
-    """What was measured of a release.
+    """The evaluation of a release.
 
     Attributes:
         commit: The commit of the release.
@@ -60,7 +60,7 @@ class _Plan:
 
 @dataclass(frozen=True)
 class MeasureOptions:
-    """How a release is measured, if not as its own records say.
+    """How to evaluate a release, if not as its own records say.
 
     Attributes:
         data: A dataset's repository or a local file to measure on, all of its rows; None for the release's own data,
@@ -80,7 +80,7 @@ _AS_RECORDED = MeasureOptions()
 def measure_release(
     repo: str, revision: str, progress: Progress, options: MeasureOptions = _AS_RECORDED
 ) -> ReleaseEvaluationRecord:
-    """Measures a release against its base; of a whole model whose base no record names, that model alone.
+    """Evaluates a release against its base model; a complete model without a recorded base is evaluated alone.
 
     Args:
         repo: A model repository, of hubtune or of anyone.

@@ -124,7 +124,7 @@ class Exchange:
         return self._retry(f"Reading {self.repo}", lambda: read_files(self.repo, "dataset", commit, names))
 
     def untake(self) -> str:
-        """Takes the mark of a job that ended off the branch, so that another may take the request; returns the head.
+        """Removes the claim of an ended job from the branch, so that another job can claim it; returns the head.
 
         Raises:
             HubError: As `put`.
@@ -134,7 +134,7 @@ class Exchange:
         return self.put({}, head, "Free for another job", [TAKEN]) if TAKEN in there else head
 
     def put_run(self, run: Path, parent: str, message: str, *, leave_out: Collection[str]) -> str:
-        """Puts the files of a run directory onto the branch, in one commit that takes away what was there of it.
+        """Commits the files of a run directory to the branch, in one commit that replaces earlier files of the run.
 
         Args:
             run: The run directory.

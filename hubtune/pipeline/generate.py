@@ -11,17 +11,17 @@ from hubtune.records.base import Commit, Progress, Record
 
 
 class GenerationRecord(Record):
-    """A completion and all that it came from.
+    """A completion and everything that it was made from.
 
     Attributes:
         commit: The commit of the release.
         base: The base model of an adapter; null for merged weights.
         base_commit: The commit of the base model.
-        prompt: As it was given.
-        chat: Whether it was put into the release's chat template.
-        completion: What the model wrote, without the prompt and without the token that ended it.
-        tokens: How many tokens it wrote, the one that ended it included.
-        stop_reason: Whether a stop token ended the text, or the limit.
+        prompt: The prompt as given.
+        chat: Whether the prompt was put into the release's chat template.
+        completion: The generated text, without the prompt and the stop token.
+        tokens: The number of generated tokens, including the stop token.
+        stop_reason: Whether a stop token or the limit ended the text.
     """
 
     repo: str

@@ -50,7 +50,7 @@ _LONGEST_WAIT = 4
 
 @dataclass(frozen=True)
 class RemoteOptions:
-    """Which machine does a run.
+    """The machine that does a run.
 
     Attributes:
         flavor: The hardware.
@@ -68,7 +68,7 @@ class RemoteOptions:
 
 
 def check_remote(config: TuneConfig, asked: RemoteOptions) -> None:
-    """Checks that a job would find all that the config names, and that there is such hardware; submits nothing.
+    """Checks that a job can access everything that the config names, and that the hardware exists; submits nothing.
 
     Raises:
         ConfigError: The config names files or metrics of this machine, there is no such flavor, or no job can install
@@ -358,7 +358,7 @@ def _dependencies(config: TuneConfig, asked: RemoteOptions) -> list[str]:
 
 
 def do_request(repo: str, commit: str, progress: Progress) -> JobRecord:
-    """Does, within a job, the run that is asked for at a commit of the exchange repository, and puts it there.
+    """In a job, does the run that was requested at a commit of the exchange repository, and commits it there.
 
     Raises:
         RemoteJobError: This is no job, the request is for another version, or another job does it.

@@ -32,7 +32,7 @@ from hubtune.resources import quickstart_dir
 
 
 class RunRecord(Record):
-    """What a run without a release made: where it is, its pins, and what was measured."""
+    """The result of a run without a release: its place, its pins, and its measures."""
 
     run_dir: str
     card: str
@@ -43,7 +43,7 @@ class RunRecord(Record):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run made; `release` is None if nothing was published."""
+    """The result of a run; `release` is None if nothing was published."""
 
     run: RunDirectory
     inputs: CardInputs
@@ -141,7 +141,7 @@ def _refuse_remote(run: RunDirectory) -> None:
 
 
 def find_run(config: TuneConfig, options: RunOptions) -> RunDirectory | None:
-    """Returns the run to go on with: the given one, else the newest that was started with the same training config.
+    """Returns the run to resume: the given one, or the newest one with the same training config.
 
     Raises:
         RecordError: The given one was started with another.

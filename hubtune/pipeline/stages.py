@@ -29,7 +29,7 @@ _RECORD_BYTES = 2_000_000
 
 
 def run_data(context: RunContext) -> "Prepared":
-    """Reads and splits the pinned data and writes data.json; what it says already has to be what is found again.
+    """Reads and splits the pinned data and writes data.json; an existing data.json must match the result.
 
     Raises:
         DataError: A dataset cannot be used.
@@ -89,7 +89,7 @@ def run_train(
 
 
 def resume_train(context: RunContext, *, launcher: "Launcher | None" = None) -> TrainingRecord:
-    """Continues a training that was stopped, from its newest complete checkpoint; one that ended is left as it is.
+    """Resumes a stopped training from its newest complete checkpoint; a finished training stays as it is.
 
     Args:
         context: A run with pins.
@@ -133,10 +133,10 @@ def run_evaluate(context: RunContext, prepared: "Prepared | None" = None) -> Eva
 
 
 def run_merge(context: RunContext) -> MergeRecord:
-    """Merges the adapter into the base's weights, in the folder `model`, and writes merge.json and the probe of it.
+    """Merges the adapter into the base weights, in the folder `model`, and writes merge.json and its probe.
 
     Raises:
-        MergeError: The adapter cannot be merged, or the merged model strays from base and adapter.
+        MergeError: The adapter cannot be merged, or the merged model differs from base and adapter.
         RecordError: A record or the adapter is missing.
     """
     require_train("Merging")
@@ -161,14 +161,14 @@ def run_merge(context: RunContext) -> MergeRecord:
 
 
 def needs_merge(context: RunContext, config: TuneConfig) -> bool:
-    """Whether the adapter has still to be merged into the base's weights."""
+    """Whether the adapter still needs to be merged into the weights of the base model."""
     run = context.run
     merged = run.has(MergeRecord) and run.has(MergedProbeRecord) and run.model_dir.is_dir()
     return config.publish.artifact == "merged" and not config.train.whole and not merged
 
 
 def run_card(context: RunContext) -> CardInputs:
-    """Renders and checks the model card and writes README.md and its pictures.
+    """Renders and checks the model card and writes README.md and its images.
 
     Returns:
         What the card was made from.
@@ -185,7 +185,7 @@ def run_card(context: RunContext) -> CardInputs:
 
 
 def renew_card(context: RunContext) -> CardInputs:
-    """Renders the card as `run_card` does; what was edited by hand is kept under another name.
+    """Renders the card as `run_card` does; a card that was edited by hand is kept under another name.
 
     Raises:
         CardError: The card is incomplete or holds a placeholder. The edited one stays where it is.

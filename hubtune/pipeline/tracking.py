@@ -22,7 +22,7 @@ _INSTALLED_BY = {
 
 
 def require_reporting(settings: TrainConfig) -> None:
-    """Refuses what a training could not report.
+    """Refuses a config whose reporting cannot work.
 
     Raises:
         MissingExtraError: A tracker is not installed.
@@ -55,7 +55,7 @@ def _is_installed(name: str) -> bool:
 
 
 def add_evaluation(run: RunDirectory, evaluation: EvaluationRecord, progress: Progress) -> None:
-    """Adds what was measured to the runs of the trackers; one that fails is a warning.
+    """Adds the measures to the runs of the trackers; a tracker that fails is a warning.
 
     Args:
         run: The run directory.
@@ -75,7 +75,7 @@ def add_evaluation(run: RunDirectory, evaluation: EvaluationRecord, progress: Pr
 
 
 def add_release(run: RunDirectory, release: ReleaseRecord, progress: Progress) -> None:
-    """Adds the release to the runs of the trackers; one that fails is a warning.
+    """Adds the release to the runs of the trackers; a tracker that fails is a warning.
 
     Args:
         run: The run directory.

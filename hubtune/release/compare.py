@@ -39,10 +39,10 @@ class ComparedMeasure(Record):
     """One measure of both tuned models; a value is null if that side has none.
 
     Attributes:
-        difference: `b - a`; null if the values do not compare.
+        difference: `b - a`; null if the values are not comparable.
         interval: The 95% interval of the difference, if one can be computed.
-        comparable: Whether both were measured alike, on the same items.
-        reason: Why they do not compare, or what the difference is worth.
+        comparable: Whether both were measured in the same way, on the same items.
+        reason: The reason for the verdict.
     """
 
     name: str
@@ -83,7 +83,7 @@ class _Side:
 
 
 def compare(a: str, b: str) -> ComparisonRecord:
-    """Sets two runs or releases side by side.
+    """Compares two runs or releases.
 
     Args:
         a: A run directory, or a release as REPO@TAG.

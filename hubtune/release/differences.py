@@ -33,8 +33,8 @@ def diff_releases(repo: str, a: str, b: str) -> diff_record.ReleaseDiff:
 
     Args:
         repo: A model repository.
-        a: The tag, branch or commit that changes are counted from.
-        b: The one that they lead to.
+        a: The tag, branch or commit of the earlier release.
+        b: The tag, branch or commit of the later release.
 
     Raises:
         HubError: The repository or a revision cannot be read.
@@ -45,7 +45,7 @@ def diff_releases(repo: str, a: str, b: str) -> diff_record.ReleaseDiff:
 
 
 def compare_releases(before: PublishedRelease, after: PublishedRelease, a: str, b: str) -> diff_record.ReleaseDiff:
-    """Compares two releases that were read; `a` and `b` are what was asked for."""
+    """Compares two releases that were read; `a` and `b` are the requested revisions."""
     card, problem = _card(before, after)
     return diff_record.ReleaseDiff(
         repo=after.repo,
@@ -77,7 +77,7 @@ def setting_changes(before: TuneConfig, after: TuneConfig) -> list[diff_record.S
 
 
 def pin_changes(before: PinSet, after: PinSet) -> list[diff_record.PinChange]:
-    """Returns the inputs that differ in repository, commit or license; what was asked for does not count."""
+    """Returns the inputs that differ in repository, commit or license; the requested revision does not count."""
     first, second = _pins(before), _pins(after)
     return [
         diff_record.PinChange(kind="base" if key[0] == "model" else "data", repo=key[1], before=old, after=new)
@@ -153,7 +153,7 @@ def _by_name(release: PublishedRelease) -> dict[tuple[str, str], Measure]:
 
 
 def rows_of(data: DataRecord, config: TuneConfig) -> tuple[object, ...]:
-    """Returns what decides which rows were held out, and how long they are."""
+    """Returns everything that decides which rows were held out, and their length."""
     settings = config.evaluate
     rows = (data.held_out, data.split_method, data.max_length)
     return (_read(data.sources), rows, settings.holdout, settings.seed, settings.max_items)
@@ -230,7 +230,7 @@ def _card(before: PublishedRelease, after: PublishedRelease) -> tuple[CardDiff |
 
 @dataclass(frozen=True)
 class Suggestion:
-    """The smallest fitting bump, and the changes that ask for it, a clause each."""
+    """The smallest fitting bump, and the changes that require it, one clause each."""
 
     bump: Bump
     reasons: tuple[str, ...]
@@ -239,9 +239,9 @@ class Suggestion:
 def suggest_bump(before: PublishedRelease, after: PublishedRelease) -> Suggestion:
     """Suggests how to raise the version.
 
-    Another base model, other data or another kind of artifact is a major change: the release stands on something else,
-    or is loaded in another way. Another way of training or measuring is a minor one, and so are other weights from the
-    same settings. What is left, the card, the license and how it is published, is a patch.
+    Another base model, other data or another kind of artifact is a major change: the inputs or the way to load the
+    release change. Other settings of training or evaluation are a minor change, and so are other weights from the same
+    settings. Everything else (card, license, publishing) is a patch.
     """
     found = list(_changes(before, after))
     if not any(bump != "patch" for bump, _ in found) and before.training.files != after.training.files:

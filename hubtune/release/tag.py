@@ -53,7 +53,7 @@ class Retag:
 
     @property
     def branch(self) -> str:
-        """The branch for as long as the commit has no tag, if it cannot stand on main."""
+        """The branch for the commit until it has its tag, if it cannot be on main."""
         return f"hubtune-{self.tag}"
 
 
@@ -63,7 +63,7 @@ def retag_message(tag: str, source: str) -> str:
 
 
 def plan_retag(source: str, manifest: Manifest, config: TuneConfig, card: str) -> Retag:
-    """Works out the three files, the same as publishing the run under that tag would make them.
+    """Returns the commit with the three files as publishing the run under that tag would render them.
 
     Args:
         source: The commit that holds the release.
@@ -86,10 +86,10 @@ def plan_retag(source: str, manifest: Manifest, config: TuneConfig, card: str) -
 
 
 def retag(plan: Retag, progress: Progress) -> str:
-    """Brings the three files onto the Hub and tags the commit.
+    """Commits the three files and tags the commit.
 
-    If the source is the head of main, the commit follows it there; else it stands on a branch that is deleted once
-    the tag keeps the commit.
+    If the source is the head of main, the commit follows it there. Otherwise it is on a branch that is deleted when the
+    tag exists.
 
     Returns:
         The commit that the tag is on.
@@ -118,14 +118,14 @@ def retag(plan: Retag, progress: Progress) -> str:
 
 
 def deviations(plan: Retag, at: str) -> list[str]:
-    """Names the files by which a commit is not the source except that the three files are rendered again."""
+    """Returns the files in which a commit differs from the source, apart from the three files that name the tag."""
     other = changed_files(plan.repo, plan.source, at) - set(plan.files)
     expected = {path: sha256_bytes(content) for path, content in plan.files.items()}
     return [*(f"{path}: not as at {plan.source}" for path in sorted(other)), *differences(plan.repo, at, expected)]
 
 
 def clear_branch(plan: Retag, tagged: str, progress: Progress) -> None:
-    """Deletes the branch that was needed until the tag was there; a failure to do so is only told."""
+    """Deletes the branch that was needed until the tag existed; a failure is only a warning."""
     try:
         if list_refs(plan.repo).branches.get(plan.branch) != tagged:
             return
@@ -187,7 +187,7 @@ def tag_release(repo: str, revision: str, tag: str | None, bump: Bump | None, pr
         revision: A commit, or a branch whose head is meant.
         tag: The tag; None to take the one that `bump` gives.
         bump: Which part of the newest version to raise. Without either, nothing is written.
-        progress: Told what is done.
+        progress: Reports each step.
 
     Raises:
         ConfigError: The tag is not a version, or neither a tag nor a bump was given: the hint has the command.
