@@ -3,12 +3,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install quickstart chromium check test test-all trials stats docs clean
+.PHONY: help install quickstart chromium postgresql check test test-all trials stats docs clean
 
 help:
 	@echo "make quickstart   install, then run the whole job on an embedded Hub with a real model"
 	@echo "make test         install, then run the checks and the tests; needs nothing beyond Python, git and make"
-	@echo "make test-all     make test, then every other test; opens pages in Chromium (Debian: apt-get install chromium),"
+	@echo "make test-all     make test, then every other test; opens pages in Chromium and runs PostgreSQL"
+	@echo "                  (Debian: apt-get install chromium postgresql),"
 	@echo "                  trains the real SmolLM2 and mounts disks, as root may"
 	@echo "make check        ruff, mypy and import-linter alone"
 	@echo "make stats        figures of the code's structure"
@@ -47,7 +48,11 @@ test: check
 	$(TESTS) --tier test
 
 # What `make test` left out.
-test-all: chromium test
+postgresql:
+	@command -v initdb > /dev/null || ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 || \
+		{ echo "These tests run a PostgreSQL server; on Debian: apt-get install postgresql"; exit 1; }
+
+test-all: chromium postgresql test
 	$(TESTS) --tier rest
 
 stats:
@@ -56,7 +61,7 @@ stats:
 docs: install
 	UPDATE_GOLDEN=1 $(BIN)/pytest -q tests/config/test_reference.py -k tables_of_the_docs
 
-trials: install chromium
+trials: install chromium postgresql
 	$(TESTS) --tier trials
 
 clean:

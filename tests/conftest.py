@@ -22,6 +22,7 @@ from tests import tiers
 from tests.browser import chromium
 from tests.listener import Listener
 from tests.once import Once
+from tests.postgres import postgresql
 from tests.served_hub import ServedHub, serve
 from tests.tiny_models import MAKERS
 
@@ -252,6 +253,13 @@ def browser() -> Iterator["Browser"]:
     """
     with chromium() as browser:
         yield browser
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    """The URL of an empty database of a PostgreSQL server; the test fails where none is installed."""
+    with postgresql() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

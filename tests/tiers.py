@@ -2,8 +2,8 @@
 
 - `make test` is `--tier test`: every test that needs no model; of each test on a tiny model one case, drawn by a seed;
   and of whole commands on a tiny model the main job, and a seeded part of each other file.
-- `make test-all` adds `--tier rest`: what that leaves out, and what opens pages in Chromium, trains the real model,
-  mounts a disk, measures memory, stops whole runs or trains in several processes. Nothing runs twice.
+- `make test-all` adds `--tier rest`: what that leaves out, and what opens pages in Chromium, runs PostgreSQL, trains
+  the real model, mounts a disk, measures memory, stops whole runs or trains in several processes. Nothing runs twice.
 - `make trials` is `--tier trials`: everything, with the cases marked `full_trial` and the full counts of seeded trials.
 
 Without `--tier`, pytest runs what it is given of `test` and `rest`.
@@ -20,6 +20,7 @@ TIERS = ("test", "rest", "trials")
 # What the fixtures of a test say about it: a test that takes one of these gets the mark.
 _FIXTURES = {
     "browser": {"browser"},
+    "postgres": {"postgres"},
     "real_model": {"real_model"},
     "mount": {"mount"},
     "model": {"tiny"},
@@ -29,6 +30,7 @@ _FIXTURES = {
 }
 MARKS = {
     "browser": "opens pages in Chromium",
+    "postgres": "runs a PostgreSQL server",
     "real_model": "trains the real SmolLM2; the slowest of all",
     "mount": "mounts a disk, as root may",
     "model": "loads or trains a tiny model",
@@ -38,7 +40,7 @@ MARKS = {
     "full_trial": "a case of a kind of which the other tiers have another already; the one mark that is given by hand",
 }
 # `make test` needs no more than Python, git and make; how a stopped training is resumed is tested in tests/train too.
-_LEFT = ("browser", "real_model", "mount", "memory", "stopped", "processes")
+_LEFT = ("browser", "postgres", "real_model", "mount", "memory", "stopped", "processes")
 
 # Whole commands on a model take most of the time. What they do is tested piece by piece too, so that `make test` has
 # the main job, and of the other files every fourth test or at least one.

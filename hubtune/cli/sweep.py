@@ -8,6 +8,7 @@ import click
 
 from hubtune.cli.options import hub_option, locked_option, on_hub
 from hubtune.cli.output import Output
+from hubtune.errors import SweepError
 
 if TYPE_CHECKING:
     from hubtune.sweep.report import SweepRecord, TrialRecord
@@ -61,6 +62,9 @@ def sweep(
             report.write_best(best)
             record = record.model_copy(update={"config": str(best)})
         output.result(record, sweep_lines(record, file))
+        if record.best is None and not only_report:
+            # The record is the one document; it holds the reasons.
+            raise click.exceptions.Exit(SweepError.exit_code)
 
 
 def sweep_lines(record: "SweepRecord", file: Path) -> list[str]:
@@ -79,7 +83,7 @@ def sweep_lines(record: "SweepRecord", file: Path) -> list[str]:
         return [*lines, f"Best config: {record.config}", f"Next: hubtune run {record.config}"]
     if record.best is not None:
         return [*lines, f"Next: hubtune sweep {file} --best best.yaml"]
-    return lines
+    return [*lines, "No trial is complete, so there is no best one."]
 
 
 def _row(trial: "TrialRecord", fields: list[str]) -> list[str]:

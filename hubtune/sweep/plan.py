@@ -103,6 +103,11 @@ class Sweep:
         place = Place.of(storage or file.storage or f"{path.stem}.db", folder)
         config_file = path.parent / file.config
         sweep = cls(path, file, load_config(config_file), place)
+        if sweep.base.sweep is not None:
+            raise ConfigError(
+                f"{config_file} was itself chosen by a sweep, as its section `sweep` says.",
+                hint="To vary it again, leave that section out; the card then reports the new sweep alone.",
+            )
         for name in file.sweep.parameters:
             require_key(name, f"{path}: sweep.parameters")
         sweep._require_metric()

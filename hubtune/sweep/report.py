@@ -149,7 +149,7 @@ class Report:
             rank=rank,
             steps=dict(trial.intermediate_values),
             seconds=trial.user_attrs.get("seconds"),
-            detail=trial.user_attrs.get("detail") if again is None else None,
+            detail=_detail(trial) if again is None else None,
             folder=trial.user_attrs.get("folder", f"trial-{first_of(trial):03}" if again is not None else None),
             again=again,
         )
@@ -297,6 +297,14 @@ class Report:
 
 
 _HEAD = "# The best trial, number {number}, of the sweep in {storage}. `hubtune run` gives that trial's numbers.\n"
+
+
+def _detail(trial: "FrozenTrial") -> str | None:
+    found: str | None = trial.user_attrs.get("detail")
+    if found is None and trial.state.name == "FAIL":
+        times = len(trial.system_attrs.get("retry_history", [])) + 1
+        return f"it was cut off {times} times, so it is not run again"
+    return found
 
 
 def _draw(file: Path, plot: Callable[[Any], Any], study: Any) -> Path:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from hubtune.config.schema import TuneConfig
 from hubtune.config.sweep import HELD_OUT_LOSS
 from hubtune.errors import ConfigError, FileError, HubtuneError, InterruptedTrainingError, SweepError
-from hubtune.pin import fetch_snapshots, lock_file, resolve_pins, write_lock
+from hubtune.pin import fetch_snapshots, lock_file, read_lock, require_lock, resolve_pins, write_lock
 from hubtune.pipeline.check import check_run
 from hubtune.pipeline.context import RunContext, RunOptions, require_train
 from hubtune.pipeline.stages import run_data, run_evaluate, run_train
@@ -102,6 +102,9 @@ def _begin(sweep: Sweep, study: Study, progress: Progress, *, locked: bool) -> t
             _warn_of_other_rows(sweep, progress)
             return facts, True
     facts = study.facts(sweep.file.sweep, sweep.identity)
+    if locked:
+        lock = lock_file(sweep.config_file)
+        require_lock(read_lock(lock), sweep.base, lock)
     for config, pins in zip(sweep.inputs, facts.pins, strict=True):
         fetch_snapshots(resolve_pins(config, pins, progress), progress)
     return facts, False
@@ -151,8 +154,9 @@ class Worker:
             self.progress.say(f"Trial {trial.number} is pruned: {error}")
             trial.set_user_attr("detail", str(error))
             self._tell(trial, TrialState.PRUNED, began)
-        except (InterruptedTrainingError, SweepError, FileError):
-            self.study.requeue(trial)
+        except (InterruptedTrainingError, KeyboardInterrupt, SweepError, FileError):
+            # Nothing that the trial did: it is run again as often as the user stops it.
+            self.study.requeue(trial, most=None)
             raise
         except HubtuneError as error:
             said = " ".join([error.message, *error.details])
@@ -165,8 +169,10 @@ class Worker:
         else:
             self.progress.say(f"Trial {trial.number}: {self.sweep.file.sweep.metric} {value:.6g}")
             self._tell(trial, TrialState.COMPLETE, began, value)
-        finally:
-            _leave_records(folder)
+        # Its config makes the weights again, bit for bit.
+        run = RunDirectory(folder)
+        for path in (run.adapter_dir, run.model_dir, run.checkpoints_dir):
+            shutil.rmtree(path, ignore_errors=True)
 
     def _tell(self, trial: "Trial", state: "TrialState", began: float, value: float | None = None) -> None:
         trial.set_user_attr("seconds", round(time.monotonic() - began, 1))
@@ -236,11 +242,3 @@ def held_out_loss(record: TrainingRecord) -> float:
     if not points:
         raise ConfigError("The training measured no held-out loss.")
     return next((point.loss for point in points if point.step == record.best_step), points[-1].loss)
-
-
-def _leave_records(folder: Path) -> None:
-    """Removes the weights of a trial that has ended: its config makes them again, bit for bit."""
-    run = RunDirectory(folder)
-    if run.has(TrainingRecord):
-        for path in (run.adapter_dir, run.model_dir, run.checkpoints_dir):
-            shutil.rmtree(path, ignore_errors=True)

@@ -93,20 +93,27 @@ def storage_errors(place: Place) -> Iterator[None]:
 
     Raises:
         SweepError: It cannot be reached, read or written, or is of another version.
+        ConfigError: It is not the address of a database.
+        MissingExtraError: The database's driver is not installed.
     """
     import sqlalchemy.exc
     from optuna.exceptions import StorageInternalError
 
     try:
         yield
+    except (sqlalchemy.exc.NoSuchModuleError, sqlalchemy.exc.ArgumentError) as error:
+        raise ConfigError(
+            f"{place} is not the address of a database that SQLAlchemy knows.",
+            hint="Write a file name such as sweep.db, or an address such as postgresql://user@host/database.",
+        ) from error
     except (sqlalchemy.exc.SQLAlchemyError, StorageInternalError) as error:
         raise SweepError(
             f"The sweep's storage {place} cannot be used: {mask(reason(error.__cause__ or error))}.",
-            hint="Check that the server runs and that you may write there, or name another storage: --storage FILE",
+            hint="Check that it is there and that you may write to it, or name another storage: --storage FILE",
         ) from error
     except ImportError as error:
         raise MissingExtraError(
-            f"The driver of the storage {place} is not installed: {error}.",
+            f"The driver of the storage {place} is not installed.",
             hint='Install it; PostgreSQL\'s comes with pip install "hubtune[sweep]".',
         ) from error
 
@@ -174,6 +181,7 @@ def unheeded() -> Iterator[None]:
 @contextlib.contextmanager
 def alive(storage: "BaseStorage", trial: int) -> Iterator[None]:
     """Shows by a heartbeat, if the storage has one, that the worker of a trial lives."""
+    from optuna.exceptions import StorageInternalError
     from optuna.storages import RDBStorage
 
     if not isinstance(storage, RDBStorage):
@@ -182,17 +190,18 @@ def alive(storage: "BaseStorage", trial: int) -> Iterator[None]:
     ended = Event()
 
     def beat() -> None:
-        from optuna.exceptions import StorageInternalError
+        # A beat that a busy storage refuses is made up for by the next.
+        with contextlib.suppress(StorageInternalError):
+            storage.record_heartbeat(trial)
 
-        while True:
-            # A beat that a busy storage refuses is made up for by the next.
-            with contextlib.suppress(StorageInternalError):
-                storage.record_heartbeat(trial)
-            if ended.wait(_HEARTBEAT):
-                break
+    def go_on() -> None:
+        while not ended.wait(_HEARTBEAT):
+            beat()
         storage.remove_session()
 
-    thread = Thread(target=beat, name="heartbeat", daemon=True)
+    # The first at once: a trial without any would never be taken for one whose worker is gone.
+    beat()
+    thread = Thread(target=go_on, name="heartbeat", daemon=True)
     thread.start()
     try:
         yield

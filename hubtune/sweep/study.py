@@ -224,10 +224,10 @@ class Study:
                         _unlock(lock)
                         continue
                     stack.callback(_unlock, lock)
+                    stack.enter_context(alive(self.storage, identity))
                     self.prepare(sweep, int(waiting.user_attrs.get("point", waiting.number)))
                     trial = Trial(self.study, identity)
                     trial.set_user_attr(_WORKER, socket.gethostname())
-                    stack.enter_context(alive(self.storage, identity))
                     claimed = Claimed(trial, first_of(waiting))
                     break
             yield claimed
@@ -241,8 +241,13 @@ class Study:
         except UpdateFinishedTrialError:
             return False
 
-    def requeue(self, trial: "FrozenTrial | Trial") -> None:
-        """Ends a trial that was cut off, and puts it into the queue again, unless it was cut off too often."""
+    def requeue(self, trial: "FrozenTrial | Trial", *, most: int | None = MOST_RETRIES) -> None:
+        """Ends a trial that was cut off, and puts it into the queue again.
+
+        Args:
+            trial: The trial.
+            most: How many times a trial may be cut off; one that is cut off more often stays failed. None for no limit.
+        """
         from optuna.exceptions import UpdateFinishedTrialError
         from optuna.storages import RetryHeartbeatStaleTrialCallback
         from optuna.trial import TrialState
@@ -254,7 +259,7 @@ class Study:
                 # Another worker was first, and has put it into the queue.
                 return
             ended = self.study.get_trials(deepcopy=True)[trial.number]
-            RetryHeartbeatStaleTrialCallback(max_retry=MOST_RETRIES)(self.study, ended)
+            RetryHeartbeatStaleTrialCallback(max_retry=most)(self.study, ended)
 
     def reclaim(self, folder: Path) -> list[int]:
         """Puts trials into the queue again whose workers are gone; returns their numbers."""

@@ -62,6 +62,25 @@ def test_a_sweep_that_cannot_run_is_one_error_that_names_the_fault(load, paramet
     assert caught.value.hint
 
 
+def test_a_config_that_a_sweep_chose_is_not_swept_as_it_is(load, tmp_path):
+    load()
+    chosen = {"field": "train.lora.r", "tried": "4, 8", "chosen": "8"}
+    origin = {
+        "study": "ab" * 32,
+        "sampler": "grid",
+        "seed": 1,
+        "trials": 2,
+        "metric": "perplexity",
+        "rank": 1,
+        "value": 2,
+    }
+    config = yaml.safe_load(CONFIG) | {"train": {"lora": {"r": 8}}}
+    config["sweep"] = origin | {"direction": "minimize", "rows": "held-out", "fields": [chosen]}
+    (tmp_path / "hubtune.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(ConfigError, match="itself chosen by a sweep"):
+        Sweep.load(tmp_path / "sweep.yaml")
+
+
 def test_a_missing_sweep_file_is_named_with_an_example_of_one(tmp_path):
     with pytest.raises(ConfigError, match="no sweep file") as caught:
         Sweep.load(tmp_path / "sweep.yaml")

@@ -6,14 +6,15 @@ import signal
 import sqlite3
 from pathlib import Path
 
+import psycopg
 import pytest
 import yaml
 
-from hubtune.errors import ConfigError, SweepError
+from hubtune.errors import ConfigError, MissingExtraError, SweepError
 from hubtune.records.base import Pin, PinSet
 from hubtune.sweep.plan import Sweep, suggest
 from hubtune.sweep.report import Report
-from hubtune.sweep.storage import Place
+from hubtune.sweep.storage import MOST_RETRIES, Place
 from hubtune.sweep.study import Facts, Study
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -78,6 +79,32 @@ def test_every_point_of_a_grid_is_run_once(tmp_path, storage):
 
 
 def test_two_workers_share_the_trials_and_none_is_run_twice(tmp_path, storage):
+    share_among_two_workers(tmp_path, storage)
+
+
+def test_workers_of_several_machines_share_a_postgresql_database(tmp_path, postgres):
+    path = share_among_two_workers(tmp_path, postgres)
+    with pytest.raises(SweepError, match="another sweep"):
+        begin(write(tmp_path, seed=7), postgres)
+    # Killed: on this machine its lock shows it, on another the heartbeat that stops.
+    (tmp_path / "other").mkdir()
+    path = write(tmp_path / "other", sampler="random", trials=2)
+    path.write_text(f"name: other\n{path.read_text()}")
+    process = multiprocessing.get_context("spawn").Process(target=die_with_a_trial, args=(path, postgres))
+    process.start()
+    process.join(60)
+    opened = begin(path, postgres)
+    study = opened[1]
+    assert study.reclaim(tmp_path / "of-another-machine") == []
+    with psycopg.connect(postgres) as database:
+        database.execute("update trial_heartbeats set heartbeat = heartbeat - interval '1 hour'")
+    assert study.reclaim(tmp_path / "of-another-machine") == [0]
+    while run_one(*opened) is not None:
+        pass
+    assert [trial.state for trial in Report(*opened).trials] == ["cut off", "complete", "complete"]
+
+
+def share_among_two_workers(tmp_path, storage):
     path = write(tmp_path, parameters={"train.lora.r": list(range(1, 25))})
     context = multiprocessing.get_context("spawn")
     done = context.Queue()
@@ -90,6 +117,7 @@ def test_two_workers_share_the_trials_and_none_is_run_twice(tmp_path, storage):
         assert worker.exitcode == 0
     assert sorted(numbers) == list(range(24))
     assert [trial.state for trial in Report(*begin(path, storage)).trials] == ["complete"] * 24
+    return path
 
 
 def test_a_trial_whose_worker_was_killed_is_run_again_with_the_same_values(tmp_path, storage):
@@ -107,6 +135,18 @@ def test_a_trial_whose_worker_was_killed_is_run_again_with_the_same_values(tmp_p
     assert [trial.state for trial in trials] == ["cut off", *["complete"] * 6]
     assert (trials[0].again, trials[6].values) == (6, trials[0].values)
     assert study.wait(sweep.folder(facts)) is False
+
+
+def test_a_trial_that_is_cut_off_again_and_again_is_left_out(tmp_path):
+    opened = sweep, study, facts = begin(write(tmp_path, parameters={"train.lora.r": [4]}))
+    for _ in range(MOST_RETRIES + 1):
+        with study.claim(sweep.file.sweep, sweep.folder(facts)) as claimed:
+            study.requeue(claimed.trial)
+    assert run_one(*opened) is None
+    last = Report(*opened).trials[-1]
+    assert last.state == "failed"
+    assert "cut off 4 times" in last.detail
+    assert Report(*opened).best is None
 
 
 def test_a_trial_that_another_worker_runs_is_left_to_it(tmp_path, storage):
@@ -203,6 +243,18 @@ def test_a_file_that_is_no_storage_is_refused(tmp_path, name):
     (tmp_path / name).write_text("This is no database.\n" * 100)
     with pytest.raises(SweepError, match=name):
         begin(write(tmp_path), str(tmp_path / name))
+
+
+@pytest.mark.parametrize("url", ["nothere://host/trials", "postgresql://"])
+def test_an_address_of_no_database_is_refused(tmp_path, url):
+    with pytest.raises((ConfigError, SweepError)) as caught:
+        Study(Place.of(url, tmp_path), "sweep")
+    assert caught.value.hint
+
+
+def test_a_database_whose_driver_is_missing_says_so(tmp_path):
+    with pytest.raises(MissingExtraError, match="driver"):
+        Study(Place.of("mysql://me@host/trials", tmp_path), "sweep")
 
 
 def test_a_server_that_does_not_answer_is_one_error(tmp_path):
