@@ -10,7 +10,7 @@ from hubtune.templating.process import TooLongError
 
 
 def handle(request: bytes, most: int) -> bytes:
-    """Returns a mark and, after it, the text that `{"template", "context"}` gives; or another, and the fault."""
+    """Renders `{"template", "context"}`; returns a mark followed by the text, or another mark followed by the fault."""
     told = json.loads(request)
     # Without a loader, so that a template can read no file, its own folder's included.
     engine = card_engine(templates_dir()).overlay(loader=jinja2.DictLoader({}))

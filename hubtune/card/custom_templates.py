@@ -110,7 +110,7 @@ def title_of(name: str) -> str:
 
 
 def records_context(inputs: CardInputs) -> dict[str, object]:
-    """Returns what an added section may print: the records as plain data."""
+    """Returns the records as plain data, for an added section."""
     paths = {"__all__": {"path"}}
     return {
         "config": inputs.config.model_dump(mode="json", exclude={"data": paths, "earlier": {"data": paths}}),

@@ -32,7 +32,7 @@ class ReleaseTarget:
 
     @classmethod
     def of(cls, publish: PublishConfig) -> "ReleaseTarget | None":
-        """Returns what a config says of it; None while it names no repository."""
+        """Returns the target that a config names; None if it names no repository."""
         if publish.repo is None:
             return None
         return cls(publish.repo, publish.tag, publish.artifact, publish.counterpart)

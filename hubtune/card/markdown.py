@@ -25,7 +25,7 @@ _HEADING = re.compile(r"^([ ]{0,3}(?:(?:[-+*>]|\d+[.)])[ \t]*)*)(#|=+[ \t]*$|-+[
 
 
 class Markdown(str):
-    """Text that is Markdown already."""
+    """Text that is already Markdown."""
 
     __slots__ = ()
 
@@ -44,7 +44,7 @@ def to_markdown(value: object) -> str:
 
 
 def text(value: str) -> Markdown:
-    """Returns `value` on one line with every character that Markdown or HTML would act upon escaped."""
+    """Returns `value` on one line, with every special character of Markdown and HTML escaped."""
     escaped = _SPECIAL.sub(r"\\\1", one_line(value)).translate(_ENTITIES)
     return Markdown(_BLOCK_START.sub(lambda match: f"{match[2] or ''}\\{match[1] or match[3]}", escaped))
 
@@ -105,7 +105,7 @@ def one_line(value: str) -> str:
 
 
 def without_code(value: str) -> str:
-    """Returns Markdown without its code blocks and code spans, whose content is nobody's statement."""
+    """Returns Markdown without its code blocks and code spans."""
     lines = without_code_blocks(value).split("\n")
     return "\n".join(_split_code(line, outside=str, inside=lambda _: " ") for line in lines)
 
@@ -197,12 +197,12 @@ _HTML_TAGS = frozenset(
 
 
 def find_placeholders(markdown: str) -> list[str]:
-    """Returns the placeholders in Markdown text, each once; code is not looked into, since it may quote anything."""
+    """Returns the placeholders in Markdown text, each once; code is not searched, since it can contain anything."""
     return list(dict.fromkeys(found for _, found in locate_placeholders(markdown)))
 
 
 def locate_placeholders(markdown: str) -> list[tuple[int, str]]:
-    """Returns the placeholders in Markdown text, each with its line, from 1; code is not looked into."""
+    """Returns the placeholders in Markdown text, each with its line, from 1; code is not searched."""
     prose = without_code(markdown).replace("\\", "").replace("&lt;", "<").replace("&gt;", ">")
     matches = [match for pattern in (_WORDS, _PHRASES) for match in pattern.finditer(prose)]
     # A tag of HTML is a fault of another kind, and is shown as text.
@@ -216,5 +216,5 @@ def locate_placeholders(markdown: str) -> list[tuple[int, str]]:
 
 
 def is_placeholder_id(repo: str) -> bool:
-    """Whether a repository id is a documentation's example, such as your-username/my-model."""
+    """Whether a repository id is an example, such as your-username/my-model."""
     return bool(_ID.search(repo))

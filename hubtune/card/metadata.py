@@ -50,14 +50,14 @@ class _Part(BaseModel):
 
 
 class Task(_Part):
-    """What the model was measured at."""
+    """The task on which the model was measured."""
 
     type: TaskType = "text-generation"
     name: NonEmpty = "Text generation"
 
 
 class ResultDataset(_Part):
-    """What a result was measured on; `split` and `revision` where one dataset alone was."""
+    """The data of a result; `split` and `revision` only if it is a single dataset."""
 
     type: RepoId
     name: NonEmpty
@@ -106,7 +106,7 @@ class ModelIndexEntry(_Part):
 
 
 class CardMetadata(_Part):
-    """The whole front matter, in the order in which it is written. What is None is left out."""
+    """The whole front matter, in the order in which it is written. Values that are None are omitted."""
 
     language: Annotated[list[Annotated[str, AfterValidator(_check_language)]], Field(min_length=1)] | None = None
     license: Annotated[str, AfterValidator(_check_license)]
@@ -124,7 +124,7 @@ class CardMetadata(_Part):
 
 
 def build_metadata(inputs: CardInputs) -> CardMetadata:
-    """Builds the front matter from the run's records.
+    """Builds the front matter from the records of the run.
 
     Raises:
         pydantic.ValidationError: A record holds what the Hub's metadata cannot, such as a path for a repository.
@@ -260,7 +260,7 @@ def dump_front_matter(metadata: CardMetadata) -> str:
 
 
 def read_front_matter(card: str) -> tuple[CardMetadata | None, list[str]]:
-    """Returns the card's metadata and what is wrong with it; the metadata is None if anything is."""
+    """Returns the card's metadata and its faults; the metadata is None if there is a fault."""
     block = find_block(card)
     if block is None:
         return None, ["front matter: there is none; begin the card with metadata between two lines of ---"]

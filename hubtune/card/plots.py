@@ -23,7 +23,7 @@ _FEW, _COLUMNS = 4, 3
 
 
 def render_pictures(inputs: CardInputs) -> dict[str, bytes]:
-    """Returns the pictures that the card shows: path in the repository to PNG."""
+    """Returns the images of the card: path in the repository to PNG."""
     pictures = {}
     if has_loss_curve(inputs.training):
         pictures[LOSS_PICTURE] = _loss_curve(inputs)

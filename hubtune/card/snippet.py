@@ -12,7 +12,7 @@ _LONGEST_PROMPT = 400
 
 
 def usage_snippet(inputs: CardInputs) -> str:
-    """Returns a Python program that loads the release and prints one completion, the same each time.
+    """Returns a Python program that loads the release and prints a completion, which is the same each time.
 
     Of a classifier it prints the class, or the classes, of a text.
 
@@ -73,7 +73,7 @@ def _messages(inputs: CardInputs) -> str:
 
 
 def pipeline_snippet(inputs: CardInputs) -> str:
-    """Returns Python for transformers' pipeline; it goes on from `usage_snippet`, whose model and tokenizer it uses."""
+    """Returns Python for transformers' pipeline, to be added after `usage_snippet`."""
     if inputs.data.labels is not None:
         every = ", top_k=None" if inputs.data.several_labels else ""
         return "\n".join(

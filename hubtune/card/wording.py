@@ -99,7 +99,7 @@ def precision_name(precision: str) -> str:
 
 
 def tracker_name(tracker: str) -> str:
-    """Returns a tracker as it writes itself."""
+    """Returns the name of a tracker in its own spelling."""
     return _TRACKERS.get(tracker, tracker)
 
 

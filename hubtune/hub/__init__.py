@@ -10,7 +10,7 @@ _NUMBERS = {"HF_HUB_DOWNLOAD_TIMEOUT": int, "HF_HUB_ETAG_TIMEOUT": int, "HF_DATA
 
 
 def require_environment() -> None:
-    """Checks what the environment says of the Hub, before the Hub's client is imported.
+    """Checks the environment variables of the Hub, before the Hub's client is imported.
 
     Raises:
         ConfigError: HF_ENDPOINT is not the address of a Hub, or a number is not one.

@@ -39,7 +39,7 @@ _BUSY_CREATING = "another conflicting operation is in progress"
 
 @dataclass(frozen=True)
 class RequestLimits:
-    """How long a request may wait, in seconds.
+    """The time limits of a request, in seconds.
 
     Attributes:
         connect: For a connection.
@@ -57,7 +57,7 @@ _limits = RequestLimits()
 
 @contextmanager
 def limited(limits: RequestLimits) -> Iterator[None]:
-    """Sets other limits while the context lasts."""
+    """Sets other limits within the context."""
     global _limits
     before, _limits = _limits, limits
     try:
@@ -105,7 +105,7 @@ class Client(httpx2.Client):
 
 
 class NotAHubError(httpx2.TransportError):
-    """Something answers in the place of a Hub, such as the login page of a network."""
+    """The server that answers is not a Hub, such as the login page of a network."""
 
 
 def _require_hub_s_error(request: httpx2.Request, response: httpx2.Response) -> None:
@@ -202,12 +202,12 @@ class _Stream(httpcore2.NetworkStream):
 
 
 def use(client: Callable[[], httpx2.Client] = Client) -> None:
-    """Has every request from now on sent by such a client."""
+    """Sends every request from now on through this client."""
     set_client_factory(client)
 
 
 def require_usable() -> None:
-    """Checks the address of the Hub and the token, before anything is asked.
+    """Checks the address of the Hub and the token, before any request.
 
     Raises:
         ConfigError: HF_ENDPOINT is not the address of a Hub.
@@ -259,7 +259,7 @@ _inside = 0
 
 @contextmanager
 def requests_sent_once() -> Iterator[None]:
-    """Has the client send each request of this process once, meanwhile; several threads may be inside."""
+    """Turns off the client's own retries within the context; several threads can be inside."""
     global _inside
     with _lock:
         _inside += 1

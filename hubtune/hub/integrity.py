@@ -34,7 +34,7 @@ class KnownFile(Record):
     seen: tuple[int, int, int, int] | None = None
 
     def is_right(self, path: Path) -> bool:
-        """Whether a file holds this, by its digest.
+        """Whether the file has this content, by its digest.
 
         Raises:
             FileError: It cannot be read.
@@ -53,7 +53,7 @@ class KnownFiles(Record):
 
 
 def refuse_links(snapshot: Path) -> None:
-    """Refuses a snapshot's folder that a symbolic link leads to: its files would be those of another place.
+    """Refuses a snapshot folder that is a symbolic link: its files would be elsewhere.
 
     The cache's folder itself may be one, or lie behind one: large disks are used so.
 
@@ -77,7 +77,7 @@ def refuse_links(snapshot: Path) -> None:
 
 
 class Snapshot:
-    """One commit's files in a cache, and what is known of them.
+    """The files of one commit in a cache, with their known digests.
 
     Args:
         pin: The repository at its commit.
@@ -97,7 +97,7 @@ class Snapshot:
         self._note = cache / "hubtune-digests" / name / f"{pin.commit}.json"
 
     def learn(self, files: Mapping[str, StoredFile]) -> None:
-        """Keeps the digests of files that are fetched; those of others stay known."""
+        """Stores the digests of downloaded files, in addition to the known ones."""
         before = self._known()
         for path, stored in files.items():
             new = KnownFile(size=stored.size, blob_id=stored.blob_id, sha256=stored.sha256)
@@ -107,7 +107,7 @@ class Snapshot:
         self._keep(before)
 
     def damaged(self, paths: Iterable[str] | None = None) -> list[str]:
-        """Returns the known files that are there and do not hold what the commit has.
+        """Returns the known files whose content differs from the commit.
 
         Args:
             paths: The files to look at; None for all.
@@ -130,11 +130,11 @@ class Snapshot:
         return wrong
 
     def missing(self) -> list[str]:
-        """Returns the files that were fetched and are not there any longer."""
+        """Returns the files that were downloaded and are missing now."""
         return [path for path in self._known() if _look(self.folder / path) is None]
 
     def remove(self, path: str) -> None:
-        """Takes a file out of the cache: its name in the snapshot and the content, which other snapshots share.
+        """Removes a file from the cache: its name in the snapshot and its content, which other snapshots share.
 
         Raises:
             FileError: It cannot be taken out.

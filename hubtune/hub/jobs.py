@@ -56,12 +56,12 @@ class Job:
 
     @property
     def ended(self) -> bool:
-        """Whether it will do no more."""
+        """Whether the job has ended."""
         return self.stage in TERMINAL_JOB_STAGES
 
     @property
     def completed(self) -> bool:
-        """Whether it did all that it was to do."""
+        """Whether the job succeeded."""
         return self.stage == "COMPLETED"
 
 
@@ -102,7 +102,7 @@ def flavors() -> list[Flavor]:
 
 
 def require_secrets(names: Sequence[str]) -> None:
-    """Checks that each secret has a value here.
+    """Checks that each secret has a value on this machine.
 
     Raises:
         ConfigError: One has none.

@@ -22,7 +22,7 @@ LEGAL_PATTERNS = ("LICEN[CS]E*", "COPYING*", "NOTICE*", "*USE[_-]POLICY*")
 
 
 def front_matter_of(folder: Path) -> dict[str, object]:
-    """Returns the front matter of the card in a snapshot; nothing if there is none or it cannot be read."""
+    """Returns the front matter of the card in a snapshot; empty if it is missing or cannot be read."""
     path = folder / "README.md"
     if not path.is_file():
         return {}
@@ -39,13 +39,13 @@ def languages_of(folder: Path) -> list[str]:
 
 
 def is_legal_file(path: str) -> bool:
-    """Whether a file of a repository holds its license, a notice or a policy of use, by its name."""
+    """Whether a file of a repository is a license, notice or policy file, by its name."""
     name = path.upper()
     return "/" not in path and any(fnmatch.fnmatchcase(name, pattern) for pattern in LEGAL_PATTERNS)
 
 
 def read_licensed_input(pin: Pin, folder: Path) -> LicensedInput:
-    """Returns what a pinned repository says of its license, from a folder that holds its card and its legal files."""
+    """Returns what a pinned repository states about its license, from a folder with its card and its legal files."""
     card = front_matter_of(folder)
     name, link = card.get("license_name"), card.get("license_link")
     return LicensedInput(
@@ -71,7 +71,7 @@ def legal_files(folder: Path) -> list[Path]:
 
 
 def fetch_licensed_input(pin: Pin) -> LicensedInput:
-    """Asks the Hub what a pinned repository says of its license; only its card and its legal files are fetched.
+    """Returns what a pinned repository states about its license; only its card and its legal files are downloaded.
 
     Raises:
         HubError: The repository or its files are not available, or are too many.

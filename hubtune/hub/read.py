@@ -41,7 +41,7 @@ class CommitLine:
 
 
 def history(repo: str, commit: str, most: int, repo_type: RepoType = "model") -> list[CommitLine]:
-    """Returns the commits behind one, itself first, and asks for no more than `most` of them.
+    """Returns a commit and its ancestors, newest first, at most `most`.
 
     Raises:
         HubError: The repository cannot be read.
@@ -81,7 +81,7 @@ class Resolved:
 
 @dataclass(frozen=True)
 class Identity:
-    """Who a token belongs to, and what it may do in general.
+    """The owner of a token, and what it may do in general.
 
     Attributes:
         role: `write`, `read`, `pr` (may propose changes only), or `fineGrained`.
@@ -94,18 +94,18 @@ class Identity:
     anywhere: bool = False
 
     def may_write_to(self, namespace: str) -> bool:
-        """Whether a write to `namespace` is not ruled out: fine-grained tokens are only known when they are used."""
+        """Whether a write to `namespace` may be allowed; for fine-grained tokens, only the write itself shows it."""
         own = {self.name.lower(), *(org.lower() for org in self.orgs)}
         return self.role not in ("read", "pr") and (self.anywhere or namespace.lower() in own)
 
     @property
     def may_propose(self) -> bool:
-        """Whether opening a pull request is not ruled out."""
+        """Whether opening a pull request may be allowed."""
         return self.role != "read"
 
 
 def resolve(repo: str, repo_type: RepoType, revision: str) -> Resolved:
-    """Asks the Hub which commit `revision` means, and what the repository states there.
+    """Returns the commit that `revision` resolves to, and what the repository states there.
 
     Raises:
         AmbiguousRevisionError: It means two commits.
@@ -128,7 +128,7 @@ def resolve(repo: str, repo_type: RepoType, revision: str) -> Resolved:
 
 
 def check_access(repo: str, repo_type: RepoType) -> None:
-    """Asks the Hub whether the files of a gated repository may be fetched: its description is open to all.
+    """Checks that the files of a gated repository can be downloaded; everyone can read its description.
 
     Raises:
         GatedRepoError: There is no token, or its account has not been granted access.
@@ -138,7 +138,7 @@ def check_access(repo: str, repo_type: RepoType) -> None:
 
 
 def whoami() -> Identity:
-    """Asks the Hub who the token belongs to.
+    """Returns the owner of the token.
 
     Raises:
         MissingTokenError: There is no token.
@@ -168,7 +168,7 @@ class Refs:
     converts: dict[str, str] = field(default_factory=dict)
 
     def meanings(self, name: str) -> dict[str, str]:
-        """Returns all that `name` may mean but a commit's digits: words for each, and the commit."""
+        """Returns all meanings of `name` except a commit's digits: a description of each, and its commit."""
         refs = {
             **{f"refs/heads/{short}": (f"the branch {short}", commit) for short, commit in self.branches.items()},
             **{f"refs/tags/{short}": (f"the tag {short}", commit) for short, commit in self.tags.items()},
@@ -199,7 +199,7 @@ def _commit(value: object) -> str:
 
 
 def require_readers_get(repo: str, tag: str, commit: str) -> None:
-    """Asks for a release as its readers do, by the plain name of its tag: for the repository, and for a file of it.
+    """Requests a release as its users do, by the name of its tag: the repository, and a file.
 
     Raises:
         AmbiguousRevisionError: They get another commit, or a branch may give them one at any time.
@@ -253,7 +253,7 @@ def _ambiguous(repo: str, name: str, meanings: dict[str, str]) -> AmbiguousRevis
 
 
 def refuse_branch_named(repo: str, tag: str, refs: Refs) -> None:
-    """Checks that nothing but the tag of a release bears its name.
+    """Checks that only the tag of a release has its name.
 
     Raises:
         AmbiguousRevisionError: A branch does, which many readers would get in the tag's place.
@@ -269,7 +269,7 @@ def refuse_branch_named(repo: str, tag: str, refs: Refs) -> None:
 
 
 def refuse_tag_named(repo: str, branch: str, refs: Refs) -> None:
-    """Checks that a branch which is to be made takes no tag's name.
+    """Checks that a new branch does not have the name of a tag.
 
     Raises:
         AmbiguousRevisionError: It does: many readers of the tag would get the branch.
@@ -292,7 +292,7 @@ def find_tag(repo: str, tag: str) -> str | None:
 
 
 def is_private(repo: str, repo_type: RepoType = "model") -> bool:
-    """Whether a repository is one.
+    """Whether a repository is private.
 
     Raises:
         RepoNotFoundError: There is no such repository.
@@ -311,7 +311,7 @@ def repo_url(repo: str, revision: str, repo_type: RepoType = "model") -> str:
 
 @dataclass(frozen=True)
 class NamedRepo:
-    """A repository as it was named, and what the Hub says that this is."""
+    """A repository as the user named it, and as the Hub describes it."""
 
     repo: str
     type: RepoType
@@ -320,7 +320,7 @@ class NamedRepo:
 
 
 def resolve_named(text: str) -> NamedRepo:
-    """Asks the Hub once which commit of which repository a user means; a model comes before a dataset.
+    """Resolves a repository and revision that a user names, with one request; a model comes before a dataset.
 
     Raises:
         HubError: There is none, or it cannot be read.

@@ -37,7 +37,7 @@ _HEADER = 1 << 17
 
 
 def require_safe_names(repo: str, paths: Iterable[str]) -> None:
-    """Refuses a repository of which a file's name is not one and the same file, inside its folder, on every machine.
+    """Refuses a repository with file names that could mean another file, or leave the folder, on some machine.
 
     Args:
         repo: The repository, for the message.
@@ -89,7 +89,7 @@ class StoredFile:
     sha256: str | None
 
     def holds(self, content: Path | bytes, sha256: str) -> bool:
-        """Whether it has just this content, of which the sha256 is known, by the digest that it is stored by."""
+        """Whether the file has this content, by the digest under which it is stored."""
         if self.sha256 is not None:
             return self.sha256 == sha256
         if self.size != (len(content) if isinstance(content, bytes) else content.stat().st_size):
@@ -100,7 +100,7 @@ class StoredFile:
 
 
 class CheckedFile(io.RawIOBase):
-    """The bytes of a file as they come from a Hub, compared at their end with the digest that the commit has.
+    """The bytes of a file as the Hub sends them; at the end, they are compared with the commit's digest.
 
     Bytes that are read in order from the start are hashed as they pass; whoever stops before the end checks nothing.
 
@@ -125,7 +125,7 @@ class CheckedFile(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Goes to the start, which is the only place that it goes to."""
+        """Goes to the start, the only supported position."""
         if offset or whence:
             raise io.UnsupportedOperation("a file that is checked is read from its start")
         self._restart()
@@ -152,7 +152,7 @@ class CheckedFile(io.RawIOBase):
         return len(piece)
 
     def close(self) -> None:
-        """Closes what the bytes come from."""
+        """Closes the source of the bytes."""
         if not self.closed:
             self._raw.close()
         super().close()
@@ -184,7 +184,7 @@ def list_files(repo: str, commit: str, repo_type: RepoType = "model") -> dict[st
 
 
 def file_digest(repo: str, commit: str, path: str, stored: StoredFile, repo_type: RepoType = "model") -> str:
-    """Returns the sha256 of the bytes that the Hub serves for a file of a repository; they are not kept.
+    """Returns the sha256 of the bytes that the Hub serves for a file of a repository, without storing them.
 
     Raises:
         HubError: It cannot be read, or was damaged on its way. A large file's digest is for the caller to compare.
@@ -206,7 +206,7 @@ def file_content(repo: str, commit: str, path: str, stored: StoredFile) -> bytes
 
 
 def download_file(repo: str, commit: str, path: str, stored: StoredFile, target: Path) -> None:
-    """Writes a file of a data set repository to `target`, which does not exist; a damaged one is not left there.
+    """Writes a file of a data set repository to `target`, which does not exist; a damaged file is removed.
 
     Raises:
         HubError: It cannot be read, or was damaged on its way.
@@ -257,7 +257,7 @@ def digests_at(
 
 
 def differences(repo: str, commit: str, digests: Mapping[str, str], *, download: bool = False) -> list[str]:
-    """Names the files that the repository lacks or holds with other content at a commit.
+    """Returns the files that the repository lacks or has with other content at a commit.
 
     Args:
         repo: A model repository.
@@ -306,7 +306,7 @@ def read_files(repo: str, repo_type: RepoType, commit: str, paths: Collection[st
 
 
 def read_shapes(repo: str, commit: str, path: str) -> dict[str, tuple[int, ...]]:
-    """Returns the shape of each tensor of a safetensors file, of which the header alone is fetched.
+    """Returns the shape of each tensor of a safetensors file; only its header is downloaded.
 
     Raises:
         HubError: It cannot be read.

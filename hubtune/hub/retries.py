@@ -14,7 +14,7 @@ Wait = Callable[[float], None]
 
 @dataclass(frozen=True)
 class Retries:
-    """Tries a step again if the Hub was busy, failed or gave no answer.
+    """Retries a step if the Hub was busy, failed or gave no answer.
 
     Attributes:
         progress: Shows why one waits.
@@ -50,7 +50,7 @@ class Retries:
                 attempt += 1
 
     def pause(self, doing: str, error: HubError, attempt: int) -> None:
-        """Waits after a failed attempt: as long as the Hub asked, else twice as long each time, from one second.
+        """Waits after a failed attempt: as long as the Hub asked, or else 1 second, doubled each time.
 
         Raises:
             HubError: The error itself, if that was the last attempt, or the Hub asks for too long a wait.

@@ -49,7 +49,7 @@ _TOKENIZER_PATTERNS = ["*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt"
 
 
 def download_size(repo_type: RepoType, files: Mapping[str, int], *, streamed: bool = False, code: bool = False) -> int:
-    """Returns how many bytes `fetch` brings at most, given each file's size; less if some are in the cache."""
+    """Returns the maximum number of bytes that `fetch` downloads, given each file's size."""
     patterns = _wanted(repo_type, streamed=streamed, code=code)
     return sum(files[path] for path in filter_repo_objects(files, allow_patterns=patterns))
 
@@ -104,7 +104,7 @@ def fetch(
 
 
 def fetch_tokenizer(pin: Pin, folder: Path) -> Path:
-    """Downloads what a pinned model's tokenizer and config are loaded from, and none of its weights.
+    """Downloads the tokenizer and config files of a pinned model, without its weights.
 
     Not into the cache: a snapshot without weights would pass for the whole one.
 
@@ -177,7 +177,7 @@ def _cards_folder() -> Path:
 
 def _bar_that_tells(on_bytes: Callable[[int], None]) -> type[tqdm]:
     class Bar(tqdm):
-        """Draws nothing: the client's own count of arrived bytes is passed on."""
+        """Draws nothing, but passes on the client's count of downloaded bytes."""
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             self._counts_bytes = kwargs.get("name") == "huggingface_hub.snapshot_download"
@@ -207,7 +207,7 @@ def _damaged(pin: Pin, paths: Sequence[str]) -> HubError:
 
 
 def require_cache() -> None:
-    """Makes sure that snapshots can be fetched into the cache.
+    """Checks that snapshots can be downloaded to the cache.
 
     Raises:
         FileError: It cannot be written.
@@ -221,7 +221,7 @@ def cache_folder() -> Path:
 
 
 def download_fresh(repo: str, commit: str, path: str, folder: Path) -> Path:
-    """Downloads one file of a model repository below `folder`, and returns where it lies.
+    """Downloads one file of a model repository to `folder`, and returns its path.
 
     Raises:
         HubError: It is not available, arrived in part, or has a name that would lead out of the folder.

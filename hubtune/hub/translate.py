@@ -23,7 +23,7 @@ _NOT_A_HUB = "Check HF_ENDPOINT, and open the address in a browser: the network 
 
 @contextmanager
 def hub_errors(repo: str = "", revision: str = "") -> Iterator[None]:
-    """Runs a piece of work that talks to the Hub; its errors come out as a `HubError` about `repo` and `revision`.
+    """Turns errors of the Hub's client within the context into a `HubError` about `repo` and `revision`.
 
     Raises:
         ConfigError: HF_ENDPOINT is not the address of a Hub.
@@ -53,7 +53,7 @@ def hub_errors(repo: str = "", revision: str = "") -> Iterator[None]:
 
 @contextmanager
 def hub_answer(repo: str = "", revision: str = "") -> Iterator[None]:
-    """As `hub_errors`, around a request alone: an answer that does not have a Hub's form is an error that says so.
+    """As `hub_errors`, for a single request: an answer without the form of a Hub's answer is an error too.
 
     Raises:
         HubError: As `hub_errors`, or the answer lacks what a Hub says, or has it in another form.
@@ -111,7 +111,7 @@ def explain(error: Exception, repo: str = "", revision: str = "") -> errors.HubE
 
 
 def mask(text: str) -> str:
-    """Returns `text` with every token in it, whatever its form, replaced."""
+    """Returns `text` with every token of any form masked."""
     token = None
     with contextlib.suppress(errors.HubtuneError):
         token = current_token()

@@ -46,7 +46,7 @@ def create_branch(repo: str, branch: str, on: str, repo_type: RepoType = "model"
 
 
 def delete_branch(repo: str, branch: str) -> None:
-    """Takes a branch away; what a tag leads to stays."""
+    """Deletes a branch; commits with a tag stay."""
     with hub_answer(repo, branch):
         HfApi().delete_branch(repo, branch=branch)
 
@@ -69,7 +69,7 @@ class CommitDraft:
 
     @property
     def operations(self) -> list[CommitOperationAdd | CommitOperationCopy | CommitOperationDelete]:
-        """The changes as the Hub's client takes them, sorted by path."""
+        """The changes in the form of the Hub's client, sorted by path."""
         return [
             *(CommitOperationAdd(path, content) for path, content in sorted(self.files.items())),
             *(CommitOperationDelete(path, is_folder=False) for path in sorted(self.delete)),
@@ -77,7 +77,7 @@ class CommitDraft:
 
 
 def commit(repo: str, draft: CommitDraft, repo_type: RepoType = "model", branch: str = "main") -> str:
-    """Makes one commit on a branch, only if the draft's parent is its head.
+    """Makes one commit on a branch if the draft's parent is its head.
 
     Args:
         repo: The repository's id.
@@ -156,7 +156,7 @@ def create_tag(repo: str, tag: str, on: str) -> None:
 
 
 def tag_taken(repo: str, tag: str, commit: str) -> TagExistsError:
-    """Returns the error for a tag that names another commit than a release's."""
+    """Returns the error for a tag that is on a commit other than the release's."""
     return TagExistsError(
         f"{repo} already has the tag {tag}, on commit {commit}, which is not this release; a tag is never moved.",
         hint=own_tag_hint(tag),

@@ -217,7 +217,7 @@ class DataRecord(Record):
 
 
 class LeftOutRecord(Record):
-    """Rows that were left out for one reason.
+    """Rows that were dropped for one reason.
 
     Attributes:
         reason: The name of the reason in the code.

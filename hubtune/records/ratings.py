@@ -76,7 +76,7 @@ class Rating(Record):
 
     @property
     def choice(self) -> Literal["base", "tuned", "tie"]:
-        """Whose text is better, or `tie`."""
+        """The model whose text is better, or `tie`."""
         if self.answer not in ("a", "b"):
             return "tie"
         return self.a if self.answer == "a" else "base" if self.a == "tuned" else "tuned"
@@ -129,7 +129,7 @@ class RatingsRecord(Record):
 
 @dataclass(frozen=True)
 class Answers:
-    """What a file of answers holds.
+    """The contents of an answer file.
 
     Attributes:
         given: The answers that count, in the order in which they were given; those that were undone are left out.
@@ -156,7 +156,7 @@ class AnswerFile:
 
     @property
     def rater(self) -> str:
-        """Who gave them."""
+        """The rater."""
         return self.path.name.removesuffix(SUFFIX)
 
     def read(self) -> Answers:
@@ -168,7 +168,7 @@ class AnswerFile:
         return self._parse(self.path.read_bytes()) if self.path.is_file() else Answers(())
 
     def append(self, make: Callable[[tuple[Rating, ...]], Rating | None]) -> Rating | None:
-        """Adds what `make` makes of the answers that count now; no other process adds any in between.
+        """Adds the answer that `make` returns for the current answers; no other process can add one in between.
 
         Args:
             make: Returns what to add, or None for nothing.

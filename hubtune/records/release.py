@@ -44,7 +44,7 @@ ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
 
 class Tolerance(Record):
-    """What a merge may differ by, in the number format of its weights.
+    """The tolerance of a merge, for the number format of its weights.
 
     Attributes:
         relative_difference: Largest difference between logits, as a share of the largest logit.
@@ -58,7 +58,7 @@ class Tolerance(Record):
 
 
 class Fidelity(Record):
-    """The merged model, loaded from disk, against the base model with the adapter on it.
+    """The difference between the merged model, loaded from disk, and the base model with the adapter.
 
     Attributes:
         reference: What the base was held in on the adapter's side.
@@ -98,7 +98,7 @@ class MergedSource(Record):
 
 
 class MergeRecord(Record):
-    """What a merge did.
+    """The record of a merge.
 
     Attributes:
         upstream: For a run: digests of its pins and its training record; empty for a published adapter.
@@ -159,7 +159,7 @@ _LONGEST = 1_000
 
 
 class ReleaseRecord(Record):
-    """What the publish stage did.
+    """The record of the publish stage.
 
     Attributes:
         commit: The release's commit: of a pull request, the head of its branch.
@@ -181,11 +181,11 @@ class ReleaseRecord(Record):
 
 
 class CounterpartRecord(ReleaseRecord):
-    """The same of the release that holds the run's other kind of artifact."""
+    """The same for the release with the run's other kind of artifact."""
 
 
 class Manifest(Record):
-    """`hubtune.json` in a published repository: what the release holds and what it was made from.
+    """`hubtune.json` in a published repository: the files of the release and its inputs.
 
     A manifest cannot name its own commit, nor hold its own digest; `files` has every other file that hubtune wrote.
 
@@ -229,7 +229,7 @@ class PlannedMetadata(Record):
 
 
 class PlanRecord(Record):
-    """What a release would do.
+    """What publishing a release would do.
 
     Attributes:
         exists: Whether the repository exists; a private one of others looks as if it did not.
@@ -327,7 +327,7 @@ class TagRecord(Record):
 
 
 def places(artifact: Artifact, *, rated: bool, whole: bool = False) -> dict[type[Record], str]:
-    """Returns the path in the repository of each record that a release brings along.
+    """Returns the path in the repository of each record of a release.
 
     Merged weights have a probe of their own, and the record of the merge.
 
@@ -349,12 +349,12 @@ def record_name(place: str) -> str:
 
 
 def published_config(config: TuneConfig) -> str:
-    """Returns the config as it is published: whole, except where on the publisher's disk its files lie."""
+    """Returns the config as it is published: complete, but without the paths on the publisher's disk."""
     return dump_config(without_folders(config))
 
 
 def bounded_line(text: str) -> str:
-    """Returns a text as one line of bounded length without control characters, since a stranger's words are in it."""
+    """Returns untrusted text as one line of limited length without control characters."""
     line = " ".join(text.split())
     shown = line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
     return "".join(character if character.isprintable() else f"\\u{ord(character):04x}" for character in shown)
@@ -364,7 +364,7 @@ Line = Annotated[str, AfterValidator(bounded_line)]
 
 
 class Claim(Record):
-    """One thing that a release says of itself.
+    """One claim of a release about itself.
 
     Attributes:
         name: What it is about, such as `files` or `data:org/quotes`.
@@ -394,5 +394,5 @@ class VerificationRecord(Record):
 
     @property
     def contradicted(self) -> list[Claim]:
-        """The claims that are not so."""
+        """The claims that are contradicted."""
         return [claim for claim in self.claims if claim.status == "contradicted"]

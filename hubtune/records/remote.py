@@ -25,7 +25,7 @@ class JobRecord(Record):
 
 
 class RemoteRequest(Record):
-    """What a job is asked for: `request.json` next to the config and the lock that it reads.
+    """The request to a job: `request.json` next to the config and the lock that it reads.
 
     Attributes:
         version: The version of hubtune that it has to be done by.
@@ -47,7 +47,7 @@ class RemoteRequest(Record):
 
 
 class RemoteRecord(Record):
-    """What this machine knows of a run that another machine does: `remote.json` of the run directory.
+    """What this machine knows about a run on another machine: `remote.json` of the run directory.
 
     Attributes:
         repo: The private data set repository that the job reads from and writes to.

@@ -14,7 +14,7 @@ from hubtune.records.remote import JobRecord
 
 
 class EnvironmentRecord(Record):
-    """Where a stage ran: the versions that decide the numbers, and the device."""
+    """The environment of a stage: the device, and the versions that influence the numbers."""
 
     python: str
     platform: str
@@ -39,7 +39,7 @@ class LossPoint(Record):
 
 
 class HeldOutPoint(Record):
-    """What held-out rows were measured at after a step.
+    """The measures of the held-out rows after a step.
 
     Attributes:
         step: Optimizer steps that were done.
@@ -55,7 +55,7 @@ class HeldOutPoint(Record):
 
 
 class TrainingFinding(Record):
-    """What the loss curves, or the rows that were left out, show.
+    """A diagnosis from the loss curves or from the dropped rows.
 
     Attributes:
         name: In two or three words, such as `overfitting`.
@@ -123,12 +123,12 @@ class TrackerRun(Record):
 
     @property
     def url(self) -> str | None:
-        """The address if it is one of the web."""
+        """The URL, if it is a web address."""
         return self.address if self.address is not None and "://" in self.address else None
 
 
 class CostRecord(Record):
-    """What a training took besides time.
+    """The cost of a training, besides time.
 
     Attributes:
         tokens_per_second: Tokens that the model read, per second of wall time since the training began or was resumed;
@@ -176,7 +176,7 @@ class ProcessesRecord(Record):
 
 
 class TrainingRecord(Record):
-    """What the train stage did.
+    """The record of the train stage.
 
     Attributes:
         upstream: Digests of the config's sections, of the pins and of the data record.
@@ -250,7 +250,7 @@ class TrainingRecord(Record):
 
     @property
     def whole(self) -> bool:
-        """Whether the method made a whole model, and no adapter."""
+        """Whether the method makes complete weights, not an adapter."""
         return self.method in WHOLE_METHODS
 
 
@@ -308,7 +308,7 @@ class Measure(Record):
 
 
 class Sample(Record):
-    """What both models wrote after the same prompt, greedily.
+    """The texts of both models for the same prompt, with greedy decoding.
 
     Attributes:
         prompt: The text that they went on from.
@@ -324,7 +324,7 @@ class Sample(Record):
 
 
 class Confusion(Record):
-    """What a classifier of one side took rows for.
+    """The confusion matrix of one model.
 
     Attributes:
         side: Whose.
@@ -338,7 +338,7 @@ class Confusion(Record):
 
 
 class EvaluationRecord(Record):
-    """What the evaluate stage did.
+    """The record of the evaluate stage.
 
     Attributes:
         upstream: Digests of the config's sections, of the data and training records.
@@ -362,22 +362,22 @@ class EvaluationRecord(Record):
     environment: EnvironmentRecord
 
     def measure(self, name: str) -> Measure | None:
-        """Returns the measure of that name, or None; those of an earlier task are not looked at."""
+        """Returns the measure of that name, or None; measures of an earlier task are ignored."""
         return next((measure for measure in self.of_task if measure.name == name), None)
 
     @property
     def of_task(self) -> list[Measure]:
-        """The measures of what was trained."""
+        """The measures of the trained task."""
         return [measure for measure in self.measures if measure.split != EARLIER_HELD_OUT]
 
     @property
     def of_earlier(self) -> list[Measure]:
-        """Those of an earlier task."""
+        """The measures of an earlier task."""
         return [measure for measure in self.measures if measure.split == EARLIER_HELD_OUT]
 
 
 class ProbePrompt(Record):
-    """One prompt, and how the model goes on, token by token, taking the most likely token each time.
+    """One prompt, and the model's greedy continuation, token by token.
 
     Of a classifier it is one step, in which ids are those of classes.
 
@@ -397,7 +397,7 @@ class ProbePrompt(Record):
 
 
 class ProbeRecord(Record):
-    """What the model says to each prompt.
+    """The model's continuation of each prompt.
 
     Attributes:
         upstream: Digest of the training record, which has those of the weights.

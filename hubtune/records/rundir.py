@@ -47,7 +47,7 @@ _SECTIONS: dict[str, Callable[[TuneConfig], str]] = {"config": training_digest, 
 
 
 class WrittenRecord(Record):
-    """`written.json`: path in the run to the sha256 of each version that hubtune wrote there, the newest last."""
+    """`written.json`: path in the run to the sha256 of each version that hubtune wrote there, newest last."""
 
     files: dict[str, list[str]]
 
@@ -100,7 +100,7 @@ class RunDirectory:
 
     @property
     def config_file(self) -> Path:
-        """The whole config, defaults written out."""
+        """The complete config, with defaults written out."""
         return self.path / CONFIG
 
     @property
@@ -110,21 +110,21 @@ class RunDirectory:
 
     @property
     def model_dir(self) -> Path:
-        """The whole model: the adapter merged into the base, or what a method without adapters made."""
+        """The complete model: the adapter merged into the base model, or the result of a method without adapters."""
         return self.path / "model"
 
     @property
     def checkpoints_dir(self) -> Path:
-        """What a training that was stopped continues from."""
+        """The checkpoints from which a stopped training resumes."""
         return self.path / "checkpoints"
 
     def trained_dir(self, training: TrainingRecord) -> Path:
-        """Returns the folder with what was trained: the adapter or the whole model."""
+        """Returns the folder with the trained adapter or the complete model."""
         return self.model_dir if training.whole else self.adapter_dir
 
     @property
     def trained(self) -> bool:
-        """Whether the run has been trained, and what came of it is there."""
+        """Whether the run was trained and its weights are there."""
         return self.has(TrainingRecord) and self.trained_dir(self.read(TrainingRecord)).is_dir()
 
     @property
@@ -153,7 +153,7 @@ class RunDirectory:
         return self.path / _FILES[kind][0]
 
     def has(self, kind: type[Record]) -> bool:
-        """Whether there is a record of that kind, and all that it was made from is as it was."""
+        """Whether there is a record of that kind, and everything that it was made from is unchanged."""
         try:
             self.read(kind)
         except RecordError:
@@ -165,7 +165,7 @@ class RunDirectory:
         self.write_file(_FILES[type(record)][0], record.to_json())
 
     def write_file(self, name: str, content: str | bytes) -> None:
-        """Writes a file of the run, atomically. Its digest is kept first, so that a crash leaves a file that is known.
+        """Writes a file of the run, atomically. Its digest is stored first, so that a crash leaves a known file.
 
         Args:
             name: Its path in the run.
@@ -182,7 +182,7 @@ class RunDirectory:
         write_atomic(self.path / name, content)
 
     def is_as_written(self, name: str) -> bool | None:
-        """Whether a file of the run holds what hubtune wrote into it at some time; None if that is not known."""
+        """Whether a file of the run is unchanged since hubtune wrote it; None if that is not known."""
         versions = self._written().files.get(name)
         return None if versions is None else sha256_file(self.path / name) in versions
 

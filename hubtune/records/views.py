@@ -85,7 +85,7 @@ class ResultRow:
 
 @dataclass(frozen=True)
 class CardFacts:
-    """What a card's front matter says, that a page shows.
+    """The metadata of a card that a page shows.
 
     Attributes:
         license: The identifier, or the card's own name for a license that has none.
@@ -330,7 +330,7 @@ class Asset:
 
 
 class PageRenderer(Protocol):
-    """Makes HTML of what is to be shown."""
+    """Renders views as HTML."""
 
     @property
     def assets(self) -> tuple[Asset, ...]:
@@ -338,7 +338,7 @@ class PageRenderer(Protocol):
 
     @property
     def policy(self) -> str:
-        """The Content-Security-Policy under which the pages work."""
+        """The Content-Security-Policy of the pages."""
 
     def render(self, view: View) -> str:
         """Returns the page."""

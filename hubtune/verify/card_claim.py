@@ -22,7 +22,7 @@ from hubtune.verify.release_documents import ContradictedError, Documents, Subje
 
 
 def check_card(subject: Subject) -> str:
-    """Renders the card again and compares; if that cannot be, compares what every card of the records would say."""
+    """Compares the card with a new rendering or, if that is not possible, with the values that the records give."""
     documents = subject.documents
     manifest, card = documents.manifest, documents.need_card()
     config = documents.need_config()

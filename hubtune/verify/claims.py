@@ -22,11 +22,11 @@ _MOST_DATA = 100
 
 @dataclass(frozen=True)
 class VerifyOptions:
-    """What the verifier knows of a release, and what may be done to check it.
+    """What the verifier knows about a release, and what it may do to check it.
 
     Attributes:
         announced: The commit, 40 hexadecimal digits, that the publisher announced.
-        evaluate: Whether base and tuned model are measured again, too.
+        evaluate: Whether to evaluate base and tuned model again.
         allow_remote_code: The commit of the base whose Python code may be run; None for none, whatever the release's
             own config allows.
     """
@@ -39,7 +39,7 @@ class VerifyOptions:
 def verify_release(
     repo: str, revision: str, progress: Progress, options: VerifyOptions | None = None
 ) -> VerificationRecord:
-    """Checks all that a release says of itself, with nothing but what is public.
+    """Checks every claim of a release from public sources only.
 
     Args:
         repo: A model repository.

@@ -39,7 +39,7 @@ _MOST_BYTES_OF_DATA = 1 << 30
 
 
 def pins_of(subject: Subject) -> PinSet:
-    """Returns what the release says that it was made from: by its manifest, else by its lock.
+    """Returns the inputs that the release names, in its manifest or else in its lock.
 
     Raises:
         UncheckedError: Neither can be read.
@@ -65,7 +65,7 @@ def pins_of(subject: Subject) -> PinSet:
 
 
 def check_base(subject: Subject) -> str:
-    """Checks that the base model is there at its commit, and that the adapter names just that."""
+    """Checks that the base model is available at its commit, and that the adapter names this commit."""
     pin = pins_of(subject).base
     found = _pinned(pin, "model")
     check_safetensors(pin.repo, pin.commit, found.files)
@@ -82,12 +82,12 @@ def check_base(subject: Subject) -> str:
 
 
 def check_earlier(pin: Pin) -> str:
-    """Checks that the adapter that was trained further is there at its commit."""
+    """Checks that the adapter that was trained further is available at its commit."""
     return f"{pin.repo} is there at {pin.commit}{_gated(_pinned(pin, 'model'))}"
 
 
 def check_data(subject: Subject, pin: Pin) -> str:
-    """Checks that a dataset is there at its commit, and that the files that were read are the ones that it holds."""
+    """Checks that a dataset is available at its commit, with the files that were read."""
     found = _pinned(pin, "dataset")
     there = f"{pin.repo} is there at {pin.commit}{_gated(found)}"
     try:
@@ -127,7 +127,7 @@ def _digest(pin: Pin, path: str, stored: StoredFile | None) -> str | None:
 
 
 def adapter_settings(subject: Subject) -> dict[str, Json]:
-    """Returns what adapter_config.json says.
+    """Returns the contents of adapter_config.json.
 
     Raises:
         ContradictedError: It is missing, or is not a JSON object.
@@ -162,7 +162,7 @@ def _gated(found: Resolved) -> str:
 
 
 def check_licenses(subject: Subject) -> str:
-    """Decides again, makes the legal files again from the inputs' own ones, and asks the inputs what they state."""
+    """Repeats the license decision, and compares the legal files and the licenses that the inputs state."""
     documents = subject.documents
     config, pins = documents.need_config(), documents.need(PinSet)
     inputs = documents.need(LicenseRecord).inputs

@@ -36,11 +36,11 @@ _WEIGHTS = "adapter_model.safetensors"
 
 @dataclass(frozen=True)
 class ConsumerModel:
-    """A release in memory.
+    """A release that was loaded into memory.
 
     Attributes:
         base: The base model's snapshot; None for merged weights.
-        precision: What the weights are held in.
+        precision: The number format of the weights.
     """
 
     model: "PreTrainedModel"
@@ -168,7 +168,7 @@ def fetch_input(pin: Pin, progress: Progress, label: str) -> Path:
 
 
 def check_probe(subject: Subject, loaded: ConsumerModel) -> str:
-    """Replays the probe on the release, and on its base, which has to answer otherwise by what is recorded."""
+    """Replays the probe on the release, and on its base model, which must differ as recorded."""
     from hubtune.models.pretrained import context_length
     from hubtune.models.release_model import TOLERANCES, replay
 
@@ -251,7 +251,7 @@ that processors and kernels round differently (`hubtune.models.release_model.TOL
 def check_evaluation(
     subject: Subject, progress: Progress, folder: Path, *, wanted: bool, allow_remote_code: str | None = None
 ) -> str:
-    """Measures again, in a run directory made in `folder` from what was published, if that is `wanted`."""
+    """Repeats the evaluation if it is `wanted`, in a run directory in `folder` made from the published files."""
     if not wanted:
         raise UncheckedError("measuring again takes time: add --evaluate")
     require_train("Evaluation")

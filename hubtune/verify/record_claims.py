@@ -39,7 +39,7 @@ UNSIGNED = (
 
 
 def check_repository(subject: Subject) -> str:
-    """Compares the repository and the tag that the manifest names with those that were asked for."""
+    """Compares the repository and the tag in the manifest with the requested ones."""
     manifest = subject.documents.manifest
     if manifest.repo != subject.repo:
         raise ContradictedError(f"the manifest is that of {manifest.repo}, not of {subject.repo}")
@@ -65,7 +65,7 @@ def check_repository(subject: Subject) -> str:
 
 
 def check_files(subject: Subject) -> str:
-    """Compares every file with the manifest, by the bytes as they were downloaded."""
+    """Compares the downloaded bytes of every file with the manifest."""
     manifest = subject.documents.manifest
     known = manifest.files
     faults = [
@@ -88,7 +88,7 @@ def check_files(subject: Subject) -> str:
 
 
 def check_records(subject: Subject) -> str:
-    """Checks each record against the manifest and against those that it was made from."""
+    """Compares each record with the manifest and with the records that it was made from."""
     documents = subject.documents
     manifest = documents.manifest
     broken = [fault for path, fault in sorted(documents.faults.items()) if path != release.CARD]
@@ -214,7 +214,7 @@ def _weights(subject: Subject, manifest: release.Manifest) -> Iterator[str]:
 
 
 def check_origin(subject: Subject, announced: str | None) -> str:
-    """Compares the release's commit with the one that its publisher announced, if that is known."""
+    """Compares the release's commit with the one that its publisher announced, if it is given."""
     if announced is None:
         raise UncheckedError(UNSIGNED)
     if subject.commit != announced:

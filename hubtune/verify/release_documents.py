@@ -43,11 +43,11 @@ _CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndTo
 
 
 class ContradictedError(errors.HubtuneError):
-    """A claim is not so."""
+    """A claim is false."""
 
 
 class UncheckedError(errors.HubtuneError):
-    """Whether a claim is so cannot be found out."""
+    """A claim cannot be checked."""
 
 
 def judged(name: str, check: Callable[[], str]) -> release.Claim:
@@ -76,7 +76,7 @@ def refuse(faults: Sequence[str]) -> None:
 
 
 def listed(texts: Sequence[str]) -> str:
-    """Returns the first few texts as one, and how many more there are."""
+    """Returns the first few texts as one text, with the number of further ones."""
     more = [f"and {len(texts) - _MOST_FAULTS} more"] if len(texts) > _MOST_FAULTS else []
     return "; ".join([*texts[:_MOST_FAULTS], *more])
 
@@ -103,7 +103,7 @@ Fault = ContradictedError | UncheckedError
 
 @dataclass(frozen=True)
 class Documents:
-    """What a release says of itself, as far as it can be read.
+    """The documents of a release that can be read.
 
     Attributes:
         records: The manifest and the records, by their kind.
@@ -173,7 +173,7 @@ class Documents:
 
 
 def read_manifest(file: Path | None, lost: str | None) -> release.Manifest | Fault:
-    """Returns the manifest, or why there is none to read; `lost` is why it did not come."""
+    """Returns the manifest, or why it cannot be read; `lost` is the reason if it was not downloaded."""
     try:
         return parse_document(release.Manifest, _bytes(file, lost, release.MANIFEST, MOST_BYTES), release.MANIFEST)
     except errors.HubtuneError as error:
@@ -264,7 +264,7 @@ def _fault(error: errors.HubtuneError) -> Fault:
 
 @dataclass(frozen=True)
 class Subject:
-    """A release as a consumer gets it.
+    """A release as its users get it.
 
     Attributes:
         requested: The revision that was asked for, once.

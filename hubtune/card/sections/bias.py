@@ -21,7 +21,7 @@ _SIDES = {
 
 @dataclass(frozen=True)
 class Gap:
-    """What one axis showed of the tuned model, in nats over the words that follow the term.
+    """The result of one axis for the tuned model, in nats over the words that follow the term.
 
     Attributes:
         first: What the first terms of the axis are; the gap is above 0 if the rest is more likely after them.
@@ -64,7 +64,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class WordList:
-    """The words that were searched for; they are nowhere on the card."""
+    """The word list; its words are not on the card."""
 
     rate: Rate
     words: str | None
@@ -92,7 +92,7 @@ class Bias(Assessed):
 
 
 def bias(inputs: CardInputs) -> Bias:
-    """What is known of bias, and what was done against it."""
+    """Builds the context: the measures of bias, and the author's statements."""
     compared, missing = in_group(inputs.evaluation, BIAS)
     valued = [
         measure

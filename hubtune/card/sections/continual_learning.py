@@ -29,7 +29,7 @@ class EarlierValue:
 
 @dataclass(frozen=True)
 class EarlierFinding:
-    """What the screening found in some rows, and what became of such."""
+    """What the screening found in some rows, and the action."""
 
     kind: str
     rows: int

@@ -95,7 +95,7 @@ class Headline:
 
 @dataclass(frozen=True)
 class Compared:
-    """A measure with a value for the tuned model; `sufficient` says whether there were rows enough to rely on it."""
+    """A measure with a value for the tuned model; `sufficient` says whether there were enough rows to rely on it."""
 
     name: str
     meaning: str | None
@@ -126,7 +126,7 @@ class Missing:
 
 @dataclass(frozen=True)
 class Intervals:
-    """How the intervals of some measures were made."""
+    """The interval method of some measures."""
 
     method: str
     names: list[str]
@@ -197,7 +197,7 @@ def evaluation(inputs: CardInputs) -> Evaluation:
 
 
 def in_group(record: EvaluationRecord, group: str) -> tuple[list[Compared], list[Missing]]:
-    """Returns the measures of one group, but of no earlier task: those with a value for the tuned model, the others."""
+    """Returns the measures of one group, without an earlier task: with and without a value for the tuned model."""
     measures = [measure for measure in record.of_task if measure.group == group]
     compared = [found for found in map(_compared, measures) if found is not None]
     missing = [
@@ -215,7 +215,7 @@ def charted(record: EvaluationRecord) -> list[Compared]:
 
 
 def headline_status(inputs: CardInputs) -> str:
-    """Returns how the measuring of the headline ended."""
+    """Returns the status of the headline measure."""
     found = _first(inputs)
     return found.status if found else "not assessed"
 

@@ -21,7 +21,7 @@ class InputLicense:
 
 @dataclass(frozen=True)
 class Accepted:
-    """A signed-off reason for an input whose license grants nothing that is known."""
+    """A signed-off reason for an input for which no license grant is known."""
 
     repo: str
     reason: str
@@ -86,12 +86,12 @@ def licensing(inputs: CardInputs) -> Licensing:
 
 
 def displays(decision: LicenseDecision) -> list[str]:
-    """Returns the texts that have to be shown with the model, such as "Built with Llama"."""
+    """Returns the texts that must be shown with the model, such as "Built with Llama"."""
     return list(dict.fromkeys(duty.shown for duty in decision.duties if duty.kind == "display" and duty.shown))
 
 
 def license_terms(decision: LicenseDecision) -> list[str]:
-    """Returns, in a few words, what sets the release's license apart from a permissive one."""
+    """Returns, in a few words, the terms that a permissive license does not have."""
     flags = {flag for term in decision.terms for flag in term.license.flags}
     words = (("NC", "non-commercial use only"), ("U", "use restrictions apply"), ("SA", "share-alike"))
     return [text for flag, text in words if flag in flags]
@@ -113,7 +113,7 @@ _SILENT = "the author made no statement"
 
 @dataclass(frozen=True)
 class Stated:
-    """One subject that the author may have made a statement about.
+    """One subject, and the author's statement about it if there is one.
 
     Attributes:
         title: The subject.
@@ -130,14 +130,14 @@ class Stated:
 
 @dataclass(frozen=True)
 class Statements:
-    """Context of the sections that hold statements alone."""
+    """Context of the sections that contain only statements."""
 
     items: list[Stated]
 
 
 @dataclass(frozen=True)
 class Assessed:
-    """Context of the sections that hold measured values before the statements.
+    """Context of the sections with measured values and statements.
 
     Attributes:
         measures: The values, each with what it means.
@@ -163,12 +163,12 @@ class Risks:
 
 
 def uses(inputs: CardInputs) -> Statements:
-    """What the author made it for, and what it must not be used for."""
+    """Builds the context: intended use and misuse."""
     return Statements([stated(inputs, "Intended use", "intended_use"), stated(inputs, "Misuse", "misuse")])
 
 
 def risks(inputs: CardInputs) -> Risks:
-    """What can go wrong, and where the results end."""
+    """Builds the context: risks, and the limits of the results."""
     return Risks(
         items=[stated(inputs, "Risks", "risks")],
         base=inputs.pins.base.repo,
@@ -181,10 +181,10 @@ def risks(inputs: CardInputs) -> Risks:
 
 
 def ethics(inputs: CardInputs) -> Statements:
-    """What the author weighed."""
+    """Builds the context: ethical considerations."""
     return Statements([stated(inputs, "Ethics", "ethics")])
 
 
 def stated(inputs: CardInputs, title: str, key: str) -> Stated:
-    """Returns what the author says of a subject under a key of `card`."""
+    """Returns the author's statement about a subject, from a key of `card`."""
     return Stated(title, getattr(inputs.config.card, key), _SILENT, f"card.{key}")

@@ -20,14 +20,14 @@ _VALUED = ("measured", "insufficient data")
 
 @dataclass(frozen=True)
 class Doubt:
-    """Why the values of some measures are not to be relied on."""
+    """Why some measures are not reliable."""
 
     detail: str | None
 
 
 @dataclass(frozen=True)
 class Memorised:
-    """How many rows are given back, each value in words with its interval.
+    """How many rows are reproduced; each value is in words, with its interval.
 
     Attributes:
         suffix: What of a row has to be given back.
@@ -52,7 +52,7 @@ class Memorised:
 
 @dataclass(frozen=True)
 class Exposed:
-    """How well the planted secrets are known, if it was measured."""
+    """How well the model knows the planted secrets, if it was measured."""
 
     tuned: str
     base: str | None
@@ -64,7 +64,7 @@ class Exposed:
 
 @dataclass(frozen=True)
 class Generated:
-    """A row of the table of personal data in generations; values are hits for each 1,000 of them."""
+    """A row of the table of personal data in generated texts; values are hits per 1,000 texts."""
 
     name: str
     rows: str | None
@@ -74,7 +74,7 @@ class Generated:
 
 @dataclass(frozen=True)
 class Generations:
-    """Personal data in what the models wrote.
+    """Personal data in generated texts.
 
     Attributes:
         most_with_any: If nothing was found, the most that the share of texts with any can be, at 95%.
@@ -94,7 +94,7 @@ class Generations:
 
 @dataclass(frozen=True)
 class Leaked:
-    """Held-out rows that stood among those to train on."""
+    """Held-out rows that were among the training rows."""
 
     rows: str
     detail: str | None
@@ -120,7 +120,7 @@ class Privacy(Assessed):
 
 
 def privacy(inputs: CardInputs) -> Privacy:
-    """Builds the section's context: what was measured, and the author's words on consent."""
+    """Builds the section's context: the measures, and the author's statements."""
     record, screen = inputs.evaluation, inputs.data.screen
     statements = [stated(inputs, "Privacy", "privacy"), stated(inputs, "Consent", "consent")]
     if screen is None:

@@ -126,7 +126,7 @@ def citation(inputs: CardInputs) -> Citation:
 
 
 def contact(inputs: CardInputs) -> Contact:
-    """Builds the context of the section on whom to ask."""
+    """Builds the context of the section on contact."""
     address = Markdown(f"{HUB}/{inputs.target.repo}/discussions") if inputs.target else None
     return Contact(inputs.config.card.contact, address)
 
@@ -183,7 +183,7 @@ class PinRow:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a stage ran."""
+    """The environment of a stage."""
 
     stage: str
     device: str

@@ -55,7 +55,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Screening:
-    """What `sections/privacy.md.j2` says of the search for personal data and secrets."""
+    """The part of `sections/privacy.md.j2` about screening for personal data and secrets."""
 
     rows: int
     findings: list[Finding]
@@ -78,7 +78,7 @@ class Repeat:
 
 @dataclass(frozen=True)
 class Repeats:
-    """What `sections/training_data.md.j2` says of rows that repeat others."""
+    """The part of `sections/training_data.md.j2` about repeated rows."""
 
     duplicates: Repeat
     near_duplicates: Repeat

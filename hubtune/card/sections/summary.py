@@ -13,7 +13,7 @@ _LONGEST_CELL = 160
 
 @dataclass(frozen=True)
 class DataLine:
-    """A dataset at a glance."""
+    """A dataset in the summary."""
 
     repo: str
     split: str
@@ -22,7 +22,7 @@ class DataLine:
 
 @dataclass(frozen=True)
 class Summary:
-    """Context of `sections/summary.md.j2`; commits are shortened, for Provenance has them whole."""
+    """Context of `sections/summary.md.j2`; commits are shortened, because Provenance has the full ones."""
 
     base: str
     base_commit: str

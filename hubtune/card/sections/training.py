@@ -38,7 +38,7 @@ _LOSS = {
 
 @dataclass(frozen=True)
 class Dropped:
-    """Rows that were left out for one reason."""
+    """Rows that were dropped for one reason."""
 
     reason: str
     rows: int
