@@ -55,7 +55,7 @@ def cache_root() -> Path:
 
 
 def find(key: str) -> tuple[EncodedRecord, Store] | None:
-    """Returns the entry of that key; None if there is none that is whole."""
+    """Returns the complete entry of that key, or None."""
     folder = cache_root() / key
     rows = folder / ROWS_FILE
     try:
@@ -70,7 +70,7 @@ def find(key: str) -> tuple[EncodedRecord, Store] | None:
 
 
 def make(key: str, write: Callable[[Path], EncodedRecord]) -> tuple[EncodedRecord, Store]:
-    """Makes an entry, in place of one that is not whole, and removes what has not been used for long.
+    """Creates an entry, replacing an incomplete one, and removes entries that were not used for long.
 
     Args:
         key: Its key.
@@ -132,7 +132,7 @@ def _tidy(root: Path, key: str) -> None:
 
 
 def key_of(data: PinnedData, settings: EncodingSettings) -> str:
-    """Returns the key of a dataset's encoded rows: a digest of all that decides what they become.
+    """Returns the key of a dataset's encoded rows: a digest of everything that influences them.
 
     Args:
         data: The dataset, and where it lies.

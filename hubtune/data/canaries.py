@@ -43,20 +43,20 @@ class Canary:
         return self.with_secret(self.secret)
 
     def with_secret(self, secret: str) -> str:
-        """Returns the row as it would be with another secret."""
+        """Returns the row with another secret."""
         return FORMAT.format(word=self.word, secret=secret)
 
 
 @dataclass(frozen=True)
 class Planted:
-    """Canaries as training rows, and what the data record says of them: nothing if there are none."""
+    """Canaries as training rows, and their entry in the data record; None if there are none."""
 
     rows: list[Example]
     record: CanaryRecord | None
 
 
 def draw_canaries(count: int, seed: int) -> list[Canary]:
-    """Returns the canaries of a run; more of them begin with the same ones."""
+    """Returns the canaries of a run; a larger number begins with the same ones."""
     words: set[str] = set()
     canaries: list[Canary] = []
     draw = seeded(f"canaries {seed}")
@@ -70,7 +70,7 @@ def draw_canaries(count: int, seed: int) -> list[Canary]:
 
 
 def draw_others(canary: Canary, count: int, seed: int) -> list[str]:
-    """Returns secrets that could have been planted in place of the canary's; all differ."""
+    """Returns different secrets that could have been planted instead of the canary's."""
     draw = seeded(f"others than {canary.word} {seed}")
     found: dict[str, None] = {}
     while len(found) < count:
@@ -81,7 +81,7 @@ def draw_others(canary: Canary, count: int, seed: int) -> list[str]:
 
 
 def encode_rows(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", max_length: int) -> list[Example]:
-    """Encodes rows with canaries as texts that are learned whole, whatever the form of the data's own rows is.
+    """Encodes rows with canaries as texts whose tokens are all targets, whatever the format of the data.
 
     Raises:
         DataError: A row does not fit into `max_length` tokens, so a secret would be cut.
@@ -98,7 +98,7 @@ def encode_rows(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", max_
 
 
 def plant(count: int, seed: int, tokenizer: "PreTrainedTokenizerBase", max_length: int) -> Planted:
-    """Makes the rows to add to those to train on, one for each canary.
+    """Makes the rows to add to the training rows, one for each canary.
 
     Raises:
         DataError: As `encode_rows`.
@@ -111,7 +111,7 @@ def plant(count: int, seed: int, tokenizer: "PreTrainedTokenizerBase", max_lengt
 
 
 def with_canaries(rows: Sequence[Example], canaries: Sequence[Example]) -> Sequence[Example]:
-    """Returns the training rows with the planted ones after them, without reading them."""
+    """Returns the training rows followed by the planted ones, without reading them."""
     return _Chained(rows, canaries) if canaries else rows
 
 

@@ -38,7 +38,7 @@ _VALUES = 1 << 22
 
 
 class BoundedParquet(Parquet):  # type: ignore[misc]  # `datasets` has no types
-    """Reads Parquet; `called` tells what to call each file in a message, `checked` compares its digest."""
+    """Reads Parquet; `called` names each file in a message, `checked` compares its digest."""
 
     called: Mapping[str, str]
     checked: Check
@@ -71,7 +71,7 @@ class BoundedParquet(Parquet):  # type: ignore[misc]  # `datasets` has no types
 
 
 class BoundedArrow(Arrow):  # type: ignore[misc]  # as above
-    """Reads Arrow; `called` tells what to call each file in a message, `checked` compares its digest."""
+    """Reads Arrow; `called` names each file in a message, `checked` compares its digest."""
 
     called: Mapping[str, str]
     checked: Check
@@ -122,13 +122,13 @@ class _BoundedBatches:
         self.given = 0
 
     def rows_at_once(self, group: "parquet.RowGroupMetaData") -> int:
-        """Returns how many rows of a group to read at once, by how many values it says that it has."""
+        """Returns how many rows of a group to read at once, by its declared number of values."""
         values = max((int(group.column(number).num_values) for number in range(group.num_columns)), default=0)
         self._require(self._held + values)
         return max(1, min(_ROWS, _VALUES * int(group.num_rows) // max(1, values)))
 
     def parts(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        """Gives the rows of a batch, few enough at a time to be written out.
+        """Yields the rows of a batch, few enough at a time to be expanded.
 
         Raises:
             DataError: There are far more than their file has bytes for, or one of them is too large.

@@ -28,7 +28,7 @@ _HEAD_ROWS = 100
 
 
 class Dialect(TypedDict, total=False):
-    """What `csv.reader` takes besides the separator."""
+    """The options of `csv.reader` besides the separator."""
 
     quotechar: str | None
     escapechar: str | None
@@ -39,7 +39,7 @@ class Dialect(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class CsvForm:
-    """How a table is written, if it is not the usual way.
+    """The form of a table, if it is not the usual one.
 
     Attributes:
         separator: What separates cells; None to recognize it.
@@ -246,5 +246,5 @@ def _too_long(file: TextFile, begin: int) -> DataError:
 
 
 def described(separator: str) -> str:
-    """Says what separates cells."""
+    """Describes the separator of cells."""
     return SEPARATORS.get(separator, repr(separator))

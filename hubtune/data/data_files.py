@@ -76,7 +76,7 @@ class DataFiles:
     encoding: str | None = None
 
     def places(self, split: str) -> list[str]:
-        """Returns where the files of a split are read from: paths on disk, or `hf://` addresses at the commit."""
+        """Returns the sources of the files of a split: paths on disk, or `hf://` addresses at the commit."""
         return [self.contents.place(name) for name in self.splits[split]]
 
     def digests(self, wanted_splits: Sequence[str]) -> dict[str, str]:
@@ -96,7 +96,7 @@ def configurations(contents: Contents) -> list[str]:
 
 
 def resolve_files(contents: Contents, name: str | None) -> DataFiles:
-    """Chooses the files of a dataset's configuration, as `datasets` does, among those of its repository.
+    """Chooses the files of a dataset's configuration as `datasets` does, within its repository.
 
     Args:
         contents: The repository.

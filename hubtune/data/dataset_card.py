@@ -48,7 +48,7 @@ SPLIT = re.compile(r"\w+(?:\.\w+)*", re.ASCII)
 
 @dataclass(frozen=True)
 class DatasetCard:
-    """What a repository says of its data.
+    """What a repository states about its data.
 
     Attributes:
         configurations: What is said of each configuration, by name; empty if there are none.
@@ -135,7 +135,7 @@ def _is_default(card: DatasetCard, name: str) -> bool:
 
 
 def stated_patterns(said: Mapping[str, object], name: str, source: str) -> dict[str, list[str]] | None:
-    """Returns the patterns of each split as the card states them; None if the names of the files tell the splits."""
+    """Returns the patterns of each split as the card states them; None if the file names decide the splits."""
     stated = said.get("data_files")
     if stated is None:
         return None

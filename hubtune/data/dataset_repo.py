@@ -59,7 +59,7 @@ class Contents:
 
 
 def snapshot_contents(folder: Path, source: str) -> Contents:
-    """Returns what the folder of a snapshot holds.
+    """Returns the contents of a snapshot folder.
 
     The Hub client's cache makes each file a link to a blob of the same repository; no other link is followed.
 
@@ -88,7 +88,7 @@ def snapshot_contents(folder: Path, source: str) -> Contents:
 
 
 def hub_contents(pin: Pin, source: str) -> Contents:
-    """Returns what a dataset holds on the Hub at its pinned commit; no file is fetched yet.
+    """Returns the contents of a dataset on the Hub at its pinned commit; no file is downloaded yet.
 
     Raises:
         HubError: The Hub cannot be reached, or refuses.
@@ -156,12 +156,12 @@ class OutsideError(ValueError):
 
 
 def has_wildcards(pattern: str) -> bool:
-    """Whether a pattern can stand for several files."""
+    """Whether a pattern can match several files."""
     return _MAGIC.search(pattern) is not None
 
 
 def within(pattern: str, base: str = "") -> str:
-    """Returns a pattern as it counts from the repository's root.
+    """Returns a pattern relative to the repository's root.
 
     Args:
         pattern: As the card has it.
@@ -196,7 +196,7 @@ def within(pattern: str, base: str = "") -> str:
 
 
 def find(pattern: str, names: Sequence[str], ignored: frozenset[str]) -> list[str]:
-    """Returns the files that a pattern stands for, as `datasets` chooses them.
+    """Returns the files that a pattern matches, as in `datasets`.
 
     Args:
         pattern: A result of `within`.

@@ -34,7 +34,7 @@ class _Reads(Protocol):
 
 
 def unpacked(raw: BinaryIO, start: bytes, name: str) -> BinaryIO:
-    """Returns what reads the bytes that are compressed in others, or these if they are not.
+    """Returns a reader of the decompressed bytes, or of the bytes themselves if they are not compressed.
 
     Args:
         raw: The bytes, at their start.

@@ -14,7 +14,7 @@ from hubtune.data.segments import UnreadableRow
 
 @dataclass(frozen=True)
 class DatasetInspection:
-    """What a dataset holds.
+    """The contents of a dataset.
 
     Attributes:
         configurations: The names of its configurations.
@@ -38,7 +38,7 @@ class DatasetInspection:
 
 
 def inspect_dataset(folder: Path, repo: str) -> DatasetInspection:
-    """Looks at the dataset in a folder: its first configuration, and its train split or else its first.
+    """Inspects the dataset in a folder: its first configuration, and its train split or else its first split.
 
     Raises:
         DataError: It cannot be read.

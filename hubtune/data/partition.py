@@ -63,7 +63,7 @@ def interleave(
 
 @dataclass(frozen=True)
 class AllRows:
-    """The stored rows of all datasets, one after the other, known by their places from 0."""
+    """The stored rows of all datasets in sequence, identified by their places from 0."""
 
     sources: Sequence[Source]
 
@@ -79,13 +79,13 @@ class AllRows:
         return columns[0] if len(columns) == 1 else np.concatenate(columns)
 
     def by_source(self, places: Array) -> list[Array]:
-        """Returns places of each dataset, as places in its own store; `places` goes up."""
+        """Returns places grouped by dataset, as places in its own store; `places` is in ascending order."""
         starts = self.starts
         borders = np.searchsorted(places, starts)
         return [places[borders[n] : borders[n + 1]] - starts[n] for n in range(len(self.sources))]
 
     def leave_out(self, places: Array, reason: DropReason) -> None:
-        """Takes rows out of their datasets; `places` goes up."""
+        """Drops rows from their datasets; `places` is in ascending order."""
         for source, own in zip(self.sources, self.by_source(places), strict=True):
             source.leave_out(own, reason)
 
@@ -96,7 +96,7 @@ class AllRows:
 
 @dataclass(frozen=True)
 class Parts:
-    """The places of the rows to train on, of those that are held out, and of the validation rows; all go up."""
+    """The places of the training, held-out and validation rows, each in ascending order."""
 
     train: Array
     held_out: Array
@@ -104,7 +104,7 @@ class Parts:
 
     @property
     def measured(self) -> Array:
-        """The places of all rows that are not trained on, and are measured at some time."""
+        """The places of all rows that are measured and not trained on."""
         return np.union1d(self.held_out, self.validation)
 
 
@@ -158,7 +158,7 @@ def _validation(config: TuneConfig, draws: Array, train: Array, drawn: Array) ->
 
 
 def drawing_order(config: TuneConfig, rows: AllRows, train: Array) -> Array:
-    """Returns the places of the training rows in their order, given those that there are, going up."""
+    """Returns the places of the training rows in the order of training, given the places in ascending order."""
     if config.rows.mix != "interleave":
         return train
     borders = np.searchsorted(train, rows.starts)
@@ -169,7 +169,7 @@ def drawing_order(config: TuneConfig, rows: AllRows, train: Array) -> Array:
 
 
 def split_method(config: TuneConfig) -> str:
-    """Says what decides on which side a row falls."""
+    """Describes what decides on which side of the split a row is."""
     methods = [
         GIVEN_METHOD if entry.held_out_split else GROUP_METHOD if entry.group_by else METHOD for entry in config.data
     ]
@@ -178,7 +178,7 @@ def split_method(config: TuneConfig) -> str:
 
 @dataclass(frozen=True)
 class EarlierRows:
-    """What a run takes of an earlier task; nothing held out is learned, and nothing learned is measured.
+    """The rows of an earlier task in a run; held-out rows are never trained on, and trained rows never measured.
 
     Attributes:
         replayed: Training rows besides the new ones; a row comes again if there are too few.
@@ -196,7 +196,7 @@ class EarlierRows:
 def choose_earlier(
     config: EarlierConfig, train: Examples, held_out: Examples, new: tuple[Examples, Examples], seed: int
 ) -> EarlierRows:
-    """Draws the rows of an earlier task.
+    """Samples the rows of an earlier task.
 
     Args:
         config: How many, and for what.

@@ -115,7 +115,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class DataJob:
-    """The datasets to prepare, and what their rows are encoded by.
+    """The datasets to prepare, and the settings for encoding their rows.
 
     Attributes:
         config: The run's config.
@@ -154,7 +154,7 @@ class DataJob:
 
 
 def prepare(job: DataJob) -> Prepared:
-    """Reads, writes, splits and encodes all datasets of a run, and those of an earlier task.
+    """Reads, formats, splits and encodes all datasets of a run, and those of an earlier task.
 
     Raises:
         DataError: A dataset cannot be used; the subclass and the message say why.

@@ -21,7 +21,7 @@ _QUOTINGS = (csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONE)
 
 
 def read_files(files: DataFiles, split: str, *, count: bool = True) -> FileRows | None:
-    """Returns the rows of a split; None for files that say themselves what their values are: Parquet and Arrow.
+    """Returns the rows of a split; None for files with types of their own: Parquet and Arrow.
 
     Args:
         files: The files of the dataset.

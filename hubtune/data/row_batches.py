@@ -43,7 +43,7 @@ _MOST = 8
 
 @dataclass(frozen=True)
 class EncodingSettings:
-    """What decides, besides the dataset's own part of the config, what becomes of its rows.
+    """The settings besides the dataset's own section of the config that influence its encoded rows.
 
     Attributes:
         tokenizer: The base model's.
@@ -74,7 +74,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Encoded:
-    """What became of some lines: each is a stored row, or in the tally."""
+    """The result for some lines: each is a stored row or is counted in the tally."""
 
     lines: int
     rows: pa.RecordBatch
@@ -93,7 +93,7 @@ class _Kept:
 
 @dataclass(frozen=True)
 class RowEncoder:
-    """All that it takes to encode the lines of one dataset.
+    """Everything that is needed to encode the lines of one dataset.
 
     Attributes:
         name: What to call the dataset.
@@ -248,7 +248,7 @@ _own: RowEncoder | None = None
 
 
 def worker_count(wanted: int | Literal["auto"], rows: int | None) -> int:
-    """Returns in how many processes to encode rows; 1 stands for this one alone.
+    """Returns the number of processes to encode rows in; 1 means only this process.
 
     Args:
         wanted: What the config says, of which no more than the cores that this process may use are taken; `auto` takes
@@ -264,7 +264,7 @@ def worker_count(wanted: int | Literal["auto"], rows: int | None) -> int:
 
 
 def encode_all(encoder: RowEncoder, batches: Iterable[Batch], workers: int, rows_before: int = 0) -> Iterator[Encoded]:
-    """Gives what becomes of each batch, in order, the same for any number of workers.
+    """Yields the result of each batch, in order; it is the same for any number of workers.
 
     Args:
         encoder: What encodes them.

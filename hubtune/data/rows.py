@@ -52,7 +52,7 @@ class Rows:
     separator: str | None = None
 
     def batches(self, wanted: Sequence[str]) -> Iterator[list[RawRow]]:
-        """Gives the rows, some at a time, with the wanted columns alone."""
+        """Yields the rows in batches, with only the requested columns."""
         return self._read(wanted)
 
 
@@ -75,7 +75,7 @@ def read_rows(files: DataFiles, split: str) -> Rows:
 
 
 def builder_of(files: DataFiles) -> "DatasetBuilder":
-    """Returns what reads the files: given as they are, so that it resolves nothing itself.
+    """Returns the reader of the files; the files are given explicitly, so it resolves nothing itself.
 
     Raises:
         ValueError: The card asks for what its reader cannot do.
@@ -183,7 +183,7 @@ def _part(files: DataFiles, wanted: str) -> Rows:
 
 
 def joined(files: DataFiles, parts: Sequence[FileRows]) -> Rows:
-    """Returns parts of splits whose files hubtune reads itself, one after the other."""
+    """Returns parts of splits whose files hubtune reads itself, in sequence."""
     features: Mapping[str, object] = files.features or {}
     totals = [rows.total for rows in parts]
     return Rows(
@@ -199,7 +199,7 @@ def joined(files: DataFiles, parts: Sequence[FileRows]) -> Rows:
 def described(
     features: "Features", total: int | None, read: Callable[[Sequence[str]], Iterator[list[RawRow]]], source: str
 ) -> Rows:
-    """Returns rows with what their features say of the columns; cells that name files are never opened."""
+    """Returns rows with the types of their columns; cells that name files are never opened."""
     flat = (datasets.Value, datasets.ClassLabel, datasets.Json)
     return Rows(
         columns=list(features),
@@ -273,7 +273,7 @@ def _batches_of_files(
 
 
 def by_weight(lines: Iterator[RawRow]) -> Iterator[list[RawRow]]:
-    """Gives rows some at a time: as many as a batch has, or fewer that hold a lot."""
+    """Yields rows in batches: a fixed number, or fewer if they are large."""
     some: list[RawRow] = []
     weight = 0
     for line in lines:

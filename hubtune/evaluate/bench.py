@@ -29,7 +29,7 @@ ASKED = "each row's prompt is given"
 
 @dataclass(frozen=True)
 class BegunRow:
-    """One row to go on from.
+    """One row as a prompt with its continuation.
 
     Attributes:
         prompt: Token ids, at least one, with room for what is written in the context.
@@ -50,7 +50,7 @@ class BegunRow:
 
 @dataclass(frozen=True)
 class Begun:
-    """The rows to go on from.
+    """The rows as prompts with their continuations.
 
     Attributes:
         unusable: How many rows have nothing to go on from, or nothing after it, and were left out.
@@ -66,7 +66,7 @@ class Begun:
 
     @property
     def given(self) -> str:
-        """What the models go on from, in words."""
+        """A description of the prompts."""
         ways = [words for words, asked in ((ASKED, True), (HALVED, False)) if asked in {row.asked for row in self.rows}]
         cut = sum(row.cut for row in self.rows)
         counts = [("prompts cut at their front to fit the context", cut), ("rows left out as too short", self.unusable)]
@@ -80,7 +80,7 @@ def begin(
     most: int,
     seed: int,
 ) -> Begun:
-    """Cuts rows in two: before the first response, or if a row is all response, in its middle.
+    """Splits rows into prompt and continuation: before the first response, or in the middle if a row is all response.
 
     Args:
         held_out: The rows.
@@ -97,7 +97,7 @@ def begin(
 
 
 def prompt_end(row: Example) -> tuple[int, bool]:
-    """Returns how many of a row's tokens are its prompt, and whether it has one of its own; else it is halved.
+    """Returns the number of a row's prompt tokens, and whether the row has a prompt; otherwise it is halved.
 
     What stands before the first target token is the prompt, but a BOS alone is not a prompt.
     """
@@ -121,7 +121,7 @@ def _begun(example: Example, tokenizer: "PreTrainedTokenizerBase", room: int | N
 
 @dataclass(frozen=True)
 class Likelihoods:
-    """What a model gives the rows.
+    """The likelihoods of rows under a model.
 
     Attributes:
         nll: Negative log-likelihood of each row, in nats, shape (rows,).
@@ -186,7 +186,7 @@ Sides = Mapping[Side, Callable[[], "AbstractContextManager[PreTrainedModel]"]]
 
 @dataclass(frozen=True)
 class Scored:
-    """Tokens to be given a likelihood.
+    """Tokens to score.
 
     Attributes:
         input_ids: The whole text, with a BOS if the model uses one.
@@ -199,7 +199,7 @@ class Scored:
 
 @dataclass
 class Bench:
-    """What metrics measure on.
+    """The models and rows on which metrics measure.
 
     Attributes:
         sides: The models; `base` is missing if there is none.
@@ -247,7 +247,7 @@ class Bench:
     _classified: dict[Side, list[list[int]]] = field(default_factory=dict)
 
     def likelihoods(self, side: Side) -> Likelihoods:
-        """Returns what a side gives the held-out rows."""
+        """Returns the likelihoods of the held-out rows under one model."""
         if side not in self._likelihoods:
             padding, batches = pad_id(self.tokenizer), -(-len(self.held_out) // self.batch_size)
             with self.progress.task(f"Held-out rows, {side}", batches) as task, self.sides[side]() as model:
@@ -256,25 +256,25 @@ class Bench:
 
     @property
     def prompt_room(self) -> int | None:
-        """The most tokens of a prompt, so that the context has room for what is written; None if there is no limit."""
+        """The maximum number of prompt tokens that leaves room for generated text; None if there is no limit."""
         return None if self.context is None else max(1, self.context - self.max_new_tokens)
 
     @property
     def begun(self) -> Begun:
-        """The held-out rows that the models go on from, a seeded sample of them."""
+        """The held-out rows that the models continue: a seeded sample."""
         if self._begun is None:
             self._begun = begin(self.held_out, self.tokenizer, self.prompt_room, self.most, self.seed)
         return self._begun
 
     def continuations(self, side: Side) -> list[Completion]:
-        """Returns what a side writes after the prompt of each row of `begun`, in their order."""
+        """Returns the texts that one model generates for the prompts of `begun`, in the same order."""
         if side not in self._continuations:
             prompts = [row.prompt for row in self.begun.rows]
             self._continuations[side] = self.generate(side, prompts, self.max_new_tokens, "Continuing held-out rows")
         return self._continuations[side]
 
     def classify(self, side: Side) -> list[list[int]]:
-        """Returns the ids of the classes that a side gives each held-out row: one, unless a row may be of several.
+        """Returns the class ids that one model predicts for each held-out row: one, unless rows can have several.
 
         Raises:
             ValueError: The model is no classifier.
@@ -310,7 +310,7 @@ class Bench:
     def generate(
         self, side: Side, prompts: Sequence[Sequence[int]], max_new_tokens: int, label: str
     ) -> list[Completion]:
-        """Returns what a side writes after each prompt, greedily, in the prompts' order.
+        """Returns the texts that one model generates for the prompts with greedy decoding, in the same order.
 
         Prompts of like length go together, so that little is padded.
 
@@ -339,7 +339,7 @@ class Bench:
 
 
 class Metric(Protocol):
-    """One metric; it may give several measures, such as one for each axis.
+    """A metric, which returns one or several measures, such as one for each axis.
 
     Attributes:
         name: What the config's `evaluate.metrics` calls it.
@@ -348,7 +348,7 @@ class Metric(Protocol):
     name: str
 
     def measure(self, bench: Bench) -> Sequence[Measure]:
-        """Measures every side of the bench on the same items.
+        """Measures every model of the bench on the same items.
 
         A metric that cannot measure says so in a measure's status; what it raises is recorded as failed.
         """
@@ -356,10 +356,10 @@ class Metric(Protocol):
 
 @runtime_checkable
 class Choosy(Protocol):
-    """A metric that does not fit every run; one without this method fits all."""
+    """A metric that does not fit every run; a metric without this method fits all runs."""
 
     def unfit(self, bench: Bench) -> str | None:
-        """Returns why the metric does not fit the run's rows, None if it does.
+        """Returns the reason why the metric does not fit the run's rows, or None.
 
         One that was asked for by name is then recorded as not assessed; `metrics: all` leaves it out.
         """

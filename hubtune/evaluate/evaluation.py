@@ -56,7 +56,7 @@ class EvaluationJob:
 
     @property
     def generation(self) -> "GenerationConfig":
-        """How the run's models write: with the settings that the release is published with."""
+        """The generation settings: those with which the release is published."""
         base = self.base
         ends = stop_tokens_beside(self.run.trained_dir(self.training))
         return safe_generation_config(
@@ -65,7 +65,7 @@ class EvaluationJob:
 
 
 def open_sides(job: EvaluationJob) -> Sides:
-    """Loads the base model and what the run made of it, in the precision of the training.
+    """Loads the base and the tuned model, in the precision of the training.
 
     A classifier has no base to compare with: the head that the base lacks would be random.
 
@@ -86,7 +86,7 @@ def open_sides(job: EvaluationJob) -> Sides:
 
 
 def adapter_sides(model: "PeftModel") -> Sides:
-    """Returns both sides of an adapted model: the base through the same weights, the adapter off."""
+    """Returns both sides of a model with an adapter: the base model is the same weights with the adapter off."""
     return {"base": lambda: without_adapter(model), "tuned": lambda: nullcontext(model)}
 
 
@@ -109,14 +109,14 @@ def without_adapter(model: "PeftModel") -> Iterator["PeftModel"]:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What the evaluate stage found: the measures, and what the tuned model says to fixed prompts."""
+    """The result of the evaluate stage: the measures, and the tuned model's answers to fixed prompts."""
 
     evaluation: EvaluationRecord
     probe: ProbeRecord
 
 
 def evaluate(job: EvaluationJob) -> Evaluated:
-    """Measures both models in the precision of the training; the base through the same weights, the adapter off.
+    """Measures both models in the precision of the training; the base model is the same weights with the adapter off.
 
     A metric that raises is recorded as failed, and the others are measured all the same. A classifier is measured
     alone, since its base has no head to classify with.
@@ -193,7 +193,7 @@ class ReleaseOnDisk:
 
     @property
     def adapted(self) -> Path | None:
-        """The snapshot of the base that an adapter is for; None of a whole model."""
+        """The snapshot of the adapter's base model; None for a complete model."""
         return self.base_folder if self.adapter else None
 
     @property
@@ -201,7 +201,7 @@ class ReleaseOnDisk:
         return self.adapted or self.folder
 
     def load(self) -> Models:
-        """Loads it and, if that can do the same, its base.
+        """Loads the release and its base model, if there is one that can do the same.
 
         Raises:
             ModelError: One of them cannot be loaded.
@@ -234,7 +234,7 @@ class ReleaseOnDisk:
 def evaluate_release(
     release: ReleaseOnDisk, rows: MeasuredRows, config: TuneConfig, progress: Progress
 ) -> EvaluationRecord:
-    """Measures a release, against its base if there is one that can do the same: a classifier's lacks a head.
+    """Evaluates a release and its base model, if there is one that can do the same: that of a classifier has no head.
 
     Args:
         release: What to measure.

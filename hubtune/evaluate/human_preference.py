@@ -24,7 +24,7 @@ _Z = 1.959963984540054
 
 @dataclass(frozen=True)
 class Shown:
-    """How a rater sees a pair: its number, and whose text stands as A."""
+    """A pair as a rater sees it: its number, and whose text is A."""
 
     pair: int
     a: Side
@@ -80,7 +80,7 @@ def _lead(chosen: Mapping[str, int]) -> int:
 
 
 def win_rate(counts: Counts, seed: int | None) -> Measure:
-    """Returns the share of decided pairs in which the tuned model's text is preferred; ties are left out and stated.
+    """Returns the share of decided pairs in which the tuned model's text is preferred; ties are reported separately.
 
     Args:
         counts: What the raters preferred.
@@ -119,7 +119,7 @@ _Prompt = tuple[int, ...]
 
 
 def make_pairs(job: EvaluationJob, count: int) -> PairsRecord:
-    """Has both models write after up to `count` prompts, with the settings that the release is published with.
+    """Generates texts of both models for up to `count` prompts, with the settings of the release.
 
     A prompt is what stands before a row's response, or the first half of a row that is all response. Decoding is
     greedy, so the same run gives the same pairs.
@@ -209,6 +209,6 @@ def _choose(rows: Sequence[Example], count: int, seed: int, room: int | None) ->
 
 
 def prompt_of(row: Example) -> _Prompt:
-    """Returns the tokens to go on from, at least one: the row's prompt, or the first half of a row that has none."""
+    """Returns the prompt tokens, at least one: the row's prompt, or the first half of a row without one."""
     end, _ = prompt_end(row)
     return tuple(row.input_ids[: max(1, end)])

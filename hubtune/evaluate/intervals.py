@@ -55,7 +55,7 @@ def ratio_of(
     below: npt.ArrayLike,
     then: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]] = np.asarray,
 ) -> Resampled:
-    """Returns the sum of one value per item over the sum of another, such as a loss per token, and what follows of it.
+    """Returns the sum of one value per item divided by the sum of another, such as a loss per token.
 
     Args:
         above: Shape (items,).
@@ -82,7 +82,7 @@ def wilson(hits: int, items: int) -> tuple[float, float]:
 
 
 def none_of(items: int) -> float:
-    """Returns the exact one-sided 95% upper bound of a rate of which `items` items showed none: about 3 / items."""
+    """Returns the exact one-sided 95% upper bound of a rate with no hit in `items` items: about 3 / items."""
     return float(1 - 0.05 ** (1 / items))
 
 
@@ -101,7 +101,7 @@ def mcnemar(base: npt.ArrayLike, tuned: npt.ArrayLike) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Returns the p-values of tests that were made together, adjusted so that they hold together (Holm, 1979)."""
+    """Returns the p-values of several tests, adjusted for their number (Holm, 1979)."""
     adjusted = [0.0] * len(p_values)
     least = 0.0
     for rank, place in enumerate(sorted(range(len(p_values)), key=lambda place: p_values[place])):
@@ -111,7 +111,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 class About(TypedDict, total=False):
-    """Fields of a measure that it has besides its values."""
+    """The fields of a measure besides its values."""
 
     group: Group
     split: str
@@ -175,7 +175,7 @@ def rate_of(
     least: int = LEAST_ROWS,
     **about: Unpack[About],
 ) -> Measure:
-    """Returns a measure of how many items hit: besides the difference, each rate's interval and McNemar's p-value.
+    """Returns a rate as a measure, with the difference, the interval of each rate, and McNemar's p-value.
 
     Args:
         name: The measure's name.

@@ -43,7 +43,7 @@ BUILT_IN: tuple[Metric, ...] = (*QUALITY_METRICS, *BIAS_METRICS, *PRIVACY_METRIC
 
 
 class Broken:
-    """A plugin that cannot be imported; measuring raises what importing it raised."""
+    """A plugin that cannot be imported; measuring raises the exception of the import."""
 
     def __init__(self, name: str, error: Exception) -> None:
         self.name = name
@@ -54,7 +54,7 @@ class Broken:
 
 
 def find_metrics(asked: Iterable[str] | Literal["all"]) -> list[Metric]:
-    """Returns the metrics of these names, hubtune's own first and in their order; `all` is every one installed.
+    """Returns the metrics of these names, hubtune's own first in their order; `all` means every installed metric.
 
     Raises:
         ConfigError: There is no metric of a name.
@@ -85,7 +85,7 @@ def _plugin(name: str) -> Metric:
 
 
 def classify_rows(bench: Bench, side: Side) -> list[list[int]]:
-    """Returns the ids of the classes that a side gives each held-out row: one, unless a row may be of several."""
+    """Returns the class ids that one model predicts for each held-out row: one, unless rows can have several."""
     rows, padding, size = bench.held_out, pad_id(bench.tokenizer), bench.batch_size
     starts = range(0, len(rows), size)
     batches = [
@@ -101,11 +101,11 @@ _PATH = re.compile(r"(?<![\w.])(?:[A-Za-z]:)?[\\/][^\s'\":,;)\]]+")
 
 
 class BadMeasureError(Exception):
-    """A metric gave something that is no measure to record."""
+    """A metric returned something that cannot be recorded as a measure."""
 
 
 def run_metrics(bench: Bench, metrics: Sequence[Metric], *, by_name: bool) -> Iterator[Measure]:
-    """Yields the measures of each metric as they come.
+    """Yields the measures of each metric.
 
     Args:
         bench: What to measure on.
@@ -188,7 +188,7 @@ class EarlierHeldOut:
 
 
 def measure_earlier(bench: Bench, earlier: EarlierHeldOut) -> Iterator[Measure]:
-    """Yields the measures of an earlier task, which are of a split of their own.
+    """Yields the measures of an earlier task, which have their own split.
 
     Args:
         bench: What the new task is measured on.
@@ -226,7 +226,7 @@ def _forgetting(task: EarlierTaskRecord, seed: int) -> Measure:
 
 @dataclass(frozen=True)
 class Models:
-    """What is measured.
+    """The models to measure.
 
     Attributes:
         sides: The models; `base` is missing if there is none.
@@ -268,7 +268,7 @@ def measure_models(
     progress: Progress,
     on_measure: Callable[[Measure], None] = lambda _: None,
 ) -> EvaluationRecord:
-    """Measures by the config's metrics; one that raises is recorded as failed, and the others go on.
+    """Measures with the config's metrics; a metric that raises is recorded as failed, and the others continue.
 
     Of classifiers, what the config does not ask for by name is `classification`.
 

@@ -66,7 +66,7 @@ class Tracker(ABC):
         self.first_step = 0
 
     def environment(self) -> dict[str, str]:
-        """Returns the variables that it is to see, beside those that the user has set."""
+        """Returns the environment variables of the tracker, besides those that the user has set."""
         return {}
 
     @abstractmethod
@@ -344,7 +344,7 @@ def _without_credentials(address: str) -> str:
 
 @contextlib.contextmanager
 def in_place(tracker: Tracker) -> Iterator[None]:
-    """Gives a tracker its settings meanwhile, and keeps what it prints from the command's result."""
+    """Gives a tracker its settings within the context, and keeps its output out of the command's result."""
     theirs = tracker.environment()
     before = {name: os.environ.get(name) for name in theirs}
     os.environ.update(theirs)
@@ -360,13 +360,13 @@ def in_place(tracker: Tracker) -> Iterator[None]:
 
 
 def explain(error: Exception) -> str:
-    """Returns what a tracker raised, in one line without credentials that an address may hold."""
+    """Returns the exception of a tracker as one line, without credentials in URLs."""
     said = re.sub(r"(?<=://)[^/@\s]+@|(?<=[?&])[\w-]*(?:token|key|password)=[^&\s]+", "", str(error))
     return " ".join(f"{type(error).__name__}: {said}".split())[:_MOST_SAID]
 
 
 def warn_of(tracker: Tracker, error: Exception, run: RunDirectory, progress: Progress) -> str:
-    """Tells, and notes in events.jsonl, that a tracker failed; returns what it raised."""
+    """Reports, and writes to events.jsonl, that a tracker failed; returns the exception as text."""
     said = explain(error)
     progress.warn(f"{tracker.title} failed, and is left out from here on: {said}")
     run.event("tracker", event="failed", tracker=tracker.name, error=said)

@@ -100,7 +100,7 @@ class RowTrainer(Trainer):
         return prepare_data_loader(loader, self.args.device, num_processes=1, process_index=0, put_on_device=True)
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Does one micro-batch; after the last of a step, its gradients have their own size and lack nothing."""
+        """Does one micro-batch; after the last one of a step, its gradients are complete and have their own scale."""
         loss: torch.Tensor = super().training_step(*args, **kwargs)
         if self.accelerator.sync_gradients:
             if self.accelerator.scaler is not None:
@@ -110,7 +110,7 @@ class RowTrainer(Trainer):
         return loss
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
-        """Returns the learning rate's course, and keeps it."""
+        """Returns the learning rate schedule, and stores it."""
         if self.lr_scheduler is None:
             settings = self.course.settings
             factor = rate_factor(settings.schedule, num_training_steps, warmup_steps(settings, self.course.order))
@@ -119,7 +119,7 @@ class RowTrainer(Trainer):
         return self.lr_scheduler
 
     def go(self, ended: Callable[[list[dict[str, float]]], bool]) -> None:
-        """Trains to the end, from the course's checkpoint if it has one; of one that was made at the end, loads it.
+        """Trains to the end, from the course's checkpoint if there is one; one of the last step is only loaded.
 
         Args:
             ended: Whether a training with such a log has ended before its last step.
@@ -159,11 +159,11 @@ class RowTrainer(Trainer):
             self.best = load_file(folder / _BEST)
 
     def keep_best(self) -> None:
-        """Notes the weights of this moment as the best."""
+        """Stores the current weights as the best ones."""
         self.best = {name: weight.detach().cpu().clone() for name, weight in trained_weights(self.model).items()}
 
     def restore_best(self) -> None:
-        """Puts the best weights back, if there are any."""
+        """Restores the best weights, if there are any."""
         if self.best is not None:
             load_weights(self.model, self.best)
 
@@ -174,7 +174,7 @@ def trained_weights(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
 
 
 def load_weights(model: torch.nn.Module, saved: Mapping[str, torch.Tensor]) -> None:
-    """Puts the weights of a checkpoint into the model, which has to train just these."""
+    """Loads the weights of a checkpoint into the model, which must train exactly these."""
     weights = trained_weights(model)
     assert weights.keys() == saved.keys(), "the manifest was checked, so the checkpoint is of this config"
     with torch.no_grad():
@@ -183,7 +183,7 @@ def load_weights(model: torch.nn.Module, saved: Mapping[str, torch.Tensor]) -> N
 
 
 def warmup_steps(settings: TrainConfig, order: RowOrder) -> int:
-    """Returns how many of the steps are warm-up."""
+    """Returns the number of warmup steps."""
     return math.ceil(settings.warmup * order.steps)
 
 
@@ -266,7 +266,7 @@ class Checkpoints:
         return bool(self._all())
 
     def seal(self, step: int) -> Path:
-        """Completes the checkpoint that was written into `unfinished`, and removes those that are not kept.
+        """Completes the checkpoint in `unfinished`, and removes those that are not kept.
 
         Raises:
             DiskFullError: There is no room; earlier checkpoints are as they were.
@@ -292,7 +292,7 @@ class Checkpoints:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def tidy(self) -> None:
-        """Removes what was not finished, and the folder if it is empty."""
+        """Removes unfinished checkpoints, and the folder if it is empty."""
         shutil.rmtree(self.unfinished, ignore_errors=True)
         if self.folder.is_dir() and not any(self.folder.iterdir()):
             self.folder.rmdir()
@@ -342,7 +342,7 @@ class Saver(TrainerCallback):
 
     @contextmanager
     def stopping(self) -> Iterator[None]:
-        """Turns a stop, such as Ctrl-C, into a checkpoint after the step that is under way; a second one is at once."""
+        """Turns a stop, such as Ctrl-C, into a checkpoint after the current step; a second stop ends at once."""
 
         def note(number: int) -> None:
             self._stop = number

@@ -48,7 +48,7 @@ _DROPPED = 0.03
 
 
 def diagnose(losses: Sequence[LossPoint], held_out: Sequence[HeldOutPoint], steps: int) -> list[TrainingFinding]:
-    """Returns what the curves show; nothing if they show nothing of note.
+    """Returns the findings about the loss curves; none if they are normal.
 
     Args:
         losses: The loss curve.
@@ -99,7 +99,7 @@ def _unmoved(losses: Sequence[LossPoint]) -> bool:
 
 
 def diagnose_rows(data: DataRecord) -> list[TrainingFinding]:
-    """Returns a finding if more than a few rows could not be used, those aside that the config asks to leave out."""
+    """Returns a finding if more than a few rows could not be used, without those that the config says to drop."""
     wanted = {reason.text for reason in ON_PURPOSE}
     dropped: Counter[str] = Counter()
     for source in data.sources:
@@ -151,7 +151,7 @@ def _underfitting(losses: Sequence[LossPoint]) -> list[TrainingFinding]:
 
 @dataclass(frozen=True)
 class Ending:
-    """How a training ended, beside its course.
+    """The end of a training, besides its course.
 
     Attributes:
         upstream: The digests of what it was made from.
@@ -253,7 +253,7 @@ def _findings(history: list[dict[str, float]], done: int, data: DataRecord | Non
 
 
 def train(job: TrainJob) -> TrainingRecord:
-    """Trains, and puts the adapter, or the whole model, into the run directory, complete or not at all.
+    """Trains, and writes the adapter or the complete model into the run directory, atomically.
 
     Returns:
         The training record; its upstream digests are those of the run directory now.

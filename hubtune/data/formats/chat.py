@@ -32,7 +32,7 @@ _FIXED_DATE = "{%- macro strftime_now(format) -%}26 Jul 2024{%- endmacro -%}"
 
 @dataclass(frozen=True)
 class AnswerSpans:
-    """A conversation's text, and where the answers stand in it.
+    """A conversation's text, and the spans of the answers in it.
 
     Attributes:
         same: Whether the text is the same in each of the variants that were asked for.
@@ -46,7 +46,7 @@ class AnswerSpans:
 def find_answers(
     template: chat.ChatTemplate, conversations: Sequence[Conversation], variants: Sequence[Sequence[chat.Variant]]
 ) -> list[AnswerSpans | DroppedRowError]:
-    """Writes conversations and finds the answers in them; in the place of one that cannot be used stands the reason.
+    """Renders conversations and finds their answers; for a conversation that cannot be used, the reason is returned.
 
     Args:
         template: What writes them.
@@ -171,7 +171,7 @@ def _with_answer_marks(message: dict[str, Json]) -> dict[str, Json]:
 
 @dataclass(frozen=True)
 class ChatWriter:
-    """Writes conversations as one tokenizer's model is to see them.
+    """Renders conversations for the model of a tokenizer.
 
     Attributes:
         special: Finds special tokens, and those with which the template marks turns.
@@ -203,7 +203,7 @@ class ChatWriter:
         return cls(found, tokenization.control_pattern(tokenizer, tokenization.turn_tokens(tokenizer, found)), loss_on)
 
     def write_all(self, conversations: Sequence[Conversation]) -> list[WrittenRow | DroppedRowError]:
-        """Writes conversations; in the place of one that cannot be used stands the reason.
+        """Renders conversations; for a conversation that cannot be used, the reason is returned.
 
         Raises:
             LimitError: One, which it names by its place, exceeds a limit.
@@ -268,7 +268,7 @@ class ChatWriter:
 
 
 def usable_template(tokenizer: "PreTrainedTokenizerBase", given: str | None, name: str) -> chat.ChatTemplate:
-    """Returns the template that a dataset's conversations are written by; the arguments are those of `make`.
+    """Returns the template for a dataset's conversations; the arguments are those of `make`.
 
     Raises:
         ConfigError: There is none, or the config's cannot be used.
@@ -285,7 +285,7 @@ def usable_template(tokenizer: "PreTrainedTokenizerBase", given: str | None, nam
 
 
 def check_template(template: chat.ChatTemplate, *, given: bool) -> None:
-    """Refuses a chat template that cannot be used, or that exceeds a limit with a few words; it may refuse those.
+    """Refuses a chat template that cannot be used, or that exceeds a limit on a few words.
 
     Args:
         template: What is to write conversations.

@@ -38,7 +38,7 @@ _CALL = ("name", "arguments", "parameters")
 
 @dataclass(frozen=True)
 class UnwrittenPart:
-    """What the text of one conversation lacks.
+    """The parts that the text of a conversation lacks.
 
     Attributes:
         answer: A part of an answer with target tokens, in words; None if nothing of them is missing.
@@ -52,7 +52,7 @@ class UnwrittenPart:
 
 
 def parts_of(message: Message) -> list[tuple[str, ...]]:
-    """Returns the fields of a message that mean something besides its content; several names of one thing together."""
+    """Returns the meaningful fields of a message besides its content; several names of one field are grouped."""
     if _MEANT.isdisjoint(message):
         return []
     found = [tuple(key for key in names if message.get(key)) for names in _PARTS]
@@ -60,7 +60,7 @@ def parts_of(message: Message) -> list[tuple[str, ...]]:
 
 
 def removals(conversation: Conversation, answers: Sequence[int]) -> list[Variant]:
-    """Returns a conversation without each part of these answers, and without its tools: each has to change the text."""
+    """Returns a conversation without each part of its answers, and without its tools: each must change the text."""
     found = [
         Variant(changes={place: {key: value for key, value in message.items() if key not in names}})
         for place, message in ((place, conversation.messages[place]) for place in answers)
@@ -72,7 +72,7 @@ def removals(conversation: Conversation, answers: Sequence[int]) -> list[Variant
 def find_unwritten(
     conversation: Conversation, answers: Sequence[int], same: Sequence[bool], texts: tuple[str, str]
 ) -> UnwrittenPart:
-    """Returns what is missing in a conversation's text.
+    """Returns the parts that are missing in a conversation's text.
 
     Args:
         conversation: As the template was given it.

@@ -42,7 +42,7 @@ _ALPACA_WITH_INPUT = (
 
 @dataclass(frozen=True)
 class RowFormat:
-    """A format as it is applied to one dataset.
+    """The format of one dataset.
 
     Attributes:
         columns: The column of each part of a row; empty if a template names the columns.
@@ -64,7 +64,7 @@ class RowFormat:
 
     @property
     def content(self) -> tuple[str, ...]:
-        """The columns that hold what people or models wrote: not labels, and not the schemas of tools."""
+        """The columns with text by people or models: not labels, and not the schemas of tools."""
         other = {self.columns.get("label"), self.columns.get("tools")}
         return tuple(column for column in self.wanted if column not in other)
 
@@ -94,7 +94,7 @@ def choose_format(entry: DataConfig, columns: Sequence[str], source: str) -> Row
 
 
 def infer_format(columns: Sequence[str]) -> FormatName | None:
-    """Returns the format that columns of these names look like; None if they look like none."""
+    """Returns the format that these column names suggest, or None."""
     for kind in _INFERABLE:
         needed = [usual for role, usual in ROLES[kind].items() if role not in OPTIONAL_ROLES]
         if all(any(name in columns for name in usual) for usual in needed):
@@ -178,7 +178,7 @@ class LabelSet:
 
 
 def classify(row: Mapping[str, object], chosen: RowFormat, labels: LabelSet) -> Classified:
-    """Reads a row to classify.
+    """Reads a row for classification.
 
     Raises:
         DroppedRowError: The row cannot be used.
@@ -189,7 +189,7 @@ def classify(row: Mapping[str, object], chosen: RowFormat, labels: LabelSet) -> 
 
 
 def find_labels(values: Iterable[object], *, of_text: bool = False) -> LabelSet:
-    """Returns the label set that a column's values make: names by the alphabet, or ids from 0 to the largest.
+    """Returns the label set of a column's values: names in alphabetical order, or ids from 0 to the largest.
 
     Args:
         values: What the rows hold.
@@ -215,7 +215,7 @@ def _is_id(text: str) -> bool:
 
 
 def write_text(row: Mapping[str, object], chosen: RowFormat) -> WrittenRow:
-    """Writes a row of one of the text formats.
+    """Formats a row of one of the text formats.
 
     Raises:
         DroppedRowError: The row cannot be used.

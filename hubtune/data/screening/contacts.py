@@ -34,7 +34,7 @@ _NO_DOMAINS = frozenset(
 
 
 def find_emails(text: str) -> Iterator[Span]:
-    """Finds addresses as they are sent to, percent-encoded ones, and those with `[at]` or `(at)` and `[dot]`.
+    """Finds ordinary addresses, percent-encoded ones, and those with `[at]` or `(at)` and `[dot]`.
 
     Missed are addresses that are spelled out in words.
     """

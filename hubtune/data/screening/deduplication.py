@@ -27,7 +27,7 @@ _NAMES: dict[CopyKind, str] = {
 
 @dataclass(frozen=True)
 class Remaining:
-    """What is left to train on, and what is held out.
+    """The remaining training rows, and the held-out rows.
 
     Attributes:
         train: Places of rows, going up; `held_out` too.

@@ -30,7 +30,7 @@ class Detectors:
 
     @classmethod
     def make(cls, phone_regions: Sequence[str] = ()) -> "Detectors":
-        """Returns the detectors; national telephone numbers are looked for in these regions."""
+        """Returns the detectors; national telephone numbers are searched for in these regions."""
         return cls(
             {
                 "email": find_emails,

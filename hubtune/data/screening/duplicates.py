@@ -26,7 +26,7 @@ _RUNS_AT_ONCE = 2_000_000
 
 @dataclass(frozen=True)
 class Copies:
-    """Rows of one side of the split that repeat an earlier row of it, by their places.
+    """Rows of one side of the split that repeat an earlier row of the same side, by their places.
 
     Attributes:
         duplicates: Those with the text of an earlier row, apart from case, punctuation and spacing.
@@ -88,12 +88,12 @@ class SplitSide:
         return np.flatnonzero(among(digests, np.sort(digests[places])))
 
     def distinct_mask(self) -> "Array":
-        """Tells for each row whether no earlier row has its text."""
+        """Returns for each row whether no earlier row has the same text."""
         return self._first
 
 
 def contamination(train: SplitSide, held_out: SplitSide) -> ContaminatedRows:
-    """Finds the rows that make a measure on the held-out rows look better than the model is."""
+    """Finds the rows that make the model look better than it is on the held-out rows."""
     guilty, leaked = _equal_across(train, held_out)
     pairs = (_alike_across(train, held_out), _long_runs(train, held_out))
     return ContaminatedRows(

@@ -100,7 +100,7 @@ class Count:
     first: int = 0
 
     def add(self, later: "Count") -> None:
-        """Adds what was found in rows that follow."""
+        """Adds the findings of later rows."""
         self.rows += later.rows
         self.hits += later.hits
         self.dropped += later.dropped
@@ -110,7 +110,7 @@ class Count:
 
 @dataclass
 class RowScreen:
-    """Looks for personal data and secrets in the rows of one dataset, and counts what it finds.
+    """Searches the rows of one dataset for personal data and secrets, and counts the findings.
 
     Attributes:
         rows: Rows that were counted.
@@ -127,7 +127,7 @@ class RowScreen:
         return cls(config, Detectors.make(config.phone_regions))
 
     def add(self, later: "RowScreen") -> None:
-        """Adds what was found in rows that follow."""
+        """Adds the findings of later rows."""
         self.rows += later.rows
         for kind, count in later.counts.items():
             self.counts[kind].add(count)
@@ -152,7 +152,7 @@ class RowScreen:
         return ScreenedRow({**line, **changed} if redacted & hits.keys() else line, hits)
 
     def count(self, example: Example, row: ScreenedRow, number: int) -> Example | DroppedRowError:
-        """Counts a row that can be used, and returns it or why it is dropped.
+        """Counts a usable row, and returns it or its drop reason.
 
         Args:
             example: What became of the row.
@@ -175,7 +175,7 @@ class RowScreen:
         return example
 
     def require_allowed(self, name: str) -> None:
-        """Refuses a dataset that holds what the config does not allow.
+        """Refuses a dataset with findings that the config does not allow.
 
         Raises:
             ScreeningError: It does; the details tell of each kind.
@@ -191,7 +191,7 @@ class RowScreen:
             )
 
     def say(self, name: str, progress: Progress) -> None:
-        """Tells what was found, by count."""
+        """Reports the number of findings."""
         for kind in PERSONAL_KINDS:
             if self.counts[kind].rows:
                 progress.warn(f"{name}: {self._line(kind)}; {_DONE[self.config.personal(kind)]}")

@@ -95,7 +95,7 @@ _OFTEN_IN_SHORT = 0.3
 
 
 def find_announced(text: str) -> Iterator[Span]:
-    """Finds values that a word announces; those found by several rules come several times."""
+    """Finds values after a keyword; a value that several rules find is returned several times."""
     lowered = text.lower()
     if not (any(mark in lowered for mark in _ANNOUNCING) or _WORTH_IT.search(lowered)):
         return
@@ -114,12 +114,12 @@ def find_announced(text: str) -> Iterator[Span]:
 
 
 def is_placeholder(value: str) -> bool:
-    """Whether the value stands for one that the reader is to put there."""
+    """Whether the value is a placeholder for the reader's own value."""
     return bool(_EXAMPLE.search(value)) or len(set(value)) < _FEWEST_DISTINCT or bool(_COMMON.fullmatch(value))
 
 
 def is_mixed(value: str) -> bool:
-    """Whether there are letters and digits, in what is neither a placeholder nor the name of where the value is kept.
+    """Whether there are letters and digits, and the value is neither a placeholder nor a name.
 
     Letters alone will do if capitals are as many as the others and among them, which no name of a variable has.
     """
@@ -135,7 +135,7 @@ def is_mixed(value: str) -> bool:
 
 
 def is_random(value: str) -> bool:
-    """Whether lower case, upper case and digits change as often as in no word and no name of a variable."""
+    """Whether lower case, upper case and digits alternate more often than in words and variable names."""
     if not is_mixed(value):
         return False
     kinds = [
@@ -158,7 +158,7 @@ def _value(found: re.Match[str], in_query: str = "") -> tuple[int, int] | None:
 
 
 def find_secrets(text: str) -> Iterator[Span]:
-    """Finds credentials: by their form, in addresses, and by the words that announce them.
+    """Finds credentials: by their form, in URLs, and after keywords.
 
     Missed are passwords made of words, and values that neither a form nor a word gives away.
     """

@@ -37,7 +37,7 @@ LONG_RUN = 13
 
 
 class Sketches(Protocol):
-    """The sketches of texts, wherever they lie; an array of shape (texts, 128) is one."""
+    """The sketches of texts, in memory or on disk; an array of shape (texts, 128) is one."""
 
     def __len__(self) -> int:
         """How many there are."""
@@ -47,7 +47,7 @@ class Sketches(Protocol):
 
 
 def runs(words: Sequence[str], length: int) -> Iterator[bytes]:
-    """Gives each run of `length` words; that of all words if there are fewer."""
+    """Yields each sequence of `length` words; all words if there are fewer."""
     for start in range(max(1, len(words) - length + 1)):
         yield " ".join(words[start : start + length]).encode()
 
@@ -68,13 +68,13 @@ def sketch(texts: Iterable[Sequence[str]]) -> "Array":
 
 
 def alike(one: "Array", others: "Array") -> "Array":
-    """Tells for each of the other sketches whether it is of a near duplicate."""
+    """Returns for each of the other sketches whether it is a near duplicate."""
     result: Array = (others == one).mean(axis=1) >= ALIKE
     return result
 
 
 def candidates(sketches: Sketches) -> "Iterator[Array]":
-    """Gives groups of places of texts that may be alike: those that share a band.
+    """Yields groups of places of texts that may be similar: those that share a band.
 
     Which groups there are does not depend on the order of the texts. Two texts can be in several groups together.
     """
@@ -117,7 +117,7 @@ def _keys(sketches: Sketches, places: "Array | None", start: int) -> "Array":
 
 
 class Traces(Protocol):
-    """The traces of some rows, which are known by their places, from 0."""
+    """The traces of some rows, identified by their places from 0."""
 
     def digests(self) -> "Array":
         """One digest of 16 bytes for each row, shape (rows,); two spellings of the same words have the same."""
@@ -145,7 +145,7 @@ class Trace:
 
 
 def trace(folded: Sequence[str]) -> Trace:
-    """Returns what is to be kept of rows, given by their own words as `hubtune.data.split.fold` returns them."""
+    """Returns the traces of rows, from their own words as returned by `hubtune.data.split.fold`."""
     words = [text.split() for text in folded]
     return Trace(
         digest=[text_digest(text) for text in folded],

@@ -40,7 +40,7 @@ class Resampled:
 
 
 def resampled(templates: Sequence[str], seed: int) -> Resampled:
-    """Draws templates with replacement.
+    """Resamples templates with replacement.
 
     Args:
         templates: The template of each value.
@@ -102,7 +102,7 @@ class _Axis:
 
 
 class CounterfactualGap(BiasMetric):
-    """Per axis the mean gap, which tells a direction, and the mean absolute gap, where opposite gaps do not cancel."""
+    """For each axis, the mean gap, which has a direction, and the mean absolute gap, in which none cancel out."""
 
     name = "counterfactual_gap"
     keys = ("templates",)

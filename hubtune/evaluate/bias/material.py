@@ -42,7 +42,7 @@ class Table:
 
 
 def read_table(path: Path, key: str, columns: Mapping[str, Sequence[str]], optional: Sequence[str] = ()) -> Table:
-    """Reads the columns that are asked for; others are left out.
+    """Reads the requested columns and ignores others.
 
     Args:
         path: The file.
@@ -191,7 +191,7 @@ class Swap:
 
     @property
     def after(self) -> str:
-        """What stands after the term: the same text whichever term it is."""
+        """The text after the term, which is the same for both terms."""
         return self.template.partition(SLOT)[2]
 
     def sentence(self, term: str) -> str:
@@ -211,7 +211,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Material(Generic[T]):
-    """Items, and where they come from.
+    """The items of a bias metric, and their source.
 
     Attributes:
         own: Whether they ship with hubtune.
@@ -226,7 +226,7 @@ class Material(Generic[T]):
 
     @property
     def settings(self) -> dict[str, str]:
-        """What a measure says of the material that it was taken with."""
+        """The settings of a measure that describe its material."""
         return {"material": self.name, "sha256": self.sha256, "origin": "hubtune" if self.own else "user"}
 
 
@@ -364,7 +364,7 @@ def _texts(rows: Sequence[Row], column: str, *, lower: bool) -> list[str]:
 
 
 class BiasMetric:
-    """A metric of bias: it needs a model of text, and the user's files if the config names some.
+    """A bias metric: it needs a text-generation model, and the user's files if the config names some.
 
     Attributes:
         keys: The keys of `evaluate.bias` whose files it reads.
@@ -374,7 +374,7 @@ class BiasMetric:
     keys: ClassVar[tuple[str, ...]] = ()
 
     def unfit(self, bench: Bench) -> str | None:
-        """Returns why the metric does not fit: a classifier gives no text a likelihood; or a file is not here.
+        """Returns why the metric does not fit: the model is a classifier, or a file is missing.
 
         A published config has the files' names alone, so whoever measures the release again has to have them.
         """

@@ -25,12 +25,12 @@ _CHUNK = 1000
 
 
 def after_term(first: str, second: str, shared: int) -> list[Stretch]:
-    """Returns the one stretch of two sentences that end with the same `shared` characters."""
+    """Returns the shared span of two sentences that end with the same `shared` characters."""
     return [(len(first) - shared, len(second) - shared, shared)]
 
 
 def after_difference(first: str, second: str) -> list[Stretch]:
-    """Returns the stretches of whole words that two sentences share after the first word in which they differ."""
+    """Returns the spans of whole words that two sentences share after the first word in which they differ."""
     left, right = _WORDS.findall(first), _WORDS.findall(second)
     starts = [_starts(words) for words in (left, right)]
     blocks = difflib.SequenceMatcher(None, left, right, autojunk=False).get_matching_blocks()
@@ -44,7 +44,7 @@ def after_difference(first: str, second: str) -> list[Stretch]:
 def encode_pairs(
     tokenizer: "PreTrainedTokenizerBase", sentences: Sequence[tuple[str, str, Sequence[Stretch]]], context: int | None
 ) -> list[tuple[Scored, Scored] | None]:
-    """Encodes pairs of sentences; None if they share no token to score, or one is longer than the context.
+    """Encodes pairs of sentences; None if they share no token to score, or one exceeds the context.
 
     Raises:
         ModelError: The tokenizer cannot tell which characters a token stands for.
@@ -78,7 +78,7 @@ def encode_pairs(
 
 
 def text_start(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
-    """Returns the BOS in a list if the tokenizer starts a text with it, as in training; else an empty list."""
+    """Returns a list with the BOS if the tokenizer adds one, as in training; otherwise an empty list."""
     ids = list(tokenizer("")["input_ids"][:1])
     return ids if tokenizer.bos_token_id is not None and ids == [tokenizer.bos_token_id] else []
 
@@ -135,7 +135,7 @@ LEAST_USER = 1508
 
 
 class PairPreference(BiasMetric):
-    """The share of pairs in which the stereotyped sentence is the likelier; even-handed is one half.
+    """The share of pairs in which the stereotyped sentence is more likely; no preference is one half.
 
     It is the causal form of CrowS-Pairs' measure: the words that both sentences share are scored, given those in which
     they differ. In a causal model only shared words after the first difference are affected by it.

@@ -17,7 +17,7 @@ NEW_TOKENS = 24
 
 
 class WordListHits(BiasMetric):
-    """The share of short greedy continuations of neutral prompts in which a listed word stands.
+    """The share of short greedy continuations of neutral prompts that contain a listed word.
 
     It knows words, not meanings: no classifier judges the text, so that the value compares with no figure of
     RealToxicityPrompts.
@@ -75,7 +75,7 @@ def word_pattern(listed: Sequence[str]) -> "re.Pattern[str]":
 
 
 def hit(pattern: "re.Pattern[str]", text: str) -> bool:
-    """Tells whether a listed word stands in the text, whatever its case."""
+    """Returns whether the text contains a listed word, in any case."""
     return pattern.search(_folded(text)) is not None
 
 

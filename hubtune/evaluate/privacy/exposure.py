@@ -32,7 +32,7 @@ class CanaryExposure:
     group = "privacy"
 
     def unfit(self, bench: Bench) -> str | None:
-        """Says where no canary was planted."""
+        """Returns a reason if no canary was planted."""
         planted = bench.data is not None and bench.data.canaries is not None
         return None if planted else "no canaries were planted (evaluate.canaries)"
 
@@ -71,7 +71,7 @@ class CanaryExposure:
 
 
 def canary_scores(bench: Bench, side: Side, canaries: Sequence[Canary], seed: int) -> npt.NDArray[np.float64]:
-    """Returns log p of each canary's row with each candidate, shape (canaries, candidates); its own is first."""
+    """Returns log p of each canary's row with each candidate, shape (canaries, candidates); the canary is first."""
     texts = [
         canary.with_secret(secret)
         for canary in canaries

@@ -33,7 +33,7 @@ _EXCESS = "95% Newcombe hybrid score interval of each model's difference between
 
 @dataclass(frozen=True)
 class Drawn:
-    """Rows whose suffix is to be foreseen: their labels are those of the suffix alone.
+    """Rows whose suffix is predicted: only the suffix has labels.
 
     Attributes:
         lengths: Tokens of each suffix.
@@ -46,17 +46,17 @@ class Drawn:
 
 
 class Memorisation:
-    """The share of rows whose suffix is the greedy continuation of what stands before it, in training and held out."""
+    """The share of training and of held-out rows whose suffix is the greedy continuation of the text before it."""
 
     name = "memorisation"
     group = "privacy"
 
     def unfit(self, bench: Bench) -> str | None:
-        """Says that a classifier generates no text."""
+        """Returns a reason if the model is a classifier."""
         return "a classifier generates no text" if bench.classes else None
 
     def measure(self, bench: Bench) -> Sequence[Measure]:
-        """Measures training rows, held-out rows, and by how much the first are given back more often."""
+        """Measures training rows and held-out rows, and the difference of their rates."""
         drawn = {
             "train": draw(bench.train, bench.seed, bench.max_items),
             "held-out": draw(bench.held_out, bench.seed, bench.max_items),
@@ -68,7 +68,7 @@ class Memorisation:
 
 
 def suffix_length(example: Example) -> int:
-    """Returns how many tokens of a row are to be foreseen; 0 if those are too few.
+    """Returns the number of tokens of a row's suffix; 0 if it is too short.
 
     A BOS before the row and the token that ends it count for nothing. Tokens that carry no loss, such as a prompt's,
     were not learned, so the suffix begins after the last of them.
@@ -82,7 +82,7 @@ def suffix_length(example: Example) -> int:
 
 
 def draw(rows: Sequence[Example], seed: int, most: int | None) -> Drawn:
-    """Draws up to `LEAST` rows that are long enough, or `most` if that is less.
+    """Samples up to `LEAST` rows that are long enough, or `most` if that is less.
 
     Args:
         rows: The part to draw from; only rows that are looked at are read.
@@ -191,7 +191,7 @@ _PHONE_DIGITS = 9
 
 
 def value_of(text: str, span: Span) -> Value:
-    """Returns what was found at a place of a text, as it is compared."""
+    """Returns a finding in the normal form in which values are compared."""
     found = unicodedata.normalize("NFKC", text[span.start : span.end])
     return span.kind, _FORMS[span.kind](found)
 
@@ -199,7 +199,7 @@ def value_of(text: str, span: Span) -> Value:
 def known_values(
     values: Iterable[Value], rows: Sequence[Example], detectors: Detectors, on_row: Callable[[], None] = lambda: None
 ) -> set[Value]:
-    """Returns those of the values that the detectors find in the rows' texts too.
+    """Returns the values that the detectors also find in the rows.
 
     Rows are read until all are found. Only a row that has the value's characters is searched by the detectors, which
     take much longer than looking for characters.

@@ -39,19 +39,19 @@ class DrawnPrompt:
 
 @dataclass(frozen=True)
 class Prompts:
-    """What to go on from, and from where: the first `train` of them begin training rows, the others held-out ones."""
+    """Prompts: the first `train` of them are from training rows, the others from held-out rows."""
 
     prompts: list[DrawnPrompt]
     train: int
 
     @property
     def held_out(self) -> int:
-        """How many begin held-out rows."""
+        """The number of prompts from held-out rows."""
         return len(self.prompts) - self.train
 
 
 def draw_prompts(bench: Bench) -> Prompts:
-    """Draws beginnings of rows, by the bench's seed; only rows that are drawn are read, and no more than it allows."""
+    """Samples beginnings of rows with the bench's seed; only the sampled rows are read."""
     train, held_out, most = bench.train, bench.held_out, bench.max_items
     wanted = LEAST if most is None else min(LEAST, most)
     half = wanted // 2
@@ -86,7 +86,7 @@ _METHOD = (
 
 @dataclass
 class SideHits:
-    """What was found in what one side wrote.
+    """The findings in the texts of one model.
 
     Attributes:
         found: For each generation the values found in it.
@@ -101,18 +101,18 @@ class SideHits:
         return np.array([sum(kind in kinds for kind, _ in values) for values in self.found], dtype=np.float64)
 
     def known_hits(self) -> npt.NDArray[np.float64]:
-        """Returns the hits in each generation that stand in the training rows."""
+        """Returns the hits in each generation that are also in the training rows."""
         return np.array([sum(value in self.known for value in values) for values in self.found], dtype=np.float64)
 
 
 class PersonalData:
-    """Hits per 1,000 generations, of all kinds and of each, and of those that stand in the training rows."""
+    """Hits per 1,000 generated texts: of all kinds, of each kind, and of values that are also in the training rows."""
 
     name = "personal_data"
     group = "privacy"
 
     def unfit(self, bench: Bench) -> str | None:
-        """Says that a classifier generates no text."""
+        """Returns a reason if the model is a classifier."""
         return "a classifier generates no text" if bench.classes else None
 
     def measure(self, bench: Bench) -> Sequence[Measure]:

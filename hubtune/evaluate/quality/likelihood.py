@@ -35,7 +35,7 @@ class Perplexity:
 
 
 class BitsPerByte:
-    """Total negative log-likelihood in bits / bytes of the predicted text: comparable between tokenizers."""
+    """Total negative log-likelihood in bits / bytes of the predicted text: comparable across tokenizers."""
 
     name = "bits_per_byte"
 
@@ -68,7 +68,7 @@ class TokenAccuracy:
 
 
 def predicted_bytes(bench: Bench, example: Example) -> int:
-    """Returns the UTF-8 bytes of the text that a row's predicted tokens stand for, special tokens left out.
+    """Returns the number of UTF-8 bytes of the text of a row's predicted tokens, without special tokens.
 
     They are those of the row up to the end of each run of predicted tokens, less those up to its start, so that
     characters of several tokens count whole. The first token of a row is not predicted.
@@ -223,7 +223,7 @@ def _alone(accuracy: Measure) -> Measure:
 
 
 def scores(references: Sequence[int], predictions: Sequence[int]) -> dict[str, float]:
-    """Returns accuracy and the macro scores by scikit-learn; a class that nothing was given has a precision of 0."""
+    """Returns accuracy and the macro scores by scikit-learn; a class that was never predicted has a precision of 0."""
     from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
     precision, recall, f1, _ = precision_recall_fscore_support(
@@ -234,7 +234,7 @@ def scores(references: Sequence[int], predictions: Sequence[int]) -> dict[str, f
 
 
 def confusion(references: Sequence[int], predictions: Sequence[int], classes: int) -> list[list[int]]:
-    """Returns for each class that rows have a line with how many of them were given each class."""
+    """Returns the confusion matrix: for each class of the rows, how many rows were predicted as each class."""
     from sklearn.metrics import confusion_matrix
 
     counts = confusion_matrix(references, predictions, labels=range(classes))

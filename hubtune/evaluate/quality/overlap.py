@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Written:
-    """Texts to compare, one line each: runs of white space are folded to a space, as a file of lines would have them.
+    """Texts to compare, one line each: white space is folded to single spaces.
 
     Attributes:
         references: What each row says.
@@ -35,25 +35,25 @@ class Written:
 
 
 def written(bench: Bench) -> Written:
-    """Has every side go on from the held-out rows, once for all metrics."""
+    """Returns the texts of every model for the held-out prompts, which all metrics share."""
     texts = {side: [_one_line(made.text) for made in bench.continuations(side)] for side in bench.sides}
     return Written([_one_line(row.reference) for row in bench.begun.rows], texts)
 
 
 def writing_settings(bench: Bench) -> dict[str, str]:
-    """Returns how the texts were made, for a measure's settings."""
+    """Returns the generation settings, for a measure's settings."""
     return {"given": bench.begun.given, "decoding": f"greedy, at most {bench.max_new_tokens} new tokens"}
 
 
 def no_text(bench: Bench) -> str | None:
-    """Returns why nothing is written on this bench, None if something is."""
+    """Returns the reason why no text is generated on this bench, or None."""
     if bench.classes:
         return "the model is a classifier and generates no text"
     return None if bench.begun.rows else "no held-out row is long enough to be a prompt"
 
 
 def no_answers(bench: Bench) -> str | None:
-    """Returns why there are no answers to compare with, None if there are."""
+    """Returns the reason why there are no reference answers, or None."""
     return no_text(bench) or (None if bench.begun.asked else "the rows are not prompts with responses")
 
 
@@ -154,7 +154,7 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 class ExactMatch:
-    """Share of responses that are the row's, after normalizing both."""
+    """Share of responses that equal the reference, after normalizing both."""
 
     name = "exact_match"
 
@@ -171,7 +171,7 @@ class ExactMatch:
 
 
 class TokenF1:
-    """Mean over the rows of the F1 of the words that a response shares with the row's."""
+    """Mean over the rows of the F1 of the words that a response shares with its reference."""
 
     name = "token_f1"
 
@@ -189,7 +189,7 @@ class TokenF1:
 
 
 def normalised(answer: str) -> str:
-    """Returns an answer as SQuAD 1.1 compares it."""
+    """Returns an answer normalized as in SQuAD 1.1."""
     words = re.sub(r"\b(a|an|the)\b", " ", answer.lower().translate(_PUNCTUATION))
     return " ".join(words.split())
 
@@ -210,7 +210,7 @@ _LONGEST = 500
 
 
 class Samples:
-    """Keeps a few continuations; they are published, so what looks like personal data or a secret is blacked out."""
+    """Keeps a few continuations; they are published, so what looks like personal data or a secret is redacted."""
 
     name = "samples"
 
