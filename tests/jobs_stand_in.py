@@ -11,11 +11,12 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -33,6 +34,8 @@ from hubtune.localhub.hub_folder import take_folder
 from hubtune.localhub.server import served
 from tests.end_to_end.worlds import HUBTUNE, World
 
+T = TypeVar("T")
+
 FLAVORS = {"cpu-basic": "CPU Basic", "a10g-small": "Nvidia A10G - small"}
 _ENDED = ("COMPLETED", "CANCELED", "ERROR", "DELETED")
 _STARTED = "===== Job started at 2026-11-29 12:00:00 ====="
@@ -44,6 +47,7 @@ class RunJob:
 
     Attributes:
         packages: What uv would install.
+        followed: How often a client asked for its log.
     """
 
     id: str
@@ -54,6 +58,7 @@ class RunJob:
     message: str | None = None
     lines: list[str] = field(default_factory=lambda: [_STARTED])
     process: subprocess.Popen | None = None
+    followed: int = 0
 
     def shown(self) -> dict:
         """What the API tells of it: of secrets the names alone."""
@@ -80,7 +85,8 @@ class Jobs:
         url: Of the Hub.
         requests: Method and address of each request about jobs.
         refuse: Status and message to answer a submission with.
-        lose_answers: How many submissions are done and then answered with 502.
+        lose_answers: For each of the next submissions, which are done and answered with 502: how long to wait.
+        unavailable: How many questions for a job's stage are answered with 503.
         cut_logs: After how many lines each of the next streams of a log breaks off.
         run_jobs: Whether jobs run; else they stay in their stage until a test ends them.
     """
@@ -91,7 +97,8 @@ class Jobs:
     all: dict[str, RunJob] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     refuse: tuple[int, str] | None = None
-    lose_answers: int = 0
+    lose_answers: list[int] = field(default_factory=list)
+    unavailable: int = 0
     cut_logs: list[int] = field(default_factory=list)
     run_jobs: bool = True
     changed: threading.Condition = field(default_factory=threading.Condition)
@@ -100,6 +107,26 @@ class Jobs:
     def last(self) -> RunJob:
         """The job that was submitted last."""
         return [*self.all.values()][-1]
+
+    def submitted(self, count: int) -> RunJob:
+        """Waits until so many jobs were submitted, and returns the last."""
+        return self._wait(lambda: len(self.all) >= count and self.last)
+
+    def until_followed(self, job: RunJob, times: int) -> None:
+        """Waits until clients have asked for the log of a job so many times."""
+        self._wait(lambda: job.followed >= times)
+
+    def _wait(self, what: Callable[[], T]) -> T:
+        with self.changed:
+            found = self.changed.wait_for(what, timeout=60)
+            assert found, "what a test waits for did not happen"
+            return found
+
+    def say(self, job: RunJob, *lines: str) -> None:
+        """Adds lines to a job's log."""
+        with self.changed:
+            job.lines += lines
+            self.changed.notify_all()
 
     def end(self, job: RunJob, stage: str, message: str | None = None) -> None:
         """Ends a job; its process is stopped as a container is."""
@@ -112,7 +139,9 @@ class Jobs:
 
     def submit(self, owner: str, spec: dict) -> RunJob:
         job = RunJob(f"{len(self.all) + 1:024x}", owner, spec)
-        self.all[job.id] = job
+        with self.changed:
+            self.all[job.id] = job
+            self.changed.notify_all()
         command = [*spec["command"], *spec["arguments"]]
         assert command[:2] == ["uv", "run"], command
         rest = command[2:]
@@ -202,11 +231,8 @@ class _Api:
 
     async def _list(self, request: Request) -> Response:
         wanted = dict(label.split("=", 1) for label in request.query_params.getlist("label"))
-        found = [
-            job.shown()
-            for job in self._jobs.all.values()
-            if job.owner == request.path_params["owner"] and wanted.items() <= job.spec.get("labels", {}).items()
-        ]
+        own = [job for job in self._jobs.all.values() if job.owner == request.path_params["owner"]]
+        found = [job.shown() for job in own if wanted.items() <= job.spec.get("labels", {}).items()]
         return JSONResponse(found)
 
     async def _submit(self, request: Request) -> Response:
@@ -220,12 +246,14 @@ class _Api:
             return _error(400, f"Invalid flavor {spec['flavor']}")
         job = self._jobs.submit(request.path_params["owner"], spec)
         if self._jobs.lose_answers:
-            self._jobs.lose_answers -= 1
-            return _error(502, "Bad Gateway")
+            return _error(502, "Bad Gateway", {"Retry-After": str(self._jobs.lose_answers.pop(0))})
         return JSONResponse(job.shown())
 
     async def _inspect(self, request: Request) -> Response:
         job = self._jobs.all.get(request.path_params["id"])
+        if self._jobs.unavailable:
+            self._jobs.unavailable -= 1
+            return _error(503, "Service Unavailable")
         return _error(404, "Job not found") if job is None else JSONResponse(job.shown())
 
     async def _cancel(self, request: Request) -> Response:
@@ -235,6 +263,9 @@ class _Api:
 
     async def _logs(self, request: Request) -> Response:
         job = self._jobs.all[request.path_params["id"]]
+        with self._jobs.changed:
+            job.followed += 1
+            self._jobs.changed.notify_all()
         cut = self._jobs.cut_logs.pop(0) if self._jobs.cut_logs else None
         return StreamingResponse(self._events(job, cut), media_type="text/event-stream")
 
@@ -258,8 +289,9 @@ class _Api:
             return job.lines[sent:]
 
 
-def _error(status: int, message: str) -> Response:
-    return JSONResponse({"error": message}, status, {"X-Error-Message": message, "X-Request-Id": os.urandom(4).hex()})
+def _error(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
+    own = {"X-Error-Message": message, "X-Request-Id": os.urandom(4).hex()}
+    return JSONResponse({"error": message}, status, {**own, **(headers or {})})
 
 
 @contextmanager

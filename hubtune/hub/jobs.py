@@ -27,6 +27,8 @@ TOKEN = "HF_TOKEN"  # noqa: S105 - the name of the variable, not a token
 # Of this machine's environment: what the client inside needs to talk to the same Hub in the same way.
 _PASSED_ON = ("HF_HUB_DISABLE_XET",)
 _NO_JOBS = (404, 405, 501)
+_GONE = 404
+_LONGEST_LINE = 10_000
 
 
 @dataclass(frozen=True)
@@ -165,23 +167,34 @@ def find(namespace: str, labels: dict[str, str]) -> Job | None:
 def inspect(namespace: str, job: str) -> Job:
     """Returns a job as it is now.
 
+    One that the Hub does not know any more was deleted.
+
     Raises:
-        HubError: There is no such job, or the Hub cannot be asked.
+        HubError: The Hub cannot be asked.
     """
-    with _answer(namespace), hub_answer():
-        return _job(HfApi().inspect_job(job_id=job, namespace=namespace))
+    try:
+        with _answer(namespace), hub_answer():
+            return _job(HfApi().inspect_job(job_id=job, namespace=namespace))
+    except HubError as error:
+        if _status(error) != _GONE:
+            raise
+        return Job(job, "DELETED", None, f"{constants.ENDPOINT}/jobs/{namespace}/{job}")
 
 
 def follow(namespace: str, job: str) -> Iterator[str]:
-    """Yields the lines of a job's log from its start until the job ends, each without secrets.
+    """Yields the lines of a job's log from its start until the job ends or is deleted, each without secrets.
 
     Raises:
         HubError: The connection was lost more often in a row than the client tries again.
     """
-    # A job may say nothing for a long time.
-    with limited(RequestLimits(said=math.inf)), _answer(namespace), hub_answer():
-        for line in HfApi().fetch_job_logs(job_id=job, namespace=namespace, follow=True):
-            yield mask(line)
+    try:
+        # A job may say nothing for a long time.
+        with limited(RequestLimits(said=math.inf)), _answer(namespace), hub_answer():
+            for line in HfApi().fetch_job_logs(job_id=job, namespace=namespace, follow=True):
+                yield mask(line[:_LONGEST_LINE])
+    except HubError as error:
+        if _status(error) != _GONE:
+            raise
 
 
 def _job(info: JobInfo) -> Job:
@@ -209,14 +222,19 @@ def _secret(name: str) -> str:
     )
 
 
+def _status(error: HubError) -> int | None:
+    """Returns the status of the answer that an error tells of."""
+    cause = error.__cause__
+    return cause.response.status_code if isinstance(cause, HfHubHTTPError) else None
+
+
 @contextmanager
 def _answer(namespace: str = "") -> Iterator[None]:
     """Tells the refusals that only jobs have."""
     try:
         yield
     except HubError as error:
-        cause = error.__cause__
-        status = cause.response.status_code if isinstance(cause, HfHubHTTPError) else None
+        cause, status = error.__cause__, _status(error)
         of_submitting = isinstance(cause, HfHubHTTPError) and cause.response.request.method == "POST"
         whose = f" for {namespace}" if namespace else ""
         if status == 402:

@@ -6,6 +6,7 @@ run there.
 Both sides use nothing but commits, so whatever was lost on the way is settled by looking at the branch.
 """
 
+import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -16,7 +17,7 @@ from hubtune.hub import write
 from hubtune.hub.client import requests_sent_once
 from hubtune.hub.read import is_private, list_refs
 from hubtune.hub.repo_files import StoredFile, download_file, list_files, read_files
-from hubtune.hub.retries import Retries
+from hubtune.hub.retries import Retries, Wait
 from hubtune.publish.remote import MAIN, NOT_THERE_YET
 from hubtune.records.base import Progress, sha256_bytes, sha256_file
 
@@ -37,11 +38,13 @@ class Exchange:
         repo: The repository.
         branch: The branch.
         progress: Reports the reason for a wait.
+        wait: Waits so many seconds before another attempt.
     """
 
     repo: str
     branch: str
     progress: Progress
+    wait: Wait = time.sleep
 
     def open(self) -> str:
         """Makes the repository and the branch, if they do not exist, and returns the branch's head.
@@ -183,7 +186,7 @@ class Exchange:
 
     def _retry(self, doing: str, work: Callable[[], T], *, also: tuple[type[HubError], ...] = ()) -> T:
         with requests_sent_once():
-            return Retries(self.progress)(doing, work, also=also)
+            return Retries(self.progress, self.wait)(doing, work, also=also)
 
 
 def moved_on(exchange: Exchange) -> RemoteJobError:

@@ -189,7 +189,7 @@ def _do(run: RunDirectory, progress: Progress) -> None:
         job = _submit(known, progress)
         known = known.model_copy(update={"job": job.id})
         run.write(known)
-        progress.say(f"Job {job.id} on {known.request.flavor}: {job.url}")
+        progress.say(f"Job {job.id} on {known.request.flavor} ({job.stage.lower()}): {job.url}")
     assert known.job is not None, "it was just submitted"
     try:
         job = _follow(known.namespace, known.job, progress)
@@ -202,14 +202,15 @@ def _do(run: RunDirectory, progress: Progress) -> None:
     exchange = Exchange(known.repo, known.request.branch, progress)
     if not job.completed:
         # A new job begins with what this one left.
-        run.write(known.model_copy(update={"job": None, "commit": exchange.untake()}))
+        again = {"job": None, "attempt": known.attempt + 1, "commit": exchange.untake()}
+        run.write(known.model_copy(update=again))
         raise _failed(job)
     _fetch(run, known, exchange)
 
 
 def _submit(known: RemoteRecord, progress: Progress) -> jobs.Job:
     """Submits the job, unless it was: an answer that got lost leaves that open."""
-    labels = {_LABEL: known.request.branch, "hubtune-request": known.commit}
+    labels = {_LABEL: known.request.branch, "hubtune-attempt": str(known.attempt)}
     draft = jobs.JobDraft(
         namespace=known.namespace,
         command=["hubtune", "job", known.repo, known.commit],

@@ -2,25 +2,23 @@
 
 import json
 import re
+import signal
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from hubtune import __version__
-from hubtune.errors import (
-    ConfigError,
-    HubError,
-    PermissionDeniedError,
-    RemoteJobError,
-)
+from hubtune.errors import ConfigError, HubError, MissingTokenError, PermissionDeniedError, RemoteJobError
 from tests.end_to_end.worlds import TARGET, Result, World, untimed
 from tests.jobs_stand_in import Jobs, jobs_on
 
 CANARY = "hf_annannann"
 OTHER = "canary-of-another-secret-8h2k"
 WHEEL = f"https://example.com/hubtune-{__version__}-py3-none-any.whl"
+OTHER_WHEEL = "https://example.com/hubtune-0.0.1-py3-none-any.whl"
 REMOTE = ("--remote", "cpu-basic", "--wheel", WHEEL)
 RUN = ("--json", "run", *REMOTE, "--run-dir", "run", "--timeout", "2h")
 
@@ -36,7 +34,7 @@ def done(once, seeded) -> World:
         world = seeded.copy(folder)
         world.forget_requests()
         with jobs_on(world, _auth(folder)) as jobs:
-            jobs.cut_logs, jobs.lose_answers = [3, 5], 1
+            jobs.cut_logs, jobs.lose_answers = [3, 5], [0]
             env = {"HF_ENDPOINT": jobs.url, "HF_TOKEN": CANARY, "OTHER_SECRET": OTHER}
             result = world.hubtune(*RUN, "--push", "--secret", "OTHER_SECRET", **env)
             assert result.code == 0, result.err
@@ -121,7 +119,8 @@ def test_the_job_gives_the_records_of_a_run_here(done, released):
     """The same lock, the same machine: the same losses, the same bits of the adapter, the same measures."""
     assert (done.work / "hubtune.lock").read_bytes() == (released.work / "hubtune.lock").read_bytes()
     here, there = released.record("training.json"), done.record("training.json")
-    timed = {"started": None, "seconds": None, "job": None, "upstream": None}
+    timed = {"started": None, "seconds": None, "cost": None, "job": None, "upstream": None}
+    assert here["cost"]["operations"] == there["cost"]["operations"]
     assert {**here, **timed} == {**there, **timed}
     # A place on a disk is no part of what was read.
     assert released.record("data.json") == done.record("data.json")
@@ -203,10 +202,162 @@ def test_a_flavor_that_does_not_exist_is_refused_with_those_that_do(submit, jobs
     assert jobs.all == {}
 
 
-def test_a_job_that_is_canceled_ends_the_command_and_can_be_submitted_again(world, jobs, submit):
-    with world.start("run", *REMOTE, "--run-dir", "run", HF_ENDPOINT=jobs.url, HF_TOKEN=CANARY) as process:
+@pytest.mark.parametrize(
+    ("stage", "message", "words"),
+    [
+        ("CANCELED", "Job timeout", ["was canceled: Job timeout", "--resume", "--timeout"]),
+        ("DELETED", None, ["was deleted", "--resume"]),
+        ("ERROR", "Job failed with exit code: 2.", ["failed: Job failed with exit code: 2", "log above"]),
+    ],
+)
+def test_a_job_that_does_not_complete_ends_the_command_and_another_can_be_submitted(
+    world, jobs, submit, stage, message, words
+):
+    with ThreadPoolExecutor(1) as running:
+        first = running.submit(submit, *REMOTE)
+        jobs.end(jobs.submitted(1), stage, message)
+        first.result().refused(RemoteJobError, *words)
+        again = running.submit(submit, *REMOTE, "--resume")
+        other = jobs.submitted(2)
+        jobs.end(other, "CANCELED")
+        again.result().refused(RemoteJobError, other.id)
+
+
+def test_lines_of_the_log_steer_no_terminal_and_a_secret_in_them_is_masked(jobs, submit):
+    with ThreadPoolExecutor(1) as running:
+        ran = running.submit(submit, *REMOTE)
+        job = jobs.submitted(1)
+        jobs.say(job, "\x1b[2J\x1b]0;owned\x07 \u202e reversed", f"token {CANARY}", "[red]not red[/red]")
+        jobs.end(job, "ERROR")
+        err = ran.result().err
+    assert "\\x1b[2J\\x1b]0;owned\\x07 \\u202e reversed" in err
+    assert "token [token]" in err
+    assert "[red]not red[/red]" in err
+    assert not {"\x1b", "\x07", "\u202e"}.intersection(err)
+    assert CANARY not in err
+
+
+def test_a_connection_that_is_lost_for_longer_is_waited_for(jobs, submit):
+    """The client itself gives up at the first answer of 503 about a job's stage."""
+    jobs.unavailable = 2
+    with ThreadPoolExecutor(1) as running:
+        ran = running.submit(submit, *REMOTE)
+        job = jobs.submitted(1)
+        jobs.say(job, "the only line")
+        jobs.cut_logs.append(2)
+        jobs.end(job, "CANCELED")
+        result = ran.result()
+    result.refused(RemoteJobError, "was canceled")
+    assert "Following the job" in result.err
+    assert result.err.count("the only line") == 1
+
+
+def test_ctrl_c_leaves_the_job_alone_and_says_how_to_follow_and_to_cancel_it(world, jobs):
+    env = {"HF_ENDPOINT": jobs.url, "HF_TOKEN": CANARY}
+    with world.start("run", *REMOTE, "--run-dir", "run", **env) as process:
+        job = jobs.submitted(1)
         for line in process.stderr:
             if line.startswith("Job "):
-                jobs.end(jobs.last, "CANCELED", "Job timeout")
-        out = process.stdout.read()
-    assert (process.returncode, out) == (RemoteJobError.exit_code, "")
+                break
+        process.send_signal(signal.SIGINT)
+        err, out = process.stderr.read(), process.stdout.read()
+    assert (process.returncode, out) == (130, "")
+    assert job.stage == "RUNNING"
+    assert f"hf jobs cancel {job.id}" in err
+    assert f"--resume --run-dir {world.run_dir}" in err
+    assert "Traceback" not in err
+    # Here it is another machine's, until it was fetched.
+    here = world.hubtune("run", "--resume", "--run-dir", "run", **env)
+    here.refused(ConfigError, "run on another machine", "--remote")
+    # And the same command with --resume finds it, and submits no other.
+    followed = job.followed
+    with ThreadPoolExecutor(1) as running:
+        again = running.submit(world.hubtune, "run", *REMOTE, "--resume", "--run-dir", "run", **env)
+        jobs.until_followed(job, followed + 1)
+        jobs.end(job, "CANCELED")
+        again.result().refused(RemoteJobError, job.id)
+    assert len(jobs.all) == 1
+
+
+def test_a_command_that_ended_before_it_knew_the_job_s_id_finds_the_job(world, jobs, submit):
+    jobs.lose_answers = [3600]
+    submit(*REMOTE).refused(HubError, "Bad Gateway")
+    assert world.record("remote.json")["job"] is None
+    with ThreadPoolExecutor(1) as running:
+        again = running.submit(submit, *REMOTE, "--resume")
+        jobs.until_followed(jobs.last, 1)
+        jobs.end(jobs.last, "CANCELED")
+        again.result().refused(RemoteJobError, jobs.last.id)
+    assert len(jobs.all) == 1
+
+
+LOCAL = {
+    "data": ("data__path", "data[0].path", "hubtune hub import", "--type dataset"),
+    "card templates": ("card__templates", "card.templates", "Leave them out"),
+}
+
+
+@pytest.mark.parametrize("kind", LOCAL)
+def test_files_of_this_machine_are_refused_with_what_to_do(world, jobs, submit, kind):
+    key, *words = LOCAL[kind]
+    if kind == "data":
+        (world.work / "rows.jsonl").write_text('{"author": "a", "quote": "b"}\n')
+        world.config(data__repo=None, data__path="rows.jsonl")
+    else:
+        (world.work / "mine").mkdir()
+        world.config(**{key: "mine"})
+    submit(*REMOTE).refused(ConfigError, *words)
+    assert (jobs.all, jobs.requests) == ({}, [])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        (("--remote", "cpu-basic"), ConfigError, ["development version", "--wheel"]),
+        (("--remote", "cpu-basic", "--wheel", OTHER_WHEEL), ConfigError, [f"version {__version__}"]),
+        ((*REMOTE, "--secret", "UNSET_SECRET"), ConfigError, ["no variable UNSET_SECRET"]),
+        ((*REMOTE, "--hub", "hub2"), ConfigError, ["cannot reach"]),
+        (("--timeout", "2h"), ConfigError, ["--timeout is for", "--remote FLAVOR"]),
+        (("--secret", "A"), ConfigError, ["--secret is for"]),
+    ],
+)
+def test_options_that_do_not_fit_are_refused_before_anything_is_asked(jobs, submit, arguments, error, words):
+    submit(*arguments).refused(error, *words)
+    assert jobs.requests == []
+
+
+@pytest.mark.parametrize("value", ["2 hours", "0", "-1h", "2w", "nan", "", "0.0001s", "1e9h"])
+def test_a_timeout_that_is_none_is_refused(jobs, submit, value):
+    result = submit(*REMOTE, "--timeout", value)
+    assert result.code == 2
+    assert f"{value!r} is not a duration: give a number with s, m, h or d, such as 90m or 2h" in result.err
+    assert jobs.requests == []
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--secret", f"NAME={OTHER}"),
+        ("--wheel", f"https://user:{OTHER}@example.com/hubtune-1-py3-none-any.whl"),
+        ("--wheel", f"https://example.com/hubtune-1-py3-none-any.whl?token={OTHER}"),
+    ],
+)
+def test_a_secret_s_value_on_the_command_line_is_refused_and_not_repeated(jobs, submit, option, value):
+    result = submit(*REMOTE, option, value)
+    assert result.code == 2
+    assert OTHER not in result.out + result.err
+    assert jobs.requests == []
+
+
+def test_without_a_token_there_is_no_job(jobs, submit):
+    submit(*REMOTE, HF_TOKEN=None).refused(MissingTokenError, "needs a token", "hf auth login")
+    assert jobs.requests == []
+
+
+def test_a_dry_run_checks_the_flavor_and_submits_nothing(world, jobs, submit):
+    shown = submit(*REMOTE, "--dry-run")
+    assert (shown.code, shown.err.count("Error")) == (0, 0)
+    assert "Nothing was written" in shown.out
+    submit("--remote", "h900", "--wheel", WHEEL, "--dry-run").refused(ConfigError, "'h900'")
+    assert jobs.all == {}
+    assert not world.run_dir.exists()
