@@ -36,7 +36,7 @@ def named_release(value: str) -> NamedRelease:
     """
     repo, _, revision = value.partition("@")
     if not repo or not revision:
-        raise click.BadParameter(f"{value!r} does not say which revision: give REPO@TAG, such as org/model@v1.0.0.")
+        raise click.BadParameter(f"{value!r} has no revision: write REPO@TAG, such as org/model@v1.0.0.")
     return NamedRelease(repo, revision)
 
 
@@ -189,7 +189,8 @@ class RemoteChoice(NamedTuple):
         alone = [option for option, value in given.items() if value]
         if self.flavor is None and alone:
             raise ConfigError(
-                f"{alone[0]} is for a run on another machine.", hint=f"Add --remote FLAVOR, or leave {alone[0]} out."
+                f"{alone[0]} is only for a run on another machine.",
+                hint=f"Add --remote FLAVOR, or leave {alone[0]} out.",
             )
         if self.flavor is not None and hub is not None:
             raise ConfigError(

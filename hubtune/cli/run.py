@@ -272,7 +272,7 @@ def _settings(config: Path, push: str | None, target: TargetOptions, overrides: 
     target.require_fit(settings)
     if push is not None and settings.publish.repo is None:
         raise ConfigError(
-            "--push was given, and there is no repository to publish to.",
+            "--push was given, but there is no repository to publish to.",
             hint="Set `publish.repo` in the config, or name one: --push namespace/name",
         )
     return settings

@@ -219,7 +219,8 @@ def _word(form: JsonSchemaValue) -> str:
     if "$ref" in form:
         return "section"
     if form["type"] == "array":
-        return "list of entries" if "$ref" in form["items"] else f"list of {_words(form['items'])}s"
+        items = _words(form["items"])
+        return "list of entries" if "$ref" in form["items"] else f"list of {items}" + ("" if "`" in items else "s")
     kind = form["type"] if isinstance(form["type"], str) else form["type"][0]
     bounds = [words.format(form[bound]) for bound, words in _BOUNDS.items() if form.get(bound, _LARGEST) < _LARGEST]
     return _NAMES[kind] if kind == "boolean" or not bounds else f"{_NAMES[kind]} ({' and '.join(bounds)})"

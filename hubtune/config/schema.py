@@ -66,9 +66,9 @@ class EvaluateConfig(fields.ConfigSection):
     holdout: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """The share of the distinct rows that is held out for evaluation."""
     validation: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """A further share of the distinct rows, neither trained on nor evaluated on. If it is set, the held-out loss during
-    training is measured on these rows. Early stopping and sweeps then choose by them, and not by the rows of the
-    evaluation."""
+    """The share of the distinct rows that is set aside as a validation set, which is neither trained on nor evaluated
+    on. If it is set, the held-out loss during training is measured on the validation set, so early stopping and sweeps
+    choose by it and not by the rows of the evaluation."""
     metrics: Literal["all"] | list[MetricName] = Field(default_factory=lambda: list(DEFAULT))
     """The metrics to measure, by name, or `all` for every metric that fits the data."""
     batch_size: Annotated[int, Field(ge=1)] = 8

@@ -213,7 +213,7 @@ class SweptConfig(ConfigSection):
     tried: Annotated[str, Field(min_length=1)]
     """The values that were tried, in words."""
     chosen: Annotated[str, Field(min_length=1)]
-    """The value that was chosen, as JSON. The config has to have this value."""
+    """The value that was chosen, as JSON. The config must have this value."""
 
 
 class SweepOriginConfig(ConfigSection):

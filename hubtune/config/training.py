@@ -154,14 +154,13 @@ class TrainConfig(ConfigSection):
     report_to: Annotated[
         list[TrackerName], Field(json_schema_extra={"uniqueItems": True}), AfterValidator(_check_trackers)
     ] = Field(default_factory=list)
-    """The trackers that get the losses during training, then the measures and the release: `trackio`, `tensorboard`,
-    `wandb`, `mlflow`. Without settings of yours in the environment they write into the run directory and use no
-    network; docs/tracking.md says which settings."""
+    """The trackers that get the losses during training, then the measures and the release. By default they write to the
+    run directory and use no network; docs/tracking.md lists the environment variables that change this."""
     project: Annotated[str, Field(min_length=1, max_length=100)] | None = None
-    """The project that the trackers put the run into. Without it the name of `publish.repo`, or else of the base
-    model, is used."""
+    """The project of the run in the trackers. If it is not set, it is the name of `publish.repo` or else of the base
+    model."""
     country: Annotated[str, Field(json_schema_extra=_COUNTRY), AfterValidator(_check_country)] | None = None
-    """The country of the machine that trains, as three letters of ISO 3166-1 such as `FRA`. With it codecarbon
+    """The country of the machine that trains, as three letters of ISO 3166-1 such as `FRA`. If it is set, codecarbon
     measures or estimates energy and CO2, without using the network."""
 
     @model_validator(mode="before")

@@ -58,7 +58,7 @@ class Exchange:
             write.create_repo(self.repo, "dataset", private=True)
             if not is_private(self.repo, "dataset"):
                 raise ConfigError(
-                    f"The data set repository {self.repo}, through which a job gets its config and returns its run, is "
+                    f"The dataset repository {self.repo}, through which a job gets its config and returns its run, is "
                     "public.",
                     hint="Make it private in its settings on the Hub, or rename it; then run the command again.",
                 )

@@ -54,8 +54,8 @@ def refuse_launched() -> None:
     """
     if _of_environment(_COUNTS, 1) > 1:
         raise ConfigError(
-            "This command was started by a launcher, several times at once, and would write each record as often.",
-            hint='Have hubtune start the launcher, for the training alone: --launch "torchrun --nproc_per_node 2"',
+            "A launcher started this command several times at once, so each record would be written several times.",
+            hint='Let hubtune start the launcher, only for the training: --launch "torchrun --nproc_per_node 2"',
         )
 
 
@@ -258,7 +258,7 @@ class Launcher:
                 f"The launcher `{self}` ended with exit code {code}, and "
                 f"{'its training ended well' if started else 'started no training'}.",
                 details=_last_lines(run.path / LOG),
-                hint=f"Run the launcher alone to see what it lacks. {run.path / LOG} has all of its output.",
+                hint=f"Run the launcher by itself to see the problem. {run.path / LOG} has all of its output.",
             )
 
 

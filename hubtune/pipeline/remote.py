@@ -255,7 +255,7 @@ def _failed(job: jobs.Job) -> RemoteJobError:
     if job.stage == "CANCELED":
         return RemoteJobError(
             f"The job {job.id} was canceled{said}.",
-            hint="To submit it again: the same command with --resume. If its time was over, add a longer --timeout.",
+            hint="Submit it again with the same command and --resume. If it reached its time limit, add --timeout.",
         )
     if job.stage == "DELETED":
         return RemoteJobError(
@@ -317,7 +317,7 @@ def _refuse_local(config: TuneConfig) -> None:
     if named:
         data = next((path for key, path in named.items() if key.endswith(".path")), None)
         raise ConfigError(
-            "The config names files of this machine, which a job does not find.",
+            "The config names files on this machine, which a job cannot access.",
             details=[f"{key}: {path}" for key, path in named.items()],
             hint="Leave them out of the config."
             if data is None
@@ -329,7 +329,7 @@ def _refuse_local(config: TuneConfig) -> None:
     if foreign:
         raise ConfigError(
             f"The config names metrics of a plugin, which a job does not have: {', '.join(foreign)}.",
-            hint="Leave them out with --remote, and measure them here when the run was fetched: hubtune evaluate RUN",
+            hint="Leave them out with --remote, and measure them here when the run is here: hubtune evaluate RUN",
         )
 
 
@@ -377,8 +377,8 @@ def do_request(repo: str, commit: str, progress: Progress) -> JobRecord:
         request = RemoteRequest.read(folder / REQUEST)
         if request.version != __version__:
             raise RemoteJobError(
-                f"The run is asked of hubtune {request.version}, and the job has {__version__}.",
-                hint="Submit it again by the version that is to do it.",
+                f"The request is for hubtune {request.version}, and the job has {__version__}.",
+                hint="Submit it again with the version that the job has.",
             )
         exchange = Exchange(repo, request.branch, progress)
         job = JobRecord(id=job_id, image=request.image, flavor=request.flavor)

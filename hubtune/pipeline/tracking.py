@@ -26,7 +26,7 @@ def require_reporting(settings: TrainConfig) -> None:
 
     Raises:
         MissingExtraError: A tracker is not installed.
-        ConfigError: codecarbon does not know the electricity of the country.
+        ConfigError: codecarbon has no data about the electricity of the country.
     """
     require_trackers(settings.report_to)
     if settings.country is not None and unassessed(settings.country) is None:

@@ -279,7 +279,7 @@ class Report:
                 hint=f"Run the sweep first: hubtune sweep {self.sweep.path}",
             )
         if file.exists():
-            raise FileError(f"{file} exists already.", hint="Name a file that does not exist: --best FILE")
+            raise FileError(f"{file} exists already.", hint="Give the name of a new file: --best FILE")
         config = self.config(best)
         pins = self.facts.pins[self.sweep.inputs_of(config)]
         lock = lock_file(file)
@@ -287,7 +287,7 @@ class Report:
         if present is not None and present != pins:
             raise ConfigError(
                 f"{lock} names other commits than the sweep used, so {file} would not give the trial's numbers there.",
-                hint=f"Write it to a folder of its own: --best {file.with_suffix('') / file.name}",
+                hint=f"Write it to another folder: --best {file.with_suffix('') / file.name}",
             )
         with file_errors(file):
             file.parent.mkdir(parents=True, exist_ok=True)

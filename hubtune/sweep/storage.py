@@ -50,8 +50,8 @@ class Place:
         scheme, _, rest = storage.partition("://")
         if ":" in rest.partition("/")[0].rpartition("@")[0]:
             raise ConfigError(
-                "The storage's URL has a password in it, which would be kept in files and shown in lists of processes.",
-                hint="Leave it out, as in postgresql://user@host/database, and give it in PGPASSWORD or ~/.pgpass.",
+                "The storage's URL has a password in it, which would be stored in files and visible in process lists.",
+                hint="Remove it, as in postgresql://user@host/database, and give it in PGPASSWORD or ~/.pgpass.",
             )
         # The driver that the extra brings; SQLAlchemy would look for another.
         scheme = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}.get(scheme, scheme)
@@ -103,13 +103,13 @@ def storage_errors(place: Place) -> Iterator[None]:
         yield
     except (sqlalchemy.exc.NoSuchModuleError, sqlalchemy.exc.ArgumentError) as error:
         raise ConfigError(
-            f"{place} is not the address of a database that SQLAlchemy knows.",
-            hint="Write a file name such as sweep.db, or an address such as postgresql://user@host/database.",
+            f"{place} is not a database URL that SQLAlchemy supports.",
+            hint="Write a file name such as sweep.db, or a URL such as postgresql://user@host/database.",
         ) from error
     except (sqlalchemy.exc.SQLAlchemyError, StorageInternalError) as error:
         raise SweepError(
             f"The sweep's storage {place} cannot be used: {mask(reason(error.__cause__ or error))}.",
-            hint="Check that it is there and that you may write to it, or name another storage: --storage FILE",
+            hint="Check that it exists and is writable, or name another storage: --storage FILE",
         ) from error
     except ImportError as error:
         raise MissingExtraError(

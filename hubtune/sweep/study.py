@@ -130,14 +130,14 @@ class Study:
             made = "another version of hubtune" if isinstance(raw, dict) else "another program"
             raise SweepError(
                 f"The study {self.name} in {self.place} was made by {made}.",
-                hint="Give this sweep a storage or a name of its own: `storage` or `name` in the sweep file.",
+                hint="Give this sweep another storage or another name: `storage` or `name` in the sweep file.",
             )
         try:
             facts = Facts.model_validate(raw)
         except ValidationError:
             raise SweepError(
                 f"The study {self.name} in {self.place} was changed by another program.",
-                hint="Give this sweep a storage or a name of its own: `storage` or `name` in the sweep file.",
+                hint="Give this sweep another storage or another name: `storage` or `name` in the sweep file.",
             ) from None
         now = Facts.settings(sweep)
         other = [f"sweep.{key}" for key in now if facts.sweep.get(key) != now[key]]
@@ -146,7 +146,7 @@ class Study:
             raise SweepError(
                 f"{self.place} holds another sweep named {self.name}: {', '.join(other)} differ"
                 f"{'s' if len(other) == 1 else ''}.",
-                hint="To continue that sweep, take the change back; for a new one, name another file as `storage`, or "
+                hint="To continue that sweep, undo the change; for a new one, name another file as `storage`, or "
                 "another `name`, in the sweep file.",
             )
         return facts

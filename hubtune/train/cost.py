@@ -50,7 +50,7 @@ def check_country(country: str) -> str:
     known: dict[str, dict[str, Any]] = DataSource().get_global_energy_mix_data()
     if country not in known:
         raise ConfigError(
-            f"codecarbon does not know the electricity of {country}, which `train.country` names.",
+            f"codecarbon has no data about the electricity of {country}, which `train.country` names.",
             hint="Write the three letters of ISO 3166-1 for the country, such as FRA or USA.",
         )
     return str(known[country]["country_name"])

@@ -105,5 +105,5 @@ def test_a_part_that_was_not_metered_leaves_the_whole_unassessed():
 
 def test_a_country_that_codecarbon_does_not_know_is_refused():
     assert check_country("FRA") == "France"
-    with pytest.raises(ConfigError, match="does not know the electricity of ZZZ"):
+    with pytest.raises(ConfigError, match="has no data about the electricity of ZZZ"):
         check_country("ZZZ")
