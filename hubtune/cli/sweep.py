@@ -11,6 +11,8 @@ from hubtune.cli.output import Output
 from hubtune.errors import SweepError
 
 if TYPE_CHECKING:
+    from pydantic import JsonValue
+
     from hubtune.sweep.report import SweepRecord, TrialRecord
 
 
@@ -92,9 +94,13 @@ def _row(trial: "TrialRecord", fields: list[str]) -> list[str]:
         "" if trial.rank is None else str(trial.rank),
         str(trial.number),
         "" if trial.value is None else f"{trial.value:.6g}",
-        *(json.dumps(trial.values[name]) if name in trial.values else "" for name in fields),
+        *(_shown(trial.values[name]) if name in trial.values else "" for name in fields),
         state if trial.detail is None else f"{state}: {trial.detail}",
     ]
+
+
+def _shown(value: "JsonValue") -> str:
+    return f"{value:.6g}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
 
 
 def _summary(record: "SweepRecord") -> str:

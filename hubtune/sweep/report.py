@@ -21,6 +21,7 @@ from hubtune.sweep.plan import Sweep
 from hubtune.sweep.study import Facts, Study, first_of
 
 if TYPE_CHECKING:
+    import optuna
     from optuna.trial import FrozenTrial
 
 TrialState = Literal["complete", "pruned", "failed", "cut off", "running", "waiting"]
@@ -218,7 +219,7 @@ class Report:
         from optuna.visualization import matplotlib as drawing
 
         mpl.use("Agg")
-        drawn: dict[str, Callable[[Any], Any]] = {
+        drawn: dict[str, Callable[..., Any]] = {
             "history": drawing.plot_optimization_history,
             "parallel-coordinates": drawing.plot_parallel_coordinate,
         }
@@ -227,7 +228,8 @@ class Report:
         folder = self.sweep.beside.with_name(f"{self.sweep.beside.name}-report")
         with file_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            return [_draw(folder / f"{name}.png", plot, self.study.study) for name, plot in drawn.items()]
+            metric = self.sweep.file.sweep.metric.replace("_", " ")
+            return [_draw(folder / f"{name}.png", plot, self.study.study, metric) for name, plot in drawn.items()]
 
     def config(self, trial: TrialRecord) -> TuneConfig:
         """Returns the config of a complete trial, with the section that says which sweep chose it.
@@ -307,10 +309,10 @@ def _detail(trial: "FrozenTrial") -> str | None:
     return found
 
 
-def _draw(file: Path, plot: Callable[[Any], Any], study: Any) -> Path:
+def _draw(file: Path, plot: Callable[..., Any], study: "optuna.Study", metric: str) -> Path:
     from matplotlib import pyplot
 
-    axes = plot(study)
+    axes = plot(study, target_name=metric)
     figure = axes.figure if hasattr(axes, "figure") else axes[0].figure
     figure.savefig(file, dpi=_DPI, bbox_inches="tight")
     pyplot.close(figure)

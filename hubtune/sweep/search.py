@@ -154,9 +154,12 @@ class Worker:
             self.progress.say(f"Trial {trial.number} is pruned: {error}")
             trial.set_user_attr("detail", str(error))
             self._tell(trial, TrialState.PRUNED, began)
-        except (InterruptedTrainingError, KeyboardInterrupt, SweepError, FileError):
+        except (InterruptedTrainingError, KeyboardInterrupt, SweepError, FileError) as error:
             # Nothing that the trial did: it is run again as often as the user stops it.
             self.study.requeue(trial, most=None)
+            if isinstance(error, InterruptedTrainingError):
+                hint = "Continue the sweep with the same command; this trial resumes after that step."
+                raise InterruptedTrainingError(error.message, hint=hint, exit_code=error.exit_code) from error
             raise
         except HubtuneError as error:
             said = " ".join([error.message, *error.details])

@@ -75,6 +75,24 @@ def test_a_sweep_that_was_killed_half_way_completes_each_trial_once(killed_sweep
     ]
 
 
+def test_a_sweep_that_ctrl_c_stopped_continues_its_trial_to_the_same_loss(seeded, tmp_path, swept, killed_sweep):
+    world = seeded.copy(tmp_path / "world")
+    write(world, {"train.learning_rate": [1.0e-2], "train.lora.r": [4]})
+    with world.start("sweep", "--hub", world.hub) as process:
+        for said in process.stderr:
+            if said.startswith("Training …"):
+                process.send_signal(signal.SIGINT)
+                break
+        shown = process.stderr.read()
+    assert process.returncode == 130
+    assert "Traceback" not in shown
+    document = world.done("--json", "sweep", "--hub", world.hub).document
+    assert [trial["state"] for trial in document["trials"]] == ["cut off", "complete"]
+    assert document["trials"][1]["folder"] == "trial-000"
+    alone, _ = json.loads((swept.root / "done.json").read_text())
+    assert document["trials"][1]["value"] == alone["trials"][0]["value"]
+
+
 def test_two_workers_share_the_trials_of_a_sweep(seeded, tmp_path, killed_sweep):
     world = seeded.copy(tmp_path / "world")
     write(world, GRID)

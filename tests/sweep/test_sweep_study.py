@@ -78,6 +78,18 @@ def test_every_point_of_a_grid_is_run_once(tmp_path, storage):
     assert Report(*opened).best.values == {"train.lora.r": 4, "train.warmup": 0}
 
 
+def test_the_digest_of_a_study_is_the_same_in_any_storage_and_that_of_its_results(tmp_path):
+    digests = []
+    for name in ("one.db", "two.journal"):
+        opened = begin(write(tmp_path), str(tmp_path / name))
+        digests.append(Report(*opened).digest)
+        while run_one(*opened) is not None:
+            pass
+        digests.append(Report(*opened).digest)
+    assert digests[:2] == digests[2:]
+    assert digests[0] != digests[1]
+
+
 def test_two_workers_share_the_trials_and_none_is_run_twice(tmp_path, storage):
     share_among_two_workers(tmp_path, storage)
 

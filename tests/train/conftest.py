@@ -1,7 +1,7 @@
 """Training runs on the tiny models."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from hubtune.data.tokenization import Example
 from hubtune.models.adapters import PinnedAdapter
 from hubtune.models.pretrained import PinnedBase, load_tokenizer
 from hubtune.records.base import Pin
-from hubtune.records.results import TrainingRecord
+from hubtune.records.results import HeldOutPoint, TrainingRecord
 from hubtune.records.rundir import RunDirectory
 from hubtune.train.setup import TrainJob
 from hubtune.train.training import train
@@ -66,6 +66,7 @@ def train_on(new_run) -> Callable[..., Trained]:
         listener: Listener | None = None,
         earlier: Earlier | None = None,
         adapter: tuple[Pin, Path] | None = None,
+        watch: Callable[[Sequence[HeldOutPoint]], None] | None = None,
     ) -> Trained:
         run = run or new_run("train.epochs=3", *overrides)
         config, listener = run.config(), listener or Listener()
@@ -86,6 +87,7 @@ def train_on(new_run) -> Callable[..., Trained]:
             held_out=encoded(held_out),
             earlier=rows,
             resume=resume,
+            watch=watch,
         )
         record = train(job)
         return Trained(run, record, listener)

@@ -28,6 +28,29 @@ def test_the_held_out_loss_is_measured_after_each_epoch_and_changes_no_weight(tr
     assert plain.record.held_out_losses == []
 
 
+def test_who_watches_sees_all_measurements_so_far_and_changes_no_weight(train_on, llama: Path):
+    seen = []
+    plain = train_on(llama, held_out=OTHERS)
+    watched = train_on(llama, held_out=OTHERS, watch=lambda points: seen.append([point.step for point in points]))
+
+    assert seen == [[2], [2, 4], [2, 4, 6]]
+    assert watched.record.files == plain.record.files
+
+
+def test_what_a_watcher_raises_ends_the_training_and_nothing_is_kept(new_run, train_on, llama: Path):
+    class EnoughError(Exception):
+        pass
+
+    def watch(points):
+        raise EnoughError
+
+    run = new_run("train.epochs=3")
+    with pytest.raises(EnoughError):
+        train_on(llama, run=run, held_out=OTHERS, watch=watch)
+    assert not run.adapter_dir.exists()
+    assert not run.checkpoints_dir.exists()
+
+
 class Peak(TorchDispatchMode):
     """The most bytes of torch's memory that results of operations held at once."""
 
