@@ -73,7 +73,7 @@ def test_memorisation_is_told_by_how_many_of_how_many():
     assert "and 1 of 300 (0.33%; 95% CI 0.060% to 1.9%) held-out rows, which it was not trained on" in text
     assert "base model does so for 0 of 300 (0.0%; 95% CI 0.0% to 1.3%) training rows" in text
     assert "+3.7 percentage points (95% CI +1.1 to +6.5)" in text
-    assert "it has 10 to 50 tokens" in text
+    assert "It has 10 to 50 tokens" in text
     assert (
         "In 120 of the 300 training rows, the rest has 50 tokens; only these rows are comparable with published figures"
         in text
