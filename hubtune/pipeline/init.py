@@ -116,7 +116,7 @@ def config_text(dataset: str, base: str, found: "DatasetInspection") -> str:
         *_key("card.license"),
     ]
     lines += _key("card.intended_use", "What the model is for, in a sentence or two.", off=True)
-    lines += ["  # What is left out appears on the card as not assessed: misuse, consent, privacy, bias, and more."]
+    lines += ["  # The card marks missing statements as not assessed: misuse, consent, privacy, bias and others."]
     lines += ["# publish:", *_key("publish.repo", "NAMESPACE/NAME", off=True), *_key("publish.tag", off=True)]
     return "\n".join(lines) + "\n"
 
