@@ -17,7 +17,7 @@ from hubtune.records.release import ADAPTER_CONFIG, ADAPTER_WEIGHTS, MODEL_CONFI
 
 
 def check_no_adapter(repo: str, commit: str, files: Iterable[str]) -> None:
-    """Refuses an adapter in the place of a base model.
+    """Refuses an adapter instead of a base model.
 
     Raises:
         ModelError: The repository holds an adapter and no model.

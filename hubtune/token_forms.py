@@ -14,10 +14,10 @@ class TokenForm:
     """One kind of secret.
 
     Attributes:
-        kind: Its name, with an article, as it stands in messages.
+        kind: Its name, with an article, as it is in messages.
         marks: Texts of which each such secret holds at least one, so that most texts need no search by pattern.
         pattern: Matches the secret; when more has to match than the secret, the secret is the group of that name.
-        within: Whether a letter or digit may stand before the match. (A pattern that looked behind itself would take
+        within: Whether a letter or digit may be before the match. (A pattern that looked behind itself would take
             five times as long to search a large file.)
     """
 

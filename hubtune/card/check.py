@@ -60,7 +60,7 @@ def check_statements(config: TuneConfig, repo: str | None = None) -> None:
         repo: The repository of the release, if it is not the config's.
 
     Raises:
-        CardError: Something is unfinished or cannot stand on a card; the details name the key of each fault.
+        CardError: Something is unfinished or cannot be on a card; the details name the key of each fault.
     """
     own_templates(config.card.templates)
     texts = dict(_texts(config))

@@ -150,7 +150,7 @@ def _measured(card: Card) -> dict[tuple[str, str, int], JsonValue]:
 def _texts(card: Card) -> dict[str, list[str]]:
     """Returns the lines of each section by its title, up to the next heading.
 
-    What stands before the second heading has no title: a card's first heading is the model's name, which may change.
+    What is before the second heading has no title: a card's first heading is the model's name, which may change.
     """
     lines = card.body.split("\n")
     headings = card.document.headings[1 if card.document.headings[:1] and card.document.headings[0].level == 1 else 0 :]

@@ -34,7 +34,7 @@ def to_markdown(value: object) -> str:
     """Returns what the template engine prints for `value`.
 
     Raises:
-        CardError: There is no value, which would stand on the card as "None".
+        CardError: There is no value, which would be on the card as "None".
     """
     if isinstance(value, Markdown):
         return value

@@ -198,7 +198,7 @@ def _dataset(sources: list[SourceRecord], measure: Measure) -> ResultDataset | N
 
     The Hub's format has one revision for a result. If rows of several datasets were measured together, one
     revision would claim too much, so that the name lists them all instead. A result has to name a repository, so that
-    one on local files alone stands in the card's text only.
+    one on local files alone is in the card's text only.
     """
     repos = [source.repo for source in sources if source.repo is not None]
     if not repos:

@@ -46,7 +46,7 @@ def _loss_curve(inputs: CardInputs) -> bytes:
 def _bars(measures: list[Compared]) -> bytes:
     from matplotlib.figure import Figure
 
-    # Few stand below each other; of many, each row has several, so that the picture stays on one page.
+    # Few are below each other; of many, each row has several, so that the picture stays on one page.
     columns = 1 if len(measures) <= _FEW else _COLUMNS
     rows = -(-len(measures) // columns)
     figure = Figure(figsize=(6.4, (1.1 if columns == 1 else 0.95) * rows + 0.3), layout="constrained")

@@ -168,7 +168,7 @@ def _result(result: "ResultChange") -> str:
 
 
 def show(value: JsonValue) -> str:
-    """Returns a value as it stands in a line of changes."""
+    """Returns a value as it is in a line of changes."""
     if value is None:
         return "none"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -224,7 +224,7 @@ def check_split(value: str) -> str:
 
 
 def check_separator(value: str) -> str:
-    r"""Returns `value` if it can stand between the cells of a table, else raises ValueError; `\t` is a tab, too."""
+    r"""Returns `value` if it can be between the cells of a table, else raises ValueError; `\t` is a tab, too."""
     separator = "\t" if value == "\\t" else value
     if len(separator) != 1 or separator in '"\r\n\0\ufeff' or separator.isalnum():
         raise ValueError(

@@ -329,7 +329,7 @@ def require_none_of_release(
     Args:
         config: The release's config, as `read_published` returned it.
         source: What to call the release.
-        given: `key=value` texts of whoever uses the release: what they set is theirs.
+        given: `key=value` texts of anyone who uses the release: what they set is theirs.
         own_data: Whether the release's own data is used.
 
     Raises:

@@ -387,7 +387,7 @@ Input = BaseModelConfig | BaseAdapterConfig | DataConfig
 
 
 def value_at(values: object, dotted: str) -> object:
-    """Returns what stands at a key path, such as `data[0].template`, of plain values; None if there is nothing."""
+    """Returns what is at a key path, such as `data[0].template`, of plain values; None if there is nothing."""
     for step in dotted.replace("[", ".[").split("."):
         if step.startswith("[") and isinstance(values, list):
             number = int(step.strip("[]"))

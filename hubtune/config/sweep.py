@@ -1,6 +1,6 @@
 """The sweep file, which says what a sweep tries; and the section of a config that says which sweep chose its values.
 
-A sweep file stands next to the config that it varies. It has its own schema, since nothing of it is part of a run.
+A sweep file is next to the config that it varies. It has its own schema, since nothing of it is part of a run.
 """
 
 import json

@@ -16,7 +16,7 @@ _TOKEN = matching(r"^\S(?:[\s\S]*\S)?$", "A token is not empty, and has no white
 _COUNTRY = matching(r"^[A-Z]{3}$", "Three letters of ISO 3166-1, such as FRA.")
 Method = Literal["lora", "qlora", "full", "freeze"]
 TrackerName = Literal["trackio", "tensorboard", "wandb", "mlflow"]
-# A tuple: what a config has in the place of a method may be a list, which no set can look for.
+# A tuple: the value of the method in a config may be a list, which no set can look for.
 WHOLE_METHODS: tuple[Method, ...] = ("full", "freeze")
 """Methods that change the base's own weights, so that what they make is a whole model."""
 # A tenth of LoRA's rate for the weights themselves: "LoRA Without Regret" found the best rates ten times apart.

@@ -65,7 +65,7 @@ def parse_scalar(text: str) -> Value:
 
 
 def read_statement_files(mapping: YamlMapping, folder: Path) -> list[Problem]:
-    """Puts the text of each statement's file in the place of `{file: PATH}`; returns what is wrong with them.
+    """Replaces `{file: PATH}` by the text of the file in each statement; returns what is wrong with them.
 
     So the run's own copy of the config holds the words themselves, whatever becomes of the file.
 
@@ -102,7 +102,7 @@ def data_entries(mapping: YamlMapping) -> Iterator[tuple[str, YamlMapping]]:
 
 @dataclass(frozen=True)
 class _TextKey:
-    """A key whose text may stand in a file of its own, with the section that holds it and its path in the config."""
+    """A key whose text may be in a file of its own, with the section that holds it and its path in the config."""
 
     section: YamlMapping
     key: str

@@ -49,7 +49,7 @@ class BoundedParquet(Parquet):  # type: ignore[misc]  # `datasets` has no types
         for place, groups in zip(files, row_groups_list, strict=True):
             with _named(self.called[place]), _opened(place, self.checked) as file:
                 bounded = _BoundedBatches(file, self.called[place])
-                # Typed as they stand in the file, though a dictionary holds them.
+                # Typed as they are in the file, though a dictionary holds them.
                 plain = parquet.ParquetFile(file)
                 texts = [
                     column.path

@@ -200,7 +200,7 @@ def _check_classes(said: object) -> None:
 
 
 def _about(infos: Mapping[str, Mapping[str, object]], name: str) -> Mapping[str, object]:
-    """Returns what is said of a configuration's rows; one that stands alone is the default one's."""
+    """Returns what is said of a configuration's rows; one that is alone is the default one's."""
     alone = next(iter(infos.values())) if len(infos) == 1 and name == "default" else {}
     return infos.get(name, alone)
 

@@ -213,7 +213,7 @@ def find(pattern: str, names: Sequence[str], ignored: frozenset[str]) -> list[st
 
 
 def _is_asked_for(name: str, pattern: str) -> bool:
-    """Whether each hidden part of a path, and each folder such as `__pycache__`, stands in the pattern as well."""
+    """Whether each hidden part of a path, and each folder such as `__pycache__`, is in the pattern as well."""
     return _hidden(name) == _hidden(pattern) and _special(name) == _special(pattern)
 
 

@@ -122,7 +122,7 @@ class _Xz:
     def read(self, size: int = -1, /) -> bytes:
         while True:
             if self._decoder.eof:
-                # Zeros may stand between streams.
+                # Zeros may be between streams.
                 begin = self._decoder.unused_data.lstrip(b"\0")
                 while not begin:
                     more = self._raw.read(_PIECE)

@@ -34,11 +34,11 @@ class ExactNumber(float):
     written: str
 
     def __str__(self) -> str:
-        """Returns what stands in the file."""
+        """Returns what is in the file."""
         return self.written
 
     def __reduce__(self) -> tuple[type["ExactNumber"], tuple[str]]:
-        """Keeps what stands in the file if rows go to other processes."""
+        """Keeps what is in the file if rows go to other processes."""
         return ExactNumber, (self.written,)
 
 

@@ -184,7 +184,7 @@ class EarlierRows:
         replayed: Training rows besides the new ones; a row comes again if there are too few.
         fisher: Rows that tell how much each weight matters to the task; none without elastic weight consolidation.
         held_out: Rows to measure forgetting on.
-        left_out: Rows that stand on the other side of the new data's split, and so are not used.
+        left_out: Rows that are on the other side of the new data's split, and so are not used.
     """
 
     replayed: Examples

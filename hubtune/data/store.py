@@ -260,7 +260,7 @@ class Examples(Sequence[Example]):
         return self._gathered("truncated")
 
     def label_counts(self, labels: int) -> Array:
-        """Returns how often each of `labels` ids stands in the rows' labels, shape (labels,)."""
+        """Returns how often each of `labels` ids is in the rows' labels, shape (labels,)."""
         times = np.bincount(self.places, minlength=sum(len(store) for store in self.stores))
         counts = np.zeros(labels, dtype=np.int64)
         before = 0

@@ -114,7 +114,7 @@ class Example:
 
     @property
     def learned(self) -> int:
-        """How many tokens are targets; the first of a row never does, since nothing stands before it."""
+        """How many tokens are targets; the first of a row never does, since nothing is before it."""
         return sum(label != IGNORED for label in self.labels[1:])
 
 

@@ -53,7 +53,7 @@ class Begun:
     """The rows as prompts with their continuations.
 
     Attributes:
-        unusable: How many rows have nothing to go on from, or nothing after it, and were left out.
+        unusable: How many rows have nothing to continue from, or nothing after it, and were left out.
     """
 
     rows: list[BegunRow]
@@ -99,7 +99,7 @@ def begin(
 def prompt_end(row: Example) -> tuple[int, bool]:
     """Returns the number of a row's prompt tokens, and whether the row has a prompt; otherwise it is halved.
 
-    What stands before the first target token is the prompt, but a BOS alone is not a prompt.
+    What is before the first target token is the prompt, but a BOS alone is not a prompt.
     """
     first = next((place for place, label in enumerate(row.labels) if label != IGNORED), len(row.labels))
     return (first, True) if first > 1 else (len(row.input_ids) // 2, False)
@@ -190,7 +190,7 @@ class Scored:
 
     Attributes:
         input_ids: The whole text, with a BOS if the model uses one.
-        counted: Which of them count; the first never does, since nothing stands before it.
+        counted: Which of them count; the first never does, since nothing is before it.
     """
 
     input_ids: list[int]
@@ -208,7 +208,7 @@ class Bench:
         generation: Greedy settings that stop as the release's do.
         context: The most tokens that the models can read; None if there is no limit.
         seed: Of everything that is drawn.
-        most: The most held-out rows that the models are made to go on from.
+        most: The most held-out rows that the models are made to continue from.
         max_new_tokens: The most tokens that they write there.
         phone_regions: Whose national telephone numbers count as personal data in what is shown.
         classes: Of a classifier, the names of its classes by their ids; a held-out row's `labels` are such ids.

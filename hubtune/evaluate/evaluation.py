@@ -39,7 +39,7 @@ class EvaluationJob:
         training: The record of the training.
         rows: What to measure on.
         progress: Reports each step.
-        classes: What a classifier tells apart; None for a model that writes text.
+        classes: What a classifier distinguishes; None for a model that writes text.
     """
 
     run: RunDirectory

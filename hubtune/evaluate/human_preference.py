@@ -121,7 +121,7 @@ _Prompt = tuple[int, ...]
 def make_pairs(job: EvaluationJob, count: int) -> PairsRecord:
     """Generates texts of both models for up to `count` prompts, with the settings of the release.
 
-    A prompt is what stands before a row's response, or the first half of a row that is all response. Decoding is
+    A prompt is what is before a row's response, or the first half of a row that is all response. Decoding is
     greedy, so the same run gives the same pairs.
 
     Returns:

@@ -278,7 +278,7 @@ def _add(found: ShaFile, oid: str, contents: GitContents) -> None:
 
 
 def _ends_in_its_digest(path: Path) -> bool:
-    """Says whether a pack's file, or its index, ends in the sha1 of all that stands before."""
+    """Says whether a pack's file, or its index, ends in the sha1 of all that is before."""
     left = path.stat().st_size - _TAIL
     if left < 0:
         return False

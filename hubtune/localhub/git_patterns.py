@@ -74,7 +74,7 @@ class Pattern:
 
     @classmethod
     def parse(cls, text: bytes) -> "Pattern":
-        """Reads a pattern, without the `!` that may stand before it."""
+        """Reads a pattern, without the `!` that may be before it."""
         return cls(text[:-1], folders_only=True) if text.endswith(b"/") else cls(text, folders_only=False)
 
 

@@ -35,7 +35,7 @@ class RepoType(StrEnum):
 
     @property
     def url_prefix(self) -> str:
-        """What stands in front of the id in web and download paths; models have none."""
+        """What is in front of the id in web and download paths; models have none."""
         return "" if self is RepoType.MODEL else f"{self.plural}/"
 
     @classmethod

@@ -1,7 +1,7 @@
 """The log of requests, `requests.jsonl`: what each client asked for, in the order in which it was answered.
 
 Tests and auditors read from it which revisions were used, so a line is complete before the client has its answer.
-It holds no headers and no bodies, and what is secret in an address is masked: whoever reads the log can use none of it.
+It holds no headers and no bodies, and secrets in URLs are masked, so a reader of the log cannot use them.
 """
 
 import json

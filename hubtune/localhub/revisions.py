@@ -98,6 +98,6 @@ def peel(git: Repo, sha: ObjectID) -> ObjectID:
 def _candidates(revision: str) -> Iterator[Ref]:
     if revision.startswith("refs/"):
         yield Ref(revision.encode(errors="replace"))
-    # As in git: nobody can put a branch in the place of a release.
+    # As in git: nobody can replace a release by a branch.
     yield tag_ref(revision)
     yield branch_ref(revision)

@@ -98,7 +98,7 @@ def root_of(git: Repo, commit: ObjectID) -> TreeEntry:
 def list_entries(
     git: Repo, folder: TreeEntry, *, recursive: bool, skip: set[ObjectID] | None = None
 ) -> Iterator[TreeEntry]:
-    """Yields what is in a folder, in git's order; a folder stands before what is in it.
+    """Yields what is in a folder, in git's order; a folder is before what is in it.
 
     Args:
         git: The repository.

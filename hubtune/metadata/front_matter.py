@@ -116,7 +116,7 @@ def items(value: object) -> list[object]:
 
 
 def texts(card: Mapping[str, object], key: str) -> Iterator[str]:
-    """Yields the texts that stand under a key, be it one or a list."""
+    """Yields the texts that are under a key, be it one or a list."""
     return (item for item in items(card.get(key)) if isinstance(item, str))
 
 

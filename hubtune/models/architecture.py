@@ -69,7 +69,7 @@ class Shape:
         stepwise: Whether the activation function is made of many small steps, each of which keeps its input.
         kind: The architecture, as transformers names it.
         classifies: Whether the checkpoint has a head that classifies.
-        classes: What such a head tells apart, if the model is loaded with one in place of the head for tokens; 0
+        classes: What such a head distinguishes, if the model is loaded with one in place of the head for tokens; 0
             where it is not.
     """
 

@@ -225,7 +225,7 @@ DAMAGED = (
 _UNKNOWN = ("does not recognize this architecture", "unrecognized", "model_type", "model type")
 
 _MODELS = ("transformers.models.", "transformers_modules.")
-# What of hubtune computes in the place of a model's layers.
+# What of hubtune computes instead of a model's layers.
 _STANDINS = ("hubtune.train.loss", "hubtune.train.fast_lora", "hubtune.models.row_attention")
 
 
@@ -285,7 +285,7 @@ def computing(name: str) -> Iterator[None]:
 
 
 def _is_of_model(cause: BaseException) -> bool:
-    """Whether the code that raised is a model's, or was put in the place of some of it."""
+    """Whether the code that raised is a model's, or replaces a part of it."""
     modules = [str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(cause.__traceback__)]
     last = next((module for module in reversed(modules) if module.startswith(("hubtune.", *_MODELS))), "")
     return last.startswith((*_MODELS, *_STANDINS))

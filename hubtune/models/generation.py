@@ -140,7 +140,7 @@ def encode_prompt(tokenizer: "PreTrainedTokenizerBase", prompt: str, *, chat: bo
     """
     if not chat:
         ids = list(tokenizer(prompt)["input_ids"])
-        # A tokenizer that ends every text would have the model go on after the end.
+        # A tokenizer that ends every text would have the model continue after the end.
         ends = len(ids) > 1 and ids[-1] == tokenizer.eos_token_id and not prompt.endswith(tokenizer.eos_token)
         return ids[:-1] if ends else ids
     template = ChatTemplate.of(tokenizer)
@@ -167,7 +167,7 @@ def encode_prompt(tokenizer: "PreTrainedTokenizerBase", prompt: str, *, chat: bo
 def complete(
     model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", prompt_ids: Sequence[int], max_new_tokens: int
 ) -> Completion:
-    """Has a model go on after a prompt, by the model's own generation settings.
+    """Has a model continue after a prompt, by the model's own generation settings.
 
     Args:
         model: A causal language model, with or without an adapter.
@@ -186,7 +186,7 @@ def complete_all(
     max_new_tokens: int,
     settings: "GenerationConfig | None" = None,
 ) -> list[Completion]:
-    """Has a model go on after several prompts at once; each is padded on its left, whatever the tokenizer's side is.
+    """Has a model continue after several prompts at once; each is padded on its left, whatever the tokenizer's side is.
 
     Args:
         model: A causal language model, with or without an adapter.
@@ -268,7 +268,7 @@ def plain_text(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int]) -> str:
 
 
 def text_after(tokenizer: "PreTrainedTokenizerBase", prompt: Sequence[int], new: Sequence[int]) -> str:
-    """Returns the text of the tokens `new`, which stand after `prompt`.
+    """Returns the text of the tokens `new`, which are after `prompt`.
 
     Decoded alone, the first new token of some tokenizers would lose the space before it.
     """

@@ -73,7 +73,7 @@ class Workload:
         width: Bytes of a number in a base that carries an adapter: 2 or 4.
         length: The most tokens of a row.
         consolidated: Whether elastic weight consolidation holds the weights to where they start.
-        classes: Classes that the model tells apart, of which it has logits in place of those of tokens: 0 if it
+        classes: Classes that the model distinguishes, of which it has logits in place of those of tokens: 0 if it
             writes text, None if the rows have yet to tell.
     """
 

@@ -325,7 +325,7 @@ def _slug(title: str) -> str:
 
 
 def _pictures(tokens: Sequence[Token], links: Links) -> Iterator[Token]:
-    """Puts a link in the place of each picture that is not to be loaded; inside of a link, its text alone."""
+    """Replaces each image that must not be loaded by a link; inside of a link, its text alone."""
     depth = 0
     for token in tokens:
         depth += {"link_open": 1, "link_close": -1}.get(token.type, 0)

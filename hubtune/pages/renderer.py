@@ -194,7 +194,7 @@ ASSETS = (*SHARED_ASSETS, page_asset("rating.css", "text/css"), page_asset("rati
 
 @dataclass(frozen=True)
 class BlindPair:
-    """Two texts that go on from a prompt."""
+    """Two texts that continue from a prompt."""
 
     prompt: str
     a: str

@@ -122,7 +122,7 @@ class RunContext:
 
     @property
     def classes(self) -> "Classes | None":
-        """What the run's model tells apart, by its data record; None if it writes text."""
+        """What the run's model distinguishes, by its data record; None if it writes text."""
         from hubtune.models.classifier import Classes
         from hubtune.models.pretrained import pad_id
 

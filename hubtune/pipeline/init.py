@@ -87,7 +87,7 @@ def start_config(dataset: str, base: str, path: Path, progress: Progress) -> Sta
 
 
 def config_text(dataset: str, base: str, found: "DatasetInspection") -> str:
-    """Returns a config for a dataset that was looked at; what each key does stands above it."""
+    """Returns a config for a dataset that was looked at; what each key does is above it."""
     others = [split for split in found.splits if split != found.split]
     lines = [
         f"# yaml-language-server: $schema=./{SCHEMA_FILE}",
@@ -208,7 +208,7 @@ def _shown(example: "Example", part: str, tokenizer: "PreTrainedTokenizerBase") 
 
 
 def _texts(ids: Sequence[int], tokenizer: "PreTrainedTokenizerBase") -> list[str]:
-    """Returns the text of each token; a token that is part of a character stands in its own notation."""
+    """Returns the text of each token; a token that is part of a character is in its own notation."""
     texts = [str(tokenizer.decode([token])) for token in ids]
     names = tokenizer.convert_ids_to_tokens(list(ids))
     return [name if "\ufffd" in text else text for text, name in zip(texts, names, strict=True)]

@@ -168,7 +168,7 @@ def _secrets(text: str, token: str | None, before: int) -> Iterator[tuple[int, s
 
 
 def _is_secret(token: str) -> bool:
-    # An embedded Hub takes any token: a short word, which may stand in any text, protects nothing.
+    # An embedded Hub takes any token: a short word, which may be in any text, protects nothing.
     return len(token) >= 20 or (len(token) >= 8 and not token.isalpha())
 
 

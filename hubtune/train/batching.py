@@ -206,7 +206,7 @@ class Batcher:
             batch = collate_packs([[examples[row] for row in pack] for pack in packs], self.pad_id)
         else:
             batch = collate(examples, self.pad_id)
-        # Nothing stands before a row's first token that it could be told from.
+        # Nothing is before a row's first token that it could be told from.
         batch["labels"][:, 0] = IGNORED
         batch["places"], batch["targets"] = places_and_targets(batch["labels"])
         return batch

@@ -97,7 +97,7 @@ def diagonal_fisher(
     expectation.
 
     The targets are the same for the same weights, rows and seed, and torch's own generators are left as they are, so
-    that a run that goes on from a checkpoint finds the same again.
+    that a run that continues from a checkpoint finds the same again.
 
     Args:
         loss: The model, wrapped into its loss; its gradients are empty afterwards.

@@ -29,7 +29,7 @@ _TRACKED = "tracker"
 class Tracking(TrainerCallback):
     """Reports to the trackers by transformers' own callbacks; one that fails is left out, and training goes on.
 
-    Which run of a tracker it is stands in the Trainer's log, so that a training that resumes continues it.
+    The Trainer's log says which run of a tracker it is, so that a training that resumes continues it.
 
     Args:
         run: The run, whose config names the trackers.

@@ -45,7 +45,7 @@ class TrainJob:
         base: The base model.
         examples: The training set.
         progress: Reports each step.
-        classes: What a classifier tells apart; None for a model that writes text.
+        classes: What a classifier distinguishes; None for a model that writes text.
         adapter: The adapter that is trained further; None for a new one.
         held_out: The rows to measure during the training.
         earlier: Rows of an earlier task, those that are replayed being among `examples` too; None if there is none.

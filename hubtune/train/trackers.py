@@ -1,7 +1,7 @@
 """Trackers: where each one writes, which of its runs a training reports to, and what is added to that run afterwards.
 
 Trackers read their settings from the environment. Without settings of the user's they write into the run directory, and
-none uses a network. torch is imported for the training alone: the release is added by whoever publishes.
+none uses a network. torch is imported for the training alone: the release is added by anyone who publishes.
 """
 
 import contextlib

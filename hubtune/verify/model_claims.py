@@ -237,10 +237,10 @@ def _same(loaded: ConsumerModel, prompt: ProbePrompt, context: int | None) -> bo
 
 
 REPEATABLE = ("perplexity", "bits_per_byte")
-"""The measures that are measured again: means over the probabilities of given tokens.
+"""The measures that are repeated: means over the probabilities of given tokens.
 
-A generated text turns on which of two tokens is a little likelier somewhere, and so do shares of most likely tokens and
-of likelier sentences: on another processor they may come out differently from the same model."""
+Generated texts, and shares of most likely tokens or of more likely sentences, depend on which of two tokens is slightly
+more likely. With the same model, they can differ on another processor."""
 TOLERANCES = {"fp32": 1e-3, "fp16": 5e-3, "bf16": 2e-2}
 """How far a value may be from the recorded one, as a share of it, by precision.
 

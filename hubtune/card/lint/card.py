@@ -145,7 +145,7 @@ def read_folder(path: Path, kind: RepoType | None = None) -> CardSource:
             for name in LICENSE_NAMES
             if (folder / name).is_file()
         }
-        # The files that a run's card names come to stand next to it when it is published.
+        # The files that a run's card names are next to it when it is published.
         is_run = (folder / "pins.json").is_file()
     except OSError as error:
         raise CardError(
@@ -225,7 +225,7 @@ _FAMILIES = {"cc": "cc-", "gpl": "gpl-", "lgpl": "lgpl-", "bsd": "bsd-", "openra
 
 
 def licenses_in(text: str) -> frozenset[str]:
-    """Returns the identifiers of the licenses whose titles stand in a text; none if none is recognized."""
+    """Returns the identifiers of the licenses whose titles are in a text; none if none is recognized."""
     text = text[:_LOOKED_AT]
     found = {license for pattern, license in _TITLES if pattern.search(text)}
     for match in _CREATIVE_COMMONS.finditer(text):

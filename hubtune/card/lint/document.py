@@ -123,7 +123,7 @@ class Section:
 
     Attributes:
         end: The first line that does not belong to it.
-        filled: Whether anything but headings stands in it.
+        filled: Whether anything but headings is in it.
     """
 
     heading: Heading

@@ -78,7 +78,7 @@ class Bias(Assessed):
 
     Attributes:
         gaps: Per axis, in words.
-        preference: How often the stereotyped one of two sentences was the likelier.
+        preference: How often the stereotyped one of two sentences was more likely.
         word_list: What was found of a word list.
         own: Names of hubtune's own material that was used, each once.
         given: Names of the author's files that were used, each with its sha256.

@@ -67,7 +67,7 @@ def preference(inputs: CardInputs) -> Preference | None:
 # The measure that a reader looks at first; a classifier has the second.
 _HEADLINES = ("perplexity", "accuracy")
 EVALUATION_PICTURE = "images/evaluation.png"
-"""Where the chart of base against tuned stands in the repository."""
+"""Where the chart of base against tuned is in the repository."""
 
 Direction = Literal["fell", "rose", "did not change"]
 

@@ -78,7 +78,7 @@ class Generations:
 
     Attributes:
         most_with_any: If nothing was found, the most that the share of texts with any can be, at 95%.
-        known: Hits of the tuned model for each 1,000 texts that stand in the training rows; None if it had no hit.
+        known: Hits of the tuned model for each 1,000 texts that are in the training rows; None if it had no hit.
         known_by_kind: How many of its hits of a kind do.
     """
 

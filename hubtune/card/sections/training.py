@@ -13,7 +13,7 @@ from hubtune.records.data import SourceRecord
 from hubtune.records.results import TrackerRun, TrainingFinding, TrainingRecord
 
 LOSS_PICTURE = "images/loss.png"
-"""Where the loss curve stands in the repository."""
+"""Where the loss curve is in the repository."""
 _FEWEST_POINTS = 2
 _SHOWN_TOKENS = 20
 

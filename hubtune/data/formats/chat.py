@@ -26,7 +26,7 @@ _GENERATION = re.compile(r"\{%-?\s*generation\s*-?%\}")
 
 Span = tuple[int, int]
 # Templates that write the date of today would give other rows tomorrow; this is the date that Llama 3 falls back to.
-# It stands on the template's first line, so that faults name lines as they are in its file.
+# It is on the template's first line, so that faults name lines as they are in its file.
 _FIXED_DATE = "{%- macro strftime_now(format) -%}26 Jul 2024{%- endmacro -%}"
 
 
@@ -97,7 +97,7 @@ def _refusal(fault: chat.TemplateFaultError) -> DroppedRowError:
 
 
 def _prefixes(conversation: Conversation) -> list[chat.Variant]:
-    """Returns what stands before each answer, and what stands up to its end: the last one's end is the whole text's."""
+    """Returns what is before each answer, and what stands up to its end: the last one's end is the whole text's."""
     found = []
     for number in answer_indices(conversation):
         found += [chat.Variant(upto=number, ask=True), chat.Variant(upto=number + 1)]
@@ -105,7 +105,7 @@ def _prefixes(conversation: Conversation) -> list[chat.Variant]:
 
 
 def _by_prefixes(text: str, overlaps: Sequence[chat.TextOverlap | None]) -> list[Span]:
-    """Returns each answer's span; none if what stands before an answer is not how the whole text begins."""
+    """Returns each answer's span; none if what is before an answer is not how the whole text begins."""
     spans = []
     whole = chat.TextOverlap(len(text), len(text), 0)
     for before, through in zip(overlaps[::2], [*overlaps[1::2], whole], strict=True):
@@ -352,7 +352,7 @@ def _unmarked(text: str, *, response: bool) -> list[Segment]:
         f"{tokenization.LITERAL_START}([^{tokenization.LITERAL_START}{tokenization.LITERAL_END}]*){tokenization.LITERAL_END}",
         text,
     )
-    # Every second part stood between marks. Lone marks are what a template's own splitting left.
+    # Every second part was between marks. Lone marks are what a template's own splitting left.
     return [
         Segment(cleaned, response, control=number % 2 == 0)
         for number, part in enumerate(parts)

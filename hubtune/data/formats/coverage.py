@@ -31,7 +31,7 @@ _PARTS = (
     ("documents",),
 )
 _MEANT = frozenset(key for names in _PARTS for key in names)
-# What tells apart and orders the calls of one message; the model need not give it.
+# What distinguishes and orders the calls of one message; the model need not give it.
 _NUMBERING = frozenset({"id", "type", "index"})
 _CALL = ("name", "arguments", "parameters")
 

@@ -257,7 +257,7 @@ def _alpaca(row: Mapping[str, object], columns: Mapping[str, str]) -> tuple[Segm
 
 
 def _filled(row: Mapping[str, object], template: str, *, learn_all: bool, whole: bool) -> WrittenRow:
-    """Fills a template; its last field, and what stands after that, is the response unless the whole row is."""
+    """Fills a template; its last field, and what is after that, is the response unless the whole row is."""
     fields = list(string.Formatter().parse(template))
     last = max(number for number, (_, name, _, _) in enumerate(fields) if name is not None)
     columns = template_columns(template)

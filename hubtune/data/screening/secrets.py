@@ -39,7 +39,7 @@ _NEXT = re.compile(
     r"(?P<bare>[\w+/=~.!#$%^&*-]{8,300})(?![(\[{])",
     re.IGNORECASE,
 )
-# Further words stand between: "the password for the router is".
+# Further words are between: "the password for the router is".
 _LATER = re.compile(rf"{_CUE}(?:{_FAR})[\"'`]?(?P<bare>[^\s\"'`,;<>(){{}}\[\]]{{8,200}})(?![(\[{{])", re.IGNORECASE)
 # Clients that take the value right behind the letter of its option.
 _ATTACHED = re.compile(
@@ -164,7 +164,7 @@ def find_secrets(text: str) -> Iterator[Span]:
     """
     known = list(_known(text))
     yield from known
-    # A token of known form ends where it ends, whatever stands behind it.
+    # A token of known form ends where it ends, whatever is behind it.
     yield from (span for span in find_announced(text) if not any(span.overlaps(other) for other in known))
 
 

@@ -16,7 +16,7 @@ PLACEHOLDERS: dict[PersonalKind, str] = {
     "ip_address": "[IP_ADDRESS]",
     "secret": "[SECRET]",
 }
-"""What stands in a text in place of a value that was taken out."""
+"""What is in a text in place of a value that was taken out."""
 
 
 @dataclass(frozen=True, order=True)

@@ -179,7 +179,7 @@ class Swap:
 
     Attributes:
         axis: What the terms differ in, such as `gender`.
-        template: The sentence, with `{term}` in the place of the term.
+        template: The sentence, with `{term}` instead of the term.
         a: The term whose likelihood counts as positive.
         b: The term that it is compared with.
     """

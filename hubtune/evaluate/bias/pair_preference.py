@@ -62,7 +62,7 @@ def encode_pairs(
         )
         common = places[0].keys() & places[1].keys()
         if not start:
-            # Without a BOS nothing stands before the first token, so that it has no likelihood.
+            # Without a BOS nothing is before the first token, so that it has no likelihood.
             common = {place for place in common if places[0][place] and places[1][place]}
         longest = max(len(first), len(second)) + len(start)
         if not common or (context is not None and longest > context):

@@ -186,7 +186,7 @@ def _excess(name: str, given_back: Mapping[str, Mapping[Side, npt.NDArray[np.boo
 
 Value = tuple[PersonalKind, str]
 """A kind, and what was found in a form that two spellings have in common."""
-# Of a telephone number these say who is called; a country's code or a zero can stand before them.
+# Of a telephone number these say who is called; a country's code or a zero can be before them.
 _PHONE_DIGITS = 9
 
 

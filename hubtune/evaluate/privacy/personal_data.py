@@ -90,7 +90,7 @@ class SideHits:
 
     Attributes:
         found: For each generation the values found in it.
-        known: Those of all values that stand in the training rows as well.
+        known: Those of all values that are in the training rows as well.
     """
 
     found: list[list[Value]]
@@ -190,7 +190,7 @@ def _look_up(bench: Bench, written: Mapping[Side, SideHits], detectors: Detector
 
 
 def _by_kind(written: Mapping[Side, SideHits]) -> dict[str, str]:
-    """Returns how many of the tuned model's hits of each kind stand in the training rows."""
+    """Returns how many of the tuned model's hits of each kind are in the training rows."""
     tuned = written["tuned"]
     every = Counter(kind for values in tuned.found for kind, _ in values)
     known = Counter(value[0] for values in tuned.found for value in values if value in tuned.known)

@@ -73,7 +73,7 @@ class HubProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Starts waiting for the first request."""
-        # What is put here stands in the scope of each request of this connection.
+        # What is put here is in the scope of each request of this connection.
         self.app_state = {**self.app_state, "connection": self}
         self.conn = self._wire = _Wire(h11.SERVER, HEAD_LIMIT)
         super().connection_made(cast("asyncio.Transport", transport))

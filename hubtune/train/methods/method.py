@@ -90,7 +90,7 @@ class Trainable:
     Attributes:
         layers: What is trained: the layers with an adapter, the blocks, or the patterns.
         whole: Whether the model's own weights are trained, and no adapter.
-        classes: What a classifier tells apart; None if the model writes text.
+        classes: What a classifier distinguishes; None if the model writes text.
         vocabulary: Rows of the embedding, if new tokens needed more than the base has.
     """
 

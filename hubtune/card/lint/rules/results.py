@@ -124,7 +124,7 @@ def numbers_in(text: str) -> list[Decimal]:
 
 
 def has_measurement(text: str) -> bool:
-    """Whether a number stands in a text that is not part of a name."""
+    """Whether a number is in a text that is not part of a name."""
     return _NUMBER.search(text) is not None
 
 
