@@ -105,3 +105,5 @@ def _add(
                 tracker.add(entry)
         except Exception as error:  # noqa: BLE001 - the last net: no tracker undoes what was measured or published
             warn_of(tracker, error, run, progress)
+        for said in tracker.warned:
+            progress.warn(f"{tracker.title}: {said}")

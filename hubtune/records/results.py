@@ -112,7 +112,7 @@ class TrackerRun(Record):
         project: The project that it is in.
         run: The run's name or id in the tracker.
         address: Its address without credentials, or its place in the run directory; null if it is neither.
-        failed: What the tracker raised, after which nothing more was reported to it; null if it did not fail.
+        failed: What the tracker raised or warned of last; null if it reported everything.
     """
 
     tracker: str

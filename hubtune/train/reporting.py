@@ -110,11 +110,17 @@ class Tracking(TrainerCallback):
                     raise OSError(failure)
         except Exception as error:  # noqa: BLE001 - the last net: whatever a tracker raises, training goes on
             self._open.pop(tracker.name, None)
-            said = warn_of(tracker, error, self._run, self._progress)
-            state = self._last[1]
-            known = {each.tracker: each for each in tracker_runs(state.log_history)}
-            lost = TrackerRun(tracker=tracker.name, project=tracker.project, run=tracker.id)
-            _note(state, known.get(tracker.name, lost).model_copy(update={"failed": said}))
+            self._note_failure(tracker, warn_of(tracker, error, self._run, self._progress))
+        while tracker.warned:
+            said = tracker.warned.pop(0)
+            self._progress.warn(f"{tracker.title}: {said}")
+            self._note_failure(tracker, said)
+
+    def _note_failure(self, tracker: Tracker, said: str) -> None:
+        state = self._last[1]
+        known = {each.tracker: each for each in tracker_runs(state.log_history)}
+        lost = TrackerRun(tracker=tracker.name, project=tracker.project, run=tracker.id)
+        _note(state, known.get(tracker.name, lost).model_copy(update={"failed": said}))
 
 
 def _note(state: "TrainerState", run: TrackerRun) -> None:

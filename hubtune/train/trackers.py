@@ -12,6 +12,7 @@ import re
 import secrets
 import sys
 import time
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -64,6 +65,8 @@ class Tracker(ABC):
         self.project, self.id, self.continued = noted.project, noted.run, continued
         # The step that a resumed training begins after.
         self.first_step = 0
+        # What it warned of: some trackers go on by themselves when they fail.
+        self.warned: list[str] = []
 
     def environment(self) -> dict[str, str]:
         """Returns the environment variables of the tracker, besides those that the user has set."""
@@ -138,7 +141,8 @@ class Trackio(Tracker):
 
     def add(self, entry: Entry) -> None:
         trackio = _trackio()
-        known = next((run.config or {} for run in trackio.Api().runs(self.project) if run.name == self.id), None)
+        there = [] if _trackio_is_elsewhere() else trackio.Api().runs(self.project)
+        known = next((run.config or {} for run in there if run.name == self.id), None)
         run = trackio.init(
             self.project, name=self.id, resume="allow", embed=False, auto_log_cpu=False, auto_log_gpu=False
         )
@@ -151,6 +155,10 @@ class Trackio(Tracker):
         trackio.finish()
 
 
+def _trackio_is_elsewhere() -> bool:
+    return bool(os.environ.get("TRACKIO_SPACE_ID") or os.environ.get("TRACKIO_SERVER_URL"))
+
+
 def _trackio() -> Any:
     """Imports Trackio, which chooses its folder when it is imported, for the folder that TRACKIO_DIR names now."""
     known = sys.modules.get("trackio")
@@ -159,7 +167,7 @@ def _trackio() -> Any:
             del sys.modules[name]
     import trackio
 
-    if not (os.environ.get("TRACKIO_SPACE_ID") or os.environ.get("TRACKIO_SERVER_URL")):
+    if not _trackio_is_elsewhere():
         # It would ask the Hub whose the token is, to write the name beside each run.
         trackio.run.Run._get_username = lambda _: None
     return trackio
@@ -230,8 +238,11 @@ class Wandb(Tracker):
         return values
 
     def callback(self) -> Any:
+        import wandb
         from transformers.integrations import WandbCallback
 
+        # It reads the environment once in a process, which may train several times.
+        wandb.teardown()
         self.folder.mkdir(parents=True, exist_ok=True)
         return WandbCallback()
 
@@ -240,6 +251,7 @@ class Wandb(Tracker):
 
         super().finish(callback, *ending)
         wandb.finish()
+        wandb.teardown()
 
     def address(self) -> str | None:
         import wandb
@@ -251,11 +263,13 @@ class Wandb(Tracker):
     def add(self, entry: Entry) -> None:
         import wandb
 
+        wandb.teardown()
         self.folder.mkdir(parents=True, exist_ok=True)
         run = wandb.init(project=os.environ["WANDB_PROJECT"])
         run.config.update(dict(entry.texts), allow_val_change=True)
         run.log({**entry.numbers, "train/global_step": entry.step})
         run.finish()
+        wandb.teardown()
 
 
 class MLflow(Tracker):
@@ -288,7 +302,8 @@ class MLflow(Tracker):
     def callback(self) -> Any:
         from transformers.integrations import MLflowCallback
 
-        self._mlflow()
+        # A run that an earlier training of this process left open.
+        self._mlflow().end_run("FAILED")
         return MLflowCallback()
 
     def begun(self) -> TrackerRun:
@@ -349,9 +364,14 @@ def in_place(tracker: Tracker) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in theirs}
     os.environ.update(theirs)
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(record=True) as caught:
             yield
     finally:
+        for warning in caught:
+            if tracker.name in Path(warning.filename).parts:
+                tracker.warned.append(clean(str(warning.message)))
+            else:
+                warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
@@ -360,9 +380,14 @@ def in_place(tracker: Tracker) -> Iterator[None]:
 
 
 def explain(error: Exception) -> str:
-    """Returns the exception of a tracker as one line, without credentials in URLs."""
-    said = re.sub(r"(?<=://)[^/@\s]+@|(?<=[?&])[\w-]*(?:token|key|password)=[^&\s]+", "", str(error))
-    return " ".join(f"{type(error).__name__}: {said}".split())[:_MOST_SAID]
+    """Returns what a tracker raised, in one line without the credentials that an address may hold."""
+    return clean(f"{type(error).__name__}: {error}")
+
+
+def clean(said: str) -> str:
+    """Returns what a tracker said, in one line without the credentials that an address may hold."""
+    bare = re.sub(r"(?<=://)[^/@\s]+@|(?<=[?&])[\w-]*(?:token|key|password)=[^&\s\"']+", "", said)
+    return " ".join(bare.split())[:_MOST_SAID]
 
 
 def warn_of(tracker: Tracker, error: Exception, run: RunDirectory, progress: Progress) -> str:

@@ -146,6 +146,38 @@ def _serving(world: World, command: list[str], said: str, **env: str) -> Iterato
         server.wait()
 
 
+def test_a_server_of_the_user_s_gets_the_run_and_its_token_is_kept(world: World, tmp_path: Path):
+    world.config(train__report_to=["trackio"])
+    token = "canary-of-the-write-token"
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        command = [sys.executable, "-c", SHOW_TRACKIO, str(free.getsockname()[1])]
+    folder = tmp_path / "server"
+
+    with _serving(
+        world, command, "Trackio UI launched at", TRACKIO_DIR=str(folder), TRACKIO_WRITE_TOKEN=token
+    ) as address:
+        done = world.done(
+            *("--json", "run", "--push", TARGET, "--hub", world.hub, "--run-dir", "run"),
+            TRACKIO_SERVER_URL=f"{address}/?write_token={token}",
+        )
+
+    run = _run(world, "trackio")
+    assert (run["address"], run["failed"]) == (f"{address}/", None)
+    with sqlite3.connect(folder / "quotes-lora.db") as database:
+        rows = database.execute("select metrics from metrics where run_name = ? order by step", [run["run"]])
+        entries = [json.loads(row) for (row,) in rows]
+        ((config,),) = database.execute("select config from configs").fetchall()
+    assert [entry["train/loss"] for entry in entries if "train/loss" in entry] == [
+        pytest.approx(point["loss"], rel=1e-6) for point in world.record("training.json")["losses"]
+    ]
+    assert any(entry.get("evaluation/held-out/perplexity") == _perplexity(world) for entry in entries)
+    assert any(_facts(world).items() <= entry.items() for entry in entries)
+    assert json.loads(config)["learning_rate"] == 0.01
+    assert f"{address}/" in (world.run_dir / "README.md").read_text()
+    assert token not in done.out + done.err
+    assert all(token.encode() not in path.read_bytes() for path in world.root.rglob("*") if path.is_file())
+
+
 def _pointed_at(page: "Page", chart: str, tip: str) -> str:
     """Points at places of a chart, which may still be drawn again, until one has a tip; returns what it says."""
     for tenth in (*range(2, 10),) * 5:

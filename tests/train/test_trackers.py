@@ -100,6 +100,16 @@ def test_weights_and_biases_is_offline_unless_the_user_says_otherwise(train_on, 
     assert all(path.is_relative_to(trained.run.path) for path in _files(tmp_path))
 
 
+@pytest.mark.parametrize("tracker", [*READERS, "wandb"])
+def test_two_trainings_of_one_process_have_a_run_and_a_place_each(train_on, gpt2: Path, tracker: str):
+    runs = [train_on(gpt2, f"train.report_to=[{tracker}]", f"train.project=number-{number}") for number in (1, 2)]
+
+    assert [_noted(each).failed for each in runs] == [None, None]
+    assert [_noted(each).project for each in runs] == ["number-1", "number-2"]
+    assert all((each.run.path / _noted(each).address).exists() for each in runs)
+    assert _noted(runs[0]).run != _noted(runs[1]).run
+
+
 @pytest.mark.parametrize("tracker", READERS)
 def test_a_resumed_training_continues_the_tracker_s_run(train_on, gpt2: Path, tracker: str):
     options = (f"train.report_to=[{tracker}]", "train.checkpoint_steps=2", "train.logging_steps=1", "train.epochs=3")
@@ -200,3 +210,42 @@ def test_an_error_s_text_has_no_credentials():
     assert explain(ValueError("no answer from\n http://me:pass@host/x?write_token=abc&a=1")) == (
         "ValueError: no answer from http://host/x?&a=1"
     )
+
+
+UNREACHABLE = {
+    "trackio": {"TRACKIO_SERVER_URL": "http://127.0.0.1:9/?write_token=canary"},
+    "mlflow": {"MLFLOW_TRACKING_URI": "http://ann:canary@127.0.0.1:9", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"},
+    "wandb": {"WANDB_API_KEY": "canary" * 8, "WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_INIT_TIMEOUT": "1"},
+}
+
+
+@pytest.mark.parametrize("tracker", UNREACHABLE)
+def test_a_server_that_does_not_answer_is_a_warning_without_its_credentials(
+    train_on, gpt2: Path, tracker: str, monkeypatch: pytest.MonkeyPatch
+):
+    for name, value in UNREACHABLE[tracker].items():
+        monkeypatch.setenv(name, value)
+
+    trained = train_on(gpt2, f"train.report_to=[{tracker}]")
+
+    assert _noted(trained).failed is not None
+    assert [line for line in trained.listener.warned if _noted(trained).failed in line]
+    told = trained.record.to_json() + "".join(trained.listener.warned + trained.listener.said)
+    assert "127.0.0.1:9" in told
+    assert "canary" not in told + (trained.run.path / "events.jsonl").read_text()
+    assert len(trained.record.losses) > 1
+
+
+def test_folders_that_the_user_names_are_used_and_are_not_told(
+    train_on, gpt2: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "boards"))
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "tracks"))
+
+    trained = train_on(gpt2, "train.report_to=[tensorboard,trackio]", "train.project=mine")
+
+    board, track = trained.record.trackers
+    assert list((tmp_path / "boards" / board.run).glob("events.*"))
+    assert (tmp_path / "tracks/mine.db").exists()
+    assert (board.address, track.address, board.project) == (None, None, "mine")
+    assert not (trained.run.path / "trackers").exists()

@@ -348,7 +348,7 @@ def training_procedure(inputs: CardInputs) -> TrainingProcedure:
 def _tracked(tracker: TrackerRun) -> Setting:
     place = "in its own store" if tracker.address is None else tracker.address
     inside = "" if tracker.address is None or tracker.url is not None else " in the run directory"
-    failed = ", which failed during the training" if tracker.failed is not None else ""
+    failed = " (not everything was reported)" if tracker.failed is not None else ""
     return Setting(
         f"Run in {wording.tracker_name(tracker.tracker)}",
         f"{tracker.run} of project {tracker.project}, {place}{inside}{failed}",
