@@ -275,6 +275,13 @@ def read_json(
     return parse_json(_content(path, error, hint, bounds), str(path), error=error, hint=hint, bounds=bounds)
 
 
+def read_json_object(
+    path: Path, *, error: type[HubtuneError] = DocumentError, hint: str | None = None, bounds: Bounds = BOUNDS
+) -> dict[str, Json]:
+    """Returns the members of a JSON object in a file; see `read_yaml`."""
+    return parse_json_object(_content(path, error, hint, bounds), str(path), error=error, hint=hint, bounds=bounds)
+
+
 def _content(path: Path, error: type[HubtuneError], hint: str | None, bounds: Bounds) -> bytes:
     try:
         return read_bytes(path, most=bounds.size)

@@ -122,8 +122,10 @@ def without_folders(config: TuneConfig) -> TuneConfig:
     bias = bias.model_copy(update={key: _name(path) for key, path in bias.named().items()})
     evaluate = config.evaluate.model_copy(update={"bias": bias})
     rows = config.rows.model_copy(update={"workers": "auto"})
+    deepspeed = config.train.deepspeed
+    train = config.train if deepspeed is None else config.train.model_copy(update={"deepspeed": _name(deepspeed)})
     changed = {"data": _named(config.data), "earlier": earlier, "card": card, "rows": rows, "evaluate": evaluate}
-    return config.model_copy(update=changed)
+    return config.model_copy(update={**changed, "train": train})
 
 
 def _named(data: Sequence[DataConfig]) -> list[DataConfig]:
@@ -156,8 +158,8 @@ def training_digest(config: TuneConfig) -> str:
             del values["base"][key]
     if values["train"]["steps"] is None:
         del values["train"]["steps"]
-    # Who is told of the training, and where it costs energy, change nothing of it.
-    for key in ("report_to", "project", "country"):
+    # Who is told of the training, where it costs energy and where its memory lies change nothing of it.
+    for key in ("report_to", "project", "country", "fsdp", "deepspeed"):
         del values["train"][key]
     if not values["train"]["added_tokens"]:
         del values["train"]["added_tokens"]
@@ -186,6 +188,7 @@ def _locate(mapping: yaml_file.YamlMapping, folder: Path) -> None:
     bias = evaluate.get("bias") if isinstance(evaluate, dict) else None
     places = [
         (card, "templates"),
+        (mapping.get("train"), "deepspeed"),
         *((entry, "path") for _, entry in yaml_file.data_entries(mapping)),
         *((bias, key) for key in BiasConfig.model_fields),
     ]
@@ -355,6 +358,8 @@ def _local_files(config: TuneConfig) -> Iterator[tuple[str, str]]:
                 yield f"{section}[{number}].path", entry.path
     if config.card.templates is not None:
         yield "card.templates", config.card.templates
+    if config.train.deepspeed is not None:
+        yield "train.deepspeed", config.train.deepspeed
     for key, path in config.evaluate.bias.named().items():
         yield f"evaluate.bias.{key}", path
 

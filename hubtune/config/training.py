@@ -163,6 +163,12 @@ class TrainConfig(ConfigSection):
     """The country of the machine that trains, as three letters of ISO 3166-1 such as `FRA`. If it is set, codecarbon
     measures or estimates energy and CO2, without using the network."""
 
+    fsdp: bool = False
+    """Whether FSDP2 splits weights, gradients and the optimizer's state over the processes of `--launch`."""
+    deepspeed: Annotated[str, Field(min_length=1, title="file")] | None = None
+    """A DeepSpeed config in JSON, such as `zero2.json` beside the config. It splits the memory over the processes of
+    `--launch`; batch sizes, the optimizer and the schedule stay those of this config."""
+
     @model_validator(mode="before")
     @classmethod
     def _batches_that_fit(cls, values: object) -> object:
@@ -188,6 +194,12 @@ class TrainConfig(ConfigSection):
     def _one_length(self) -> Self:
         if self.epochs is not None and self.steps is not None:
             raise ValueError("epochs and steps both say how long to train; keep one (`null` takes the other away)")
+        return self
+
+    @model_validator(mode="after")
+    def _one_sharding(self) -> Self:
+        if self.fsdp and self.deepspeed is not None:
+            raise ValueError("fsdp and deepspeed both split the memory; keep one (`null` takes the other away)")
         return self
 
     @model_validator(mode="after")

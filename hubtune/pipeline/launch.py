@@ -25,20 +25,22 @@ from pathlib import Path
 from typing import IO, Literal, Self
 
 from hubtune import errors, signals
+from hubtune.config.schema import TuneConfig
 from hubtune.errors import ConfigError, HubtuneError, InterruptedTrainingError, LaunchError, RecordError
 from hubtune.files import file_errors
 from hubtune.pipeline.context import RunContext
 from hubtune.records.base import Progress, ProgressTask, Record, write_atomic
 from hubtune.records.results import TrainingRecord
 from hubtune.records.rundir import RunDirectory
+from hubtune.train.sharding import require_possible, sharding_of
 
 LOG = "launch.log"
 """What the launcher and its processes print, in the run directory."""
 
 _FOLDER, _LOCK, _STOP, _PROGRESS = ".launch", "lock", "stop", "progress.jsonl"
 _SECONDS = 0.1
-# After one process has failed: how long the others may take to end by themselves.
-_GRACE = 10.0
+# How long the others may take to end by themselves: after one was killed, and after one that said why it ends.
+_AFTER_LOSS, _AFTER_ERROR = 1.0, 10.0
 _LAST_LINES = 5
 # By which launchers, and MPI's, say how many processes there are and which one this is.
 _COUNTS = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
@@ -57,6 +59,23 @@ def refuse_launched() -> None:
             "A launcher started this command several times at once, so each record would be written several times.",
             hint='Let hubtune start the launcher, only for the training: --launch "torchrun --nproc_per_node 2"',
         )
+
+
+def require_launcher(config: TuneConfig, launcher: "Launcher | None") -> None:
+    """Refuses what splits a training's memory over processes where there are none, or where it cannot work.
+
+    Raises:
+        ConfigError: It is for a launcher's processes, or contradicts the config.
+        MissingExtraError: DeepSpeed is not installed.
+    """
+    sharding = sharding_of(config.train, {})
+    if sharding is not None and launcher is None:
+        key = "train.fsdp" if config.train.fsdp else "train.deepspeed"
+        raise ConfigError(
+            f"{key} splits the memory over the processes of a launcher, and none was given.",
+            hint='Add one, such as --launch "accelerate launch --num_processes 2"; or take the key out.',
+        )
+    require_possible(config, sharding, cuda=shutil.which("nvidia-smi") is not None)
 
 
 def _of_environment(names: Sequence[str], otherwise: int) -> int:
@@ -99,6 +118,11 @@ class Ended(Record):
             number = error.number if isinstance(error, signals.Stopped) else signal.SIGINT
             return cls(stopped_by=number, exit_code=signals.exit_code(number))
         return cls(message="".join(traceback.format_exception(error)), exit_code=1)
+
+    @property
+    def says_why(self) -> bool:
+        """Whether it is an error of hubtune's own, or a stop."""
+        return self.error is not None or self.stopped_by is not None
 
     def as_error(self) -> BaseException | None:
         """Returns the error again."""
@@ -183,7 +207,8 @@ class Launcher:
         """
         run = context.run
         stops: list[int] = []
-        with _supervising(run) as folder, signals.noticed(stops.append):
+        with _supervising(run) as folder, signals.noticed(stops.append), ExitStack() as tasks:
+            shown = _Shown(folder / _PROGRESS, context.progress, tasks)
             program = [*self.words, "-m", "hubtune", "train", str(run.path), "--launched", str(folder)]
             with (run.path / LOG).open("wb") as log:
                 process = subprocess.Popen(
@@ -195,35 +220,43 @@ class Launcher:
                     start_new_session=True,
                 )
                 try:
-                    self._follow(process, folder, context.progress, stops)
+                    lost = self._follow(process, folder, shown, stops)
                 finally:
                     _end(process, folder)
-            self._require_success(process.returncode, folder, run)
+            # Within the long steps that are under way, which then do not end as if they were done.
+            self._require_success(process.returncode, folder, run, lost)
         if stops:
             raise signals.Stopped(stops[0])
         return run.read(TrainingRecord)
 
     def _follow(
-        self, process: "subprocess.Popen[bytes]", folder: Path, progress: Progress, stops: Sequence[int]
-    ) -> None:
-        """Draws what the main process reports, until the launcher has ended or one of its processes has failed."""
+        self, process: "subprocess.Popen[bytes]", folder: Path, shown: "_Shown", stops: Sequence[int]
+    ) -> list[int]:
+        """Draws what the main process reports, until the launcher has ended or one of its processes has failed.
+
+        Returns:
+            The processes that were lost first, after which others are lost too.
+        """
         failed: float | None = None
-        with ExitStack() as tasks:
-            shown = _Shown(folder / _PROGRESS, progress, tasks)
-            while True:
-                running = process.poll() is None
-                shown.go_on()
-                if not running:
-                    return
-                self._require_several(_starts(folder))
-                if stops and not (folder / _STOP).exists():
-                    write_atomic(folder / _STOP, str(stops[0]))
-                if failed is None and _any_failed(folder):
-                    failed = time.monotonic()
-                if failed is not None and time.monotonic() - failed > _GRACE:
-                    return
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(_SECONDS)
+        lost: list[int] = []
+        while True:
+            running = process.poll() is None
+            shown.go_on()
+            ended = [end for end in _ends(folder).values() if end.exit_code]
+            # Whoever is lost after another said why it ends was ended because of it. A bug says nothing: a library
+            # fails where the other side of a connection is gone.
+            lost = lost or ([] if any(end.says_why for end in ended) else _lost(folder))
+            if not running:
+                return lost
+            self._require_several(_starts(folder))
+            if stops and not (folder / _STOP).exists():
+                write_atomic(folder / _STOP, str(stops[0]))
+            if failed is None and (lost or ended):
+                failed = time.monotonic()
+            if failed is not None and time.monotonic() - failed > (_AFTER_LOSS if lost else _AFTER_ERROR):
+                return lost
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_SECONDS)
 
     def _require_several(self, started: Mapping[int, "_Started"]) -> None:
         if (self.asked or 1) > 1 and any(start.count == 1 for start in started.values()):
@@ -234,22 +267,23 @@ class Launcher:
                 f'--launch "torchrun --nproc_per_node {self.asked}"; both work without a GPU too.',
             )
 
-    def _require_success(self, code: int, folder: Path, run: RunDirectory) -> None:
+    def _require_success(self, code: int, folder: Path, run: RunDirectory, lost: Sequence[int]) -> None:
         ended, started = _ends(folder), _starts(folder)
+        if lost:
+            pids = " and ".join(f"{rank} (pid {started[rank].pid})" for rank in lost)
+            raise LaunchError(
+                f"The training lost process {pids} of {started[lost[0]].count}: it was killed from outside, as systems "
+                "do when memory is used up. The other processes were stopped.",
+                details=_last_lines(run.path / LOG),
+                hint=f"Resume from the newest checkpoint: hubtune train {run.path} --resume --launch '{self}'. "
+                f"The output of all processes is in {run.path / LOG}.",
+            )
         raised = [ended[rank].as_error() for rank in sorted(ended)]
         told = [error for error in raised if isinstance(error, HubtuneError | KeyboardInterrupt)]
         if told:
+            if isinstance(told[0], InterruptedTrainingError) and told[0].hint:
+                told[0].hint += f" --launch {shlex.quote(str(self))}"
             raise told[0]
-        lost = sorted(set(started) - set(ended))
-        resume = f"Resume from the newest checkpoint: the same command with --resume. {run.path / LOG} has all output."
-        if lost:
-            pids = ", ".join(f"{rank} (pid {started[rank].pid})" for rank in lost)
-            raise LaunchError(
-                f"Of the {started[lost[0]].count} processes of the training, process {pids} ended without saying why: "
-                "somebody or the system killed it, as systems do when memory is used up. The others were stopped.",
-                details=_last_lines(run.path / LOG),
-                hint=resume,
-            )
         for error in raised:
             if error is not None:
                 raise error
@@ -288,11 +322,12 @@ def _supervising(run: RunDirectory) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _any_failed(folder: Path) -> bool:
+def _lost(folder: Path) -> list[int]:
+    """Returns the processes that run no more, and did not say why."""
+    gone = [rank for rank, start in _starts(folder).items() if not _alive(start)]
+    # Looked up after the others were: one that ended has said so before.
     ended = _ends(folder)
-    if any(end.exit_code for end in ended.values()):
-        return True
-    return any(rank not in ended and not _alive(start) for rank, start in _starts(folder).items())
+    return sorted(rank for rank in gone if rank not in ended)
 
 
 def _alive(start: _Started) -> bool:
@@ -300,11 +335,13 @@ def _alive(start: _Started) -> bool:
         return True
     try:
         os.kill(start.pid, 0)
+        # Until the launcher asks, one that has ended still has its number.
+        return Path(f"/proc/{start.pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except ProcessLookupError:
         return False
-    except PermissionError:
+    except OSError:
+        # Of somebody else, or a system without /proc.
         return True
-    return True
 
 
 def _end(process: "subprocess.Popen[bytes]", folder: Path) -> None:
@@ -426,9 +463,12 @@ def work(path: Path, folder: Path, *, resume: bool) -> None:
     threading.Thread(target=_obey, args=(folder, rank), daemon=True).start()
     try:
         _work(path, _Told(folder / _PROGRESS if rank == 0 else None), resume=resume)
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - whatever it is, the command is to know, and raises it again
         write_atomic(folder / f"{rank}.ended", Ended.of(error).to_json())
-        raise
+        traceback.print_exception(error)
+        sys.stderr.flush()
+        # At once: a library that waits for another process to answer would have this one wait too.
+        os._exit(Ended.of(error).exit_code)
     write_atomic(folder / f"{rank}.ended", Ended.of(None).to_json())
 
 
@@ -441,7 +481,7 @@ def _work(path: Path, progress: Progress, *, resume: bool) -> None:
     from hubtune.train.training import train
 
     context = RunContext(RunDirectory.open(path), progress)
-    processes = Processes.join()
+    processes = Processes.join(context.config)
     record = train(context.train_job(run_data(context), resume=resume, processes=processes))
     if processes.main:
         context.run.write(record)

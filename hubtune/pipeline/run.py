@@ -18,7 +18,7 @@ from hubtune.pin import Resolution, fetch_snapshots, lock_file, read_lock, requi
 from hubtune.pipeline.check import check_run
 from hubtune.pipeline.context import RunContext, RunOptions, require_train
 from hubtune.pipeline.hub_import import ImportTarget, import_source
-from hubtune.pipeline.launch import Launcher
+from hubtune.pipeline.launch import Launcher, require_launcher
 from hubtune.pipeline.licensing import decide_release, license_record, require_allowed
 from hubtune.pipeline.planning import keep_edited, refuse_edited_card
 from hubtune.pipeline.stages import needs_merge, run_card, run_data, run_evaluate, run_merge, run_publish, run_train
@@ -75,6 +75,7 @@ def run_job(config: TuneConfig, config_file: Path, options: RunOptions, progress
         HubtuneError: A stage failed. Finished stages are kept for `resume`.
     """
     require_train("A run")
+    require_launcher(config, options.launcher)
     run = find_run(config, options) if options.resume else None
     if run is not None:
         _refuse_remote(run)

@@ -9,6 +9,7 @@ from hubtune.files import require_writable
 from hubtune.hub.read import repo_url
 from hubtune.pipeline import planning
 from hubtune.pipeline.context import RunContext, refuse_classifier, require_train
+from hubtune.pipeline.launch import Launcher, require_launcher
 from hubtune.pipeline.merge import merge_run
 from hubtune.pipeline.tracking import add_evaluation, add_release, require_reporting
 from hubtune.publish.preflight import check_publisher
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from hubtune.data.prepare import Prepared
-    from hubtune.pipeline.launch import Launcher
 
 # Room for the card, its pictures and release.json, without which nobody would know what was published.
 _RECORD_BYTES = 2_000_000
@@ -57,7 +57,7 @@ def run_train(
     prepared: "Prepared | None" = None,
     *,
     resume: bool = False,
-    launcher: "Launcher | None" = None,
+    launcher: Launcher | None = None,
     watch: "Callable[[Sequence[HeldOutPoint]], None] | None" = None,
 ) -> TrainingRecord:
     """Trains on the run's data and writes the adapter and training.json.
@@ -76,6 +76,7 @@ def run_train(
     from hubtune.train.training import train
 
     require_reporting(context.config.train)
+    require_launcher(context.config, launcher)
     if launcher is not None:
         # Here, once: the processes find the rows in the cache.
         prepared = prepared or run_data(context)
@@ -88,7 +89,7 @@ def run_train(
     return record
 
 
-def resume_train(context: RunContext, *, launcher: "Launcher | None" = None) -> TrainingRecord:
+def resume_train(context: RunContext, *, launcher: Launcher | None = None) -> TrainingRecord:
     """Resumes a stopped training from its newest complete checkpoint; a finished training stays as it is.
 
     Args:

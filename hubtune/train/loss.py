@@ -42,6 +42,8 @@ class SummedLoss(torch.nn.Module):
     def __init__(self, model: "PreTrainedModel", *, own: bool = False, computed: torch.dtype | None = None) -> None:
         super().__init__()
         self.model, self.config, self.computed = model, model.config, computed
+        # What FSDP splits by.
+        self._no_split_modules = getattr(_base_of(model), "_no_split_modules", None)
         parts = None if own else _decoder_and_head(model)
         # Held outside of the modules: they are parts of `model` already.
         self._parts = (parts,)
@@ -140,8 +142,13 @@ def places_and_targets(labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor
     return sequence * labels.shape[1] + place, labels[sequence, place + 1]
 
 
+def _base_of(model: "PreTrainedModel") -> "PreTrainedModel":
+    """Returns the model without the adapter around it."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
 def _decoder_and_head(model: "PreTrainedModel") -> tuple[torch.nn.Module, torch.nn.Linear] | None:
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    base = _base_of(model)
     head = base.get_output_embeddings()
     decoder = getattr(base, base.base_model_prefix, None)
     # A head with an adapter is no plain linear layer.
@@ -263,6 +270,8 @@ class ClassLoss(torch.nn.Module):
     def __init__(self, model: "PreTrainedModel", *, computed: torch.dtype | None = None) -> None:
         super().__init__()
         self.model, self.config, self.computed = model, model.config, computed
+        # What FSDP splits by.
+        self._no_split_modules = getattr(_base_of(model), "_no_split_modules", None)
 
     def forward(
         self,

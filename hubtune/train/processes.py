@@ -5,14 +5,17 @@ which of them each one is. Whatever their number, a step takes the rows that it 
 """
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
 
+from hubtune.config.schema import TuneConfig
 from hubtune.config.training import TrainConfig
 from hubtune.errors import ConfigError
+from hubtune.train.sharding import Sharding, require_batches, require_possible, sharding_of
 
 T = TypeVar("T")
 
@@ -26,21 +29,48 @@ class Processes:
         rank: The number of this one; the main process is 0.
         backend: What they talk by, such as `gloo` or `nccl`; None if there is one alone.
         launched: Whether a launcher started them.
+        sharding: What splits the memory over them; None if each holds all.
     """
 
     count: int = 1
     rank: int = 0
     backend: str | None = None
     launched: bool = False
+    sharding: Sharding | None = None
 
     @classmethod
-    def join(cls) -> "Processes":
-        """Joins the processes that a launcher has started; from then on this one has its own device."""
-        from accelerate import PartialState
+    def join(cls, config: TuneConfig) -> "Processes":
+        """Joins the processes that a launcher has started; from then on this one has its own device.
 
-        state = PartialState(cpu=not torch.cuda.is_available())
+        Raises:
+            ConfigError: What splits the memory and the config contradict each other.
+        """
+        from accelerate import DistributedType, PartialState
+
+        cuda = torch.cuda.is_available()
+        sharding = sharding_of(config.train)
+        require_possible(config, sharding, cuda=cuda)
+        if sharding is not None and sharding.stage is not None:
+            os.environ["ACCELERATE_USE_DEEPSPEED"] = "true"
+            # accelerate leaves DeepSpeed out where it is told to use the CPU, and finds no backend where it is not.
+            state = PartialState(cpu=False, **({} if cuda else {"backend": "gloo"}))
+        else:
+            # Else accelerate gives every process but the first empty weights, which hubtune would find to be none.
+            os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"
+            state = PartialState(cpu=not cuda)
+            if sharding is not None and not cuda:
+                # accelerate splits weights over devices that are not CPUs; torch does it there too.
+                state.distributed_type = DistributedType.MULTI_GPU
         backend = None if state.num_processes == 1 else str(state.backend)
-        return cls(state.num_processes, state.process_index, backend, launched=True)
+        processes = cls(state.num_processes, state.process_index, backend, launched=True, sharding=sharding)
+        share = processes.share(config.train)
+        names = {"train_micro_batch_size_per_gpu": share.size, "gradient_accumulation_steps": share.accumulated}
+        require_batches(config.train, sharding, names)
+        return processes
+
+    def __str__(self) -> str:
+        by = "" if self.sharding is None else f" with {self.sharding.name}"
+        return f"{self.count} process{'' if self.count == 1 else 'es'}{by}"
 
     @property
     def main(self) -> bool:

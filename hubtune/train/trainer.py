@@ -11,12 +11,13 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate.data_loader import prepare_data_loader
+from torch.distributed.tensor import DTensor, distribute_tensor
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerState, TrainingArguments, set_seed
 from transformers.trainer import TRAINER_STATE_NAME
 
@@ -77,6 +78,9 @@ class RowTrainer(Trainer):
         )
         # Without tqdm, transformers prints each log as a dict on stdout, which belongs to the command's result.
         self.remove_callback(PrinterCallback)
+        sharding = course.processes.sharding
+        asked = (sharding is not None and sharding.stage is None, sharding is not None and sharding.stage is not None)
+        assert (self.is_fsdp_enabled, self.is_deepspeed_enabled) == asked, "the record says what splits the memory"
         if course.scaled:
             # accelerate would make one on a GPU alone, and have layers that compute in fp32 compute in fp16.
             self.accelerator.scaler = torch.amp.GradScaler(self.args.device.type, init_scale=_FIRST_SCALE)
@@ -138,10 +142,10 @@ class RowTrainer(Trainer):
         from safetensors.torch import save_file
 
         folder = Path(output_dir or self.args.output_dir)
+        weights = self.trained()
         if not self.course.processes.main:
             return
         folder.mkdir(parents=True, exist_ok=True)
-        weights = {name: weight.detach().contiguous() for name, weight in trained_weights(self.model).items()}
         save_file(weights, folder / WEIGHTS)
         if self.best is not None:
             save_file(self.best, folder / _BEST)
@@ -150,22 +154,49 @@ class RowTrainer(Trainer):
         with file_errors(Path(self.args.output_dir), hint=room_hint()):
             super()._save_checkpoint(model, trial)
 
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:  # noqa: ARG002 - its form
         from safetensors.torch import load_file
 
         folder = Path(resume_from_checkpoint)
-        load_weights(model or self.model, load_file(folder / WEIGHTS))
+        self._put(load_file(folder / WEIGHTS))
         if (folder / _BEST).is_file():
             self.best = load_file(folder / _BEST)
 
     def keep_best(self) -> None:
         """Stores the current weights as the best ones."""
-        self.best = {name: weight.detach().cpu().clone() for name, weight in trained_weights(self.model).items()}
+        self.best = {name: weight.cpu().clone() for name, weight in self.trained().items()}
 
     def restore_best(self) -> None:
         """Restores the best weights, if there are any."""
         if self.best is not None:
-            load_weights(self.model, self.best)
+            self._put(self.best)
+
+    def trained(self) -> dict[str, torch.Tensor]:
+        """Returns the weights that are trained, by name, each whole; all processes call it at once."""
+        weights = trained_weights(self.model)
+        with self._gathered(weights):
+            found = {}
+            for name, weight in weights.items():
+                whole = weight.full_tensor() if isinstance(weight, DTensor) else weight
+                found[name] = whole.detach().clone(memory_format=torch.contiguous_format)
+        return found
+
+    def _put(self, saved: Mapping[str, torch.Tensor]) -> None:
+        with self._gathered(trained_weights(self.model), changed=True):
+            load_weights(self.model, saved)
+
+    def _gathered(
+        self, weights: Mapping[str, torch.nn.Parameter], *, changed: bool = False
+    ) -> AbstractContextManager[object]:
+        sharding = self.course.processes.sharding
+        if sharding is None or not sharding.empties_weights or self.deepspeed is None:
+            return nullcontext()
+        import deepspeed
+
+        context: AbstractContextManager[object] = deepspeed.zero.GatheredParameters(
+            list(weights.values()), modifier_rank=0 if changed else None
+        )
+        return context
 
 
 def trained_weights(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
@@ -179,7 +210,10 @@ def load_weights(model: torch.nn.Module, saved: Mapping[str, torch.Tensor]) -> N
     assert weights.keys() == saved.keys(), "the manifest was checked, so the checkpoint is of this config"
     with torch.no_grad():
         for name, weight in weights.items():
-            weight.copy_(saved[name])
+            if isinstance(weight, DTensor):
+                weight.copy_(distribute_tensor(saved[name].to(weight.device), weight.device_mesh, weight.placements))
+            else:
+                weight.copy_(saved[name])
 
 
 def warmup_steps(settings: TrainConfig, order: RowOrder) -> int:
@@ -189,6 +223,15 @@ def warmup_steps(settings: TrainConfig, order: RowOrder) -> int:
 
 def _arguments(course: Course) -> TrainingArguments:
     settings, steps, share = course.settings, course.order.steps, course.share
+    sharding = course.processes.sharding
+    split: dict[str, object] = {}
+    if sharding is not None:
+        # The processes have joined already, in a way that this class does not know.
+        split = {"accelerator_config": {"use_configured_state": True}}
+        if sharding.stage is not None:
+            split |= {"use_cpu": False, "deepspeed": None if sharding.file is None else str(sharding.file)}
+        elif settings.fsdp:
+            split |= {"fsdp": True, "fsdp_config": {"version": 2}}
     arguments = TrainingArguments(
         output_dir=str(course.folder),
         max_steps=steps,
@@ -211,7 +254,7 @@ def _arguments(course: Course) -> TrainingArguments:
         remove_unused_columns=False,
         seed=settings.seed,
         data_seed=settings.seed,
-        use_cpu=not torch.cuda.is_available(),
+        **{"use_cpu": not torch.cuda.is_available(), **split},
     )
     # Several GPUs want one process each; the Trainer's threads would cut packed batches apart.
     arguments._n_gpu = min(1, arguments.n_gpu)
@@ -228,11 +271,13 @@ class CheckpointManifest(Record):
     Attributes:
         step: Optimizer steps that were done.
         upstream: Digests of what the run trains on: the config's sections, the pins and the data record.
+        processes: How many processes wrote it, and what split the memory over them.
         files: Its files: name to sha256.
     """
 
     step: int
     upstream: dict[str, str]
+    processes: str = "1 process"
     files: dict[str, str]
 
 
@@ -243,10 +288,11 @@ class Checkpoints:
         folder: The run's `checkpoints`.
         upstream: Digests of what is trained on; checkpoints of anything else are not gone on from.
         keep: How many are kept.
+        processes: The processes of the training, each of which has a part in a checkpoint.
     """
 
-    def __init__(self, folder: Path, upstream: dict[str, str], keep: int) -> None:
-        self.folder, self._upstream, self._keep = folder, upstream, keep
+    def __init__(self, folder: Path, upstream: dict[str, str], keep: int, processes: Processes = ALONE) -> None:
+        self.folder, self._upstream, self._keep, self._processes = folder, upstream, keep, processes
 
     @property
     def unfinished(self) -> Path:
@@ -254,9 +300,21 @@ class Checkpoints:
         return self.folder / ".unfinished"
 
     def newest(self) -> tuple[int, Path] | None:
-        """Returns the newest complete checkpoint of this training: its step and its folder."""
+        """Returns the newest complete checkpoint of this training: its step and its folder.
+
+        Raises:
+            RecordError: Other processes wrote it than those that are here.
+        """
         for step, path in reversed(self._all()):
             if self._complete(path):
+                written = CheckpointManifest.read(path / MANIFEST).processes
+                if written != str(self._processes):
+                    raise RecordError(
+                        f"The checkpoint after step {step:,} was written by {written}, and this training has "
+                        f"{self._processes}: each continues with its own random numbers and its own part of the state.",
+                        hint="Resume with the --launch that the training was started with; or train again from the "
+                        f"start: hubtune train {self.folder.parent}",
+                    )
                 return step, path
         return None
 
@@ -273,10 +331,13 @@ class Checkpoints:
         """
         written, target = self.unfinished / f"checkpoint-{step}", self.folder / f"checkpoint-{step}"
         with file_errors(self.folder):
-            files = {path.name: sha256_file(path) for path in sorted(written.iterdir())}
+            paths = sorted(path for path in written.rglob("*") if path.is_file())
+            files = {path.relative_to(written).as_posix(): sha256_file(path) for path in paths}
             for name in files:
                 _to_disk(written / name)
-            manifest = CheckpointManifest(step=step, upstream=self._upstream, files=files)
+            manifest = CheckpointManifest(
+                step=step, upstream=self._upstream, processes=str(self._processes), files=files
+            )
             write_atomic(written / MANIFEST, manifest.to_json())
             _to_disk(written)
             if target.exists():

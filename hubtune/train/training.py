@@ -8,9 +8,11 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+
+from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from hubtune.data.segments import ON_PURPOSE, DropReason
 from hubtune.models.config_files import computing
@@ -25,15 +27,16 @@ from hubtune.records.results import (
     TrainingFinding,
     TrainingRecord,
 )
-from hubtune.train.batching import Course, choose_loss, row_order
+from hubtune.train.batching import Batcher, Course, choose_loss, row_order
 from hubtune.train.callbacks import HeldOutLoss, Reporter, held_out_points, loss_points, overflow_findings
 from hubtune.train.continual_learning import EarlierTask
 from hubtune.train.cost import cost_record
 from hubtune.train.fast_lora import fast_adapters
 from hubtune.train.loss import ClassLoss, SummedLoss
+from hubtune.train.methods.method import Trainable, make_trainable
 from hubtune.train.reporting import Spending, Tracking, spent, tracker_runs
 from hubtune.train.setup import Setup, TrainJob, memory_errors, set_up
-from hubtune.train.trainer import Checkpoints, RowTrainer, Saver, warmup_steps
+from hubtune.train.trainer import Checkpoints, RowTrainer, Saver, load_weights, warmup_steps
 
 # Above the noise of a few hundred held-out rows.
 _ROSE = 1.02
@@ -230,6 +233,7 @@ def _processes(course: Course) -> ProcessesRecord | None:
     return ProcessesRecord(
         count=processes.count,
         backend=processes.backend,
+        sharding=None if processes.sharding is None else processes.sharding.name,
         batch_size=share.size,
         gradient_accumulation=share.accumulated,
     )
@@ -267,7 +271,7 @@ def train(job: TrainJob) -> TrainingRecord:
     """
     run = job.run
     upstream = run.digests("config", "pins.json", "data.json")
-    checkpoints = Checkpoints(run.checkpoints_dir, upstream, job.config.train.keep_checkpoints)
+    checkpoints = Checkpoints(run.checkpoints_dir, upstream, job.config.train.keep_checkpoints, job.processes)
     first_step, checkpoint = _checkpoint(checkpoints, job) or (0, None)
     setup = set_up(job)
     order = row_order(setup.settings, job.examples, setup.batcher.packed)
@@ -291,7 +295,11 @@ def train(job: TrainJob) -> TrainingRecord:
         if job.processes.main:
             checkpoints.tidy()
     seconds = time.monotonic() - clock
-    files = setup.subject.save(run, setup.beside, job.progress) if job.processes.main else {}
+    setup = replace(setup, subject=_whole(job, setup, trainer))
+    files = {}
+    if job.processes.main:
+        setup.subject.require_finite(trainer.state.global_step)
+        files = setup.subject.save(run, setup.beside, job.progress)
     data = run.read(DataRecord) if run.has(DataRecord) else None
     return training_record(trainer, setup, data, Ending(upstream, earlier, started, seconds, files))
 
@@ -303,14 +311,35 @@ def _fit(
     model = setup.subject.model
     refused = memory_errors(setup.work, job.base.folder)
     attention = attending_by_rows(model) if setup.batcher.by_rows else nullcontext()
-    with fast_adapters(model), attention, refused, computing(job.base.name):
-        loss = choose_loss(model, setup.batcher, job.examples, job.progress, setup.computed)
+    sharding = job.processes.sharding
+    split = sharding is not None and sharding.partitions_weights
+    if split and not setup.subject.whole:
+        job.progress.say("The adapter computes by peft's own code, which reads weights that are split over processes")
+    with nullcontext() if split else fast_adapters(model), attention, refused, computing(job.base.name):
+        if sharding is not None and sharding.empties_weights and isinstance(setup.batcher, Batcher):
+            # The short way reads the head's weights where they are not there.
+            loss: SummedLoss | ClassLoss = SummedLoss(model, own=True, computed=setup.computed)
+        else:
+            loss = choose_loss(model, setup.batcher, job.examples, job.progress, setup.computed)
         # Before any weight of a checkpoint is loaded: what is held is the start, also of a run that is resumed.
         known = _begin_earlier(job, setup, loss)
         trainer = _run_steps(job, course, loss, checkpoints, known)
         trainer.restore_best()
-        setup.subject.require_finite(trainer.state.global_step)
         return trainer, None if known is None else known.finish(job.progress)
+
+
+def _whole(job: TrainJob, setup: Setup, trainer: RowTrainer) -> Trainable:
+    """Returns what was trained; where processes hold a part each, the main process puts it together from the base."""
+    if job.processes.sharding is None:
+        return setup.subject
+    weights = trainer.trained()
+    if not job.processes.main:
+        return setup.subject
+    # Else transformers would load a part of the base here, and wait for the other processes to load theirs.
+    unset_hf_deepspeed_config()
+    subject = make_trainable(setup.settings, job.base, setup.precision, job.classes, job.adapter)
+    load_weights(subject.model, {name.removeprefix("model."): weight for name, weight in weights.items()})
+    return subject
 
 
 def _begin_earlier(job: TrainJob, setup: Setup, loss: SummedLoss | ClassLoss) -> EarlierTask | None:

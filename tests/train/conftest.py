@@ -15,6 +15,7 @@ from hubtune.models.pretrained import PinnedBase, load_tokenizer
 from hubtune.records.base import Pin
 from hubtune.records.results import HeldOutPoint, TrainingRecord
 from hubtune.records.rundir import RunDirectory
+from hubtune.train.processes import ALONE, Processes
 from hubtune.train.setup import TrainJob
 from hubtune.train.training import train
 from tests.encoding import encode
@@ -67,6 +68,7 @@ def train_on(new_run) -> Callable[..., Trained]:
         earlier: Earlier | None = None,
         adapter: tuple[Pin, Path] | None = None,
         watch: Callable[[Sequence[HeldOutPoint]], None] | None = None,
+        processes: Processes = ALONE,
     ) -> Trained:
         run = run or new_run("train.epochs=3", *overrides)
         config, listener = run.config(), listener or Listener()
@@ -88,6 +90,7 @@ def train_on(new_run) -> Callable[..., Trained]:
             earlier=rows,
             resume=resume,
             watch=watch,
+            processes=processes,
         )
         record = train(job)
         return Trained(run, record, listener)
