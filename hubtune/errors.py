@@ -143,7 +143,7 @@ class InvalidTokenError(HubError):
 
 
 class PermissionDeniedError(HubError):
-    """The token is good, and lacks the right to do this."""
+    """The token is valid, but does not have the permission."""
 
     exit_code = 14
 
@@ -161,7 +161,7 @@ class RevisionNotFoundError(HubError):
 
 
 class GatedRepoError(HubError):
-    """A repository asks its readers to accept conditions first."""
+    """A repository requires its users to accept conditions first."""
 
     exit_code = 17
 
@@ -173,7 +173,7 @@ class LockError(HubtuneError):
 
 
 class AmbiguousRevisionError(HubError):
-    """A name means two commits of a repository, so that readers may get another than the one that was meant."""
+    """A name has two meanings in a repository, so users may get another commit than the intended one."""
 
     exit_code = 19
 
@@ -191,7 +191,7 @@ class SplitNotFoundError(DataError):
 
 
 class EmptySplitError(DataError):
-    """A split has no rows that can be used."""
+    """A split has no usable rows."""
 
     exit_code = 22
 
@@ -203,13 +203,13 @@ class ColumnNotFoundError(DataError):
 
 
 class TooManyDroppedError(DataError):
-    """More rows of a dataset cannot be used than the config allows."""
+    """More rows of a dataset are unusable than the config allows."""
 
     exit_code = 24
 
 
 class ScreeningError(DataError):
-    """Rows hold secrets or personal data, or repeat others, and the config says to stop then."""
+    """Rows contain secrets or personal data, or repeat other rows, and the config says to stop."""
 
     exit_code = 25
 
@@ -221,7 +221,7 @@ class ModelError(HubtuneError):
 
 
 class RemoteCodeError(ModelError):
-    """A model needs Python code from its repository that may not be run, or that fails."""
+    """A model needs Python code from its repository that is not allowed, or that fails."""
 
     exit_code = 37
 
@@ -233,13 +233,13 @@ class NoSafetensorsError(ModelError):
 
 
 class TrainingError(HubtuneError):
-    """Training did not give a usable model."""
+    """Training did not produce a usable model."""
 
     exit_code = 32
 
 
 class MemoryNeededError(TrainingError):
-    """The memory of this machine does not do for a training."""
+    """This machine has too little memory for the training."""
 
     exit_code = 36
 
@@ -267,13 +267,13 @@ class InterruptedTrainingError(TrainingError):
 
 
 class MergeError(ModelError):
-    """An adapter cannot be merged into its base model, or the merged model is not what the two are together."""
+    """An adapter cannot be merged into its base model, or the merged model differs from the two together."""
 
     exit_code = 33
 
 
 class ReleaseError(HubtuneError):
-    """A published release cannot be used as it is: it lacks a part, or does not say what it needs."""
+    """A published release cannot be used as it is: it lacks a part, or does not state what it needs."""
 
     exit_code = 34
 
@@ -285,7 +285,7 @@ class CardError(HubtuneError):
 
 
 class LicenseRefusedError(HubtuneError):
-    """The licenses of the inputs do not allow the release, or a license that has to travel along is not available."""
+    """The licenses of the inputs do not allow the release, or a license text that must be included is not available."""
 
     exit_code = 41
 
@@ -297,7 +297,7 @@ class CardFindingsError(CardError):
 
 
 class EditedCardError(CardError):
-    """The card of a run was edited by hand, and would be rendered again."""
+    """The card of a run was edited by hand, and would be overwritten."""
 
     exit_code = 43
 
@@ -309,13 +309,13 @@ class TagExistsError(HubError):
 
 
 class PublishConflictError(HubError):
-    """Somebody else changed the repository while a release was on its way."""
+    """Somebody else changed the repository during publishing."""
 
     exit_code = 51
 
 
 class ReadBackError(HubError):
-    """What the Hub holds after publishing differs from what was sent."""
+    """The files on the Hub after publishing differ from those that were sent."""
 
     exit_code = 52
 
@@ -327,13 +327,13 @@ class SecretFoundError(HubtuneError):
 
 
 class ArtifactKindError(HubError):
-    """The repository holds the other kind of artifact already: an adapter, or complete weights."""
+    """The repository already contains the other kind of artifact: an adapter, or complete weights."""
 
     exit_code = 54
 
 
 class CanariesError(HubtuneError):
-    """A run was trained on planted secrets, so what it made is for measuring and not for others."""
+    """A run was trained on planted secrets, so its model must not be published."""
 
     exit_code = 55
 
@@ -345,13 +345,13 @@ class HubDamagedError(HubtuneError):
 
 
 class RemoteJobError(HubtuneError):
-    """A run on another machine did not end with a run that can be fetched."""
+    """A run on another machine did not end with a run that can be downloaded."""
 
     exit_code = 62
 
 
 class VerificationError(HubtuneError):
-    """A published release contradicts what it says of itself."""
+    """A published release contradicts its own claims."""
 
     exit_code = 61
 

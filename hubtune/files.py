@@ -70,7 +70,7 @@ def file_errors(
 
 
 def os_error_in(error: BaseException) -> OSError | None:
-    """Returns what the operating system said, if a library has put it into an error of its own; else None."""
+    """Returns the operating system's error that a library's exception wraps, or None."""
     if isinstance(error, OSError):
         return error
     if isinstance(error, RuntimeError) and isinstance(error.__context__, OSError):
@@ -96,7 +96,7 @@ def _number_in(error: BaseException) -> int | None:
 
 @contextlib.contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """Gives an empty folder for temporary files, which is removed when the block ends.
+    """Yields an empty folder for temporary files, which is removed when the context ends.
 
     Raises:
         FileError: There is no place for one.
@@ -118,7 +118,7 @@ def scratch_folder() -> Iterator[Path]:
 
 
 def disk_is_full(error: BaseException | None) -> bool:
-    """Whether an error is that of a disk without room, or of a quota that is used up."""
+    """Whether an error means that the disk is full or a quota is used up."""
     return isinstance(error, OSError) and error.errno in _FULL
 
 
@@ -148,7 +148,7 @@ def _at_fault(error: OSError, path: Path | str) -> Path | str:
 
 
 def require_writable(folder: Path, *, hint: str | None = None) -> None:
-    """Makes sure that files can be written into a folder, or into one that is to be made there; leaves nothing.
+    """Checks that files can be written into an existing or new folder; leaves nothing behind.
 
     Args:
         folder: The folder; it need not exist.
@@ -232,7 +232,7 @@ _PANIC = "PanicException"
 
 @contextlib.contextmanager
 def loading(fault: str, error: type[HubtuneError], *, hint: str | None = None) -> Iterator[None]:
-    """Turns what the block raises into an error about a named input; hubtune's own errors pass.
+    """Turns exceptions within the context into an error about a named input; hubtune's own errors pass.
 
     Args:
         fault: What the error says, before its reason: "The tokenizer of org/base cannot be loaded".
@@ -257,7 +257,7 @@ def loading(fault: str, error: type[HubtuneError], *, hint: str | None = None) -
 
 
 def reason(cause: BaseException) -> str:
-    """Returns what an error says first, on one line; its kind too if that is needed to understand it."""
+    """Returns the first line of an exception's message, with its type if that is needed to understand it."""
     lines = str(cause).strip().splitlines()
     said = "".join(sign if sign.isprintable() else " " for sign in (lines or [""])[0]).strip().rstrip(".")
     if len(said) > _LONGEST:

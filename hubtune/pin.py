@@ -32,7 +32,7 @@ def check_no_adapter(repo: str, commit: str, files: Iterable[str]) -> None:
 
 
 def check_adapter(repo: str, commit: str, files: Iterable[str]) -> None:
-    """Refuses what is not an adapter in the safetensors format if one is to be trained further.
+    """Refuses an adapter to train further that is not in the safetensors format.
 
     Raises:
         ModelError: It is not.
@@ -67,7 +67,7 @@ def check_safetensors(repo: str, commit: str, files: Iterable[str]) -> None:
 
 
 def lock_file(config_file: Path) -> Path:
-    """Returns the lock's place for a config's."""
+    """Returns the path of the lock of a config."""
     return config_file.parent / "hubtune.lock"
 
 
@@ -88,13 +88,13 @@ def read_lock(path: Path) -> PinSet | None:
 
 
 def write_lock(path: Path, pins: PinSet) -> None:
-    """Writes the lock, unless it says just that already."""
+    """Writes the lock, unless it is unchanged."""
     if _differs(path, pins):
         write_atomic(path, pins.to_json())
 
 
 def require_lock_place(path: Path, pins: PinSet) -> None:
-    """Makes sure that the lock can be written, before the work that it tells of; one that stays may lie anywhere.
+    """Checks that the lock can be written, before pinning; a lock that does not change can be anywhere.
 
     Raises:
         FileError: It cannot.
@@ -121,7 +121,7 @@ def locked_pin(lock: PinSet | None, entry: Input) -> Pin | None:
 
 
 def require_lock(lock: PinSet | None, config: TuneConfig, path: Path) -> None:
-    """Refuses to go on if the lock does not cover the config exactly.
+    """Refuses a lock that does not cover the config exactly.
 
     Raises:
         LockError: The lock is missing, lacks an entry, or has one that the config does not.
@@ -154,7 +154,7 @@ def _wanted(entry: Input) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Resolution:
-    """The pins of a run's inputs, and how many bytes it takes at most to fetch them all.
+    """The pins of a run's inputs, and the maximum number of bytes to download.
 
     Attributes:
         streamed: Pins of datasets whose rows are streamed, so that their files are not fetched.
@@ -185,7 +185,7 @@ class Resolution:
 
 
 def resolve_pins(config: TuneConfig, lock: PinSet | None, progress: Progress) -> Resolution:
-    """Returns a pin for each input; entries that the lock holds are taken from it, the others asked of the Hub.
+    """Returns a pin for each input; entries in the lock are taken from it, and the others are resolved by the Hub.
 
     Raises:
         HubError: An input does not exist or cannot be read.
@@ -214,7 +214,7 @@ def _tell(task: ProgressTask, name: str, count: int) -> None:
 
 
 def resolve_pin(entry: Input, lock: PinSet | None, progress: Progress) -> tuple[Pin, int]:
-    """Returns the pin of one input, and how many bytes it takes at most to fetch it; see `resolve_pins`."""
+    """Returns the pin of one input, and the maximum number of bytes to download; see `resolve_pins`."""
     repo_type: RepoType = "dataset" if isinstance(entry, DataConfig) else "model"
     assert entry.repo is not None, "a local file is not pinned"
     repo = entry.repo

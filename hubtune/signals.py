@@ -23,7 +23,7 @@ _when = 0.0
 
 
 class Stopped(KeyboardInterrupt):
-    """The process was told to stop; what is under way cleans up and ends.
+    """The process was asked to stop; running work cleans up and ends.
 
     Args:
         number: The signal.
@@ -40,7 +40,7 @@ def exit_code(number: int) -> int:
 
 
 def received() -> int | None:
-    """Returns the signal that told this process to stop, None if there was none; threads ask, and end what they do."""
+    """Returns the signal that stopped this process, or None; threads ask for it, and end their work."""
     return _received
 
 
@@ -53,7 +53,7 @@ def install() -> None:
 
 
 def end_at_once(code: int) -> None:
-    """Has any further signal end the process with `code`: its work is done, and the interpreter is being taken down."""
+    """Makes any further signal end the process with `code`: its work is done, and the interpreter is shutting down."""
     for number in _SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, lambda *_: os._exit(code))
@@ -61,7 +61,7 @@ def end_at_once(code: int) -> None:
 
 @contextlib.contextmanager
 def noticed(act: Callable[[int], object]) -> Iterator[None]:
-    """Has the first signal call `act` instead of raising, while the context lasts; a second one stops as it would else.
+    """Makes the first signal call `act` instead of raising, within the context; a second one stops as usual.
 
     Outside the main thread, which alone gets signals, it does nothing.
 

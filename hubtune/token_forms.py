@@ -29,7 +29,7 @@ class TokenForm:
 
 @dataclass(frozen=True)
 class FoundToken:
-    """A secret in a text, which it does not hold.
+    """The place of a secret in a text; it does not contain the secret.
 
     Attributes:
         form: Its form.
@@ -48,7 +48,7 @@ _ALNUM = re.compile(r"[A-Za-z0-9]")
 
 
 def find_tokens(text: str) -> Iterator[FoundToken]:
-    """Yields each secret of known form; one that has several forms comes several times, first by the more exact one."""
+    """Yields each secret of known form; one with several forms is yielded several times, the most exact form first."""
     for form in FORMS:
         # A loop, since `any` takes twice as long for a short row, and each row of the data comes here.
         for mark in form.marks:

@@ -79,7 +79,7 @@ def _one_source(key: str, other: str) -> JsonValue:
 
 
 class DataConfig(fields.ConfigSection):
-    """One dataset, and how its rows become what the model sees.
+    """One dataset, and how its rows become model input.
 
     If `format`, `template` and `text` are not set, the columns decide the format.
     """

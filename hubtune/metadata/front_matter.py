@@ -77,7 +77,7 @@ def find_block(text: str) -> Block | None:
 
 
 def read_block(block: Block) -> FrontMatter | None:
-    """Returns what a front matter says, or None if it says nothing.
+    """Returns the contents of a front matter, or None if it is empty.
 
     Raises:
         UnreadableError: It is not YAML, not a mapping, or beyond the bounds.
@@ -121,7 +121,7 @@ def texts(card: Mapping[str, object], key: str) -> Iterator[str]:
 
 
 class NotAMappingError(UnreadableError):
-    """The front matter is YAML, and is a list or a plain value."""
+    """The front matter is YAML, but a list or a plain value."""
 
 
 def _plain(value: object) -> object:

@@ -35,7 +35,7 @@ def newest_version(tags: Iterable[str]) -> str | None:
 
 
 def next_tag(newest: str | None, bump: Bump) -> str:
-    """Returns the tag that follows the newest version; what only led up to a version is followed by that version."""
+    """Returns the tag that follows the newest version; a pre-release is followed by its final version."""
     version = version_of(newest) if newest is not None else None
     if version is None:
         return FIRST

@@ -46,7 +46,7 @@ _DAMAGED = "Its files are damaged or do not belong together; ask its author, or 
 
 @dataclass(frozen=True)
 class LowRank:
-    """The names of an adapter's two factors for one layer, and what their product is multiplied with."""
+    """The names of an adapter's two factors for one layer, and the scaling of their product."""
 
     a: str
     b: str
@@ -55,7 +55,7 @@ class LowRank:
 
 @dataclass(frozen=True)
 class WeightChange:
-    """What an adapter does to one tensor of the base model, in this order.
+    """The changes of an adapter to one tensor of the base model, in this order.
 
     Attributes:
         replacement: The adapter's tensor that takes its place.
@@ -72,12 +72,12 @@ class WeightChange:
 
     @property
     def only_replaces(self) -> bool:
-        """Whether the adapter's tensor is all that there is to it."""
+        """Whether the adapter's tensor replaces the whole base tensor."""
         return self == WeightChange(replacement=self.replacement)
 
     @property
     def only_rows(self) -> bool:
-        """Whether it is about some rows alone."""
+        """Whether it only changes some rows."""
         return self == WeightChange(rows=self.rows, indices=self.indices)
 
 
@@ -109,7 +109,7 @@ class _Layer:
 
 
 def stated_base(folder: Path, name: str) -> tuple[str | None, str | None]:
-    """Returns the base model's id and its revision, as an adapter's config states them.
+    """Returns the id and revision of the base model that an adapter's config states.
 
     Args:
         folder: The adapter's folder.

@@ -59,7 +59,7 @@ Patterns = Mapping[str, int | float]
 
 
 class AdapterSettings(BaseModel):
-    """What an adapter_config.json says, so far as a LoRA adapter is loaded by it; the keys are peft's.
+    """The settings of an adapter_config.json that matter for a LoRA adapter; the keys are those of peft.
 
     Attributes:
         base_model_name_or_path: The base; for an adapter of the Hub, its id there.
@@ -123,7 +123,7 @@ def read_settings(folder: Path, name: str, error: type[HubtuneError] = ModelErro
 
 
 def parse_settings(content: bytes, name: str, error: type[HubtuneError] = ModelError) -> AdapterSettings:
-    """Returns what the text of an adapter_config.json says; see `read_settings`."""
+    """Returns the settings in the text of an adapter_config.json; see `read_settings`."""
     told = f"{ADAPTER_CONFIG} of the adapter {name}"
     hint = "Ask its author to save the adapter again with a current version of peft."
     values = parse_json_object(content, told, error=error, hint=hint)
@@ -200,7 +200,7 @@ class ModulePatterns:
         self._values: dict[tuple[str, str], int | float | None] = {}
 
     def fitting(self, setting: str, expression: str, names: Iterable[str]) -> list[str]:
-        """Returns the names that an expression fits as a whole, as `re.fullmatch` has it.
+        """Returns the names that an expression matches completely, as `re.fullmatch` does.
 
         Raises:
             HubtuneError: The expression is faulty, or takes too long.
@@ -228,7 +228,7 @@ class ModulePatterns:
         return found
 
     def value(self, setting: str, patterns: Patterns | None, module: str) -> int | float | None:
-        """Returns the value whose key fits the end of a module's name, as peft finds it; None if none does."""
+        """Returns the value whose key matches the end of a module's name, as in peft, or None."""
         key = (setting, module)
         if key not in self._values:
             self._values[key] = next(
@@ -242,7 +242,7 @@ class ModulePatterns:
         return self._values[key]
 
     def for_peft(self, setting: str, patterns: Patterns | None, modules: Sequence[str]) -> dict[str, int | float]:
-        """Returns patterns that mean the same for `modules`, and that peft matches in little time.
+        """Returns patterns with the same meaning for `modules` that peft matches quickly.
 
         Few that are names to the last character stay as they are, as they are saved with the adapter again.
 
@@ -279,7 +279,7 @@ class ModulePatterns:
 
 
 def known_names(names: Sequence[str], modules: Iterable[str]) -> list[str]:
-    """Returns the names that are a module's or end one; of a few, all, as they are saved with the adapter again."""
+    """Returns the names that are a module or the end of one; if there are few, all of them."""
     if len(names) <= _MOST_FOR_PEFT:
         return list(names)
     parts = [module.split(".") for module in modules]

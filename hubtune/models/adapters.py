@@ -57,7 +57,7 @@ class PinnedAdapter:
 
 
 def load_adapter(base: "PreTrainedModel", folder: Path, name: str, *, trainable: bool = False) -> "PeftModel":
-    """Puts the adapter in `folder` on `base`, for use unless it is to be trained further.
+    """Loads the adapter in `folder` into `base`, for inference or for further training.
 
     Args:
         base: The base model, with rows for the tokens that the adapter brings.
@@ -115,7 +115,7 @@ def read_tensors(folder: Path, name: str) -> Header:
 
 
 def saved_rows(folder: Path, embedding: str, name: str) -> int:
-    """Returns how many rows the embedding has that an adapter brings whole; 0 if it brings none.
+    """Returns the number of rows of the embedding that an adapter contains; 0 if it contains none.
 
     Args:
         folder: The adapter's folder.
@@ -147,7 +147,7 @@ class _Fit:
         self.ranks: set[int] = set()
 
     def check(self) -> None:
-        """Refuses what does not fit, by the header alone.
+        """Refuses an adapter that does not fit, by its header only.
 
         Raises:
             ModelError: A tensor fits no module of the base or has another shape, or a setting names no module.

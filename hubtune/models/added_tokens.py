@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def add_tokens(tokenizer: "PreTrainedTokenizerBase", tokens: Sequence[str], name: str) -> None:
-    """Gives a tokenizer new tokens, in their order after its own. They are found wherever they stand, in data too.
+    """Adds tokens to a tokenizer, after its own and in order. They are recognized everywhere, in data too.
 
     Args:
         tokenizer: A base's.
@@ -50,7 +50,7 @@ def add_tokens(tokenizer: "PreTrainedTokenizerBase", tokens: Sequence[str], name
 
 
 def stated_tokens(facts: Facts) -> set[str]:
-    """Returns the tokens that a tokenizer.json states, so far as it states them in the usual way."""
+    """Returns the tokens of a tokenizer.json, if they are in the usual form."""
     model, added = facts.get("model"), facts.get("added_tokens")
     vocabulary = model.get("vocab") if isinstance(model, dict) else None
     found = {str(token) for token in vocabulary} if isinstance(vocabulary, dict) else set()
@@ -59,7 +59,7 @@ def stated_tokens(facts: Facts) -> set[str]:
 
 
 def refuse_known(tokens: Sequence[str], vocabulary: Collection[str], name: str) -> None:
-    """Refuses to add what a tokenizer has already.
+    """Refuses to add tokens that the tokenizer already has.
 
     Raises:
         ModelError: It has one of the tokens.
@@ -73,7 +73,7 @@ def refuse_known(tokens: Sequence[str], vocabulary: Collection[str], name: str) 
 
 
 def refuse_head_with_bias(facts: Facts, name: str) -> None:
-    """Refuses to train rows for new tokens beside a head with a bias, by the base's config.json alone.
+    """Refuses to train rows for new tokens if the head has a bias, according to the base model's config.json.
 
     Raises:
         ModelError: The head has one; or no causal language model can be built by the config.
@@ -105,7 +105,7 @@ def tokenizer_files(tokenizer: "PreTrainedTokenizerBase") -> dict[str, str]:
 
 
 def enlarge(model: "PreTrainedModel", size: int) -> int | None:
-    """Gives a model's embedding and head rows for `size` tokens, if they have fewer.
+    """Extends a model's embedding and head to `size` rows, if they have fewer.
 
     Args:
         model: A base, without an adapter.
@@ -122,7 +122,7 @@ def enlarge(model: "PreTrainedModel", size: int) -> int | None:
 
 
 def resize(model: "PreTrainedModel", size: int) -> None:
-    """Gives a model's embedding and head as many rows, new ones or fewer."""
+    """Resizes a model's embedding and head to this number of rows."""
     rows = model.get_input_embeddings().weight.shape[0]
     # Else transformers draws the new rows around the mean.
     model.resize_token_embeddings(size, mean_resizing=False)
@@ -145,7 +145,7 @@ def begin_as_mean(model: "PreTrainedModel", tokens: Sequence[int]) -> None:
 
 
 def enlarge_for(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", adapter: Path, name: str) -> None:
-    """Gives a base rows for the tokens that an adapter brings; for one that brings none the base stays as it is.
+    """Extends a base model for the tokens of an adapter; without such tokens, it stays unchanged.
 
     It brings them as rows of their own, or with an embedding that it holds whole.
 
@@ -167,7 +167,7 @@ def enlarge_for(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", 
 
 
 def token_modules(model: "PreTrainedModel", whole: Sequence[str], name: str) -> list[str]:
-    """Returns the names of the modules that an adapter needs rows of its own for: the embedding, and an untied head.
+    """Returns the names of the modules for which an adapter needs new rows: the embedding, and an untied head.
 
     Args:
         model: The base.

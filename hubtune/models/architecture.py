@@ -39,7 +39,7 @@ LayerKind = Literal["linear", "transposed", "embedding"]
 
 @dataclass(frozen=True)
 class Whole:
-    """Modules that are trained whole beside an adapter.
+    """Modules that are fully trained in addition to an adapter.
 
     Attributes:
         weights: Of all of them.
@@ -101,7 +101,7 @@ class Shape:
 
     @property
     def class_head(self) -> dict[str, int]:
-        """Weights of what transformers gives a classifier of this kind, by module."""
+        """Weights of the classification head that transformers adds for this architecture, by module."""
         last, dense = self.classes * (self.hidden + 1), self.hidden * (self.hidden + 1)
         if not self.classes:
             return {}
@@ -111,7 +111,7 @@ class Shape:
 
     @property
     def outside(self) -> int:
-        """Weights outside of the blocks: embeddings, a head of its own, the last norm."""
+        """Weights outside of the blocks: embeddings, an untied head, the last norm."""
         return self.hidden * (self.vocabulary + self.positions + 1) + self.head + sum(self.class_head.values())
 
     @property
@@ -120,7 +120,7 @@ class Shape:
         return self.layers * self.block + self.outside
 
     def whole(self, names: Iterable[str]) -> Whole:
-        """Returns what the modules have that peft takes by such names: those whose own full names end so.
+        """Returns the modules that peft selects by these names: those whose full names end with one.
 
         Biases are counted if the MLP has no gate, as in `block`.
         """
@@ -160,7 +160,7 @@ class Shape:
 
 
 def shape_of(facts: Facts) -> Shape | None:
-    """Returns the sizes that a config.json states; None if it does not state those of a transformer."""
+    """Returns the sizes that a config.json states; None if they are not those of a transformer."""
     text = facts.get("text_config")
     if isinstance(text, dict):
         facts = {**text, "tie_word_embeddings": facts.get("tie_word_embeddings", text.get("tie_word_embeddings"))}

@@ -99,7 +99,7 @@ def check_facts(facts: Facts, train: TrainConfig, name: str) -> None:
 
 
 def check_sizes(facts: Facts, name: str) -> None:
-    """Refuses a config whose sizes no model has, so that building it ends, and takes no more time than a model does.
+    """Refuses a config with impossible sizes, so that building the model takes a normal time.
 
     Raises:
         ModelError: A size is not a whole number above 0, is absurd, or a number is NaN; the message names the key.
@@ -147,7 +147,7 @@ def _check_token_ids(part: Mapping[str, object], facts: Facts, name: str) -> Non
 
 
 def check_numbers(facts: Facts, name: str) -> None:
-    """Refuses counts, and lists and mappings, beyond what any model has, in whatever part of a config they are.
+    """Refuses counts, lists and mappings of impossible size anywhere in a config.
 
     Raises:
         ModelError: There is one; the message names its key with the parts that it is in.
@@ -217,7 +217,7 @@ def require_4bit() -> None:
 
 
 def check_shards(index: bytes, files: Collection[str], name: str) -> None:
-    """Refuses a base model whose index names files that the repository does not hold.
+    """Refuses a base model whose index names files that the repository lacks.
 
     Raises:
         ModelError: One is missing, or the index cannot be read.
@@ -231,7 +231,7 @@ def check_shards(index: bytes, files: Collection[str], name: str) -> None:
 
 
 def shards_of(index: bytes, name: str) -> list[str]:
-    """Returns the files that an index of shards names, each once.
+    """Returns the files that an index of shards names, without repeats.
 
     Raises:
         ModelError: It cannot be read, or names none.
@@ -245,7 +245,7 @@ def shards_of(index: bytes, name: str) -> list[str]:
 
 
 def check_writes(facts: Facts, name: str) -> None:
-    """Refuses an encoder as the base of a model that is to write text.
+    """Refuses an encoder as the base model for text generation.
 
     Raises:
         ModelError: It is one, such as BERT.

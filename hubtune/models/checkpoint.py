@@ -145,7 +145,7 @@ def read_header(path: Path) -> Header:
 def write_shard(
     source: ShardReader, target: Path, tensors: Mapping[str, Planned], on_bytes: Callable[[int], None]
 ) -> int:
-    """Writes a shard, one tensor at a time; a shard of the same names, dtypes and shapes keeps its header to the byte.
+    """Writes a shard, one tensor at a time; with the same names, dtypes and shapes, the header is kept byte for byte.
 
     Args:
         source: Where copied tensors come from.
@@ -227,7 +227,7 @@ class Checkpoint:
         return sum((self.folder / name).stat().st_size for name in self.shards)
 
     def find(self, tensor: str) -> tuple[str, Entry] | None:
-        """Returns the shard that a tensor lies in and its place there; None if there is no such tensor."""
+        """Returns the shard of a tensor and its place there; None if there is no such tensor."""
         for shard, header in self.shards.items():
             if tensor in header.tensors:
                 return shard, header.tensors[tensor]
@@ -235,7 +235,7 @@ class Checkpoint:
 
     @property
     def dtype(self) -> str:
-        """The dtype, in safetensors' words, that most of the numbers have."""
+        """The dtype of most of the numbers, as safetensors names it."""
         bytes_of: dict[str, int] = {}
         for header in self.shards.values():
             for entry in header.tensors.values():

@@ -21,7 +21,7 @@ its head, by the names that these have."""
 
 @dataclass(frozen=True)
 class Classes:
-    """What is told apart.
+    """The classes of a classifier.
 
     Attributes:
         names: The classes' names, in the order of their ids.
@@ -37,7 +37,7 @@ class Classes:
 def load_classifier(
     folder: Path, name: str, dtype: str, classes: Classes, **options: object
 ) -> "tuple[PreTrainedModel, list[str]]":
-    """Loads a model to classify with; what its checkpoint lacks of the head is made by torch's random numbers.
+    """Loads a model for classification; weights of the head that its checkpoint lacks are initialized by torch.
 
     Args:
         folder: The snapshot of a base, or a classifier.
@@ -93,7 +93,7 @@ def load_classifier(
 
 
 def classifies(model: "PreTrainedModel") -> bool:
-    """Whether a model, with an adapter or without, gives classes and no tokens."""
+    """Whether a model, with or without an adapter, is a classifier."""
     bare = model.get_base_model() if hasattr(model, "get_base_model") else model
     return type(bare).__name__.endswith("ForSequenceClassification")
 
@@ -113,7 +113,7 @@ def give_classes(
     batches: "Sequence[Callable[[], dict[str, torch.Tensor]]]",
     on_batch: Callable[[], None] = lambda: None,
 ) -> list[list[int]]:
-    """Returns the classes that a model gives each row: the most likely, or of several classes those above one half.
+    """Returns the predicted classes of each row: the most likely one or, with several labels, those above one half.
 
     Args:
         model: A classifier.

@@ -44,7 +44,7 @@ _Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None
 
 
 class StatedGeneration(BaseModel):
-    """What is used of a generation_config.json; the keys are those of transformers.
+    """The settings of a generation_config.json that are used; the keys are those of transformers.
 
     The rest is passed over: code that writes the text (`custom_generate`), models and caches of other kinds, what
     compiles, and what makes several texts of one, or ends them by the clock.
@@ -114,7 +114,7 @@ def generation_config(folder: Path, name: str) -> "GenerationConfig":
 
 
 def check_tokenizer(folder: Path, name: str) -> None:
-    """Refuses settings that name a file as the vocabulary: any file of this machine would be read and published.
+    """Refuses settings that name a vocabulary file: any file on this machine could be read and published.
 
     Raises:
         ModelError: There are some.
@@ -147,7 +147,7 @@ def without_files(folder: Path, name: str) -> dict[str, None]:
 
 
 def load_config(folder: Path, name: str) -> "PreTrainedConfig":
-    """Loads the config.json in `folder`, by code of the repository only if that may be run.
+    """Loads the config.json in `folder`; code of the repository runs only if it is allowed.
 
     Raises:
         ModelError: It is not JSON, or names kernels of a repository.
@@ -159,7 +159,7 @@ def load_config(folder: Path, name: str) -> "PreTrainedConfig":
 
 
 def check_config(facts: Facts, name: str) -> None:
-    """Refuses a config.json that names compute kernels, or states what no model has.
+    """Refuses a config.json that names compute kernels or has impossible values.
 
     transformers fetches the first from repositories, and runs them; the second takes all memory.
 
@@ -179,7 +179,7 @@ def check_config(facts: Facts, name: str) -> None:
 
 
 def refuse_adapter_beside(files: Collection[str], name: str) -> None:
-    """Refuses a model with an adapter among its files, which transformers would put on it without a word.
+    """Refuses a model with an adapter among its files, which transformers would load silently.
 
     Args:
         files: What the repository or the folder holds.
@@ -233,7 +233,7 @@ _STANDINS = ("hubtune.train.loss", "hubtune.train.fast_lora", "hubtune.models.ro
 def loading_model(
     fault: str, folder: Path, error: type[ModelError] = ModelError, hint: str = ARCHITECTURE, *, weights: bool = False
 ) -> Iterator[None]:
-    """Does what `library_errors.loading` does, and tells what is at fault: weights, the config or the architecture.
+    """Turns exceptions during loading into errors that name the cause: weights, config or architecture.
 
     Args:
         fault: What the error says, before its reason.
@@ -263,7 +263,7 @@ def loading_model(
 
 @contextlib.contextmanager
 def computing(name: str) -> Iterator[None]:
-    """Turns what a model's own computation raises into an error that names the model; what is not of it passes.
+    """Turns exceptions of a model's computation into an error that names the model; others pass.
 
     Args:
         name: The model, for the message.
@@ -302,7 +302,7 @@ def _is_unknown(cause: BaseException) -> bool:
 
 
 def damage(folder: Path) -> str | None:
-    """Returns what is wrong with the files that hold a model's weights, in words; None if nothing is."""
+    """Returns the fault of a model's weight files, in words, or None."""
     names = [WEIGHTS]
     if (folder / WEIGHTS_INDEX).is_file():
         try:

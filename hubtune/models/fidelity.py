@@ -45,7 +45,7 @@ _POSITIONS = 64
 
 @dataclass(frozen=True)
 class AdaptedBase:
-    """The base model with the adapter on it, which a merged model is compared with.
+    """The base model with the adapter, with which a merged model is compared.
 
     Attributes:
         base: The base model's folder.
@@ -78,7 +78,7 @@ def measure_fidelity(
     precision: str,
     progress: Progress,
 ) -> Fidelity:
-    """Compares the two on prompts; one model is in memory at a time, and the logits wait on disk.
+    """Compares the two models on prompts; one model is in memory at a time, and the logits are stored on disk.
 
     Args:
         adapted: The base model with the adapter on it.
@@ -127,7 +127,7 @@ def measure_fidelity(
 
 
 def require_faithful(fidelity: Fidelity) -> None:
-    """Refuses a merged model that is the base model, or not what base and adapter are together.
+    """Refuses a merged model that equals the base model, or differs from the base model with the adapter.
 
     Raises:
         MergeError: It is; the message has the numbers.
@@ -204,7 +204,7 @@ class _Effect:
 
     @property
     def share(self) -> float:
-        """The factor by which the adapter's changes come nearest to the merged model's."""
+        """The factor by which the adapter's changes are closest to those of the merged model."""
         return self.along / self.squared if self.squared else 0.0
 
     def add(self, base: "Tensor", adapted: "Tensor", merged: "Tensor") -> None:

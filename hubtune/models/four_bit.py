@@ -42,7 +42,7 @@ def load_base_4bit(folder: Path, name: str, precision: str) -> "PreTrainedModel"
 def load_classifier_4bit(
     folder: Path, name: str, precision: str, classes: Classes
 ) -> "tuple[PreTrainedModel, list[str]]":
-    """Loads a base quantized to 4 bits to classify with, its head left as it is.
+    """Loads a classifier whose base model is quantized to 4 bits; its head is not quantized.
 
     Args:
         folder: Its snapshot, in full precision.

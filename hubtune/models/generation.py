@@ -42,7 +42,7 @@ _KEPT = (
 
 @dataclass(frozen=True)
 class Completion:
-    """What a model wrote.
+    """A generated text.
 
     Attributes:
         text: Without the prompt, and without the token that ended it.
@@ -63,7 +63,7 @@ def safe_generation_config(
     template: str | None = None,
     ends: Iterable[int] = (),
 ) -> "GenerationConfig":
-    """Returns settings under which a tuned model writes the same text each time, and stops.
+    """Returns settings with which a tuned model always generates the same text, and ends it.
 
     They ask for greedy decoding without beams, at most `MAX_NEW_TOKENS` new tokens and at most half of the context, so
     that a prompt has the other half. Padding is a token that exists. Every token that may end a text is a stop token:
@@ -106,13 +106,13 @@ def safe_generation_config(
 
 
 def ends_of_rows(tokenizer: "PreTrainedTokenizerBase", rows: Iterable[Sequence[int]]) -> list[int]:
-    """Returns the tokens that rows of token ids end with and that steer the model; a template ends all rows alike."""
+    """Returns the special tokens at the ends of rows; a template ends all rows in the same way."""
     steering = _steering(tokenizer)
     return _unique([row[-1] for row in rows if row and row[-1] in steering])
 
 
 def stop_tokens_beside(folder: Path) -> list[int]:
-    """Returns the stop tokens that are published with weights in a folder; none if it has no settings."""
+    """Returns the stop tokens in the generation settings of a folder; none if it has no settings."""
     try:
         return _ids(generation_config(folder, "the release").eos_token_id)
     except ModelError:
@@ -121,7 +121,7 @@ def stop_tokens_beside(folder: Path) -> list[int]:
 
 
 def generation_json(config: "GenerationConfig") -> str:
-    """Returns the text of generation_config.json; equal settings give equal bytes, whatever wrote them."""
+    """Returns the text of generation_config.json; equal settings give equal bytes."""
     return str(config.to_json_string(ignore_metadata=True))
 
 
@@ -167,7 +167,7 @@ def encode_prompt(tokenizer: "PreTrainedTokenizerBase", prompt: str, *, chat: bo
 def complete(
     model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", prompt_ids: Sequence[int], max_new_tokens: int
 ) -> Completion:
-    """Has a model continue after a prompt, by the model's own generation settings.
+    """Completes a prompt with the model's own generation settings.
 
     Args:
         model: A causal language model, with or without an adapter.
@@ -186,7 +186,7 @@ def complete_all(
     max_new_tokens: int,
     settings: "GenerationConfig | None" = None,
 ) -> list[Completion]:
-    """Has a model continue after several prompts at once; each is padded on its left, whatever the tokenizer's side is.
+    """Completes several prompts at once, padded on the left, whatever the tokenizer's padding side is.
 
     Args:
         model: A causal language model, with or without an adapter.
@@ -263,7 +263,7 @@ def _steering(tokenizer: "PreTrainedTokenizerBase") -> set[int]:
 
 
 def plain_text(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int]) -> str:
-    """Returns the text that tokens stand for, to the character; special tokens stand for none."""
+    """Returns the exact text of tokens, without special tokens."""
     return str(tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 

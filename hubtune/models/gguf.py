@@ -21,7 +21,7 @@ _MOST_KEYS, _MOST_LAYERS, _MOST_SIZE = 100_000, 2_000, 1 << 31
 
 
 def check_gguf_header(source: Path) -> None:
-    """Refuses a file whose header says more than the file holds, or names sizes that no model has.
+    """Refuses a file whose header does not match its size, or has impossible sizes.
 
     Raises:
         ModelError: It is not a GGUF file, was cut short, or is damaged; the message names the file and the place.

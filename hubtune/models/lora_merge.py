@@ -75,7 +75,7 @@ def apply_change(weight: "Tensor", edit: TensorEdit, adapter: AdapterTensors) ->
 
 @dataclass(frozen=True)
 class Merged:
-    """What a merge wrote.
+    """The result of a merge.
 
     Attributes:
         dtype: The number format of most weights: `fp32`, `bf16`, `fp16` or `fp64`.
@@ -160,7 +160,7 @@ class _Shard:
         self._changed = 0
 
     def write(self, target: Path) -> tuple[int, int]:
-        """Writes it; returns how many tensors changed, and how many bytes all of them take."""
+        """Writes the model; returns the number of changed tensors and the total number of bytes."""
         with open_shard(self._source) as shard:
             planned = {name: Planned(entry.dtype, entry.shape) for name, entry in shard.header.tensors.items()} | {
                 name: Planned(edit.dtype, edit.shape, self._make(edit)) for name, edit in self._edits.items()

@@ -33,7 +33,7 @@ _PACKAGES = ("torch", "transformers", "peft", "accelerate", "datasets", "tokeniz
 
 @dataclass(frozen=True)
 class Memory:
-    """Where a training would be.
+    """The memory of the machine or the GPU that would train.
 
     Attributes:
         device: `cuda` or `cpu`.
@@ -47,7 +47,7 @@ class Memory:
 
 
 def machine_memory() -> Memory | None:
-    """Returns the memory to train in; None if the operating system does not tell.
+    """Returns the memory to train in; None if the operating system does not report it.
 
     torch is asked, which takes seconds to import, only if there is a GPU's driver.
     """
@@ -66,7 +66,7 @@ def machine_memory() -> Memory | None:
 
 @dataclass(frozen=True)
 class Workload:
-    """A training so far as its memory depends on it, apart from the model's shape and the device.
+    """The properties of a training that its memory depends on, besides the model's shape and the device.
 
     Attributes:
         train: How the model is trained.
@@ -86,7 +86,7 @@ class Workload:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Bytes that a training takes at most, by what they are for.
+    """The maximum memory of a training in bytes, by purpose.
 
     Attributes:
         weights: The model's weights and the adapter's.
@@ -114,7 +114,7 @@ class Estimate:
         return f"about {_giga(self.total)} ({'; '.join([parts, *self.notes])})"
 
     def advice(self, train: TrainConfig) -> str:
-        """Returns what to change so that a training takes less, by what takes the most."""
+        """Returns advice for reducing the memory, by what needs the most."""
         if self.activations > self.total / 2:
             lower = (
                 "Lower `train.batch_size`, with `train.gradient_accumulation` raised by as much for the same steps, or "
@@ -130,7 +130,7 @@ class Estimate:
 
 
 def estimate(shape: Shape, work: Workload, device: str) -> Estimate:
-    """Returns what a training takes.
+    """Returns the estimated memory of a training.
 
     With P weights in the model, T of them or of an adapter trained, and n = `batch_size` x `length` tokens at once:
 
@@ -199,7 +199,7 @@ def fitting(shape: Shape, work: Workload, memory: Memory) -> TrainConfig:
 
 
 def judge(found: Estimate, total: int) -> Literal["ok", "near", "over"]:
-    """Returns whether a training fits a memory of so many bytes; one that is over by little may fit all the same."""
+    """Returns whether a training fits into a memory of this size; slightly above it, it may still fit."""
     share = found.total / total
     return "over" if share > _OVER else "near" if share > _NEAR else "ok"
 

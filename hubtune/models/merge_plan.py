@@ -29,7 +29,7 @@ class TensorEdit:
 
 @dataclass(frozen=True)
 class MergePlan:
-    """All that differs from the base.
+    """All differences from the base model.
 
     Attributes:
         edits: Tensor of the merged checkpoint to how it is made.

@@ -37,7 +37,7 @@ def dtype_of(precision: str) -> "torch.dtype":
 
 
 def hold_in_fp32(module: "torch.nn.Module", weights: "Iterable[torch.nn.Parameter]", precision: "torch.dtype") -> None:
-    """Has a module compute in fp32, between layers that compute in `precision`.
+    """Makes a module compute in fp32, between layers that compute in `precision`.
 
     Args:
         module: The module.

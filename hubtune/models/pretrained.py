@@ -69,7 +69,7 @@ def empty_base(folder: Path, name: str, classes: int | None) -> "PreTrainedModel
 
 
 def check_shapes(model: "PreTrainedModel", stored: Mapping[str, tuple[int, ...]], name: str) -> None:
-    """Refuses weights whose shapes are not those that the config calls for.
+    """Refuses weights whose shapes do not match the config.
 
     Args:
         model: The empty model.
@@ -146,7 +146,7 @@ def _check_usable(tokenizer: object, name: str) -> None:
 
 
 def save_tokenizer(tokenizer: "PreTrainedTokenizerBase", folder: Path) -> None:
-    """Saves a tokenizer, without what transformers notes of how it was loaded here."""
+    """Saves a tokenizer, without the notes of transformers about how it was loaded."""
     tokenizer.save_pretrained(folder)
     settings = folder / "tokenizer_config.json"
     values = json.loads(settings.read_text(encoding="utf-8"))
@@ -156,12 +156,12 @@ def save_tokenizer(tokenizer: "PreTrainedTokenizerBase", folder: Path) -> None:
 
 
 def pad_id(tokenizer: "PreTrainedTokenizerBase") -> int:
-    """Returns the id to pad batches with: the tokenizer's own, else that of EOS, which masks by position allow."""
+    """Returns the padding id: the tokenizer's, or else that of EOS, which works because masks go by position."""
     return int(tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id)
 
 
 def context_length(folder: Path, name: str) -> int | None:
-    """Returns how many tokens a model can read at once, by its config; None if the config sets no limit.
+    """Returns the context length of a model from its config; None if the config sets no limit.
 
     Raises:
         ModelError: The config cannot be read.
@@ -195,7 +195,7 @@ class PinnedBase:
 
     @cached_property
     def context_length(self) -> int | None:
-        """How many tokens it can read at once; see `context_length`."""
+        """The context length; see `context_length`."""
         return context_length(self.folder, self.name)
 
 
@@ -278,7 +278,7 @@ def load_causal(folder: Path, name: str, dtype: "torch.dtype", **options: object
 
 @dataclass(frozen=True)
 class Purpose:
-    """What a model is loaded for: how an error says it, such as "to classify texts", and what it advises."""
+    """The purpose of loading a model: its words in errors, such as "to classify texts", and the advice."""
 
     words: str
     hint: str
@@ -291,7 +291,7 @@ def load_checkpoint(
     purpose: Purpose,
     options: Mapping[str, object],
 ) -> "tuple[PreTrainedModel, list[str]]":
-    """Loads a model by one of transformers' Auto classes, from safetensors on this machine alone.
+    """Loads a model by one of transformers' Auto classes, from local safetensors only.
 
     Args:
         auto: The class.
@@ -359,7 +359,7 @@ def _prints_on_stderr(*, run: bool) -> Iterator[None]:
 
 
 def refuse_missing(tensors: Sequence[str], name: str, kind: str) -> None:
-    """Refuses a checkpoint that lacks tensors, if it lacks any.
+    """Refuses a checkpoint that lacks tensors.
 
     Raises:
         ModelError: It does; the message names one.

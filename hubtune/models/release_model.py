@@ -62,7 +62,7 @@ def load_release_model(
     name: str,
     tokenizer: "PreTrainedTokenizerBase",
 ) -> "PreTrainedModel":
-    """Loads the model alone, for `tokenizer`, which is the release's; see `load_release`."""
+    """Loads only the model, for `tokenizer`, which is the release's; see `load_release`."""
     _refuse_classifier(release_folder, name)
     weights = base_folder or release_folder
     model = load_base(weights, name if base_folder is None else f"the base model of {name}", precision)
@@ -132,7 +132,7 @@ about 1e-4 in fp32 and, with eight bits of mantissa and logits around 20, by 0.1
 
 
 def encode_prompts(tokenizer: "PreTrainedTokenizerBase") -> list[list[int]]:
-    """Returns the token ids of each prompt, with the special tokens that the tokenizer puts before a text."""
+    """Returns the token ids of each prompt, with the special tokens that the tokenizer adds before a text."""
     return [list(ids) for ids in tokenizer(list(PROMPTS))["input_ids"]]
 
 
@@ -152,7 +152,7 @@ class Replay:
 def take_probe(
     model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", context: int | None = None
 ) -> list[ProbePrompt]:
-    """Returns what the model says to each of the fixed prompts: how it goes on, or of a classifier, its logits.
+    """Returns the model's continuation of each fixed prompt or, for a classifier, its logits.
 
     Args:
         model: The model, on any device.
@@ -218,6 +218,6 @@ def _logits(model: "PreTrainedModel", input_ids: list[int]) -> "torch.Tensor":
 
 
 def encode_prompt(tokenizer: "PreTrainedTokenizerBase", text: str, context: int | None) -> list[int]:
-    """Returns the ids of a prompt, cut at its front if the model could not continue all of it."""
+    """Returns the ids of a prompt, truncated at its start if it is too long for the model."""
     input_ids: list[int] = tokenizer(text)["input_ids"]
     return input_ids if context is None else input_ids[-max(1, context - STEPS) :]

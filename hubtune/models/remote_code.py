@@ -26,7 +26,7 @@ _permitted: set[Path] = set()
 
 @dataclass(frozen=True)
 class CodeConsent:
-    """Whose code may be run.
+    """The consent to run code of one commit.
 
     Attributes:
         commit: The commit of the base model whose code may be run; None for none.
@@ -38,7 +38,7 @@ class CodeConsent:
 
 
 def permit(folder: Path, name: str, commit: str, consent: CodeConsent) -> None:
-    """Allows the code of a snapshot to be run by this process, if the snapshot needs code.
+    """Allows this process to run the code of a snapshot, if the snapshot needs code.
 
     Args:
         folder: The snapshot, fetched with its code if some is allowed.
@@ -74,7 +74,7 @@ def any_permitted() -> bool:
 
 
 def needs_code(facts: Mapping[str, object]) -> bool | None:
-    """Whether the model of this config.json is one that transformers has not, and its repository brings code for.
+    """Whether transformers lacks the model of this config.json, and its repository has code for it.
 
     Returns:
         None if it brings code and transformers is not installed to tell by.
@@ -100,7 +100,7 @@ def check_code(
     consent: CodeConsent,
     files: Collection[str] | None = None,
 ) -> None:
-    """Refuses a base model whose code is not the one that was allowed; one without code passes if none was.
+    """Refuses a base model whose code is not the allowed code; a model without code passes if none was allowed.
 
     Args:
         facts: Its config.json.
@@ -136,7 +136,7 @@ def check_code(
 
 
 def refusal(name: str, allowing: str | None = IN_CONFIG.format("<its commit>")) -> RemoteCodeError:
-    """Returns the error of a model whose code may not be run.
+    """Returns the error for a model whose code is not allowed.
 
     Args:
         name: The model, for the message.

@@ -22,7 +22,7 @@ _NAME = "hubtune_rows"
 
 
 def rows_are_isolated(model: "PreTrainedModel") -> bool:
-    """Whether each row of a packed sequence gets the logits that it gets alone.
+    """Whether each row of a packed sequence has the same logits as on its own.
 
     Three short rows of seeded tokens are put through the model packed and one by one. An architecture that knows no
     positions, or draws attention from elsewhere (ALiBi, state spaces), answers no.
@@ -31,13 +31,13 @@ def rows_are_isolated(model: "PreTrainedModel") -> bool:
 
 
 def logits_alone(model: "PreTrainedModel") -> "torch.Tensor":
-    """Returns the logits of the rows that are asked with, each put through the model alone; (tokens, vocabulary)."""
+    """Returns the logits of the test rows, each computed on its own; shape (tokens, vocabulary)."""
     with _asking(model):
         return torch.cat([model(input_ids=row, use_cache=False).logits[0].float() for row in _rows(model)])
 
 
 def keeps_apart(model: "PreTrainedModel", alone: "torch.Tensor", *, told_lengths: bool = False) -> bool:
-    """Whether the same rows, packed, get these logits.
+    """Whether the packed test rows have these logits.
 
     Args:
         model: A causal model.
@@ -77,7 +77,7 @@ def _asking(model: "PreTrainedModel") -> Iterator[None]:
 
 
 def can_attend_by_rows(model: "PreTrainedModel", longest: int) -> bool:
-    """Whether a model on the CPU gives packed rows what it gives them alone, if it attends to them one by one.
+    """Whether a model on the CPU gives packed rows the same logits with attention row by row.
 
     Args:
         model: A causal model.
@@ -97,7 +97,7 @@ def can_attend_by_rows(model: "PreTrainedModel", longest: int) -> bool:
 
 @contextmanager
 def attending_by_rows(model: "PreTrainedModel") -> Iterator[None]:
-    """Has the model attend to packed rows one by one while the context lasts.
+    """Makes the model attend to packed rows one by one within the context.
 
     It takes one packed sequence at a time, with `cu_seq_lens_q`.
 

@@ -35,7 +35,7 @@ _OTHER = "Choose another base model or revision: no tokenizer of a usual kind ha
 
 
 def check_tokenizer_file(folder: Path, name: str) -> None:
-    """Refuses a tokenizer whose steps could make a text as long as memory holds, or longer.
+    """Refuses a tokenizer whose steps could make a text too long for the memory.
 
     Args:
         folder: The model's folder; it may have no tokenizer.json.

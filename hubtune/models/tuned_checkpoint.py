@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def write_tuned(base: Path, model: "PreTrainedModel", folder: Path, progress: Progress) -> None:
-    """Writes the whole model into an empty folder, with the base's config and tokenizer.
+    """Writes the complete model into an empty folder, with the config and tokenizer of the base model.
 
     Args:
         base: The base model's snapshot, a full-precision model in safetensors.
@@ -88,7 +88,7 @@ def _write_json(path: Path, content: Mapping[str, object]) -> None:
 
 
 def write_classifier(base: Path, model: "PreTrainedModel", folder: Path) -> None:
-    """Writes a classifier that was trained whole into an empty folder, with the base's tokenizer.
+    """Writes a fully trained classifier into an empty folder, with the tokenizer of the base model.
 
     It has tensors that its base lacks, and lacks the head that the base has, so that its checkpoint is transformers'
     own and not the base's with other numbers. Trained weights are stored in the dtype of the others.

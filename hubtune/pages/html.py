@@ -93,7 +93,7 @@ _MOST = 40_000
 
 
 class Links(Protocol):
-    """Says where an address in a Markdown file leads."""
+    """Resolves the addresses in a Markdown file."""
 
     def link(self, address: str) -> str | None:
         """Returns the address for a link, or None if it must lead nowhere."""
@@ -148,7 +148,7 @@ class RepoLinks:
 
 
 def is_outside(address: str) -> bool:
-    """Says whether it is an address on the web, or a mail address, that may be linked to."""
+    """Whether it is a web or mail address that may be linked to."""
     return _OUTSIDE.match(address) is not None
 
 
@@ -175,7 +175,7 @@ for _tag in _IDENTIFIED:
 
 
 def sanitize(html: str, links: Links) -> str:
-    """Returns the safe part of a piece of HTML, as a piece that closes all that it opens.
+    """Returns the safe part of a piece of HTML, with balanced tags.
 
     Args:
         html: Whatever a stranger wrote.
@@ -258,7 +258,7 @@ class Prose:
 
 
 def render_markdown(text: str, links: Links) -> Prose:
-    """Renders Markdown that a stranger wrote.
+    """Renders untrusted Markdown.
 
     Args:
         text: Without front matter.

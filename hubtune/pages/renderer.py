@@ -51,7 +51,7 @@ def size(count: int) -> str:
 
 
 def number(count: int) -> str:
-    """Returns a whole number with its thousands apart."""
+    """Returns a whole number with thousands separators."""
     return f"{count:,}".replace(",", "\u202f")
 
 
@@ -71,7 +71,7 @@ def moment(when: datetime) -> str:
 
 
 def short(sha: str) -> str:
-    """Returns enough of a commit's digits to know it by."""
+    """Returns the short form of a commit."""
     return sha[:8]
 
 
@@ -116,7 +116,7 @@ def hub_links(place: views.PageLocation, path: str) -> Links:
 
 
 def page_environment(shape: Shape) -> Environment:
-    """Returns the engine of all pages: it escapes whatever a template writes, and undefined names are errors."""
+    """Returns the engine of all pages: it escapes everything that a template prints, and undefined names are errors."""
     environment = Environment(
         loader=FileSystemLoader(_HERE / "templates"),
         autoescape=True,
@@ -165,7 +165,7 @@ class Renderer:
 
     @property
     def policy(self) -> str:
-        """Nothing but what the Hub itself serves, no script, and no other page around this one."""
+        """Only content from the Hub itself, no scripts, and no embedding in other pages."""
         return _POLICY.format("style-src 'self'; img-src 'self'") + "; frame-ancestors 'none'"
 
     def render(self, view: views.View) -> str:

@@ -29,7 +29,7 @@ DutyKind = Literal[
 
 @dataclass(frozen=True)
 class Duty:
-    """One thing that the release owes.
+    """One duty of the release.
 
     Attributes:
         text: The duty in words.
@@ -113,7 +113,7 @@ COMBINED_NAME = "combined-terms"
 
 @dataclass(frozen=True)
 class LicenseDecision:
-    """What was decided.
+    """The decision.
 
     Attributes:
         verdict: Allowed; allowed with duties that go beyond naming sources; or refused.
@@ -137,7 +137,7 @@ class LicenseDecision:
 
     @property
     def attributions(self) -> list[str]:
-        """A line for each input: what it is, at which revision, under which licenses."""
+        """A line for each input with its revision and its licenses."""
         licenses: dict[str, list[rules.Term]] = {}
         for term in self.terms:
             licenses.setdefault(term.input.model_dump_json(), []).append(term)
@@ -146,7 +146,7 @@ class LicenseDecision:
 
 @dataclass(frozen=True)
 class OtherTerms:
-    """What the author calls license terms that have no identifier (`other`), and where their text is."""
+    """The name and the link of license terms without an identifier (`other`)."""
 
     name: str | None = None
     link: str | None = None

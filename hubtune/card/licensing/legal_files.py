@@ -37,7 +37,7 @@ def license_files(decision: LicenseDecision, folders: Folders, *, owner: str, ye
 
 
 def notice(decision: LicenseDecision) -> str:
-    """Returns the text of NOTICE: what the release was made from, under which terms, and what has to be said."""
+    """Returns the text of NOTICE: the inputs of the release, their terms, and required statements."""
     parts = ["This release was made from:", *(f"- {line}" for line in decision.attributions)]
     said = [duty.shown for duty in decision.duties if duty.kind in ("notice", "changes", "display") and duty.shown]
     kinds = ("non_commercial", "share_alike", "use_restrictions", "clause")
@@ -55,7 +55,7 @@ def notice(decision: LicenseDecision) -> str:
 
 
 def own_folder(item: LicensedInput) -> str:
-    """Returns the folder of a release that an input's own legal files are copied to."""
+    """Returns the folder of a release for the legal files of an input."""
     kind = "models" if item.kind == "base" else "datasets"
     return f"{TEXTS_FOLDER}/{kind}/{item.repo}/{(item.commit or '')[:_SHORT]}"
 

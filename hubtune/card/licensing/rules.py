@@ -143,7 +143,7 @@ class Term:
 
 
 def against_unknown(terms: Sequence[Term], accepted: Sequence[AcceptedLicense]) -> Iterator[str]:
-    """Yields what stands against inputs without a known grant that nobody signed off."""
+    """Yields objections to inputs without a known grant that nobody signed off."""
     signed = {entry.repo for entry in accepted}
     for term in terms:
         if term.license.known:
@@ -164,7 +164,7 @@ def against_unknown(terms: Sequence[Term], accepted: Sequence[AcceptedLicense]) 
 
 
 def against_missing_texts(terms: Sequence[Term]) -> Iterator[str]:
-    """Yields the repositories without a license text that has to travel along and that only they could have."""
+    """Yields repositories that lack a license text which must be included and which only they could have."""
     for term in terms:
         if term.license.text == "input" and term.input.repo is not None and not term.input.license_files:
             yield (
@@ -174,7 +174,7 @@ def against_missing_texts(terms: Sequence[Term]) -> Iterator[str]:
 
 
 def against_name(terms: Sequence[Term], name: str | None) -> Iterator[str]:
-    """Yields the licenses that want the release's name to begin in another way; none if the name is not known."""
+    """Yields licenses that require another beginning of the release's name; none if the name is not known."""
     for term in terms:
         prefix = term.license.name_prefix
         if name is not None and prefix and not _begins(name, prefix):
@@ -190,14 +190,14 @@ def _begins(name: str, prefix: str) -> bool:
 
 
 def against_one(terms: Sequence[Term]) -> Iterator[str]:
-    """Yields what stands against each license by itself."""
+    """Yields objections to single licenses."""
     for term in terms:
         if "ND" in term.license.flags:
             yield f"{term.license.name} of {term.input.label} allows no derivatives, and a fine-tuned model is one"
 
 
 def against_pairs(licenses: Sequence[License]) -> Iterator[str]:
-    """Yields what stands against each pair of licenses; a license never stands against itself."""
+    """Yields objections to pairs of licenses; a license is always compatible with itself."""
     table = license_table()
     unique = sorted({license.id: license for license in licenses}.values(), key=lambda license: license.id)
     for first, second in combinations(unique, 2):
@@ -218,7 +218,7 @@ def against_pairs(licenses: Sequence[License]) -> Iterator[str]:
 
 
 def against_share_alike_of_the_unknown(terms: Sequence[Term]) -> Iterator[str]:
-    """Yields share-alike licenses that stand beside terms that nobody knows: those may restrict further."""
+    """Yields share-alike licenses next to unknown terms, which may add restrictions."""
     if all(term.license.known for term in terms):
         return
     for term in terms:
@@ -230,7 +230,7 @@ def against_share_alike_of_the_unknown(terms: Sequence[Term]) -> Iterator[str]:
 
 
 def against_missing_stated_text(terms: Sequence[Term], wanted: str) -> Iterator[str]:
-    """Yields a stated license whose text could not be shipped: neither hubtune nor an input has it."""
+    """Yields a stated license whose text cannot be included: neither hubtune nor an input has it."""
     license = license_table().find(wanted)
     real = any(term.input.repo is not None for term in terms)
     held = any(term.license.id == wanted and term.input.license_files for term in terms)
@@ -239,7 +239,7 @@ def against_missing_stated_text(terms: Sequence[Term], wanted: str) -> Iterator[
 
 
 def against_stated(terms: Sequence[Term], wanted: str, result: str | None) -> Iterator[str]:
-    """Yields what stands against the license that the author states; `result` is what `auto` would give."""
+    """Yields objections to the license that the author states; `result` is the license that `auto` selects."""
     table = license_table()
     release = table.find(wanted)
     if wanted == UNKNOWN and result != UNKNOWN:
@@ -276,5 +276,5 @@ def against_stated(terms: Sequence[Term], wanted: str, result: str | None) -> It
 
 
 def flows_into(source: str, target: str) -> bool:
-    """Whether work under the share-alike license `source` may become work under `target`."""
+    """Whether work under the share-alike license `source` can be licensed under `target`."""
     return source == target or (source, target) in license_table().share_alike_into

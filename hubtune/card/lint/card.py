@@ -76,7 +76,7 @@ class Card:
 
     @cached_property
     def kind(self) -> RepoType:
-        """What the card is of."""
+        """The repository type of the card."""
         if self.source.kind is not None:
             return self.source.kind
         return "dataset" if _DATA_KEYS & set(self.data) and not _MODEL_KEYS & set(self.data) else "model"
@@ -88,7 +88,7 @@ class Card:
 
     @cached_property
     def lines(self) -> list[str]:
-        """The lines of the whole card; those that are too long to look into are empty."""
+        """The lines of the card; lines that are too long to check are empty."""
         return [line if len(line) <= LONGEST_LINE else "" for line in self.text.split("\n")]
 
     @cached_property
@@ -111,7 +111,7 @@ class Card:
 
 
 def read_card(source: CardSource, text: str, *, own: bool = False) -> Card:
-    """Takes a card apart; never fails."""
+    """Parses a card; never fails."""
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     block = front_matter.find_block(text)
     front, fault = None, None
@@ -129,7 +129,7 @@ MOST_LICENSE_BYTES = 200_000
 
 
 def read_folder(path: Path, kind: RepoType | None = None) -> CardSource:
-    """Returns the card of a folder, or a card's file, with what lies next to it.
+    """Returns the card of a folder, or a card's file, with the files next to it.
 
     Raises:
         CardError: There is no card, or it cannot be read.
@@ -237,7 +237,7 @@ def licenses_in(text: str) -> frozenset[str]:
 
 
 def family(license: str) -> frozenset[str]:
-    """Returns the identifiers that a license may stand for: of a family's, all members."""
+    """Returns the identifiers that a license can mean: for a family, all members."""
     mark = _FAMILIES.get(license)
     members = frozenset(known for known in LICENSE_IDS if mark and known.startswith(mark))
     return members | {license}

@@ -83,7 +83,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Link:
-    """A link or a picture; `text` is what it shows, or a picture's alternative text."""
+    """A link or an image; `text` is its text or alternative text."""
 
     target: str
     text: str
@@ -103,7 +103,7 @@ class Fence:
 
 @dataclass(frozen=True)
 class Paragraph:
-    """Text as a reader sees it, without code."""
+    """Text as readers see it, without code."""
 
     text: str
     line: int
@@ -119,7 +119,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading with all until the next heading of its level or a higher one.
+    """A heading with everything until the next heading of the same or a higher level.
 
     Attributes:
         end: The first line that does not belong to it.
@@ -133,7 +133,7 @@ class Section:
 
 @dataclass
 class Document:
-    """A Markdown text taken apart."""
+    """A parsed Markdown text."""
 
     last_line: int
     headings: list[Heading] = field(default_factory=list)
@@ -168,7 +168,7 @@ class Document:
 
 
 def parse_document(text: str) -> Document:
-    """Takes Markdown apart, as CommonMark with tables has it."""
+    """Parses Markdown as CommonMark with tables."""
     document = Document(last_line=text.count("\n") + 1)
     lines = text.split("\n")
     tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(text)
@@ -223,7 +223,7 @@ def _heading(level: int, inline: Token, line: int, anchors: dict[str, int]) -> H
 
 
 def anchor_of(title: str) -> str:
-    """Returns what a link to a heading ends with, if no other heading has the same title."""
+    """Returns the anchor of a heading, if no other heading has the same title."""
     return _NOT_IN_ANCHOR.sub("", title.lower()).replace(" ", "-")
 
 

@@ -40,13 +40,13 @@ class LintReport(Record):
     warnings: int
 
     def to_json(self) -> str:
-        """Returns the report as JSON, with the place that it is about alone."""
+        """Returns the report as JSON, with only the place that applies."""
         return self.model_dump_json(indent=2, exclude_none=True) + "\n"
 
 
 @dataclass(frozen=True)
 class Hit:
-    """What a rule found.
+    """One hit of a rule.
 
     Attributes:
         severity: Where it is not the rule's usual one.
@@ -62,7 +62,7 @@ Check = Callable[[Card], Iterator[Hit]]
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule; `summary` says in a line what holds for a card that passes."""
+    """One rule; `summary` describes a card that passes, in one line."""
 
     id: str
     severity: Severity

@@ -16,7 +16,7 @@ _LONGEST_MESSAGE = 400
 
 
 def lint_source(source: CardSource) -> LintReport:
-    """Checks a card with all that is known of its surroundings. Every input gives a report."""
+    """Checks a card with everything that is known about its repository. Every input gives a report."""
     findings = sorted(_findings(source), key=lambda finding: (finding.line, finding.rule, finding.message))
     errors = sum(finding.severity == "error" for finding in findings)
     return LintReport(
@@ -30,7 +30,7 @@ def lint_source(source: CardSource) -> LintReport:
 
 
 def lint_text(text: str, kind: RepoType | None = None) -> LintReport:
-    """Checks a card of whose repository nothing is known, so that files and licenses are not looked at."""
+    """Checks a card without its repository, so files and licenses are not checked."""
     return lint_source(CardSource(text.encode(errors="surrogatepass"), kind))
 
 
@@ -44,7 +44,7 @@ def lint_folder(path: Path, kind: RepoType | None = None) -> LintReport:
 
 
 def findings_of(card: Card, chosen: list[Rule]) -> Iterator[Finding]:
-    """Yields what some rules find in a card."""
+    """Yields the findings of some rules in a card."""
     for rule in chosen:
         hits = sorted(set(rule.check(card)), key=lambda hit: hit.line)
         yield from (_finding(rule, hit) for hit in hits[:_MOST_HITS])
