@@ -1,6 +1,5 @@
 """The config of a run: closed, frozen models of the contents of `hubtune.yaml`, with the defaults."""
 
-import json
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
@@ -9,7 +8,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from hubtune.config import fields
 from hubtune.config.data import MOST_DATA, DataConfig, RowsConfig, ScreenConfig
 from hubtune.config.evaluation import BUILT_IN, DEFAULT, BiasConfig
-from hubtune.config.sweep import SweepOriginConfig
+from hubtune.config.sweep import SweepOriginConfig, value_text
 from hubtune.config.training import WHOLE_METHODS, EarlierConfig, TrainConfig
 
 
@@ -332,7 +331,7 @@ class TuneConfig(fields.ConfigSection):
     def _values_of_the_sweep(self) -> Self:
         values = self.model_dump(mode="json") if self.sweep is not None else {}
         for swept in self.sweep.fields if self.sweep is not None else []:
-            now = json.dumps(value_at(values, swept.field), sort_keys=True)
+            now = value_text(values, swept.field)
             if now != swept.chosen:
                 raise ValueError(
                     f"sweep says that a sweep chose {swept.chosen} for {swept.field}, and it is {now}; take the change "
@@ -384,17 +383,6 @@ class TuneConfig(fields.ConfigSection):
 
 Input = BaseModelConfig | BaseAdapterConfig | DataConfig
 """An entry of the config that names a repository."""
-
-
-def value_at(values: object, dotted: str) -> object:
-    """Returns what is at a key path, such as `data[0].template`, of plain values; None if there is nothing."""
-    for step in dotted.replace("[", ".[").split("."):
-        if step.startswith("[") and isinstance(values, list):
-            number = int(step.strip("[]"))
-            values = values[number] if number < len(values) else None
-        else:
-            values = values.get(step) if isinstance(values, dict) else None
-    return values
 
 
 def _section(values: object, name: str) -> dict[str, object]:

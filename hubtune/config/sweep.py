@@ -7,6 +7,7 @@ import json
 import re
 from decimal import Decimal
 from itertools import product
+from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, JsonValue, field_validator, model_validator
@@ -16,6 +17,8 @@ from hubtune.config.fields import ConfigSection, is_commit, matching
 HELD_OUT_LOSS = "held_out_loss"
 """The metric that every training measures; any other is a measure of the evaluation."""
 _MOST_POINTS = 10_000
+# Keys of local files and folders; `words` and the like are those of `evaluate.bias`.
+_PLACES = frozenset({"path", "templates", "pairs", "words", "prompts"})
 _SHA256 = "^[0-9a-f]{64}$"
 _NUMBER_TEXT = re.compile(r"[+-]?\d+(?:\.\d*)?[eE][+-]?\d+")
 _REPOS = re.compile(r"^(?:base(?:\.adapter)?|(?:earlier\.)?data\[\d+\])\.repo$")
@@ -247,6 +250,34 @@ class SweepOriginConfig(ConfigSection):
     """The metric of this config's trial."""
     fields: Annotated[list[SweptConfig], Field(min_length=1)]
     """The fields that were varied."""
+
+
+def value_text(config: object, field: str) -> str:
+    """Returns the value of a field as JSON, alike in a config and in the release of it.
+
+    Args:
+        config: A config as plain values.
+        field: A key path, such as `data[0].template`.
+    """
+    value = config
+    for step in field.replace("[", ".[").split("."):
+        if step.startswith("[") and isinstance(value, list):
+            number = int(step.strip("[]"))
+            value = value[number] if number < len(value) else None
+        else:
+            value = value.get(step) if isinstance(value, dict) else None
+    return json.dumps(without_places(value, field.rpartition(".")[2]), sort_keys=True)
+
+
+def without_places(value: Any, key: str) -> Any:
+    """Returns the value of a key without what belongs to one machine, as releases have it: of a file its name alone."""
+    if isinstance(value, dict):
+        return {name: without_places(one, name) for name, one in value.items()}
+    if isinstance(value, list):
+        return [without_places(one, key) for one in value]
+    if key in _PLACES and isinstance(value, str):
+        return PurePosixPath(value.replace("\\", "/")).name
+    return "auto" if key == "workers" else value
 
 
 class SweepFile(SweepSection):

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, JsonValue
 
 from hubtune.config.load import dump_config
-from hubtune.config.schema import TuneConfig, value_at
-from hubtune.config.sweep import RangeConfig, SweepOriginConfig, SweptConfig, label
+from hubtune.config.schema import TuneConfig
+from hubtune.config.sweep import RangeConfig, SweepOriginConfig, SweptConfig, label, value_text, without_places
 from hubtune.errors import ConfigError, FileError, SweepError
 from hubtune.files import file_errors
 from hubtune.pin import lock_file, read_lock, write_lock
@@ -258,8 +258,8 @@ class Report:
             fields=[
                 SweptConfig(
                     field=name,
-                    tried=_in_words(parameter),
-                    chosen=json.dumps(value_at(values, name), sort_keys=True),
+                    tried=_in_words(name, parameter),
+                    chosen=value_text(values, name),
                 )
                 for name, parameter in sweep.parameters.items()
             ],
@@ -319,7 +319,8 @@ def _draw(file: Path, plot: Callable[..., Any], study: "optuna.Study", metric: s
     return file
 
 
-def _in_words(parameter: list[JsonValue] | RangeConfig) -> str:
+def _in_words(name: str, parameter: list[JsonValue] | RangeConfig) -> str:
     if isinstance(parameter, RangeConfig):
         return str(parameter)
-    return ", ".join(json.dumps(value, ensure_ascii=False) for value in parameter)
+    values = [without_places(value, name.rpartition(".")[2]) for value in parameter]
+    return ", ".join(json.dumps(value, ensure_ascii=False) for value in values)

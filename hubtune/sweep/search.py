@@ -4,6 +4,7 @@ A trial is a run of its own in a run directory of its own, by the stages that `h
 trial gives the same numbers when it is run by itself.
 """
 
+import gc
 import json
 import secrets
 import shutil
@@ -15,10 +16,11 @@ from typing import TYPE_CHECKING
 
 from hubtune.config.schema import TuneConfig
 from hubtune.config.sweep import HELD_OUT_LOSS
-from hubtune.errors import ConfigError, FileError, HubtuneError, InterruptedTrainingError, SweepError
+from hubtune.errors import ConfigError, FileError, HubtuneError, InterruptedTrainingError, RecordError, SweepError
+from hubtune.hub.snapshot import cached
 from hubtune.pin import fetch_snapshots, lock_file, read_lock, require_lock, resolve_pins, write_lock
 from hubtune.pipeline.check import check_run
-from hubtune.pipeline.context import RunContext, RunOptions, require_train
+from hubtune.pipeline.context import RunContext, RunOptions, data_places, require_train
 from hubtune.pipeline.stages import run_data, run_evaluate, run_train
 from hubtune.records.base import PinSet, Progress
 from hubtune.records.results import HeldOutPoint, TrainingRecord
@@ -95,9 +97,9 @@ def _begin(sweep: Sweep, study: Study, progress: Progress, *, locked: bool) -> t
             config=sweep.identity,
             pins=[resolution.pins for resolution in resolutions],
         )
+        for resolution in resolutions:
+            fetch_snapshots(resolution, progress)
         if study.create(sweep.file.sweep, facts):
-            for resolution in resolutions:
-                fetch_snapshots(resolution, progress)
             write_lock(lock_file(sweep.config_file), resolutions[0].pins)
             _warn_of_other_rows(sweep, progress)
             return facts, True
@@ -106,8 +108,19 @@ def _begin(sweep: Sweep, study: Study, progress: Progress, *, locked: bool) -> t
         lock = lock_file(sweep.config_file)
         require_lock(read_lock(lock), sweep.base, lock)
     for config, pins in zip(sweep.inputs, facts.pins, strict=True):
-        fetch_snapshots(resolve_pins(config, pins, progress), progress)
+        _require_snapshots(config, pins, progress)
     return facts, False
+
+
+def _require_snapshots(config: TuneConfig, pins: PinSet, progress: Progress) -> None:
+    """Fetches the inputs, unless they are all in the cache: then no Hub is asked."""
+    try:
+        cached(pins.base)
+        if pins.adapter is not None:
+            cached(pins.adapter)
+        data_places(config, pins, cached)
+    except RecordError:
+        fetch_snapshots(resolve_pins(config, pins, progress), progress)
 
 
 def _warn_of_other_rows(sweep: Sweep, progress: Progress) -> None:
@@ -172,6 +185,8 @@ class Worker:
         else:
             self.progress.say(f"Trial {trial.number}: {self.sweep.file.sweep.metric} {value:.6g}")
             self._tell(trial, TrialState.COMPLETE, began, value)
+        # What a training holds in circles would be held beside that of the next.
+        gc.collect()
         # Its config makes the weights again, bit for bit.
         run = RunDirectory(folder)
         for path in (run.adapter_dir, run.model_dir, run.checkpoints_dir):

@@ -11,7 +11,9 @@ from hubtune.config.load import (
     load_config,
     parse_config,
     read_dumped,
+    read_published,
     training_digest,
+    without_folders,
 )
 from hubtune.errors import ConfigError
 
@@ -520,6 +522,15 @@ def test_a_config_that_is_not_the_one_that_its_sweep_chose_is_refused(override, 
     with pytest.raises(ConfigError) as caught:
         parse_config(SWEPT, [override])
     assert words in caught.value.details[0]
+
+
+def test_a_swept_file_is_known_by_its_name_in_a_release():
+    fields = "[{field: 'data[0].path', tried: 'a.jsonl, b.jsonl', chosen: '\"b.jsonl\"'}]"
+    text = SWEPT.replace("{repo: org/data}", "{path: data/b.jsonl, text: text}")
+    text = text.partition("  fields:")[0] + f"  fields: {fields}\n"
+    config = parse_config(text, folder=Path("/somewhere"))
+    assert config.data[0].path == "/somewhere/data/b.jsonl"
+    assert read_published(dump_config(without_folders(config)), "a release").sweep == config.sweep
 
 
 def test_holdout_and_validation_leave_rows_to_train_on():

@@ -201,9 +201,10 @@ def test_bad_uses_of_a_sweep_are_one_error_each(swept, tmp_path):
 
 def test_a_measure_that_the_evaluation_lacks_stops_the_sweep_at_its_first_trial(seeded, tmp_path):
     world = seeded.copy(tmp_path / "world")
-    write(world, {"train.lora.r": [2, 4]}, metric="perplexity_of_hell")
+    write(world, {"train.lora.r": [2, 4]}, metric="counterfactual_gap_of_tides")
+    world.config(train__epochs=1, evaluate__metrics=["counterfactual_gap"])
     shown = world.hubtune("sweep", "--hub", world.hub)
-    shown.refused(SweepError, "perplexity_of_hell", "held_out_loss, perplexity")
+    shown.refused(SweepError, "counterfactual_gap_of_tides", "held_out_loss, counterfactual_gap_")
 
 
 def test_trials_can_be_ranked_by_a_measure_and_stopped_early(seeded, tmp_path):

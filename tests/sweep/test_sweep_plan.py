@@ -48,7 +48,7 @@ def load(tmp_path):
         ({"train.lora.r": ["few", "many"]}, {}, ["train.lora.r", "no value that hubtune.yaml takes"]),
         (None, {"sampler": "gird"}, ["sampler", "'grid'"]),
         (None, {"metric": "bleu"}, ["bleu", "hubtune.yaml does not measure"]),
-        (None, {"metric": "elegance"}, ["elegance", "not measured", "perplexity, rouge"]),
+        (None, {"metric": "elegance"}, ["elegance", "does not measure", "perplexity, rouge"]),
         (None, {"metric": "perplexity", "pruning": "median"}, ["pruning", "perplexity"]),
         (None, {"direction": "maximize"}, ["held-out loss", "minimize"]),
         (None, {"trails": 3}, ["trails", "did you mean `trials`"]),
@@ -119,11 +119,31 @@ def test_values_may_be_whole_sections(load):
 
 
 def test_a_trial_measures_what_decides_and_the_tuned_config_all_that_was_asked_for(load):
-    sweep = load(metric="rouge1")
-    assert sweep.config({"train.lora.r": 4}).evaluate.metrics == ["perplexity", "rouge"]
-    sweep = load(metric="rouge")
+    sweep = load(metric="rougeL", direction="maximize")
     assert sweep.config({"train.lora.r": 4}).evaluate.metrics == ["rouge"]
     assert sweep.tuned({"train.lora.r": 4}).evaluate.metrics == ["perplexity", "rouge"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "asked", "measured"),
+    [
+        ("accuracy", None, ["classification"]),
+        ("ended", None, ["endings"]),
+        ("counterfactual_gap_gender", None, ["counterfactual_gap"]),
+        ("chrf", "all", ["chrf"]),
+        ("held_out_loss", [], ["perplexity"]),
+    ],
+)
+def test_the_metric_of_a_measure_is_found(load, tmp_path, metric, asked, measured):
+    load()
+    config = {"base": {"repo": "org/base"}, "data": [{"repo": "org/data"}]}
+    if asked is not None:
+        config["evaluate"] = {"metrics": asked or measured}
+    (tmp_path / "hubtune.yaml").write_text(yaml.safe_dump(config))
+    (tmp_path / "sweep.yaml").write_text(
+        yaml.safe_dump({"sweep": {"metric": metric, "parameters": {"train.lora.r": [4]}}})
+    )
+    assert Sweep.load(tmp_path / "sweep.yaml").config({"train.lora.r": 4}).evaluate.metrics == measured
 
 
 def test_a_storage_is_a_file_beside_the_sweep_unless_it_is_said_otherwise(load, tmp_path):
