@@ -42,7 +42,10 @@ def test_a_classifier_is_released_loaded_by_its_card_s_program_and_verified(
     card = outcome.run.card_file.read_text()
     assert "pipeline_tag: text-classification" in card
     assert "AutoModelForSequenceClassification" in card
-    assert "the base model has no head that classifies; giving every row the most frequent class would get" in card
+    assert (
+        "the base model has no classification head; a classifier that always predicts the most frequent class gets"
+        in card
+    )
     classes = outcome.inputs.data.train.classes
     assert f"| `long` | {classes['long']} |" in card
     environment = {**os.environ, "HF_ENDPOINT": served.url, "HF_HOME": str(tmp_path / "consumer")}
