@@ -58,8 +58,8 @@ def run_sweep(sweep: Sweep, progress: Progress, *, locked: bool = False) -> tupl
     Raises:
         HubtuneError: The inputs are not available, or the storage cannot be used. Trials that are done are kept.
     """
-    require_train("A sweep")
     require_optuna()
+    require_train("A sweep")
     study = Study(sweep.place, sweep.name)
     facts, made = _begin(sweep, study, progress, locked=locked)
     study.fill(sweep.file.sweep, made=made)

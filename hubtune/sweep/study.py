@@ -81,7 +81,6 @@ class Study:
     Args:
         place: Where it is kept.
         name: What it is called there.
-        folder: The folder of the trials, in which this machine's workers lock theirs.
     """
 
     def __init__(self, place: Place, name: str) -> None:
@@ -227,7 +226,7 @@ class Study:
                     stack.enter_context(alive(self.storage, identity))
                     self.prepare(sweep, int(waiting.user_attrs.get("point", waiting.number)))
                     trial = Trial(self.study, identity)
-                    trial.set_user_attr(_WORKER, socket.gethostname())
+                    trial.set_user_attr(_WORKER, _worker_at(folder))
                     claimed = Claimed(trial, first_of(waiting))
                     break
             yield claimed
@@ -276,14 +275,13 @@ class Study:
         return sorted(before & {trial.number for trial in failed if trial.number in before})
 
     def _is_gone(self, trial: "FrozenTrial", folder: Path) -> bool:
-        host = trial.user_attrs.get(_WORKER)
-        if host is None:
+        worker = trial.user_attrs.get(_WORKER)
+        if worker is None:
             # Killed between two statements: no heartbeat tells of it.
             began = trial.datetime_start
             return began is not None and datetime.now() - began > timedelta(seconds=GRACE)
-        if host != socket.gethostname() or not _lock_file(folder, trial.number).exists():
-            return False
-        lock = _lock(folder, trial.number)
+        # A lock that is not there was given back by a worker that ended before it could say so.
+        lock = _lock(folder, trial.number) if worker == _worker_at(folder) else None
         if lock is None:
             return False
         _unlock(lock)
@@ -333,6 +331,11 @@ def _points(sweep: SweepConfig) -> list[dict[str, Any]]:
 
 def _lock_file(folder: Path, number: int) -> Path:
     return folder / f"trial-{number:03}.lock"
+
+
+def _worker_at(folder: Path) -> str:
+    """Names the workers of this machine that keep their trials in a folder, and so see each other's locks."""
+    return f"{socket.gethostname()}:{folder.absolute()}"
 
 
 def _lock(folder: Path, number: int) -> IO[str] | None:

@@ -69,6 +69,15 @@ def test_a_command_that_trains_says_what_to_install(bare: Path, clean_env: dict[
     assert "Traceback" not in done.stderr
 
 
+def test_a_sweep_says_what_to_install(bare: Path, clean_env: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "hubtune.yaml").write_text(CONFIG)
+    (tmp_path / "sweep.yaml").write_text("sweep: {parameters: {train.lora.r: [4, 8]}}\n")
+    done = run([bare / "hubtune", "sweep"], clean_env, tmp_path)
+    assert done.returncode == 3
+    assert 'pip install "hubtune[sweep,train]"' in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_hub_commands_work_without_the_extra(bare: Path, clean_env: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "rows.jsonl").write_text('{"quote": "Salt first."}\n')

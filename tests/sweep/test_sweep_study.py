@@ -149,6 +149,13 @@ def test_a_trial_whose_worker_was_killed_is_run_again_with_the_same_values(tmp_p
     assert study.wait(sweep.folder(facts)) is False
 
 
+def test_a_trial_that_a_worker_left_without_a_word_is_run_again(tmp_path, storage):
+    sweep, study, facts = begin(write(tmp_path), storage)
+    with study.claim(sweep.file.sweep, sweep.folder(facts)):
+        pass
+    assert study.reclaim(sweep.folder(facts)) == [0]
+
+
 def test_a_trial_that_is_cut_off_again_and_again_is_left_out(tmp_path):
     opened = sweep, study, facts = begin(write(tmp_path, parameters={"train.lora.r": [4]}))
     for _ in range(MOST_RETRIES + 1):
