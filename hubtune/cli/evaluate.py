@@ -7,9 +7,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hubtune.cli.options import NamedRelease, code_option, hub_option, named_release, on_hub, set_option
+from hubtune.cli.options import (
+    NamedRelease,
+    code_option,
+    hub_option,
+    launch_option,
+    launched_option,
+    named_release,
+    on_hub,
+    set_option,
+)
 from hubtune.cli.output import Output
-from hubtune.cli.run import comparison_lines, measure_lines
+from hubtune.cli.run import chosen_launcher, comparison_lines, measure_lines
 from hubtune.errors import ConfigError, FileError
 from hubtune.files import file_errors
 from hubtune.records.base import write_atomic
@@ -28,6 +37,8 @@ if TYPE_CHECKING:
 )
 @code_option
 @hub_option
+@launch_option
+@launched_option
 @click.pass_obj
 def evaluate(
     output: Output,
@@ -37,6 +48,8 @@ def evaluate(
     out: Path | None,
     allow_remote_code: str | None,
     hub: Path | None,
+    launch: str | None,
+    launched: Path | None,
 ) -> None:
     """Evaluate the base and tuned models of a run directory RUN or a published release REPO@TAG.
 
@@ -44,6 +57,11 @@ def evaluate(
     records pin or, with --data, on other data. Other data is read in the same format, unless -s sets another one, such
     as -s data[0].text=quote.
     """
+    if launched is not None:
+        from hubtune.pipeline.launch import evaluate_share, work
+
+        work(Path(subject), launched, evaluate_share)
+        return
     if out is not None:
         _require_place(out)
     if "@" not in subject and not Path(subject).exists():
@@ -54,8 +72,13 @@ def evaluate(
     release = None if Path(subject).exists() else named_release(subject)
     if release is None:
         given = data is not None or bool(overrides) or allow_remote_code is not None
-        record, lines = _of_run(output, Path(subject), given=given)
+        record, lines = _of_run(output, Path(subject), launch, given=given)
     else:
+        if launch is not None:
+            raise ConfigError(
+                "--launch evaluates a run in several processes, and a release is evaluated in one.",
+                hint="Leave --launch out.",
+            )
         with on_hub(hub):
             from hubtune.pipeline.evaluate_release import MeasureOptions
 
@@ -79,7 +102,7 @@ def _require_place(out: Path) -> None:
             pass
 
 
-def _of_run(output: Output, path: Path, *, given: bool) -> tuple[EvaluationRecord, list[str]]:
+def _of_run(output: Output, path: Path, launch: str | None, *, given: bool) -> tuple[EvaluationRecord, list[str]]:
     from hubtune.pipeline.context import RunContext
     from hubtune.pipeline.stages import run_evaluate
 
@@ -88,7 +111,8 @@ def _of_run(output: Output, path: Path, *, given: bool) -> tuple[EvaluationRecor
             "--data, -s and --allow-remote-code are for a release; a run is evaluated as its config.yaml says.",
             hint="Leave them out and edit the `evaluate` section of its config.yaml, or give a release, REPO@TAG.",
         )
-    record = run_evaluate(RunContext.open(path, output.progress))
+    launcher = chosen_launcher(launch)
+    record = run_evaluate(RunContext.open(path, output.progress), launcher=launcher)
     return record, [*measure_lines(record), f"Next: hubtune card render {path}"]
 
 

@@ -81,7 +81,13 @@ locked_option = click.option(
 launch_option = click.option(
     "--launch",
     metavar="COMMAND",
-    help='Train in the processes of this launcher, such as "accelerate launch --num_processes 2" or "torchrun ...".',
+    help='Use the processes of this launcher, such as "accelerate launch --num_processes 2" or "torchrun ...".',
+)
+launched_option = click.option(
+    "--launched",
+    type=click.Path(path_type=Path),
+    hidden=True,
+    help="What a process of a launcher is given: the folder where the command that started the launcher looks.",
 )
 
 _TARGET_OPTIONS = (

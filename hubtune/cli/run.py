@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from hubtune.cli.options import (
     config_argument,
     hub_option,
     launch_option,
+    launched_option,
     locked_option,
     on_hub,
     remote_options,
@@ -219,7 +221,7 @@ def run(
             locked=locked,
             run_dir=run_dir,
             # A job has the launcher that it names.
-            launcher=_launcher(launch if remote.flavor is None else None),
+            launcher=chosen_launcher(launch if remote.flavor is None else None),
             elsewhere=remote.flavor is not None,
         )
         if remote.flavor is not None:
@@ -240,7 +242,12 @@ def run(
         output.result(outcome.record, outcome_lines(outcome, hub))
 
 
-def _launcher(command: str | None) -> "Launcher | None":
+def chosen_launcher(command: str | None) -> "Launcher | None":
+    """Returns the launcher that `--launch` names; None without the option.
+
+    Raises:
+        ConfigError: There is no such program, or a launcher started this command.
+    """
     from hubtune.pipeline.launch import Launcher, refuse_launched
 
     refuse_launched()
@@ -303,12 +310,7 @@ def quickstart(output: Output, folder: Path) -> None:
 @run_argument
 @click.option("--resume", is_flag=True, help="Resume from the newest complete checkpoint of the run.")
 @launch_option
-@click.option(
-    "--launched",
-    type=click.Path(path_type=Path),
-    hidden=True,
-    help="What a process of a launcher is given: the folder where the command that started the launcher looks.",
-)
+@launched_option
 @click.pass_obj
 def train(output: Output, run: Path, resume: bool, launch: str | None, launched: Path | None) -> None:
     """Train again in the run directory RUN, with its config and pins.
@@ -316,14 +318,14 @@ def train(output: Output, run: Path, resume: bool, launch: str | None, launched:
     Without --resume, training starts from the beginning and earlier checkpoints are deleted.
     """
     if launched is not None:
-        from hubtune.pipeline.launch import work
+        from hubtune.pipeline.launch import train_share, work
 
-        work(run, launched, resume=resume)
+        work(run, launched, partial(train_share, resume=resume))
         return
     from hubtune.pipeline.context import RunContext
     from hubtune.pipeline.stages import resume_train, run_train
 
-    launcher = _launcher(launch)
+    launcher = chosen_launcher(launch)
     record = (resume_train if resume else run_train)(RunContext.open(run, output.progress), launcher=launcher)
     output.result(
         record,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -13,6 +14,7 @@ from hubtune.data.split import seeded
 from hubtune.data.tokenization import IGNORED, Example
 from hubtune.models.generation import Completion, complete_all, plain_text, text_after
 from hubtune.models.pretrained import pad_id
+from hubtune.models.process_group import spread
 from hubtune.records.base import Progress
 from hubtune.records.data import DataRecord
 from hubtune.records.results import Confusion, Measure, Sample
@@ -151,30 +153,37 @@ def likelihoods(
     Logits are reduced batch by batch, so memory does not grow with the number of rows. Rows of like length go together,
     which saves padding and changes no value.
     """
-    import torch
-
     nll = np.zeros(len(examples))
     tokens, correct = np.zeros(len(examples), dtype=np.int64), np.zeros(len(examples), dtype=np.int64)
     order = sorted(range(len(examples)), key=lambda index: len(examples[index].input_ids))
+    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
     model.eval()
-    for start in range(0, len(order), batch_size):
-        rows = order[start : start + batch_size]
-        batch = {
-            name: values.to(model.device) for name, values in collate([examples[row] for row in rows], padding).items()
-        }
-        counted = batch["labels"][:, 1:] != IGNORED
-        targets = batch["labels"][:, 1:][counted]
-        with torch.inference_mode():
-            logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
-            # Only what counts is taken to fp32, which is as much work as a layer of a small model.
-            logits = logits[:, :-1][counted]
-            losses = torch.nn.functional.cross_entropy(logits.float(), targets, reduction="none")
-        owners = np.asarray(rows)[counted.nonzero()[:, 0].cpu().numpy()]
-        np.add.at(nll, owners, losses.double().cpu().numpy())
-        np.add.at(tokens, owners, 1)
-        np.add.at(correct, owners, (logits.argmax(dim=-1) == targets).cpu().numpy())
-        on_batch()
+    measured = spread([partial(_measured, model, examples, rows, padding) for rows in batches], on_batch)
+    for rows, found in zip(batches, measured, strict=True):
+        nll[rows], tokens[rows], correct[rows] = found.nll, found.tokens, found.correct
     return Likelihoods(nll=nll, tokens=tokens, correct=correct)
+
+
+def _measured(model: "PreTrainedModel", examples: Sequence[Example], rows: Sequence[int], padding: int) -> Likelihoods:
+    """Measures the rows of one batch, given by their numbers."""
+    import torch
+
+    batch = {
+        name: values.to(model.device) for name, values in collate([examples[row] for row in rows], padding).items()
+    }
+    counted = batch["labels"][:, 1:] != IGNORED
+    targets = batch["labels"][:, 1:][counted]
+    with torch.inference_mode():
+        logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+        # Only what counts is taken to fp32, which is as much work as a layer of a small model.
+        logits = logits[:, :-1][counted]
+        losses = torch.nn.functional.cross_entropy(logits.float(), targets, reduction="none")
+    owners = counted.nonzero()[:, 0].cpu().numpy()
+    found = Likelihoods(np.zeros(len(rows)), np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64))
+    np.add.at(found.nll, owners, losses.double().cpu().numpy())
+    np.add.at(found.tokens, owners, 1)
+    np.add.at(found.correct, owners, (logits.argmax(dim=-1) == targets).cpu().numpy())
+    return found
 
 
 # Tokens of a row that is as much work as one of `batch_size` rows is meant to be; more of shorter rows go together.
@@ -321,20 +330,22 @@ class Bench:
             label: What it is for, shown next to the progress bar.
         """
         order = sorted(range(len(prompts)), key=lambda number: len(prompts[number]))
+        batches = [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
         found: dict[int, Completion] = {}
-        batches = -(-len(prompts) // self.batch_size)
-        with self.progress.task(f"{label}, {side}", batches) as task, self.sides[side]() as model:
-            for start in range(0, len(order), self.batch_size):
-                numbers = order[start : start + self.batch_size]
-                written = complete_all(
+        with self.progress.task(f"{label}, {side}", len(batches)) as task, self.sides[side]() as model:
+            pieces = [
+                partial(
+                    complete_all,
                     model,
                     self.tokenizer,
                     [prompts[number] for number in numbers],
                     max_new_tokens,
                     self.generation,
                 )
+                for numbers in batches
+            ]
+            for numbers, written in zip(batches, spread(pieces, task.advance), strict=True):
                 found.update(zip(numbers, written, strict=True))
-                task.advance()
         return [found[number] for number in range(len(prompts))]
 
 

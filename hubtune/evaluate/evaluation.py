@@ -115,11 +115,15 @@ class Evaluated:
     probe: ProbeRecord
 
 
-def evaluate(job: EvaluationJob) -> Evaluated:
+def evaluate(job: EvaluationJob, *, quiet: bool = False) -> Evaluated:
     """Measures both models in the precision of the training; the base model is the same weights with the adapter off.
 
     A metric that raises is recorded as failed, and the others are measured all the same. A classifier is measured
     alone, since its base has no head to classify with.
+
+    Args:
+        job: What to measure.
+        quiet: Whether the run's events leave the measures out, as in all processes but one of several.
 
     Returns:
         The records; their upstream digests are those of the run directory now.
@@ -144,7 +148,10 @@ def evaluate(job: EvaluationJob) -> Evaluated:
     )
 
     def tell(measure: Measure) -> None:
-        run.event("evaluate", event="measure", name=measure.name, base=measure.base, tuned=measure.tuned, n=measure.n)
+        if not quiet:
+            run.event(
+                "evaluate", event="measure", name=measure.name, base=measure.base, tuned=measure.tuned, n=measure.n
+            )
 
     upstream = run.digests("config", "evaluate", "data.json", "training.json")
     evaluation = measure_models(models, job.rows, config, job.progress, tell)

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.errors import RemoteCodeError
 from hubtune.models.precision import dtype_of
 from hubtune.models.pretrained import Purpose, load_checkpoint, refuse_missing
+from hubtune.models.process_group import spread
 from hubtune.models.remote_code import brings_code
 
 if TYPE_CHECKING:
@@ -81,7 +83,7 @@ def load_classifier(
                 "problem_type": "multi_label_classification" if classes.several else "single_label_classification",
                 "pad_token_id": classes.pad_id,
                 "dtype": "auto" if dtype == "auto" else dtype_of(dtype),
-                "device_map": {"": "cuda:0" if torch.cuda.is_available() else "cpu"},
+                "device_map": {"": torch.cuda.current_device() if torch.cuda.is_available() else "cpu"},
                 **options,
             },
         )
@@ -123,17 +125,17 @@ def give_classes(
     import torch
 
     several = model.config.problem_type == "multi_label_classification"
-    given: list[list[int]] = []
-    model.eval()
-    for make in batches:
+
+    def given(make: "Callable[[], dict[str, torch.Tensor]]") -> list[list[int]]:
         batch = {name: values.to(model.device) for name, values in make().items() if name != "labels"}
         with torch.inference_mode():
             logits = model(**batch).logits.float()
         # The logistic function is above one half if its argument is above 0.
         chosen = logits > 0 if several else torch.nn.functional.one_hot(logits.argmax(dim=1), logits.shape[1])
-        given += [row.nonzero().flatten().tolist() for row in chosen.cpu()]
-        on_batch()
-    return given
+        return [row.nonzero().flatten().tolist() for row in chosen.cpu()]
+
+    model.eval()
+    return [row for rows in spread([partial(given, make) for make in batches], on_batch) for row in rows]
 
 
 def _head(tensor: str) -> str | None:

@@ -119,5 +119,5 @@ def _in_4bit(precision: str, *kept: str) -> dict[str, object]:
     )
     return {
         "quantization_config": settings,
-        "device_map": {"": "cuda:0" if torch.cuda.is_available() else "cpu"},
+        "device_map": {"": torch.cuda.current_device() if torch.cuda.is_available() else "cpu"},
     }

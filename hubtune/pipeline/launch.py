@@ -1,4 +1,4 @@
-"""A training in the processes of a launcher, such as `accelerate launch` or `torchrun`; all else stays in the command.
+"""A stage in the processes of a launcher, such as `accelerate launch` or `torchrun`; all else stays in the command.
 
 The command starts the launcher and draws what the main process reports. Both sides talk through a folder of the run:
 lines of progress, how each process ended, a stop, and a lock that the command holds as long as it lives, so that no
@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,7 @@ from hubtune.errors import ConfigError, HubtuneError, InterruptedTrainingError, 
 from hubtune.files import file_errors
 from hubtune.pipeline.context import RunContext
 from hubtune.records.base import Progress, ProgressTask, Record, write_atomic
-from hubtune.records.results import TrainingRecord
+from hubtune.records.results import EvaluationRecord, TrainingRecord
 from hubtune.records.rundir import RunDirectory
 from hubtune.train.sharding import require_possible, sharding_of
 
@@ -205,14 +205,30 @@ class Launcher:
             HubtuneError: What a process raised.
             LaunchError: The launcher failed, or one of its processes was killed.
         """
+        self._do(context, "train", *(["--resume"] if resume else []))
+        return context.run.read(TrainingRecord)
+
+    def evaluate(self, context: RunContext) -> EvaluationRecord:
+        """Evaluates the run in the launcher's processes, which share out the batches.
+
+        Returns:
+            The record that the main process wrote.
+
+        Raises:
+            HubtuneError: As `train`.
+        """
+        self._do(context, "evaluate")
+        return context.run.read(EvaluationRecord)
+
+    def _do(self, context: RunContext, stage: str, *more: str) -> None:
         run = context.run
         stops: list[int] = []
         with _supervising(run) as folder, signals.noticed(stops.append), ExitStack() as tasks:
             shown = _Shown(folder / _PROGRESS, context.progress, tasks)
-            program = [*self.words, "-m", "hubtune", "train", str(run.path), "--launched", str(folder)]
+            program = [*self.words, "-m", "hubtune", stage, str(run.path), "--launched", str(folder), *more]
             with (run.path / LOG).open("wb") as log:
                 process = subprocess.Popen(
-                    [*program, *(["--resume"] if resume else [])],
+                    program,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
@@ -227,7 +243,6 @@ class Launcher:
             self._require_success(process.returncode, folder, run, lost)
         if stops:
             raise signals.Stopped(stops[0])
-        return run.read(TrainingRecord)
 
     def _follow(
         self, process: "subprocess.Popen[bytes]", folder: Path, shown: "_Shown", stops: Sequence[int]
@@ -449,20 +464,27 @@ class _ToldTask:
         self.told.write("advance", steps, note)
 
 
-def work(path: Path, folder: Path, *, resume: bool) -> None:
-    """Does one process's part of a training; the main process writes what comes of it.
+Work = Callable[[RunContext], None]
+"""What each of the processes does; the main one writes what comes of it."""
+
+
+def work(path: Path, folder: Path, do: Work) -> None:
+    """Does one process's part of a stage.
 
     Args:
         path: The run directory.
         folder: Where the command that started the launcher looks.
-        resume: Whether to resume from the newest complete checkpoint.
+        do: `train_share` or `evaluate_share`.
     """
     rank = _of_environment(_RANKS, 0)
     started = _Started(host=socket.gethostname(), pid=os.getpid(), count=_of_environment(_COUNTS, 1))
     write_atomic(folder / f"{rank}.started", started.to_json())
     threading.Thread(target=_obey, args=(folder, rank), daemon=True).start()
     try:
-        _work(path, _Told(folder / _PROGRESS if rank == 0 else None), resume=resume)
+        if os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes"):
+            # Before torch looks for GPUs: models and accelerate must agree on where they are.
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        do(RunContext.open(path, _Told(folder / _PROGRESS if rank == 0 else None)))
     except BaseException as error:  # noqa: BLE001 - whatever it is, the command is to know, and raises it again
         write_atomic(folder / f"{rank}.ended", Ended.of(error).to_json())
         traceback.print_exception(error)
@@ -472,19 +494,34 @@ def work(path: Path, folder: Path, *, resume: bool) -> None:
     write_atomic(folder / f"{rank}.ended", Ended.of(None).to_json())
 
 
-def _work(path: Path, progress: Progress, *, resume: bool) -> None:
-    if os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes"):
-        # Before torch looks for GPUs: model and Trainer are to agree on where they are.
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+def train_share(context: RunContext, *, resume: bool) -> None:
+    """Trains in one of several processes.
+
+    Args:
+        context: The run, whose data is recorded.
+        resume: Whether to resume from the newest complete checkpoint.
+    """
     from hubtune.pipeline.stages import run_data
     from hubtune.train.processes import Processes
     from hubtune.train.training import train
 
-    context = RunContext(RunDirectory.open(path), progress)
     processes = Processes.join(context.config)
     record = train(context.train_job(run_data(context), resume=resume, processes=processes))
     if processes.main:
         context.run.write(record)
+    processes.leave()
+
+
+def evaluate_share(context: RunContext) -> None:
+    """Evaluates in one of several processes; each batch is measured in one of them, and all metrics in each."""
+    from hubtune.pipeline.stages import measure_run, run_data
+    from hubtune.train.processes import Processes
+
+    processes = Processes.join(context.config, trains=False)
+    found = measure_run(context, run_data(context), quiet=not processes.main)
+    if processes.main:
+        context.run.write(found.probe)
+        context.run.write(found.evaluation)
     processes.leave()
 
 

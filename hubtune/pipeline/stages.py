@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from hubtune.data.prepare import Prepared
+    from hubtune.evaluate.evaluation import Evaluated
 
 # Room for the card, its pictures and release.json, without which nobody would know what was published.
 _RECORD_BYTES = 2_000_000
@@ -108,29 +109,48 @@ def resume_train(context: RunContext, *, launcher: Launcher | None = None) -> Tr
     return run_train(context, resume=True, launcher=launcher)
 
 
-def run_evaluate(context: RunContext, prepared: "Prepared | None" = None) -> EvaluationRecord:
+def run_evaluate(
+    context: RunContext, prepared: "Prepared | None" = None, *, launcher: Launcher | None = None
+) -> EvaluationRecord:
     """Measures base and tuned model on the held-out rows and writes evaluation.json and probe.json.
 
     Args:
         context: A run with a training record.
         prepared: The run's data if it was read already.
+        launcher: Starts the processes to measure in; None to measure in this one.
 
     Raises:
         HubtuneError: As `run_data`; and the training record is missing, or a model cannot be loaded.
     """
     require_train("Evaluation")
+    run = context.run
+    run.read(TrainingRecord)
+    prepared = prepared or run_data(context)
+    if launcher is None:
+        found = measure_run(context, prepared)
+        run.write(found.probe)
+        run.write(found.evaluation)
+        evaluation = found.evaluation
+    else:
+        evaluation = launcher.evaluate(context)
+    add_evaluation(run, evaluation, context.progress)
+    return evaluation
+
+
+def measure_run(context: RunContext, prepared: "Prepared", *, quiet: bool = False) -> "Evaluated":
+    """Measures base and tuned model on the held-out rows.
+
+    Args:
+        context: A run with a training record.
+        prepared: The run's data.
+        quiet: Whether the run's events leave the measures out.
+    """
     from hubtune.evaluate.evaluation import evaluate
     from hubtune.models.config_files import computing
 
-    run = context.run
-    run.read(TrainingRecord)
-    job = context.evaluation_job(prepared or run_data(context))
+    job = context.evaluation_job(prepared)
     with computing(job.base.name):
-        found = evaluate(job)
-    run.write(found.probe)
-    run.write(found.evaluation)
-    add_evaluation(run, found.evaluation, context.progress)
-    return found.evaluation
+        return evaluate(job, quiet=quiet)
 
 
 def run_merge(context: RunContext) -> MergeRecord:

@@ -39,8 +39,12 @@ class Processes:
     sharding: Sharding | None = None
 
     @classmethod
-    def join(cls, config: TuneConfig) -> "Processes":
+    def join(cls, config: TuneConfig, *, trains: bool = True) -> "Processes":
         """Joins the processes that a launcher has started; from then on this one has its own device.
+
+        Args:
+            config: The run's config.
+            trains: Whether they train; else each holds all that it needs.
 
         Raises:
             ConfigError: What splits the memory and the config contradict each other.
@@ -48,7 +52,7 @@ class Processes:
         from accelerate import DistributedType, PartialState
 
         cuda = torch.cuda.is_available()
-        sharding = sharding_of(config.train)
+        sharding = sharding_of(config.train) if trains else None
         require_possible(config, sharding, cuda=cuda)
         if sharding is not None and sharding.stage is not None:
             os.environ["ACCELERATE_USE_DEEPSPEED"] = "true"
@@ -63,6 +67,8 @@ class Processes:
                 state.distributed_type = DistributedType.MULTI_GPU
         backend = None if state.num_processes == 1 else str(state.backend)
         processes = cls(state.num_processes, state.process_index, backend, launched=True, sharding=sharding)
+        if not trains:
+            return processes
         share = processes.share(config.train)
         names = {"train_micro_batch_size_per_gpu": share.size, "gradient_accumulation_steps": share.accumulated}
         require_batches(config.train, sharding, names)

@@ -61,7 +61,7 @@ def sharding_of(settings: TrainConfig, environment: Mapping[str, str] = os.envir
     if environment.get("ACCELERATE_USE_DEEPSPEED") == "true":
         named = environment.get("ACCELERATE_DEEPSPEED_CONFIG_FILE", "")
         if named not in ("", "none"):
-            return _deepspeed(Path(named))
+            return _deepspeed(Path(named).absolute())
         stage = int(environment.get("ACCELERATE_DEEPSPEED_ZERO_STAGE", "2"))
         return Sharding(f"DeepSpeed ZeRO {stage}", stage)
     if environment.get("ACCELERATE_USE_FSDP") == "true":
@@ -75,7 +75,8 @@ def sharding_of(settings: TrainConfig, environment: Mapping[str, str] = os.envir
 
 
 def _deepspeed(path: Path) -> Sharding:
-    if not path.is_file():
+    # A config of the user's own names it from its folder, by `load_config`; a release's has the name alone.
+    if not path.is_absolute() or not path.is_file():
         raise ConfigError(
             f"There is no DeepSpeed config {path}.", hint="Correct train.deepspeed; its path begins beside the config."
         )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from hubtune.errors import ConfigError, LaunchError
 from tests.end_to_end.test_interruption import wait_for_end
-from tests.end_to_end.worlds import World
+from tests.end_to_end.worlds import World, untimed
 
 TWO = ("--launch", "torchrun --nproc_per_node 2")
 # The last step of an epoch has fewer rows: 7 of the usual 8, and 1 of the usual 2, which leaves one process none.
@@ -112,6 +113,24 @@ def test_the_record_and_the_card_say_how_many_processes_there_were(launched):
     assert "| Processes | 2 (data parallel, gloo) |" in card
     assert world.record("training.json", "one")["processes"] is None
     assert "| Processes |" not in (world.work / "one" / "README.md").read_text()
+
+
+def test_two_processes_measure_what_one_does_bit_for_bit(launched, tmp_path):
+    world = launched("lora").copy(tmp_path / "world")
+    for run in ("one", "two"):
+        config = world.work / run / "config.yaml"
+        config.write_text(config.read_text().replace("- perplexity", "- perplexity\n  - bits_per_byte\n  - rouge"))
+    shutil.copytree(world.work / "one", world.work / "again")
+    alone = world.done("--json", "evaluate", "one").document
+    shown = world.done("--json", "evaluate", "again", *TWO)
+
+    assert untimed(shown.document) == untimed(alone)
+    assert world.record("evaluation.json", "again") == shown.document
+    assert shown.err.count("Held-out rows, tuned …") == 1
+    assert world.record("probe.json", "again")["prompts"] == world.record("probe.json", "one")["prompts"]
+    events = [json.loads(line) for line in (world.work / "again" / "events.jsonl").read_text().splitlines()]
+    measured = [event["name"] for event in events if event["event"] == "measure"]
+    assert len(measured) == len(set(measured)) + 1, "perplexity was measured when the run was made"
 
 
 @pytest.fixture(scope="module")

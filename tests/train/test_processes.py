@@ -1,15 +1,11 @@
 """A training in several processes gives the numbers of one: each takes a share of every step's rows."""
 
-import os
 import shutil
-import socket
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 
 from hubtune.config.training import TrainConfig
@@ -22,7 +18,8 @@ from hubtune.train.batching import BLANK, Batcher, MicroBatches, RowOrder, Rows
 from hubtune.train.loss import ClassBatcher, SummedLoss
 from hubtune.train.processes import Processes, require_rows
 from tests.encoding import encode
-from tests.train.conftest import Earlier, Trained
+from tests.train.conftest import Earlier
+from tests.two_processes import in_two_processes
 
 WEIGHTS = {"lora": "adapter_model.safetensors", "full": "model.safetensors"}
 
@@ -93,39 +90,12 @@ def launched(train_on, tmp_path: Path) -> Callable[..., TrainingRecord]:
     """Trains in two copies of this process, which find each other as those of a launcher do; returns the record."""
 
     def launch(base: Path, run: RunDirectory, **given: object) -> TrainingRecord:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        children = [
-            _child(rank, port, run, lambda joined: train_on(base, run=run, processes=joined, **given))
-            for rank in range(2)
-        ]
-        codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
-        assert codes == [0, 0], (run.path / "failure").read_text()
-        return TrainingRecord.read(run.path / "made.json")
+        def train(_rank: int) -> TrainingRecord:
+            return train_on(base, run=run, processes=Processes.join(run.config()), **given).record
+
+        return in_two_processes(train, tmp_path)[0]
 
     return launch
-
-
-def _child(rank: int, port: int, run: RunDirectory, train: Callable[[Processes], Trained]) -> int:
-    child = os.fork()
-    if child:
-        return child
-    code = 1
-    try:
-        names = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "MASTER_PORT": port}
-        os.environ.update({name: str(value) for name, value in names.items()}, MASTER_ADDR="127.0.0.1")
-        # What this process trained alone before is no part of a copy's own world.
-        AcceleratorState._reset_state(reset_partial_state=True)
-        joined = Processes.join(run.config())
-        trained = train(joined)
-        if joined.main:
-            (run.path / "made.json").write_text(trained.record.to_json())
-        joined.leave()
-        code = 0
-    except BaseException:  # noqa: BLE001 - the copy may not go on with the tests
-        (run.path / "failure").write_text(traceback.format_exc())
-    finally:
-        os._exit(code)
 
 
 FP32 = ("train.precision=fp32", "train.logging_steps=1", "train.held_out_steps=2")
