@@ -127,6 +127,16 @@ def test_a_resumed_training_continues_the_tracker_s_run(train_on, gpt2: Path, tr
     assert [step for step, _ in found] == sorted(step for step, _ in found)
 
 
+def test_steps_that_are_done_again_replace_those_after_the_checkpoint(train_on, gpt2: Path):
+    options = ("train.report_to=[tensorboard]", "train.checkpoint_steps=4", "train.logging_steps=1", "train.epochs=3")
+    whole = train_on(gpt2, *options)
+
+    again = train_on(gpt2, run=whole.run, resume=True)
+
+    assert "Resuming after step 4 of 6" in again.listener.said
+    assert _tensorboard(again.run, _noted(again), "train/loss") == _losses(again)
+
+
 def _stop_at(listener: Listener, step: int) -> None:
     if listener.steps["Training"][0] == step:
         os.kill(os.getpid(), 2)
