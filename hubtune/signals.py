@@ -98,6 +98,17 @@ def noticed(act: Callable[[int], object]) -> Iterator[None]:
         _restore(before)
 
 
+@contextlib.contextmanager
+def saving() -> Iterator[None]:
+    """Lets a process that was stopped send requests while the context lasts, to save what it did."""
+    global _received
+    number, _received = _received, None
+    try:
+        yield
+    finally:
+        _received = _received or number
+
+
 def _restore(handlers: dict[signal.Signals, "signal._HANDLER"]) -> None:
     for number, handler in handlers.items():
         signal.signal(number, handler)

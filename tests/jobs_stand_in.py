@@ -116,6 +116,10 @@ class Jobs:
         """Waits until clients have asked for the log of a job so many times."""
         self._wait(lambda: job.followed >= times)
 
+    def until_said(self, job: RunJob, start: str) -> None:
+        """Waits until a line of a job's log starts like this."""
+        self._wait(lambda: any(line.startswith(start) for line in job.lines))
+
     def _wait(self, what: Callable[[], T]) -> T:
         with self.changed:
             found = self.changed.wait_for(what, timeout=60)

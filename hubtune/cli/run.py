@@ -261,7 +261,7 @@ def chosen_launcher(command: str | None) -> "Launcher | None":
 def job(output: Output, repo: str, commit: str) -> None:
     """In a job of Hugging Face Jobs, do the run that `hubtune run --remote` requested at COMMIT of REPO."""
     with on_hub(None):
-        from hubtune.pipeline.remote import do_request
+        from hubtune.pipeline.remote_job import do_request
 
         output.result(do_request(repo, commit, output.progress), [f"The run was put onto {repo}, to be fetched."])
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
+from pydantic import ValidationError
+
 from hubtune.errors import ConfigError, HubError, PublishConflictError, RemoteJobError
 from hubtune.hub import write
 from hubtune.hub.client import requests_sent_once
@@ -20,6 +22,7 @@ from hubtune.hub.repo_files import StoredFile, download_file, list_files, read_f
 from hubtune.hub.retries import Retries, Wait
 from hubtune.publish.remote import MAIN, NOT_THERE_YET
 from hubtune.records.base import Progress, sha256_bytes, sha256_file
+from hubtune.records.remote import JobRecord
 
 T = TypeVar("T")
 
@@ -126,15 +129,23 @@ class Exchange:
                 )
         return self._retry(f"Reading {self.repo}", lambda: read_files(self.repo, "dataset", commit, names))
 
-    def untake(self) -> str:
-        """Removes the claim of an ended job from the branch, so that another job can claim it; returns the head.
+    def renew(self, request: bytes, ended: Collection[str]) -> str:
+        """Puts a request onto the branch again, for another job; returns the commit.
+
+        Args:
+            request: The request.
+            ended: The ids of the jobs that may have claimed the earlier one. They have ended.
 
         Raises:
+            RemoteJobError: Another job has claimed it.
             HubError: As `put`.
         """
         head = self.head()
         there = self._retry(f"Reading {self.repo}", lambda: list_files(self.repo, head, "dataset"))
-        return self.put({}, head, "Free for another job", [TAKEN]) if TAKEN in there else head
+        claims = [TAKEN] if TAKEN in there else []
+        if claims and parse_job(self.read(head, claims)[TAKEN]).id not in ended:
+            raise moved_on(self)
+        return self.put({REQUEST: request}, head, "Request again", claims)
 
     def put_run(self, run: Path, parent: str, message: str, *, leave_out: Collection[str]) -> str:
         """Commits the files of a run directory to the branch, in one commit that replaces earlier files of the run.
@@ -187,6 +198,20 @@ class Exchange:
     def _retry(self, doing: str, work: Callable[[], T], *, also: tuple[type[HubError], ...] = ()) -> T:
         with requests_sent_once():
             return Retries(self.progress, self.wait)(doing, work, also=also)
+
+
+def parse_job(content: bytes) -> JobRecord:
+    """Reads what a job wrote as it claimed a request.
+
+    Raises:
+        RemoteJobError: It is not that.
+    """
+    try:
+        return JobRecord.model_validate_json(content)
+    except ValidationError as error:
+        raise RemoteJobError(
+            f"{TAKEN} on the branch of the run is not what a job writes.", hint="Start a new run with --remote."
+        ) from error
 
 
 def moved_on(exchange: Exchange) -> RemoteJobError:

@@ -11,13 +11,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypedDict
 
 from hubtune import __version__
 from hubtune.config.evaluation import BUILT_IN
-from hubtune.config.load import dump_config, evaluation_digest, load_config, local_files, training_digest
+from hubtune.config.load import dump_config, evaluation_digest, local_files, training_digest
 from hubtune.config.schema import TuneConfig
-from hubtune.errors import ConfigError, HubError, HubtuneError, InterruptedTrainingError, RecordError, RemoteJobError
-from hubtune.files import file_errors, read_bytes, scratch_folder
+from hubtune.errors import ConfigError, HubError, RecordError, RemoteJobError
+from hubtune.files import file_errors, read_bytes
 from hubtune.hub import jobs
 from hubtune.hub.client import current_token, requests_sent_once
 from hubtune.hub.read import whoami
@@ -25,21 +26,19 @@ from hubtune.hub.retries import Retries
 from hubtune.pin import lock_file, write_lock
 from hubtune.pipeline.check import Checks, check_run
 from hubtune.pipeline.context import RunOptions
-from hubtune.pipeline.exchange import CONFIG, LOCK, NAME, REQUEST, TAKEN, Exchange
-from hubtune.pipeline.launch import Launcher
+from hubtune.pipeline.exchange import CONFIG, LOCK, NAME, REQUEST, Exchange
 from hubtune.pipeline.planning import card_inputs
-from hubtune.pipeline.run import Outcome, find_run, run_job
+from hubtune.pipeline.run import Outcome, find_run
 from hubtune.publish.preflight import refuse_secrets
-from hubtune.records.base import PinSet, Progress, sha256_bytes, sha256_file, write_atomic
+from hubtune.records.base import PinSet, Progress, sha256_bytes, sha256_file
 from hubtune.records.release import ReleaseRecord
-from hubtune.records.remote import JobRecord, RemoteRecord, RemoteRequest
+from hubtune.records.remote import RemoteRecord, RemoteRequest
 from hubtune.records.results import TrainingRecord
 from hubtune.records.rundir import CONFIG as RUN_CONFIG
 from hubtune.records.rundir import RunDirectory, WrittenRecord
 
 _LABEL = "hubtune-run"
-_RECORDS = "remote.json"
-_CHECKPOINTS = "checkpoints"
+_REMOTE = "remote.json"
 _PINS = "pins.json"
 _WRITTEN = "written.json"
 # Lost connections in a row, each after several attempts of the client itself.
@@ -115,7 +114,7 @@ def run_remote(
         )
     _require_same_end(run.read(RemoteRecord), options)
     if run.read(RemoteRecord).fetched is None:
-        _do(run, progress)
+        _do(run, asked, progress)
     release = run.read(ReleaseRecord) if options.publish else None
     return Outcome(run=run, inputs=card_inputs(run, run.config()), release=release)
 
@@ -176,20 +175,16 @@ def _request(run: RunDirectory, options: RunOptions, asked: RemoteOptions, progr
         request=request,
         commit=commit,
         namespace=namespace,
-        timeout=asked.timeout,
-        dependencies=_dependencies(run.config(), asked),
-        secrets=[jobs.TOKEN, *asked.secrets],
+        **_settings(run.config(), asked),
     )
 
 
-def _do(run: RunDirectory, progress: Progress) -> None:
+def _do(run: RunDirectory, asked: RemoteOptions, progress: Progress) -> None:
     """Sees to it that the job is submitted, follows it to its end, and fetches the run."""
     known = run.read(RemoteRecord)
+    exchange = Exchange(known.repo, known.request.branch, progress)
     if known.job is None:
-        job = _submit(known, progress)
-        known = known.model_copy(update={"job": job.id})
-        run.write(known)
-        progress.say(f"Job {job.id} on {known.request.flavor} ({job.stage.lower()}): {job.url}")
+        known = _submit(run, known, asked, exchange)
     assert known.job is not None, "it was just submitted"
     try:
         job = _follow(known.namespace, known.job, progress)
@@ -199,33 +194,60 @@ def _do(run: RunDirectory, progress: Progress) -> None:
             f"--run-dir {run.path}. To end it: hf jobs cancel {known.job}"
         )
         raise
-    exchange = Exchange(known.repo, known.request.branch, progress)
     if not job.completed:
-        # A new job begins with what this one left.
-        again = {"job": None, "attempt": known.attempt + 1, "commit": exchange.untake()}
-        run.write(known.model_copy(update=again))
+        run.write(known.model_copy(update={"job": None, "previous": [*known.previous, job.id]}))
         raise _failed(job)
     _fetch(run, known, exchange)
 
 
-def _submit(known: RemoteRecord, progress: Progress) -> jobs.Job:
+def _submit(run: RunDirectory, known: RemoteRecord, asked: RemoteOptions, exchange: Exchange) -> RemoteRecord:
     """Submits the job, unless it was: an answer that got lost leaves that open."""
-    labels = {_LABEL: known.request.branch, "hubtune-attempt": str(known.attempt)}
-    draft = jobs.JobDraft(
-        namespace=known.namespace,
-        command=["hubtune", "job", known.repo, known.commit],
-        dependencies=known.dependencies,
-        flavor=known.request.flavor,
-        timeout=known.timeout,
-        secrets=known.secrets,
-        labels=labels,
-    )
+    labels = {_LABEL: known.request.branch, "hubtune-attempt": str(len(known.previous))}
+    retries = Retries(exchange.progress)
 
-    def submit() -> jobs.Job:
-        return jobs.find(known.namespace, labels) or jobs.submit(draft)
+    def find() -> jobs.Job | None:
+        return jobs.find(known.namespace, labels)
 
     with requests_sent_once():
-        return Retries(progress)("Submitting the job", submit)
+        job = retries("Looking for the job", find)
+        if job is None and known.previous:
+            # On other hardware, say, or with more time.
+            check_remote(run.config(), asked)
+            request = known.request.model_copy(
+                update={"version": __version__, "flavor": asked.flavor, "launch": asked.launch}
+            )
+            renewed = exchange.renew(request.to_json().encode(), known.previous)
+            known = known.model_copy(update={"request": request, "commit": renewed, **_settings(run.config(), asked)})
+            run.write(known)
+        draft = jobs.JobDraft(
+            namespace=known.namespace,
+            command=["hubtune", "job", known.repo, known.commit],
+            dependencies=known.dependencies,
+            flavor=known.request.flavor,
+            timeout=known.timeout,
+            secrets=known.secrets,
+            labels=labels,
+        )
+        job = job or retries("Submitting the job", lambda: find() or jobs.submit(draft))
+    known = known.model_copy(update={"job": job.id})
+    run.write(known)
+    exchange.progress.say(f"Job {job.id} on {known.request.flavor} ({job.stage.lower()}): {job.url}")
+    return known
+
+
+class _Settings(TypedDict):
+    timeout: int | None
+    dependencies: list[str]
+    secrets: list[str]
+
+
+def _settings(config: TuneConfig, asked: RemoteOptions) -> _Settings:
+    """Returns the fields of the remote record that the options say."""
+    return {
+        "timeout": asked.timeout,
+        "dependencies": _dependencies(config, asked),
+        "secrets": [jobs.TOKEN, *asked.secrets],
+    }
 
 
 def _follow(namespace: str, job: str, progress: Progress) -> jobs.Job:
@@ -243,7 +265,7 @@ def _follow(namespace: str, job: str, progress: Progress) -> jobs.Job:
         except HubError as error:
             lost += 1
             if error.passing:
-                error.hint = f"The job {job} goes on. To follow it later: the same command with --resume."
+                error.hint = f"The job {job} continues. To follow it later: the same command with --resume."
                 if lost < _ATTEMPTS:
                     Retries(progress).pause("Following the job", error, min(lost, _LONGEST_WAIT))
                     continue
@@ -251,7 +273,7 @@ def _follow(namespace: str, job: str, progress: Progress) -> jobs.Job:
 
 
 def _failed(job: jobs.Job) -> RemoteJobError:
-    said = f": {job.message}" if job.message else ""
+    said = f": {job.message.rstrip('.')}" if job.message else ""
     if job.stage == "CANCELED":
         return RemoteJobError(
             f"The job {job.id} was canceled{said}.",
@@ -276,7 +298,7 @@ def _fetch(run: RunDirectory, known: RemoteRecord, exchange: Exchange) -> None:
         _require_own(run, folder)
         written = WrittenRecord.read(folder / _WRITTEN).files
         for name in names:
-            if name in (RUN_CONFIG, _PINS, _WRITTEN, _RECORDS):
+            if name in (RUN_CONFIG, _PINS, _WRITTEN, _REMOTE):
                 continue
             if name in written:
                 run.write_file(name, read_bytes(folder / name))
@@ -284,7 +306,8 @@ def _fetch(run: RunDirectory, known: RemoteRecord, exchange: Exchange) -> None:
             (run.path / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).replace(run.path / name)
     training = run.read(TrainingRecord)
-    if training.job is None or training.job.id != known.job:
+    # A job that resumes takes over what an earlier one finished.
+    if training.job is None or training.job.id not in (known.job, *known.previous):
         raise RecordError(
             f"The run at {exchange.repo} was not made by the job {known.job}.", hint="Start a new run with --remote."
         )
@@ -356,56 +379,3 @@ def _dependencies(config: TuneConfig, asked: RemoteOptions) -> list[str]:
             f"--wheel https://…/hubtune-{__version__}-py3-none-any.whl",
         )
     return [f"{package}=={__version__}", *others]
-
-
-def do_request(repo: str, commit: str, progress: Progress) -> JobRecord:
-    """In a job, does the run that was requested at a commit of the exchange repository, and commits it there.
-
-    Raises:
-        RemoteJobError: This is no job, the request is for another version, or another job does it.
-        HubtuneError: The run failed. What there is of it was put onto the branch.
-    """
-    job_id = os.environ.get("JOB_ID")
-    if not job_id:
-        raise RemoteJobError(
-            "The environment has no JOB_ID, so this is not a job of Hugging Face Jobs.",
-            hint="Submit one: hubtune run --remote FLAVOR",
-        )
-    with scratch_folder() as folder:
-        for name, content in Exchange(repo, "", progress).read(commit, [CONFIG, LOCK, REQUEST]).items():
-            write_atomic(folder / name, content)
-        request = RemoteRequest.read(folder / REQUEST)
-        if request.version != __version__:
-            raise RemoteJobError(
-                f"The request is for hubtune {request.version}, and the job has {__version__}.",
-                hint="Submit it again with the version that the job has.",
-            )
-        exchange = Exchange(repo, request.branch, progress)
-        job = JobRecord(id=job_id, image=request.image, flavor=request.flavor)
-        head = exchange.put({TAKEN: job.to_json().encode()}, commit, f"Taken by job {job.id}")
-        run = folder / "run"
-        exchange.fetch_run(head, run)
-        options = RunOptions(
-            publish=request.publish,
-            propose=request.propose,
-            resume=run.is_dir(),
-            locked=True,
-            run_dir=run,
-            launcher=None if request.launch is None else Launcher.parse(request.launch),
-            job=job,
-        )
-        _run_and_put(folder, options, exchange, head, progress)
-    return job
-
-
-def _run_and_put(folder: Path, options: RunOptions, exchange: Exchange, head: str, progress: Progress) -> None:
-    run = options.folder
-    try:
-        run_job(load_config(folder / CONFIG), folder / CONFIG, options, progress)
-    except HubtuneError as error:
-        # From checkpoints another job can resume.
-        left = () if isinstance(error, InterruptedTrainingError) else (_CHECKPOINTS,)
-        if run.is_dir():
-            exchange.put_run(run, head, "What a job left that failed", leave_out=left)
-        raise
-    exchange.put_run(run, head, "The run", leave_out=(_CHECKPOINTS,))

@@ -57,7 +57,7 @@ class RemoteRecord(Record):
         timeout: Seconds after which the Hub ends the job; None for the Hub's own limit.
         dependencies: What the job installs.
         secrets: Names of the environment variables that it gets as secrets.
-        attempt: How many jobs were submitted for it before, which failed.
+        previous: The jobs that were submitted for it before, and ended without a run.
         job: The job's id; None until it is known to be submitted.
         fetched: The commit that the run was fetched from; None until then.
     """
@@ -69,6 +69,6 @@ class RemoteRecord(Record):
     timeout: int | None = None
     dependencies: list[_Text] = Field(max_length=10)
     secrets: list[_Text] = Field(max_length=50)
-    attempt: int = 0
+    previous: list[JobName] = Field(default=[], max_length=1000)
     job: JobName | None = None
     fetched: Commit | None = None

@@ -252,6 +252,38 @@ def test_a_connection_that_is_lost_for_longer_is_waited_for(jobs, submit):
     assert result.err.count("the only line") == 1
 
 
+@pytest.fixture
+def interrupted(world: World, tmp_path: Path) -> World:
+    """A world whose job got SIGTERM while it trained, and whose second job resumed; `run2` is a run of this machine."""
+    config = ("-s", "train.epochs=20")
+    with jobs_on(world, _auth(tmp_path)) as jobs, ThreadPoolExecutor(1) as running:
+        env = {"HF_ENDPOINT": jobs.url, "HF_TOKEN": CANARY}
+        first = running.submit(world.hubtune, *RUN, *config, **env)
+        job = jobs.submitted(1)
+        jobs.until_said(job, "Training: ")
+        jobs.end(job, "CANCELED", "Job timeout")
+        assert first.result().code == RemoteJobError.exit_code, first.result().err
+        job.process.wait()
+        again = world.hubtune(*RUN, *config, "--resume", "--remote", "a10g-small", "--timeout", "3h", **env)
+        assert again.code == 0, again.err
+        assert "Resuming after step" in again.err
+        assert jobs.last.spec["flavor"] == "a10g-small"
+        assert jobs.last.spec["timeoutSeconds"] == 3 * 3600
+        world.done("run", "--run-dir", "run2", *config, **env)
+    return world
+
+
+def test_a_job_that_was_stopped_is_resumed_by_another_with_the_same_numbers(interrupted):
+    there, here = interrupted.record("training.json"), interrupted.record("training.json", "run2")
+    # At a stop the loss is logged once more, so the points of the curve may differ.
+    for name in ("files", "steps", "tokens"):
+        assert there[name] == here[name]
+    assert (there["job"]["id"], there["job"]["flavor"]) == (f"{2:024x}", "a10g-small")
+    evaluations = [interrupted.record("evaluation.json", run) for run in ("run", "run2")]
+    assert untimed(evaluations[0]) == untimed(evaluations[1])
+    assert not (interrupted.run_dir / "checkpoints").exists()
+
+
 def test_ctrl_c_leaves_the_job_alone_and_says_how_to_follow_and_to_cancel_it(world, jobs):
     env = {"HF_ENDPOINT": jobs.url, "HF_TOKEN": CANARY}
     with world.start("run", *REMOTE, "--run-dir", "run", **env) as process:
@@ -317,8 +349,8 @@ def test_files_of_this_machine_are_refused_with_what_to_do(world, jobs, submit, 
         (("--remote", "cpu-basic", "--wheel", OTHER_WHEEL), ConfigError, [f"version {__version__}"]),
         ((*REMOTE, "--secret", "UNSET_SECRET"), ConfigError, ["no variable UNSET_SECRET"]),
         ((*REMOTE, "--hub", "hub2"), ConfigError, ["cannot reach"]),
-        (("--timeout", "2h"), ConfigError, ["--timeout is for", "--remote FLAVOR"]),
-        (("--secret", "A"), ConfigError, ["--secret is for"]),
+        (("--timeout", "2h"), ConfigError, ["--timeout is only for", "--remote FLAVOR"]),
+        (("--secret", "A"), ConfigError, ["--secret is only for"]),
     ],
 )
 def test_options_that_do_not_fit_are_refused_before_anything_is_asked(jobs, submit, arguments, error, words):

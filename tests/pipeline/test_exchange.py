@@ -10,7 +10,7 @@ from hubtune import __version__
 from hubtune.errors import ConfigError, HubError, RecordError, RemoteJobError
 from hubtune.localhub.fault_injection import FaultRule
 from hubtune.pipeline.exchange import CONFIG, LOCK, REQUEST, TAKEN, Exchange
-from hubtune.pipeline.remote import do_request
+from hubtune.pipeline.remote_job import do_request
 from hubtune.records.remote import RemoteRequest
 from tests.listener import Listener
 from tests.served_hub import ServedHub, serve
@@ -115,18 +115,22 @@ def test_only_the_first_of_two_jobs_does_a_request(exchange, request_of, monkeyp
     with pytest.raises(RemoteJobError, match="Another job"):
         do_request(REPO, commit, listener)
     assert exchange.head() == taken
-    # Until it is given free: then there is a new commit to ask for.
-    free = exchange.untake()
-    assert free not in (commit, taken)
+    # Until it is known to have ended: then there is a new commit to ask for.
+    request = exchange.read(taken, [REQUEST])[REQUEST]
+    with pytest.raises(RemoteJobError, match="Another job"):
+        exchange.renew(request, ["3" * 24])
+    again = exchange.renew(request, ["1" * 24])
+    assert again not in (commit, taken)
     with pytest.raises(ConfigError):
-        do_request(REPO, free, listener)
-    assert TAKEN in exchange.read(exchange.head(), [TAKEN])
+        do_request(REPO, again, listener)
+    assert b"2" * 24 in exchange.read(exchange.head(), [TAKEN])[TAKEN]
+    assert exchange.renew(b"another", ["2" * 24]) == exchange.head()
 
 
 def test_a_job_with_another_version_does_nothing(exchange, request_of, monkeypatch, listener):
     commit = request_of("99.0.0")
     monkeypatch.setenv("JOB_ID", "1" * 24)
-    with pytest.raises(RemoteJobError, match=r"asked of hubtune 99\.0\.0, and the job has"):
+    with pytest.raises(RemoteJobError, match=r"is for hubtune 99\.0\.0, and the job has"):
         do_request(REPO, commit, listener)
     assert exchange.head() == commit
 
