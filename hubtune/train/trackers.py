@@ -167,6 +167,11 @@ def _trackio() -> Any:
             del sys.modules[name]
     import trackio
 
+    with contextlib.suppress(ImportError):
+        import gradio_client
+
+        # A client for a Space would report its use to the public Hub; no setting of it is read this late.
+        gradio_client.Client._telemetry_thread = lambda _: None
     if not _trackio_is_elsewhere():
         # It would ask the Hub whose the token is, to write the name beside each run.
         trackio.run.Run._get_username = lambda _: None

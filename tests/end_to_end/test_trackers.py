@@ -159,6 +159,7 @@ def test_a_server_of_the_user_s_gets_the_run_and_its_token_is_kept(world: World,
         done = world.done(
             *("--json", "run", "--push", TARGET, "--hub", world.hub, "--run-dir", "run"),
             TRACKIO_SERVER_URL=f"{address}/?write_token={token}",
+            HF_HUB_DISABLE_TELEMETRY=None,
         )
 
     run = _run(world, "trackio")
@@ -174,6 +175,7 @@ def test_a_server_of_the_user_s_gets_the_run_and_its_token_is_kept(world: World,
     assert any(_facts(world).items() <= entry.items() for entry in entries)
     assert json.loads(config)["learning_rate"] == 0.01
     assert f"{address}/" in (world.run_dir / "README.md").read_text()
+    assert [line["path"] for line in world.requests() if "telemetry" in line["path"]] == []
     assert token not in done.out + done.err
     assert all(token.encode() not in path.read_bytes() for path in world.root.rglob("*") if path.is_file())
 
