@@ -205,13 +205,13 @@ def _check_config(checks: Checks, config: TuneConfig, *, elsewhere: bool) -> Non
     checks.attempt("data", lambda: check_data(config), lambda _: "its formats can be trained on")
     if config.train.precision == "bf16" and not elsewhere and find_spec("torch") is not None:
         checks.attempt("precision", lambda: choose_precision("bf16"), lambda _: "this machine computes in bf16")
-    if config.train.report_to:
+    if config.train.report_to and not elsewhere:
         checks.attempt(
             "trackers",
             lambda: require_trackers(config.train.report_to),
             lambda _: f"{', '.join(config.train.report_to)} can be reported to",
         )
-    if config.train.country is not None:
+    if config.train.country is not None and not elsewhere:
         _check_country(checks, config.train.country)
     if config.evaluate.bias.named():
         checks.attempt(

@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TypedDict
 
@@ -27,6 +26,7 @@ from hubtune.pin import lock_file, write_lock
 from hubtune.pipeline.check import Checks, check_run
 from hubtune.pipeline.context import RunOptions
 from hubtune.pipeline.exchange import CONFIG, LOCK, NAME, REQUEST, Exchange
+from hubtune.pipeline.launch import require_launcher
 from hubtune.pipeline.planning import card_inputs
 from hubtune.pipeline.run import Outcome, find_run
 from hubtune.publish.preflight import refuse_secrets
@@ -75,6 +75,8 @@ def check_remote(config: TuneConfig, asked: RemoteOptions) -> None:
         HubError: The Hub has no jobs, or cannot be asked.
     """
     _refuse_local(config)
+    if asked.launch is None:
+        require_launcher(config, None)
     _dependencies(config, asked)
     jobs.require_secrets([jobs.TOKEN, *asked.secrets])
     offered = {flavor.name: flavor for flavor in jobs.flavors()}
@@ -357,11 +359,11 @@ def _refuse_local(config: TuneConfig) -> None:
 
 
 def _dependencies(config: TuneConfig, asked: RemoteOptions) -> list[str]:
-    """Returns what the job installs: exactly this version, with the extras that the run uses here."""
+    """Returns what the job installs: exactly this version, with the extras that the config needs."""
     trackers = config.train.report_to
     extras = ["train"]
     extras += ["track"] if {"trackio", "tensorboard"}.intersection(trackers) else []
-    extras += ["cost"] if find_spec("codecarbon") is not None else []
+    extras += ["cost"] if config.train.country is not None else []
     others = [name for name in trackers if name in ("wandb", "mlflow")]
     package = f"hubtune[{','.join(extras)}]"
     if asked.wheel is not None:

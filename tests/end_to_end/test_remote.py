@@ -83,7 +83,7 @@ def submit(world: World, jobs: Jobs) -> Callable[..., Result]:
 
 def test_the_job_installs_this_version_and_runs_what_was_committed(done, asked):
     (job,) = asked["jobs"]
-    assert job["packages"] == [f"hubtune[train,cost] @ {WHEEL}"]
+    assert job["packages"] == [f"hubtune[train] @ {WHEEL}"]
     assert job["dockerImage"] == "ghcr.io/astral-sh/uv:python3.12-bookworm"
     assert job["flavor"] == "cpu-basic"
     assert asked["timeout"] == 7200
@@ -325,6 +325,7 @@ def test_a_command_that_ended_before_it_knew_the_job_s_id_finds_the_job(world, j
 
 LOCAL = {
     "data": ("data__path", "data[0].path", "hubtune hub import", "--type dataset"),
+    "DeepSpeed": ("train__deepspeed", "train.deepspeed", "Leave them out"),
     "card templates": ("card__templates", "card.templates", "Leave them out"),
 }
 
@@ -384,6 +385,22 @@ def test_a_secret_s_value_on_the_command_line_is_refused_and_not_repeated(jobs, 
 def test_without_a_token_there_is_no_job(jobs, submit):
     submit(*REMOTE, HF_TOKEN=None).refused(MissingTokenError, "needs a token", "hf auth login")
     assert jobs.requests == []
+
+
+def test_the_job_installs_the_extras_and_trackers_that_the_config_needs(jobs, submit):
+    with ThreadPoolExecutor(1) as running:
+        ran = running.submit(
+            submit, *REMOTE, "-s", "train.report_to=[trackio, wandb]", "-s", "train.country=FRA", "--launch", "a b"
+        )
+        job = jobs.submitted(1)
+        jobs.end(job, "CANCELED")
+        ran.result().refused(RemoteJobError)
+    assert job.packages == [f"hubtune[train,track,cost] @ {WHEEL}", "wandb"]
+
+
+def test_fsdp_without_a_launcher_is_refused_here_and_not_in_the_job(jobs, submit):
+    submit(*REMOTE, "-s", "train.fsdp=true").refused(ConfigError, "train.fsdp", "--launch")
+    assert jobs.all == {}
 
 
 def test_a_dry_run_checks_the_flavor_and_submits_nothing(world, jobs, submit):
