@@ -351,6 +351,9 @@ def test_a_dumped_config_reads_back_equal_and_holds_every_default():
         "publish.repo=org/x",
         "evaluate.batch_size=1",
         "rows.workers=3",
+        "train.report_to=[trackio]",
+        "train.project=x",
+        "train.country=FRA",
     ],
 )
 def test_card_release_and_way_of_measuring_do_not_decide_the_training(override: str):
@@ -544,3 +547,13 @@ def test_validation_decides_the_training_and_its_absence_changes_no_digest():
     assert training_digest(plain) != training_digest(other)
     assert evaluation_digest(plain) != evaluation_digest(other)
     assert evaluation_digest(plain) == "e4a352689e735604feccf65115f773bd1155d6c808795b1cc7140b1627635780"
+
+
+@pytest.mark.parametrize(
+    "override", ["train.report_to=[trackio,trackio]", "train.report_to=[neptune]", "train.country=France"]
+)
+def test_a_tracker_twice_or_unknown_and_a_country_by_its_name_are_refused(override: str):
+    with pytest.raises(ConfigError) as refused:
+        parse_config(MINIMAL, [override])
+
+    assert override.partition("=")[0] in str(refused.value.details)
