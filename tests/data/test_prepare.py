@@ -236,6 +236,15 @@ def test_rows_of_a_group_are_never_on_both_sides_nor_is_a_text_that_two_groups_s
     assert source.rows == source.kept + sum(source.dropped.values())
     assert prepared.record({}).split_method.startswith("sha256 of the seed and the group's value")
 
+    for seed in range(4):
+        more = ("evaluate.validation=0.3", f"evaluate.seed={seed}", "screen.contamination=report")
+        chosen = prepare_rows(rows, overrides=(*overrides, *more))
+        texts = [_texts(part) for part in (chosen.train, chosen.held_out, chosen.validation)]
+        assert all(texts)
+        assert not texts[0] & texts[1] | texts[0] & texts[2] | texts[1] & texts[2]
+        (source,) = chosen.record({}).sources
+        assert source.kept == sum(len(part) for part in (chosen.train, chosen.held_out, chosen.validation))
+
 
 def test_rows_added_later_move_no_group(prepare_rows):
     rows = [{"author": f"author {number % 12}", "quote": f"Saying {number}."} for number in range(120)]

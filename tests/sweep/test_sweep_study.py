@@ -39,9 +39,9 @@ def begin(path: Path, storage: str | None = None) -> tuple[Sweep, Study, Facts]:
     return sweep, study, facts
 
 
-def run_one(sweep: Sweep, study: Study, facts: Facts) -> int | None:
+def run_one(sweep: Sweep, study: Study, facts: Facts, folder: Path | None = None) -> int | None:
     """Runs the next trial, whose result is its rank r; returns its number, None if there is none."""
-    with study.claim(sweep.file.sweep, sweep.folder(facts)) as claimed:
+    with study.claim(sweep.file.sweep, folder or sweep.folder(facts)) as claimed:
         if claimed is None:
             return None
         values = suggest(claimed.trial, sweep.file.sweep)
@@ -49,9 +49,9 @@ def run_one(sweep: Sweep, study: Study, facts: Facts) -> int | None:
         return claimed.trial.number
 
 
-def work(path: Path, storage: str | None, done) -> None:
+def work(path: Path, storage: str | None, folder: Path, done) -> None:
     opened = begin(path, storage)
-    while (number := run_one(*opened)) is not None:
+    while (number := run_one(*opened, folder)) is not None:
         done.put(number)
 
 
@@ -120,7 +120,8 @@ def share_among_two_workers(tmp_path, storage):
     path = write(tmp_path, parameters={"train.lora.r": list(range(1, 25))})
     context = multiprocessing.get_context("spawn")
     done = context.Queue()
-    workers = [context.Process(target=work, args=(path, storage, done)) for _ in range(2)]
+    # Each with a folder of its own, as on two machines: the storage alone keeps them apart.
+    workers = [context.Process(target=work, args=(path, storage, tmp_path / each, done)) for each in "ab"]
     for worker in workers:
         worker.start()
     numbers = [done.get(timeout=60) for _ in range(24)]
