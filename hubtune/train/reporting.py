@@ -58,7 +58,7 @@ class Tracking(TrainerCallback):
 
     def _begin(self, tracker: Tracker, kwargs: dict[str, Any]) -> None:
         args, state, _ = self._last
-        tracker.first_step, args.run_name, args.project = state.global_step, tracker.id, tracker.project
+        tracker.first_step, args.run_name, args.project = state.global_step, tracker.run_name, tracker.project
         callback = tracker.callback()
         callback.on_train_begin(*self._last, **kwargs)
         self._open[tracker.name] = (tracker, callback)

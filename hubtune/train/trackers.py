@@ -68,6 +68,11 @@ class Tracker(ABC):
         # What it warned of: some trackers go on by themselves when they fail.
         self.warned: list[str] = []
 
+    @property
+    def run_name(self) -> str:
+        """The name that a person sees; a run that is continued keeps it."""
+        return self.id
+
     def environment(self) -> dict[str, str]:
         """Returns the environment variables of the tracker, besides those that the user has set."""
         return {}
@@ -282,6 +287,11 @@ class MLflow(Tracker):
 
     name = "mlflow"
     title = "MLflow"
+
+    @property
+    def run_name(self) -> str:
+        # The id of a run is the server's, and its name is a parameter that cannot be changed.
+        return self._run.path.name
 
     def environment(self) -> dict[str, str]:
         theirs = os.environ

@@ -111,7 +111,9 @@ def test_two_trainings_of_one_process_have_a_run_and_a_place_each(train_on, gpt2
 
 
 @pytest.mark.parametrize("tracker", READERS)
-def test_a_resumed_training_continues_the_tracker_s_run(train_on, gpt2: Path, tracker: str):
+def test_a_resumed_training_continues_the_tracker_s_run(
+    train_on, gpt2: Path, tracker: str, capfd: pytest.CaptureFixture[str]
+):
     options = (f"train.report_to=[{tracker}]", "train.checkpoint_steps=2", "train.logging_steps=1", "train.epochs=3")
     stop = Listener(lambda note: _stop_at(stop, 4))
 
@@ -125,6 +127,7 @@ def test_a_resumed_training_continues_the_tracker_s_run(train_on, gpt2: Path, tr
     found = READERS[tracker](trained.run, _noted(trained), "train/loss")
     assert dict(found) == dict(_losses(trained))
     assert [step for step, _ in found] == sorted(step for step, _ in found)
+    assert "ERROR" not in capfd.readouterr().err
 
 
 def test_steps_that_are_done_again_replace_those_after_the_checkpoint(train_on, gpt2: Path):
