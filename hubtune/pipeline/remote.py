@@ -185,16 +185,18 @@ def _do(run: RunDirectory, asked: RemoteOptions, progress: Progress) -> None:
     """Sees to it that the job is submitted, follows it to its end, and fetches the run."""
     known = run.read(RemoteRecord)
     exchange = Exchange(known.repo, known.request.branch, progress)
-    if known.job is None:
-        known = _submit(run, known, asked, exchange)
-    assert known.job is not None, "it was just submitted"
     try:
+        if known.job is None:
+            known = _submit(run, known, asked, exchange)
+        assert known.job is not None, "it was just submitted"
         job = _follow(known.namespace, known.job, progress)
     except KeyboardInterrupt:
-        progress.warn(
-            f"The job {known.job} continues without this command. To follow it: the same command with --resume "
-            f"--run-dir {run.path}. To end it: hf jobs cancel {known.job}"
-        )
+        started = run.read(RemoteRecord).job
+        if started is not None:
+            progress.warn(
+                f"The job {started} continues without this command. To follow it: the same command with --resume "
+                f"--run-dir {run.path}. To end it: hf jobs cancel {started}"
+            )
         raise
     if not job.completed:
         run.write(known.model_copy(update={"job": None, "previous": [*known.previous, job.id]}))
