@@ -78,6 +78,22 @@ def require_launcher(config: TuneConfig, launcher: "Launcher | None") -> None:
     require_possible(config, sharding, cuda=shutil.which("nvidia-smi") is not None)
 
 
+def split_command(text: str) -> list[str]:
+    """Splits the command line of a launcher as a shell would.
+
+    Raises:
+        ConfigError: It is no command line.
+    """
+    example = '--launch "accelerate launch --num_processes 2"'
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise ConfigError(f"--launch {text!r} is not a command line: {error}.", hint=f"Example: {example}") from None
+    if not words:
+        raise ConfigError("--launch was given no command.", hint=f"Name the launcher, such as {example}")
+    return words
+
+
 def _of_environment(names: Sequence[str], otherwise: int) -> int:
     return next((int(value) for name in names if (value := os.environ.get(name, "")).isdigit()), otherwise)
 
@@ -163,15 +179,7 @@ class Launcher:
         Raises:
             ConfigError: It is no command line, or there is no such program.
         """
-        example = '--launch "accelerate launch --num_processes 2"'
-        try:
-            words = shlex.split(text)
-        except ValueError as error:
-            raise ConfigError(
-                f"--launch {text!r} is not a command line: {error}.", hint=f"Example: {example}"
-            ) from None
-        if not words:
-            raise ConfigError("--launch was given no command.", hint=f"Name the launcher, such as {example}")
+        words = split_command(text)
         # Beside the interpreter first: a launcher of another environment would start its own Python.
         own = str(Path(sys.executable).parent)
         program = shutil.which(words[0], path=os.pathsep.join([own, os.environ.get("PATH", os.defpath)]))

@@ -26,7 +26,7 @@ from hubtune.pin import lock_file, write_lock
 from hubtune.pipeline.check import Checks, check_run
 from hubtune.pipeline.context import RunOptions
 from hubtune.pipeline.exchange import CONFIG, LOCK, NAME, REQUEST, Exchange
-from hubtune.pipeline.launch import require_launcher
+from hubtune.pipeline.launch import require_launcher, split_command
 from hubtune.pipeline.planning import card_inputs
 from hubtune.pipeline.run import Outcome, find_run
 from hubtune.publish.preflight import refuse_secrets
@@ -77,6 +77,8 @@ def check_remote(config: TuneConfig, asked: RemoteOptions) -> None:
     _refuse_local(config)
     if asked.launch is None:
         require_launcher(config, None)
+    else:
+        split_command(asked.launch)
     _dependencies(config, asked)
     jobs.require_secrets([jobs.TOKEN, *asked.secrets])
     offered = {flavor.name: flavor for flavor in jobs.flavors()}
