@@ -58,7 +58,7 @@ def evaluate(
     as -s data[0].text=quote.
     """
     if launched is not None:
-        from hubtune.pipeline.launch import evaluate_share, work
+        from hubtune.pipeline.launched import evaluate_share, work
 
         work(Path(subject), launched, evaluate_share)
         return

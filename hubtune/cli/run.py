@@ -318,7 +318,7 @@ def train(output: Output, run: Path, resume: bool, launch: str | None, launched:
     Without --resume, training starts from the beginning and earlier checkpoints are deleted.
     """
     if launched is not None:
-        from hubtune.pipeline.launch import train_share, work
+        from hubtune.pipeline.launched import train_share, work
 
         work(run, launched, partial(train_share, resume=resume))
         return

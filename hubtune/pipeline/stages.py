@@ -81,7 +81,7 @@ def run_train(
     if launcher is not None:
         # Here, once: the processes find the rows in the cache.
         prepared = prepared or run_data(context)
-        record = launcher.train(context, resume=resume)
+        record = launcher.train(context.run, context.progress, resume=resume)
     else:
         record = train(context.train_job(prepared or run_data(context), resume=resume, watch=watch))
     if context.job is not None:
@@ -132,7 +132,7 @@ def run_evaluate(
         run.write(found.evaluation)
         evaluation = found.evaluation
     else:
-        evaluation = launcher.evaluate(context)
+        evaluation = launcher.evaluate(run, context.progress)
     add_evaluation(run, evaluation, context.progress)
     return evaluation
 

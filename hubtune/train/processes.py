@@ -19,6 +19,11 @@ from hubtune.train.sharding import Sharding, require_batches, require_possible, 
 
 T = TypeVar("T")
 
+# What transformers puts in from its own arguments, without which DeepSpeed does not begin.
+_DECIDED = dict.fromkeys(
+    ("train_batch_size", "train_micro_batch_size_per_gpu", "gradient_accumulation_steps", "gradient_clipping"), "auto"
+)
+
 
 @dataclass(frozen=True)
 class Processes:
@@ -77,6 +82,17 @@ class Processes:
     def __str__(self) -> str:
         by = "" if self.sharding is None else f" with {self.sharding.name}"
         return f"{self.count} process{'' if self.count == 1 else 'es'}{by}"
+
+    def arguments(self, settings: TrainConfig) -> dict[str, object]:
+        """Returns what transformers' TrainingArguments are to know of what splits the memory."""
+        if self.sharding is None:
+            return {}
+        # The processes have joined already, in a way that TrainingArguments do not know.
+        known: dict[str, object] = {"accelerator_config": {"use_configured_state": True}}
+        if self.sharding.stage is not None:
+            values = None if self.sharding.file is None else {**_DECIDED, **self.sharding.values}
+            return {**known, "use_cpu": False, "deepspeed": values}
+        return {**known, "fsdp": True, "fsdp_config": {"version": 2}} if settings.fsdp else known
 
     @property
     def main(self) -> bool:

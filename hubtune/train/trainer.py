@@ -223,15 +223,6 @@ def warmup_steps(settings: TrainConfig, order: RowOrder) -> int:
 
 def _arguments(course: Course) -> TrainingArguments:
     settings, steps, share = course.settings, course.order.steps, course.share
-    sharding = course.processes.sharding
-    split: dict[str, object] = {}
-    if sharding is not None:
-        # The processes have joined already, in a way that this class does not know.
-        split = {"accelerator_config": {"use_configured_state": True}}
-        if sharding.stage is not None:
-            split |= {"use_cpu": False, "deepspeed": None if sharding.file is None else str(sharding.file)}
-        elif settings.fsdp:
-            split |= {"fsdp": True, "fsdp_config": {"version": 2}}
     arguments = TrainingArguments(
         output_dir=str(course.folder),
         max_steps=steps,
@@ -254,7 +245,7 @@ def _arguments(course: Course) -> TrainingArguments:
         remove_unused_columns=False,
         seed=settings.seed,
         data_seed=settings.seed,
-        **{"use_cpu": not torch.cuda.is_available(), **split},
+        **{"use_cpu": not torch.cuda.is_available(), **course.processes.arguments(settings)},
     )
     # Several GPUs want one process each; the Trainer's threads would cut packed batches apart.
     arguments._n_gpu = min(1, arguments.n_gpu)

@@ -35,7 +35,8 @@ def stop_at_training(world: World, act, *arguments: str) -> tuple[int, str]:
             shown.append(said)
             if said.startswith("Training …"):
                 trained_by = [
-                    json.loads(path.read_text())["pid"] for path in (world.work / "run/.launch").glob("*.started")
+                    json.loads(path.read_text())["pid"]
+                    for path in sorted((world.work / "run/.launch").glob("*.started"))
                 ]
                 act(process, trained_by)
                 break
@@ -165,7 +166,7 @@ def test_a_process_that_is_killed_ends_the_run_with_one_clear_message(interrupte
     _, (code, said), _ = json.loads((interrupted.root / "said.json").read_text())
 
     assert code == LaunchError.exit_code, said
-    assert "Error: The training lost process 1 (pid" in said
+    assert "Error: `hubtune train` lost process 1 (pid" in said
     assert "What to do: Resume from the newest checkpoint" in said
     assert "Training: done" not in said
 
@@ -208,7 +209,9 @@ def test_what_splits_the_memory_needs_a_launcher_and_a_config_that_fits(world):
 
 
 def test_a_command_in_each_process_of_a_launcher_is_refused(world):
-    world.hubtune("run", "--hub", world.hub, WORLD_SIZE="2", RANK="1").refused(ConfigError, "started by a launcher")
+    world.hubtune("run", "--hub", world.hub, WORLD_SIZE="2", RANK="1").refused(
+        ConfigError, "A launcher started this command"
+    )
 
 
 @pytest.fixture
