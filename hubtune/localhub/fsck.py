@@ -11,17 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from hubtune.localhub import git_objects as objects
 from hubtune.localhub.accounts import AccessList
 from hubtune.localhub.discussions import DiscussionStore
-from hubtune.localhub.git_objects import (
-    GitContents,
-    Pointer,
-    TreeItem,
-    damaged_files,
-    is_digest,
-    read_objects,
-    read_refs,
-)
 from hubtune.localhub.hub_folder import HubFolder, leftovers, repo_folders
 from hubtune.localhub.ids import REDIRECTS_FILE, Redirects
 from hubtune.localhub.repos import SETTINGS_FILE, RepoSettings
@@ -178,13 +170,13 @@ class _Check:
             here,
         )
         self._read("record", f"{where}/access.json", "access requests", AccessList(folder).all, here)
-        for file, detail in damaged_files(folder):
+        for file, detail in objects.damaged_files(folder):
             self._found("git file", f"{where}/{file}", detail, place=here)
-        refs = dict(read_refs(folder))
+        refs = dict(objects.read_refs(folder))
         if _MAIN not in refs:
             self._found("ref", f"{where}/{_MAIN}", "no such branch", problem="missing", place=here)
         self._discussions(folder, where, here, refs)
-        contents = read_objects(folder)
+        contents = objects.read_objects(folder)
         self.git_objects += len(contents)
         for oid, detail in contents.damaged.items():
             self._found("git object", oid, detail)
@@ -194,7 +186,7 @@ class _Check:
         for ref, value in refs.items():
             file = f"{where}/{ref}"
             commit = contents.peel(value)
-            if not is_digest(value):
+            if not objects.is_digest(value):
                 self._found("ref", file, "it does not hold a digest", place=here)
             elif commit not in contents.commits:
                 # Told twice: which object is the cause, and that the ref cannot be used.
@@ -229,7 +221,7 @@ class _Check:
             self._found(kind, name, f"it does not hold {meant}", place=place)
         return None
 
-    def _walk(self, repo: str, contents: GitContents, heads: list[str]) -> None:
+    def _walk(self, repo: str, contents: objects.GitContents, heads: list[str]) -> None:
         trees = _Trees(contents, self._is_sound)
         seen, waiting = set(heads), list(heads)
         while waiting:
@@ -240,7 +232,7 @@ class _Check:
                 continue
             for path, cause in trees.unsound(links.tree):
                 place = DamagePlace(repo, oid, path)
-                if isinstance(cause, Pointer):
+                if isinstance(cause, objects.Pointer):
                     self._use_large(cause, place)
                 else:
                     self._use(contents, cause, place)
@@ -248,11 +240,11 @@ class _Check:
             seen.update(links.parents)
         self.used |= trees.used
 
-    def _is_sound(self, pointer: Pointer) -> bool:
+    def _is_sound(self, pointer: objects.Pointer) -> bool:
         name = pointer.sha256
         return self.sizes.get(name) == pointer.size and ("large file", name) not in self._details
 
-    def _use_large(self, pointer: Pointer, place: DamagePlace) -> None:
+    def _use_large(self, pointer: objects.Pointer, place: DamagePlace) -> None:
         size = self.sizes.get(pointer.sha256)
         if size is None:
             self._found("large file", pointer.sha256, "no such file", problem="missing", place=place)
@@ -260,7 +252,7 @@ class _Check:
             detail = f"it has {size} bytes, and its pointer says {pointer.size}"
             self._found("large file", pointer.sha256, detail, place=place)
 
-    def _use(self, contents: GitContents, oid: str, place: DamagePlace) -> None:
+    def _use(self, contents: objects.GitContents, oid: str, place: DamagePlace) -> None:
         if contents.lacks(oid):
             self._found("git object", oid, "no such object", problem="missing", place=place)
         else:
@@ -284,20 +276,20 @@ class _Check:
 class _Trees:
     """Which paths of a tree are not sound; each tree is searched once, however many commits have it."""
 
-    def __init__(self, contents: GitContents, is_sound: Callable[[Pointer], bool]) -> None:
+    def __init__(self, contents: objects.GitContents, is_sound: Callable[[objects.Pointer], bool]) -> None:
         self.used: set[str] = set()
         self._contents = contents
         self._is_sound = is_sound
-        self._known: dict[str, tuple[tuple[str, str | Pointer], ...]] = {}
+        self._known: dict[str, tuple[tuple[str, str | objects.Pointer], ...]] = {}
 
-    def unsound(self, tree: str) -> tuple[tuple[str, str | Pointer], ...]:
+    def unsound(self, tree: str) -> tuple[tuple[str, str | objects.Pointer], ...]:
         """Returns each path that is not sound, with the git object or the large file that is the cause."""
         if tree not in self._known:
             items = self._contents.trees.get(tree)
             self._known[tree] = (("", tree),) if items is None else tuple(self._in_items(items))
         return self._known[tree]
 
-    def _in_items(self, items: Iterable[TreeItem]) -> Iterator[tuple[str, str | Pointer]]:
+    def _in_items(self, items: Iterable[objects.TreeItem]) -> Iterator[tuple[str, str | objects.Pointer]]:
         for item in items:
             if item.is_folder:
                 for path, cause in self.unsound(item.oid):

@@ -13,6 +13,7 @@ from dulwich.refs import Ref
 from dulwich.repo import Repo
 from starlette.responses import JSONResponse, Response
 
+from hubtune.localhub import refs as git_refs
 from hubtune.localhub.accounts import may_read
 from hubtune.localhub.api.call import Call
 from hubtune.localhub.api.discussion_routes import next_number, page_path
@@ -24,15 +25,6 @@ from hubtune.localhub.commits import commit as write_commit
 from hubtune.localhub.discussions import Discussion, DiscussionStore, Event, comment_event, event
 from hubtune.localhub.history_rewrite import LargeFileUse, Removal, large_file_uses, squash
 from hubtune.localhub.ids import RepoId, RepoType
-from hubtune.localhub.refs import (
-    RefInfo,
-    check_branch_name,
-    create_branch,
-    create_tag,
-    delete_branch,
-    delete_tag,
-    list_refs,
-)
 from hubtune.localhub.repos import HubRepo
 from hubtune.localhub.revisions import read_ref, resolve, resolve_branch
 from hubtune.localhub.tree_edits import AddFile, CommitRequest, read_commit_request
@@ -207,12 +199,12 @@ def refs(call: Call) -> Response:
     """GET /api/T/{id}/refs."""
     with call.readable().git() as git:
         body = {
-            "branches": [_row(ref) for ref in list_refs(git, "refs/heads")],
-            "converts": [_row(ref) for ref in list_refs(git, "refs/convert")],
-            "tags": [_row(ref) for ref in list_refs(git, "refs/tags")],
+            "branches": [_row(ref) for ref in git_refs.list_refs(git, "refs/heads")],
+            "converts": [_row(ref) for ref in git_refs.list_refs(git, "refs/convert")],
+            "tags": [_row(ref) for ref in git_refs.list_refs(git, "refs/tags")],
         }
         if call.flag("include_prs"):
-            body["pullRequests"] = [_row(ref) for ref in list_refs(git, "refs/pr")]
+            body["pullRequests"] = [_row(ref) for ref in git_refs.list_refs(git, "refs/pr")]
     return JSONResponse(body)
 
 
@@ -224,7 +216,7 @@ def add_tag(call: Call) -> Response:
     if not isinstance(name, str):
         raise ApiError(400, "The body lacks `tag`.")
     with call.hub.repos.lock(repo), repo.git() as git:
-        create_tag(
+        git_refs.create_tag(
             git,
             name,
             resolve(git, call.revision),
@@ -238,7 +230,7 @@ def remove_tag(call: Call) -> Response:
     """DELETE /api/T/{id}/tag/{name}."""
     repo = call.writable()
     with call.hub.repos.lock(repo), repo.git() as git:
-        delete_tag(git, call.revision)
+        git_refs.delete_tag(git, call.revision)
     return JSONResponse({})
 
 
@@ -249,12 +241,12 @@ def add_branch(call: Call) -> Response:
     start = str(body.get("startingPoint") or "main")
     overwrite = body.get("overwrite") is True
     with call.hub.repos.lock(repo), repo.git() as git:
-        ref = check_branch_name(git, call.revision)
+        ref = git_refs.check_branch_name(git, call.revision)
         if body.get("emptyBranch") is True and read_ref(git, ref) is None:
             author = call.signed_in().name
             commit(Branch(git, ref, call.hub.large_files_of(repo)), FIRST_COMMIT, author)
         else:
-            create_branch(git, call.revision, resolve(git, start), overwrite=overwrite)
+            git_refs.create_branch(git, call.revision, resolve(git, start), overwrite=overwrite)
     return JSONResponse({})
 
 
@@ -262,11 +254,11 @@ def remove_branch(call: Call) -> Response:
     """DELETE /api/T/{id}/branch/{name}."""
     repo = call.writable()
     with call.hub.repos.lock(repo), repo.git() as git:
-        delete_branch(git, call.revision)
+        git_refs.delete_branch(git, call.revision)
     return JSONResponse({})
 
 
-def _row(ref: RefInfo) -> dict[str, str]:
+def _row(ref: git_refs.RefInfo) -> dict[str, str]:
     return {"name": ref.name, "ref": ref.ref, "targetCommit": ref.commit}
 
 
