@@ -7,16 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hubtune.cli.options import (
-    NamedRelease,
-    code_option,
-    hub_option,
-    launch_option,
-    launched_option,
-    named_release,
-    on_hub,
-    set_option,
-)
+from hubtune.cli import options as shared
 from hubtune.cli.output import Output
 from hubtune.cli.run import chosen_launcher, comparison_lines, measure_lines
 from hubtune.errors import ConfigError, FileError
@@ -31,14 +22,14 @@ if TYPE_CHECKING:
 @click.command(short_help="Evaluate the base and tuned models of a run or a release.")
 @click.argument("subject", metavar="RUN|REPO@TAG")
 @click.option("--data", metavar="REPO|FILE", help="Evaluate a release on all rows of this dataset or file.")
-@set_option
+@shared.set_option
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Also write the record to FILE."
 )
-@code_option
-@hub_option
-@launch_option
-@launched_option
+@shared.code_option
+@shared.hub_option
+@shared.launch_option
+@shared.launched_option
 @click.pass_obj
 def evaluate(
     output: Output,
@@ -69,7 +60,7 @@ def evaluate(
             f"{subject} is neither a run directory here nor a release.",
             hint="Give a folder such as runs/20260131-120000-ab12cd, or REPO@TAG, such as org/model@v1.0.0.",
         )
-    release = None if Path(subject).exists() else named_release(subject)
+    release = None if Path(subject).exists() else shared.named_release(subject)
     if release is None:
         given = data is not None or bool(overrides) or allow_remote_code is not None
         record, lines = _of_run(output, Path(subject), launch, given=given)
@@ -79,7 +70,7 @@ def evaluate(
                 "--launch evaluates a run in several processes, and a release is evaluated in one.",
                 hint="Leave --launch out.",
             )
-        with on_hub(hub):
+        with shared.on_hub(hub):
             from hubtune.pipeline.evaluate_release import MeasureOptions
 
             record, lines = _of_release(output, release, MeasureOptions(data, overrides, allow_remote_code))
@@ -116,7 +107,9 @@ def _of_run(output: Output, path: Path, launch: str | None, *, given: bool) -> t
     return record, [*measure_lines(record), f"Next: hubtune card render {path}"]
 
 
-def _of_release(output: Output, release: NamedRelease, options: "MeasureOptions") -> tuple[EvaluationRecord, list[str]]:
+def _of_release(
+    output: Output, release: shared.NamedRelease, options: "MeasureOptions"
+) -> tuple[EvaluationRecord, list[str]]:
     from hubtune.pipeline.evaluate_release import measure_release
 
     record = measure_release(*release, output.progress, options)
@@ -128,14 +121,14 @@ def _of_release(output: Output, release: NamedRelease, options: "MeasureOptions"
 @click.command(short_help="Compare two runs or releases.")
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
-@hub_option
+@shared.hub_option
 @click.pass_obj
 def compare(output: Output, a: str, b: str, hub: Path | None) -> None:
     """Compare the tuned models of A and B, measure by measure. Each is a run directory or a release REPO@TAG.
 
     If two values were not measured in the same way on the same rows, the reason is shown instead of a difference.
     """
-    with on_hub(hub):
+    with shared.on_hub(hub):
         from hubtune.release.compare import compare as compare_named
 
         record = compare_named(a, b)

@@ -8,19 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hubtune.cli.options import (
-    RemoteChoice,
-    config_argument,
-    hub_option,
-    launch_option,
-    launched_option,
-    locked_option,
-    on_hub,
-    remote_options,
-    run_argument,
-    set_option,
-    target_options,
-)
+from hubtune.cli import options as shared
 from hubtune.cli.output import Output
 from hubtune.config.load import TargetOptions, load_config
 from hubtune.config.schema import TuneConfig
@@ -170,7 +158,7 @@ _FROM_CONFIG = ""
 
 
 @click.command(short_help="Run all stages of a config: pin, train, evaluate, publish.")
-@config_argument
+@shared.config_argument
 @click.option(
     "--push",
     metavar="[REPO]",
@@ -178,28 +166,28 @@ _FROM_CONFIG = ""
     flag_value=_FROM_CONFIG,
     help="Publish to REPO; without REPO, to publish.repo.",
 )
-@target_options
+@shared.target_options
 @click.option(
     "--resume",
     is_flag=True,
     help="Resume the newest run of this config from its last stage or checkpoint.",
 )
-@locked_option
+@shared.locked_option
 @click.option("--dry-run", is_flag=True, help="Check everything and print what a run would do; run nothing.")
-@hub_option
+@shared.hub_option
 @click.option(
     "--run-dir", type=click.Path(file_okay=False, path_type=Path), help="Run directory.  [default: runs/<time>]"
 )
-@launch_option
-@set_option
-@remote_options
+@shared.launch_option
+@shared.set_option
+@shared.remote_options
 @click.pass_obj
 def run(
     output: Output,
     config: Path,
     push: str | None,
     target: TargetOptions,
-    remote: RemoteChoice,
+    remote: shared.RemoteChoice,
     resume: bool,
     locked: bool,
     dry_run: bool,
@@ -211,7 +199,7 @@ def run(
     """Run all stages of CONFIG: pin, train, evaluate and render the card. With --push, also publish."""
     settings = _settings(config, push, target, overrides)
     remote.require_sense(hub)
-    with on_hub(hub):
+    with shared.on_hub(hub):
         from hubtune.pipeline.context import RunOptions
 
         options = RunOptions(
@@ -260,7 +248,7 @@ def chosen_launcher(command: str | None) -> "Launcher | None":
 @click.pass_obj
 def job(output: Output, repo: str, commit: str) -> None:
     """In a job of Hugging Face Jobs, do the run that `hubtune run --remote` requested at COMMIT of REPO."""
-    with on_hub(None):
+    with shared.on_hub(None):
         from hubtune.pipeline.remote_job import do_request
 
         output.result(do_request(repo, commit, output.progress), [f"The run was put onto {repo}, to be fetched."])
@@ -299,7 +287,7 @@ def quickstart(output: Output, folder: Path) -> None:
     """Try the whole job with a real model and a small dataset, up to a tagged release on an embedded Hub."""
     with file_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with on_hub(folder):
+    with shared.on_hub(folder):
         from hubtune.pipeline.run import quickstart as run_quickstart
 
         outcome = run_quickstart(folder, output.progress)
@@ -307,10 +295,10 @@ def quickstart(output: Output, folder: Path) -> None:
 
 
 @click.command(short_help="Train again in a run directory.")
-@run_argument
+@shared.run_argument
 @click.option("--resume", is_flag=True, help="Resume from the newest complete checkpoint of the run.")
-@launch_option
-@launched_option
+@shared.launch_option
+@shared.launched_option
 @click.pass_obj
 def train(output: Output, run: Path, resume: bool, launch: str | None, launched: Path | None) -> None:
     """Train again in the run directory RUN, with its config and pins.
@@ -337,23 +325,23 @@ def train(output: Output, run: Path, resume: bool, launch: str | None, launched:
 
 
 @click.command(short_help="Publish a run as one tagged commit.")
-@run_argument
+@shared.run_argument
 @click.option("--push", "repo", metavar="REPO", help="Target repository; overrides publish.repo.")
-@target_options
+@shared.target_options
 @click.option(
     "--counterpart",
     is_flag=True,
     help="Publish the other artifact to publish.counterpart: merged weights of an adapter, or the reverse.",
 )
 @click.option("--dry-run", is_flag=True, help="Print what would be uploaded, changed and deleted; change nothing.")
-@hub_option
+@shared.hub_option
 @click.pass_obj
 def publish(output: Output, run: Path, target: TargetOptions, dry_run: bool, hub: Path | None) -> None:
     """Publish the run directory RUN: push one commit, read it back, then tag it.
 
     Publishing the same run again changes nothing.
     """
-    with on_hub(hub):
+    with shared.on_hub(hub):
         from hubtune.pipeline.context import RunContext
 
         context = RunContext.open(run, output.progress)
@@ -373,15 +361,15 @@ _CHECK_MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
 
 
 @click.command(short_help="Check a config, its inputs and its target before training.")
-@config_argument
-@locked_option
-@hub_option
-@set_option
+@shared.config_argument
+@shared.locked_option
+@shared.hub_option
+@shared.set_option
 @click.pass_obj
 def check(output: Output, config: Path, locked: bool, hub: Path | None, overrides: tuple[str, ...]) -> None:
     """Check CONFIG, access to its inputs, licenses, the release target and disk space, without training."""
     settings = load_config(config, overrides)
-    with on_hub(hub):
+    with shared.on_hub(hub):
         from hubtune.pipeline.context import RunOptions
 
         options = RunOptions(publish=settings.publish.repo is not None, locked=locked)
@@ -411,15 +399,15 @@ def show_checks(
 
 
 @click.command(short_help="Pin the inputs to commits in hubtune.lock.")
-@config_argument
+@shared.config_argument
 @click.option("--upgrade", is_flag=True, help="Resolve every revision again, including those in the lock.")
-@hub_option
-@set_option
+@shared.hub_option
+@shared.set_option
 @click.pass_obj
 def pin(output: Output, config: Path, upgrade: bool, hub: Path | None, overrides: tuple[str, ...]) -> None:
     """Write hubtune.lock with the commit of each input's revision, and download these commits."""
     settings = load_config(config, overrides)
-    with on_hub(hub):
+    with shared.on_hub(hub):
         from hubtune.pipeline.run import pin_inputs
 
         pins = pin_inputs(settings, config, output.progress, upgrade=upgrade)

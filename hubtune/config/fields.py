@@ -14,17 +14,8 @@ from types import UnionType
 from typing import Annotated, Union, get_args, get_origin
 from urllib.parse import urlsplit
 
+import pydantic
 from packaging.version import InvalidVersion, Version
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    GetJsonSchemaHandler,
-    JsonValue,
-    ValidationInfo,
-    WithJsonSchema,
-    field_validator,
-)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
@@ -275,14 +266,14 @@ class Also:
 
     form: JsonSchemaValue
 
-    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: pydantic.GetJsonSchemaHandler) -> JsonSchemaValue:
         return {"anyOf": [handler(core), self.form]}
 
 
 class OneOrSeveral:
     """Says in the JSON schema that an item may stand for the list with it alone; a hook makes that list."""
 
-    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: pydantic.GetJsonSchemaHandler) -> JsonSchemaValue:
         several = handler(core)
         return {"anyOf": [several["items"], several]}
 
@@ -297,19 +288,19 @@ TEXT_FILE: JsonSchemaValue = {
 """A text in a file of its own, which the loader reads in."""
 
 
-def matching(pattern: str, fault: str) -> dict[str, JsonValue]:
+def matching(pattern: str, fault: str) -> dict[str, pydantic.JsonValue]:
     """Returns the JSON schema of a text's pattern, with what editors say of a text that does not match it."""
     return {"pattern": pattern, "patternErrorMessage": fault}
 
 
-def text_form(title: str, example: str, pattern: str, **more: object) -> WithJsonSchema:
+def text_form(title: str, example: str, pattern: str, **more: object) -> pydantic.WithJsonSchema:
     """Returns the JSON schema of a checked text: its name, and what a pattern can say of the check."""
     fault = f"This is not a {title}; write one such as {example}."
-    return WithJsonSchema({"type": "string", "title": title, **matching(pattern, fault), **more})
+    return pydantic.WithJsonSchema({"type": "string", "title": title, **matching(pattern, fault), **more})
 
 
-def _license_form(*others: str) -> WithJsonSchema:
-    return WithJsonSchema(
+def _license_form(*others: str) -> pydantic.WithJsonSchema:
+    return pydantic.WithJsonSchema(
         {
             "enum": [*others, *LICENSE_IDS],
             "title": " or ".join(["license id", *(f"`{other}`" for other in others)]),
@@ -322,59 +313,65 @@ _NAMESPACE = r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?/"
 _SPLIT_FORM = r"[^\s\[\]+]+(?:\[(?:-?[0-9]+%?)?:(?:-?[0-9]+%?)?\])?"
 
 RepoId = Annotated[
-    str, AfterValidator(check_repo_id), text_form("repository id", "org/base", _ID % f"(?:{_NAMESPACE})?", maxLength=96)
+    str,
+    pydantic.AfterValidator(check_repo_id),
+    text_form("repository id", "org/base", _ID % f"(?:{_NAMESPACE})?", maxLength=96),
 ]
 TargetRepoId = Annotated[
     str,
-    AfterValidator(check_target_repo_id),
+    pydantic.AfterValidator(check_target_repo_id),
     text_form("repository id", "org/quotes-lora", _ID % _NAMESPACE, maxLength=96),
 ]
 Tag = Annotated[
-    str, AfterValidator(check_tag), text_form("version tag", "v1.0.0", f"^{_TAG.pattern}$".replace(r"\d", "[0-9]"))
+    str,
+    pydantic.AfterValidator(check_tag),
+    text_form("version tag", "v1.0.0", f"^{_TAG.pattern}$".replace(r"\d", "[0-9]")),
 ]
 Branch = Annotated[
     str,
-    AfterValidator(check_branch),
+    pydantic.AfterValidator(check_branch),
     text_form(
         "branch", "next", r"^(?!-|refs/|HEAD$|[0-9a-f]{40}$|.*(?:\.\.|@\{))[^\x00-\x20\x7f~^:?*\[\\]+$", maxLength=200
     ),
 ]
-LicenseChoice = Annotated[str, AfterValidator(_check_license), _license_form("auto")]
-DataLicense = Annotated[str, AfterValidator(_check_data_license), _license_form()]
+LicenseChoice = Annotated[str, pydantic.AfterValidator(_check_license), _license_form("auto")]
+DataLicense = Annotated[str, pydantic.AfterValidator(_check_data_license), _license_form()]
 Revision = Annotated[
-    str, AfterValidator(_check_revision), text_form("branch, tag or commit", "main", r"^(?!.*\.\.)[^\s~^:?*\[\\]+$")
+    str,
+    pydantic.AfterValidator(_check_revision),
+    text_form("branch, tag or commit", "main", r"^(?!.*\.\.)[^\s~^:?*\[\\]+$"),
 ]
 CommitId = Annotated[
     str,
-    AfterValidator(check_commit),
+    pydantic.AfterValidator(check_commit),
     text_form("commit", "0123456789abcdef0123456789abcdef01234567", f"^{_COMMIT.pattern}$"),
 ]
 Split = Annotated[
     str,
-    AfterValidator(check_split),
+    pydantic.AfterValidator(check_split),
     text_form("split", "train[:10%]", rf"^\s*{_SPLIT_FORM}\s*(?:\+\s*{_SPLIT_FORM}\s*)*$"),
 ]
-Column = Annotated[str, AfterValidator(check_column), text_form("column", "author", r"^[^{}.\[\]!:]+$")]
+Column = Annotated[str, pydantic.AfterValidator(check_column), text_form("column", "author", r"^[^{}.\[\]!:]+$")]
 Separator = Annotated[
-    str, AfterValidator(check_separator), text_form("character", "';'", r"^(?:\\t|[^A-Za-z0-9\"\r\n])$")
+    str, pydantic.AfterValidator(check_separator), text_form("character", "';'", r"^(?:\\t|[^A-Za-z0-9\"\r\n])$")
 ]
-Encoding = Annotated[str, AfterValidator(check_encoding), text_form("encoding", "latin-1", r"^[^\x00]+$")]
+Encoding = Annotated[str, pydantic.AfterValidator(check_encoding), text_form("encoding", "latin-1", r"^[^\x00]+$")]
 Template = Annotated[
-    str, AfterValidator(check_template), text_form("template", "'{author}: {quote}'", r"\{[^{}.\[\]!:]+\}")
+    str, pydantic.AfterValidator(check_template), text_form("template", "'{author}: {quote}'", r"\{[^{}.\[\]!:]+\}")
 ]
 
 
-class ConfigSection(BaseModel):
+class ConfigSection(pydantic.BaseModel):
     """A part of the config: frozen, and closed, so that a key that is not known is an error.
 
     Numbers are finite, and `true` is not one: Python takes it for 1, and YAML 1.1 takes `yes` and `on` for it.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    @field_validator("*", mode="before")
+    @pydantic.field_validator("*", mode="before")
     @classmethod
-    def _truth_is_no_number(cls, value: object, info: ValidationInfo) -> object:
+    def _truth_is_no_number(cls, value: object, info: pydantic.ValidationInfo) -> object:
         kinds = _kinds(cls.model_fields[str(info.field_name)].annotation)
         if isinstance(value, bool) and bool not in kinds and kinds & {int, float}:
             raise PydanticCustomError("int_type" if int in kinds else "float_type", "this has to be a number")

@@ -13,18 +13,9 @@ import numpy as np
 
 from hubtune.config.schema import TuneConfig
 from hubtune.config.training import EarlierConfig
+from hubtune.data import split as draw_split
 from hubtune.data.segments import DropReason
 from hubtune.data.source import Source
-from hubtune.data.split import (
-    GIVEN_METHOD,
-    GROUP_METHOD,
-    METHOD,
-    PLACES,
-    among,
-    copies_of_held_out,
-    held_out_mask,
-    seeded,
-)
 from hubtune.data.store import Array, Examples
 from hubtune.errors import EmptySplitError
 
@@ -48,7 +39,7 @@ def interleave(
     taken = [0] * len(sizes)
     sources = [number for number, size in enumerate(sizes) if size]
     chances = [weights[number] for number in sources]
-    draw = seeded(seed)
+    draw = draw_split.seeded(seed)
     while sources:
         (number,) = draw.choices(sources, chances)
         if stop == "first_exhausted" and taken[number] == sizes[number]:
@@ -120,7 +111,7 @@ def split(config: TuneConfig, rows: AllRows) -> Parts:
         for entry, source in zip(config.data, rows.sources, strict=True)
     ]
     drawn = ~np.concatenate(given)
-    mask[drawn] = held_out_mask(rows.column("draw")[drawn], config.evaluate.holdout)
+    mask[drawn] = draw_split.held_out_mask(rows.column("draw")[drawn], config.evaluate.holdout)
     if not mask.any():
         grouped = any(entry.group_by for entry in config.data)
         raise EmptySplitError(
@@ -128,11 +119,11 @@ def split(config: TuneConfig, rows: AllRows) -> Parts:
             hint="Use a dataset with more than one distinct row" + (", or leave `group_by` out." if grouped else "."),
         )
     digests = rows.column("text_digest")
-    copies = copies_of_held_out(digests, mask)
+    copies = draw_split.copies_of_held_out(digests, mask)
     train = ~mask & ~copies
     chosen = _validation(config, rows.column("draw"), train, drawn)
     if chosen.any():
-        again = copies_of_held_out(digests, chosen) & train
+        again = draw_split.copies_of_held_out(digests, chosen) & train
         copies |= again
         train &= ~chosen & ~again
     rows.leave_out(np.flatnonzero(copies), DropReason.HELD_OUT)
@@ -152,8 +143,8 @@ def _validation(config: TuneConfig, draws: Array, train: Array, drawn: Array) ->
     if evaluate.validation is None or not train.any():
         return chosen
     # Held-out rows have the lowest draws; if a split of its own is held out, they take none.
-    above = draws - np.where(drawn, int(evaluate.holdout * PLACES), 0)
-    chosen[train] = above[train] < max(int(evaluate.validation * PLACES), int(above[train].min()) + 1)
+    above = draws - np.where(drawn, int(evaluate.holdout * draw_split.PLACES), 0)
+    chosen[train] = above[train] < max(int(evaluate.validation * draw_split.PLACES), int(above[train].min()) + 1)
     return chosen
 
 
@@ -171,7 +162,12 @@ def drawing_order(config: TuneConfig, rows: AllRows, train: Array) -> Array:
 def split_method(config: TuneConfig) -> str:
     """Describes what decides on which side of the split a row is."""
     methods = [
-        GIVEN_METHOD if entry.held_out_split else GROUP_METHOD if entry.group_by else METHOD for entry in config.data
+        draw_split.GIVEN_METHOD
+        if entry.held_out_split
+        else draw_split.GROUP_METHOD
+        if entry.group_by
+        else draw_split.METHOD
+        for entry in config.data
     ]
     return "; ".join(dict.fromkeys(methods))
 
@@ -209,8 +205,8 @@ def choose_earlier(
         EmptySplitError: There are no rows for what is asked.
     """
     known = [np.unique(rows.text_digests) for rows in new]
-    learnable = train.at(np.flatnonzero(~among(train.text_digests, known[1])))
-    measured = held_out.at(np.flatnonzero(~among(held_out.text_digests, known[0])))
+    learnable = train.at(np.flatnonzero(~draw_split.among(train.text_digests, known[1])))
+    measured = held_out.at(np.flatnonzero(~draw_split.among(held_out.text_digests, known[0])))
     if not len(measured):
         raise EmptySplitError(
             "Every held-out row of the earlier data is among the training rows, so forgetting cannot be measured.",
@@ -233,7 +229,7 @@ def choose_earlier(
 
 def _drawn(rows: int, wanted: int, seed: str) -> Array:
     """Draws numbers of rows, each as often as the others, give or take once."""
-    draw = seeded(seed)
+    draw = draw_split.seeded(seed)
     chosen: list[int] = []
     while len(chosen) < wanted:
         chosen += draw.sample(range(rows), min(rows, wanted - len(chosen)))

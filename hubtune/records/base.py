@@ -15,15 +15,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Annotated, Literal, Protocol, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    StringConstraints,
-    ValidationError,
-    model_serializer,
-)
+import pydantic
 
 from hubtune.errors import DiskFullError, RecordError
 from hubtune.files import file_errors, read_bytes
@@ -32,10 +24,10 @@ from hubtune.validation import faults_of
 _MOST_BYTES = 64 << 20
 
 
-class Record(BaseModel):
+class Record(pydantic.BaseModel):
     """A document that crosses a file boundary; an unknown or missing key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
     def to_json(self) -> str:
         """Returns the record as indented JSON that ends with a newline; equal records give equal bytes."""
@@ -55,7 +47,7 @@ class Record(BaseModel):
             )
         try:
             return cls.model_validate_json(read_bytes(path, most=_MOST_BYTES))
-        except ValidationError as error:
+        except pydantic.ValidationError as error:
             raise RecordError(
                 f"{path} is not a record that this version of hubtune can read.",
                 details=[str(fault) for fault in faults_of(error)],
@@ -189,7 +181,7 @@ def report_waiting(message: str) -> None:
         progress.say(message)
 
 
-Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
+Commit = Annotated[str, pydantic.StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 # As many as a config may name, of the training and of an earlier task.
 _MOST_DATA = 500
 RepoType = Literal["model", "dataset"]
@@ -231,12 +223,12 @@ class PinSet(Record):
     """
 
     base: Pin
-    data: Annotated[list[Pin], Field(max_length=_MOST_DATA)]
+    data: Annotated[list[Pin], pydantic.Field(max_length=_MOST_DATA)]
     adapter: Pin | None = None
-    earlier: list[Pin] = Field(default=[], max_length=_MOST_DATA)
+    earlier: list[Pin] = pydantic.Field(default=[], max_length=_MOST_DATA)
 
-    @model_serializer(mode="wrap")
-    def _without_none(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+    @pydantic.model_serializer(mode="wrap")
+    def _without_none(self, write: pydantic.SerializerFunctionWrapHandler) -> dict[str, object]:
         values: dict[str, object] = write(self)
         return {key: value for key, value in values.items() if key not in ("adapter", "earlier") or value}
 
@@ -266,7 +258,7 @@ class LicensedInput(Record):
     licenses: list[str]
     license_name: str | None = None
     license_link: str | None = None
-    files: dict[str, str] = Field(default_factory=dict)
+    files: dict[str, str] = pydantic.Field(default_factory=dict)
 
     @property
     def license_files(self) -> list[str]:

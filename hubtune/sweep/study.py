@@ -21,16 +21,7 @@ from hubtune.config.sweep import SweepConfig
 from hubtune.errors import ConfigError, SweepError
 from hubtune.files import file_errors
 from hubtune.records.base import PinSet, Record
-from hubtune.sweep.storage import (
-    GRACE,
-    MOST_RETRIES,
-    Place,
-    alive,
-    open_storage,
-    require_optuna,
-    storage_errors,
-    unheeded,
-)
+from hubtune.sweep import storage
 
 if TYPE_CHECKING:
     import optuna
@@ -83,11 +74,11 @@ class Study:
         name: What it is called there.
     """
 
-    def __init__(self, place: Place, name: str) -> None:
-        require_optuna()
+    def __init__(self, place: storage.Place, name: str) -> None:
+        storage.require_optuna()
         self.place, self.name = place, name
-        with storage_errors(place):
-            self.storage = open_storage(place)
+        with storage.storage_errors(place):
+            self.storage = storage.open_storage(place)
             self._study: optuna.Study | None = None
 
     @property
@@ -101,7 +92,7 @@ class Study:
 
         if self._study is None:
             try:
-                with storage_errors(self.place):
+                with storage.storage_errors(self.place):
                     self._study = optuna.load_study(study_name=self.name, storage=self.storage)
             except KeyError:
                 raise SweepError(
@@ -114,7 +105,7 @@ class Study:
         """Whether the storage has the study."""
         import optuna
 
-        with storage_errors(self.place):
+        with storage.storage_errors(self.place):
             return self.name in optuna.get_all_study_names(self.storage)
 
     def facts(self, sweep: SweepConfig, config: dict[str, str]) -> Facts:
@@ -123,7 +114,7 @@ class Study:
         Raises:
             SweepError: It is of another, or of another version of hubtune, or not of hubtune.
         """
-        with storage_errors(self.place):
+        with storage.storage_errors(self.place):
             raw = self._when_there(_FACTS)
         if not isinstance(raw, dict) or raw.get("format") != _FORMAT:
             made = "another version of hubtune" if isinstance(raw, dict) else "another program"
@@ -152,7 +143,7 @@ class Study:
 
     def _when_there(self, key: str) -> JsonValue:
         """Returns an attribute that another worker may be about to write; None if nobody does."""
-        until = time.monotonic() + GRACE
+        until = time.monotonic() + storage.GRACE
         while key not in (attributes := self.study.user_attrs) and self._fresh and time.monotonic() < until:
             time.sleep(_LOOK)
         found: JsonValue = attributes.get(key)
@@ -167,7 +158,7 @@ class Study:
         """Makes the study; returns whether it is this worker that made it."""
         import optuna
 
-        with storage_errors(self.place):
+        with storage.storage_errors(self.place):
             try:
                 self._study = optuna.create_study(study_name=self.name, storage=self.storage, direction=sweep.direction)
             except optuna.exceptions.DuplicatedStudyError:
@@ -177,7 +168,7 @@ class Study:
 
     def fill(self, sweep: SweepConfig, *, made: bool) -> None:
         """Puts into the queue all trials that are not there yet; others than the study's maker let that one do it."""
-        with storage_errors(self.place):
+        with storage.storage_errors(self.place):
             if not made:
                 self._when_there(_READY)
             present = {trial.user_attrs.get("point") for trial in self.study.get_trials(deepcopy=False)}
@@ -213,7 +204,7 @@ class Study:
 
         with contextlib.ExitStack() as stack:
             claimed = None
-            with storage_errors(self.place):
+            with storage.storage_errors(self.place):
                 for waiting in self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
                     lock = _lock(folder, waiting.number)
                     if lock is None:
@@ -223,7 +214,7 @@ class Study:
                         _unlock(lock)
                         continue
                     stack.callback(_unlock, lock)
-                    stack.enter_context(alive(self.storage, identity))
+                    stack.enter_context(storage.alive(self.storage, identity))
                     self.prepare(sweep, int(waiting.user_attrs.get("point", waiting.number)))
                     trial = Trial(self.study, identity)
                     trial.set_user_attr(_WORKER, _worker_at(folder))
@@ -240,7 +231,7 @@ class Study:
         except UpdateFinishedTrialError:
             return False
 
-    def requeue(self, trial: "FrozenTrial | Trial", *, most: int | None = MOST_RETRIES) -> None:
+    def requeue(self, trial: "FrozenTrial | Trial", *, most: int | None = storage.MOST_RETRIES) -> None:
         """Ends a trial that was cut off, and puts it into the queue again.
 
         Args:
@@ -251,7 +242,7 @@ class Study:
         from optuna.storages import RetryHeartbeatStaleTrialCallback
         from optuna.trial import TrialState
 
-        with unheeded(), storage_errors(self.place):
+        with storage.unheeded(), storage.storage_errors(self.place):
             try:
                 self.storage.set_trial_state_values(self._id_of(trial), TrialState.FAIL)
             except UpdateFinishedTrialError:
@@ -269,7 +260,7 @@ class Study:
         for trial in self.running():
             if self._is_gone(trial, folder):
                 self.requeue(trial)
-        with unheeded(), storage_errors(self.place):
+        with storage.unheeded(), storage.storage_errors(self.place):
             fail_stale_trials(self.study)
         failed = self.study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
         return sorted(before & {trial.number for trial in failed if trial.number in before})
@@ -279,7 +270,7 @@ class Study:
         if worker is None:
             # Killed between two statements: no heartbeat tells of it.
             began = trial.datetime_start
-            return began is not None and datetime.now() - began > timedelta(seconds=GRACE)
+            return began is not None and datetime.now() - began > timedelta(seconds=storage.GRACE)
         # A lock that is not there was given back by a worker that ended before it could say so.
         lock = _lock(folder, trial.number) if worker == _worker_at(folder) else None
         if lock is None:
@@ -291,7 +282,7 @@ class Study:
         """Returns the trials that a worker runs, or ran when it was killed."""
         from optuna.trial import TrialState
 
-        with storage_errors(self.place):
+        with storage.storage_errors(self.place):
             return self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
 
     def wait(self, folder: Path) -> bool:

@@ -18,15 +18,8 @@ from hubtune.data.segments import ON_PURPOSE, DropReason
 from hubtune.models.config_files import computing
 from hubtune.models.memory import environment
 from hubtune.models.row_attention import attending_by_rows
+from hubtune.records import results
 from hubtune.records.data import DataRecord
-from hubtune.records.results import (
-    EarlierTaskRecord,
-    HeldOutPoint,
-    LossPoint,
-    ProcessesRecord,
-    TrainingFinding,
-    TrainingRecord,
-)
 from hubtune.train.batching import Batcher, Course, choose_loss, row_order
 from hubtune.train.callbacks import HeldOutLoss, Reporter, held_out_points, loss_points, overflow_findings
 from hubtune.train.continual_learning import EarlierTask
@@ -50,7 +43,9 @@ _FEWEST_POINTS = 10
 _DROPPED = 0.03
 
 
-def diagnose(losses: Sequence[LossPoint], held_out: Sequence[HeldOutPoint], steps: int) -> list[TrainingFinding]:
+def diagnose(
+    losses: Sequence[results.LossPoint], held_out: Sequence[results.HeldOutPoint], steps: int
+) -> list[results.TrainingFinding]:
     """Returns the findings about the loss curves; none if they are normal.
 
     Args:
@@ -63,7 +58,7 @@ def diagnose(losses: Sequence[LossPoint], held_out: Sequence[HeldOutPoint], step
     highest = max(losses[1:] or losses, key=lambda point: point.loss)
     if highest.loss > _JUMP * first:
         found.append(
-            TrainingFinding(
+            results.TrainingFinding(
                 name="learning rate too high",
                 evidence=f"the training loss rose from {first:.3f} to {highest.loss:.3f} at step {highest.step}",
                 advice="Lower train.learning_rate, to a third at first, or raise train.warmup.",
@@ -71,7 +66,7 @@ def diagnose(losses: Sequence[LossPoint], held_out: Sequence[HeldOutPoint], step
         )
     elif steps > 1 and _unmoved(losses):
         found.append(
-            TrainingFinding(
+            results.TrainingFinding(
                 name="loss did not fall",
                 evidence=f"the training loss was {first:.3f} at the start and {last:.3f} at the end",
                 advice="Raise train.learning_rate or train.epochs, and inspect the rows with hubtune data show.",
@@ -81,7 +76,7 @@ def diagnose(losses: Sequence[LossPoint], held_out: Sequence[HeldOutPoint], step
         found += _underfitting(losses)
     if steps < _FEW_STEPS:
         found.append(
-            TrainingFinding(
+            results.TrainingFinding(
                 name="few steps",
                 evidence=f"the training had only {steps} optimizer steps",
                 advice="Raise train.epochs or lower train.batch_size, or give more rows.",
@@ -90,7 +85,7 @@ def diagnose(losses: Sequence[LossPoint], held_out: Sequence[HeldOutPoint], step
     return found
 
 
-def _unmoved(losses: Sequence[LossPoint]) -> bool:
+def _unmoved(losses: Sequence[results.LossPoint]) -> bool:
     """Whether the loss stayed where it was; of many points by means, since one point hangs on the rows of its steps."""
     first, last = losses[0].loss, losses[-1].loss
     if len(losses) < _FEWEST_POINTS:
@@ -101,7 +96,7 @@ def _unmoved(losses: Sequence[LossPoint]) -> bool:
     return after > _UNMOVED * before and after > _NEARLY * first
 
 
-def diagnose_rows(data: DataRecord) -> list[TrainingFinding]:
+def diagnose_rows(data: DataRecord) -> list[results.TrainingFinding]:
     """Returns a finding if more than a few rows could not be used, without those that the config says to drop."""
     wanted = {reason.text for reason in ON_PURPOSE}
     dropped: Counter[str] = Counter()
@@ -113,7 +108,7 @@ def diagnose_rows(data: DataRecord) -> list[TrainingFinding]:
     reason, count = dropped.most_common(1)[0]
     fix = next((known.fix for known in DropReason if known.text == reason), "look at the rows: hubtune data show")
     return [
-        TrainingFinding(
+        results.TrainingFinding(
             name="rows dropped",
             evidence=f"{lost:,} of {rows:,} rows ({lost / rows:.0%}) could not be used, {count:,} because {reason}",
             advice=f"{fix[0].upper()}{fix[1:]}.",
@@ -121,7 +116,7 @@ def diagnose_rows(data: DataRecord) -> list[TrainingFinding]:
     ]
 
 
-def _overfitting(last: float, held_out: Sequence[HeldOutPoint]) -> list[TrainingFinding]:
+def _overfitting(last: float, held_out: Sequence[results.HeldOutPoint]) -> list[results.TrainingFinding]:
     if not held_out:
         return []
     best, end = min(held_out, key=lambda point: point.loss), held_out[-1]
@@ -132,10 +127,10 @@ def _overfitting(last: float, held_out: Sequence[HeldOutPoint]) -> list[Training
         evidence = f"the training loss is {last:.3f} at the end, and the held-out loss {end.loss:.3f}"
     else:
         return []
-    return [TrainingFinding(name="overfitting", evidence=evidence, advice=advice)]
+    return [results.TrainingFinding(name="overfitting", evidence=evidence, advice=advice)]
 
 
-def _underfitting(losses: Sequence[LossPoint]) -> list[TrainingFinding]:
+def _underfitting(losses: Sequence[results.LossPoint]) -> list[results.TrainingFinding]:
     if len(losses) < _FEWEST_POINTS:
         return []
     part = math.ceil(len(losses) / 5)
@@ -144,7 +139,7 @@ def _underfitting(losses: Sequence[LossPoint]) -> list[TrainingFinding]:
     if after > (1 - _STILL_FALLING) * before:
         return []
     return [
-        TrainingFinding(
+        results.TrainingFinding(
             name="underfitting",
             evidence=f"the training loss still fell over the last fifth, from {before:.3f} to {after:.3f}",
             advice="Raise train.epochs.",
@@ -165,13 +160,15 @@ class Ending:
     """
 
     upstream: dict[str, str]
-    earlier: EarlierTaskRecord | None
+    earlier: results.EarlierTaskRecord | None
     started: datetime
     seconds: float
     files: Mapping[str, str]
 
 
-def training_record(trainer: RowTrainer, setup: Setup, data: DataRecord | None, ending: Ending) -> TrainingRecord:
+def training_record(
+    trainer: RowTrainer, setup: Setup, data: DataRecord | None, ending: Ending
+) -> results.TrainingRecord:
     """Returns the record of a training that has ended.
 
     Args:
@@ -186,7 +183,7 @@ def training_record(trainer: RowTrainer, setup: Setup, data: DataRecord | None, 
     losses, measured = loss_points(history), held_out_points(history)
     trainable, total = subject.counts()
     learnt, read = _tokens(course, done, classifies=subject.classes is not None)
-    return TrainingRecord(
+    return results.TrainingRecord(
         upstream=ending.upstream,
         method=settings.method,
         precision=setup.precision,
@@ -226,11 +223,11 @@ def training_record(trainer: RowTrainer, setup: Setup, data: DataRecord | None, 
     )
 
 
-def _processes(course: Course) -> ProcessesRecord | None:
+def _processes(course: Course) -> results.ProcessesRecord | None:
     processes, share = course.processes, course.share
     if not processes.launched:
         return None
-    return ProcessesRecord(
+    return results.ProcessesRecord(
         count=processes.count,
         backend=processes.backend,
         sharding=None if processes.sharding is None else processes.sharding.name,
@@ -247,7 +244,7 @@ def _tokens(course: Course, done: int, *, classifies: bool) -> tuple[int, int]:
     return targets, course.order.count(lambda row: len(examples[row].input_ids), done)
 
 
-def _findings(history: list[dict[str, float]], done: int, data: DataRecord | None) -> list[TrainingFinding]:
+def _findings(history: list[dict[str, float]], done: int, data: DataRecord | None) -> list[results.TrainingFinding]:
     """Returns what the rows, the curves and the steps that were left out show."""
     return [
         *(diagnose_rows(data) if data is not None else []),
@@ -256,7 +253,7 @@ def _findings(history: list[dict[str, float]], done: int, data: DataRecord | Non
     ]
 
 
-def train(job: TrainJob) -> TrainingRecord:
+def train(job: TrainJob) -> results.TrainingRecord:
     """Trains, and writes the adapter or the complete model into the run directory, atomically.
 
     Returns:
@@ -306,7 +303,7 @@ def train(job: TrainJob) -> TrainingRecord:
 
 def _fit(
     job: TrainJob, setup: Setup, course: Course, checkpoints: Checkpoints
-) -> tuple[RowTrainer, EarlierTaskRecord | None]:
+) -> tuple[RowTrainer, results.EarlierTaskRecord | None]:
     """Trains the model to its best weights; returns what trained, and what became of an earlier task."""
     model = setup.subject.model
     refused = memory_errors(setup.work, job.base.folder)
