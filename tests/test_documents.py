@@ -152,6 +152,7 @@ ALLOWED = {
     "card/lint/rules/snippets.py": "examples of a card, up to a length, whose every error is a finding",
     "templating/chat_worker.py": "what hubtune asks its own process",
     "templating/chat.py": "what its own process answers",
+    "pipeline/launch_reports.py": "what a process of hubtune's own writes",
     "card/custom_template_worker.py": "what hubtune asks its own process",
     "card/licensing/rules.py": "a file of hubtune's",
     "cli/output.py": "a text that hubtune made",

@@ -20,7 +20,7 @@ from hubtune.hub.client import requests_sent_once
 from hubtune.hub.read import is_private, list_refs
 from hubtune.hub.repo_files import StoredFile, download_file, list_files, read_files
 from hubtune.hub.retries import Retries, Wait
-from hubtune.publish.remote import MAIN, NOT_THERE_YET
+from hubtune.publish.preflight import MAIN, NOT_THERE_YET
 from hubtune.records.base import Progress, sha256_bytes, sha256_file
 from hubtune.records.remote import JobRecord
 

@@ -25,21 +25,11 @@ from hubtune.config.schema import TuneConfig
 from hubtune.errors import ConfigError, HubtuneError, InterruptedTrainingError, LaunchError, RecordError
 from hubtune.files import file_errors
 from hubtune.hub.translate import mask
-from hubtune.pipeline.launch_reports import (
-    FOLDER,
-    LOCK,
-    PROGRESS,
-    STOP,
-    ShownProgress,
-    Started,
-    ends,
-    process_count,
-    starts,
-)
+from hubtune.pipeline import launch_reports as reports
 from hubtune.records.base import Progress, write_atomic
 from hubtune.records.results import EvaluationRecord, TrainingRecord
 from hubtune.records.rundir import RunDirectory
-from hubtune.train.sharding import require_possible, sharding_of
+from hubtune.train.processes import require_possible, sharding_of
 
 LOG = "launch.log"
 """What the launcher and its processes print, in the run directory."""
@@ -58,7 +48,7 @@ def refuse_launched() -> None:
     Raises:
         ConfigError: A launcher started this process.
     """
-    if process_count() > 1:
+    if reports.process_count() > 1:
         raise ConfigError(
             "A launcher started this command several times at once, so each record would be written several times.",
             hint='Let hubtune start the launcher, only for the training: --launch "torchrun --nproc_per_node 2"',
@@ -167,7 +157,7 @@ class Launcher:
     def _do(self, run: RunDirectory, progress: Progress, stage: str, *more: str) -> None:
         stops: list[int] = []
         with _supervising(run) as folder, signals.noticed(stops.append), ExitStack() as tasks:
-            shown = ShownProgress(folder / PROGRESS, progress, tasks)
+            shown = reports.ShownProgress(folder / reports.PROGRESS, progress, tasks)
             program = [*self.words, "-m", "hubtune", stage, str(run.path), "--launched", str(folder), *more]
             with (run.path / LOG).open("wb") as log:
                 process = subprocess.Popen(
@@ -188,7 +178,7 @@ class Launcher:
             raise signals.Stopped(stops[0])
 
     def _follow(
-        self, process: "subprocess.Popen[bytes]", folder: Path, shown: "ShownProgress", stops: Sequence[int]
+        self, process: "subprocess.Popen[bytes]", folder: Path, shown: reports.ShownProgress, stops: Sequence[int]
     ) -> list[int]:
         """Draws what the main process reports, until the launcher has ended or one of its processes has failed.
 
@@ -200,14 +190,14 @@ class Launcher:
         while True:
             running = process.poll() is None
             shown.go_on()
-            ended = [end for end in ends(folder).values() if end.exit_code]
+            ended = [end for end in reports.ends(folder).values() if end.exit_code]
             # Whoever is lost comes first: the others then fail in libraries, at a connection whose other side is gone.
             lost = lost or _lost(folder)
             if not running:
                 return lost
-            self._require_several(starts(folder))
-            if stops and not (folder / STOP).exists():
-                write_atomic(folder / STOP, str(stops[0]))
+            self._require_several(reports.starts(folder))
+            if stops and not (folder / reports.STOP).exists():
+                write_atomic(folder / reports.STOP, str(stops[0]))
             if failed is None and (lost or ended):
                 failed = time.monotonic()
             if failed is not None and time.monotonic() - failed > (_AFTER_LOSS if lost else _AFTER_ERROR):
@@ -215,7 +205,7 @@ class Launcher:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(_SECONDS)
 
-    def _require_several(self, started: Mapping[int, Started]) -> None:
+    def _require_several(self, started: Mapping[int, reports.Started]) -> None:
         if (self.asked or 1) > 1 and any(start.count == 1 for start in started.values()):
             raise ConfigError(
                 f"The launcher was asked for {self.asked} processes, and started one: `{self}`. "
@@ -225,7 +215,7 @@ class Launcher:
             )
 
     def _require_success(self, code: int, run: RunDirectory, stage: str, lost: Sequence[int]) -> None:
-        ended, started = ends(run.path / FOLDER), starts(run.path / FOLDER)
+        ended, started = reports.ends(run.path / reports.FOLDER), reports.starts(run.path / reports.FOLDER)
         if lost:
             pids = " and ".join(f"{rank} (pid {started[rank].pid})" for rank in lost)
             raise LaunchError(
@@ -261,10 +251,10 @@ def _supervising(run: RunDirectory) -> Iterator[Path]:
     Raises:
         RecordError: Another command holds it.
     """
-    folder = run.path / FOLDER
+    folder = run.path / reports.FOLDER
     with file_errors(run.path):
         folder.mkdir(exist_ok=True)
-    with (folder / LOCK).open("a") as lock:
+    with (folder / reports.LOCK).open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -273,7 +263,7 @@ def _supervising(run: RunDirectory) -> Iterator[Path]:
                 hint="Wait for it, or stop it first.",
             ) from None
         for path in folder.iterdir():
-            if path.name != LOCK:
+            if path.name != reports.LOCK:
                 path.unlink()
         try:
             yield folder
@@ -283,15 +273,15 @@ def _supervising(run: RunDirectory) -> Iterator[Path]:
 
 def _lost(folder: Path) -> list[int]:
     """Returns the processes that run no more, and did not say why."""
-    gone = [rank for rank, start in starts(folder).items() if not start.alive]
+    gone = [rank for rank, start in reports.starts(folder).items() if not start.alive]
     # Looked up after the others were: one that ended has said so before.
-    ended = ends(folder)
+    ended = reports.ends(folder)
     return sorted(rank for rank in gone if rank not in ended)
 
 
 def _end(process: "subprocess.Popen[bytes]", folder: Path) -> None:
     """Ends what is left of the launcher and its processes, which are in sessions of their own."""
-    for start in starts(folder).values():
+    for start in reports.starts(folder).values():
         if start.local and process.poll() is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(start.pid, signal.SIGKILL)

@@ -12,17 +12,8 @@ from pathlib import Path
 
 from hubtune.errors import LaunchError
 from hubtune.hub.translate import mask
+from hubtune.pipeline import launch_reports as reports
 from hubtune.pipeline.context import RunContext
-from hubtune.pipeline.launch_reports import (
-    LOCK,
-    PROGRESS,
-    STOP,
-    Ended,
-    ToldProgress,
-    process_rank,
-    say_ended,
-    say_started,
-)
 from hubtune.pipeline.stages import measure_run, run_data
 
 _SECONDS = 0.1
@@ -39,21 +30,21 @@ def work(path: Path, folder: Path, do: Work) -> None:
         folder: Where the command that started the launcher looks.
         do: `train_share` or `evaluate_share`.
     """
-    rank = process_rank()
-    say_started(folder, rank)
+    rank = reports.process_rank()
+    reports.say_started(folder, rank)
     threading.Thread(target=_obey, args=(folder, rank), daemon=True).start()
     try:
         if os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes"):
             # Before torch looks for GPUs: models and accelerate must agree on where they are.
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
-        do(RunContext.open(path, ToldProgress(folder / PROGRESS if rank == 0 else None)))
+        do(RunContext.open(path, reports.ToldProgress(folder / reports.PROGRESS if rank == 0 else None)))
     except BaseException as error:  # noqa: BLE001 - whatever it is, the command is to know, and raises it again
-        ended = Ended.of(error)
-        say_ended(folder, rank, ended)
+        ended = reports.Ended.of(error)
+        reports.say_ended(folder, rank, ended)
         print(mask("".join(traceback.format_exception(error))), file=sys.stderr, flush=True)
         # At once: a library that waits for another process to answer would have this one wait too.
         os._exit(ended.exit_code)
-    say_ended(folder, rank, Ended.of(None))
+    reports.say_ended(folder, rank, reports.Ended.of(None))
 
 
 def train_share(context: RunContext, *, resume: bool) -> None:
@@ -88,7 +79,7 @@ def evaluate_share(context: RunContext) -> None:
 def _obey(folder: Path, rank: int) -> None:
     """Has the main process stop when the command is told to, and every process end when the command is gone."""
     told = False
-    with contextlib.suppress(OSError), (folder / LOCK).open() as lock:
+    with contextlib.suppress(OSError), (folder / reports.LOCK).open() as lock:
         while True:
             time.sleep(_SECONDS)
             try:
@@ -97,7 +88,7 @@ def _obey(folder: Path, rank: int) -> None:
                 pass
             else:
                 break
-            if rank == 0 and not told and (folder / STOP).exists():
+            if rank == 0 and not told and (folder / reports.STOP).exists():
                 told = True
-                os.kill(os.getpid(), int((folder / STOP).read_text()))
+                os.kill(os.getpid(), int((folder / reports.STOP).read_text()))
     os._exit(LaunchError.exit_code)

@@ -29,8 +29,7 @@ from hubtune.hub.snapshot import cached
 from hubtune.pipeline.context import RunContext
 from hubtune.pipeline.licensing import decide_release, license_folders, license_record, require_allowed
 from hubtune.publish.plan import ReleasePlan, plan_release
-from hubtune.publish.preflight import check_publisher, refuse_canaries, refuse_secrets
-from hubtune.publish.remote import preview
+from hubtune.publish.preflight import check_publisher, preview, refuse_canaries, refuse_secrets
 from hubtune.records.base import PinSet, write_atomic
 from hubtune.records.data import DataRecord
 from hubtune.records.ratings import RatingsRecord

@@ -15,7 +15,7 @@ from hubtune.hub.client import requests_sent_once
 from hubtune.hub.read import list_refs, refuse_branch_named, refuse_tag_named, resolve
 from hubtune.hub.retries import Retries, Wait
 from hubtune.publish.plan import ReleasePlan
-from hubtune.publish.remote import MAIN, NOT_THERE_YET, RemoteRepo
+from hubtune.publish.preflight import MAIN, NOT_THERE_YET, RemoteRepo
 from hubtune.records.base import Progress
 
 

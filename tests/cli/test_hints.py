@@ -44,7 +44,6 @@ OF_ONE_COMMAND = {
     "cli/options.py": "run",
     "train/trainer.py": "train",
     "train/processes.py": "train",
-    "train/sharding.py": "train",
     "sweep/report.py": "sweep",
     "sweep/plan.py": "sweep",
     "sweep/study.py": "sweep",
@@ -93,6 +92,9 @@ def _command(words: str) -> click.Command:
 @pytest.mark.parametrize(("place", "text"), [(place, text) for place, text in _hints() if WHOLE.search(text)])
 def test_a_whole_command_in_a_hint_exists_and_has_its_options(place, text):
     for whole in WHOLE.findall(text):
+        if whole.startswith("{}"):
+            # The command that runs; which it is, the test of its options alone knows.
+            continue
         command = _command(whole)
         assert whole.split()[0].startswith("-") or whole.split()[0] in app.commands, text
         if not isinstance(command, click.Group):

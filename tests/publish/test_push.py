@@ -17,8 +17,8 @@ from hubtune.errors import (
     TagExistsError,
 )
 from hubtune.localhub import FaultRule
+from hubtune.publish.preflight import preview
 from hubtune.publish.push import propose_release, push
-from hubtune.publish.remote import preview
 from tests.listener import Listener
 from tests.publish.conftest import REPO
 from tests.served_hub import ServedHub
