@@ -29,7 +29,7 @@ from hubtune.pipeline import launch_reports as reports
 from hubtune.records.base import Progress, write_atomic
 from hubtune.records.results import EvaluationRecord, TrainingRecord
 from hubtune.records.rundir import RunDirectory
-from hubtune.train.processes import require_possible, sharding_of
+from hubtune.train.sharding import require_possible, sharding_of
 
 LOG = "launch.log"
 """What the launcher and its processes print, in the run directory."""

@@ -153,13 +153,30 @@ def _database(place: Place) -> "RDBStorage":
     # Two workers that write to one SQLite file wait for each other.
     waiting: dict[str, Any] = {"connect_args": {"timeout": 60}} if place.file is not None else {}
     with unheeded():
-        return RDBStorage(
+        storage = RDBStorage(
             place.url,
             engine_kwargs=waiting,
             heartbeat_interval=_HEARTBEAT,
             grace_period=GRACE,
             heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=MOST_RETRIES),
         )
+    if place.file is not None:
+        _lock_from_the_first_read(storage)
+    return storage
+
+
+def _lock_from_the_first_read(storage: "RDBStorage") -> None:
+    """Has each transaction on SQLite hold its lock from the beginning, not from its first change.
+
+    Optuna reads a trial's state and then changes it. Python's driver begins a transaction at the change alone, and
+    SQLite has no SELECT FOR UPDATE, so two workers could take one trial. After SQLAlchemy's documentation of its driver.
+    """
+    from sqlalchemy import event
+
+    event.listen(storage.engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
+    event.listen(storage.engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    # Connections that were opened before begin as they did.
+    storage.engine.dispose()
 
 
 def _other_version(place: Place, why: str) -> SweepError:

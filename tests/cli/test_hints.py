@@ -44,6 +44,7 @@ OF_ONE_COMMAND = {
     "cli/options.py": "run",
     "train/trainer.py": "train",
     "train/processes.py": "train",
+    "train/sharding.py": "train",
     "sweep/report.py": "sweep",
     "sweep/plan.py": "sweep",
     "sweep/study.py": "sweep",

@@ -8,7 +8,7 @@ import pytest
 
 from hubtune.config.training import TrainConfig
 from hubtune.errors import ConfigError, MissingExtraError
-from hubtune.train.processes import require_batches, require_possible, sharding_of
+from hubtune.train.sharding import require_batches, require_possible, sharding_of
 from tests.sample_runs import sample_config
 
 EWC = ("earlier.data=[{repo: org/before, text: quote}]", "earlier.ewc=10")

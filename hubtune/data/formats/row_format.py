@@ -11,17 +11,7 @@ from dataclasses import dataclass
 
 from hubtune.config.data import OPTIONAL_ROLES, ROLES, DataConfig, FormatName, LossOn, default_loss
 from hubtune.config.fields import template_columns
-from hubtune.data.segments import (
-    Classified,
-    DroppedRowError,
-    DropReason,
-    Segment,
-    WrittenRow,
-    as_written,
-    checked_text,
-    joined,
-    sound_text,
-)
+from hubtune.data import segments as text_segments
 from hubtune.errors import ColumnNotFoundError, DataError
 
 # From the most telling columns to the least.
@@ -156,10 +146,10 @@ class LabelSet:
             DroppedRowError: A label is missing or unknown.
         """
         if value is None:
-            raise DroppedRowError(DropReason.NULL)
+            raise text_segments.DroppedRowError(text_segments.DropReason.NULL)
         if self.several:
             if not isinstance(value, list):
-                raise DroppedRowError(DropReason.LABEL, repr(value))
+                raise text_segments.DroppedRowError(text_segments.DropReason.LABEL, repr(value))
             return tuple(sorted({self._id(label) for label in value}))
         return (self._id(value),)
 
@@ -174,18 +164,18 @@ class LabelSet:
             return int(label)
         if isinstance(label, int) and str(label) in self.names:
             return self.names.index(str(label))
-        raise DroppedRowError(DropReason.LABEL, repr(label)[:60])
+        raise text_segments.DroppedRowError(text_segments.DropReason.LABEL, repr(label)[:60])
 
 
-def classify(row: Mapping[str, object], chosen: RowFormat, labels: LabelSet) -> Classified:
+def classify(row: Mapping[str, object], chosen: RowFormat, labels: LabelSet) -> text_segments.Classified:
     """Reads a row for classification.
 
     Raises:
         DroppedRowError: The row cannot be used.
     """
-    text = checked_text(row[chosen.columns["text"]])
-    pair = checked_text(row[chosen.columns["text_pair"]]) if "text_pair" in chosen.columns else None
-    return Classified(text, pair, labels.ids(row[chosen.columns["label"]]))
+    text = text_segments.checked_text(row[chosen.columns["text"]])
+    pair = text_segments.checked_text(row[chosen.columns["text_pair"]]) if "text_pair" in chosen.columns else None
+    return text_segments.Classified(text, pair, labels.ids(row[chosen.columns["label"]]))
 
 
 def find_labels(values: Iterable[object], *, of_text: bool = False) -> LabelSet:
@@ -214,7 +204,7 @@ def _is_id(text: str) -> bool:
     return text.isascii() and text.isdigit() and (text == "0" or text[0] != "0") and len(text) < 10
 
 
-def write_text(row: Mapping[str, object], chosen: RowFormat) -> WrittenRow:
+def write_text(row: Mapping[str, object], chosen: RowFormat) -> text_segments.WrittenRow:
     """Formats a row of one of the text formats.
 
     Raises:
@@ -226,63 +216,71 @@ def write_text(row: Mapping[str, object], chosen: RowFormat) -> WrittenRow:
         whole = chosen.kind == "template" and learn_all
         return _filled(row, chosen.template, learn_all=learn_all, whole=whole)
     if chosen.kind == "text":
-        return WrittenRow((Segment(checked_text(row[chosen.columns["text"]]), response=True),), learn_all)
+        return text_segments.WrittenRow(
+            (text_segments.Segment(text_segments.checked_text(row[chosen.columns["text"]]), response=True),), learn_all
+        )
     if chosen.kind == "prompt_completion":
-        asked: tuple[Segment, ...] = (Segment(checked_text(row[chosen.columns["prompt"]]), response=False),)
+        asked: tuple[text_segments.Segment, ...] = (
+            text_segments.Segment(text_segments.checked_text(row[chosen.columns["prompt"]]), response=False),
+        )
         response = _response(row, chosen.columns["completion"])
     else:
         asked = _alpaca(row, chosen.columns)
         response = _response(row, chosen.columns["response"])
-    return WrittenRow((*asked, response), learn_all, prompt=_text(asked))
+    return text_segments.WrittenRow((*asked, response), learn_all, prompt=_text(asked))
 
 
-def _response(row: Mapping[str, object], column: str) -> Segment:
-    return Segment(checked_text(row[column], blank=DropReason.NO_RESPONSE), response=True)
+def _response(row: Mapping[str, object], column: str) -> text_segments.Segment:
+    return text_segments.Segment(
+        text_segments.checked_text(row[column], blank=text_segments.DropReason.NO_RESPONSE), response=True
+    )
 
 
-def _alpaca(row: Mapping[str, object], columns: Mapping[str, str]) -> tuple[Segment, ...]:
-    values = {"instruction": checked_text(row[columns["instruction"]])}
+def _alpaca(row: Mapping[str, object], columns: Mapping[str, str]) -> tuple[text_segments.Segment, ...]:
+    values = {"instruction": text_segments.checked_text(row[columns["instruction"]])}
     given = row[columns["input"]] if "input" in columns else None
     if isinstance(given, str) and given.strip():
-        values["input"] = sound_text(given)
+        values["input"] = text_segments.sound_text(given)
     elif given is not None and not isinstance(given, str):
-        raise DroppedRowError(DropReason.NOT_TEXT, type(given).__name__)
+        raise text_segments.DroppedRowError(text_segments.DropReason.NOT_TEXT, type(given).__name__)
     template = _ALPACA_WITH_INPUT if "input" in values else _ALPACA
     segments = []
     for literal, name, _, _ in string.Formatter().parse(template):
-        segments.append(Segment(literal, response=False, control=True))
+        segments.append(text_segments.Segment(literal, response=False, control=True))
         if name is not None:
-            segments.append(Segment(values[name], response=False))
-    return joined(segments)
+            segments.append(text_segments.Segment(values[name], response=False))
+    return text_segments.joined(segments)
 
 
-def _filled(row: Mapping[str, object], template: str, *, learn_all: bool, whole: bool) -> WrittenRow:
+def _filled(row: Mapping[str, object], template: str, *, learn_all: bool, whole: bool) -> text_segments.WrittenRow:
     """Fills a template; its last field, and what is after that, is the response unless the whole row is."""
     fields = list(string.Formatter().parse(template))
     last = max(number for number, (_, name, _, _) in enumerate(fields) if name is not None)
     columns = template_columns(template)
     texts = {column: _as_text(row[column]) for column in columns}
-    segments: list[Segment] = []
+    segments: list[text_segments.Segment] = []
     prompt = ""
     for number, (literal, name, _, _) in enumerate(fields):
         if number == last and not whole:
             # A space before the response is part of its first token.
             asked = literal.rstrip(" ")
-            segments.append(Segment(asked, response=False, control=True))
+            segments.append(text_segments.Segment(asked, response=False, control=True))
             prompt = _text(segments)
-            segments.append(Segment(literal[len(asked) :], response=True, control=True))
+            segments.append(text_segments.Segment(literal[len(asked) :], response=True, control=True))
         else:
-            segments.append(Segment(literal, response=whole or number > last, control=True))
+            segments.append(text_segments.Segment(literal, response=whole or number > last, control=True))
             prompt = _text(segments) if number == last else prompt
         if name is not None:
-            segments.append(Segment(texts[name], response=whole or number == last))
-    return WrittenRow(joined(segments), learn_all, prompt=prompt.rstrip(" ") if len(columns) > 1 else None)
+            segments.append(text_segments.Segment(texts[name], response=whole or number == last))
+    return text_segments.WrittenRow(
+        text_segments.joined(segments), learn_all, prompt=prompt.rstrip(" ") if len(columns) > 1 else None
+    )
 
 
-def _text(segments: Sequence[Segment]) -> str:
+def _text(segments: Sequence[text_segments.Segment]) -> str:
     return "".join(segment.text for segment in segments)
 
 
 def _as_text(value: object) -> str:
     """Returns the text of a template's field; numbers are written as they are, and truth values as JSON has them."""
-    return checked_text(as_written(value))
+    return text_segments.checked_text(text_segments.as_written(value))
