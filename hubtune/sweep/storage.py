@@ -169,7 +169,8 @@ def _lock_from_the_first_read(storage: "RDBStorage") -> None:
     """Has each transaction on SQLite hold its lock from the beginning, not from its first change.
 
     Optuna reads a trial's state and then changes it. Python's driver begins a transaction at the change alone, and
-    SQLite has no SELECT FOR UPDATE, so two workers could take one trial. After SQLAlchemy's documentation of its driver.
+    SQLite has no SELECT FOR UPDATE, so two workers could take one trial. The listeners are those that SQLAlchemy
+    documents for that driver.
     """
     from sqlalchemy import event
 

@@ -4,7 +4,7 @@ import pytest
 from huggingface_hub import ModelCard, RepoCard
 
 from hubtune.localhub.ids import RepoType
-from hubtune.localhub.model_facts import card_tags
+from hubtune.localhub.trees import card_tags
 from hubtune.metadata.front_matter import front_matter
 from hubtune.metadata.hub_rules import check_card
 

@@ -15,10 +15,17 @@ from hubtune.localhub.accounts import may_read
 from hubtune.localhub.api.call import Call
 from hubtune.localhub.api_errors import LONGEST_CARD, LONGEST_LINE, ApiError, check_length, forbidden, repo_not_found
 from hubtune.localhub.ids import RepoId, RepoType, check_new
-from hubtune.localhub.model_facts import card_tags, parameter_counts
 from hubtune.localhub.repos import HubRepo
 from hubtune.localhub.revisions import MAIN, read_ref
-from hubtune.localhub.trees import commit_date, file_facts, format_date, list_files, read_file
+from hubtune.localhub.trees import (
+    card_tags,
+    commit_date,
+    file_facts,
+    format_date,
+    list_files,
+    parameter_counts,
+    read_file,
+)
 from hubtune.metadata.front_matter import front_matter
 
 _SDKS = ("gradio", "streamlit", "docker", "static")
